@@ -94,7 +94,7 @@ def to_dot(
     fold: Fold = None,
     detail: Detail = "full",
 ) -> str:
-    """Return the picture as DOT text; arguments and errors as for `render_graph_spec`."""
+    """Draw a graph, optionally with a run on it, as DOT text for Graphviz. See `render_graph_spec` for arguments."""
     return dot_text(draw_graph(graph_spec, steps, specs, fold=fold, detail=detail))
 
 
@@ -106,7 +106,10 @@ def to_mermaid(
     fold: Fold = None,
     detail: Detail = "full",
 ) -> str:
-    """Return the picture as a Mermaid flowchart; arguments and errors as for `render_graph_spec`."""
+    """Draw a graph, optionally with a run on it, as a Mermaid flowchart.
+
+    See `render_graph_spec` for arguments and errors.
+    """
     return mermaid_text(draw_graph(graph_spec, steps, specs, fold=fold, detail=detail))
 
 
@@ -117,7 +120,10 @@ def to_text(
     specs: Mapping[str, GraphSpec] | None = None,
     fold: Fold = None,
 ) -> str:
-    """Return the picture in words, one line for each box and arrow; arguments and errors as for `render_graph_spec`."""
+    """Describe a graph, and optionally a run on it, in words, one line for each box and arrow.
+
+    See `render_graph_spec` for arguments and errors.
+    """
     return plain_text(draw_graph(graph_spec, steps, specs, fold=fold))
 
 

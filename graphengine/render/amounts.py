@@ -16,7 +16,7 @@ _LONG_STEPS: Final = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_8
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """The time, the usage of models and the failures of a node or of a whole run.
+    """How long a node (or a run) worked, what its model calls used, and how often it failed.
 
     Attributes:
         seconds: The driven time; None if no time was measured, as for a node that has not ended.
@@ -37,7 +37,7 @@ class Used:
         return Used(driven, usage, self.waited + other.waited, self.failures + other.failures)
 
     def in_words(self, *, is_offline_known: bool = False) -> str:
-        """Return the time and the cost in the words of a picture. The cost is left out if no models were called.
+        """Write the time and the cost as a picture shows them. The cost is left out if no models were called.
 
         Args:
             is_offline_known: Whether the caption already says that the whole run was offline, so that the word
@@ -55,7 +55,7 @@ class Used:
 
 
 def paid(usage: Usage) -> str:
-    """Return the number and the cost of model calls, in words; "" if no model was called."""
+    """Write the number and the cost of model calls in words; "" if no model was called."""
     calls: int = usage.get("calls") or 0
     offline: int = usage.get("offline_calls") or 0
     if not calls:
@@ -67,7 +67,7 @@ def paid(usage: Usage) -> str:
 
 
 def priced(usage: Usage) -> str:
-    """Return the cost of models, in words that can be read alone; "" if no model was called.
+    """Write the cost of model calls, such as `0.0123 USD`; "" if no model was called.
 
     >>> priced({"calls": 1, "cost_usd": 0.0123}), priced({"calls": 1, "cost_usd": None})
     ('0.0123 USD', 'cost unknown')

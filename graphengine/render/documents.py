@@ -9,7 +9,7 @@ from graphengine.wings import Kind
 
 
 class Drawn(Document):
-    """A picture that was drawn.
+    """The file into which a picture was drawn.
 
     Attributes:
         file: The path of the file.

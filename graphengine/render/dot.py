@@ -40,10 +40,10 @@ _SHAPES = {
 
 
 def dot_text(drawing: Drawing, *, dark: bool = False) -> str:
-    """Return the drawing in DOT.
+    """Write a picture as DOT text for Graphviz.
 
     Args:
-        drawing: The drawing.
+        drawing: The picture.
         dark: Whether to use the dark theme's colours.
     """
     return "\n".join(_DotWriter(drawing, dark=dark).lines()) + "\n"
@@ -78,7 +78,7 @@ class _DotWriter:
         return f'fillcolor="{fill}" color="{line}" penwidth="{look.line_points:g}"'
 
     def _label(self, lines: Sequence[Line], ink: str, soft: str, align: str = "CENTER") -> str:
-        """Return lines of text as a label."""
+        """Write lines of text as a DOT label."""
         found = ""
         for line in lines:
             text = escape(line.text).replace("\\", "\\\\")
@@ -88,7 +88,7 @@ class _DotWriter:
         return f"<{found}>" if found else '""'
 
     def _parts(self, cluster: str, indent: str) -> Iterator[str]:
-        """Yield the boxes and clusters in a cluster. A cluster that runs for many items gets a second frame."""
+        """Yield the Mermaid text for the boxes and frames inside a frame. A map's frame gets a second frame."""
         for part in self.drawing.inside(cluster):
             if not isinstance(part, Cluster):
                 look, many = look_of_box(part), ' peripheries="3"' * part.many

@@ -59,10 +59,10 @@ def draw_graph(  # noqa: PLR0913 - as for `render_graph_spec`
     detail: Detail = "full",
     status: str = "",
 ) -> Drawing:
-    """Draw a graph, and a run on it.
+    """Create the picture of a graph, optionally with a run on it.
 
     Args:
-        graph_spec: A graph's spec, from `Plan.graph_spec` or from a store.
+        graph_spec: A graph's description, from `Plan.graph_spec` or from a store.
         steps: All steps of a run from seq 1 on; None draws the graph alone.
         specs: As for `trace_of`.
         fold: The nested graphs to draw as one box each: all graphs at this depth or deeper (0: all), or the nodes with
@@ -92,7 +92,7 @@ def draw_graph(  # noqa: PLR0913 - as for `render_graph_spec`
 
 
 def _with_large_text(drawing: Drawing) -> Drawing:
-    """Return the drawing with small text enlarged to normal size, so that the picture can be shown smaller."""
+    """Return the picture with small text enlarged to normal size, so that it can be shown smaller."""
 
     def large(lines: Sequence[Line]) -> tuple[Line, ...]:
         return tuple(replace(line, weight="normal") if line.weight == "small" else line for line in lines)
@@ -107,14 +107,17 @@ def _with_large_text(drawing: Drawing) -> Drawing:
 
 
 class _Place(NamedTuple):
-    """The node or the end that a box represents. If many nodes lead to an end, there is a box for each `source`."""
+    """What a box of a picture stands for: a node, START, END or FAIL.
+
+    An END with many edges has a box for each `source`.
+    """
 
     name: str
     source: str = ""
 
 
 class _Doors(NamedTuple):
-    """The boxes at which arrows enter and leave a node, and the node's cluster; "" if the node has no cluster."""
+    """Where arrows enter and leave a node: the ids of two boxes, and of the node's frame ("" if it has none)."""
 
     entry: str
     exit: str
@@ -122,7 +125,10 @@ class _Doors(NamedTuple):
 
 
 class _Drafter:
-    """Makes the boxes, arrows and clusters, graph by graph. A nested graph is drawn in the place of its node."""
+    """Creates the boxes, arrows and frames of a picture, one graph after another.
+
+    A nested graph is drawn at the place of its node.
+    """
 
     def __init__(self, scopes: Mapping[Place, Scope], trace: Trace | None, folding: Folding, detail: Detail) -> None:
         self.scopes = scopes
@@ -134,7 +140,7 @@ class _Drafter:
         self.clusters: list[Cluster] = []
 
     def whole(self) -> None:
-        """Draw the run's own graph: START, the nodes as declared, nodes that only edges name, and the ends."""
+        """Draw the run's own graph, with everything inside it."""
         scope = self.scopes[()]
         start = [_Place(START)] if any(edge.source == START for edge in scope.edges) else []
         self._edges((), {place: self._node((), place, "") for place in [*start, *_list_places(scope, END, FAIL)]})
@@ -152,7 +158,7 @@ class _Drafter:
         return _Doors(doors[_Place(first or START)].entry, doors[_Place(END)].exit, cluster)
 
     def _node(self, place: Place, node: _Place, cluster: str) -> _Doors:
-        """Draw a node or an end."""
+        """Draw a node, START, END or FAIL."""
         name = node.name
         facts = self.scopes[place].nodes.get(name) or {"name": name}
         is_folded = bool(facts.get("graphs")) and self.folding.folds((place, name))
@@ -171,7 +177,7 @@ class _Drafter:
         return self._box(Box("", shape, lines, said, tone, cluster, bool(facts.get("each"))), place, name)
 
     def _cluster(self, spot: Spot, facts: NodeSpec, parent: str) -> _Doors:
-        """Draw a node that runs a graph or chooses among graphs."""
+        """Draw a node that runs a graph or chooses among graphs, as a frame around these graphs."""
         place, name = spot
         tone, happened, position = self._at(spot)
         notes = [*self._notes(spot, facts), *happened, *position]
@@ -185,7 +191,6 @@ class _Drafter:
         return self._inside((*place, (name, "")), cluster) if alone else self._choices(spot, facts, cluster)
 
     def _notes(self, spot: Spot, facts: NodeSpec) -> list[str]:
-        """Return the notes of a node, below its title."""
         place, name = spot
         notes = notes_of(name, facts, self.scopes[place].fields)
         if "" in facts.get("graphs", ()):
@@ -197,7 +202,7 @@ class _Drafter:
         return [*notes, *(said[name] for said in (scope.joins, scope.bounds) if name in said)]
 
     def _choices(self, spot: Spot, facts: NodeSpec, cluster: str) -> _Doors:
-        """Draw the choices of a node: a cluster for each graph, and one box for all other choices together."""
+        """Draw what a node can choose: a frame for each graph, and one box for all other choices together."""
         place, name = spot
         path = path_at(place, name)
         on = str(facts.get("on") or "choose")
@@ -228,7 +233,7 @@ class _Drafter:
         return _Doors(picked, left.exit, cluster)
 
     def _dot(self, place: Place, shape: Literal["entry", "exit"], cluster: str) -> _Doors:
-        """Draw the entry or the exit of a nested graph."""
+        """Draw the dot at which a nested graph begins or ends."""
         name = START if shape == "entry" else END
         times = self._began(place)
         if self.trace is not None and shape == "exit":
@@ -243,7 +248,7 @@ class _Drafter:
         return "plain" if self.trace is None else "done" if times else "unused"
 
     def _at(self, spot: Spot, source: str = "") -> tuple[Tone, list[str], Sequence[str]]:
-        """Return the tone of a node, the events of the run at the node in words, and the state of the run there."""
+        """Return what a picture shows of the run at a node: the colour, past events in words, and the present state."""
         if self.trace is None:
             return "plain", [], []
         visits = self.trace.visits.get(spot, 0)
@@ -260,7 +265,7 @@ class _Drafter:
         return _TONES[standing.how], said, standing.notes
 
     def _describe_spending(self, spot: Spot) -> str:
-        """Return the driven time of a node, and the cost of models in the node and in everything inside it."""
+        """Write how long a node was at work and what the model calls of the node, and of everything inside it, cost."""
         if self.trace is None:
             return ""
         used = self.trace.used_at.get(spot, Used())
@@ -272,7 +277,7 @@ class _Drafter:
     def _edges(self, place: Place, doors: Mapping[_Place, _Doors]) -> None:
         """Draw the edges of a graph. Edges between the same two boxes share an arrow.
 
-        Edges of a START or END that is not drawn are left out.
+        Edges from a START or to an END that is not drawn are left out.
         """
         edges = self.scopes[place].edges
         closing = find_closing_edges(edges, self.scopes[place].nodes)
@@ -310,13 +315,12 @@ class _Drafter:
             self._add(replace(arrow, source=leaves, target=target.entry, back=back, tail=tail, head=head, edges=own))
 
     def _find_taken(self, place: Place, index: int) -> Taken:
-        """Return how often a run took an edge, and the reason for the last time."""
         if self.trace is None:
             return Taken()
         return Taken(self.trace.taken[place][index], self.trace.reasons.get((place, index), ""))
 
     def _count_forks(self, place: Place, edge: DrawnEdge) -> int | None:
-        """Return how often a run took the fork of an arm; None if no run is drawn."""
+        """Return how often a run took the fork to which an arm belongs; None if no run is drawn."""
         return self.trace.forked.get(((place, edge.source), edge.order), 0) if self.trace is not None else None
 
     def _bar(self, place: Place, edge: DrawnEdge, source: _Doors) -> _Doors:
@@ -329,7 +333,7 @@ class _Drafter:
         return self._box(Box("", "fork", (), name, tone, cluster, name=name), place, "")
 
     def _link(self, source: str, target: _Doors, words: str, spoken: str, count: int) -> None:
-        """Draw an arrow that does not belong to an edge of a graph, such as an arrow from `choose` to a choice."""
+        """Draw an arrow that does not stand for an edge, such as an arrow from a node to one of its choices."""
         lines = tuple(Line(text) for text in wrap(words, LABEL_COLUMNS["full"], CONDITION_LINES))
         tone, said = self._tone(count), (one_line(words),) if words else ()
         arrow = Arrow("", source, target.entry, lines, one_line(spoken), tone=tone, words=said, head=target.cluster)
@@ -353,7 +357,7 @@ class _Drafter:
 
 
 def _list_places(scope: Scope, *ends: str) -> list[_Place]:
-    """Return the declared nodes of a graph, the nodes that only edges name, and the requested ends."""
+    """Return what to draw of a graph: its nodes, nodes that only edges name, and START, END and FAIL where needed."""
     named = [name for edge in scope.edges for name in (edge.source, edge.target) if name not in _ENDS]
     places = [_Place(name) for name in dict.fromkeys([*scope.nodes, *named])]
     for end in ends:
@@ -364,7 +368,7 @@ def _list_places(scope: Scope, *ends: str) -> list[_Place]:
 
 
 def signs_of(drawing: Drawing) -> Iterable[str]:
-    """Yield the meaning of each sign of a drawing that is not explained by words next to the sign."""
+    """Yield explanations of those signs in a picture that have no words next to them."""
     shapes = {box.shape for box in drawing.boxes}
     if any(arrow.number > 1 for arrow in drawing.arrows):
         yield "1. 2. 3.: edges are tried in this order"
@@ -384,7 +388,7 @@ def signs_of(drawing: Drawing) -> Iterable[str]:
 
 
 def arrow_of(place: Place, edges: Sequence[DrawnEdge], taken: Sequence[Taken], detail: Detail) -> Arrow:
-    """Return the arrow for edges between the same two boxes. The caller fills in the ids of the boxes.
+    """Create the arrow for edges between the same two boxes of a picture. The caller fills in the ids of the boxes.
 
     Args:
         place: The graph of the edges.
@@ -408,19 +412,22 @@ def arrow_of(place: Place, edges: Sequence[DrawnEdge], taken: Sequence[Taken], d
 
 
 def named(place: Place, name: str) -> str:
-    """Return the name by which other parts refer to a node, START, END or FAIL."""
+    """Return the name by which the parts of a picture refer to a node, START, END or FAIL, including its graph."""
     return one_line(f"{name} of {path_at(place)}" if place and name in (START, END, FAIL) else path_at(place, name))
 
 
 class Taken(NamedTuple):
-    """The number of times a run took an edge (None if no run is drawn), and the reason for the last time."""
+    """How often a run took an edge (None if no run is drawn), and why it did so the last time."""
 
     times: int | None = None
     reason: str = ""
 
 
 class _Words(NamedTuple):
-    """The parts of an edge's text. `number` is the edge's number in the order of trying; 0 if there is no choice."""
+    """The parts of the text next to an arrow.
+
+    `number` is the position in which the edge is tried; 0 for a single edge.
+    """
 
     label: str
     condition: str
@@ -429,11 +436,11 @@ class _Words(NamedTuple):
 
     @property
     def is_unused(self) -> bool:
-        """Whether a run is drawn and the run never took the edge."""
+        """Whether a run is drawn that never took the edge, so that the edge is drawn pale."""
         return self.taken.times == 0
 
     def lines(self, detail: Detail) -> list[Line]:
-        """Return the lines next to the arrow. If a run took the edge, the reason is shown in place of the condition."""
+        """Return the text next to an arrow. If a run took the edge, the reason replaces the condition."""
         if detail == "brief" and self.is_unused:
             return []
         columns = LABEL_COLUMNS[detail]
@@ -450,7 +457,6 @@ class _Words(NamedTuple):
         return [Line(text, "strong" if strong else "normal", is_pale=self.is_unused) for text, strong in found]
 
     def spoken(self) -> str:
-        """Return the text of the edge in one line."""
         count, reason = self.taken
         times = "" if count is None else f"taken {times_in_words(count)}" if count else "never taken"
         times += f", {'because' if count == 1 else 'the last time because'} {reason}" if reason else ""

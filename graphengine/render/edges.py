@@ -52,12 +52,12 @@ class DrawnEdge:
 
     @property
     def is_case(self) -> bool:
-        """Whether the arrow is a case of a switch, whose condition can be shown in place of a label."""
+        """Whether the arrow is a case of a switch. If it has no label, its condition can be shown instead."""
         return self.recorded != {self.label}
 
 
 def edges_of(graph_spec: GraphSpec) -> list[DrawnEdge]:
-    """Return all edges of a graph spec in declared order."""
+    """Return all edges in a graph's description, in declared order."""
     tried: Counter[tuple[str, bool]] = Counter()
     found: list[DrawnEdge] = []
     for way, facts in enumerate(graph_spec.get("ways", ())):
@@ -74,7 +74,7 @@ def edges_of(graph_spec: GraphSpec) -> list[DrawnEdge]:
 
 
 def joins_of(graph_spec: GraphSpec) -> dict[str, str]:
-    """Return the notes about joined arms, by the node that joins them."""
+    """Return notes such as `joins 2 of 3 arms` for the nodes at which the arms of forks join."""
     notes: dict[str, list[str]] = {}
     for facts in graph_spec.get("ways", ()):
         if "arms" in facts and "join" in facts:
@@ -117,7 +117,7 @@ def _targets_by_node(edges: Iterable[DrawnEdge]) -> dict[str, list[str]]:
 
 
 def find_reached(begin: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return the nodes of `begin` and all nodes that can be reached from them; `out` lists the targets of each node."""
+    """Return the nodes of `begin` and all nodes that can be reached from them. `out` lists the targets of each node."""
     reached, left = set(begin), list(begin)
     while left:
         for target in out.get(left.pop(), ()):
@@ -138,7 +138,6 @@ def _read_edge(facts: EdgeSpec) -> DrawnEdge:
 
 
 def _when(condition: ConditionSpec | None) -> str:
-    """Return a condition in one line; "" if the condition is None."""
     return one_line(condition_text(condition)) if condition else ""
 
 
@@ -164,7 +163,7 @@ def _switch(facts: EdgeSpec) -> list[DrawnEdge]:
 
 
 def _read_arms(facts: EdgeSpec) -> list[DrawnEdge]:
-    """Return an edge for each arm of a fork, and an edge to the join if every arm can be skipped."""
+    """Return the edges to draw for a fork: one for each arm, and one to the join if all arms may be skipped."""
     if "arms" not in facts or "join" not in facts:
         raise KeyError("join")
     source, join, label = str(facts["from"]), str(facts["join"]), str(facts.get("label") or "")
@@ -193,11 +192,11 @@ def _join_or(cases: Sequence[str]) -> str:
 
 
 class _Cap(NamedTuple):
-    """An edge that is always taken once its node has this number of visits.
+    """A limit on the visits of a node that its edges enforce: from this number of visits on, an edge is always taken.
 
     Attributes:
         node: The node.
-        order: The index of the edge in its group.
+        order: The position of the edge among those that the node tries.
         since: The node since whose last visit the visits are counted; "" to count all visits.
         visits: The number of visits.
     """
@@ -229,7 +228,7 @@ def bounds_of(edges: Sequence[DrawnEdge]) -> dict[str, str]:
 
 
 def _caps(edge: DrawnEdge) -> Iterable[_Cap]:
-    """Yield the numbers of visits at which an edge is taken, whatever its other conditions say."""
+    """Yield the numbers of visits from which on an edge is always taken, whatever else its condition contains."""
     for part in _alternatives(edge.when) if edge.when is not None and not (edge.failure or edge.fork) else ():
         of, than = part.get("of"), part.get("than")
         if part["is"] not in (">=", ">") or not isinstance(of, dict) or type(than) is not int:
@@ -240,7 +239,7 @@ def _caps(edge: DrawnEdge) -> Iterable[_Cap]:
 
 
 def _alternatives(condition: ConditionSpec) -> Iterable[ConditionSpec]:
-    """Yield the parts of a condition of which one is enough for the condition to hold."""
+    """Split a condition into parts that are combined with `or`, so that each part alone makes the condition hold."""
     if condition["is"] != "or":
         yield condition
         return
@@ -249,7 +248,11 @@ def _alternatives(condition: ConditionSpec) -> Iterable[ConditionSpec]:
 
 
 def _binds(cap: _Cap, edges: Sequence[DrawnEdge], out: Mapping[str, Sequence[str]]) -> bool:
-    """Return whether a node in a loop is reached again only along edges that are tried after its cap."""
+    """Return whether a limit on visits holds for certain.
+
+    After reaching it, the node could be visited again only by edges that are tried after the edge which enforces the
+    limit.
+    """
     if cap.node not in find_reached(out.get(cap.node, ()), out):
         return False
     own = [edge for edge in edges if edge.source == cap.node and (edge.failure or edge.order <= cap.order)]

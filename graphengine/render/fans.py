@@ -41,7 +41,7 @@ _BETWEEN: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The similar arms of a fork. Each arm is a single box between the fork and the join, without other arrows.
+    """Similar arms of a fork that are drawn as a block of several rows. Each arm is a single box.
 
     Attributes:
         id: The id of the block as a part of the layout.
@@ -49,7 +49,7 @@ class Block:
         arms: The ids of the boxes, in their declared order.
         into: The id of the arrow to each box.
         out: The id of the arrow from each box.
-        cluster: The id of the cluster that contains the boxes.
+        cluster: The id of the frame that contains the boxes.
         size: The width and the height of the block.
         cell: The width and the height that each box gets.
         columns: The number of boxes in a row.
@@ -70,7 +70,7 @@ class Block:
     def placed(
         self, rect: Rect, sizes: Mapping[str, Point], trunks: tuple[Sequence[Point], Sequence[Point]]
     ) -> tuple[dict[str, Rect], dict[str, list[Point]]]:
-        """Return the rectangles of the block's boxes, and the lines of its arrows.
+        """Place the similar arms of a fork in rows. Returns the rectangles of the boxes and the lines of the arrows.
 
         Args:
             rect: The rectangle of the block.
@@ -102,7 +102,6 @@ class Block:
         return (point[1], point[0]) if self.is_wide else point
 
     def _line(self, points: Sequence[Point]) -> list[Point]:
-        """Return a line without the points that lie on a straight line between their neighbours."""
         kept = [points[0], *(each for before, each in pairwise(points) if math.dist(before, each) > 0.01)]  # noqa: PLR2004
         found = kept[:1]
         for before, each in pairwise(kept[1:]):
@@ -113,10 +112,10 @@ class Block:
 
 
 def blocks_of(drawing: Drawing, sizes: Mapping[str, Point], *, is_wide: bool) -> Iterator[Block]:
-    """Yield a block for each fork of a drawing whose similar arms are too many for one row.
+    """Find forks with so many similar arms that their boxes should be drawn in several rows.
 
     Args:
-        drawing: The drawing.
+        drawing: The picture.
         sizes: The sizes of the boxes, by their ids.
         is_wide: Whether the picture is read from left to right.
     """
@@ -159,7 +158,7 @@ def _size_of_block(columns: int, rows: int, cell: Point) -> Point:
 
 
 def _shrinkage_by_rows(arms: int, cell: Point) -> Callable[[int], float]:
-    """Return a function that computes, for a number of rows, by how much the picture must shrink to fit a pane."""
+    """Return a function that computes how much a picture must shrink to fit, given the number of rows of arms."""
 
     def small(rows: int) -> float:
         across, down = _size_of_block(math.ceil(arms / rows), rows, cell)
@@ -169,7 +168,7 @@ def _shrinkage_by_rows(arms: int, cell: Point) -> Callable[[int], float]:
 
 
 def _is_plain_arrow(arrow: Arrow) -> bool:
-    """Return whether an arrow has no text and leads forward from one box to another box."""
+    """Return whether an arrow leads forward from one box to another and has no text."""
     return not (arrow.lines or arrow.failure or arrow.back or arrow.head or arrow.tail or arrow.source == arrow.target)
 
 

@@ -24,13 +24,13 @@ resvg itself draws 4/3 dots per point.
 
 
 class RenderError(GraphEngineError):
-    """A picture cannot be made or written. On the command line, this is a usage error (exit code 2)."""
+    """A picture cannot be drawn or written to a file. On the command line, this is a usage error (exit code 2)."""
 
     code = "render_error"
 
 
 def write_picture(path: str | PathLike[str], endings: Sequence[str], make: Callable[[str], bytes]) -> None:
-    """Make a picture and write it to a file. If the picture cannot be made, no file is written.
+    """Create a picture and write it to a file. If the picture cannot be created, no file is written.
 
     Args:
         path: The file. Its ending selects the format.
@@ -70,7 +70,7 @@ def write_picture(path: str | PathLike[str], endings: Sequence[str], make: Calla
 
 
 def png_of(svg: str, zoom: float = _DOTS) -> bytes:
-    """Return an SVG as PNG.
+    """Convert an SVG to PNG.
 
     Raises:
         RenderError: resvg-py is not installed, or it failed.
@@ -87,7 +87,7 @@ def png_of(svg: str, zoom: float = _DOTS) -> bytes:
 
 
 def pdf_of(dot: str) -> bytes:
-    """Return a graph in DOT as PDF.
+    """Convert DOT text to PDF with Graphviz.
 
     Raises:
         RenderError: The program `dot` is not on PATH, or the program failed.

@@ -99,16 +99,16 @@ class Rect(NamedTuple):
         return self.x + self.wide / 2, self.y + self.high / 2
 
     def within(self, by: float) -> Rect:
-        """Return a smaller rectangle whose sides have the given distance to the sides of this rectangle."""
+        """Return a smaller rectangle, with the given distances between its sides and the sides of this one."""
         return Rect(self.x + by, self.y + by, self.wide - 2 * by, self.high - 2 * by)
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The places of the parts of a drawing.
+    """Where the parts of a picture are drawn.
 
     Attributes:
-        rects: The rectangles of boxes and clusters, by their ids, and of labels, by the ids of their arrows.
+        rects: The rectangles of boxes and frames, by their ids, and of labels, by the ids of their arrows.
         routes: The lines of each arrow, by its id. An arrow has one line, or one line to its label and one line from
             the label. The last line ends with the head of the arrow.
         bounds: The rectangle around all parts.
@@ -120,7 +120,7 @@ class Layout:
 
 
 def block_size(lines: Iterable[Line]) -> Point:
-    """Return the width and the height of lines of text that are placed below each other."""
+    """Return the width and the height of lines of text that stand below each other."""
     each = [(line_width(line), line_height(line)) for line in lines]
     return max((wide for wide, _ in each), default=0), sum(high for _, high in each)
 
@@ -162,7 +162,7 @@ def layout(drawing: Drawing, *, is_wide: bool = False) -> Layout:
 
 
 class _Request:
-    """The request to graphlay for the layout of a drawing. `read` converts graphlay's answer to a `Layout`."""
+    """The question to the layout program graphlay where the parts of a picture go. `read` converts its answer."""
 
     def __init__(self, drawing: Drawing, *, is_wide: bool) -> None:
         self.drawing = drawing
@@ -245,15 +245,14 @@ class _Request:
 
     @property
     def passed(self) -> int:
-        """The approximate number of boxes that arrows pass, if boxes are placed below each other as declared."""
+        """The number of boxes that arrows would have to pass if all boxes were below each other in declared order."""
         places = self.places
         return sum(abs(places[arrow.target] - places[arrow.source]) for arrow in self.lone)
 
     def _keep_order(self) -> None:
-        """Let the search for an order of the arms of wide forks begin with the declared order.
+        """Make the layout keep the arms of wide forks in their declared order, if that does not add crossings.
 
-        The result has as few crossings as other orders. The positions are the numbers of the arms in the row and not
-        lengths, so that they decide only the order and not the places of the arms.
+        The positions that are passed to the layout are the numbers of the arms in the row. They decide only the order.
         """
         forks = {box.id for box in self.drawing.boxes if box.shape == "fork"}
         fans: dict[str, list[Arrow]] = {}
@@ -292,14 +291,14 @@ class _Request:
         return len(self.edges) - 1
 
     def _around(self, part: str) -> list[str]:
-        """Return the clusters around a part, the innermost first, and "" for the whole picture."""
+        """Return the frames around a part of the picture, the innermost first, and at last "" for the whole picture."""
         found = [self.parents[part]]
         while found[-1]:
             found.append(self.parents[found[-1]])
         return found
 
     def read(self, found: graphlay.Layout) -> Layout:
-        """Convert graphlay's answer to a layout."""
+        """Convert the answer of the layout program graphlay to positions in the picture."""
         rects = {}
         for name, index in self.places.items():
             centre, size = found.nodes[index]["center"], found.nodes[index]["size"]
@@ -336,7 +335,7 @@ class _Request:
         return Layout(rects, routes, bounds.within(-FRAMES))
 
     def _around_contents(self, cluster: Cluster, rects: Mapping[str, Rect], routes: _Routes) -> Rect:
-        """Return the rectangle of a cluster with all its borders, without unused room above and below its parts."""
+        """Return the rectangle of a frame with its borders, without unused space above and below its parts."""
         inside = [rects[name] for name, parent in self.parents.items() if parent == cluster.id]
         own = [arrow for arrow in self.drawing.arrows if not arrow.tail and self.parents[arrow.target] == cluster.id]
         lines = [line for arrow in own if self.parents[arrow.source] == cluster.id for line in routes[arrow.id]]
@@ -348,7 +347,7 @@ class _Request:
 
 
 def _size_of(box: Box, arrows: int) -> Point:
-    """Return the size of a box with all its borders, with room for the given number of arrows at one side."""
+    """Return the size of a box with its borders, wide enough for the given number of arrows at one side."""
     if box.shape in _DOTS:
         wide, high = _DOTS[box.shape]
         return (max(wide, _PER_ARROW * arrows) if box.shape == "fork" else wide), high
@@ -358,7 +357,7 @@ def _size_of(box: Box, arrows: int) -> Point:
 
 
 def _cost_of_layout(found: graphlay.Layout) -> float:
-    """Return a number that says how hard a layout is to read.
+    """Return a number that says how hard a picture is to read, to choose between two layouts.
 
     The number grows with the width beyond the limit, with lines that touch boxes or each other, and with the crossings,
     the bends and the length of lines.
@@ -372,7 +371,7 @@ def _cost_of_layout(found: graphlay.Layout) -> float:
 
 
 def _shorter(loop: list[list[Point]], label: Rect, routes: _Routes) -> Rect:
-    """Pull the label of a loop at one box up, next to a tall cluster, and return its place."""
+    """Move the label of a loop up if the loop is next to a tall frame, and return the new place of the label."""
     out, back = loop
     ends = [out[-2][1], back[1][1]]
     pieces = (piece for lines in routes.values() for line in lines for piece in pairwise(line))
@@ -385,7 +384,7 @@ def _shorter(loop: list[list[Point]], label: Rect, routes: _Routes) -> Rect:
 
 
 def _go_around(loop: list[list[Point]], label: Rect) -> None:
-    """Lead the two halves of a loop around its label, so that they meet below the label and not above it."""
+    """Lead the two halves of a loop's arrow around its label, so that they meet below the label."""
     out, back = loop
     (x, y), (other, _) = out[-1], back[0]
     if round(out[-2][0] - x) or round(back[1][0] - other):  # The picture is read from left to right.
@@ -398,7 +397,7 @@ def _go_around(loop: list[list[Point]], label: Rect) -> None:
 
 
 def _in_columns(found: Layout) -> Layout:
-    """Break a tall layout into columns, at heights that only a single downward arrow crosses.
+    """Break a tall picture into columns, at heights where only a single downward arrow crosses.
 
     This arrow continues from the foot of its column, through the space between the columns, to the head of the next
     column. The number of columns is limited, so that the picture is not too wide to read.
@@ -437,7 +436,7 @@ def _in_columns(found: Layout) -> Layout:
 
 
 def _list_break_heights(found: Layout) -> list[float]:
-    """Return the heights at which a layout can be broken."""
+    """Return the heights at which a tall picture can be broken into columns."""
     pieces = [piece for lines in found.routes.values() for line in lines for piece in pairwise(line)]
     bottom, places = found.bounds.y, list[float]()
     for rect in sorted(found.rects.values(), key=lambda each: each.y):
@@ -450,7 +449,7 @@ def _list_break_heights(found: Layout) -> list[float]:
 
 
 def _land_on_border(line: Sequence[Point], rect: Rect) -> list[Point]:
-    """Shorten a line that leads into a rectangle, so that it ends at the border, without a turn just above."""
+    """Shorten a line that leads into a rectangle, so that it ends at the border without a bend just before."""
     right, bottom = rect.x + rect.wide, rect.y + rect.high
     kept: list[Point] = []
     for x, y in line:

@@ -36,7 +36,7 @@ _RED = "#9a2a00"
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Colours as `#rrggbb`, and the width of the line in points.
+    """The colours of a part of a picture (as `#rrggbb`), and the width of its line in points.
 
     Attributes:
         fill: The colour of the area.
@@ -114,17 +114,17 @@ _NOTEBOOKS: Final = {
 
 
 def by_night(colour: str) -> str:
-    """Return the dark theme's colour for this one."""
+    """Return the colour that replaces this colour in the dark theme."""
     return _INKS[colour][1]
 
 
 def name_of(colour: str) -> str:
-    """Return the name of a colour, which is a part of the CSS classes `fill-NAME` and `stroke-NAME`."""
+    """Return the name of a colour for use in the CSS classes `fill-NAME` and `stroke-NAME`."""
     return _INKS[colour][0]
 
 
 def night_rules(used: Iterable[tuple[str, str]], within: str) -> list[str]:
-    """Return the CSS rules that replace colours by their dark colours.
+    """Return CSS that replaces the colours of a picture with dark ones.
 
     Args:
         used: The used colours, each with the property that has the colour: `fill` or `stroke`.
@@ -134,7 +134,7 @@ def night_rules(used: Iterable[tuple[str, str]], within: str) -> list[str]:
 
 
 def notebook_rules(used: Iterable[tuple[str, str]], within: str) -> list[str]:
-    """Return the CSS rules by which a picture follows the theme of its notebook, or else the reader's preference."""
+    """Return CSS that makes a picture follow the theme of its notebook, or else what the reader's browser prefers."""
     rules = [f"{within} {{ color-scheme: light dark; }}"]
     rules += [f":is({marks}) {within} {{ color-scheme: {scheme}; }}" for scheme, marks in _NOTEBOOKS.items()]
     return rules + [
@@ -160,7 +160,7 @@ def look_of_box(box: Box) -> Look:
 
 
 def look_of_cluster(cluster: Cluster) -> Look:
-    """Return how a cluster looks: a little darker or lighter than the one around it."""
+    """Return the colours of a frame. They are a little darker or lighter than those of the frame around it."""
     fill = _SHEETS[cluster.depth % len(_SHEETS)]
     if cluster.tone == "unused":
         return Look(PAPER, _PALE_LINE, PALE, PALE, 1.0)
@@ -169,12 +169,12 @@ def look_of_cluster(cluster: Cluster) -> Look:
 
 
 def mermaid_line(part: Arrow | Cluster) -> str:
-    """Return the colour of a line that has a contrast of 3 to a white and to a dark page."""
+    """Return a line colour for Mermaid that is visible (contrast of at least 3) on white and on dark pages."""
     return "#d1570f" if getattr(part, "failure", False) or part.tone == "failed" else "#768390"
 
 
 def look_of_arrow(arrow: Arrow) -> Look:
-    """Return how an arrow looks; its fill is not used."""
+    """Return the colours and the line with which an arrow is drawn. The fill colour is not used."""
     if arrow.tone == "unused":
         return Look(PAPER, _PALE_LINE, PALE, PALE, 1.0)
     line = _RED if arrow.failure else SOFT_INK

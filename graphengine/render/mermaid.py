@@ -67,7 +67,7 @@ _BULLET = re.compile(r"\d+[.)]|[^\w\s]")
 
 
 def mermaid_text(drawing: Drawing) -> str:
-    """Return the drawing in Mermaid. Log a warning if it is larger than Mermaid draws."""
+    """Write a picture as a Mermaid flowchart, and log a warning if it is larger than Mermaid can draw."""
     lines = [
         _SETTINGS,
         "flowchart TD",
@@ -85,7 +85,7 @@ def mermaid_text(drawing: Drawing) -> str:
 
 
 def _write_cluster_parts(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
-    """Yield the parts of a cluster."""
+    """Yield the DOT text for the boxes and frames inside a frame."""
     for part in drawing.inside(cluster):
         if isinstance(part, Cluster):
             yield f'{indent}subgraph {part.id}["{_write_label(part.lines, " ")}"]'
@@ -107,7 +107,7 @@ def _write_arrow(arrow: Arrow) -> str:
 
 
 def _styles(drawing: Drawing) -> list[str]:
-    """Return the styles: one class for the boxes and clusters that share a look, one line for such arrows."""
+    """Return the Mermaid styles: one class for boxes and frames that look alike, and one line for arrows that do."""
     classes: dict[str, list[str]] = {}
     for box in drawing.boxes:
         look = look_of_box(box)
@@ -141,7 +141,7 @@ def _escape_line(text: str) -> str:
 
 
 def _special(text: str, index: int) -> bool:
-    """Return whether a character is written as an entity; an underscore inside a word is not."""
+    """Return whether a character must be escaped in Mermaid text. An underscore inside a word need not be."""
     character = text[index]
     if character == "_":
         return index == 0 or not (text[index - 1].isalnum() and text[index + 1 : index + 2].isalnum())

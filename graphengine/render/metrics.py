@@ -148,18 +148,18 @@ _WIDTHS: Final = tuple(
 
 
 def number(value: float) -> str:
-    """Return a number, rounded to a tenth, as briefly as possible."""
+    """Write a number for SVG, rounded to a tenth, in as few characters as possible."""
     text = f"{value:.1f}"
     return text.removesuffix(".0") if text != "-0.0" else "0"
 
 
 def text_width(text: str, size: float, *, strong: bool = False) -> float:
-    """Return the width of a line of text.
+    """Estimate the width of a line of text.
 
     Args:
         text: The text, in one line.
-        size: The size of its font; the result is in the same unit.
-        strong: Whether it is bold.
+        size: The font size. The result has the same unit.
+        strong: Whether the text is bold.
 
     >>> text_width("score", 10.0), text_width("日本", 10.0)
     (28.5, 20.0)
@@ -172,22 +172,20 @@ def text_width(text: str, size: float, *, strong: bool = False) -> float:
 
 
 def _can_be_joined(letter: str) -> bool:
-    """Return whether an Arabic letter joins this letter if it stands before it."""
+    """Return whether the letter before this one would join it, as Arabic letters do, which changes their widths."""
     return "\u0622" <= letter <= "\u06d3" and unicodedata.category(letter).startswith("L")
 
 
 def line_width(line: Line) -> int:
-    """Return the width of a line, in whole points."""
     return ceil(text_width(line.text, SIZES[line.weight], strong=line.weight == "strong"))
 
 
 def line_height(line: Line) -> int:
-    """Return the height of a line, in whole points."""
+    """Return the height of a line of text, in whole points."""
     return ceil(_ROW * SIZES[line.weight])
 
 
 def baseline(line: Line) -> float:
-    """Return how far the baseline of a line is below its top, in points."""
     return line_height(line) / 2 + _BASELINE * SIZES[line.weight]
 
 

@@ -51,7 +51,7 @@ pre {{ white-space: pre-wrap; }}
 
 
 def page_of(svg: str, title: str, words: str, theme: Theme = "auto", nodes: Iterable[tuple[str, str]] = ()) -> str:
-    """Return the page as HTML.
+    """Return an HTML page that shows a picture.
 
     Args:
         svg: The picture, without an XML declaration.

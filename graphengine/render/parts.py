@@ -61,10 +61,12 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Cluster(Box):
-    """A frame around the parts of a node that runs a graph or chooses among graphs. Its lines are at its top.
+    """A frame in a picture around the inside of a node that runs a graph or chooses among graphs.
+
+    Its text is at the top.
 
     Attributes:
-        depth: How many clusters contain this cluster.
+        depth: How many frames contain this frame.
     """
 
     depth: int = 0
@@ -112,7 +114,7 @@ class Arrow:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A whole picture.
+    """A picture of a graph, in a form that can be written as SVG, Mermaid, DOT or text.
 
     Attributes:
         title: The graph's name, in one line.
@@ -120,7 +122,7 @@ class Drawing:
         spoken: The picture in words, for screen readers.
         boxes: The boxes.
         arrows: The arrows.
-        clusters: The clusters. Each comes after the cluster that contains it.
+        clusters: The frames around nested graphs. Each comes after the frame that contains it.
         legend: The meaning of the signs in the picture.
     """
 
@@ -133,7 +135,7 @@ class Drawing:
     legend: tuple[Line, ...] = field(default=())
 
     def inside(self, cluster: str = "") -> list[Box]:
-        """Return the boxes and clusters directly inside a cluster, in declared order; "" means the whole picture."""
+        """Return the boxes and frames directly inside a frame, in declared order. "" stands for the whole picture."""
         parents = {inner.id: inner.cluster for inner in self.clusters}
         first: dict[str, int] = {}
         for index, box in enumerate(self.boxes):
@@ -147,9 +149,9 @@ class Drawing:
 
 
 def plain_text(drawing: Drawing) -> str:
-    """Return the drawing in words, with one line for each part.
+    """Describe a picture in words, with one line for each box and arrow.
 
-    The parts of a cluster are indented. Lines of edges begin with `->`, and lines of edges for failures with `-x`.
+    The parts of a frame are indented. Lines of edges begin with `->`, and lines of edges for failures with `-x`.
     """
     lines = [line.text for line in drawing.caption]
     lines += ["", *_describe_cluster(drawing, "", "")]
@@ -157,7 +159,7 @@ def plain_text(drawing: Drawing) -> str:
 
 
 def _describe_cluster(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
-    """Yield the lines of the parts of a cluster. The arrows that leave a part follow the line of the part."""
+    """Yield lines of text that describe the parts of a frame. The arrows from a part follow the part."""
     for part in drawing.inside(cluster):
         yield f"{indent}{part.spoken}"
         leaving = [arrow for arrow in drawing.arrows if (arrow.tail or arrow.source) == part.id]
@@ -167,7 +169,7 @@ def _describe_cluster(drawing: Drawing, cluster: str, indent: str) -> Iterator[s
 
 
 def _describe_arrow(drawing: Drawing, arrow: Arrow) -> Iterator[str]:
-    """Yield a line for each edge of an arrow."""
+    """Yield lines of text that describe an arrow of the picture, one for each edge that it stands for."""
     parts: list[Box] = [*drawing.boxes, *drawing.clusters]
     name = next(part.name for part in parts if part.id == (arrow.head or arrow.target))
     sign = "-x" if arrow.failure else "->"

@@ -50,7 +50,7 @@ _POSITIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class PlaceState:
-    """The state of a run at a node.
+    """What a run is doing at one node.
 
     Attributes:
         how: The most severe state of the frames at the node.
@@ -64,11 +64,11 @@ class PlaceState:
 
 
 def states_of(snapshot: Snapshot, places: Mapping[str, Place], moves: Mapping[str, Move]) -> dict[Spot, PlaceState]:
-    """Return the state of a run at each node where the run is.
+    """Return what a run is doing now at each node where it stands.
 
     Args:
         snapshot: The run's snapshot.
-        places: The place of the graph in which each frame moves, by the frame's id.
+        places: The graph in which each frame moves, by the frame's id.
         moves: The last move of each frame, by the frame's id.
     """
     if ROOT not in snapshot.frames:
@@ -92,7 +92,7 @@ def states_of(snapshot: Snapshot, places: Mapping[str, Place], moves: Mapping[st
 
 
 def _sources_of_end(moves: Mapping[str, Move]) -> frozenset[str]:
-    """Return the last nodes of the arms that END joins, in the run's own graph."""
+    """Return the last nodes of arms that join at END, because each of them gets an END of its own in the picture."""
     return frozenset(
         source
         for frame, (source, target) in moves.items()
@@ -101,7 +101,7 @@ def _sources_of_end(moves: Mapping[str, Move]) -> frozenset[str]:
 
 
 def _combine_states(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources: frozenset[str]) -> PlaceState:
-    """Combine the states of several frames at one node. Equal notes are merged and counted."""
+    """Combine what several frames of a run are doing at the same node. Equal notes are merged and counted."""
     present = {how for how, _ in said}
     severest: How = next(how for how in SEVEREST if how in present)
     one, several = _POSITIONS.get(snapshot.status, ("", ""))
@@ -118,7 +118,10 @@ def _combine_states(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources
 
 
 def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
-    """Yield the states of a frame, each with its node. Items that do not wait are left out; their map reports them."""
+    """Yield what a frame of the run is doing, with its node.
+
+    Items of a map that do not wait are left out, because their map reports their progress.
+    """
     phase, failure = frame.phase, frame.failure
     match phase:
         case Forked():

@@ -37,7 +37,7 @@ table.graphengine-run { border-collapse: collapse; border: 0; color: inherit; fo
 
 
 def html_of(result: Result[Any], snapshot: Snapshot | None = None) -> str:
-    """Return a result as a table: the status of the run and the reason, its cost, its open waits, and its state.
+    """Show the result of a run as an HTML table: its status and reason, its cost, its open waits, and its state.
 
     Fields of secret types show their `repr`, which hides the secret. If a snapshot of a run in progress is given, the
     table begins with the nodes at work and the progress of maps.
@@ -58,7 +58,7 @@ def _format_run_table(status: str, result: Result[Any], more: Iterable[tuple[str
 
 
 def _rows_at_work(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """Yield the rows about nodes at work, without the items of maps, and about the progress of each map."""
+    """Yield table rows about what a run is doing now: the nodes at work, and the progress of each map."""
     tasks = [task for task in ready(snapshot) if task.mode in ("run", "fallback")]
     paths = {path_of(task.frame, task.node): task.visit for task in tasks if "[" not in task.frame}
     if paths:
@@ -72,7 +72,6 @@ def _rows_at_work(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
 
 
 def _rows_of_result(result: Result[Any]) -> Iterator[tuple[str, str]]:
-    """Yield the rows of a result."""
     if result.ending is not None and (result.label or result.ending.why):
         yield "because", ": ".join(text for text in (result.label, result.ending.why) if text)
     if result.error is not None:

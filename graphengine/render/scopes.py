@@ -36,7 +36,7 @@ Fold: TypeAlias = "int | Collection[str] | None"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A graph of the graph spec.
+    """One graph in the description of a graph: the run's own graph, or a graph nested in it.
 
     Attributes:
         name: The graph's own name.
@@ -58,10 +58,10 @@ class Scope:
 
 
 def scopes_of(graph_spec: GraphSpec) -> dict[Place, Scope]:
-    """Return all graphs of a graph spec by place. The place of the run's own graph is `()`.
+    """Return all graphs in a description of a graph, by the nodes around them. The run's own graph has the key `()`.
 
     Raises:
-        RenderError: The value is not a graph spec.
+        RenderError: The value is not a description of a graph.
     """
     found: dict[Place, Scope] = {}
     left: list[tuple[Place, GraphSpec]] = [((), graph_spec)]
@@ -92,7 +92,7 @@ def _node_specs_of(graph_spec: GraphSpec) -> Sequence[NodeSpec]:
 
 
 def path_at(place: Place, name: str = "") -> str:
-    """Return a node's readable path: `article/write`, or `teams (law)/write` if `teams` chooses among graphs."""
+    """Return the path of a node for people: `article/write`, or `teams (law)/write` if `teams` chooses among graphs."""
     around = [f"{node} ({choice})" if choice else node for node, choice in place]
     return "/".join([*around, name] if name else around)
 
@@ -102,7 +102,7 @@ def _says_nothing(edge: DrawnEdge) -> bool:
 
 
 def plain_start(scope: Scope) -> str:
-    """Return the node with which a graph always begins, if no other edge leads to the node; "" otherwise."""
+    """Return the first node of a graph if no other edge leads to it, so that no START has to be drawn; "" otherwise."""
     first = [edge for edge in scope.edges if edge.source == START]
     if len(first) != 1 or not _says_nothing(first[0]) or first[0].target not in scope.nodes:
         return ""
@@ -111,7 +111,7 @@ def plain_start(scope: Scope) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Folding:
-    """The choice of nested graphs that are drawn as one box.
+    """Which nested graphs a picture shows as a single box.
 
     Attributes:
         depth: The depth from which on graphs are folded; None if no depth is given.
@@ -123,7 +123,7 @@ class Folding:
 
     @classmethod
     def of(cls, fold: Fold, scopes: Mapping[Place, Scope]) -> Folding:
-        """Return the folding that `fold` requests.
+        """Decide which nested graphs are drawn as a single box, from the argument `fold`.
 
         Raises:
             RenderError: A path does not name a node with a nested graph, or the depth is below 0.
@@ -145,13 +145,13 @@ class Folding:
         return cls(paths=frozenset(paths))
 
     def folds(self, spot: Spot) -> bool:
-        """Return whether the nested graph of a node is drawn as one box."""
+        """Return whether the nested graph of a node is drawn as a single box."""
         place, name = spot
         return (self.depth is not None and len(place) >= self.depth) or path_at(place, name) in self.paths
 
 
 def contents_of(scopes: Mapping[Place, Scope], spot: Spot) -> list[str]:
-    """Return the notes of a folded box: the number and names of its nodes, and the labels of the graph's ends."""
+    """Return the notes of a folded node: the number and names of the nodes inside it, and the labels of its ends."""
     inner = [scope for place, scope in scopes.items() if len(place) == len(spot[0]) + 1 and is_in(place, spot)]
     nodes = [name for scope in inner for name in scope.nodes]
     deep = sum(len(scope.nodes) for place, scope in scopes.items() if is_in(place, spot))
@@ -164,7 +164,7 @@ def contents_of(scopes: Mapping[Place, Scope], spot: Spot) -> list[str]:
 
 
 def standing_in(standings: Mapping[Spot, PlaceState], spot: Spot) -> tuple[How | None, list[str]]:
-    """Return the most severe state of a run inside a folded node, and the notes of that state with their nodes."""
+    """Return the most severe of the run's states inside a folded node, and the notes about it with their nodes."""
     found = [(place, name, each) for (place, name), each in standings.items() if is_in(place, spot)]
     if not found:
         return None, []
@@ -180,6 +180,6 @@ def standing_in(standings: Mapping[Spot, PlaceState], spot: Spot) -> tuple[How |
 
 
 def is_in(place: Place, spot: Spot) -> bool:
-    """Return whether a graph is inside a node, at any depth."""
+    """Return whether a graph is inside a node, directly or in a graph that is inside the node."""
     around, name = spot
     return len(place) > len(around) and place[: len(around)] == around and place[len(around)][0] == name

@@ -89,16 +89,16 @@ _PAGE: Final = """\
 
 
 async def story_of(store: Store, run_id: str, other: str | None, now: float) -> str:
-    """Return the story of a run, or of two as a comparison.
+    """Write the story of a run as an HTML page, or the stories of two runs side by side.
 
     Args:
-        store: The store that has them.
+        store: The store that contains the runs.
         run_id: The run.
-        other: The other one; None for none.
-        now: When it is written, epoch seconds.
+        other: Another run to compare with; None for no comparison.
+        now: When the story is written, in epoch seconds.
 
     Raises:
-        UnknownRun, StoreError.
+        UnknownRun, StoreError: A run does not exist or cannot be read.
     """
     runs = [await read_run(store, each) for each in (run_id, other) if each is not None]
     command = f"graphengine render {' '.join(run.info.id for run in runs)} -o story.html"
@@ -115,7 +115,7 @@ def _call_asked(frame: Frame, wait: WaitRecord) -> tuple[str, str, Mapping[str, 
 
 
 def _file_of(story: Story, runs: Sequence[ReadRun]) -> str:
-    """Return the file, with what it says as plain text for readers who run no script."""
+    """Return the HTML file of a story, which also contains its content as plain text for browsers without scripts."""
     script, style = ((STATIC / f"story.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     digest = b64encode(sha256(script.encode()).digest()).decode()
     document, run = _safe(plain(story)), story.runs[0]
@@ -140,7 +140,7 @@ def _file_of(story: Story, runs: Sequence[ReadRun]) -> str:
 
 
 def _tell_way(account: Account) -> str:
-    """Return where a step led and why, as an item of a list for readers who run no script."""
+    """Write where a step led and why, as a list item for readers whose browser runs no script."""
     node = node_words(account.path, account.visit)
     targets = ", ".join(each.lower() if each in (END, FAIL) else as_words(each) for each in account.targets)
     why = f"<pre>{escape(_safe(account.why))}</pre>" if account.why else ""
@@ -148,7 +148,7 @@ def _tell_way(account: Account) -> str:
 
 
 def _safe(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Return a value with each text in it, also each key, without secrets and control codes."""
+    """Return a value for display, with secrets and control codes removed from all its texts and keys."""
     if isinstance(value, str):
         return clean(hide_secrets(value))
     if isinstance(value, float) and not isfinite(value):
@@ -159,7 +159,7 @@ def _safe(value: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def _in_script(value: JsonValue) -> str:
-    """Return JSON that can stand in a script of HTML: no text in it can close the script or begin a comment."""
+    """Encode JSON so that it can stand in an HTML script: no text in it can end the script or begin a comment."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -168,7 +168,7 @@ def _in_script(value: JsonValue) -> str:
 
 
 def _picture(run: ReadRun, room: tuple[float, float]) -> str:
-    """Return the graph with the way that was taken; "" where it cannot be drawn."""
+    """Draw the graph with the way that the run took, as part of the story's page; "" where it cannot be drawn."""
     spec = run.specs.get(run.snapshot.fingerprint)
     if spec is None:
         return ""
@@ -186,7 +186,7 @@ def _picture(run: ReadRun, room: tuple[float, float]) -> str:
 
 
 def _without_message(box: Box) -> Box:
-    """Return a box that says only that it waits or failed: the page has the question, and the message."""
+    """Return a box that says only that its node waits or failed, because the page shows the question or the error."""
     said = {"waiting": "waits", "failed": "failed"}.get(box.tone)
     if said is None:
         return box
@@ -194,7 +194,7 @@ def _without_message(box: Box) -> Box:
 
 
 def _without_number(arrow: Arrow) -> Arrow:
-    """Return an arrow without its place among those that are tried, which says nothing of the way that was taken."""
+    """Return an arrow without the number in which its edges are tried, which is not needed in a story."""
     lines = (replace(line, text=_NUMBER.sub("", line.text)) for line in arrow.lines)
     return replace(arrow, lines=tuple(line for line in lines if line.text)) if arrow.number else arrow
 

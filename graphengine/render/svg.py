@@ -49,17 +49,17 @@ _HEAD: Final = 8.0
 def svg_of(
     drawing: Drawing, theme: Theme, *, is_part: bool = False, is_wide: bool = False, in_notebook: bool = False
 ) -> str:
-    """Return the drawing as SVG.
+    """Draw a picture as SVG.
 
     Args:
-        drawing: The drawing.
+        drawing: The picture.
         theme: Whether the picture is dark, is light, or follows the reader's preference.
         is_part: Whether the picture becomes part of a page, so that it needs no XML declaration.
         is_wide: Whether the picture is read from left to right.
         in_notebook: Whether "auto" means the theme of the notebook that shows the picture.
 
     Raises:
-        RenderError: The drawing cannot be laid out.
+        RenderError: The picture cannot be laid out.
     """
     head = "" if is_part else '<?xml version="1.0" encoding="utf-8"?>\n'
     painter = _Painter(drawing, layout(drawing, is_wide=is_wide), theme, in_notebook=in_notebook)
@@ -67,7 +67,7 @@ def svg_of(
 
 
 def name_in(svg: str) -> str:
-    """Return the name with which the ids in a picture begin, "" for a chart."""
+    """Return the prefix of all ids in a picture, by which its parts can be found in a page; "" for a chart."""
     return svg.partition('<svg xmlns="http://www.w3.org/2000/svg" id="')[2].partition('"')[0]
 
 
@@ -79,7 +79,7 @@ class _Painter:
         self.used: set[tuple[str, str]] = set()
 
     def element(self) -> str:
-        """Return the picture as an element."""
+        """Return the picture as an SVG element."""
         drawing, bounds = self.drawing, self.layout.bounds
         above = [*drawing.caption, *drawing.legend]
         wide, high = block_size(above)
@@ -115,7 +115,7 @@ class _Painter:
         return made.replace(_NAME, f"g{sha256(made.encode('utf-8', 'replace')).hexdigest()[:8]}")
 
     def _fill(self, fill: str, line: str = "", points: float = 0.0) -> str:
-        """Return the attributes of a shape: its colours, and their classes."""
+        """Return the SVG attributes for the colours of a shape, and CSS classes by which dark colours replace them."""
         colours = [(kind, colour) for kind, colour in (("fill", fill), ("stroke", line)) if colour]
         self.used.update(colours)
         shade = by_night if self.theme == "dark" else str
@@ -126,7 +126,10 @@ class _Painter:
         return facts + (f' class="{classes}"' if self.theme == "auto" else "")
 
     def _text(self, lines: Sequence[Line], at: Point, inks: tuple[str, str], anchor: str = "start") -> Iterator[str]:
-        """Yield lines of text below each other, from the top; small ones are in the second ink."""
+        """Yield the SVG elements for lines of text below each other, from the top.
+
+        Small lines have the second colour.
+        """
         x, top = at
         for line in lines:
             ink = PALE if line.is_pale else inks[line.weight == "small"]
@@ -207,7 +210,7 @@ def _open_group(part: Box | Arrow, kind: str) -> str:
 
 
 def _height_of(arrow: Arrow) -> tuple[bool, bool]:
-    """Return the sort key by which arrows that a run took are drawn above arrows that the run never took."""
+    """Return a sort key by which arrows that a run took are drawn on top of those that it never took."""
     return arrow.tone == "done", arrow.failure
 
 
@@ -226,7 +229,6 @@ def _polyline(points: Sequence[Point]) -> str:
 
 
 def _round_bends(points: Sequence[Point]) -> str:
-    """Return a line through points, with round bends."""
     found = _polyline(points[:1])
     for (x, y), *others in zip(points[1:], points, points[2:], strict=False):
         long = [hypot(ox - x, oy - y) or 1.0 for ox, oy in others]
@@ -243,7 +245,6 @@ def _format_point(point: Point) -> str:
 
 
 def _corners(rect: Rect, across: float, down: float) -> str:
-    """Return the outline of a rectangle whose corners are cut off."""
     left, top, right, bottom = rect.x, rect.y, rect.x + rect.wide, rect.y + rect.high
     points = [(left, top + down), (left + across, top), (right - across, top), (right, top + down)]
     points += [(right, bottom - down), (right - across, bottom), (left + across, bottom), (left, bottom - down)]

@@ -23,7 +23,7 @@ _BREAK_AFTER = "_.,;:/|-)]}"
 
 
 def clean(text: str) -> str:
-    r"""Return the text with a visible mark for each invisible character, and `\n` as its only line break.
+    r"""Return a text with a visible mark in place of each invisible character, and `\n` as its only line break.
 
     >>> clean("a\tb\x00c\r\nd")
     'a b�c\nd'
@@ -97,7 +97,7 @@ def _break_line(text: str, columns: int) -> list[str]:
 
 
 def _pieces(word: str, columns: int) -> list[str]:
-    """Cut a word into pieces that fit, if possible after punctuation in the second half of a piece."""
+    """Cut a word that is too long into pieces that fit, if possible after punctuation."""
     pieces: list[str] = []
     while width(word) > columns:
         head = _head(word, columns)
@@ -109,7 +109,7 @@ def _pieces(word: str, columns: int) -> list[str]:
 
 
 def _head(text: str, columns: int) -> str:
-    """Return the longest prefix that fits, at least one character, with the marks that combine with its last."""
+    """Return the longest beginning of a text that fits, including marks that combine with its last character."""
     taken = 0
     for index, character in enumerate(text):
         taken += _columns_of(character)

@@ -89,14 +89,14 @@ def trace_of(
     specs: Mapping[str, GraphSpec] | None = None,
     status: str = "",
 ) -> Trace:
-    """Count the steps of a run on the graphs of a graph spec. The steps are read one by one and not kept.
+    """Count what a picture shows of a run, step by step, without keeping the steps.
 
     Args:
-        graph_spec: The graph spec that is drawn.
-        scopes: The graphs of the graph spec.
+        graph_spec: The description of the drawn graph.
+        scopes: The graphs in this description.
         steps: All steps of the run from seq 1 on, including the steps that it shares with its parents.
-        specs: The other specs of the run's graph under which steps were recorded, by fingerprint. They are looked up
-            while steps are read, so specs may be added during the iteration.
+        specs: The other versions of the run's graph under which steps were recorded, by fingerprint. They are looked up
+            while steps are read, so entries may be added during the iteration.
         status: The status of the run from the store, if it says more than the steps.
 
     Raises:
@@ -111,7 +111,7 @@ def trace_of(
 
 
 def visits_of(steps: Sequence[Step], seen: Callable[[Visits, Entry], None] | None = None) -> Visits:
-    """Return the visits of a run.
+    """Read the visits of a run's nodes from its steps.
 
     Args:
         steps: All steps of the run from seq 1 on, including the steps that it shares with its parents.
@@ -131,7 +131,7 @@ def visits_of(steps: Sequence[Step], seen: Callable[[Visits, Entry], None] | Non
 
 @contextmanager
 def _read_as_a_run() -> Iterator[None]:
-    """Turn the errors about steps that do not follow each other into a `RenderError`."""
+    """Raise a `RenderError` in place of the errors about steps that do not follow each other."""
     try:
         yield
     except (ValueError, LookupError) as error:
@@ -155,13 +155,13 @@ def standing(snapshot: Snapshot, status: str = "") -> str:
 
 
 def ending(snapshot: Snapshot) -> str:
-    """Return a short reason for the end of a run; "" if the status of the run says enough."""
+    """Return a short reason for the end of a run; "" if its status says enough."""
     why = (snapshot.ending.label or snapshot.ending.why) if snapshot.ending is not None else ""
     return "" if why == "otherwise" else why  # An edge without a condition explains nothing.
 
 
 class Counted(NamedTuple):
-    """The counts that one step adds.
+    """What one step of a run changes in a picture that counts visits and taken edges.
 
     Attributes:
         visits: The nodes whose visits the step completed. START is included if the step begins a graph.
@@ -181,7 +181,7 @@ class _At(Struct):
     used: Used = Used()
 
     def add(self, other: _At) -> None:
-        """Add the counts that were made under another name of the node."""
+        """Add the counts of another name of the same node."""
         self.visits += other.visits
         self.picked += other.picked
         self.events += other.events
@@ -189,7 +189,7 @@ class _At(Struct):
 
 
 class _EdgeKey(NamedTuple):
-    """The key by which taken edges are counted: the graph, the edge's declaration, and the targets that were taken."""
+    """The key under which taken edges are counted: the graph, the edge's declaration, and the targets."""
 
     place: Place
     declared: Declaration | None
@@ -197,7 +197,7 @@ class _EdgeKey(NamedTuple):
 
 
 class _Taken(Struct):
-    """The counts of one edge.
+    """How often a run took one edge, and why it last did.
 
     Attributes:
         indices: The indexes of the arrows that are drawn for the edge; empty if the drawn graph does not have the edge.
@@ -214,14 +214,14 @@ class _Taken(Struct):
 
 
 class Tally:
-    """Counts the steps of a run, one step at a time. `Trace` describes the counts.
+    """Counts what a picture shows of a run: visits, taken edges, failures. It is given the run's steps one by one.
 
-    Nodes have their present names. If a step renames nodes, the earlier counts are renamed too.
+    `Trace` describes the counts. Nodes are counted under their present names, also if a step renames them.
 
     Args:
-        graph_spec: The graph spec that is drawn.
-        scopes: The graphs of the graph spec.
-        run: The visits of the run, to which the tally passes each step. They must know the specs of the run's graph.
+        graph_spec: The description of the drawn graph.
+        scopes: The graphs in this description.
+        run: The visits of the run, to which each step is passed. They must know the versions of the run's graph.
     """
 
     def __init__(self, graph_spec: GraphSpec, scopes: Mapping[Place, Scope], run: Visits) -> None:
@@ -234,7 +234,7 @@ class Tally:
         self._moves: dict[str, tuple[Place, str, str]] = {}
 
     def feed(self, step: Step) -> tuple[Entry, Counted]:
-        """Count the next step, and return its entry and the counts that it added.
+        """Count one more step, and return its place in the run's history and what it added to the counts.
 
         Raises:
             ValueError, LookupError: The step does not follow the previous step; see `Visits.feed`.
@@ -269,7 +269,7 @@ class Tally:
         return Counted(visited, [(place, index) for index in taken])
 
     def _note(self, spot: Spot, entry: Entry) -> None:
-        """Count the events, the time and the usage of a step at its node.
+        """Count what happened in a step at its node: events, time and usage.
 
         - The time of an item is not counted, because it is included in the time of its map.
         - The failure of a map or a graph is not counted, because the failure inside it is counted.
@@ -295,15 +295,15 @@ class Tally:
         return found
 
     def _asks(self, spot: Spot) -> bool:
-        """Return whether a node is a question."""
+        """Return whether a node asks a question, so that its waiting time is counted separately."""
         scope = self.scopes.get(spot[0])
         facts = scope.nodes.get(spot[1]) if scope is not None else None
         return facts is not None and facts.get("kind") == "ask"
 
     def _take(self, place: Place, edge: TakenEdge, seq: int) -> Sequence[int]:
-        """Count a taken edge, and return the indexes of its arrows.
+        """Count that a run took an edge, and return the indexes of the arrows that show the edge.
 
-        Joins are not counted, because each arm of the fork counts the edges that the arm took.
+        Joins are not counted, because each arm of the fork counts the edges that it took.
         """
         taken = self._edge(self._key_of(place, edge))
         taken.times += 1
@@ -334,9 +334,9 @@ class Tally:
         return found
 
     def _prepare_renaming(self, shift: Shift) -> Callable[[], None]:
-        """Return a function that renames nodes and frames in the counts.
+        """Return a function that moves the counts to the new names after a step that renames nodes.
 
-        The function must be called after the step was passed to the visits.
+        Call the function after the step was passed to the visits.
         """
         names = {self.run.live[frame].place: each for frame, each in shift.renamed.items() if frame in self.run.live}
         frames = {track.frame: track for track in self.run.live.values()}
@@ -368,13 +368,13 @@ class Tally:
         return rename
 
     def standings(self) -> dict[Spot, PlaceState]:
-        """Return the state of the run at each node where it is after its last step."""
+        """Return what the run is doing now at each node where it stands, after the last counted step."""
         places = {frame: track.place for frame, track in self.run.live.items()}
         moves = {frame: (source, target) for frame, (_, source, target) in self._moves.items()}
         return states_of(self.run.snapshot, places, moves)
 
     def trace(self, status: str = "") -> Trace:
-        """Return all counts as a `Trace`; `status` is the status of the run from the store."""
+        """Return everything that was counted. `status` is the status of the run from the store."""
         snapshot, standings = self.run.snapshot, self.standings()
         whole = Used(snapshot.elapsed_seconds if snapshot.frames else None, snapshot.usage)
         taken = {place: [0] * len(scope.edges) for place, scope in self.scopes.items()}
@@ -405,9 +405,9 @@ class Tally:
         )
 
     def _facts(self, standings: Mapping[Spot, PlaceState]) -> dict[Spot, list[str]]:
-        """Return retries, fallbacks, failures, refusals and items by node, in words.
+        """Describe the retries, fallbacks, failures, refusals and items at each node in words.
 
-        Facts that the standing of a node already mentions are left out.
+        Facts that are part of the node's present state anyway are left out.
         """
         facts: dict[Spot, list[str]] = {}
         events = ((spot, what, times) for spot, at in self._spots.items() for what, times in at.events.items())
@@ -425,7 +425,7 @@ class Tally:
 
 
 def _what(step: Step) -> Iterator[str]:
-    """Yield the events of a step that are counted in addition to visits."""
+    """Yield what a picture counts of a step besides visits, such as retries and fallbacks."""
     kind = step.kind
     if kind == "item":
         yield "done"
@@ -440,12 +440,12 @@ def _what(step: Step) -> Iterator[str]:
 
 
 def _of_earlier(times: int) -> str:
-    """Return in words how often the run took an edge that the drawn graph does not have; "" for never."""
+    """Say how often the run took an edge that the drawn graph no longer has; "" for never."""
     return f"{counted(times, 'move')} along edges of another version" if times else ""
 
 
 class Tried(NamedTuple):
-    """An outgoing edge of a node at the time when a step chose among the edges.
+    """An edge among which a step of a run chose, with the result of its condition.
 
     Attributes:
         edge: The edge.
@@ -465,8 +465,8 @@ class Tried(NamedTuple):
 def list_tried_edges(scope: Scope, edge: TakenEdge) -> list[Tried]:
     """Return the edges among which a recorded step chose, in the order in which they are tried.
 
-    The edges are taken from the spec under which the step was recorded. Edges after the taken edge have no reason,
-    because their conditions were not evaluated.
+    The edges come from the version of the graph under which the step was recorded. Edges after the taken edge have no
+    reason, because their conditions were not evaluated.
     """
     if not 0 <= edge.outcome.way < len(edge.ways):
         return []

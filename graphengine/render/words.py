@@ -34,30 +34,30 @@ _UNITS: Final = ((86_400, "day", "days"), (3_600, "hour", "hours"), (60, "minute
 
 
 def lines_of(title: str, notes: Sequence[str], detail: Detail = "full") -> tuple[Line, ...]:
-    """Return the lines of a box: its title, and its notes below it."""
+    """Return the text of a box: its title, and its notes below the title."""
     strong = [Line(text, "strong") for text in wrap(title, TITLE_COLUMNS, TITLE_LINES[detail])]
     return (*strong, *(Line(text, "small") for note in notes for text in wrap(note, NOTE_COLUMNS, NOTE_LINES)))
 
 
 def head_of(title: str, notes: Sequence[str], detail: Detail = "full") -> tuple[Line, ...]:
-    """Return the lines at the head of a cluster; it is wide, so the notes share lines."""
+    """Return the title and the notes of a frame. Several notes share a line, because a frame is wide."""
     strong = [Line(text, "strong") for text in wrap(title, TITLE_COLUMNS, TITLE_LINES[detail])]
     joined = "; ".join(one_line(note) for note in notes)
     return (*strong, *(Line(text, "small") for text in wrap(joined, HEAD_COLUMNS, HEAD_LINES)))
 
 
 def title_of(name: str, facts: NodeSpec) -> str:
-    """Return a node's title in a picture: its own, if that is visible, or its name."""
+    """Return the title of a node in a picture: its declared title if that is visible, otherwise its name."""
     title = str(facts.get("title") or "")
     return title if one_line(title) else name
 
 
 def notes_of(name: str, facts: NodeSpec, fields: frozenset[str]) -> list[str]:
-    """Return the notes of a node, below its title.
+    """Return the small text below the title of a node in a picture, such as what the node writes.
 
     Args:
-        name: Its name.
-        facts: Its entry in the graph spec.
+        name: The name of the node.
+        facts: The description of the node in the graph's JSON description.
         fields: All fields of its graph's state.
     """
     kind = str(facts.get("kind", "unknown node"))
@@ -99,7 +99,7 @@ def duration(seconds: float) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return the first few names, and how many more there are."""
+    """Write the first few of some names, and how many more there are."""
     more = len(names) - SHOWN_FIELDS
     shown = ", ".join(names[:SHOWN_FIELDS])
     return f"{shown} and {more} more" if more > 0 else shown

@@ -78,7 +78,7 @@ BY_NIGHT: Final = "@media (prefers-color-scheme:dark){{{}}}".format(
 
 
 class Paint(NamedTuple):
-    """The colours and the line of a shape. The width of the line is in pixels."""
+    """The colours with which a shape of a chart is drawn, and the width of its line in pixels."""
 
     fill: Ink = "none"
     line: Ink = "none"
@@ -88,7 +88,7 @@ class Paint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart that has been drawn.
+    """A chart that was drawn, as SVG and in words.
 
     Attributes:
         title: The title of the chart, in one line.
@@ -105,11 +105,11 @@ class Chart:
     body: str
 
     def svg(self) -> str:
-        """Return the picture as a standalone SVG."""
+        """Return the chart as a complete SVG file."""
         return f'<?xml version="1.0" encoding="utf-8"?>\n{self.element()}\n'
 
     def element(self, style: str = f"<style>{BY_NIGHT}</style>") -> str:
-        """Return the picture as an element of a page.
+        """Return the chart as an element of an HTML page.
 
         Args:
             style: The element that contains the dark colours; "" for a page whose own style sheet contains `BY_NIGHT`.
@@ -133,11 +133,11 @@ class Chart:
         return self.element()
 
     def page(self) -> str:
-        """Return the picture as a page that loads no external resources and runs no script."""
+        """Return the chart as an HTML page that loads no external resources and runs no script."""
         return page_of(self.element(), self.title, self.text())
 
     def text(self) -> str:
-        """Return the picture's content in words."""
+        """Return the chart's content in words."""
         return "\n".join((self.title, *self.spoken)) + "\n"
 
     def png(self) -> bytes:
@@ -175,7 +175,7 @@ def write_chart(path: str | PathLike[str], draw: Callable[[], Chart]) -> None:
 
 @dataclass(slots=True)
 class Canvas:
-    """The canvas of a chart.
+    """The canvas on which a chart is drawn, as SVG and at the same time in words.
 
     Attributes:
         parts: The SVG elements so far.
@@ -226,7 +226,10 @@ class Canvas:
         anchor: Anchor = "start",
         strong: bool = False,
     ) -> None:
-        """Add a line of text whose baseline is at y. Invisible characters are replaced by a visible mark."""
+        """Add a line of text to the chart, with its baseline at y.
+
+        Invisible characters are replaced by visible marks.
+        """
         facts = f' font-size="{number(size)}"' if size != SIZE else ""
         facts += f' text-anchor="{anchor}"' if anchor != "start" else ""
         facts += ' font-weight="bold"' if strong else ""
@@ -235,7 +238,7 @@ class Canvas:
         )
 
     def soft(self, x: float, y: float, text: str, anchor: Anchor = "start") -> None:
-        """Add a line of small text in a pale ink."""
+        """Add a line of small, pale text to the chart."""
         self.text(x, y, text, ink="soft", size=SMALL, anchor=anchor)
 
     def heading(self, across: float, title: str, *lines: str) -> None:
@@ -252,7 +255,7 @@ class Canvas:
             self.rect(MARGIN - 6, top + index * row, across - 2 * MARGIN + 12, row, Paint("stripe"), radius=3)
 
     def axis(self, marks: Sequence[tuple[float, str]], top: float, bottom: float) -> None:
-        """Add vertical lines with texts above them. A line whose text would overlap the previous text is left out."""
+        """Add vertical lines with texts above them. A line whose text would overlap the previous one is left out."""
         free = 0.0
         for x, text in marks:
             half = measure(text, SMALL) / 2
@@ -284,12 +287,12 @@ def safe(text: str) -> str:
 
 
 def measure(text: str, size: float = SIZE, *, strong: bool = False) -> float:
-    """Return the largest width of a text in any of the measured fonts, in pixels."""
+    """Return the width of a text in the widest of the measured fonts, in pixels."""
     return text_width(one_line(text), size, strong=strong)
 
 
 def fit(text: str, pixels: float, size: float = SIZE, *, strong: bool = False) -> str:
-    """Return the text, or the longest beginning that fits, followed by `…`; "" if not even one character fits."""
+    """Shorten a text with `…` so that it fits into this width; "" if not even one character fits."""
     text = one_line(text)
     if measure(text, size, strong=strong) <= pixels:
         return text

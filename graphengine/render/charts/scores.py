@@ -66,7 +66,10 @@ _SHOWN_PATHS: Final = 4
 
 
 class Threshold(NamedTuple):
-    """A number with which a condition compares a value, the sign of the comparison, and the label of the edge."""
+    """A number with which a condition compares a value, which a chart shows as a line.
+
+    It also has the sign of the comparison and the label of the edge.
+    """
 
     sign: str
     value: float
@@ -75,14 +78,14 @@ class Threshold(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A path of one graph's state that is drawn.
+    """A number in the state that a chart shows, because a condition compares it or the user asked for it.
 
     Attributes:
-        place: The place of the graph: the nodes around it; () for the run's own graph.
+        place: The nodes around the graph whose state contains the number; () for the run's own graph.
         text: The path, or the name of the function, as in the condition.
         thresholds: The numbers with which the value is compared.
         plateau: The note about the plateau; "" if no condition watches for a plateau.
-        by_function: Whether the value is the value of a function, which only the marks of the plateau contain.
+        by_function: Whether the number is the result of a function, which is recorded only with the plateau condition.
     """
 
     place: Place
@@ -93,10 +96,10 @@ class Watched:
 
 
 class Sample(NamedTuple):
-    """A number at a step.
+    """One number of a chart, with the step that wrote it.
 
     Attributes:
-        seq: The step that wrote the number.
+        seq: The number of the step.
         node: The path of the node.
         visit: The number of the visit of the node.
         value: The number.
@@ -110,7 +113,7 @@ class Sample(NamedTuple):
 
 @dataclass(slots=True)
 class Series:
-    """The numbers at one path during one visit of a graph, in order.
+    """The numbers at one path of the state during one visit of a graph, in order. A chart shows them as one line.
 
     Attributes:
         watched: The path.
@@ -123,30 +126,30 @@ class Series:
     samples: list[Sample] = field(default_factory=list)
 
     def points(self) -> list[_Point]:
-        """Return the samples, in groups of neighbours if there are many."""
+        """Return the points to draw for a series. If there are many numbers, neighbours are drawn as one point."""
         size = ceil(len(self.samples) / _GROUPS) or 1
         return [_Point(start, self.samples[start : start + size]) for start in range(0, len(self.samples), size)]
 
 
 class _Point(NamedTuple):
-    """One or more neighbouring samples that are drawn as one point. `start` is the index of the first sample."""
+    """One point of a chart, which stands for one or several neighbouring numbers. `start` is the index of the first."""
 
     start: int
     samples: Sequence[Sample]
 
     @property
     def place(self) -> float:
-        """The position of the point among the samples: the middle of the indexes of its samples."""
+        """Where the point is among the numbers of its series: the middle of the indexes for which it stands."""
         return self.start + (len(self.samples) - 1) / 2
 
     @property
     def range(self) -> tuple[float, float, float]:
-        """The smallest number, the median and the greatest number."""
+        """The smallest number, the median and the greatest number for which the point stands."""
         ordered = sorted(sample.value for sample in self.samples)
         return ordered[0], ordered[len(ordered) // 2], ordered[-1]
 
     def words(self, *, with_step: bool) -> str:
-        """Describe the point in words, optionally with the numbers of its steps."""
+        """Describe a point of a chart in words, and with `with_step` also the numbers of its steps."""
         first, last = self.samples[0], self.samples[-1]
         least, middle, most = map(plain_number, self.range)
         if len(self.samples) == 1:
@@ -193,7 +196,7 @@ def scores(
 
 @dataclass(slots=True)
 class _Panel:
-    """The panel of one path: its lines, its axis and its labels.
+    """One panel of a chart, which shows the numbers at one path of the state.
 
     Attributes:
         canvas: The canvas of the chart.
@@ -214,7 +217,7 @@ class _Panel:
     taken: tuple[float, ...] = ()
 
     def draw(self) -> float:
-        """Draw the panel, and return the top of the next panel."""
+        """Draw the panel, and return where the next panel begins, in pixels from the top."""
         canvas, one, right = self.canvas, self.one, _LEFT + self.plot
         title = path_at(one.place, one.text)
         canvas.text(MARGIN, self.y + 8, fit(title, self.plot, strong=True), strong=True)
@@ -240,24 +243,24 @@ class _Panel:
         return self._iterations(max(self.found, key=lambda series: len(series.samples)).samples)
 
     def _at(self, value: float) -> float:
-        """Return the vertical position of a number."""
+        """Return where a number is drawn in the panel, in pixels from the top."""
         least, most = self.marks[0], self.marks[-1]
         return self.y + 22 + _HIGH * (most - value) / (most - least)
 
     def _x(self, index: float) -> float:
-        """Return the horizontal position of the sample with this index."""
+        """Return where the number with this index is drawn in the panel, in pixels from the left."""
         count, inset = max(len(series.samples) for series in self.found), 18.0
         return _LEFT + inset + (self.plot - 2 * inset) * (index / (count - 1) if count > 1 else 0.5)
 
     def _label(self, y: float, words: str, ink: Ink) -> None:
-        """Write words beside a line, at the nearest height that no other label uses."""
+        """Write a label beside a line of the chart, at the nearest height that no other label uses."""
         places = sorted((y + 14 * offset for offset in range(-8, 9)), key=lambda place: abs(place - y))
         free = next((place for place in places if all(abs(place - other) >= 13 for other in self.taken)), y)  # noqa: PLR2004
         self.taken += (free,)
         self.canvas.text(_LEFT + self.plot + 8, free + 4, fit(words, _LABELS - 8, SMALL), ink=ink, size=SMALL)
 
     def _line(self, series: Series, look: tuple[Ink, Ink, str]) -> None:
-        """Draw one series and its last number, and the name of the series if there are several."""
+        """Draw one series as a line with its last number, and with its name if there are several series."""
         canvas, samples, (fill, line, dash) = self.canvas, series.samples, look
         drawn = series.points()
         points = [(self._x(point.place), self._at(point.range[1])) for point in drawn]
@@ -278,7 +281,7 @@ class _Panel:
             canvas.text(x, y - 9 if y > self.y + 36 else y + 18, last, anchor="middle", strong=True)
 
     def _iterations(self, samples: Sequence[Sample]) -> float:
-        """Draw the names of the iterations, and return the bottom of the panel."""
+        """Draw the names of the iterations below the chart, and return where the panel ends."""
         names = [sample.node if len(self.found) == 1 else sample.node.rpartition("/")[2] for sample in samples]
         is_one = len({*names}) == 1
         y, free, each = self.y + _HIGH + 38, 0.0, max(1.0, nice(len(samples) / _NAMED))
@@ -298,12 +301,11 @@ class _Panel:
 
 
 def _iteration_of(sample: Sample) -> str:
-    """Return the iteration of a sample."""
     return f"{sample.node} {sample.visit}" if sample.visit else sample.node
 
 
 def _marks_of(values: Sequence[float]) -> list[float]:
-    """Return round numbers from below the smallest value to above the greatest value."""
+    """Return round numbers for the vertical axis, from below the smallest value to above the greatest."""
     finite = [value for value in values if isfinite(value)] or [0.0]
     least, most = min(finite), max(finite)
     step = nice(((most - least) or abs(most) or 1.0) / 5)
@@ -314,12 +316,12 @@ def _marks_of(values: Sequence[float]) -> list[float]:
 
 
 def watched_of(graph_spec: GraphSpec, path: str = "") -> list[Watched]:
-    """Return the paths that are drawn.
+    """Return the numbers of the state that a chart should show.
 
     Args:
-        graph_spec: The graph's spec.
+        graph_spec: The description of the graph.
         path: A path of the state, or `article/score` for a path of the nested graph at the node `article`. "" for the
-            paths that the conditions read.
+            numbers that the conditions read.
 
     Raises:
         RenderError: The path is invalid or does not name a field, or no condition reads a number.
@@ -341,11 +343,11 @@ def watched_of(graph_spec: GraphSpec, path: str = "") -> list[Watched]:
 
 
 def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> tuple[Snapshot, list[Series]]:
-    """Return the last snapshot of a run, and its numbers.
+    """Read the values of some numbers from the steps of a run, and return them with the run's last snapshot.
 
     Args:
         steps: All steps of the run from seq 1 on, including the steps that it shares with its parents.
-        watched: The paths to read.
+        watched: The numbers to read.
 
     Raises:
         RenderError: The steps do not follow each other, or no step wrote a number at these paths.
@@ -354,7 +356,10 @@ def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> tuple[Snapsh
     found: dict[tuple[int, Track], list[Sample]] = {}
 
     def look(run: Visits, entry: Entry) -> None:
-        """Collect the numbers that a step wrote, except for starts and joins. The arms of a join are collected."""
+        """Collect the numbers that a step wrote.
+
+        Starts are left out, and joins too, because their arms are collected.
+        """
         step = entry.step
         if entry.track is None or step.kind in ("started", "entered", "joined"):
             return
@@ -377,7 +382,7 @@ def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> tuple[Snapsh
 
 
 def _conditions(scopes: Mapping[Place, Scope]) -> list[Watched]:
-    """Return the paths that conditions compare with numbers or watch for a plateau, in the order of the graph."""
+    """Return the numbers that conditions compare or watch for a plateau, in the order of the graph."""
     found: dict[tuple[Place, str], Watched] = {}
     for place, scope in sorted(scopes.items(), key=lambda pair: len(pair[0])):
         for edge in scope.edges:
@@ -393,7 +398,7 @@ def _conditions(scopes: Mapping[Place, Scope]) -> list[Watched]:
 
 
 def _find_compared_paths(condition: ConditionSpec | None, label: str) -> Iterator[tuple[str, Threshold | None, str]]:
-    """Yield the paths that a condition compares with a number, and the paths that it watches for a plateau."""
+    """Yield the paths that a condition compares with a number or watches for a plateau."""
     for part in leaves_of(condition) if condition is not None else ():
         of, than = part.get("of"), part.get("than")
         name = of.get("function", "") if isinstance(of, dict) else of or ""
@@ -413,7 +418,7 @@ def _find_compared_paths(condition: ConditionSpec | None, label: str) -> Iterato
 
 
 def _locate_path(scopes: Mapping[Place, Scope], path: str) -> tuple[Place, str]:
-    """Return the graph to whose state a path belongs, and the path in it."""
+    """Split a path such as `article/score` into the graph to whose state it belongs, and the path in that state."""
     around, _, text = path.rpartition("/")
     try:
         root = parse(text).root
@@ -439,7 +444,7 @@ def _locate_path(scopes: Mapping[Place, Scope], path: str) -> tuple[Place, str]:
 
 
 def _name_tracks(run: Visits) -> dict[Track, str]:
-    """Return the readable name of the visit of a graph for each track; "" for the run's own graph."""
+    """Name the visits of a nested graph for people, so that each has a line of its own; "" for the run's own graph."""
     names: dict[Track, str] = {}
     begun: Counter[str] = Counter()
     for track in run.tracks:
@@ -450,7 +455,7 @@ def _name_tracks(run: Visits) -> dict[Track, str]:
 
 
 def _read_written_number(snapshot: Snapshot, step: Step, path: Path) -> float | None:
-    """Return the number at a path, if the step wrote there."""
+    """Return the number at a path of the state, if this step wrote it."""
     frame = snapshot.frames.get(step.frame)
     if frame is None or not any(op[1] == path.root for op in step.update):
         return None
@@ -464,7 +469,7 @@ def _as_finite(value: object) -> float | None:
 
 
 def _read_mark(step: Step, text: str) -> float | None:
-    """Return the value of a function at a step, which the step recorded in the marks of the plateau."""
+    """Return the number that a function of the state had at a step. Plateau conditions record it."""
     for key, mark in marks_in(step).items():
         if key.startswith(f"plateau:{text}:") and isinstance(mark, list) and len(mark) == 3:  # noqa: PLR2004 - no trouble
             sample: object = mark[1]
@@ -473,7 +478,7 @@ def _read_mark(step: Step, text: str) -> float | None:
 
 
 def _without_numbers(snapshot: Snapshot, watched: Sequence[Watched]) -> RenderError:
-    """Return the error for paths without numbers. Its repair names paths that contain numbers."""
+    """Return the error for paths at which no numbers were found. It suggests paths that contain numbers."""
     names = ", ".join(path_at(one.place, one.text) for one in watched)
     values = snapshot.frames[ROOT].values if ROOT in snapshot.frames else {}
     begun = {one.text for one in watched}  # The state may contain a number there with which the run only started.
@@ -489,7 +494,7 @@ def _without_numbers(snapshot: Snapshot, watched: Sequence[Watched]) -> RenderEr
 
 
 def _numeric(path: str, value: Any) -> Iterator[str]:  # noqa: ANN401 - a JSON value
-    """Yield the paths of numbers inside a value. Only the last element of a list is searched."""
+    """Yield the paths of all numbers inside a value, to suggest them. Only the last element of a list is searched."""
     if _as_finite(value) is not None:
         yield path
     elif isinstance(value, dict):

@@ -93,14 +93,14 @@ _BARS: Final[Mapping[What, tuple[Paint, str]]] = {
 
 
 class Span(NamedTuple):
-    """A span of time in a row.
+    """One bar of a timeline.
 
     Attributes:
-        what: The kind of the span.
-        start: The beginning, epoch seconds.
-        end: The end, epoch seconds, which is not before `start`.
+        what: The kind of the bar, such as work or a wait.
+        start: The beginning, in epoch seconds.
+        end: The end, in epoch seconds, which is not before `start`.
         seq: The step that ended the span; 0 if no step has ended it.
-        said: The description of the span.
+        said: The description of the bar.
     """
 
     what: What
@@ -117,11 +117,11 @@ class Span(NamedTuple):
 
 @dataclass(slots=True)
 class TimelineRow:
-    """One row of a timeline: the spans of time of one path.
+    """One row of a timeline, with the bars for one node or map item.
 
     Attributes:
         path: The node's path, with the items around it: `pieces[1]/write`; `pieces[…]/write` for many items.
-        spans: The spans, in the order in which they ended.
+        spans: The bars, in the order in which they ended.
         visits: The number of visits, or of items, that ended.
         usage: The usage of models at the path.
         items: The number of items that share the row.
@@ -135,7 +135,10 @@ class TimelineRow:
 
 
 def lay_out_rows(run: Visits) -> list[TimelineRow]:
-    """Return the rows of a run. Each path follows the path around it, and siblings are in the order of first steps."""
+    """Return the rows of a run's timeline.
+
+    Inner nodes follow the outer node, and siblings are in order of their first step.
+    """
     many = Counter(without_items(path) for path in {visit.path for visit in run.visits} if "[" in path)
     rows: dict[str, TimelineRow] = {}
 
@@ -169,7 +172,7 @@ def lay_out_rows(run: Visits) -> list[TimelineRow]:
 
 
 def _in_order_of_the_tree(rows: Iterable[TimelineRow], visits: Sequence[Visit]) -> list[TimelineRow]:
-    """Sort rows, so that each path follows the path around it and items are in the order of their list."""
+    """Sort the rows of a timeline like a tree, with inner nodes below the outer node and map items in list order."""
     first: dict[str, int] = {}
     for visit in visits:
         for around in _list_enclosing_paths(visit.path):
@@ -179,7 +182,6 @@ def _in_order_of_the_tree(rows: Iterable[TimelineRow], visits: Sequence[Visit]) 
 
 
 def _visits_in_progress(run: Visits) -> Iterator[Visit]:
-    """Yield the visits in which a node is at work now."""
     for frame in run.snapshot.frames.values() if run.snapshot.status == "running" else ():
         visit = run.live[frame.id].visit
         if visit is not None and visit.status == "open" and not visit.waiting and visit.nested is None:
@@ -187,10 +189,10 @@ def _visits_in_progress(run: Visits) -> Iterator[Visit]:
 
 
 def _spans(entry: Entry) -> Iterator[Span]:
-    """Yield the spans of a step: the attempt that it ended, and the pause before the next attempt.
+    """Yield the bars of a timeline for one step.
 
-    If the visit waited or contained a map or a graph, no span is made for the successful attempt, because the wait, the
-    map or the graph has its own span.
+    These are the attempt that the step ended, and the pause before the next attempt. A successful attempt has no bar if
+    the visit waited or contained a map or a subgraph, because these have bars of their own.
     """
     step, facts, words = entry.step, entry.step.data, _describe_entry(entry)
     failed = isinstance(facts, (Attempt, Failed))
@@ -205,7 +207,10 @@ def _spans(entry: Entry) -> Iterator[Span]:
 
 
 def _stays(visit: Visit) -> Iterator[tuple[What, str, WaitTime | Nested]]:
-    """Yield the waits of a visit, and the maps and graphs inside it. Waits that began together are one span."""
+    """Yield the bars of a timeline for what happened inside a visit of a node: its waits, its map or its subgraph.
+
+    Waits that began together are shown as one bar.
+    """
     for _, waits in groupby(visit.waits, key=lambda wait: wait.seq):
         every = list(waits)
         yield "wait", "; ".join(f"waits {_for(w.kind)}: {one_line(w.question or w.name)}" for w in every), every[0]
@@ -225,7 +230,7 @@ def _for(kind: str) -> str:
 
 
 def _describe_entry(entry: Entry) -> str:
-    """Describe the end of an attempt in words: its step, its visit, its failure, and the next node."""
+    """Describe how an attempt ended: its step, its visit, its failure, and the next node."""
     step, failure = entry.step, entry.step.data.error
     visit = f"visit {step.visit}" if step.kind != "item" else "done"
     if step.attempt > 1:
@@ -239,7 +244,7 @@ def _describe_entry(entry: Entry) -> str:
 
 
 def _list_enclosing_paths(path: str) -> list[str]:
-    """Return a path and the paths around it: `pieces`, `pieces[1]`, `pieces[1]/write`."""
+    """Return a path and all paths around it: `pieces`, `pieces[1]`, `pieces[1]/write`."""
     return [path[: end.start()] for end in re.finditer(r"/|\[|$", path)]
 
 
@@ -247,7 +252,7 @@ def _list_enclosing_paths(path: str) -> list[str]:
 
 
 class Stretch(NamedTuple):
-    """A part of the axis. Times are in epoch seconds, and places are in pixels."""
+    """A part of a time axis, from one time (in epoch seconds) and place (in pixels) to another."""
 
     start: float
     end: float
@@ -258,7 +263,7 @@ class Stretch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The scale of the axis, which maps times to places.
+    """The time axis of a chart. Times at which nothing happened can be squeezed.
 
     Attributes:
         stretches: The parts of the axis, one after the other. Every second part is squeezed.
@@ -269,7 +274,7 @@ class Scale:
     step: float
 
     def x(self, at: float) -> float:
-        """Return the horizontal position of a time."""
+        """Return where a time is drawn on the axis, in pixels from the left."""
         part = self.stretches[-1]
         for each in self.stretches:
             if at <= each.end:
@@ -281,11 +286,14 @@ class Scale:
         return part.left + (part.right - part.left) * inside
 
     def breaks(self) -> Sequence[Stretch]:
-        """Return the squeezed parts of the axis."""
+        """The parts of the time axis that are squeezed because no node was at work."""
         return [part for part in self.stretches if part.squeezed]
 
     def marks(self) -> Iterator[tuple[float, str]]:
-        """Yield the marks of the parts that are drawn to scale, each with its text. Each part counts from zero."""
+        """Yield marks for the time axis, each with its text.
+
+        Squeezed parts have none, and each other part counts from 0.
+        """
         zero = self.stretches[0].start
         for part in self.stretches[::2]:
             if part.end <= part.start > zero:
@@ -297,11 +305,11 @@ class Scale:
 
 
 def scale_of(start: float, end: float, busy: Iterable[tuple[float, float]], left: float, right: float) -> Scale:
-    """Make a scale for these times.
+    """Create a time axis, on which long times without work are squeezed.
 
     Args:
-        start: The first time that is shown, epoch seconds.
-        end: The last time that is shown, epoch seconds.
+        start: The first time that is shown, in epoch seconds.
+        end: The last time that is shown, in epoch seconds.
         busy: The times at which nodes were at work, in any order. The times between them can be squeezed.
         left: The place of the first time, in pixels.
         right: The place of the last time, in pixels.
@@ -332,14 +340,14 @@ def scale_of(start: float, end: float, busy: Iterable[tuple[float, float]], left
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
-    """A canvas with the layout of its rows, in pixels."""
+    """The canvas of a timeline, with the positions of its rows in pixels."""
 
     canvas: Canvas
     scale: Scale
     names: float
 
     def wide(self, span: Span) -> float:
-        """Return the width of a span, in pixels."""
+        """Return the width of a bar of a timeline, in pixels."""
         return self.scale.x(span.end) - self.scale.x(span.start)
 
 
@@ -414,7 +422,7 @@ def _indent(row: TimelineRow) -> float:
 
 
 def _describe_row(row: TimelineRow) -> str:
-    """Return the time and cost of a row, in words."""
+    """Write the time and the cost of a row of a timeline in words."""
     is_item = "[" in _name_of_row(row)
     parts = [f"{row.items} items"] if is_item and row.items > 1 else []
     parts += [counted(row.visits, "visit")] if row.visits and not is_item else []
@@ -428,7 +436,7 @@ def _describe_row(row: TimelineRow) -> str:
 
 
 def _draw_breaks(sheet: _Sheet, gaps: Sequence[tuple[float, float, str]], bottom: float) -> None:
-    """Draw squeezed times as blank space between dashed lines, with their lengths above."""
+    """Draw the squeezed parts of the time axis as blank space between dashed lines, with their lengths above."""
     free, top = 0.0, _TOP - 4
     for part in sheet.scale.breaks():
         why = next((why for start, end, why in gaps if start < part.end and end > part.start), "nothing to do")
@@ -448,7 +456,7 @@ def _gap_in_words(scale: Scale, start: float, end: float, why: str) -> str:
 
 
 def _draw_row(sheet: _Sheet, row: TimelineRow, facts: str, middle: float) -> None:
-    """Draw a row: its name, and a bar for each span. Many narrow spans are drawn as columns."""
+    """Draw one row of a timeline: its name, and its bars. Many narrow bars are drawn as columns."""
     canvas, indent = sheet.canvas, _indent(row)
     problems = "; ".join(span.said for span in row.spans if span.what == "failed")
     said = f"{row.path}: {facts}" + (f" ({problems})" if problems and row.items == 1 else "")
@@ -469,13 +477,13 @@ def _draw_row(sheet: _Sheet, row: TimelineRow, facts: str, middle: float) -> Non
 
 
 def _list_dense(sheet: _Sheet, row: TimelineRow) -> list[Span]:
-    """Return the attempts of a row that are drawn as columns, because single bars would be too many or too narrow."""
+    """Return the attempts of a row that must be drawn as columns, because they are too many or too short for bars."""
     narrow = [span for span in row.spans if span.what in _DENSE and (row.items > 1 or sheet.wide(span) < 1)]
     return narrow if row.items > 1 or len(narrow) >= _MANY else []
 
 
 def _draw_columns(sheet: _Sheet, middle: float, spans: Iterable[Span], items: int) -> None:
-    """Draw attempts as columns. The height of a column shows the share of its time during which nodes were at work.
+    """Draw many attempts as columns, whose heights show for which share of the time nodes were at work.
 
     If many items share the row, the busiest column has the full height. A column in which an attempt failed gets the
     colour of failures at its top.
@@ -500,7 +508,7 @@ def _draw_columns(sheet: _Sheet, middle: float, spans: Iterable[Span], items: in
 
 
 def _bar(canvas: Canvas, what: What, left: float, wide: float, middle: float) -> None:
-    """Draw one span: a box for work and waits, and a line for pauses and for maps and graphs with rows below."""
+    """Draw one bar of a timeline: a box for work and waits, a line for pauses and for maps and graphs."""
     paint, right = _BARS[what][0], left + wide
     if what in ("pause", "inside"):
         canvas.line((left, middle), (right, middle), paint)
@@ -515,7 +523,7 @@ def _bar(canvas: Canvas, what: What, left: float, wide: float, middle: float) ->
 
 
 def _legend(sheet: _Sheet, rows: Sequence[TimelineRow], y: float, *, branched: bool) -> float:
-    """Draw the legend of the kinds that occur, and return the bottom of the chart."""
+    """Draw the legend of a timeline with the kinds of bars that occur, and return where the chart ends."""
     canvas, spans = sheet.canvas, [span for row in rows for span in row.spans]
     x, right = MARGIN, sheet.scale.stretches[-1].right
     shown: list[What] = [what for what in _BARS if any(span.what == what for span in spans)]
