@@ -27,7 +27,7 @@ _SECRET: Final = "(secret)"  # noqa: S105 - the text that is shown in place of a
 
 
 class Difference(NamedTuple):
-    """A field whose value at the beginning of a run differs from the value of another start.
+    """A field that a run began with and that another start with the same run id would give another value.
 
     Attributes:
         name: The name of the field.
@@ -41,7 +41,7 @@ class Difference(NamedTuple):
 
     @property
     def is_secret(self) -> bool:
-        """Whether the field is secret, so that both values are hidden."""
+        """Whether the field is declared secret, so that both values are hidden."""
         return self.began == _SECRET
 
 
@@ -82,7 +82,7 @@ async def begun_otherwise(store: RunStore, run_id: str, plan: Plan[Any], initial
 
 
 def _is_read_as(plan: Plan[Any], was: Mapping[str, JsonValue], recorded: Types, name: str, new: JsonValue) -> bool:
-    """Return whether a value that was recorded under earlier types equals a new value under the current types."""
+    """Return whether a value that was recorded under earlier types, read as today's type, equals a new value."""
     field, view = plan.state.fields[name], View(plan.state, RecordsAlone(dict(was)))
     try:
         again, _ = field.record(field.reread(was[name], view, recorded, plan.graph_spec.get("types", {})).value, view)

@@ -57,13 +57,14 @@ _RUNNING: Final = 200
 
 
 class ChangeFollower:
-    """A reader that follows a run or the list of runs.
+    """Follows one run, or the list of runs, for a reader such as a page that shows it.
 
     Attributes:
         run_id: The id of the run; "" for the list of runs.
         info: The run's row as it was last read; None if the row was never read.
-        posted: The posted answers that were read together with the row; empty if the reader does not want them.
-        wants_posted: Whether the reader wants posted answers.
+        posted: Answers that were read together with the row and that the run has not processed yet; empty if the reader
+            does not want them.
+        wants_posted: Whether the reader wants such answers.
         is_lost: Whether the row could not be read.
     """
 
@@ -77,15 +78,13 @@ class ChangeFollower:
 
     @property
     def seq(self) -> int:
-        """The last step that the reader knows."""
+        """The number of the last step of the run that the follower knows."""
         return 0 if self.info is None else self.info.seq
 
     def has(self, status: str) -> bool:
-        """Return whether the run has this status."""
         return self.info is not None and self.info.status == status
 
     def wake(self) -> None:
-        """Wake the reader because something has changed."""
         self._woken.set()
 
     async def woken(self) -> None:
@@ -94,7 +93,7 @@ class ChangeFollower:
         self._woken.clear()
 
     async def woken_within(self, seconds: float) -> bool:
-        """Wait for a change for at most this many seconds, and return whether there was a change."""
+        """Wait for a change of the run for at most this many seconds, and return whether there was one."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.woken()
@@ -102,13 +101,13 @@ class ChangeFollower:
         return False
 
     async def lost_for(self, seconds: float) -> None:
-        """Wait some seconds and then wake the reader, so that it tries again to read a run that could not be read."""
+        """Wait some seconds after the run could not be read, and then wake the follower so that it tries again."""
         await asyncio.sleep(seconds)
         self.is_lost = True
         self.wake()
 
     def see(self, info: RunInfo | None, posted: Posted) -> None:
-        """Store the row that was just read (None if the run does not exist), and wake the reader if it has changed."""
+        """Store the run's row as it was just read (None for no such run), and wake the follower if it has changed."""
         if info is None:
             self.is_lost = True
         elif (info, posted) == (self.info, self.posted):
@@ -119,7 +118,10 @@ class ChangeFollower:
 
 
 class _Changes:
-    """The followers of the runs of one store, and the loop that looks for changes while there are followers."""
+    """All followers of the runs of one store, and the loop that reads the store to find changes for them.
+
+    The loop runs only while there are followers.
+    """
 
     def __init__(self, store: Store) -> None:
         self.loop = asyncio.get_running_loop()
@@ -133,16 +135,16 @@ class _Changes:
         self._earliest = self._next = 0.0
 
     def join(self, follower: ChangeFollower, *, is_shown: bool = False) -> None:
-        """Add a follower. Its row is read again a moment later.
+        """Add a follower of a run, and read the row of the run once more a moment later.
 
-        The row must be read again because of the following race:
+        Otherwise a step could be missed in the following race:
 
         1. The follower reads the row of its run.
-        2. Another process writes a step, and the loop looks for other followers and learns the new token.
-        3. The follower joins. The loop already knows the token, so it would not report the step.
+        2. Another process writes a step. The loop that looks for changes notices it, before the follower has joined.
+        3. The follower joins. The loop would not report the step a second time.
 
-        The row is read a moment later and not at once, because many followers have just made their run due. When this
-        process begins to drive the run, they are poked and leave.
+        The row is read a moment later and not at once, because many followers often join at the same moment. If this
+        process begins to drive the run, they are woken and leave, and then nothing has to be read.
         """
         self._followers.setdefault(follower.run_id, set()).add(follower)
         if is_shown:
@@ -174,11 +176,11 @@ class _Changes:
             self._task = None
 
     def poke(self, run_id: str) -> None:
-        """Wake the followers of a run, and let the loop read the run's row.
+        """Wake the followers of a run, and read the run's row again.
 
         Both are needed. When this process begins to drive the run, the woken followers switch to the events of this
-        process. But the run may end before the followers wake up. The second call, at the end, lets the loop read the
-        row, which then contains everything that was recorded.
+        process. But the run may end before the followers wake up. A second call at the end of the run reads the row
+        once more, and the row then contains everything that was recorded.
         """
         for each in self._followers.get(run_id, ()):
             each.wake()
@@ -220,7 +222,7 @@ class _Changes:
             listening.cancel()
 
     async def _listen(self) -> None:
-        """Look soon after an announcement of another process."""
+        """Look for changes soon after another process announces one, where the database supports such announcements."""
         heard = 0
         with suppress(GraphEngineError):
             while True:
@@ -230,13 +232,13 @@ class _Changes:
                 await asyncio.sleep(_LEAST_SECONDS)
 
     def _pause(self, quiet: float) -> float:
-        """Return how long to wait after a look, if nothing was written for `quiet` seconds."""
+        """Return after how many seconds to read the store again, if nothing was written for `quiet` seconds."""
         if not self._shown:
             return _LOOK_SECONDS
         return _SHOWN_SECONDS if quiet < _CALM_AFTER else _CALM_SECONDS
 
     async def _describe_drivers(self) -> str:
-        """Return a text that changes when a running run gets another driver; "" if nobody follows the list of runs."""
+        """Return a text that changes when another process takes over a run; "" if nobody follows the list of runs."""
         if "" not in self._followers:
             return ""
         return repr([(info.id, info.driver) for info in await self._store.runs(limit=_RUNNING, status="running")])
@@ -245,7 +247,7 @@ class _Changes:
         return {each.run_id for found in self._followers.values() for each in found if each.has(status)}
 
     async def _find_moved_runs(self) -> set[str]:
-        """Return the runs with steps or posted answers that one of their followers has not seen yet."""
+        """Return the runs that have steps or answers which at least one of their followers has not seen yet."""
         seqs = {run_id: min(each.seq for each in found) for run_id, found in self._followers.items() if run_id}
         moved = set(await self._store.moved(seqs)) if seqs else set()
         waiting = self._runs_with_status("waiting") - moved
@@ -254,7 +256,7 @@ class _Changes:
         return moved | posted.keys() | (known & waiting)
 
     async def _load_posted(self, run_ids: Collection[str]) -> dict[str, Posted]:
-        """Return the posted answers by run, for runs with a follower that wants them."""
+        """Load the answers that were given but not processed yet, for those runs whose followers want them."""
         messages: dict[str, list[InboxMessage]] = {}
         wanted = [each for each in run_ids if any(one.wants_posted for one in self._followers.get(each, ()))]
         for each in await self._store.inbox(wanted) if wanted else ():
@@ -289,19 +291,22 @@ followers.
 
 
 def poke(store: Store, run_id: str) -> None:
-    """Wake the followers of a run, because this process began or stopped driving the run, or sent something to it."""
+    """Wake the followers of a run at once, because this process knows of a change.
+
+    Either this process began or stopped driving the run, or it sent something to the run.
+    """
     if _CHANGES and (found := _changes_of(store)) is not None:
         found.poke(run_id)
 
 
 def _changes_of(store: Store) -> _Changes | None:
-    """Return the followers of a store's runs; None if nobody follows them."""
+    """Return the object with all followers of a store's runs; None if nobody follows them."""
     found = _CHANGES.get(id(store))
     return None if found is None else found()
 
 
 def _begin_following(store: Store) -> _Changes:
-    """Create the object that follows runs of a store in this event loop."""
+    """Create the object that looks for changes of a store's runs, and that all followers in this event loop share."""
 
     def forget(gone: ref[_Changes], key: int = id(store)) -> None:
         if _CHANGES.get(key) is gone:
@@ -314,7 +319,7 @@ def _begin_following(store: Store) -> _Changes:
 
 @contextmanager
 def follow(store: Store, run_id: str = "", info: RunInfo | None = None) -> Iterator[ChangeFollower]:
-    """Follow a run that a page shows, or the list of runs. The follower is woken once at the beginning.
+    """Follow a run, or the list of runs, for a page that shows it. The follower is woken once at the beginning.
 
     Args:
         store: The store.
@@ -340,14 +345,15 @@ def _join_follower(store: Store, follower: ChangeFollower, *, is_shown: bool = F
 
 
 async def _load_posted_now(store: Store, info: RunInfo, *, wanted: bool) -> Posted:
-    """Return the posted answers of a waiting run, if they are wanted."""
+    """Load the answers that were given to a waiting run but not processed yet, if the caller wants them."""
     return find_posted(await store.inbox([info.id]), info.id) if wanted and info.status == "waiting" else {}
 
 
 async def polled(store: Store, info: RunInfo, after: int, *, wants_posted: bool = True) -> AsyncGenerator[Polled, None]:
-    """Yield a run's row, its new steps after seq `after`, and its posted answers, at once and whenever the run changes.
+    """Yield a run's row, its steps after number `after`, and its unprocessed answers, now and after each change.
 
-    The list of new steps is often empty. Posted answers are only read while the run waits, and only if they are wanted.
+    The list of new steps is often empty. Unprocessed answers are read only while the run waits, and only if they are
+    wanted.
 
     Raises:
         UnknownRun: The run was removed in the meantime.

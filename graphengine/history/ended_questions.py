@@ -39,13 +39,13 @@ class EndedQuestion(NamedTuple):
 
 
 def name_in(wait_id: str) -> str:
-    """Return the name of the wait in the id of a question; "" if the text is not the id of a question."""
+    """Return the name in the id of a question, such as `approve` in `approve@7.k3x9ab`; "" if it is not such an id."""
     found = _ID.fullmatch(wait_id)
     return found[1] if found is not None else ""
 
 
 def own_id(snapshot: Snapshot, wait_id: str) -> str:
-    """Return the complete id of a question of a run. People may type the id without the nonce, which is then added.
+    """Complete the id of a question that a person typed without its random part.
 
     Raises:
         RunReplaced: The question was asked by an earlier run that had the id of this run.
@@ -64,13 +64,13 @@ def own_id(snapshot: Snapshot, wait_id: str) -> str:
 
 
 def nonce_in(wait_id: str) -> str:
-    """Return the nonce in the id of a question; "" if the id contains no nonce."""
+    """Return the random part of a question's id, by which runs that used the same run id are told apart; "" if none."""
     found = _ID.fullmatch(wait_id)
     return "" if found is None else found[3] or ""
 
 
 async def ended_question(store: RunStore, run_id: str, wait_id: str) -> EndedQuestion | None:
-    """Return how a question of a run ended, or why the question is not open now; None if the run never asked it.
+    """Find out how a question of a run ended, or why it is not open; None if the run never asked it.
 
     The id of the question contains the number of the step that asked it. The log is read from this step to the end of
     the visit that asked.
@@ -96,10 +96,9 @@ async def ended_question(store: RunStore, run_id: str, wait_id: str) -> EndedQue
 
 
 def _place_of(wait_id: str) -> tuple[str, int]:
-    """Return the name and the seq in an id.
+    """Split the id of a wait into its name and the number of the step that began it.
 
-    The nonce is ignored, because a branch shares steps with its parent, and the ids of the parent's questions contain
-    another nonce.
+    The random part of the id is ignored, because a branch shares steps with its parent run, whose ids have another one.
     """
     found = _ID.fullmatch(wait_id)
     return (found[1], int(found[2])) if found is not None else ("", 0)

@@ -60,10 +60,10 @@ _RAW: Final = "an update for a custom reducer whose parameter has no type"
 
 
 class SourceEvent(NamedTuple):
-    """The event from which a step was decided.
+    """The event from which a recorded step was decided, as far as a replay can tell from the log.
 
     Attributes:
-        event: The event; None if the log contains too little of the event.
+        event: The event; None if the log does not contain enough to reconstruct it.
         unsure: The parts of the event that are not known, in words.
     """
 
@@ -72,15 +72,15 @@ class SourceEvent(NamedTuple):
 
     @property
     def knows_update(self) -> bool:
-        """Whether the update that the event leads to can be compared with the recorded update."""
+        """Whether enough is known about the event to compare its update with the recorded one."""
         return _RAW not in self.unsure
 
 
 class Mismatch(Exception):
-    """Today's graph has no such place as the step records, or its types refuse the values that the step wrote.
+    """Raised by a replay if a recorded step does not fit the current graph.
 
     Args:
-        what: The kind of the difference: `ready`, `state` or `update`.
+        what: What does not fit: `ready` (the place in the graph), `state` or `update`.
         message: The difference in a sentence.
         repair: How to remove the difference.
     """
@@ -91,15 +91,15 @@ class Mismatch(Exception):
 
 
 def source_event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent:
-    """Return the event from which a step was decided.
+    """Reconstruct the event from which a step was decided, so that a replay can decide the step again.
 
     Args:
-        plan: The plan of today's graph.
+        plan: The compiled current graph.
         snapshot: The run before the step.
         step: The step.
 
     Raises:
-        Mismatch: Such an event is not possible at this place of today's graph.
+        Mismatch: Such an event is not possible at this place of the current graph.
     """
     found = _event(plan, snapshot, step)
     return found if isinstance(found, SourceEvent) else SourceEvent(found)
@@ -189,7 +189,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
 
 
 def node_at(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan[Any], NodePlan]:
-    """Return a step's frame, the plan of the graph in which the frame moves today, and the step's node in this plan.
+    """Find where the current graph would make a recorded step: the frame, the graph of the frame, and the node.
 
     Raises:
         Mismatch: The frame, its graph or the node does not exist.
@@ -199,7 +199,7 @@ def node_at(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Pla
 
 
 def _walked(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan[Any]]:
-    """Return a step's frame, and the plan of the graph in which the frame moves today.
+    """Return a recorded step's frame, and the graph in which the frame moves today.
 
     Raises:
         Mismatch: The frame or its graph does not exist.
@@ -215,7 +215,7 @@ def _walked(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Pla
 
 
 def _node_of(plan: Plan[Any], step: Step) -> NodePlan:
-    """Return a step's node. `plan` is the plan of the graph in which the step's frame moves.
+    """Return a recorded step's node in the graph in which its frame moves.
 
     Raises:
         Mismatch: The graph has no such node.
@@ -228,7 +228,7 @@ def _node_of(plan: Plan[Any], step: Step) -> NodePlan:
 
 
 def _node_at(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan[Any]]:
-    """Return a step's frame and its plan, as `_walked` does, and check that the plan has the step's node."""
+    """Return a recorded step's frame and its graph, after checking that the graph has the step's node."""
     frame, inner = _walked(plan, snapshot, step)
     if step.node != START:
         _node_of(inner, step)
@@ -236,10 +236,12 @@ def _node_at(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Pl
 
 
 def _first_state(state: StateType[Any], step: Step) -> tuple[dict[str, JsonValue], dict[str, object]]:
-    """Return the state, as records and typed values, with which a run would start today from its recorded first step.
+    """Return the state that a run would begin with today if it were started with its recorded input.
+
+    The state consists of JSON records and Python values.
 
     Raises:
-        Mismatch: The recorded state does not fit today's state type.
+        Mismatch: The recorded state does not fit the current type of the state.
     """
     given = {op[1]: op[2] for op in step.update if op[1] in state.fields}
     view = View(state, RecordsAlone(given))
@@ -255,7 +257,7 @@ def _first_state(state: StateType[Any], step: Step) -> tuple[dict[str, JsonValue
 
 
 def _end_event(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded) -> SourceEvent | Event:  # noqa: PLR0911 - an event a cause
-    """Return the event that ended an attempt, a wait of the attempt, or the graph or map inside a node."""
+    """Reconstruct the event with which an attempt, a wait, a map or a subgraph ended."""
     if facts.cause == "limit":
         return LimitMet(step.frame, step.at)
     frame, inner, node = node_at(plan, snapshot, step)
@@ -283,7 +285,7 @@ def _end_event(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEn
 
 
 def _updates_of_result(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan) -> tuple[Written, Sequence[str]]:
-    """Return the updates that a recorded result led to, and the parts of the result that are not known."""
+    """Reconstruct the updates that a node's result led to, and say which parts of the result are not known."""
     view, fields = view_of(plan, frame), plan.state.fields
     facts = step.data
     ops = list(facts.writes if isinstance(facts, steps.Item) else step.update)
@@ -305,10 +307,10 @@ def _updates_of_result(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan
 
 
 def _check_targets(plan: Plan[Any], node: NodePlan, ops: Sequence[Op], step: Step) -> None:
-    """Check that today's node writes the same fields as the recorded node.
+    """Check that a node of the current graph writes the fields that the recorded step wrote.
 
     Raises:
-        Mismatch: Today's node no longer writes a recorded field, or writes another field.
+        Mismatch: The node no longer writes one of these fields, or writes other fields.
     """
     written, writer = {op[1] for op in ops}, node.writer
     always = writer.fields - writer.also if writer.keys is None else frozenset()
@@ -322,17 +324,17 @@ def _check_targets(plan: Plan[Any], node: NodePlan, ops: Sequence[Op], step: Ste
 
 
 def _is_bare_reducer(field: FieldType | None) -> bool:
-    """Return whether a field has a reducer of the user whose parameter for the update has no type."""
+    """Return whether a field has a custom reducer whose parameter for the update has no type annotation."""
     if field is None or field.reducer is None or field.given is not None or field.operation is not None:
         return False
     return field.reducer.__module__ != maximum.__module__  # A built-in reducer accepts the type of the field.
 
 
 def _update_of(state: StateType[Any], op: Op, view: View) -> object:
-    """Return the update that led to a recorded operation, or to the write of an item.
+    """Convert a recorded operation back to the update that a node returned, so that a replay can apply it again.
 
     Raises:
-        Mismatch: Today's state has no such field, or today's type of the field refuses the value.
+        Mismatch: The current state has no such field, or the current type of the field refuses the value.
     """
     field = state.fields.get(op[1])
     if field is None:
@@ -351,7 +353,10 @@ def _update_of(state: StateType[Any], op: Op, view: View) -> object:
 
 
 def _shift(facts: Shift) -> Shift:
-    """Return the changes that a changed graph made to the run. Marks for nested graphs are computed again."""
+    """Return how a changed graph changed the run at this step.
+
+    The memory of conditions in subgraphs is computed again.
+    """
     shift = Shift(**{name: getattr(facts, name) for name in Shift.__struct_fields__})
     shift.marks_of = {}
     return shift

@@ -47,12 +47,12 @@ The row changes when the work in flight has ended and the process releases the r
 
 @dataclass(frozen=True, slots=True)
 class PostedAnswer:
-    """An answer that is recorded, and that no process which drives the run has taken up yet.
+    """An answer that was given to a run and that the run has not processed yet.
 
     Attributes:
         value: The answer, as JSON.
         by: The person who answered; "" if the person is not known.
-        at: When the answer was given, epoch seconds.
+        at: When the answer was given, in epoch seconds.
         through: The interface through which the answer came, such as `cli`; "" for a program's own call.
         reason: The reason that the person gave.
     """
@@ -110,14 +110,14 @@ class Wait:
 
 
 def wait_of(name: str, record: WaitRecord, given: AnswerRecord | None = None) -> Wait:
-    """Return the description of a recorded wait, with its posted answer if there is one."""
+    """Describe a recorded wait for callers, with the answer that was given but not processed yet, if there is one."""
     answer = None if given is None else PostedAnswer(given.value, given.by, given.at, given.through, show(given.reason))
     beside = record.facts, record.proposed, record.old, record.id
     return Wait(name, record.kind, show(record.question), record.schema, record.topic, record.due, answer, *beside)
 
 
 def waits_of(snapshot: Snapshot) -> Sequence[Wait]:
-    """Return all waits of a run."""
+    """Return everything that a run is waiting for: questions, messages, times and other events."""
     found = list[Wait]()
     for frame in snapshot.frames.values():
         waits = [wait_of(name, wait, snapshot.posted.get(wait.id)) for name, wait in frame.waits.items()]
@@ -126,21 +126,21 @@ def waits_of(snapshot: Snapshot) -> Sequence[Wait]:
 
 
 def answer_in(payload: Mapping[str, Any]) -> AnswerRecord:
-    """Return the answer in the payload of an inbox message."""
+    """Read the answer out of a message in a run's inbox."""
     return convert({name: fact for name, fact in payload.items() if name != "wait"}, AnswerRecord)
 
 
 def find_posted(inbox: Iterable[InboxMessage], run_id: str) -> Mapping[str, AnswerRecord]:
-    """Return the answers for a run in a list of inbox messages, by the ids of their waits."""
+    """Return the answers in a run's inbox that the run has not processed yet, by the ids of the questions."""
     found = (each.payload for each in inbox if (each.run_id, each.kind) == (run_id, "answer"))
     return {payload["id"]: answer_in(payload) for payload in found}
 
 
 async def graph_spec_of(store: RunStore, fingerprint: str) -> GraphSpec | None:
-    """Return the graph spec recorded under this fingerprint, or None.
+    """Load the description of a graph that a store has kept under this fingerprint; None if there is none.
 
     Raises:
-        StoreCorrupt: The recorded value is not the spec of a graph.
+        StoreCorrupt: The recorded value is not the description of a graph.
     """
     graph_spec = await store.graph_spec(fingerprint)
     try:
@@ -155,7 +155,7 @@ async def graph_spec_of(store: RunStore, fingerprint: str) -> GraphSpec | None:
 
 
 async def load_snapshot(store: RunStore, run_id: str, at: At | None) -> Snapshot:
-    """Load a run's snapshot after a step, by default the last one.
+    """Load the state of a run after one of its steps, by default the last step.
 
     Raises:
         UnknownRun: The run does not exist.
@@ -175,10 +175,10 @@ async def load_snapshot(store: RunStore, run_id: str, at: At | None) -> Snapshot
 
 
 async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> int:
-    """Return the seq of the step that completed a visit of a node.
+    """Return the number of the step with which a visit of a node completed, so that the run can be inspected there.
 
     Args:
-        store: The store that has the run.
+        store: The store that contains the run.
         run_id: The run.
         node: The node's path, such as `review`, `article/review` or `research[3]`.
         visit: The number of the visit, from 1, as `graphengine show` and the steps number visits.
@@ -205,7 +205,7 @@ async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> i
 
 
 def _list_completed_visits(steps: Iterable[Step]) -> Sequence[tuple[str, int, int]]:
-    """Return the present path and the number of each visit that has completed, and the seq of its last step."""
+    """Return the completed visits of a run, each as the node's present path, the visit's number, and its last step."""
     done: list[tuple[str, int, int]] = []
     left: dict[tuple[str, str, int], int] = {}
     for step in steps:
@@ -226,13 +226,13 @@ def _list_completed_visits(steps: Iterable[Step]) -> Sequence[tuple[str, int, in
 
 
 def _rename_path(path: str, names: Mapping[str, str]) -> str:
-    """Return the present path of a visit, given the new paths of nodes by the old ones."""
+    """Return the path of a node under its present name, given the present paths by the recorded ones."""
     was = next((each for each in names if re.match(rf"{re.escape(each)}([/\[]|$)", path)), "")
     return names.get(was, "") + path[len(was) :]
 
 
 def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
-    """Compute the snapshot from a stored snapshot and the steps after it, as the store has loaded them.
+    """Compute the state of a run from the stored snapshot and the steps after it, as the store has loaded them.
 
     Raises:
         StoreCorrupt: The log is damaged: its steps do not follow each other.
@@ -252,7 +252,6 @@ def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
 
 
 def unfoldable(run_id: str, error: Exception) -> StoreCorrupt:
-    """Return the error for a log whose steps do not follow each other."""
     return StoreCorrupt(
         f"the log of run {run_id} does not fold: {type(error).__name__}: {error}",
         where=f"run {run_id}",
@@ -261,7 +260,7 @@ def unfoldable(run_id: str, error: Exception) -> StoreCorrupt:
 
 
 def _check_row(found: Snapshot, info: RunInfo) -> None:
-    """Check that a run's row agrees with its log, as far as this snapshot reaches.
+    """Check that the run's row in the database agrees with its log, as far as the snapshot reaches.
 
     Raises:
         StoreCorrupt: The row does not agree with the log.

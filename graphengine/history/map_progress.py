@@ -37,7 +37,7 @@ class MapProgress:
 
 
 def progress_of(path: str, map_: Collecting) -> MapProgress:
-    """Return the progress of one map."""
+    """Count how many items of a running map are done, failed or waiting."""
     failed = len(map_.failed)
     done = map_.count - map_.left - failed
     return MapProgress(path, map_.count, done, failed, len(map_.idle), map_.began)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def load_specs(store: RunStore, steps: Iterable[Step], *more: str) -> Mapping[str, GraphSpec]:
-    """Load the specs of the graphs under which steps were recorded, by fingerprint. Unreadable specs are left out.
+    """Load the versions of the graph under which steps were recorded, by fingerprint. Unreadable ones are left out.
 
     Args:
         store: The store of the run.
@@ -37,7 +37,7 @@ async def load_specs(store: RunStore, steps: Iterable[Step], *more: str) -> Mapp
 
 
 class StepReasons:
-    """Words the reasons for the edges of a run that is read from its store.
+    """Explains why the steps of a stored run took their edges, in words.
 
     Args:
         store: The store of the run.
@@ -50,7 +50,7 @@ class StepReasons:
         self._specs: dict[str, GraphSpec | None] = {}
 
     async def why(self, step: Step) -> str:
-        """Return why a step took its edge, in words; "" if it took no edge.
+        """Return why a step of the run took its edge, in words; "" if it took no edge.
 
         Calls are quick if the steps come in their order.
         """
@@ -66,7 +66,7 @@ class StepReasons:
         return why_of(outcome, ways_of(self._specs[fingerprint], step))
 
     async def _in_force(self, seq: int) -> str:
-        """Return the fingerprint of the graph under which a step was recorded, from the last snapshot before it."""
+        """Return the fingerprint of the graph under which a step was recorded."""
         loaded = await self._store.load(self._run_id, seq)
         said = (found for step in reversed(loaded.steps) if (found := fingerprint_after(step)))
         return next(said, fingerprint_in(loaded.snapshot or b"{}"))

@@ -36,7 +36,7 @@ class RefusedMessage:
 
 
 def refusals_in(snapshot: Snapshot) -> Sequence[RefusedMessage]:
-    """Return the last 10 messages that a run's nodes refused, in the order in which they were refused."""
+    """Return the last 10 messages that a run's nodes refused, the oldest of them first."""
     found = find_refused(snapshot)
     if not found:
         return ()

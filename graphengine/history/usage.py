@@ -46,7 +46,7 @@ class Usage(Struct, frozen=True, kw_only=True):
 
 
 def usage_from(recorded: amounts.Usage) -> Usage:
-    """Return recorded usage. Amounts that only another version of graphengine knows are left out."""
+    """Convert recorded usage to a `Usage`. Amounts that only another version of graphengine knows are left out."""
     known: dict[str, Any] = {name: each for name, each in recorded.items() if name in Usage.__struct_fields__}
     return Usage(**known)
 
