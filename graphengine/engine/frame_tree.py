@@ -192,8 +192,8 @@ def restamp(snapshot: Snapshot, before: str) -> None:
 
 def id_again(frame: Frame, name: str, asked: WaitRecord) -> str:
     """Return the id of a question that this visit asked before in the same form; "" if the question is new."""
-    known = frame.asks.get(asked.key)
-    return known.id if known is not None and known.shown == shown_by(frame, name, asked) else ""
+    earlier = frame.asks.get(asked.key)
+    return earlier.id if earlier is not None and earlier.shown == shown_by(frame, name, asked) else ""
 
 
 def shown_by(frame: Frame, name: str, asked: WaitRecord) -> str:
@@ -212,8 +212,8 @@ def shown_by(frame: Frame, name: str, asked: WaitRecord) -> str:
 def keep_asks(frame: Frame) -> None:
     """Remember a visit's questions before its waits end, so that it can ask them again under the same ids."""
     for name, asked in frame.waits.items():
-        known = frame.asks.get(asked.key)
-        if asked.kind in ANSWERABLE and asked.kind != "pause" and (known is None or known.id != asked.id):
+        earlier = frame.asks.get(asked.key)
+        if asked.kind in ANSWERABLE and asked.kind != "pause" and (earlier is None or earlier.id != asked.id):
             frame.asks[asked.key] = Asking(asked.id, shown_by(frame, name, asked))
 
 

@@ -153,8 +153,8 @@ def _put_at(snapshot: Snapshot, frame: Frame, node: str) -> None:
     for inner in _frames_below(snapshot, frame):
         for key, memo in inner.recorded_results.items():
             if _is_effect(key, memo):
-                begun, place = (BEGUN, key.removeprefix(BEGUN)) if key.startswith(BEGUN) else ("", key)
-                left[f"{begun}{WorkKey('', place_of(inner), '', 1)}/{place}"] = memo
+                prefix, place = (BEGUN, key.removeprefix(BEGUN)) if key.startswith(BEGUN) else ("", key)
+                left[f"{prefix}{WorkKey('', place_of(inner), '', 1)}/{place}"] = memo
     for key in frame.children:
         drop(snapshot, snapshot.frames[key], frame, counts=False)
     if isinstance(frame.phase, Waiting):

@@ -32,9 +32,9 @@ def plan_of(plan: Plan[Any], frame: Frame) -> Plan[Any]:
     sub = frame.sub
     if sub is None or sub.up is None:
         return plan
-    known = sub.plan
-    if known is not None and known[0] is plan:
-        return known[1]
+    cached = sub.plan
+    if cached is not None and cached[0] is plan:
+        return cached[1]
     node = plan_of(plan, sub.up).nodes[sub.up.at]
     graph = node.chosen(sub.up.choice).graph
     if graph is None:

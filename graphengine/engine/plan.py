@@ -254,15 +254,15 @@ class Writer:
     def _by_keys(self, result: object, view: View, node: str) -> Updates:
         if result is None:
             return []
-        given: Mapping[str, object]
+        mapping: Mapping[str, object]
         if isinstance(result, dict):
-            given = result
+            mapping = result
         elif isinstance(result, BaseModel):
-            given = {name: getattr(result, name) for name in sorted(result.model_fields_set)}
+            mapping = {name: getattr(result, name) for name in sorted(result.model_fields_set)}
         elif hasattr(result, "keys"):
-            given = dict(cast("Mapping[str, object]", result))
+            mapping = dict(cast("Mapping[str, object]", result))
         elif is_dataclass(result):
-            given = values_of(result)
+            mapping = values_of(result)
         else:
             raise InvalidUpdate(
                 f"{node} returned {type(result).__name__}, which does not name the field to write",
@@ -270,8 +270,8 @@ class Writer:
                 repair="return a mapping of fields, {'field': value}, or name the field of the result: writes='field'",
             )
         keys = self.keys or frozenset[str]()
-        if not keys.issuperset(given):
-            more = [key for key in given if key not in keys]
+        if not keys.issuperset(mapping):
+            more = [key for key in mapping if key not in keys]
             unknown = [key for key in more if key not in set(view.names)]
             what = "which is not a field of the state" if unknown else "which it does not declare to write"
             writes = f"add it to writes=, which has {', '.join(sorted(keys))}"
@@ -280,7 +280,7 @@ class Writer:
                 where=f"node {node}",
                 repair=did_you_mean(str(unknown[0]), keys) if unknown else writes,
             )
-        return list(given.items())
+        return list(mapping.items())
 
     @staticmethod
     def _part(result: object, source: Reading | Injected, view: View, ending: object) -> object:
@@ -306,7 +306,7 @@ class Writer:
         """The fields and map items that the keys and functions of `writes=` read."""
         pieces = [piece for target, _ in self.parts for piece in target.pieces if not isinstance(piece, str)]
         keys = {root for piece in pieces for root in piece.roots}
-        read = {name for _, made in self.parts if isinstance(made, Injected) for name in made.names}
+        read = {name for _, source in self.parts if isinstance(source, Injected) for name in source.names}
         return frozenset(keys | read)
 
     @property
@@ -420,12 +420,12 @@ class NodePlan:
         except TypeError:  # A list or a dict is not hashable, so it matches no case.
             found = None
         if found is None:
-            known = ", ".join(map(repr, self.choices))
+            choices = ", ".join(map(repr, self.choices))
             text = self.selector.text if self.selector is not None else ""
             raise NoChoice(
                 f"{text} is {value!r}, which has no case",
                 where=f"node {self.name}",
-                repair=f"set one of {known}, or add a case",
+                repair=f"set one of {choices}, or add a case",
             )
         return found, choice_text(value)
 

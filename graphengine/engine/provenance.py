@@ -68,12 +68,12 @@ def note_changed(frame: Frame, ops: Sequence[Op]) -> None:
     A field that existed before counts as before. A new field counts as given only if its value equals a given field,
     since it may have been computed from fields that nodes wrote.
     """
-    given = [record for name, record in frame.values.items() if name not in frame.written]
+    given_values = [record for name, record in frame.values.items() if name not in frame.written]
     may_be_made = bool(frame.written)
     for op in ops:
         if op[0] == "drop":
             frame.written.pop(op[1], None)
-        elif may_be_made and op[1] not in frame.values and op[-1] not in given:
+        elif may_be_made and op[1] not in frame.values and op[-1] not in given_values:
             frame.written[op[1]] = True
 
 

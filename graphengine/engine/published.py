@@ -91,11 +91,11 @@ def rename_published(snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]
         renamed, key=lambda at: path_of(at, "x").count("/"), reverse=True
     )  # The paths contain the old names of outer nodes, so inner names are replaced first.
     pairs = [[(path_of(at, was), path_of(at, new)) for was, new in renamed[at].items()] for at in inner_first]
-    known = {topic: _find_last_publication(snapshot, topic) for topic in _topics(snapshot)}
-    for topic in known:
+    publications = {topic: _find_last_publication(snapshot, topic) for topic in _topics(snapshot)}
+    for topic in publications:
         # All are deleted before the first is stored again, because two nodes can exchange their names.
         del snapshot.mailbox[topic]
-    for each in known.values():
+    for each in publications.values():
         found = each._replace(item=_rename_path(each.item, pairs), path=_rename_path(each.path, pairs))
         snapshot.mailbox[_topic(found.name, found.item)] = [found._asdict()]
 

@@ -225,9 +225,9 @@ def budgets(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[Frame | None, Li
 
 
 def _find_met_limit(limits: LimitsRecord, visits: int, seconds: float, usage: Usage) -> MetLimit | None:
-    given: Any = limits  # `by_name` would be a call on every step
+    by_name: Any = limits  # `by_name` would be a call on every step
     limit: float | None
-    for name, limit in given.items():
+    for name, limit in by_name.items():
         if limit is None or name in ("unknown_cost", "depth"):
             continue
         if name == "cost_usd" and is_cost_unknown(usage) and not allows_unknown_cost(limits):

@@ -142,8 +142,8 @@ def _condition_failed(error: BaseException, what: str, where: str, view: View) -
 
     If the condition names a field that does not exist, the error suggests the field that was probably meant.
     """
-    known = {*view.names, *(dir(type(error.obj)) if isinstance(error, AttributeError) else ())}
-    near = nearest(error.name or "", known) if isinstance(error, AttributeError | NameError) else ""
+    names = {*view.names, *(dir(type(error.obj)) if isinstance(error, AttributeError) else ())}
+    near = nearest(error.name or "", names) if isinstance(error, AttributeError | NameError) else ""
     hint = f" (did you mean {near!r}?)" if near else ""
     repair = f"fix the function{hint} and resume; the node's work is recorded and is not done again"
     return ConditionFailed(f"{what} raised {type(error).__name__}: {text_of(error)}", where=where, repair=repair)

@@ -156,9 +156,9 @@ class Frame(FrameRecord, eq=False):
 
         Each is given by its name, with the key of its record and the record.
         """
-        known = self.recorded_results
-        again = ((key.removeprefix(ASKED), asked) for key, asked in known.items() if key.startswith(ASKED))
-        return {asked.name or "": (key, asked) for key, asked in again if key not in known}
+        results = self.recorded_results
+        again = ((key.removeprefix(ASKED), asked) for key, asked in results.items() if key.startswith(ASKED))
+        return {asked.name or "": (key, asked) for key, asked in again if key not in results}
 
     @property
     def fallback(self) -> Fallback | None:

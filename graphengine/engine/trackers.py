@@ -37,8 +37,8 @@ def default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, Mark
     defaults: dict[str, object] = {}
     for field in plan.state.fields.values():
         required = field.info.is_required()
-        made = None if required else field.info.get_default(call_default_factory=True, validated_data=dict(defaults))
-        defaults[field.name] = made
+        default = None if required else field.info.get_default(call_default_factory=True, validated_data=dict(defaults))
+        defaults[field.name] = default
     view = View(plan.state, Frame(typed=defaults))
     marks = {tracker.key: digest_now(tracker, view) for tracker in changes}
     return {key: digest for key, digest in marks.items() if digest}
@@ -120,11 +120,11 @@ def sample(plan: Plan[Any], view: View, written: Iterable[str]) -> None:
 
     A plateau condition holds once a value has stopped improving.
     """
-    seen: set[str] = set()
+    sampled: set[str] = set()
     for name in written:
         for tracker in plan.samples.get(name, ()):
-            if tracker.key not in seen:
-                seen.add(tracker.key)
+            if tracker.key not in sampled:
+                sampled.add(tracker.key)
                 take_sample(tracker, view)
 
 

@@ -89,11 +89,11 @@ def cut_to_user_code(error: BaseException) -> None:
         while entry is not None:
             entries.append(entry)
             entry = entry.tb_next
-        made: TracebackType | None = None
+        rebuilt: TracebackType | None = None
         kept = [entry for entry in entries if not is_engine_code(entry.tb_frame.f_code.co_filename)] or entries[-1:]
         for entry in reversed(kept):
-            made = TracebackType(made, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
-        each.__traceback__ = made
+            rebuilt = TracebackType(rebuilt, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+        each.__traceback__ = rebuilt
 
 
 def _walk_causes(error: BaseException | None) -> Iterator[BaseException]:

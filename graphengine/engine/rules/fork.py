@@ -87,9 +87,9 @@ def _updates_of_arms(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list
             writers.setdefault(op[1], set()).add(arm.id)
     updates: list[tuple[str, object]] = []
     for arm in arms:
-        known = arm.added if view.checks else {}
+        typed = arm.added if view.checks else {}
         for index, op in enumerate(arm.journal):
-            update = plan.state.fields[op[1]].joined(op, view, known.get(index))
+            update = plan.state.fields[op[1]].joined(op, view, typed.get(index))
             if isinstance(update, Replace) and len(writers[op[1]]) > 1:
                 raise InvalidUpdate(
                     f"the arm to {arm.id.rsplit('~', 1)[-1]} replaced {op[1]!r}, which another arm wrote",

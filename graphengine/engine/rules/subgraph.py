@@ -42,20 +42,20 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
     try:
         call, choice = inner.nodes[event.id.node].pick(view)
         path = path_of(frame.id, event.id.node)
-        graph, given = _begins_with(call, view, path)
-        update = [("set", name, value) for name, value in given.values.items()]
-        state_bytes = size_of(run, given.size_bytes, update, f"node {path}") if given.size_bytes > LONG else 0
+        graph, initial = _begins_with(call, view, path)
+        update = [("set", name, value) for name, value in initial.values.items()]
+        state_bytes = size_of(run, initial.size_bytes, update, f"node {path}") if initial.size_bytes > LONG else 0
     except BaseException as error:  # noqa: BLE001 - a selector or source of the user's, validators
         reraise_interrupt(error)
         failure = failure_record(error, path_of(frame.id, event.id.node), event.id.attempt)
         return node_failed(run, frame, fail_at_once(event, failure))
-    begins = Frame(id=frame.sub_id, kind="sub", up=frame, at=START, values=given.values, typed=dict(given.typed))
+    begins = Frame(id=frame.sub_id, kind="sub", up=frame, at=START, values=initial.values, typed=dict(initial.typed))
     # As in the fold. If the subgraph fails at once, the failure then belongs to the attempt of the node around it.
     begins.sub = begins
     facts = Entered(graph=graph.graph, choice=choice, limits=graph.own_limits)
     facts.written = read_of_nodes(call, frame)
-    first_edge(run, facts, graph, begins, given.given)
-    typed = [given.typed.get(op[1], UNREAD) for op in update]
+    first_edge(run, facts, graph, begins, initial.given)
+    typed = [initial.typed.get(op[1], UNREAD) for op in update]
     step = step_of(run.snapshot, event, facts)
     step.update, step.typed, step.state_bytes = update, typed, state_bytes
     return step

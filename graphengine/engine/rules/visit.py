@@ -215,8 +215,8 @@ def _refuse(
     failure.
     """
     # The result contained lone surrogates, which cannot be recorded.
-    if (made := utf8_value(event.result)) is not event.result:
-        return node_finished(run, frame, replace(event, result=made), failed=failed)
+    if (cleaned := utf8_value(event.result)) is not event.result:
+        return node_finished(run, frame, replace(event, result=cleaned), failed=failed)
     raised = failure_record(error, path_of(event.id.frame, event.id.node), event.id.attempt)
     if failed is not None:
         return _mismatch(run, frame, failed, raised)
