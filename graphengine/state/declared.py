@@ -35,10 +35,10 @@ class DeclaredModel(BaseModel):
     def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Any:
         if is_typeddict(cls.__declared__):
             return values
-        made = cls.__declared__.__new__(cls.__declared__)
+        instance = cls.__declared__.__new__(cls.__declared__)
         for name, each in values.items():
-            object.__setattr__(made, name, each)
-        return made
+            object.__setattr__(instance, name, each)
+        return instance
 
 
 def model_of(declared: object) -> type[BaseModel]:
@@ -54,8 +54,8 @@ def model_of(declared: object) -> type[BaseModel]:
     if issubclass(declared, BaseModel):
         return declared
     if _MODEL in vars(declared):
-        known: type[BaseModel] = vars(declared)[_MODEL]
-        return known
+        cached: type[BaseModel] = vars(declared)[_MODEL]
+        return cached
     if hasattr(declared, "__pydantic_validator__"):
         raise ValueError(f"{declared.__name__} is a pydantic dataclass, whose validators would not run")
     if hasattr(declared, "__post_init__"):
@@ -68,7 +68,7 @@ def model_of(declared: object) -> type[BaseModel]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a field may have the same name as a method of BaseModel
-            made: type[DeclaredModel] = create_model(
+            model: type[DeclaredModel] = create_model(
                 declared.__name__,
                 __base__=DeclaredModel,
                 __module__=declared.__module__,
@@ -77,9 +77,9 @@ def model_of(declared: object) -> type[BaseModel]:
             )
     except (PydanticUserError, NameError) as error:
         raise ValueError(f"{declared.__name__} cannot be a state: {str(error).splitlines()[0]}") from error
-    made.__declared__, made.__optional__ = declared, frozenset(optional)
-    setattr(declared, _MODEL, made)
-    return made
+    model.__declared__, model.__optional__ = declared, frozenset(optional)
+    setattr(declared, _MODEL, model)
+    return model
 
 
 def declared_of(model: type[Any]) -> type[Any]:

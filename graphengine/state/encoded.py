@@ -220,10 +220,10 @@ def _proves(value: object, body: bytes, levels: Sequence[frozenset[object]]) -> 
     level: list[Any] = [value]
     columns = 1
     for depth in range(DEEPEST):
-        known = levels[min(depth, len(levels) - 1)]
-        level = _unproven(level, columns, known)
+        allowed = levels[min(depth, len(levels) - 1)]
+        level = _unproven(level, columns, allowed)
         kinds = set(map(type, level))
-        if not (known.issuperset(kinds) and (float not in kinds or _are_finite(level))):
+        if not (allowed.issuperset(kinds) and (float not in kinds or _are_finite(level))):
             return False
         if kinds.isdisjoint(_CONTAINERS):
             return True

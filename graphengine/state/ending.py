@@ -41,7 +41,7 @@ class _OpenEnding(Ending):
 
 def ended_at(label: str, condition: str, why: str) -> Ending:
     """Return the ending for an edge that leads to END. Most runs end in this way."""
-    made: Any = object.__new__(_OpenEnding)
-    made.reason, made.label, made.condition, made.why = "end", label, condition, why
-    made.__class__ = Ending
-    return made  # type: ignore[no-any-return]
+    ending: Any = object.__new__(_OpenEnding)
+    ending.reason, ending.label, ending.condition, ending.why = "end", label, condition, why
+    ending.__class__ = Ending
+    return ending  # type: ignore[no-any-return]

@@ -76,6 +76,6 @@ class Failure(BaseModel):
     @classmethod
     def of(cls, record: FailureRecord) -> Failure:
         """Convert the error that a step of the log records to a `Failure`."""
-        made = cls(path=record.path, kind=record.kind, message=show(record.message), attempt=record.attempt or 1)
-        made._traceback, made._where, made._repair = record.traceback, record.where, record.repair
-        return made
+        failure = cls(path=record.path, kind=record.kind, message=show(record.message), attempt=record.attempt or 1)
+        failure._traceback, failure._where, failure._repair = record.traceback, record.where, record.repair
+        return failure

@@ -164,9 +164,9 @@ class FieldType:
         value = update.value if isinstance(update, Replace) else update
         is_item = self.operation == "append" if is_joined else in_map and self.reducer is None
         model = self.models.loose if is_joined or is_item else self.models.single
-        given = [value] if is_item else value
+        update_value = [value] if is_item else value
         try:
-            model.__pydantic_validator__.validate_python({self.name: given}, by_name=True, by_alias=True)
+            model.__pydantic_validator__.validate_python({self.name: update_value}, by_name=True, by_alias=True)
         except ValidationError as error:
             return self._unfit(error)
         except Exception:  # noqa: BLE001 - a user's validator, which may need more than this value
@@ -300,13 +300,13 @@ class FieldType:
         )
 
     def _error_of_change(self, value: object, error: Changed) -> NotRecordable:
-        given = self._text_of(value)
+        written = self._text_of(value)
         read = self._text_of(error.back)
-        text = f"{given} would read back from the record as {read}"
+        text = f"{written} would read back from the record as {read}"
         if error.lost:
-            text = f"the record of {given} cannot carry {error.lost}"
-        elif read == given and not self.secret:
-            text = f"{given} would read back from the record as another value with the same repr"
+            text = f"the record of {written} cannot carry {error.lost}"
+        elif read == written and not self.secret:
+            text = f"{written} would read back from the record as another value with the same repr"
         return NotRecordable(
             text,
             where=f"field {self.name}",
@@ -378,11 +378,13 @@ class FieldType:
         """Return whether a node has changed a value in place since the value was decoded from this record."""
         try:
             body = self.body(value)
-            known = encode(record)
-            if self.cipher is None and (body == known or self._mark_body(value, body) == known):
+            recorded = encode(record)
+            if self.cipher is None and (body == recorded or self._mark_body(value, body) == recorded):
                 return False
-            made = self.build(record, view)  # equal JSON values can differ in their bytes
-            return bool(from_json(self._mark_body(value, body)) != from_json(self._mark_body(made, self.body(made))))
+            restored = self.build(record, view)  # equal JSON values can differ in their bytes
+            return bool(
+                from_json(self._mark_body(value, body)) != from_json(self._mark_body(restored, self.body(restored)))
+            )
         except (PydanticSerializationError, MsgspecError, InvalidUpdate, ValueError, TypeError, RecursionError):
             return True
 
@@ -438,8 +440,12 @@ class FieldType:
         kind = kinds.pop() if len(kinds) == 1 else ""
         values = [op[-1] for op in ops]
         if kind in ("item", "append"):
-            made: Any = self._bare(values)
-            return made if kind == "append" and self.constrained else [made if kind == "item" else Items(made)]
+            decoded_values: Any = self._bare(values)
+            return (
+                decoded_values
+                if kind == "append" and self.constrained
+                else [decoded_values if kind == "item" else Items(decoded_values)]
+            )
         if kind in ("put", "grow"):
             return self._of_keys(ops, adds=kind == "grow")
         if kind in ("extend", "merge") and not self.constrained:
@@ -490,7 +496,7 @@ class FieldType:
         """Encode a part of this field's value, such as one item of a list, without the rules for the whole field."""
         model = self.models.loose
         try:
-            made = model.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
+            instance = model.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
             dump = partial(model.__pydantic_serializer__.to_json, by_alias=False, round_trip=True, warnings="error")
             load = partial(model.__pydantic_validator__.validate_json, by_name=True, by_alias=False)
             ways = Ways(
@@ -498,8 +504,8 @@ class FieldType:
                 lambda each: self._inner(dump(holding(model, {self.name: each}))),
                 self._again,
             )
-            body = self._inner(dump(made))
-            body, _ = kept(body, vars(made)[self.name], ways.load(body), ways)
+            body = self._inner(dump(instance))
+            body, _ = kept(body, vars(instance)[self.name], ways.load(body), ways)
             record = parsed(body)
         except Changed as error:
             raise self._error_of_change(value, error) from None
@@ -530,8 +536,8 @@ class FieldType:
         """Convert a recorded operation back to the update from which it was made, so that a join can apply it again."""
         kind, value = op[0], op[-1]
         if kind == "set":
-            made = self.build(value, view)
-            return made if self.reducer is None else Replace(made)
+            restored = self.build(value, view)
+            return restored if self.reducer is None else Replace(restored)
         if kind == "append":
             return self._bare([value])[0]  # type: ignore[index]
         if kind in ("put", "grow"):
@@ -667,8 +673,8 @@ class FieldType:
         if plain:
             alone = holding(model, whole)
             whole = model.__pydantic_serializer__.to_python(alone, by_alias=False, round_trip=True)
-        made = model.__pydantic_validator__.validate_python(whole, by_name=True, by_alias=False)
-        return vars(made)[self.name]
+        instance = model.__pydantic_validator__.validate_python(whole, by_name=True, by_alias=False)
+        return vars(instance)[self.name]
 
     def _assign_value(self, value: object, view: View) -> object:
         """Apply the validators that the state defines for this field. They may read other fields."""
@@ -688,7 +694,7 @@ class FieldType:
             if validate is None:
                 load = self.models.single.__pydantic_validator__.validate_json
                 validate = partial(load, by_name=True, by_alias=False)
-            made = decoded(partial(read_json, validate) if has_marks(body) else validate, body)
+            instance = decoded(partial(read_json, validate) if has_marks(body) else validate, body)
         except ValidationError:
             for validator in self.models.unchecked:
                 with suppress(PydanticSerializationError, ValueError):
@@ -696,7 +702,7 @@ class FieldType:
             if not self.own:
                 raise
             return self._assign_value(from_json(body)[self.name], view)
-        return made.__dict__[self.name]
+        return instance.__dict__[self.name]
 
     def _read_unchecked(self, validator: SchemaValidator, body: bytes) -> object:
         """Decode a record without checks that may have changed since it was written, and confirm that nothing is lost.
@@ -704,10 +710,10 @@ class FieldType:
         Raises:
             ValueError: The JSON does not belong to the type.
         """
-        made = vars(validator.validate_json(body, by_name=True, by_alias=False))[self.name]
-        if from_json(marked(made, self._plain(made))) != from_json(body)[self.name]:
+        restored = vars(validator.validate_json(body, by_name=True, by_alias=False))[self.name]
+        if from_json(marked(restored, self._plain(restored))) != from_json(body)[self.name]:
             raise ValueError(self.name)
-        return made
+        return restored
 
     def _expectation(self) -> str:
         declared = f"{self.name} is declared as {type_name(self.info.annotation)}"
@@ -718,10 +724,10 @@ class FieldType:
 
 def holding(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
     """Create a model instance with exactly these values, without defaults and without running the model's own code."""
-    made = model.__new__(model)
+    instance = model.__new__(model)
     for name, held in (("__dict__", values), ("__pydantic_fields_set__", set(values)), *_NOTHING_ELSE):
-        object.__setattr__(made, name, held)
-    return made
+        object.__setattr__(instance, name, held)
+    return instance
 
 
 def _bytes_of_records(record: Raw | Sequence[Raw]) -> int:

@@ -61,12 +61,12 @@ def _without_aliases(info: FieldInfo) -> FieldInfo:
     annotation = unaliased(info.annotation)
     if annotation is info.annotation:
         return info
-    made = copy(info)
-    made.annotation = annotation
+    copied = copy(info)
+    copied.annotation = annotation
     if get_origin(annotation) is Annotated:
         inner = FieldInfo.from_annotation(annotation)
-        made.annotation, made.metadata = inner.annotation, [*inner.metadata, *info.metadata]
-    return made
+        copied.annotation, copied.metadata = inner.annotation, [*inner.metadata, *info.metadata]
+    return copied
 
 
 def _find_update_type(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
@@ -130,10 +130,10 @@ class _Declared:
     @property
     def checked_type(self) -> Any:  # noqa: ANN401 - an annotation
         """The type of the field, with the validators that the model defines for the field added to it."""
-        made = self.annotation
+        annotation = self.annotation
         for validator in self.validators:
-            made = Annotated[made, _VALIDATORS[validator.info.mode](validator.func)]
-        return made
+            annotation = Annotated[annotation, _VALIDATORS[validator.info.mode](validator.func)]
+        return annotation
 
     @property
     def operation(self) -> str | None:
@@ -195,10 +195,10 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
 
 def _without_mark(info: FieldInfo) -> FieldInfo:
     """Return the description of a secret field for the models that write its value in clear text for encryption."""
-    made = copy(info)
-    made.annotation = revealed(info.annotation)
-    made.metadata = [item for item in info.metadata if item is not Secret and not isinstance(item, Secret)]
-    return made
+    copied = copy(info)
+    copied.annotation = revealed(info.annotation)
+    copied.metadata = [item for item in info.metadata if item is not Secret and not isinstance(item, Secret)]
+    return copied
 
 
 def _has_lists(annotation: object) -> bool:

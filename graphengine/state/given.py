@@ -56,10 +56,10 @@ def in_utf8(take: Callable[[T], R], value: T) -> R:
     try:
         return take(value)
     except Exception:
-        made = utf8_value(value)
-        if made is value:
+        cleaned = utf8_value(value)
+        if cleaned is value:
             raise
-        return take(made)
+        return take(cleaned)
 
 
 def utf8_value(value: T) -> T:
@@ -80,17 +80,17 @@ def _utf8_value(value: Any) -> Any:  # noqa: ANN401 - any value
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if isinstance(value, dict):
         pairs = list(value.items())
-        made = _utf8_value(pairs)
-        return value if made is pairs else dict(made)
+        cleaned = _utf8_value(pairs)
+        return value if cleaned is pairs else dict(cleaned)
     if isinstance(value, BaseModel):
         held = {**vars(value), "__pydantic_extra__": value.__pydantic_extra__}
     else:
         fields = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
         held = {each.name: getattr(value, each.name, None) for each in fields}
-    made = _utf8_value(held)
-    if made is held:
+    cleaned = _utf8_value(held)
+    if cleaned is held:
         return value
     new = copy(value)
-    for name, part in made.items():
+    for name, part in cleaned.items():
         object.__setattr__(new, name, part)
     return new

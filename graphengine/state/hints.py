@@ -81,12 +81,12 @@ def unaliased(annotation: Any) -> Any:  # noqa: ANN401 - any annotation
 
 def value_of(annotation: Any) -> Any:  # noqa: ANN401 - an alias, or a generic one with its arguments
     """Return the type for which an alias stands, with its arguments filled in; Any if it cannot be evaluated."""
-    alias, given = get_origin(annotation) or annotation, get_args(annotation)
+    alias, arguments = get_origin(annotation) or annotation, get_args(annotation)
     try:
         value = alias.__value__
-        if not given:
+        if not arguments:
             return value
-        places = dict(zip(alias.__type_params__, given, strict=True))
+        places = dict(zip(alias.__type_params__, arguments, strict=True))
         wanted = getattr(value, "__parameters__", ())
         return value[tuple(places[each] for each in wanted)] if wanted else places.get(value, value)
     except Exception:  # noqa: BLE001 - any annotation may raise anything
@@ -104,9 +104,9 @@ def _resolve_aliases(annotation: Any, inside: tuple[object, ...]) -> Any:  # noq
     if alias in inside or (inside and isinstance(annotation, (str, typing.ForwardRef))):
         raise _Closed
     if isinstance(alias, _ALIASES):
-        given = [_resolve_aliases(each, inside) for each in get_args(annotation)]
+        arguments = [_resolve_aliases(each, inside) for each in get_args(annotation)]
         try:
-            return _resolve_aliases(value_of(alias[tuple(given)] if given else alias), (*inside, alias))
+            return _resolve_aliases(value_of(alias[tuple(arguments)] if arguments else alias), (*inside, alias))
         except _Closed:
             return annotation
     if origin is None or origin is Literal:

@@ -219,10 +219,10 @@ def _find_exact_models(annotation: object, around: Sequence[type[BaseModel]]) ->
     if not isinstance(kind, type) or not issubclass(kind, BaseModel) or kind in around or not _is_plain(kind):
         return None
     parts = {name: _find_exact_models(info.annotation, (*around, kind)) for name, info in kind.model_fields.items()}
-    known = {name: part for name, part in parts.items() if part is not None}
-    flat = not any(part.unproven and part.kind is not Literal for part in known.values())
-    made = ExactModels(kind, optional, parts=known, unproven=True, flat=flat, counts=keeps_set_fields(kind))
-    return made if len(known) == len(parts) > 0 else None
+    exact_parts = {name: part for name, part in parts.items() if part is not None}
+    flat = not any(part.unproven and part.kind is not Literal for part in exact_parts.values())
+    exact = ExactModels(kind, optional, parts=exact_parts, unproven=True, flat=flat, counts=keeps_set_fields(kind))
+    return exact if len(exact_parts) == len(parts) > 0 else None
 
 
 def _is_plain(model: type[BaseModel]) -> bool:

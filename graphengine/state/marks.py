@@ -96,11 +96,11 @@ def _mark_object(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
     suffix = b""
     if isinstance(value, BaseModel):
         held = vars(value)
-        given = value.__pydantic_fields_set__
+        set_names = value.__pydantic_fields_set__
         if value.__pydantic_extra__:
             held = {**held, **value.__pydantic_extra__}
-        if not given.issuperset(held) and keeps_set_fields(type(value)):
-            suffix = _set_fields(tuple(held), frozenset(given))
+        if not set_names.issuperset(held) and keeps_set_fields(type(value)):
+            suffix = _set_fields(tuple(held), frozenset(set_names))
     else:
         held = value if isinstance(value, dict) else _set_fields_of(value)
     if not _BARE.issuperset(map(type, held.values())):
@@ -108,11 +108,11 @@ def _mark_object(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
         if isinstance(value, dict):  # JSON has the keys of a dict as texts, in the same order.
             held = dict(zip(parts, held.values(), strict=len(held) == len(parts)))
         names_of = _names_of(type(value)) if isinstance(value, BaseModel) else {}
-        made = [
+        members = [
             b"%b:%b" % (to_json(key), marked(held.get(names_of.get(key, key)), bytes(part)))
             for key, part in parts.items()
         ]
-        body = b"{" + b",".join(made) + b"}"
+        body = b"{" + b",".join(members) + b"}"
     comma = b"," if suffix and len(body) > len(b"{}") else b""
     return body[:-1] + comma + suffix + b"}"
 
@@ -195,15 +195,15 @@ def _find_refused_times(json: Any, error: ValidationError) -> Collection[_Place]
     found: set[_Place] = set()
     anywhere: set[str] = set()
     for each in error.errors(include_url=False, include_context=False) if texts else ():
-        given: object = each["input"]
+        refused: object = each["input"]
         is_own = each["type"] in ("value_error", "assertion_error")
-        if is_own and not isinstance(given, str):
+        if is_own and not isinstance(refused, str):
             return texts.keys()
-        if isinstance(given, str) and (is_own or each["type"].startswith(("datetime_", "time_"))):
-            near = [place for place in _follow(json, each["loc"]) if texts.get(place) == given]
+        if isinstance(refused, str) and (is_own or each["type"].startswith(("datetime_", "time_"))):
+            near = [place for place in _follow(json, each["loc"]) if texts.get(place) == refused]
             found.update(near)
             if not near:
-                anywhere.add(given)
+                anywhere.add(refused)
     found.update(place for place, text in texts.items() if text in anywhere)
     return found
 
@@ -322,8 +322,8 @@ def _restore_parts(value: Any, json: dict[str, Any]) -> None:  # noqa: ANN401 - 
                 if name in parts:
                     parts[name] = restored(parts[name], part)
         if isinstance(names := json.get(FIELDS_SET), list):
-            given = {name for name in names if isinstance(name, str) and (name in held or name in extra)}
-            object.__setattr__(value, "__pydantic_fields_set__", given)
+            set_names = {name for name in names if isinstance(name, str) and (name in held or name in extra)}
+            object.__setattr__(value, "__pydantic_fields_set__", set_names)
     elif isinstance(value, dict):
         keys = [name for name in json if name != FIELDS_SET]
         is_text = value.keys() == set(keys)  # Otherwise each key was made from its text, in the same order.
@@ -341,12 +341,12 @@ def _restore_zone(value: Any, json: str) -> Any:  # noqa: ANN401 - a datetime or
     if found is None:
         return value
     zone = _zone_of(found[2])
-    made = value.replace(tzinfo=zone or value.tzinfo, fold=int(json.endswith(_FOLD)))
-    if not isinstance(made, datetime.datetime) or value.utcoffset() is None:
-        return made
-    gap = abs(value.utcoffset() - made.utcoffset())
+    restored = value.replace(tzinfo=zone or value.tzinfo, fold=int(json.endswith(_FOLD)))
+    if not isinstance(restored, datetime.datetime) or value.utcoffset() is None:
+        return restored
+    gap = abs(value.utcoffset() - restored.utcoffset())
     # An old offset contains seconds, which JSON does not have.
-    return value.astimezone(zone) if gap >= _MINUTE else made
+    return value.astimezone(zone) if gap >= _MINUTE else restored
 
 
 @lru_cache

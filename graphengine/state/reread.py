@@ -186,16 +186,16 @@ class EarlierReader:
             return schema
         kind = schema.get("type")
         left = _NOT_SCHEMAS if isinstance(kind, str) else ()  # otherwise these are fields, or members by their tag
-        made = {key: part if key in left else self._prepare(part) for key, part in schema.items()}
+        prepared = {key: part if key in left else self._prepare(part) for key, part in schema.items()}
         if kind in _FIELDS:
-            fields = made["fields"]
+            fields = prepared["fields"]
             named = fields if isinstance(fields, dict) else {each["name"]: each for each in fields}
             for name, field in named.items():
                 self._by_name_first(name, field, named)
         elif kind == "union":
             members = [self._member(each[0] if type(each) is tuple else each) for each in schema["choices"]]
-            made["choices"] = [_watch(each, members, place) for place, each in enumerate(made["choices"])]
-        return made
+            prepared["choices"] = [_watch(each, members, place) for place, each in enumerate(prepared["choices"])]
+        return prepared
 
     def _by_name_first(self, name: str, field: dict[str, Any], named: Collection[str]) -> None:
         """Look up the value of a field under its name first, then under its aliases.
@@ -297,17 +297,17 @@ class _LossFinder:
     def _follow_parts(
         self, record: _Record, again: _Record, value: object, path: str, places: Mapping[str, str]
     ) -> _Record:
-        made: dict[str, Any] = {}
+        renamed: dict[str, Any] = {}
         for key, place in places.items():
             below = f"{path}.{key}"
             if place:
-                made[place] = self.follow(record[key], again[place], _part_of(value, place), below)
+                renamed[place] = self.follow(record[key], again[place], _part_of(value, place), below)
             else:
-                made[key] = record[key]
+                renamed[key] = record[key]
                 self._note(Note("field_removed", below, record[key]))
         if FIELDS_SET in record:
-            made[FIELDS_SET] = [places.get(name) or name for name in record[FIELDS_SET]]
-        return made
+            renamed[FIELDS_SET] = [places.get(name) or name for name in record[FIELDS_SET]]
+        return renamed
 
     def _note(self, note: Note) -> None:
         self.notes.setdefault((note.code, note.path), note)

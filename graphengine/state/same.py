@@ -89,8 +89,8 @@ class Comparison:
         self.converted = self.converted or kind in _OF_JSON  # Any other type is read back only where it is declared.
         if isinstance(back, (list, dict)):
             self.shaped = True
-            given: Any = value
-            return self._mappings(back, given) if isinstance(back, dict) else self._items(back, given)
+            original: Any = value
+            return self._mappings(back, original) if isinstance(back, dict) else self._items(back, original)
         if isinstance(back, (datetime.datetime, datetime.time)):
             return self._times(back, cast("datetime.datetime", value))
         return (back == value) is True
@@ -106,8 +106,8 @@ class Comparison:
         return self._items(back, value)
 
     def _items(self, back: Iterable[object], value: Iterable[object]) -> bool:
-        held, given = list(back), list(value)
-        return len(held) == len(given) and all(map(self.same, held, given))
+        held, originals = list(back), list(value)
+        return len(held) == len(originals) and all(map(self.same, held, originals))
 
     def _mappings(self, back: Mapping[Any, object], value: Mapping[Any, object]) -> bool:
         if (
@@ -128,8 +128,8 @@ class Comparison:
         return len(back) == len(value) and all(each in held and self.same(held[each], each) for each in value)
 
     def _models(self, back: BaseModel, value: BaseModel) -> bool:
-        given = value.__pydantic_fields_set__
-        if back.__pydantic_fields_set__ != given and keeps_set_fields(type(back)):
+        set_names = value.__pydantic_fields_set__
+        if back.__pydantic_fields_set__ != set_names and keeps_set_fields(type(back)):
             self.unset = True
         self.held = True
         fields = type(back).__pydantic_fields__
@@ -157,13 +157,13 @@ class Comparison:
 
     def _times(self, back: datetime.datetime | datetime.time, value: datetime.datetime | datetime.time) -> bool:
         self.times = self.times or back.fold != value.fold
-        zone, given = back.tzinfo, value.tzinfo
-        if isinstance(zone, _FIXED) and isinstance(given, _FIXED):
+        zone, original_zone = back.tzinfo, value.tzinfo
+        if isinstance(zone, _FIXED) and isinstance(original_zone, _FIXED):
             return back == value and back.utcoffset() == value.utcoffset()
-        if isinstance(given, ZoneInfo) and given.key is not None:
-            self.times = self.times or not (isinstance(zone, ZoneInfo) and zone.key == given.key)
-        elif not (zone is None and given is None):
-            return self._loses(f"a tzinfo of type {type(given).__name__}, unlike one of zoneinfo.ZoneInfo")
+        if isinstance(original_zone, ZoneInfo) and original_zone.key is not None:
+            self.times = self.times or not (isinstance(zone, ZoneInfo) and zone.key == original_zone.key)
+        elif not (zone is None and original_zone is None):
+            return self._loses(f"a tzinfo of type {type(original_zone).__name__}, unlike one of zoneinfo.ZoneInfo")
         return back.replace(tzinfo=None, fold=0) == value.replace(tzinfo=None, fold=0)
 
     def _others(self, back: object, value: object) -> bool:

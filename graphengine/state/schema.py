@@ -148,20 +148,20 @@ class StateType(Generic[S]):
 
         Problems of the model are reported by `graphengine.compile.compiler`.
         """
-        made = cls(model)
+        state_type = cls(model)
         decorators = model.__pydantic_decorators__
-        made.whole = bool(decorators.model_validators or decorators.root_validators)
+        state_type.whole = bool(decorators.model_validators or decorators.root_validators)
         for name, info in model.model_fields.items():
-            made.fields[name] = field_type(model, name, info)
-            if made.fields[name].secret:
+            state_type.fields[name] = field_type(model, name, info)
+            if state_type.fields[name].secret:
                 info.repr = False  # hides the value in the repr of the state too
-        made.secrets = frozenset(name for name, field in made.fields.items() if field.secret)
+        state_type.secrets = frozenset(name for name, field in state_type.fields.items() if field.secret)
         adds = (
             decorators.model_serializers or model.__private_attributes__ or model.model_config.get("extra") == "allow"
         )
-        made.by_fields = not (made.whole or adds or has_own_code(model))
-        made.plain = made.by_fields and all(field.plain for field in made.fields.values())
-        return made
+        state_type.by_fields = not (state_type.whole or adds or has_own_code(model))
+        state_type.plain = state_type.by_fields and all(field.plain for field in state_type.fields.values())
+        return state_type
 
     def initial(self, given: S | Mapping[str, object], where: str) -> Initial:
         """Return the records and typed values of every field for a state that the user passed.
@@ -172,10 +172,10 @@ class StateType(Generic[S]):
         try:
             return self._initial(given, where)
         except Exception:  # as `in_utf8`, whose two calls would cost a part of each start
-            made = utf8_value(given)
-            if made is given:
+            cleaned = utf8_value(given)
+            if cleaned is given:
                 raise
-            return self._initial(made, where)
+            return self._initial(cleaned, where)
 
     def _initial(self, given: S | Mapping[str, object], where: str) -> Initial:
         if type(given) is not dict and not isinstance(given, self.model) and is_state(self.model, given):
@@ -251,8 +251,8 @@ class StateType(Generic[S]):
         if plain:
             alone = holding(self.model, values)
             whole = self.model.__pydantic_serializer__.to_python(alone, by_alias=False, round_trip=True)
-        made: BaseModel = self.model.__pydantic_validator__.validate_python(whole, by_name=True, by_alias=False)
-        return self._whole(made)
+        instance: BaseModel = self.model.__pydantic_validator__.validate_python(whole, by_name=True, by_alias=False)
+        return self._whole(instance)
 
     def _is_plain(self, values: Mapping[str, object]) -> bool:
         """Return whether all values of an instance are plain, so that they can be recorded without conversion."""
@@ -388,14 +388,14 @@ class StateType(Generic[S]):
         values = {name: view.get(name) if name in reduced else view.fresh(name) for name in self.fields}
         after = {name: self.fields[name].body(view.get(name)) for name in reduced}
         try:
-            made = self.model.__pydantic_validator__.validate_python(values, by_name=True, by_alias=False)
+            instance = self.model.__pydantic_validator__.validate_python(values, by_name=True, by_alias=False)
         except ValidationError as error:
             cause, where = None if self.secrets else error, f"state {self.model.__name__}"
             raise InvalidUpdate(explain(error, hide=bool(self.secrets)), where=where) from cause
         ops: list[Op] = []
         typed: list[object] = []
         for name, field in self.fields.items():
-            value = made.__dict__[name]
+            value = instance.__dict__[name]
             done = reduced.get(name, [])
             if done and field.body(value) == after[name]:
                 ops += [op for op, _ in done]

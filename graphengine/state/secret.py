@@ -140,8 +140,8 @@ def cipher_of(graph: str, keys: object) -> Cipher:
     except ImportError:
         message = "secrets need the package cryptography, which is not installed"
         raise DefinitionError(message, repair=install_command("secrets")) from None
-    given = keys() if callable(keys) else keys
-    listed = list(given) if isinstance(given, (list, tuple)) else [given]
+    current_keys = keys() if callable(keys) else keys
+    listed = list(current_keys) if isinstance(current_keys, (list, tuple)) else [current_keys]
     if not listed:
         raise DefinitionError("secret_key= is empty", repair=f"pass a key: {MAKES_ONE}")
     return Cipher(graph, tuple(AESSIV(_derive_key(key)) for key in listed))
@@ -314,9 +314,9 @@ def _find_places(value: str, texts: Sequence[str], least: int) -> list[tuple[int
     longest = max(map(len, texts), default=0)
     for cut in _CUT.finditer(value) if may_begin or may_end else ():
         begin, end = cut.span()
-        begun = max((begun_at_end(text, value[max(0, begin - longest) : begin]) for text in may_begin), default=0)
+        overlap = max((begun_at_end(text, value[max(0, begin - longest) : begin]) for text in may_begin), default=0)
         ended = max((ended_at_start(text, value[end : end + longest]) for text in may_end), default=0)
-        found += [(begin - begun, begin)] if begun >= least else []
+        found += [(begin - overlap, begin)] if overlap >= least else []
         found += [(end, end + ended)] if ended >= least else []
     return found
 
@@ -383,10 +383,10 @@ def _shows(value: object, texts: Sequence[str]) -> bool:
     try:
         if isinstance(value, (bytes, bytearray, memoryview)):
             value = bytes(value).decode("utf-8", "replace")
-        seen = [str(value), repr(value), to_json(value, inf_nan_mode="strings", serialize_unknown=True).decode()]
+        shown = [str(value), repr(value), to_json(value, inf_nan_mode="strings", serialize_unknown=True).decode()]
     except Exception:  # noqa: BLE001 - code of the object, which may raise anything: it cannot be searched
         return True
-    return any(holds(each, texts) for each in seen)
+    return any(holds(each, texts) for each in shown)
 
 
 def holds(value: JsonValue, texts: Sequence[str]) -> bool:

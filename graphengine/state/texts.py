@@ -41,8 +41,8 @@ def steady_text(value: Any) -> str:  # noqa: ANN401 - any value
         return _with_fields(name, dict(zip(names, value, strict=True)))
     if isinstance(value, (list, tuple)):
         inner = ", ".join(map(steady_text, value))
-        made = f"[{inner}]" if isinstance(value, list) else f"({inner},)" if len(value) == 1 else f"({inner})"
-        return made if kind in (list, tuple) else f"{name}({made})"
+        listed = f"[{inner}]" if isinstance(value, list) else f"({inner},)" if len(value) == 1 else f"({inner})"
+        return listed if kind in (list, tuple) else f"{name}({listed})"
     return _text_of_object(value, text)
 
 

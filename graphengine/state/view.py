@@ -229,13 +229,13 @@ class View(Struct, eq=False):
                 return Raw(encode(_record_in(self._frame, name))), value
         if type(value) is not list or not value:
             return None
-        known = self._items_read(kind, value)
-        if id(value[0]) not in known or id(value[-1]) not in known:
+        records = self._items_read(kind, value)
+        if id(value[0]) not in records or id(value[-1]) not in records:
             return None
-        found = [known.get(id(item)) for item in value]
+        found = [records.get(id(item)) for item in value]
         if None in found:
             return None
-        if len(known) > len(value):  # a part of a record keeps all of it in memory
+        if len(records) > len(value):  # a part of a record keeps all of it in memory
             found = [record.copy() for record in found]  # type: ignore[union-attr]
         return found, [*value]
 
@@ -245,7 +245,7 @@ class View(Struct, eq=False):
         Only fields that contain the first or the last item of the new list are searched, because most new lists contain
         no item that was read.
         """
-        known: dict[int, Raw] = {}
+        records: dict[int, Raw] = {}
         first, last = id(value[0]), id(value[-1])
         for name in self.passes if type(value[0]) in (list, dict) else ():
             typed, source = self.holder(name).typed.get(name), self._state.fields[name].exact
@@ -263,8 +263,8 @@ class View(Struct, eq=False):
                 continue
             for item, each in zip(typed, record, strict=True):
                 if type(each) is Raw and (source is kind or type(item) in kind.items):
-                    known[id(item)] = each
-        return known
+                    records[id(item)] = each
+        return records
 
     def forget(self, names: Iterable[str]) -> None:
         """Drop the cached Python values of these fields, and of other fields that may share parts with them."""
@@ -384,14 +384,14 @@ class View(Struct, eq=False):
         state.
         """
         fields, new = self._state.fields, self._new
-        known = {
+        readable = {
             n
             for n in fields
             if n in new
             or n in self.holder(n).typed
             or (not fields[n].own and (self._is_pending(n) or n in self.holder(n).values))
         }
-        return {n: self.get(n) for n in fields if n != name and n in known}
+        return {n: self.get(n) for n in fields if n != name and n in readable}
 
     def instance(self, read: Callable[[str], object] | None = None) -> object:
         """Return the whole state as an instance of the user's class. The instance shares the values of the fields."""
