@@ -147,8 +147,8 @@ class Binder:
             repair = "write it with def, and move what has to wait into a node"
             self.report("bad_function", where, f"{injected.name} is async, but it is called without await", repair)
         for parameter in injected.parameters:
-            known = parameter.name in self.state.fields or parameter.name in (*also, "state")
-            if not known and parameter.default is NO_DEFAULT:
+            has_source = parameter.name in self.state.fields or parameter.name in (*also, "state")
+            if not has_source and parameter.default is NO_DEFAULT:
                 text = f"{injected.name} takes {parameter.name!r}, which is not a field"
                 if parameter.name == "ctx":
                     repair = "let a node write what it is to read, such as the time, ctx.now()"
@@ -215,8 +215,8 @@ class Binder:
         The corrected names let the rest of the compilation continue without further errors about them.
         """
         names = {p.name for p in parameters}
-        known = {*names, *(_root_of_name(name) for name in names)}
-        for name in [name for name in inputs if name not in known]:
+        valid = {*names, *(_root_of_name(name) for name in names)}
+        for name in [name for name in inputs if name not in valid]:
             what = "field" if body.kind == "graph" else "parameter"
             self.report("unknown_input", where, f"{body.name} has no {what} {name!r}", did_you_mean(name, names))
             free = [p.name for p in parameters if p.default is NO_DEFAULT and self._source(p.name, inputs) is None]
@@ -274,8 +274,8 @@ class Binder:
         if alone and parameter.default is not NO_DEFAULT:
             return None
         if parameter.default is not NO_DEFAULT:
-            known = [*self.state.fields, *self.resources]
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            sources = [*self.state.fields, *self.resources]
+            near = difflib.get_close_matches(name, sources, n=1, cutoff=0.8)
             if near:
                 self.report(
                     "unused_default",
@@ -475,8 +475,8 @@ class Binder:
             return Fallback(given)
         body = FunctionBody.of(given, thread=options.thread)
         if isinstance(given, type):
-            known = {*self.state.fields, *self.resources, "ctx", "error", "state"}
-            missing = [p.name for p in body.parameters if p.default is NO_DEFAULT and p.name not in known]
+            sources = {*self.state.fields, *self.resources, "ctx", "error", "state"}
+            missing = [p.name for p in body.parameters if p.default is NO_DEFAULT and p.name not in sources]
             if missing:
                 text = f"the class {given.__name__} is called as a function, and nothing provides {', '.join(missing)}"
                 repair = f"give one of its objects: fallback={given.__name__}({', '.join(f'{n}=…' for n in missing)})"

@@ -171,7 +171,7 @@ class TodaysCode:
         Returns:
             The path of the node and the name of the function for each effect.
         """
-        begun = [
+        in_flight = [
             (path_of(frame.id, frame.at), memo)
             for frame in snapshot.frames.values()
             for key, memo in frame.recorded_results.items()
@@ -179,7 +179,7 @@ class TodaysCode:
         ]
         is_same_graph = snapshot.fingerprint == self._plan.fingerprint
         changed = other_code(nodes_with_work(snapshot), before if is_same_graph else None, self._code.body)
-        return [(path, memo.name or "") for path, memo in begun if memo.recoded or without_items(path) in changed]
+        return [(path, memo.name or "") for path, memo in in_flight if memo.recoded or without_items(path) in changed]
 
 
 def _parameters_of(function: FunctionType) -> Sequence[str]:
@@ -295,9 +295,9 @@ def _values_in(function: FunctionType) -> Iterator[str]:
     globals_ = {name for each in _codes_in(code) for name in each.co_names if name.isupper()}
     held.update((name, space[name]) for name in globals_ - module.assigned.keys() if name in space)
     positional, defaults = code.co_varnames[: code.co_argcount], function.__defaults__ or ()
-    given = {**dict(zip(positional[::-1], defaults[::-1], strict=False)), **(function.__kwdefaults__ or {})}
+    defaults_by_name = {**dict(zip(positional[::-1], defaults[::-1], strict=False)), **(function.__kwdefaults__ or {})}
     found: Any
-    for name, found in (*held.items(), *given.items()):
+    for name, found in (*held.items(), *defaults_by_name.items()):
         is_number = type(found) in (bool, int, float) and abs(found) < _LARGE
         is_text = type(found) is str and found.isidentifier() and len(found) <= _LONG
         if name not in module.changing and (found is None or is_number or is_text):

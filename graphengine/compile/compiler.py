@@ -93,13 +93,13 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
         if isinstance(given, HasBody):
             repair = "give a Graph: Graph.of(agent), or await runner.run(agent, …)"
         raise DefinitionError(f"{clipped(shown(given), 100)} is not a Graph", repair=repair)
-    known = graph._compiled  # noqa: SLF001 - kept there, where it lives as long as the graph
-    if known is not None and known.limits is graph.limits:
-        for now, count, last in known.declared:  # add_node and add_edge change these
+    cached = graph._compiled  # noqa: SLF001 - kept there, where it lives as long as the graph
+    if cached is not None and cached.limits is graph.limits:
+        for now, count, last in cached.declared:  # add_node and add_edge change these
             if len(now) != count or (count and now[-1] is not last):
                 break
         else:
-            made: Plan[S] = known.plan
+            made: Plan[S] = cached.plan
             return made
     compiler = _Compiler(graph)
     plan = compiler.plan()
@@ -204,8 +204,8 @@ class _Compiler:
             place(self.problems, begin, declared.origin)
         start = self._only_success(edges[START], "START")
         broken = self.broken or any(not problem.warning for problem in self.problems)
-        known = Compiling(graph, nodes, state, self.unsound, self.doubtful, self.unclear, self.walks and not broken)
-        self.problems += self.checks.whole(known)
+        compiling = Compiling(graph, nodes, state, self.unsound, self.doubtful, self.unclear, self.walks and not broken)
+        self.problems += self.checks.whole(compiling)
         self.problems.extend(self.checks.migrations(graph) if is_sound else ())
         self._options(state)
         self._rules(nodes)
@@ -297,18 +297,18 @@ class _Compiler:
         for index, declared in enumerate(self.graph.edges):
             begin = len(self.problems)
             self._ends(declared)
-            where, known = f"edge from {declared.source}", True
+            where, is_valid = f"edge from {declared.source}", True
             if isinstance(declared, Edge):
                 for condition in _conditions_of(declared):
                     self._condition(condition, declared.source, where)
             elif isinstance(declared, Fork):
                 self._fork(declared, where)
             else:
-                known = self.binder.checked(declared.reading, where) is not None
-                if known:
+                is_valid = self.binder.checked(declared.reading, where) is not None
+                if is_valid:
                     self.binder.open(declared.reading, where)
                     self._cases(declared, where)
-            if known:
+            if is_valid:
                 found[declared.source].append(replace(declared, place=index))
             if any(not p.warning for p in self.problems[begin:]):
                 self.doubtful.add(declared.source)
@@ -377,8 +377,8 @@ class _Compiler:
         for leaf in condition.leaves():
             self._leaf(leaf, where)
         for tracker in condition.trackers(source):
-            known = self.trackers.setdefault(tracker.key, tracker)
-            if known.reading is not None and tracker.reading is not None and known.reading != tracker.reading:
+            earlier = self.trackers.setdefault(tracker.key, tracker)
+            if earlier.reading is not None and tracker.reading is not None and earlier.reading != tracker.reading:
                 text = f"two functions are named {tracker.reading.text!r}, and their recorded values would be mixed up"
                 self.report("same_name", where, text, "define them with def, under different names")
             for name in (tracker.since, tracker.node):

@@ -95,15 +95,15 @@ _KNOWN: Final[WeakKeyDictionary[type[BaseModel], Described]] = WeakKeyDictionary
 
 def described(model: type[BaseModel]) -> Described:
     """Describe the class of a state. The description is cached for each class."""
-    if (known := _KNOWN.get(model)) is not None:
-        return known
+    if (cached := _KNOWN.get(model)) is not None:
+        return cached
     kinds = {name: info.annotation for name, info in model.model_fields.items()}
-    made = Described(
+    description = Described(
         {name: type_text(kind) for name, kind in kinds.items()}, _rules_of_state(model), types_in(kinds.values())
     )
     if model.__pydantic_complete__:
-        _KNOWN[model] = made
-    return made
+        _KNOWN[model] = description
+    return description
 
 
 def _rules_of_state(model: type[BaseModel]) -> dict[str, str]:
@@ -283,9 +283,11 @@ def _describe_rule(item: object, kind: type) -> Iterator[str]:
         facts = {each.name: getattr(item, each.name, None) for each in dataclasses.fields(item)}
     else:
         facts = dict(vars(item)) if kind.__module__.startswith("pydantic") and hasattr(item, "__dict__") else {}
-    given = {key: value for key, value in facts.items() if value is not None}
-    is_plain = kind.__module__.startswith(("annotated_types", "pydantic")) and not any(map(callable, given.values()))
-    texts = [f"{key}={_describe_value(value)}" for key, value in sorted(given.items())]
+    arguments = {key: value for key, value in facts.items() if value is not None}
+    is_plain = kind.__module__.startswith(("annotated_types", "pydantic")) and not any(
+        map(callable, arguments.values())
+    )
+    texts = [f"{key}={_describe_value(value)}" for key, value in sorted(arguments.items())]
     if is_plain and texts:
         yield from texts
     else:

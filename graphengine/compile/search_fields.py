@@ -29,11 +29,11 @@ def searched_fields(graph: GraphDefinition[Any], binder: Binder) -> Iterator[Sea
 
     Search values are stored in clear text outside the log, so a secret field cannot be used.
     """
-    given: object = graph.search
-    if not isinstance(given, (list, tuple)) or not all(isinstance(each, str) for each in given):
-        binder.report(_CODE, _WHERE, f"search={given!r} is not a list of fields", 'search=["input.country"]')
+    declared: object = graph.search
+    if not isinstance(declared, (list, tuple)) or not all(isinstance(each, str) for each in declared):
+        binder.report(_CODE, _WHERE, f"search={declared!r} is not a list of fields", 'search=["input.country"]')
         return
-    names = dict.fromkeys(given)
+    names = dict.fromkeys(declared)
     if len(names) > MOST_FIELDS:
         text = f"{len(names)} fields are declared, and a run is found by at most {MOST_FIELDS}"
         binder.report(_CODE, _WHERE, text, "keep the fields by which people look for runs")

@@ -34,8 +34,8 @@ def state_of(graph: GraphDefinition[Any], checks: Checks) -> tuple[StateType[Any
     try:
         model = model_of(graph.state)
     except ValueError as error:
-        given: object = graph.state
-        kind = type(given)
+        declared: object = graph.state
+        kind = type(declared)
         is_instance = issubclass(kind, BaseModel) or is_dataclass(kind)
         repair = f"pass the class: {kind.__name__}" if is_instance else "declare class State(BaseModel)"
         return None, [Problem("bad_state", "state", str(error), repair)]

@@ -49,9 +49,9 @@ def can_write(returns: object, update: object, whole: object) -> bool:
 
 def fits(have: Sequence[object], want: object) -> bool:
     """Return whether a value of one of the types in `have` can be passed as `want`; True if this is not known."""
-    given = [each for kind in have for each in plain(kind)]
+    classes = [each for kind in have for each in plain(kind)]
     wanted = [each for kind in members(want) for each in plain(kind)]
-    return any(_fits_one(h, w) for h in given for w in wanted)
+    return any(_fits_one(h, w) for h in classes for w in wanted)
 
 
 def plain(kind: object) -> tuple[object, ...]:
