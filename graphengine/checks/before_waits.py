@@ -215,8 +215,12 @@ def _read_function(
 
 def _know_resource(factory: object) -> _Value:
     """Return what the source shows about a resource, from the class or function that creates it."""
-    made = factory if isinstance(factory, type) else hints_of(factory).get("return")
-    return _Value("", f"{find_qualified_name(made)}()", of=made) if isinstance(made, type) else _Value()
+    resource_type = factory if isinstance(factory, type) else hints_of(factory).get("return")
+    return (
+        _Value("", f"{find_qualified_name(resource_type)}()", of=resource_type)
+        if isinstance(resource_type, type)
+        else _Value()
+    )
 
 
 def _list_globals(function: FunctionType) -> Mapping[str, object]:
@@ -490,16 +494,16 @@ class _NodeReader(ast.NodeVisitor):
         func = self._value(node.func)
         self.visit(node.func)
         gathers = _gathers(func)
-        given = [*node.args, *(each.value for each in node.keywords)]
-        for each in given * (1 + gathers):  # the action of one argument can come before the wait of another
+        arguments = [*node.args, *(each.value for each in node.keywords)]
+        for each in arguments * (1 + gathers):  # the action of one argument can come before the wait of another
             self.visit(each)
         if func.kind:
             if func.name in _WAITS:
                 self._wait(node, func.name)
-            elif func.name.startswith("ctx.") or not self._hands_context(given):
+            elif func.name.startswith("ctx.") or not self._hands_context(arguments):
                 return
-        if gathers or self._hands_context(given):
-            for part in given:
+        if gathers or self._hands_context(arguments):
+            for part in arguments:
                 self._read_code(node, self._value(part), ())
             if func.name.endswith(("create_task", "ensure_future")) and not self._is_known(node):
                 self._act(node, f"begins {_short_text(node.args[0] if node.args else node)}")
@@ -598,13 +602,13 @@ class _NodeReader(ast.NodeVisitor):
     def _result(self, node: ast.Call) -> _Value:
         """Return what is known about the result of a call in a node's source."""
         func = self._value(node.func)
-        given = [*node.args, *(each.value for each in node.keywords)]
+        arguments = [*node.args, *(each.value for each in node.keywords)]
         if func.kind == "child" or func.name == "ctx.start":
             return _Value("child")
         if _gathers(func) and not func.kind:
             parts = [each for each in node.args if not isinstance(each, ast.Constant)]
             return self._join(parts[:1] if func.name.endswith("partial") else parts)
-        if func.kind or func.code is not None or self._hands_context(given):
+        if func.kind or func.code is not None or self._hands_context(arguments):
             return _Value("ours")
         if isinstance(func.owner, type):
             return _Value("", f"{func.name}()", of=func.owner)
@@ -632,8 +636,8 @@ class _NodeReader(ast.NodeVisitor):
         if not isinstance(node, ast.Call):
             return self._value(node).kind in ("ours", "child")
         func = self._value(node.func)
-        given = [*node.args, *(each.value for each in node.keywords)]
-        if func.kind in ("ours", "child") or func.code is not None or self._hands_context(given):
+        arguments = [*node.args, *(each.value for each in node.keywords)]
+        if func.kind in ("ours", "child") or func.code is not None or self._hands_context(arguments):
             return True
         if _gathers(func):
             return all(map(self._is_known, node.args if func.name.endswith("gather") else node.args[:1]))

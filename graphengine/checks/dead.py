@@ -92,13 +92,13 @@ def dead_problems(found: Compiling) -> tuple[Sequence[Problem], Collection[str]]
         walked = paths.walk()
     except Undecided:
         return problems, ()
-    told = {id(edge) for edge, *_ in constant}
-    made = {(each.name, each.origin) for each in found.graph.nodes}
+    reported = {id(edge) for edge, *_ in constant}
+    origins = {(each.name, each.origin) for each in found.graph.nodes}
     for never in never_taken(paths, paths.reached(walked)):
         is_first = never.is_reached and not any(
-            id(edge) in told for edge in (never.edge, *_list_earlier_edges(never, paths))
+            id(edge) in reported for edge in (never.edge, *_list_earlier_edges(never, paths))
         )
-        if is_first and not _is_of_pattern(never, made):
+        if is_first and not _is_of_pattern(never, origins):
             text = f"no run takes the edge to {never.target}: {never.why}"
             repair = "remove it, or change its condition or those before it"
             problem = Problem("dead_edge", f"edge from {never.source}", text, repair, warning=True)

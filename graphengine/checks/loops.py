@@ -69,10 +69,10 @@ def find_unbounded_loops(nodes: Mapping[str, NodePlan], state: StateType[Any]) -
         if len(kept) == len(arrows):
             break
         arrows = kept
-    seen: set[int] = set()
+    reported: set[int] = set()
     for name in nodes:
-        if name in graph.out and graph.group[name] not in seen:
-            seen.add(graph.group[name])
+        if name in graph.out and graph.group[name] not in reported:
+            reported.add(graph.group[name])
             yield _loop_from(name, graph.out)
 
 

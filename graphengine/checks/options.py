@@ -137,18 +137,18 @@ def _part_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
 
 
 def _version_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
-    for version, given in graph.migrate.items():
+    for version, migration in graph.migrate.items():
         name = f"migrate={{{version!r}: …}}"
         if type(version) is not int or not 1 <= version < graph.version:
             yield (
                 f"{name} does not name an older version: the graph has version {graph.version}",
                 f"name versions from 1 to {graph.version - 1}" if graph.version > 1 else "raise version= too",
             )
-        if isinstance(given, Migration):
-            yield from _migration_problems(given, name)
-        elif not callable(given):
+        if isinstance(migration, Migration):
+            yield from _migration_problems(migration, name)
+        elif not callable(migration):
             repair = "give a function of the old fields, or a Migration(…)"
-            yield f"{name} is of type {type(given).__name__}, not a migration", repair
+            yield f"{name} is of type {type(migration).__name__}, not a migration", repair
 
 
 def _migration_problems(given: Migration, name: str) -> Iterator[tuple[str, str]]:
@@ -172,24 +172,26 @@ def migration_problems(graph: GraphDefinition[Any]) -> Iterator[Problem]:
             repair = f"add {version}: f, or {version}: Migration() if nothing has to change"
             yield Problem("migration_missing", where, text, repair)
     nodes = [declared.name for declared in graph.nodes]
-    for version, given in sorted(graph.migrate.items()):
-        if not isinstance(given, Migration):
+    for version, migration in sorted(graph.migrate.items()):
+        if not isinstance(migration, Migration):
             continue
         at = f"{where}, migrate={{{version}: …}}"
-        twice = sorted(new for new in set(given.renamed.values()) if list(given.renamed.values()).count(new) > 1)
+        twice = sorted(
+            new for new in set(migration.renamed.values()) if list(migration.renamed.values()).count(new) > 1
+        )
         for new in twice:
             text = f"two nodes are renamed to {new!r}"
             yield Problem("bad_migration", at, text, "rename one; `moved` sets where runs at the other continue")
-        for old in sorted(set(given.renamed) & set(given.moved)):
+        for old in sorted(set(migration.renamed) & set(migration.moved)):
             text = f"{old!r} is both in `renamed` and in `moved`"
             yield Problem(
                 "bad_migration", at, text, "keep only one of them: `renamed` is for the same node under another name"
             )
-        targets = (*given.renamed.values(), *given.moved.values()) if version == graph.version - 1 else ()
+        targets = (*migration.renamed.values(), *migration.moved.values()) if version == graph.version - 1 else ()
         for new in dict.fromkeys(targets):
             if new not in nodes:
                 yield Problem("unknown_node", at, f"unknown node {new!r}", did_you_mean(new, nodes))
-        if START in given.renamed:
+        if START in migration.renamed:
             yield Problem("bad_migration", at, "START cannot be renamed", "remove it; `moved` can name START")
 
 

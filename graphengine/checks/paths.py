@@ -265,9 +265,9 @@ class Paths:
 
     def _after(self, point: Point, written: Iterable[int], *, fails: bool) -> Point:
         """Return the situation after a node has completed."""
-        known, name = [*point.known], point.node
+        values, name = [*point.known], point.node
         for index in (*written, *([self.index[_ENDED]] if _ENDED in self.index else ())):
-            known[index] = self.subjects[index].all
+            values[index] = self.subjects[index].all
         counts = tuple(
             0 if since == name else min(count + (node == name), cap)
             for (node, since), cap, count in zip(self.counters, self.counters.values(), point.counts, strict=True)
@@ -278,7 +278,7 @@ class Paths:
                 marks[index] = "due"
             elif rule.node == name and not (fails and marks[index]):
                 marks[index] = "failed" if fails else "done"
-        return point._replace(known=tuple(known), counts=counts, marks=tuple(marks))
+        return point._replace(known=tuple(values), counts=counts, marks=tuple(marks))
 
     def _with_fallback(self, node: NodePlan, point: Point, written: frozenset[int], erring: frozenset[int]) -> Point:
         """Return the situation after a node failed and its fallback replaced the result."""
@@ -335,9 +335,9 @@ class Paths:
         for index, rule in enumerate(self.rules):
             guarded, _, inside = rule.guards.partition("/")
             if guarded == target != until and not self._is_rule_kept(index, rule, point):
-                known = self.broken.get(rule)
+                earlier = self.broken.get(rule)
                 here = _doubt(point, f"whether {target} comes to {inside}") if inside else point
-                if known is None or (known[0].doubt and not here.doubt):
+                if earlier is None or (earlier[0].doubt and not here.doubt):
                     self.broken[rule] = here._replace(node=target), trail
         yield point._replace(node=target), trail, visits
 
@@ -358,8 +358,8 @@ class Paths:
             for to in dict.fromkeys([*edge.cases.values(), edge.otherwise]):
                 if index is None:
                     yield to, _doubt(point, f"what {edge.reading.text} is")
-                elif known := point.known[index] & self.subjects[index].where(lambda v, to=to: holds(edge, v) == to):  # type: ignore[misc]
-                    yield to, _know_subject(point, index, known)
+                elif possible := point.known[index] & self.subjects[index].where(lambda v, to=to: holds(edge, v) == to):  # type: ignore[misc]
+                    yield to, _know_subject(point, index, possible)
         else:
             target = edge.join if isinstance(edge, Fork) else edge.target
             for held, there in self._split(edge.condition, point, failure):
@@ -464,21 +464,21 @@ class Paths:
         doubt = next((end.doubt for _, end in pairs if end.doubt), base.doubt)
         if not pairs:
             return None
-        known = [*base.known]
+        values = [*base.known]
         for index, subject in enumerate(self.subjects):
             writers = [end for arm, end in pairs if index in self._wrote(arm)]
             if subject.root == "" or len(writers) > 1 or (writers and self.state.whole):
-                known[index] = subject.all
+                values[index] = subject.all
             elif writers:
-                known[index] = writers[0].known[index]
+                values[index] = writers[0].known[index]
             else:
                 for _, end in pairs:
-                    known[index] &= end.known[index]
-            if not known[index]:
+                    values[index] &= end.known[index]
+            if not values[index]:
                 return None
         marks = [self._mark(at, rule, base, pairs) for at, rule in enumerate(self.rules)]
         doubt = doubt or next((why for _, why in marks if why), "")
-        return Point(base.node, tuple(known), self._counts(base, arms, pairs), tuple(m for m, _ in marks), doubt)
+        return Point(base.node, tuple(values), self._counts(base, arms, pairs), tuple(m for m, _ in marks), doubt)
 
     def _counts(self, base: Point, arms: Sequence[Walked], pairs: Sequence[tuple[Walked, Point]]) -> tuple[int, ...]:
         """Return the visit counts at the join of a fork's arms."""

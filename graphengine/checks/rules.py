@@ -88,10 +88,10 @@ def _verdict(rule: Rule, found: Compiling) -> Verdict:
         return Verdict(rule, "not decided", why=why) if why else Verdict(rule, "proved")
     point, trail = paths.broken[rule]
     path = " ".join((*(visit.node for visit in trail.visits()), point.node))
-    made = "" if point.doubt else _stubs(trail, paths)
-    if isinstance(made, str):
-        return Verdict(rule, "not decided", path, f"it depends on {point.doubt or made}")
-    return Verdict(rule, "broken", path, "", *made)
+    stubs = "" if point.doubt else _stubs(trail, paths)
+    if isinstance(stubs, str):
+        return Verdict(rule, "not decided", path, f"it depends on {point.doubt or stubs}")
+    return Verdict(rule, "broken", path, "", *stubs)
 
 
 def rule_problems(found: Compiling) -> Iterator[Problem]:
@@ -116,12 +116,12 @@ def rule_problems(found: Compiling) -> Iterator[Problem]:
 def _unread_answers(found: Compiling) -> Iterator[Problem]:
     """Warn about rules that require a question, if nothing depends on the answer."""
     rules = [rule for rule in found.graph.rules if rule.before and rule.answered is None]
-    known = _decisive(found, {rule.before.partition("/")[0] for rule in rules})
-    for rule in rules if "state" not in known else ():
+    decisive = _decisive(found, {rule.before.partition("/")[0] for rule in rules})
+    for rule in rules if "state" not in decisive else ():
         node, origin = found.nodes[rule.node], rule.origin
         kinds = [kind for call in node.calls if call.body.kind == "ask" for kind in members(call.body.returns)]
         closed: list[object] = [True] if bool in kinds else [*(closed_values(kinds) or ())]
-        for name in sorted(node.writer.fields - known) if closed else ():
+        for name in sorted(node.writer.fields - decisive) if closed else ():
             test = f"value({name!r})" + (".is_true()" if bool in kinds else f" == {enum_value(closed[0])!r}")
             repair = f"require({rule.node!r}, before={rule.before!r}, answered={test}), and an edge for other answers"
             text = f"any answer keeps it: no condition depends on {name}"
@@ -139,11 +139,11 @@ def _decisive(found: Compiling, guarded: Collection[str]) -> set[str]:
     read = {root for edge in edges for leaf in leaves_of(edge) for root in _read_by(leaf)}
     read = read.union(*(node.selector.roots for node in nodes if node.selector is not None))
     read = read.union(*(call.roots for node in nodes if node.name in guarded for call in node.calls))
-    known = set[str]()
-    while read - known:
-        known = {*read}
-        read = known.union(*(call.roots for node in nodes if node.writer.fields & known for call in node.calls))
-    return known
+    fields = set[str]()
+    while read - fields:
+        fields = {*read}
+        read = fields.union(*(call.roots for node in nodes if node.writer.fields & fields for call in node.calls))
+    return fields
 
 
 def _read_by(leaf: Condition | Switch) -> Iterable[str]:
@@ -154,7 +154,7 @@ def _stubs(trail: Trail, paths: Paths) -> tuple[Stubs, Mapping[str, object]] | s
     """Return node results and an initial state with which a test run takes a path, or why they are not known."""
     visits = trail.visits()
     needs = _needs(trail, paths)
-    given: list[dict[str, object]] = [{} for _ in visits]
+    answers: list[dict[str, object]] = [{} for _ in visits]
     for (number, index), bits in needs.items():
         subject = paths.subjects[index]
         if bits == subject.all:
@@ -170,8 +170,8 @@ def _stubs(trail: Trail, paths: Paths) -> tuple[Stubs, Mapping[str, object]] | s
         if visit.failure is None and visit.node != START and not _writes(paths, visit.node, declared):
             return f"what {visit.node} writes to {subject.root}"
         if visit.failure is None:  # otherwise the value of the fallback was compared
-            given[number][subject.root] = value
-    return _script(visits, given, paths)
+            answers[number][subject.root] = value
+    return _script(visits, answers, paths)
 
 
 def _needs(trail: Trail, paths: Paths) -> Mapping[tuple[int, int], int]:

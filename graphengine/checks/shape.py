@@ -64,10 +64,10 @@ class MeantShape:
             for d in graph.edges
             if isinstance(d, Fork)
         ]
-        known = {*names, START, *_ENDS}
+        declared = {*names, START, *_ENDS}
         used = dict.fromkeys(name for source, targets in out.items() for name in (source, *targets))
         joined = [fork for fork in forks if fork.join in {*names, END}]
-        return cls(names, out, joined, [name for name in used if name not in known])
+        return cls(names, out, joined, [name for name in used if name not in declared])
 
     def problems(self, missed: Collection[str], open_ends: Sequence[str]) -> Iterator[Problem]:
         """Find nodes that no edge enters, and nodes that no edge leaves.
@@ -134,8 +134,8 @@ class MeantShape:
 
         These are the first nodes of unreached groups that no other group enters.
         """
-        seen = reachable_from(START, out)
-        unreached = {name: targets for name, targets in out.items() if name not in seen}
+        reached = reachable_from(START, out)
+        unreached = {name: targets for name, targets in out.items() if name not in reached}
         group = components(unreached)
         entered = {group[t] for name, targets in unreached.items() for t in targets if group[t] != group[name]}
         return self._first(unreached, group, entered)

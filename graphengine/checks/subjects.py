@@ -103,10 +103,10 @@ def _values_to_try(tests: Sequence[Comparison | Switch], state: StateType[Any]) 
         return None
     every = type_at(field.info.annotation, path)[0]
     types = [kind for kind in every if kind not in (None, type(None))]
-    given: list[object] = []
+    defaults: list[object] = []
     if not field.info.is_required() and not path.parts:
-        given.append(field.info.get_default(call_default_factory=True, validated_data={}))
-    can_lack = len(types) < len(every) or bool(path.parts) or None in given
+        defaults.append(field.info.get_default(call_default_factory=True, validated_data={}))
+    can_lack = len(types) < len(every) or bool(path.parts) or None in defaults
     constants = [each for test in tests for each in _constants_of_test(test)]
     if any(isinstance(test, Comparison) and getattr(test.quantity, "measure", "") for test in tests):
         lacks = can_lack or not all(map(_is_sized, types))
@@ -117,7 +117,7 @@ def _values_to_try(tests: Sequence[Comparison | Switch], state: StateType[Any]) 
         return None
     if ends:
         values = [value for value in values if fits(field, value)]
-    return [*([None] if can_lack else []), *given, *values]
+    return [*([None] if can_lack else []), *defaults, *values]
 
 
 def _numbers_at_ends(field: FieldType) -> list[object] | None:
