@@ -316,13 +316,13 @@ def _plain_composed(spec: ConditionSpec, leaves: Iterator[Leaf], *, is_denied: b
         held, words = _plain_composed(_parts_of_condition(spec)[0], leaves, is_denied=not is_denied)
         return not held, words
     held, words = _plain_composed(_parts_of_condition(spec)[0], leaves, is_denied=is_denied)
-    said = [(held, words)]
+    sentences = [(held, words)]
     for part in _parts_of_condition(spec)[1:]:
         if held is (test == "or"):
             break
         held, words = _plain_composed(part, leaves, is_denied=is_denied)
-        said.append((held, words))
-    return held, [sentence for each, words in said if each is held for sentence in words]
+        sentences.append((held, words))
+    return held, [sentence for each, words in sentences if each is held for sentence in words]
 
 
 def _plain_leaf(spec: ConditionSpec, measured: Measured, *, held: bool) -> str:
@@ -337,16 +337,16 @@ def _plain_leaf(spec: ConditionSpec, measured: Measured, *, held: bool) -> str:
         inside = f"{value} {word} in" if test == "is in" else f"{value} {word}"
         return f"{of} {inside} {value_text(than)}"
     if test in ("is true", "is none"):
-        said = value.lower() if isinstance(measured, bool) else value
+        text = value.lower() if isinstance(measured, bool) else value
         is_said = held or measured is False
-        return f"{of} is {said}" + ("" if is_said else f", {'no value' if test == 'is none' else 'true'} is needed")
+        return f"{of} is {text}" + ("" if is_said else f", {'no value' if test == 'is none' else 'true'} is needed")
     if test in ("changed", "failed", "ended"):
-        said = _plain_event(spec, measured, held=held)
+        text = _plain_event(spec, measured, held=held)
     elif test == "plateau" and isinstance(measured, Samples):  # whether it held is in the words
-        said = f"{of} is {_describe_samples(measured, spec.get('patience', 1))}"
+        text = f"{of} is {_describe_samples(measured, spec.get('patience', 1))}"
     else:
-        said = _simple(spec, measured, "", held=held)
-    return said
+        text = _simple(spec, measured, "", held=held)
+    return text
 
 
 def _plain_event(spec: ConditionSpec, measured: Measured, *, held: bool) -> str:
@@ -357,11 +357,11 @@ def _plain_event(spec: ConditionSpec, measured: Measured, *, held: bool) -> str:
     names = spec.get("names", ())
     if spec["is"] == "failed":
         needed = " or ".join(name.rpartition(".")[2] for name in names)
-        said = f"it failed with {measured}" if measured else "it did not fail"
+        text = f"it failed with {measured}" if measured else "it did not fail"
     else:
         needed = " or ".join(map(repr, names))
-        said = f"it ended {measured!r}" if measured else "it ended without a label"
-    return said if held else f"{said}, {needed} is needed"
+        text = f"it ended {measured!r}" if measured else "it ended without a label"
+    return text if held else f"{text}, {needed} is needed"
 
 
 def _plain_number(spec: ConditionSpec, measured: Measured, *, held: bool) -> str:

@@ -75,8 +75,8 @@ class Options:
     @property
     def sources(self) -> Mapping[str, str | Callable[..., object]] | None:
         """Its inputs as a mapping."""
-        given = self.inputs
-        return given if given is None or isinstance(given, Mapping) else {name: name for name in given}
+        inputs = self.inputs
+        return inputs if inputs is None or isinstance(inputs, Mapping) else {name: name for name in inputs}
 
 
 @dataclass(frozen=True, slots=True)
@@ -608,12 +608,12 @@ class GraphDefinition(Generic[S, Out_co]):
             >>> [problem.code for problem in graph.check() if not problem.warning]
             ['unreachable', 'rule_broken']
         """
-        given = [each for each in (before, after, at_most) if each is not None]
+        kinds = [each for each in (before, after, at_most) if each is not None]
         sound = at_most is None or (type(at_most) is int and at_most > 0)
         name = named_node(node, "node", "…")
         first = "" if before is None else named_node(before, "before", name)
         last = "" if after is None else named_node(after, "after", name)
-        if len(given) != 1 or not sound or name in (first, last):
+        if len(kinds) != 1 or not sound or name in (first, last):
             raise DefinitionError(
                 f"require({name!r}, before={before!r}, after={after!r}, at_most={at_most!r}) is not valid",
                 repair="give one of before='another node', after='another node' and at_most=1 or more",

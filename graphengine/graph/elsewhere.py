@@ -68,8 +68,8 @@ def missing(
     if is_sync:
         repair = without_await(repair)
     if repair:
-        seen = _repr_of(owner)
-        where = "" if seen.startswith("<") else textwrap.shorten(seen, 80, placeholder=" …")
+        shown_owner = _repr_of(owner)
+        where = "" if shown_owner.startswith("<") else textwrap.shorten(shown_owner, 80, placeholder=" …")
         raise UnknownAttribute(text, where=where, repair=repair)
     raise AttributeError(text, name=name, obj=owner)
 
@@ -103,8 +103,8 @@ def hint_at(kind: type, hints: Mapping[str, str]) -> None:
     A `__getattr__` would have the same effect, but every access to an existing attribute would then take 300 processor
     instructions instead of 10. For a class that is read as often as `Plan`, this would cost 3 percent of a run.
     """
-    known = [name for name in (*forms_by_name("Graph"), *hints) if not name.startswith("_")]
-    names = frozenset(name for each in known for name in (each, f"a{each}") if not hasattr(kind, name))
+    foreign = [name for name in (*forms_by_name("Graph"), *hints) if not name.startswith("_")]
+    names = frozenset(name for each in foreign for name in (each, f"a{each}") if not hasattr(kind, name))
     for name in names:
         setattr(kind, name, _Elsewhere(name, hints))
 

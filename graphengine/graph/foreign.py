@@ -1812,8 +1812,8 @@ def _find_slip(name: str, own: Collection[str]) -> str:
     asked, words = name.replace("_", "-") if name.startswith("-") else name, _words_asked(name)
     near = get_close_matches(asked, own, n=1, cutoff=_SLIP_CUTOFF)
     alike = [each for each in own if words and _words_asked(each) == words]
-    begun = [each for each in own if each.startswith(asked)]
-    return next((found[0] for found in (near, alike, begun) if len(found) == 1), "")
+    beginning = [each for each in own if each.startswith(asked)]
+    return next((found[0] for found in (near, alike, beginning) if len(found) == 1), "")
 
 
 def repair_for(name: str, *places: str, own: Collection[str] = ()) -> str:

@@ -116,8 +116,8 @@ class Retry:
         if isinstance(self.on, type):
             object.__setattr__(self, "on", (self.on,))
         on: object = self.on
-        given: tuple[object, ...] = (on,) if isinstance(on, (str, BaseException)) else self.on
-        kinds = [kind for kind in given if not (isinstance(kind, type) and issubclass(kind, BaseException))]
+        exceptions: tuple[object, ...] = (on,) if isinstance(on, (str, BaseException)) else self.on
+        kinds = [kind for kind in exceptions if not (isinstance(kind, type) and issubclass(kind, BaseException))]
         if kinds:
             raise DefinitionError(f"Retry(on={kinds[0]!r}) is not valid", repair=f"give {_exception_meant(kinds[0])}")
         if not isinstance(self.attempts, int):
@@ -214,12 +214,12 @@ class Limits:
     def given(self) -> LimitsRecord:
         """Return only those limits that are set, by name."""
         amounts = {name: getattr(self, name) for name in _AMOUNTS}
-        given = cast("LimitsRecord", {name: limit for name, limit in amounts.items() if limit is not None})
+        limits = cast("LimitsRecord", {name: limit for name, limit in amounts.items() if limit is not None})
         if self.unknown_cost:
-            given["unknown_cost"] = 1
+            limits["unknown_cost"] = 1
         if self.depth != DEPTH:
-            given["depth"] = self.depth
-        return given
+            limits["depth"] = self.depth
+        return limits
 
     def __post_init__(self) -> None:
         for name in (*_AMOUNTS, "depth"):

@@ -118,10 +118,10 @@ class Ask:
         """Return the form in which the engine runs this question."""
         paths = [*holes(self.question)] if isinstance(self.question, str) else []
         read = [] if isinstance(self.question, str) else [*Injected.of(self.question).parameters]
-        known = {each.name for each in read}
+        read_names = {each.name for each in read}
         beside = [*self.facts, *filter(None, (self.proposed, self.was))]
-        shown = [path for path in dict.fromkeys([*paths, *beside]) if is_path(path) and path not in known]
-        call = functools.partial(_fill_question, self.question, known)
+        shown = [path for path in dict.fromkeys([*paths, *beside]) if is_path(path) and path not in read_names]
+        call = functools.partial(_fill_question, self.question, read_names)
         return AskBody(self, [*read, *(Parameter(path, shown=True) for path in shown)], self.answers.type, call)
 
     def facts_in(self, values: Mapping[str, object]) -> dict[str, object]:
