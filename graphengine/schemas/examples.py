@@ -210,10 +210,10 @@ class Values:
         if schema.get("contentMediaType") == "application/json":
             return to_json(self._value(schema.get("contentSchema", {}), room, nth)).decode()
         if pattern := schema.get("pattern"):
-            made = (
+            texts = (
                 _make_match(deque(_PART.findall(pattern)), more + nth, nth) for more in range(min(least, _LONGEST) + 1)
             )
-            return next((text for text in made if least <= len(text) <= most), self._text)
+            return next((text for text in texts if least <= len(text) <= most), self._text)
         kind = schema.get("format", "")
         if form := next((form for begin, form in _OF_FORMATS.items() if kind.startswith(begin)), ""):
             return form.format(n=nth, year=2000 + nth, version=kind.removeprefix("uuid") or "0")

@@ -113,9 +113,9 @@ def kinds(schema: Schema) -> AbstractSet[str]:
         >>> sorted(kinds({"enum": ["a", None]}))
         ['null', 'string']
     """
-    given = schema.get("type")
-    if given is not None:
-        return {given} if isinstance(given, str) else {*map(str, given)}
+    declared = schema.get("type")
+    if declared is not None:
+        return {declared} if isinstance(declared, str) else {*map(str, declared)}
     if "const" in schema or "enum" in schema:
         values = schema.get("enum", [schema.get("const")])
         return {next((word for kind, word in _TYPES if isinstance(value, kind)), "object") for value in values}
@@ -177,8 +177,8 @@ def with_definitions(schema: Schema, root: Schema) -> dict[str, Any]:
         >>> with_definitions({"type": "array", "items": {"$ref": "#/$defs/A"}}, root)
         {'type': 'array', 'items': {'$ref': '#/$defs/A'}, '$defs': {'A': {'type': 'null'}}}
     """
-    made = {word: value for word, value in schema.items() if word != _DEFINITIONS}
-    paths = [unquote(reference).split("/", 3)[1:] for reference in references(made, root)]
+    without = {word: value for word, value in schema.items() if word != _DEFINITIONS}
+    paths = [unquote(reference).split("/", 3)[1:] for reference in references(without, root)]
     used = {path[1].replace("~1", "/").replace("~0", "~") for path in paths if path[:1] == [_DEFINITIONS] and path[1:]}
     kept = {name: each for name, each in root.get(_DEFINITIONS, {}).items() if name in used}
-    return {**made, _DEFINITIONS: kept} if kept else made
+    return {**without, _DEFINITIONS: kept} if kept else without
