@@ -138,8 +138,8 @@ def _draw_bytes(drawing: Drawing, ending: str, theme: Theme) -> bytes:
         ".png": lambda: png_of(svg_of(drawing, fixed)),
         ".pdf": lambda: pdf_of(dot_text(drawing, dark=theme == "dark")),
     }
-    made = make[ending]()
-    return made if isinstance(made, bytes) else made.encode()
+    content = make[ending]()
+    return content if isinstance(content, bytes) else content.encode()
 
 
 def _render_page(drawing: Drawing, theme: Theme) -> str:

@@ -80,15 +80,17 @@ def draw_graph(  # noqa: PLR0913 - as for `render_graph_spec`
     title = one_line(scopes[()].name) or "graph"
     caption = [Line(text, "strong") for text in wrap(title, CAPTION_COLUMNS, 2)]
     if trace is not None:
-        said = f"run {trace.run_id}: {trace.summary}" if trace.run_id else f"run: {trace.summary}"
-        caption += [Line(text, "small") for text in wrap(said, CAPTION_COLUMNS, 2)]
-        title = f"{title}, {one_line(said)}"
+        status_text = f"run {trace.run_id}: {trace.summary}" if trace.run_id else f"run: {trace.summary}"
+        caption += [Line(text, "small") for text in wrap(status_text, CAPTION_COLUMNS, 2)]
+        title = f"{title}, {one_line(status_text)}"
     parts: list[Box | Arrow] = [*drafter.clusters, *drafter.boxes, *drafter.arrows]
     spoken = " ".join(f"{part.spoken}." for part in parts)
-    made = Drawing(title, tuple(caption), spoken, tuple(drafter.boxes), tuple(drafter.arrows), tuple(drafter.clusters))
-    legend = tuple(Line(text, "small") for text in wrap("; ".join(signs_of(made)), LEGEND_COLUMNS, LEGEND_LINES))
-    made = replace(made, legend=legend)
-    return _with_large_text(made) if detail == "brief" else made
+    drawing = Drawing(
+        title, tuple(caption), spoken, tuple(drafter.boxes), tuple(drafter.arrows), tuple(drafter.clusters)
+    )
+    legend = tuple(Line(text, "small") for text in wrap("; ".join(signs_of(drawing)), LEGEND_COLUMNS, LEGEND_LINES))
+    drawing = replace(drawing, legend=legend)
+    return _with_large_text(drawing) if detail == "brief" else drawing
 
 
 def _with_large_text(drawing: Drawing) -> Drawing:
@@ -173,8 +175,8 @@ class _Drafter:
             shown = title_of(name, facts)
             notes = [*self._notes((place, name), facts), *happened, *position]
         lines = lines_of(shown, notes if self.detail == "full" else position, self.detail)
-        said = "; ".join([named(place, shown if name not in _ENDS else name), *notes])
-        return self._box(Box("", shape, lines, said, tone, cluster, bool(facts.get("each"))), place, name)
+        spoken = "; ".join([named(place, shown if name not in _ENDS else name), *notes])
+        return self._box(Box("", shape, lines, spoken, tone, cluster, bool(facts.get("each"))), place, name)
 
     def _cluster(self, spot: Spot, facts: NodeSpec, parent: str) -> _Doors:
         """Draw a node that runs a graph or chooses among graphs, as a frame around these graphs."""
@@ -183,11 +185,11 @@ class _Drafter:
         notes = [*self._notes(spot, facts), *happened, *position]
         alone = "" in facts.get("graphs", ())
         shown = title_of(name, facts)
-        said = "; ".join([path_at(place, shown), *notes])
+        spoken = "; ".join([path_at(place, shown), *notes])
         lines = head_of(shown, notes if self.detail == "full" else position, self.detail)
         many = bool(facts.get("each"))
         shape: Shape = "graph" if alone else "choose"
-        cluster = self._frame(Cluster("", shape, lines, said, tone, parent, many, named(place, name), spot))
+        cluster = self._frame(Cluster("", shape, lines, spoken, tone, parent, many, named(place, name), spot))
         return self._inside((*place, (name, "")), cluster) if alone else self._choices(spot, facts, cluster)
 
     def _notes(self, spot: Spot, facts: NodeSpec) -> list[str]:
@@ -216,20 +218,20 @@ class _Drafter:
         for choice, times in began.items():
             inner = (*place, (name, str(choice)))
             graph = f"graph {self.scopes[inner].name}"
-            said, tone = f"{path_at(inner)}; {graph}", self._tone(times)
+            spoken, tone = f"{path_at(inner)}; {graph}", self._tone(times)
             lines = head_of(str(choice), [graph] if self.detail == "full" else [])
-            frame = self._frame(Cluster("", "graph", lines, said, tone, cluster, name=one_line(path_at(inner))))
+            frame = self._frame(Cluster("", "graph", lines, spoken, tone, cluster, name=one_line(path_at(inner))))
             doors = self._inside(inner, frame)
             self._link(picked, doors, f"is {choice}", f"{path} to {path_at(inner)}", times)
             self._link(doors.exit, left, "", f"{path_at(inner)} to END of {path}", min(times, visits))
         others = [str(choice) for choice in facts.get("choices", ()) if str(choice) not in graphs]
         if others:
-            said = f"{path} ({', '.join(others)})"
+            spoken = f"{path} ({', '.join(others)})"
             times = sum(self.trace.picked.get((spot, other), 0) for other in others) if self.trace is not None else 0
-            rest = Box("", "function", lines_of(listed(others), []), said, self._tone(times), cluster)
-            doors = self._box(rest, place, said)
-            self._link(picked, doors, f"is {listed(others)}", f"{path} to {said}", times)
-            self._link(doors.exit, left, "", f"{said} to END of {path}", min(times, visits))
+            rest = Box("", "function", lines_of(listed(others), []), spoken, self._tone(times), cluster)
+            doors = self._box(rest, place, spoken)
+            self._link(picked, doors, f"is {listed(others)}", f"{path} to {spoken}", times)
+            self._link(doors.exit, left, "", f"{spoken} to END of {path}", min(times, visits))
         return _Doors(picked, left.exit, cluster)
 
     def _dot(self, place: Place, shape: Literal["entry", "exit"], cluster: str) -> _Doors:
@@ -253,16 +255,16 @@ class _Drafter:
             return "plain", [], []
         visits = self.trace.visits.get(spot, 0)
         visited = counted(visits, "visit") if visits and spot[1] not in _ENDS else ""
-        said = [", ".join(part for part in (visited, self._describe_spending(spot)) if part)]
-        said = [*filter(None, said), *self.trace.facts.get(spot, ())]
+        events = [", ".join(part for part in (visited, self._describe_spending(spot)) if part)]
+        events = [*filter(None, events), *self.trace.facts.get(spot, ())]
         standing = self.trace.standings.get(spot)
         if standing is None or (source and source not in standing.sources):
-            return self._tone(visits), said, []
+            return self._tone(visits), events, []
         facts = self.scopes[spot[0]].nodes.get(spot[1])
         if facts is not None and facts.get("graphs") and self.folding.folds(spot):
             inside, notes = standing_in(self.trace.standings, spot)
-            return _TONES[inside or standing.how], said, [*standing.notes, *notes]
-        return _TONES[standing.how], said, standing.notes
+            return _TONES[inside or standing.how], events, [*standing.notes, *notes]
+        return _TONES[standing.how], events, standing.notes
 
     def _describe_spending(self, spot: Spot) -> str:
         """Write how long a node was at work and what the model calls of the node, and of everything inside it, cost."""
@@ -335,8 +337,8 @@ class _Drafter:
     def _link(self, source: str, target: _Doors, words: str, spoken: str, count: int) -> None:
         """Draw an arrow that does not stand for an edge, such as an arrow from a node to one of its choices."""
         lines = tuple(Line(text) for text in wrap(words, LABEL_COLUMNS["full"], CONDITION_LINES))
-        tone, said = self._tone(count), (one_line(words),) if words else ()
-        arrow = Arrow("", source, target.entry, lines, one_line(spoken), tone=tone, words=said, head=target.cluster)
+        tone, labels = self._tone(count), (one_line(words),) if words else ()
+        arrow = Arrow("", source, target.entry, lines, one_line(spoken), tone=tone, words=labels, head=target.cluster)
         self._add(arrow)
 
     def _add(self, arrow: Arrow) -> None:
@@ -345,15 +347,15 @@ class _Drafter:
     def _box(self, box: Box, place: Place, name: str) -> _Doors:
         spot = (place, name) if name and box.shape not in ("entry", "exit") else None
         words = one_line(box.spoken)
-        made = replace(box, id=f"n{len(self.boxes)}", spoken=words, name=box.name or named(place, name), spot=spot)
-        self.boxes.append(made)
-        return _Doors(made.id, made.id)
+        numbered = replace(box, id=f"n{len(self.boxes)}", spoken=words, name=box.name or named(place, name), spot=spot)
+        self.boxes.append(numbered)
+        return _Doors(numbered.id, numbered.id)
 
     def _frame(self, cluster: Cluster) -> str:
         depth = next((other.depth + 1 for other in self.clusters if other.id == cluster.cluster), 0)
-        made = replace(cluster, id=f"g{len(self.clusters)}", spoken=one_line(cluster.spoken), depth=depth)
-        self.clusters.append(made)
-        return made.id
+        numbered = replace(cluster, id=f"g{len(self.clusters)}", spoken=one_line(cluster.spoken), depth=depth)
+        self.clusters.append(numbered)
+        return numbered.id
 
 
 def _list_places(scope: Scope, *ends: str) -> list[_Place]:

@@ -95,10 +95,10 @@ def find_closing_edges(edges: Sequence[DrawnEdge], declared: Iterable[str]) -> s
         declared: The graph's nodes in declared order. Nodes that only edges name come after them.
     """
     out, leading = _targets_by_node(edges), Counter(edge.target for edge in edges)
-    known, closing = find_reached([START], out), set[int]()
-    for target in (name for name, count in leading.items() if count > 1 and name in known):
+    reachable, closing = find_reached([START], out), set[int]()
+    for target in (name for name, count in leading.items() if count > 1 and name in reachable):
         others = {name: targets for name, targets in out.items() if name != target}
-        inside = (known - find_reached([START], others) | {target}) & find_reached([target], out)
+        inside = (reachable - find_reached([START], others) | {target}) & find_reached([target], out)
         closing |= {index for index, edge in enumerate(edges) if edge.target == target and edge.source in inside}
     names = dict.fromkeys([START, *declared, *(name for edge in edges for name in (edge.source, edge.target))])
     place = {name: index for index, name in enumerate(names)}

@@ -50,7 +50,7 @@ def write_picture(path: str | PathLike[str], endings: Sequence[str], make: Calla
             repair=f"use one of {', '.join(endings)}",
         )
     try:
-        made = make(ending)
+        content = make(ending)
     except GraphEngineError:
         raise
     except Exception as error:
@@ -60,7 +60,7 @@ def write_picture(path: str | PathLike[str], endings: Sequence[str], make: Calla
             repair="what is stored of it is damaged: `graphengine doctor` has details; draw the graph from its file",
         ) from error
     try:
-        write_file(target, made)
+        write_file(target, content)
     except OSError as error:
         raise RenderError(
             f"the picture cannot be written: {error.strerror or error}",

@@ -72,28 +72,28 @@ def _add_nodes(found: nx.MultiDiGraph[str], place: Place, scope: Scope, trace: T
     names: list[str] = [START, *scope.nodes, *(name for edge in scope.edges for name in (edge.source, edge.target))]
     for name in dict.fromkeys([*names, END] if place else names):
         facts = scope.nodes.get(name) or {"name": name}
-        said: dict[str, Any] = {
+        attributes: dict[str, Any] = {
             "kind": name.lower() if name in _ENDS else facts.get("kind", ""),
             "title": facts.get("title") or name,
             "writes": ", ".join(facts.get("writes", ())),
         }
         if trace is not None:
             used = trace.used_at.get((place, name), Used())
-            said |= {
+            attributes |= {
                 "visits": trace.visits.get((place, name), 0),
                 "seconds": used.seconds or 0.0,
                 "failures": used.failures,
             }
             cost_usd: float | None = used.usage.get("cost_usd", 0.0)
             if cost_usd is not None:
-                said["cost_usd"] = cost_usd
-        found.add_node(path_at(place, name), **said)
+                attributes["cost_usd"] = cost_usd
+        found.add_node(path_at(place, name), **attributes)
 
 
 def _add_edges(found: nx.MultiDiGraph[str], place: Place, scope: Scope, trace: Trace | None) -> None:
     closing = find_closing_edges(scope.edges, scope.nodes)
     for index, edge in enumerate(scope.edges):
-        said: dict[str, Any] = {
+        attributes: dict[str, Any] = {
             "kind": "failure" if edge.failure else "fork" if edge.fork else "edge",
             "label": edge.label,
             "condition": edge.condition,
@@ -101,8 +101,8 @@ def _add_edges(found: nx.MultiDiGraph[str], place: Place, scope: Scope, trace: T
             "back": index in closing,
         }
         if trace is not None:
-            said |= {"taken": trace.taken[place][index], "why": trace.reasons.get((place, index), "")}
-        found.add_edge(path_at(place, edge.source), path_at(place, edge.target), **said)
+            attributes |= {"taken": trace.taken[place][index], "why": trace.reasons.get((place, index), "")}
+        found.add_edge(path_at(place, edge.source), path_at(place, edge.target), **attributes)
 
 
 def _add_link(found: nx.MultiDiGraph[str], source: str, target: str, kind: str, label: str) -> None:

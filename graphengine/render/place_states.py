@@ -76,7 +76,7 @@ def states_of(snapshot: Snapshot, places: Mapping[str, Place], moves: Mapping[st
     if snapshot.status == "finished":
         last = moves.get(ROOT, ("", ""))[0]
         return {((), END): PlaceState("ended", ("ended here",), frozenset({last}) if last else _sources_of_end(moves))}
-    said: dict[Spot, list[tuple[How, str]]] = defaultdict(list)
+    states: dict[Spot, list[tuple[How, str]]] = defaultdict(list)
     sources: dict[Spot, frozenset[str]] = {((), END): _sources_of_end(moves)}
     for frame in snapshot.frames.values():
         place = places[frame.id]
@@ -84,11 +84,11 @@ def states_of(snapshot: Snapshot, places: Mapping[str, Place], moves: Mapping[st
         at_fail = frame.failure is not None and isinstance(frame.phase, Leaving) and target == FAIL
         if at_fail:
             sources[place, FAIL] = frozenset({source})
-            said[place, FAIL].append(("failed", "ended here"))
+            states[place, FAIL].append(("failed", "ended here"))
             continue
         for node, how, note in _frame(snapshot, frame):
-            said[place, node].append((how, note))
-    return {spot: _combine_states(notes, snapshot, sources.get(spot, frozenset())) for spot, notes in said.items()}
+            states[place, node].append((how, note))
+    return {spot: _combine_states(notes, snapshot, sources.get(spot, frozenset())) for spot, notes in states.items()}
 
 
 def _sources_of_end(moves: Mapping[str, Move]) -> frozenset[str]:

@@ -135,12 +135,12 @@ class Folding:
                 raise RenderError(f"fold={fold} is not a depth", where="fold=", repair="0 folds every nested graph")
             return cls(depth=fold)
         paths = [fold] if isinstance(fold, str) else list(fold)
-        known = dict.fromkeys(path_at(place[:-1], place[-1][0]) for place in scopes if place)
+        foldable = dict.fromkeys(path_at(place[:-1], place[-1][0]) for place in scopes if place)
         for path in paths:
-            if path not in known:
-                near = get_close_matches(path, known, 1)
+            if path not in foldable:
+                near = get_close_matches(path, foldable, 1)
                 meant = f"did you mean {near[0]!r}? " if near else ""
-                there = f"graphs inside are: {', '.join(known)}" if known else "this graph has no graphs inside"
+                there = f"graphs inside are: {', '.join(foldable)}" if foldable else "this graph has no graphs inside"
                 raise RenderError(f"there is no graph at {path!r} to fold", where="fold=", repair=f"{meant}{there}")
         return cls(paths=frozenset(paths))
 
@@ -156,11 +156,11 @@ def contents_of(scopes: Mapping[Place, Scope], spot: Spot) -> list[str]:
     nodes = [name for scope in inner for name in scope.nodes]
     deep = sum(len(scope.nodes) for place, scope in scopes.items() if is_in(place, spot))
     more = f", {deep} with those in them" if deep > len(nodes) else ""
-    said = [f"{counted(len(nodes), 'node')} inside{more}: {listed(nodes)}"] if nodes else []
+    notes = [f"{counted(len(nodes), 'node')} inside{more}: {listed(nodes)}"] if nodes else []
     ends = list(
         dict.fromkeys(edge.label for scope in inner for edge in scope.edges if edge.target == END and edge.label)
     )
-    return [*said, *([f"ends: {listed(ends)}"] if ends else [])]
+    return [*notes, *([f"ends: {listed(ends)}"] if ends else [])]
 
 
 def standing_in(standings: Mapping[Spot, PlaceState], spot: Spot) -> tuple[How | None, list[str]]:

@@ -187,10 +187,10 @@ def _picture(run: ReadRun, room: tuple[float, float]) -> str:
 
 def _without_message(box: Box) -> Box:
     """Return a box that says only that its node waits or failed, because the page shows the question or the error."""
-    said = {"waiting": "waits", "failed": "failed"}.get(box.tone)
-    if said is None:
+    state = {"waiting": "waits", "failed": "failed"}.get(box.tone)
+    if state is None:
         return box
-    return replace(box, lines=(*(line for line in box.lines if line.weight == "strong"), Line(said)))
+    return replace(box, lines=(*(line for line in box.lines if line.weight == "strong"), Line(state)))
 
 
 def _without_number(arrow: Arrow) -> Arrow:

@@ -102,7 +102,7 @@ class _Painter:
         size = " ".join(number(value) for value in (left, top, across, down))
         extent = f'width="{number(across)}pt" height="{number(down)}pt" viewBox="{size}"'
         spoken = f'role="img" aria-labelledby="{_NAME}-title {_NAME}-desc"'
-        made = "\n".join(
+        body = "\n".join(
             [
                 f'<svg xmlns="http://www.w3.org/2000/svg" id="{_NAME}" {extent} {spoken} font-family="{FONT}">',
                 f'<title id="{_NAME}-title">{escape(drawing.title)}</title>',
@@ -112,7 +112,7 @@ class _Painter:
                 "</svg>",
             ]
         )
-        return made.replace(_NAME, f"g{sha256(made.encode('utf-8', 'replace')).hexdigest()[:8]}")
+        return body.replace(_NAME, f"g{sha256(body.encode('utf-8', 'replace')).hexdigest()[:8]}")
 
     def _fill(self, fill: str, line: str = "", points: float = 0.0) -> str:
         """Return the SVG attributes for the colours of a shape, and CSS classes by which dark colours replace them."""

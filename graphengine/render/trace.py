@@ -102,8 +102,8 @@ def trace_of(
     Raises:
         RenderError: The steps do not follow each other from 1 on.
     """
-    known = ChainMap({fingerprint_of(graph_spec): graph_spec}, {} if specs is None else specs)  # type: ignore[arg-type]
-    tally = Tally(graph_spec, scopes, Visits(keeps=False, specs=known))
+    all_specs = ChainMap({fingerprint_of(graph_spec): graph_spec}, {} if specs is None else specs)  # type: ignore[arg-type]
+    tally = Tally(graph_spec, scopes, Visits(keeps=False, specs=all_specs))
     with _read_as_a_run():
         for step in steps:
             tally.feed(step)
@@ -316,11 +316,11 @@ class Tally:
         return taken.indices
 
     def _key_of(self, place: Place, edge: TakenEdge) -> _EdgeKey:
-        known = self._declared.get(id(edge.ways))
-        if known is None:
+        cached = self._declared.get(id(edge.ways))
+        if cached is None:
             # The list is kept together with its declarations, so that no other object can get the same id.
-            known = self._declared[id(edge.ways)] = edge.ways, declarations(edge.ways)
-        declared = known[1][edge.outcome.way] if 0 <= edge.outcome.way < len(known[1]) else None
+            cached = self._declared[id(edge.ways)] = edge.ways, declarations(edge.ways)
+        declared = cached[1][edge.outcome.way] if 0 <= edge.outcome.way < len(cached[1]) else None
         return _EdgeKey(place, declared, tuple(edge.to))
 
     def _edge(self, key: _EdgeKey) -> _Taken:
@@ -471,7 +471,7 @@ def list_tried_edges(scope: Scope, edge: TakenEdge) -> list[Tried]:
     if not 0 <= edge.outcome.way < len(edge.ways):
         return []
     reasons = {(each.way, each.arm): each for each in reasons_of(edge.outcome, edge.ways)}
-    known = declarations(edge.ways)
+    by_way = declarations(edge.ways)
     source = edge.ways[edge.outcome.way]["from"]
     found: list[Tried] = []
     for drawn in edges_of({"ways": edge.ways}):
@@ -479,7 +479,7 @@ def list_tried_edges(scope: Scope, edge: TakenEdge) -> list[Tried]:
             reason = reasons.get((drawn.way, drawn.target if drawn.fork else "")) or reasons.get((drawn.way, ""))
             is_taken = drawn.way == edge.outcome.way and drawn.target in edge.outcome.to
             is_own = reason is not None and (not drawn.fork or bool(reason.arm)) and reason.words != OTHERWISE
-            is_earlier = known[drawn.way] not in scope.ways
+            is_earlier = by_way[drawn.way] not in scope.ways
             words, plain = (reason.words, reason.plain) if reason is not None and is_own else ("", ())
             found.append(Tried(drawn, words, is_taken, is_earlier, plain))
     return found

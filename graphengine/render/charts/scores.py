@@ -181,9 +181,9 @@ def scores(
     panels = [(one, mine) for one in watched if (mine := [series for series in found if series.watched == one])]
     canvas, plot = Canvas(), max(100.0, column - _LEFT - _LABELS) if column else _PLOT
     across, y = _LEFT + plot + _LABELS, 8.0 if column else 66.0
-    name, said = one_line(snapshot.graph) or "graph", f"run {snapshot.run_id}: {standing(snapshot, status)}"
+    name, status_text = one_line(snapshot.graph) or "graph", f"run {snapshot.run_id}: {standing(snapshot, status)}"
     if not column:
-        canvas.heading(across, name, said)
+        canvas.heading(across, name, status_text)
     for one, mine in panels[:PANELS]:
         y = _Panel(canvas, one, mine, y, plot).draw()
     if len(panels) > PANELS:
@@ -191,7 +191,7 @@ def scores(
         canvas.soft(MARGIN, y + 4, fit(more, across - 2 * MARGIN, SMALL))
         canvas.spoken.append(more)
         y += 18
-    return canvas.done(f"Scores of {name}, {said}", across, y + 8)
+    return canvas.done(f"Scores of {name}, {status_text}", across, y + 8)
 
 
 @dataclass(slots=True)
@@ -330,8 +330,8 @@ def watched_of(graph_spec: GraphSpec, path: str = "") -> list[Watched]:
     found = _conditions(scopes)
     if path:
         place, text = _locate_path(scopes, path)
-        known = next((one for one in found if (one.place, one.text) == (place, text)), None)
-        return [known or Watched(place, text)]
+        existing = next((one for one in found if (one.place, one.text) == (place, text)), None)
+        return [existing or Watched(place, text)]
     if not found:
         raise RenderError(
             "no condition of the graph compares a field with a number or watches one for a plateau",
@@ -446,10 +446,10 @@ def _locate_path(scopes: Mapping[Place, Scope], path: str) -> tuple[Place, str]:
 def _name_tracks(run: Visits) -> dict[Track, str]:
     """Name the visits of a nested graph for people, so that each has a line of its own; "" for the run's own graph."""
     names: dict[Track, str] = {}
-    begun: Counter[str] = Counter()
+    visits: Counter[str] = Counter()
     for track in run.tracks:
-        begun[track.path] += track.kind == "sub"
-        again = f", visit {begun[track.path]}" if begun[track.path] > 1 else ""
+        visits[track.path] += track.kind == "sub"
+        again = f", visit {visits[track.path]}" if visits[track.path] > 1 else ""
         names[track] = track.path + again
     return names
 
@@ -481,15 +481,17 @@ def _without_numbers(snapshot: Snapshot, watched: Sequence[Watched]) -> RenderEr
     """Return the error for paths at which no numbers were found. It suggests paths that contain numbers."""
     names = ", ".join(path_at(one.place, one.text) for one in watched)
     values = snapshot.frames[ROOT].values if ROOT in snapshot.frames else {}
-    begun = {one.text for one in watched}  # The state may contain a number there with which the run only started.
-    numbers = [path for name, value in values.items() for path in _numeric(name, value) if path not in begun]
+    watched_texts = {
+        one.text for one in watched
+    }  # The state may contain a number there with which the run only started.
+    numbers = [path for name, value in values.items() for path in _numeric(name, value) if path not in watched_texts]
     several = len(watched) == 1 and numbers
     near = did_you_mean(watched[0].text, numbers) if several else ""
-    known = ", ".join(numbers[:_SHOWN_PATHS]) if numbers else "its state has none"
+    candidates = ", ".join(numbers[:_SHOWN_PATHS]) if numbers else "its state has none"
     return RenderError(
         f"no step of the run wrote a number at {names}",
         where=f"run {snapshot.run_id}" if snapshot.run_id else "steps=",
-        repair=near or f"name the path of a number: {known}",
+        repair=near or f"name the path of a number: {candidates}",
     )
 
 

@@ -160,15 +160,15 @@ def lay_out_rows(run: Visits) -> list[TimelineRow]:
             row_of(visit).visits += 1
         for what, words, stay in _stays(visit):
             end = now if stay.until is None else stay.until
-            said = words if stay.until is not None else f"{words}, not over yet"
-            row_of(visit).spans.append(Span(what, stay.since, end, stay.end, said))
+            text = words if stay.until is not None else f"{words}, not over yet"
+            row_of(visit).spans.append(Span(what, stay.since, end, stay.end, text))
     for row in rows.values():
         row.spans.sort(key=lambda span: span.seq or math.inf)
     for visit in _visits_in_progress(run):
         words = f"visit {visit.number} has not ended yet"
         row_of(visit).spans.append(Span("begun", min(now, visit.ready), now, 0, words))
-    begun = [entry.visit for entry in run.entries if entry.visit is not None]
-    return _in_order_of_the_tree(rows.values(), [*begun, *run.visits])
+    ended_visits = [entry.visit for entry in run.entries if entry.visit is not None]
+    return _in_order_of_the_tree(rows.values(), [*ended_visits, *run.visits])
 
 
 def _in_order_of_the_tree(rows: Iterable[TimelineRow], visits: Sequence[Visit]) -> list[TimelineRow]:
@@ -380,11 +380,11 @@ def timeline(steps: Sequence[Step], status: str = "") -> Chart:
     sheet, back = _Sheet(Canvas(), scale, names), [turn for turn in run.turns if turn.kind in ("branched", "resumed")]
     gaps = [(turn.since, turn.at, _why_not_driven(turn)) for turn in back if turn.at > turn.since]
     canvas, down = sheet.canvas, _TOP + len(rows) * _ROW
-    title, said = (
+    title, subtitle = (
         one_line(run.snapshot.graph) or "graph",
         f"run {run.snapshot.run_id}: {standing(run.snapshot, status)}",
     )
-    canvas.heading(across, title, said, _totals(run, rows, gaps, began))
+    canvas.heading(across, title, subtitle, _totals(run, rows, gaps, began))
     canvas.stripes(_TOP, across, _ROW, len(rows))
     canvas.axis([*scale.marks()], _TOP - 6, down)
     _draw_breaks(sheet, gaps, down)
@@ -398,7 +398,7 @@ def timeline(steps: Sequence[Step], status: str = "") -> Chart:
         with canvas.title_group(canvas.spoken[-1]):
             canvas.line((scale.x(turn.at), _TOP - 6), (scale.x(turn.at), down + 6), Paint("none", "ink", 1.6, "6 3"))
     down = _legend(sheet, rows, down + 20, branched=bool(branched))
-    return canvas.done(f"Timeline of {title}, {said}", across, down)
+    return canvas.done(f"Timeline of {title}, {subtitle}", across, down)
 
 
 def _totals(run: Visits, rows: Sequence[TimelineRow], gaps: Sequence[tuple[float, float, str]], began: float) -> str:
@@ -459,9 +459,9 @@ def _draw_row(sheet: _Sheet, row: TimelineRow, facts: str, middle: float) -> Non
     """Draw one row of a timeline: its name, and its bars. Many narrow bars are drawn as columns."""
     canvas, indent = sheet.canvas, _indent(row)
     problems = "; ".join(span.said for span in row.spans if span.what == "failed")
-    said = f"{row.path}: {facts}" + (f" ({problems})" if problems and row.items == 1 else "")
-    canvas.spoken.append(said)
-    with canvas.title_group(said):
+    spoken = f"{row.path}: {facts}" + (f" ({problems})" if problems and row.items == 1 else "")
+    canvas.spoken.append(spoken)
+    with canvas.title_group(spoken):
         canvas.text(MARGIN + indent, middle + 4, fit(_name_of_row(row), sheet.names - indent))
     dense = _list_dense(sheet, row)
     _draw_columns(sheet, middle, dense, row.items)
