@@ -61,16 +61,16 @@ async def begun_otherwise(store: RunStore, run_id: str, plan: Plan[Any], initial
         StoreCorrupt: The steps of the run are damaged.
     """
     try:
-        begun = await load_snapshot(store, run_id, 1)
+        first = await load_snapshot(store, run_id, 1)
     except UnknownStep:
         return []
-    fields, was = plan.state.fields, begun.root.values
-    is_same_graph = begun.fingerprint == plan.fingerprint
-    known = fields if is_same_graph else initial.given
-    names = [name for name in known if name in fields and fields[name].info.default_factory is None]
+    fields, was = plan.state.fields, first.root.values
+    is_same_graph = first.fingerprint == plan.fingerprint
+    compared = fields if is_same_graph else initial.given
+    names = [name for name in compared if name in fields and fields[name].info.default_factory is None]
     names = [name for name in names if opened(initial.values.get(name)) != opened(was.get(name))]
     if names and not is_same_graph:
-        graph_spec = await graph_spec_of(store, begun.fingerprint) or {}
+        graph_spec = await graph_spec_of(store, first.fingerprint) or {}
         is_read_as = partial(_is_read_as, plan, was, graph_spec.get("types", {}))
         names = [name for name in names if name not in was or not is_read_as(name, initial.values[name])]
     shown = ((name, (was.get(name), initial.values.get(name))) for name in names)

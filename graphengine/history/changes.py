@@ -252,8 +252,8 @@ class _Changes:
         moved = set(await self._store.moved(seqs)) if seqs else set()
         waiting = self._runs_with_status("waiting") - moved
         posted = await self._load_posted(waiting)
-        known = {each.run_id for found in self._followers.values() for each in found if each.posted}
-        return moved | posted.keys() | (known & waiting)
+        with_answers = {each.run_id for found in self._followers.values() for each in found if each.posted}
+        return moved | posted.keys() | (with_answers & waiting)
 
     async def _load_posted(self, run_ids: Collection[str]) -> dict[str, Posted]:
         """Load the answers that were given but not processed yet, for those runs whose followers want them."""
@@ -312,9 +312,9 @@ def _begin_following(store: Store) -> _Changes:
         if _CHANGES.get(key) is gone:
             del _CHANGES[key]
 
-    made = _Changes(store)
-    _CHANGES[id(store)] = ref(made, forget)
-    return made
+    changes = _Changes(store)
+    _CHANGES[id(store)] = ref(changes, forget)
+    return changes
 
 
 @contextmanager

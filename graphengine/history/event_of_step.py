@@ -243,12 +243,12 @@ def _first_state(state: StateType[Any], step: Step) -> tuple[dict[str, JsonValue
     Raises:
         Mismatch: The recorded state does not fit the current type of the state.
     """
-    given = {op[1]: op[2] for op in step.update if op[1] in state.fields}
-    view = View(state, RecordsAlone(given))
+    records = {op[1]: op[2] for op in step.update if op[1] in state.fields}
+    view = View(state, RecordsAlone(records))
     try:
-        typed = {name: view.get(name) for name in given}
-        made = state.model.__pydantic_validator__.validate_python(typed, by_name=True, by_alias=False)
-        begins = state.initial(made, "the first step")
+        typed = {name: view.get(name) for name in records}
+        instance = state.model.__pydantic_validator__.validate_python(typed, by_name=True, by_alias=False)
+        begins = state.initial(instance, "the first step")
     except (ValidationError, ValueError, InvalidUpdate, InputError) as error:
         reason = error.message if isinstance(error, GraphEngineError) else why(error, hide=bool(state.secrets))
         message = f"the state that the run began with does not fit {state.model.__name__}: {reason}"
@@ -343,8 +343,8 @@ def _update_of(state: StateType[Any], op: Op, view: View) -> object:
     try:
         if op[0] not in ("item", "raw"):
             return field.again(op, view)
-        made: Any = field.parts([op], view)[0]
-        return made if op[0] == "raw" and field.reducer is not None else made[0]
+        update: Any = field.parts([op], view)[0]
+        return update if op[0] == "raw" and field.reducer is not None else update[0]
     except (GraphEngineError, ValidationError, ValueError, TypeError, KeyError, IndexError) as error:
         reason = error.message if isinstance(error, GraphEngineError) else why(error)
         message = f"today's type of {op[1]!r} rejects what this step wrote: {reason}"

@@ -68,5 +68,5 @@ class StepReasons:
     async def _in_force(self, seq: int) -> str:
         """Return the fingerprint of the graph under which a step was recorded."""
         loaded = await self._store.load(self._run_id, seq)
-        said = (found for step in reversed(loaded.steps) if (found := fingerprint_after(step)))
-        return next(said, fingerprint_in(loaded.snapshot or b"{}"))
+        recorded = (found for step in reversed(loaded.steps) if (found := fingerprint_after(step)))
+        return next(recorded, fingerprint_in(loaded.snapshot or b"{}"))
