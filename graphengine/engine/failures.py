@@ -126,7 +126,7 @@ def _replace_surrogates(text: str) -> str:
 
 
 def attempt_of(frame: Frame) -> int:
-    """Return the number of the attempt during which a frame runs.
+    """Return the number of the attempt to which the work of a frame (one position of the run in a graph) belongs.
 
     A frame inside a subgraph belongs to an attempt of the node that runs the subgraph. For the run's own graph the
     number is 1.

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 def apply_ops(  # noqa: C901, PLR0912 - the common case, in place
     frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None
 ) -> None:
-    """Apply the recorded operations of a step to a frame's state: its JSON values and its cached Python objects."""
+    """Apply the operations that a step recorded to the part of the run's state that a frame holds.
+
+    Both the JSON values and the cached Python objects are changed. A frame is one position of the run in a graph.
+    """
     if frame.kind == "arm":
         frame.added.update(enumerate(typed or (), len(frame.journal)))
         frame.journal.extend(ops)

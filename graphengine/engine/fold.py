@@ -355,7 +355,7 @@ def _in_flight(snapshot: Snapshot, step: Step) -> Sequence[Frame]:
 
 
 def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
-    """Make a failed frame ready to be retried where it failed, when the run is resumed.
+    """Make a failed part of the run ready to be retried where it failed, when the run is resumed.
 
     A failed item of a map is not changed here, because its map starts the item again.
     """
@@ -479,7 +479,10 @@ def _attempt(snapshot: Snapshot, step: Step, facts: steps.Attempt) -> None:
 
 
 def _end_failed_visit(snapshot: Snapshot, step: Step, facts: steps.Failed) -> None:
-    """Apply the step of a node that failed for good: move along a `failed(…)` edge, or let the frame fail."""
+    """Apply the step of a node that failed for good.
+
+    The run moves along a `failed(…)` edge, or this part of the run fails.
+    """
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     _count_failed_calls(snapshot, facts)
@@ -594,7 +597,7 @@ def _keep_beginning(frame: Frame, step: Step, facts: steps.Begun) -> None:
 
 
 def _graphs_around(frame: Frame) -> Iterator[Frame]:
-    """Yield the frames of the nodes that run the subgraphs around this frame, the innermost first."""
+    """Yield the position of each node that runs a subgraph around this position of the run, the innermost first."""
     while frame.sub is not None and frame.sub.up is not None:
         frame = frame.sub.up
         yield frame
@@ -723,9 +726,9 @@ def _end_visit(snapshot: Snapshot, frame: Frame) -> None:
 
 
 def _leave_by(snapshot: Snapshot, frame: Frame, facts: steps.Outcome, ended: str = "") -> None:
-    """Move along the edge that the step contains.
+    """Move the run along the edge that the step contains.
 
-    If it contains none, or leads to FAIL, let the frame fail at this node.
+    If the step contains no edge, or an edge to FAIL, this part of the run fails and stays at its node.
     """
     if facts.status == "failed":
         fail_frame(snapshot, frame, Leaving(ended), facts)

@@ -41,7 +41,10 @@ _INDEX: Final = re.compile(r"\[\d+\]")
 
 
 def move(snapshot: Snapshot, frame: Frame, facts: Outcome) -> None:
-    """Move a frame where a step sends it: to another node, into a fork's arms, to the join, or to the end."""
+    """Move one position of the run (a frame) where a step sends it.
+
+    The target is another node, the arms of a fork, the join at which an arm ends, or the end of the graph.
+    """
     # Tested first, because writing a field costs ten times as much as reading it.
     if frame.tries or frame.crashes or frame.due:
         frame.tries = frame.crashes = 0
@@ -69,20 +72,23 @@ def move(snapshot: Snapshot, frame: Frame, facts: Outcome) -> None:
 
 
 def renew(snapshot: Snapshot, frame: Frame) -> None:
-    """Reset the counters of attempts and crashes, because a resume retries the node or the fallback of this frame."""
+    """Reset the counters of attempts and crashes, because a resume retries the node or its fallback."""
     frame.tries, frame.crashes, frame.due = 0, 0, 0.0
     frame.arrived = snapshot.now
 
 
 def touch(snapshot: Snapshot, frame: Frame) -> None:
-    """Note that a frame and the frame around it changed, so that they are checked for new tasks."""
+    """Note that a frame, and the frame around it, changed in this step, so that they are checked for new tasks.
+
+    A frame is one position of the run in a graph. Frames that did not change need not be checked.
+    """
     snapshot.changed.append(frame.id)
     if frame.up is not None:
         snapshot.changed.append(frame.parent)
 
 
 def enter(snapshot: Snapshot, frame: Frame, node: str) -> None:
-    """Place a frame at the beginning of a new visit of a node."""
+    """Let one position of the run (a frame) begin a new visit of a node."""
     if frame.phase is not READY:
         frame.phase = READY
     frame.at, frame.named = node, ""
@@ -95,7 +101,7 @@ def enter(snapshot: Snapshot, frame: Frame, node: str) -> None:
 
 
 def pause(snapshot: Snapshot, frame: Frame) -> None:
-    """Make a frame wait before its node if the run was told to pause there.
+    """Let the run wait before a node if it was told to pause there (`pause_before=`).
 
     The paths in `Snapshot.pause` have no item indexes, so that one path covers all items of a map. An item does not
     pause at the map itself, because the map has already paused there.
@@ -124,7 +130,7 @@ def place_of(frame: Frame) -> str:
 
 
 def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> None:
-    """Make a frame wait for one of several things. Each wait gets an id and its starting time.
+    """Let a node wait until one of several waits ends. Each wait gets an id and its starting time.
 
     A question that the node asks again unchanged keeps the id and the time that it had before.
     """
@@ -218,7 +224,7 @@ def keep_asks(frame: Frame) -> None:
 
 
 def wake(snapshot: Snapshot, frame: Frame) -> None:
-    """End all waits of a frame, so that its node runs again and finds what it has already recorded."""
+    """End all waits of a node, so that its code runs again and finds what it has already recorded."""
     waits = frame.waits
     if isinstance(frame.phase, Waiting):
         frame.phase = frame.phase.then
@@ -249,7 +255,10 @@ def _fork_frame(snapshot: Snapshot, frame: Frame, fork: ForkRecord, targets: Seq
 
 
 def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Frame:
-    """Create and return the frame in which a node's subgraph runs. The frame of the node then waits for its end."""
+    """Create the frame in which a node's subgraph runs, with a state of its own, and return the frame.
+
+    The node then waits for the end of the subgraph.
+    """
     frame.phase = Inside(facts.choice)
     key = frame.sub_id
     sub = snapshot.frames[key] = Frame(
@@ -269,16 +278,19 @@ def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Fra
 
 
 def drop_children(snapshot: Snapshot, frame: Frame) -> None:
-    """Drop the map items or the subgraph below a frame, so that its node can start afresh. Their usage is kept."""
+    """Drop the map items or the subgraph that a node has started, so that the node can start afresh.
+
+    Their usage is kept.
+    """
     for key in frame.children:
         drop(snapshot, snapshot.frames[key], frame, counts=False)
     frame.phase = READY
 
 
 def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None:
-    """Remove a frame and all frames below it from the run.
+    """Remove a fork's arm, a map item or a subgraph from the run, with everything inside it.
 
-    The frame `heir` takes over their usage and, with `counts`, the numbers of completed visits of a fork's arms.
+    The frame `heir` takes over its usage and, with `counts`, its numbers of completed visits.
     """
     counts = counts and frame.kind == "arm"
     if counts:
@@ -295,9 +307,9 @@ def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None
 
 
 def fail_frame(snapshot: Snapshot, frame: Frame, phase: Phase, facts: Outcome) -> None:
-    """Mark a frame as failed.
+    """Mark one part of the run as failed: the whole run, a fork's arm or a subgraph.
 
-    If it is the run's own frame, the run fails. If it is an arm or a subgraph, the node around it decides what follows.
+    If an arm or a subgraph fails, the node around it decides what follows.
     """
     frame.phase = phase
     error = failure_in(facts)

@@ -95,7 +95,7 @@ def _holds(frame: Frame | None, other: Frame) -> bool:
 
 
 def _rename(snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]]) -> None:
-    """Change the ids of frames whose nodes were renamed.
+    """Rename the run's positions (frames) after nodes were renamed, because their ids contain names of nodes.
 
     Outer frames come first, because inner ids contain outer ids.
     """
@@ -127,7 +127,7 @@ def _rename_frame_id(frame: Frame, up: Frame, names: Mapping[str, str]) -> str:
 
 
 def _rename_kept(frame: Frame, names: Mapping[str, str]) -> None:
-    """Use the new names of nodes in the counters and other data that a frame keeps under the names of nodes."""
+    """Use the new names of nodes in the visit counts and other data that the run keeps under the names of nodes."""
     frame.until = names.get(frame.until, frame.until)
     counts: dict[str, int] = {}
     for node, visits in frame.counts.items():

@@ -24,7 +24,9 @@ class StaleEvent(Exception):
 
 
 def plan_of(plan: Plan[Any], frame: Frame) -> Plan[Any]:
-    """Return the compiled graph in which a frame moves: the run's own graph, or the subgraph that contains the frame.
+    """Return the compiled graph in which a frame (one position of the run) moves.
+
+    This is the run's own graph, or the subgraph that contains the frame.
 
     Raises:
         KeyError, NoChoice: The graph was changed and no longer has the node or the choice.
@@ -44,7 +46,10 @@ def plan_of(plan: Plan[Any], frame: Frame) -> Plan[Any]:
 
 
 def view_of(plan: Plan[Any], frame: Frame, *, checks: bool = True) -> View:
-    """Return the state as a frame sees it. `plan` is the compiled graph in which the frame moves."""
+    """Return the state as one position of the run sees it. `plan` is the compiled graph of this position.
+
+    For example, an arm of a fork does not see what other arms write.
+    """
     each = plan.nodes[frame.at].each if frame.kind == "item" else None
     return View(plan.state if each is None else each.state, frame, checks)
 
@@ -70,9 +75,9 @@ def view_after(run: RunState, plan: Plan[Any], frame: Frame, event: NodeFinished
 
 
 def usage_of(frame: Frame) -> Usage:
-    """Return the model calls, tokens and cost of a frame and of the frames from which it reads its state.
+    """Return the model calls, tokens and cost of a frame, and of the frames from which it reads its state.
 
-    Other arms of the same fork are not counted.
+    For an arm of a fork, this is the usage of the arm and before the fork, without other arms.
     """
     if frame.base is None:
         return frame.usage

@@ -185,7 +185,7 @@ def _decide(run: RunState, event: Event) -> Decided:  # noqa: C901, PLR0911, PLR
 
 
 def _frame_of_event(snapshot: Snapshot, event: FrameEvent) -> Frame:
-    """Return the frame that an event reports on.
+    """Return the position of the run (the frame) that an event reports on.
 
     Raises:
         StaleEvent: The frame no longer exists, is in a phase in which the event is not legal, or is at another visit or

@@ -78,9 +78,9 @@ def open_items(snapshot: Snapshot, frame: Frame) -> None:
 
 
 def _open_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int) -> Frame:
-    """Create and return the frame in which one item of a map is worked on.
+    """Create the frame in which one item of a map is worked on, and return the frame.
 
-    The item reads the fields that it has not written itself from the frame of the map.
+    The item reads the fields that it has not written itself from the state outside the map.
     """
     key = frame.item_id(index)
     item = snapshot.frames[key] = Frame(
@@ -207,7 +207,7 @@ def update_slots(snapshot: Snapshot, frames: Iterable[Frame]) -> None:
 
 
 def upwards(frame: Frame | None) -> Iterator[Frame]:
-    """Yield a frame, and then each frame around it."""
+    """Yield a frame, and then each frame around it: the map, fork or subgraph that started it, up to the run itself."""
     while frame is not None:
         yield frame
         frame = frame.up
@@ -231,7 +231,7 @@ def _rests(snapshot: Snapshot, frame: Frame) -> bool:
 
 
 def _list_moving(frame: Frame) -> Sequence[str]:
-    """Return the ids of the frames below a frame, except for map items that do not count as working."""
+    """Return the ids of everything directly inside a frame, except for map items that do not count as working."""
     phase = frame.phase
     return [frame.item_id(index) for index in phase.live] if isinstance(phase, Collecting) else frame.children
 

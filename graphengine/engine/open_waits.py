@@ -38,7 +38,7 @@ class OpenWaits:
             self.add(frame.id, frame.waits)
 
     def add(self, frame: str, waits: Mapping[str, WaitRecord]) -> None:
-        """Add the waits of a frame that begins to wait to the index."""
+        """Add everything that one node has begun to wait for to the index."""
         self.count += len(waits)
         for name, wait in waits.items():
             self._holders[wait.id] = frame
@@ -47,7 +47,7 @@ class OpenWaits:
                 heappush(self._dues, (wait.due, frame, name))
 
     def remove(self, waits: Mapping[str, WaitRecord]) -> None:
-        """Remove the waits of a frame that stops waiting from the index."""
+        """Remove everything that one node no longer waits for from the index."""
         self.count -= len(waits)
         for name, wait in waits.items():
             self._holders.pop(wait.id, None)
@@ -58,12 +58,12 @@ class OpenWaits:
                     del self._named[name]
 
     def holder(self, name: str, identity: str) -> Frame | None:
-        """Return the frame that waits under this name and id; None if no such wait is open."""
+        """Return the part of the run (the frame) that waits under this name and id; None if no such wait is open."""
         frame = self._frames.get(self._holders.get(identity, "\0"))
         return frame if frame is not None and name in frame.waits and frame.waits[name].id == identity else None
 
     def named(self, name: str) -> Sequence[WaitRecord]:
-        """Return the open waits with a name."""
+        """Return everything that the run waits for under this name."""
         holders = (self.holder(name, identity) for identity in self._named.get(name, ()))
         return [holder.waits[name] for holder in holders if holder is not None]
 
@@ -90,7 +90,7 @@ class OpenWaits:
 
 
 def has_failed(frame: Frame) -> bool:
-    """Return whether a frame or a frame around it has failed, so that its waits do not time out.
+    """Return whether a part of the run has failed, or is inside a part that has, so that its waits do not time out.
 
     A resume that retries the failed part builds the index of waits again.
     """

@@ -153,7 +153,7 @@ class Forked(Struct, frozen=True):
 
 
 class Failing(Struct, frozen=True):
-    """How a frame failed: the error, and the reason with which the frame ended."""
+    """How a part of the run (a frame) failed: the error, and the reason for its end."""
 
     error: FailureRecord
     ending: Ending | None = None
@@ -268,7 +268,10 @@ Phase: TypeAlias = Ready | Fallback | Leaving | Forked | Collecting | Inside | W
 
 
 class FrameRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """The part of a frame that is stored as it is. `engine.snapshot.Frame` explains each field."""
+    """The part of a frame (one position of the run) that is stored as it is.
+
+    `engine.snapshot.Frame` explains each field.
+    """
 
     until: str = ""
     named: str = ""

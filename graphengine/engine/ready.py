@@ -89,7 +89,7 @@ def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 -
 
 
 def _wake(snapshot: Snapshot, frame: Frame) -> Task | None:
-    """Return a task that ends a wait of a frame: the delivery of a message that arrived, or else the first timeout."""
+    """Return a task that ends a wait of a node: the delivery of an arrived message, or else the first timeout."""
     first: tuple[float, str] | None = None
     for name, wait in frame.waits.items():
         if wait.topic in snapshot.mailbox:
@@ -101,9 +101,9 @@ def _wake(snapshot: Snapshot, frame: Frame) -> Task | None:
 
 
 def runnable_frame(snapshot: Snapshot) -> str | None:
-    """Return the id of a frame that can move before an answer, a message or a time arrives; None if there is none.
+    """Return the id of a part of the run that can continue before an answer, a message or a time arrives.
 
-    Only frames that may be able to move are checked (`Snapshot.maybe_runnable`).
+    None if everything waits. Only parts that may be able to continue are checked (`Snapshot.maybe_runnable`).
     """
     frames = snapshot.frames
     among = frames if snapshot.maybe_runnable is None else snapshot.maybe_runnable
@@ -121,11 +121,10 @@ def next_due(snapshot: Snapshot) -> float | None:
 
 
 def held_by(snapshot: Snapshot, frame: Frame, *, needs_slot: bool = True) -> tuple[bool, Frame | None]:
-    """Return whether a surrounding frame keeps this frame from moving.
+    """Return whether something around a part of the run keeps it from continuing, such as a failed map or a limit.
 
-    If the reason is the limit of a subgraph, the frame of the subgraph is returned too.
-
-    A frame in a map item that is not counted as working can still end its waits (`needs_slot=False`).
+    If the reason is the limit of a subgraph, the subgraph's frame is returned too. A map item that does not count as
+    working can still end its waits (`needs_slot=False`).
     """
     below, around, has_slots = frame, frame.up, True
     while around is not None:
@@ -196,7 +195,7 @@ def sub_limit(snapshot: Snapshot, frame: Frame) -> str:
 
 
 def limit_over(snapshot: Snapshot, frame: Frame) -> bool:
-    """Return whether a frame must stop, because the run or a subgraph around the frame has reached a limit."""
+    """Return whether a part of the run must stop, because the run or a subgraph around it has reached a limit."""
     return bool(limit_reached(snapshot)) or _over_limit(snapshot, frame) is not None
 
 
@@ -214,9 +213,9 @@ def _subgraphs_around(frame: Frame) -> Iterator[Frame]:
 
 
 def budgets(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[Frame | None, LimitsRecord, Usage]]:
-    """Yield the limits that apply to a frame, each with the usage that counts towards it.
+    """Yield the limits that apply to a part of the run, each with the usage that counts towards it.
 
-    These are the limits of the run and of each subgraph around the frame.
+    These are the limits of the run and of each subgraph around the part.
     """
     yield None, snapshot.limits, snapshot.usage
     for sub in _subgraphs_around(frame):

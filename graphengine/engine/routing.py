@@ -48,9 +48,9 @@ def take_edge(  # noqa: PLR0913 - all that the choice of an edge depends on
     attempt: int = 1,
     observer: Observer | None = None,
 ) -> None:
-    """Choose the edge by which a frame leaves its node, and record it with the new memory of the conditions.
+    """Choose the edge by which the run leaves a node, and record the edge with the new memory of the conditions.
 
-    If no edge holds or a condition raises an error, record that the frame fails.
+    If no edge holds or a condition raises an error, record that this part of the run fails.
     """
     try:
         find_edge(facts, plan, edges, view, frame, observer)
@@ -231,7 +231,7 @@ def _record_fork(facts: Outcome, edge: Fork, targets: Sequence[str]) -> None:
 def arrive(  # noqa: PLR0913 - all that a step records of its edge
     facts: Outcome, plan: Plan[Any], frame: Frame, target: str, label: str, edge: AnyEdge | ForkRecord
 ) -> None:
-    """Record that a frame moves to a target: a node, the join at which an arm of a fork ends, END or FAIL."""
+    """Record where the run goes from a node: to another node, the join at which an arm of a fork ends, END or FAIL."""
     facts.to = (target,)
     if label:
         facts.edge = label

@@ -97,7 +97,7 @@ class Session(RunState):
         self.changed += self.snapshot.changed
 
     def tasks(self) -> list[Task]:
-        """Return all tasks that are ready."""
+        """Return all tasks of the run that are ready to be started."""
         return ready(self.snapshot)
 
     def take_tasks(self, *, anew: bool = False) -> list[Task]:

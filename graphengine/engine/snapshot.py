@@ -59,7 +59,10 @@ _NO_WAITS: Final[Mapping[str, WaitRecord]] = {}
 
 
 class Frame(FrameRecord, eq=False):
-    """A token that walks through a graph.
+    """One position of a run in a graph, with the state that is visible there and what is going on.
+
+    A run has one frame for its own graph. Each visit of a subgraph, each arm of a fork and each item of a map adds a
+    frame.
 
     Attributes:
         id: The place of the frame in the tree: "" for the root, `~a` for an arm to `a`, `research[3]` for an item of
@@ -132,19 +135,19 @@ class Frame(FrameRecord, eq=False):
 
     @property
     def failure(self) -> FailureRecord | None:
-        """The failure of the frame. It is kept until the run is resumed."""
+        """How this part of the run failed. It is kept until the run is resumed; None if it has not failed."""
         return self.failing.error if self.failing is not None else None
 
     @property
     def ending(self) -> Ending | None:
-        """How the frame ended or failed; None if the frame is still active."""
+        """How this part of the run ended or failed; None if it is still active."""
         if self.failing is not None:
             return self.failing.ending
         return self.phase.ending if isinstance(self.phase, Ended) else None
 
     @property
     def waits(self) -> Mapping[str, WaitRecord]:
-        """What the frame is waiting for (answers, messages or times), by the names of the waits.
+        """What the node is waiting for (answers, messages or times), by the names of the waits.
 
         Empty if it does not wait.
         """
@@ -192,7 +195,7 @@ class Frame(FrameRecord, eq=False):
 
     @property
     def children(self) -> Sequence[str]:
-        """The ids of the frames directly below this one: fork arms, map items or a subgraph."""
+        """The ids of the frames that were started from here: the arms of a fork, the items of a map, or a subgraph."""
         phase = self.phase
         if isinstance(phase, Forked):
             return phase.arms
@@ -206,11 +209,11 @@ class Frame(FrameRecord, eq=False):
 
     @property
     def sub_id(self) -> str:
-        """The id of the frame in which the subgraph of this frame's node runs, such as `article/`."""
+        """The id of the frame in which the subgraph of this node runs, such as `article/`."""
         return f"{self.id}/" if self.kind == "item" else child_id(self.id, f"{self.at}/")
 
     def item_id(self, index: int) -> str:
-        """Return the id of the frame for one item of the map at this frame's node, such as `research[3]`."""
+        """Return the id of the frame for one item of the map at this node, such as `research[3]`."""
         return child_id(self.id, f"{self.at}[{index}]")
 
     def was_asked(self, key: str) -> bool:
@@ -227,7 +230,7 @@ class Frame(FrameRecord, eq=False):
         return False
 
     def held(self, name: str) -> Any:  # noqa: ANN401 - the operations on the field set its type
-        """Return the JSON value of a field as this frame sees it.
+        """Return the JSON value of a field as it is seen at this position of the run.
 
         An arm of a fork or an item of a map holds only what it wrote itself. Other fields are read from the frame
         around it.
@@ -238,7 +241,7 @@ class Frame(FrameRecord, eq=False):
         return frame.values.get(name)
 
     def count(self, node: str) -> int:
-        """Return how many visits of a node have completed, as seen by conditions in this frame.
+        """Return how many visits of a node have completed, as conditions at this position of the run see it.
 
         An arm of a fork sees the visits before the fork and its own visits.
         """
@@ -358,7 +361,7 @@ class Snapshot(Struct, eq=False):
 
     @property
     def root(self) -> Frame:
-        """The run's own frame, in which the nodes of its graph run."""
+        """The run's position in its own graph, which contains all other positions."""
         return self.frames[ROOT]
 
     @property
@@ -388,7 +391,7 @@ class Snapshot(Struct, eq=False):
 
 
 class AttemptId(Struct, gc=False):
-    """Identifies one attempt to run a node, by frame, node, number of the visit and number of the attempt."""
+    """Identifies one attempt to run a node: by the position of the run, the node, the visit and the attempt."""
 
     frame: str
     node: str
@@ -397,7 +400,7 @@ class AttemptId(Struct, gc=False):
 
 
 class Task(AttemptId):
-    """Something that the runner should do now for one frame of a run, such as running a node.
+    """Something that the runner should do now, such as running a node.
 
     Attributes:
         mode: `run` the node, run its `fallback`, `leave` the node (choose the edge), `join` its arms, `collect` its

@@ -408,12 +408,12 @@ class AttemptEnded(Outcome, kw_only=True):
 
 
 class Started(Outcome, kw_only=True):
-    """A run began.
+    """Step: a run began.
 
     Attributes:
         after: The id of an earlier run whose final state this run begins with.
-        pause: The nodes before which the run waits.
-        given: The fields that the caller set, among the fields that a plateau samples.
+        pause: The nodes before which the run pauses.
+        given: The fields that the caller set, among the fields that a plateau condition follows.
         starter: The node that started the run; None if the run was not started by a node.
         origin: The program and the user that started the run; None if that is not known.
         title: The title that the graph gives the run; "" if the graph does not declare a title.
@@ -890,9 +890,10 @@ def strip_removed(seq: int, at: float, snapshot: bytes = b"") -> Step:
 
 
 def path_of(frame: str, node: str) -> str:
-    """Return the path of a node in a run, such as `article/review`, from its frame and its name.
+    """Return the path of a node in a run, such as `article/review`.
 
-    Arms of forks do not appear in the path, because the nodes of an arm belong to the graph itself.
+    `frame` is the id of the frame in which the node runs. Arms of forks do not appear in the path, because the nodes of
+    an arm belong to the graph itself.
     """
     if not frame:
         return node
@@ -965,7 +966,10 @@ _NOTHING: Final = Left()
 
 
 def outcome_of(step: Step) -> Outcome:
-    """Return the part of a step that says where its frame moves. It is empty for kinds of steps that move no frame."""
+    """Return the part of a step that says where the run moves.
+
+    It is empty for kinds of steps that do not move the run.
+    """
     return step.data if isinstance(step.data, Outcome) else _NOTHING
 
 

@@ -157,7 +157,7 @@ def leave(  # noqa: PLR0913 - the parts of one step
 ) -> Decided:
     """Choose the edge out of a node that ended, and return the complete step.
 
-    If no edge holds, the step fails the frame.
+    If no edge holds, the step records that this part of the run fails.
     """
     take_edge(facts, plan, view, plan.nodes[event.id.node].edges, frame, event.id.attempt, run.observer)
     return Decided(
@@ -176,7 +176,7 @@ def leave(  # noqa: PLR0913 - the parts of one step
 
 
 def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
-    """Decide the step for a failed attempt: a retry, the fallback, a `failed(…)` edge, or the failure of the frame."""
+    """Decide the step for a failed attempt: a retry, the fallback, a `failed(…)` edge, or the failure of the node."""
     node = plan_of(run.plan, frame).nodes[event.id.node]
     if event.error.kind != EffectUnknown.code and any(key.startswith(UNKNOWN) for key in event.refused):
         # A person answered how an effect ended, and the result does not fit. The person is asked again.
@@ -244,7 +244,7 @@ def _mismatch(run: RunState, frame: Frame, event: NodeFailed, error: FailureReco
 def give_up(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
     """Decide the step of a node that failed for good.
 
-    The frame moves along the first `failed(…)` edge that holds. If none holds, the frame fails.
+    The run moves along the first `failed(…)` edge that holds. If none holds, this part of the run fails.
     """
     plan, snapshot, failure = plan_of(run.plan, frame), run.snapshot, event.error
     facts = Failed(usage=event.usage or {}, choice=event.choice, error=failure)
