@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from graphengine.errors import Problem
@@ -168,7 +168,7 @@ def migration_problems(graph: GraphDefinition[Any]) -> Iterator[Problem]:
     for version in range(versions[0], graph.version) if versions else ():
         if version not in graph.migrate:
             step = f"the step from version {version} to {version + 1}"
-            text = f"migrate= covers {_join_versions(versions)}, but not {step}"
+            text = f"migrate= covers {', '.join(map(str, versions))}, but not {step}"
             repair = f"add {version}: f, or {version}: Migration() if nothing has to change"
             yield Problem("migration_missing", where, text, repair)
     nodes = [declared.name for declared in graph.nodes]
@@ -193,7 +193,3 @@ def migration_problems(graph: GraphDefinition[Any]) -> Iterator[Problem]:
                 yield Problem("unknown_node", at, f"unknown node {new!r}", did_you_mean(new, nodes))
         if START in migration.renamed:
             yield Problem("bad_migration", at, "START cannot be renamed", "remove it; `moved` can name START")
-
-
-def _join_versions(versions: Sequence[int]) -> str:
-    return ", ".join(map(str, versions))

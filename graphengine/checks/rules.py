@@ -21,10 +21,10 @@ from graphengine.kernel.inside import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from graphengine.checks.paths import Trail
-    from graphengine.kernel.extension import Compiling, Condition, FieldType
+    from graphengine.kernel.extension import Compiling, FieldType
     from graphengine.kernel.inside import Rule
 
 Stubs = dict[str, list[dict[str, object] | BaseException | None]]
@@ -136,7 +136,8 @@ def _decisive(found: Compiling, guarded: Collection[str]) -> set[str]:
     """
     nodes = found.nodes.values()
     edges = [*found.graph.edges, *(edge for node in nodes for edge in (*node.edges, *node.failure_edges))]
-    read = {root for edge in edges for leaf in leaves_of(edge) for root in _read_by(leaf)}
+    leaves = [leaf for edge in edges for leaf in leaves_of(edge)]
+    read = {root for leaf in leaves for root in (leaf.reading.roots if isinstance(leaf, Switch) else leaf.roots)}
     read = read.union(*(node.selector.roots for node in nodes if node.selector is not None))
     read = read.union(*(call.roots for node in nodes if node.name in guarded for call in node.calls))
     fields = set[str]()
@@ -144,10 +145,6 @@ def _decisive(found: Compiling, guarded: Collection[str]) -> set[str]:
         fields = {*read}
         read = fields.union(*(call.roots for node in nodes if node.writer.fields & fields for call in node.calls))
     return fields
-
-
-def _read_by(leaf: Condition | Switch) -> Iterable[str]:
-    return leaf.reading.roots if isinstance(leaf, Switch) else leaf.roots
 
 
 def _stubs(trail: Trail, paths: Paths) -> tuple[Stubs, Mapping[str, object]] | str:
