@@ -98,17 +98,16 @@ def described(model: type[BaseModel]) -> Described:
     if (cached := _KNOWN.get(model)) is not None:
         return cached
     kinds = {name: info.annotation for name, info in model.model_fields.items()}
+    rules = {name: ", ".join(_rules_of_field(info, is_state=True)) for name, info in model.model_fields.items()}
+    rules[_OWN] = ", ".join(_rules_of_model(model))
     description = Described(
-        {name: type_text(kind) for name, kind in kinds.items()}, _rules_of_state(model), types_in(kinds.values())
+        {name: type_text(kind) for name, kind in kinds.items()},
+        {name: text for name, text in rules.items() if text},
+        types_in(kinds.values()),
     )
     if model.__pydantic_complete__:
         _KNOWN[model] = description
     return description
-
-
-def _rules_of_state(model: type[BaseModel]) -> dict[str, str]:
-    rules = {name: ", ".join(_rules_of_field(info, is_state=True)) for name, info in model.model_fields.items()}
-    return {name: text for name, text in {**rules, _OWN: ", ".join(_rules_of_model(model))}.items() if text}
 
 
 def type_text(annotation: Any) -> str:  # noqa: ANN401 - an annotation is any object
