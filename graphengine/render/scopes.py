@@ -97,16 +97,13 @@ def path_at(place: Place, name: str = "") -> str:
     return "/".join([*around, name] if name else around)
 
 
-def _says_nothing(edge: DrawnEdge) -> bool:
-    return not edge.label and not edge.condition and not edge.fork
-
-
 def plain_start(scope: Scope) -> str:
     """Return the first node of a graph if no other edge leads to it, so that no START has to be drawn; "" otherwise."""
     first = [edge for edge in scope.edges if edge.source == START]
-    if len(first) != 1 or not _says_nothing(first[0]) or first[0].target not in scope.nodes:
+    if len(first) != 1 or first[0].label or first[0].condition or first[0].fork:
         return ""
-    return first[0].target if sum(edge.target == first[0].target for edge in scope.edges) == 1 else ""
+    target = first[0].target
+    return target if target in scope.nodes and sum(edge.target == target for edge in scope.edges) == 1 else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -389,9 +389,10 @@ class Tally:
                 reasons[key.place, index] = edge.reasons.get(each.target if each.fork else "", "")
             for source, order in {(each.source, each.order) for each in drawn.values() if each.fork}:
                 forked[(key.place, source), order] += edge.times
+        moves = f"{counted(earlier, 'move')} along edges of another version" if earlier else ""
         return Trace(
             run_id=snapshot.run_id,
-            summary="; ".join(filter(None, (standing(snapshot, status), whole.in_words(), _of_earlier(earlier)))),
+            summary="; ".join(filter(None, (standing(snapshot, status), whole.in_words(), moves))),
             visits={spot: at.visits for spot, at in self._spots.items()},
             facts=self._facts(standings),
             standings=standings,
@@ -437,11 +438,6 @@ def _what(step: Step) -> Iterator[str]:
         yield "tried again"
     if falls_back(step):
         yield "fell back"
-
-
-def _of_earlier(times: int) -> str:
-    """Say how often the run took an edge that the drawn graph no longer has; "" for never."""
-    return f"{counted(times, 'move')} along edges of another version" if times else ""
 
 
 class Tried(NamedTuple):
