@@ -648,7 +648,7 @@ class _Compiler:
 
 
 def _has_node_at(nodes: Mapping[str, NodePlan], path: str) -> bool:
-    """Return whether a node exists at a path."""
+    """Return whether a graph, or a graph inside it, has a node at a path such as `article/review`."""
     head, _, inside = path.partition("/")
     calls = nodes[head].calls if head in nodes else ()
     graphs = [call.graph for call in calls if call.graph is not None]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class NodeSpec(TypedDict):
-    """A node of a graph spec.
+    """One node in the JSON description of a graph.
 
     Attributes:
         name: The name of the node.

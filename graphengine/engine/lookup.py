@@ -178,5 +178,5 @@ class RunState:
 
     @property
     def size_bound(self) -> int:
-        """An upper bound of the current size of the state; -1 if it was not measured."""
+        """An upper bound of the size of the run's state now, in bytes of JSON; -1 if it was not measured."""
         return -1 if self.size_bytes < 0 else self.size_bytes + (self.snapshot.seq - self.measured_at) * STEP_BYTES

@@ -28,13 +28,13 @@ PUBLISHED: Final = "ge:published "
 
 
 class Publication(NamedTuple):
-    """A value that a node published.
+    """A value that a node showed to watchers of the run with `ctx.publish`.
 
     Attributes:
         name: The name of the value.
         item: The item of a map in which the value was published, such as `research[3]`; "" outside of maps.
         path: The path of the node.
-        seq: The seq of the step that published the value.
+        seq: The number of the step that published the value.
         at: When the value was published, in epoch seconds.
         value: The value, as recorded.
     """

@@ -54,7 +54,7 @@ class Reason(NamedTuple):
 
 
 def reasons_of(outcome: Outcome, ways: Sequence[EdgeSpec]) -> Sequence[Reason]:
-    """Return why a step took its edge: a reason for each edge that was tried, in order, and after a fork for its arms.
+    """Return why the run took an edge: a reason for each edge that was tried, and for each arm of a fork.
 
     Args:
         outcome: The facts of the step.

@@ -181,7 +181,7 @@ class Redactor:
 
 
 def written_state(plan: Plan[Any], snapshot: Snapshot, step: Step) -> StateType[Any] | None:
-    """Return the type of the state that a step updates; None if the current graph no longer has that graph or node."""
+    """Return the type of the state that a step updates; None if the current graph no longer has it."""
     facts = step.data
     if isinstance(facts, Started):
         return plan.state

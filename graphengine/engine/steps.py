@@ -83,7 +83,9 @@ Marks: TypeAlias = Mapping[str, Mark]
 
 
 class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict=True):
-    """A failure as recorded. It also holds the exception itself until the process that decided the step removes it.
+    """The failure of a node or a run, as the log records it.
+
+    Until the step is recorded, it also holds the exception object in memory.
 
     Attributes:
         path: The path of the node in the run, such as `article/review`.

@@ -825,7 +825,7 @@ def as_condition(given: object) -> Condition:
 
 
 def exception_name(kind: type[BaseException]) -> str:
-    """Return the name by which exceptions of this type are recorded and matched."""
+    """Return the name by which steps record exceptions of this type and `failed(…)` recognises them."""
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 

@@ -321,7 +321,7 @@ class GraphDefinition(Generic[S, Out_co]):
 
         @functools.wraps(__init__)  # so that help() shows its parameters
         def __new__(cls, *args: object, **options: object) -> Self:
-            """Refuse a state without a name before it, and a name without a state."""
+            """Check that a graph is created with both a name and a state, as in `Graph("review", State)`."""
             if cls.__init__ is not GraphDefinition.__init__:  # a subclass decides what it takes
                 return super().__new__(cls)
             if len(args) == 1 and isinstance(args[0], type):

@@ -46,7 +46,7 @@ class Difference(NamedTuple):
 
 
 async def begun_otherwise(store: RunStore, run_id: str, plan: Plan[Any], initial: Initial) -> Sequence[Difference]:
-    """List the fields whose values at the beginning of a run differ from the values of another start.
+    """List the fields in which a start with the id of an existing run differs from the input of that run.
 
     Fields with a `default_factory` are skipped, because their defaults can differ at each start. If the run began with
     the current graph, all other fields are compared. If the run began with another form of the graph, only the fields

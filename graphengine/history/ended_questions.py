@@ -23,7 +23,7 @@ End: TypeAlias = Literal["answered", "time", "changed", "gone", "removed"]
 
 
 class EndedQuestion(NamedTuple):
-    """How a question ended.
+    """How a question that a run asked a person ended.
 
     Attributes:
         end: `answered`; `time` if the question timed out; `changed` if the graph was changed and asks another question;

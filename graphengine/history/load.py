@@ -105,7 +105,7 @@ class Wait:
 
     @property
     def answerable(self) -> bool:
-        """Whether an answer ends the wait."""
+        """Whether the wait ends with an answer that a person or a program gives."""
         return self.kind in ANSWERABLE
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MapProgress:
-    """The progress of a running map.
+    """How many items of a running map over a list are done, failed or waiting.
 
     Attributes:
         path: The path of the map's node, such as `research`.

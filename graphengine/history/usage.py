@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """The usage of models by a run.
+    """What the model calls of a run used: calls, tokens and cost.
 
     Attributes:
         calls: The number of answers of models, including offline answers, and of failed calls that used tokens or may

@@ -57,7 +57,7 @@ def render_graph_spec(  # noqa: PLR0913 - one for each property of a picture
     detail: Detail = "full",
     status: str = "",
 ) -> None:
-    """Draw a graph, and optionally a run on it, into a file without the graph's code.
+    """Draw a graph, and optionally a run on it, into a file. The code of the graph is not needed.
 
     Args:
         graph_spec: The graph's spec, from its plan or from a store.
@@ -149,7 +149,7 @@ def _render_page(drawing: Drawing, theme: Theme) -> str:
 
 
 def mimebundle_of(name: str, graph_spec: Callable[[], GraphSpec]) -> dict[str, str]:
-    """Return the forms in which a notebook can show a graph, by MIME type.
+    """Return a graph in the forms in which a notebook (Jupyter, for example) can show it, by MIME type.
 
     The forms are plain text, and a picture if graphlay is installed, or else a Mermaid flowchart. The picture is given
     as HTML, which follows the theme of the notebook, and as SVG for notebooks that show only pictures.

@@ -76,7 +76,7 @@ def priced(usage: Usage) -> str:
 
 
 def plain_number(value: float) -> str:
-    """Return a number with at most as many digits as people need to compare numbers.
+    """Write a number with no more digits than people need to compare numbers.
 
     >>> plain_number(7), plain_number(0.333333), plain_number(1234567.0)
     ('7', '0.3333', '1234567')

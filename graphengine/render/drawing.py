@@ -148,7 +148,7 @@ class _Drafter:
         self._edges((), {place: self._node((), place, "") for place in [*start, *_list_places(scope, END, FAIL)]})
 
     def _inside(self, place: Place, cluster: str) -> _Doors:
-        """Draw a nested graph into its cluster."""
+        """Draw the inside of a nested graph into the frame of its node."""
         scope = self.scopes[place]
         first = plain_start(scope)
         doors: dict[_Place, _Doors] = {}

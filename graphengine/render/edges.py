@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DrawnEdge:
-    """The part of an outgoing edge that one arrow shows.
+    """An edge of a graph as a picture shows it. A fork or a switch is split into one edge for each target.
 
     Attributes:
         source: The node that the edge leaves.
@@ -85,7 +85,7 @@ def joins_of(graph_spec: GraphSpec) -> dict[str, str]:
 
 
 def find_closing_edges(edges: Sequence[DrawnEdge], declared: Iterable[str]) -> set[int]:
-    """Return the indexes of the edges that close a loop. Without these edges, the graph has no loops.
+    """Return the indexes of the edges that lead back in a loop. Without them, the graph has no loops.
 
     An edge closes a loop if it leads back to the only node through which the loop is entered. If a loop has several
     entries, the edges that lead against the declared order of the nodes close it.
@@ -208,7 +208,7 @@ class _Cap(NamedTuple):
 
 
 def bounds_of(edges: Sequence[DrawnEdge]) -> dict[str, str]:
-    """Return the largest number of visits of nodes in loops, in words, by node, if the number is certain.
+    """Return how often nodes in loops can be visited at most, in words, for nodes with a certain limit.
 
     The number N is certain if the node has an edge that is always taken after N visits of the node, and if the node
     cannot be reached again along its edges that are tried before this edge or after a failure.

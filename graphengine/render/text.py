@@ -35,7 +35,7 @@ def clean(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Return the cleaned text with each run of blanks and line breaks as one blank.
+    r"""Put a text on one line: each sequence of blanks and line breaks becomes one blank.
 
     >>> one_line(" a \n b")
     'a b'

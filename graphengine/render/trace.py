@@ -50,7 +50,7 @@ _TIMED: Final = frozenset(("node", "attempt", "failed"))
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The counts of a run on its graphs.
+    """What a picture shows of a run on its graph: visits of nodes, taken edges, and the present state.
 
     Attributes:
         run_id: The id of the run.
@@ -143,7 +143,7 @@ def _read_as_a_run() -> Iterator[None]:
 
 
 def standing(snapshot: Snapshot, status: str = "") -> str:
-    """Return the status of a run and the reason for its end, in words.
+    """Describe the status of a run and the reason for its end in words.
 
     `status` is the status from the store. It is used if the last step leaves the run running.
     """

@@ -88,7 +88,7 @@ def notes_of(name: str, facts: NodeSpec, fields: frozenset[str]) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the largest unit that makes it a whole number.
+    """Write a number of seconds in the largest unit in which it is a whole number.
 
     >>> duration(86_400), duration(5_400), duration(0.5)
     ('1 day', '90 minutes', '0.5 seconds')
@@ -106,7 +106,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def short(condition: str) -> str:
-    """Return a condition with the common tests of failures in short words.
+    """Shorten the tests of failures in a condition's text, because a picture has little room.
 
     >>> short("failed with Exception and not (failed with ValueError) and score > 1")
     'any failure except ValueError and score > 1'

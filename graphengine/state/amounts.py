@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     class Usage(TypedDict, total=False):
-        """The usage of models, by the names of `graphengine.Usage`, and losses in calls.
+        """What model calls used (calls, tokens and cost), by the names of `graphengine.Usage`, and what calls lost.
 
         Attributes:
             calls: The number of answers of models, and of failed calls that used tokens or may have used tokens.

@@ -74,7 +74,7 @@ _CONTAINER_TYPES: Final = (list, dict)
 
 @dataclass(slots=True)
 class FieldType:
-    """One field of a state: its type, reducer, validation, record and digest.
+    """One field of a graph's state: its type, its reducer, and how its values are validated and recorded.
 
     Attributes:
         plain: `int`, `str`, `bool` or `float` if values of exactly this type need no validation; otherwise None.
@@ -752,7 +752,7 @@ def is_plain(value: object) -> bool:
 
 
 def most_bytes(text: str) -> int:
-    """Return an upper bound of the number of bytes of a text as JSON."""
+    """Return how many bytes a text can take at most when it is written as JSON."""
     return _MOST_BYTES * len(text) + _AROUND
 
 

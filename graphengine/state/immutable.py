@@ -72,7 +72,7 @@ _DIGITS: Final = 2000  # half of the digits that JSON readers accept in an int
 
 
 def is_immutable(annotation: object) -> bool:
-    """Return whether no value of this annotation can be changed in place. False if that is not known."""
+    """Return whether all values of this type are immutable, such as numbers and texts. False if not known."""
     return all(_immutable(member, ()) for member in members(annotation))
 
 

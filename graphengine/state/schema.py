@@ -107,7 +107,7 @@ class Initial(NamedTuple):
 
 @dataclass(slots=True)
 class StateType(Generic[S]):
-    """The type of a state, split into its fields.
+    """The type of a graph's state, with everything that is needed to validate and record each of its fields.
 
     Attributes:
         model: The model.
@@ -129,7 +129,7 @@ class StateType(Generic[S]):
 
     @property
     def declared(self) -> type[Any]:
-        """The user's declaration: the model itself, a TypedDict or a dataclass."""
+        """The class with which the user declared the state: a pydantic model, a TypedDict or a dataclass."""
         return declared_of(self.model)
 
     def types_read(self, reading: Reading) -> Sequence[object]:
@@ -164,7 +164,7 @@ class StateType(Generic[S]):
         return state_type
 
     def initial(self, given: S | Mapping[str, object], where: str) -> Initial:
-        """Return the records and typed values of every field for a state that the user passed.
+        """Validate a state that the user passed, and return its fields as JSON records and as Python values.
 
         Raises:
             InputError: The state is not valid, contains unknown fields, or cannot be recorded.

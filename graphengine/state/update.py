@@ -38,7 +38,7 @@ class Puts:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """An update that appends several items to a field with the `append` reducer."""
+    """Update that appends several items to a list field, whose `append` reducer otherwise takes a single item."""
 
     values: Sequence[object]
 

@@ -112,7 +112,7 @@ class RecordsAlone:
 
 
 class View(Struct, eq=False):
-    """The fields of a frame, read as typed values, and the other facts that conditions use.
+    """The state as one position of a run sees it, as Python values, with the other facts that conditions read.
 
     Attributes:
         node: The node that is being left; "" if no node is being left.
