@@ -58,14 +58,14 @@ The shell needs the answers for `start` and `record` at each step, so it reads t
 
 
 class Begin(Struct, frozen=True):
-    """Input to the claim's state machine: this process should start to drive the run.
+    """Input to the state machine that drives a run: this process should start to drive the run.
 
     A caller, a worker, or the recovery of runs whose process died has asked for it.
     """
 
 
 class Wanted(Struct, frozen=True):
-    """Input to the claim's state machine: a caller asks for a run on which this process already has a claim.
+    """Input to the state machine that drives a run: a caller asks for a run on which this process already has a claim.
 
     If the claim was made for a worker, a waiting run is then kept for the caller instead of being left to other
     workers. The caller may have just sent the run a message.
@@ -73,7 +73,7 @@ class Wanted(Struct, frozen=True):
 
 
 class Alone(Struct, frozen=True):
-    """Input to the claim's state machine: this process no longer drives any other run.
+    """Input to the state machine that drives a run: this process no longer drives any other run.
 
     A run that was in flight at repeated crashes is held back until then, so that a further crash can be attributed to
     the run.
@@ -81,14 +81,14 @@ class Alone(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """Input to the claim's state machine: the store refused the claim, because the run is already being driven.
+    """Input to the state machine that drives a run: the store refused the claim on the run.
 
-    The driver is another process, or another claim in this process.
+    The run is already driven by another process, or under another claim of this process.
     """
 
 
 class Moved(Struct, frozen=True):
-    """Input to the claim's state machine: another process recorded a step after this process read the run.
+    """Input to the state machine that drives a run: another process recorded a step after this process read the run.
 
     This process read the run before it tried to claim the run, so what it read is out of date.
 
@@ -102,7 +102,7 @@ class Moved(Struct, frozen=True):
 
 
 class Found(Struct, frozen=True):
-    """Input to the claim's state machine: the run was read, and no node of it can be run now.
+    """Input to the state machine that drives a run: the run was read, and no node of it can be run now.
 
     The run is over, waits for an answer, a message or a time, or is queued.
 
@@ -116,7 +116,7 @@ class Found(Struct, frozen=True):
 
 
 class Opened(Struct, frozen=True):
-    """Input to the claim's state machine: the first step that this process recorded for the run is durable.
+    """Input to the state machine that drives a run: the first step that this process recorded for the run is durable.
 
     Attributes:
         beside: Whether this process also drives other runs, although it should drive only this one.
@@ -126,15 +126,15 @@ class Opened(Struct, frozen=True):
 
 
 class Progress(Struct, frozen=True):
-    """Input to the claim's state machine: attempts of nodes have ended, or a node has recorded a result."""
+    """Input to the state machine that drives a run: attempts of nodes have ended, or a node has recorded a result."""
 
 
 class Mail(Struct, frozen=True):
-    """Input to the claim's state machine: a message or an answer for the run has arrived and can be recorded."""
+    """Input to the state machine that drives a run: a message or an answer for the run has arrived."""
 
 
 class Durable(Struct, frozen=True):
-    """Input to the claim's state machine: the store has made the appended steps durable.
+    """Input to the state machine that drives a run: the store has made the appended steps durable.
 
     Attributes:
         status: The status of the run that was recorded with the steps. Recording any status other than `running` also
@@ -145,7 +145,7 @@ class Durable(Struct, frozen=True):
 
 
 class Idle(Struct, frozen=True):
-    """Input to the claim's state machine: no task of the run is in flight or ready, and no step has to be recorded.
+    """Input to the state machine that drives a run: no task is in flight or ready, and no step has to be recorded.
 
     Attributes:
         status: The status of the run in memory.
@@ -155,7 +155,7 @@ class Idle(Struct, frozen=True):
 
 
 class Left(Struct, frozen=True):
-    """Input to the claim's state machine: all tasks of the run have ended, and this process has given the lease back.
+    """Input to the state machine that drives a run: all tasks have ended, and the lease was given back.
 
     Attributes:
         status: The status of the run in memory.
@@ -169,11 +169,11 @@ class Left(Struct, frozen=True):
 
 
 class Quiet(Struct, frozen=True):
-    """Input to the claim's state machine: the run waits for an answer or a message, and its inbox is empty."""
+    """Input to the state machine that drives a run: the run waits for an answer or a message, and has none yet."""
 
 
 class Woken(Struct, frozen=True):
-    """Input to the claim's state machine: the sleeping run should continue.
+    """Input to the state machine that drives a run: the sleeping run should continue.
 
     Its time has come, a message has arrived, or another process has recorded a step of the run.
 
@@ -185,7 +185,7 @@ class Woken(Struct, frozen=True):
 
 
 class Stop(Struct, frozen=True):
-    """Input to the claim's state machine: a caller asked to stop the run.
+    """Input to the state machine that drives a run: a caller asked to stop the run.
 
     Attributes:
         why: The reason to record, as text.
@@ -203,7 +203,7 @@ class Stop(Struct, frozen=True):
 
 
 class Release(Struct, frozen=True):
-    """Input to the claim's state machine: this process should give the run up, so that another process can drive it.
+    """Input to the state machine that drives a run: another process should be able to drive the run instead.
 
     Attributes:
         now: Whether to cancel the tasks in flight instead of waiting for them to end.
@@ -213,25 +213,28 @@ class Release(Struct, frozen=True):
 
 
 class Late(Struct, frozen=True):
-    """Input to the claim's state machine: the run has reached its time limit (`seconds`).
+    """Input to the state machine that drives a run: the run has reached its time limit (`seconds`).
 
     A node may still be running when this happens.
     """
 
 
 class Closed(Struct, frozen=True):
-    """Input to the claim's state machine: the `Runner` is closing. Running nodes get a grace period to end."""
+    """Input to the state machine that drives a run: the `Runner` is closing.
+
+    Running nodes get a grace period to end.
+    """
 
 
 class Cut(Struct, frozen=True):
-    """Input to the claim's state machine: the asyncio task that drives the run was cancelled.
+    """Input to the state machine that drives a run: the asyncio task that drives the run was cancelled.
 
     Either the `Runner` cancelled the task after the grace period, or the event loop ended.
     """
 
 
 class Raised(Struct, frozen=True):
-    """Input to the claim's state machine: driving the run raised an error outside a node.
+    """Input to the state machine that drives a run: driving the run raised an error outside a node.
 
     For example, a step could not be recorded, or this process lost the lease.
     """
@@ -265,7 +268,7 @@ Input: TypeAlias = (
 
 
 class Do(Struct, frozen=True):
-    """What the runner must do about one input to the claim's state machine.
+    """What the runner must do about one input to the state machine that drives a run.
 
     The runner carries out the fields from top to bottom.
     """
@@ -348,7 +351,7 @@ class Claim(Struct):
     may_record: bool = True
 
     def step(self, given: Input) -> Do:
-        """Process one input, change the state of the claim, and return what the runner must do.
+        """Process one input about the run that this process drives, and return what the runner must do.
 
         Raises:
             OutOfOrder: The input cannot occur in the current state, which means that the runner has a bug. The claim is
@@ -363,7 +366,7 @@ class Claim(Struct):
         return rule(self, given)
 
     def enter(self, state: State) -> None:
-        """Move the claim to a state, and compute the flags that depend on the state.
+        """Move this process's claim on a run to another state, and compute the flags that depend on the state.
 
         The flags also depend on `owned`, so a rule that changes `owned` must do so before it calls this method.
         """
@@ -512,9 +515,9 @@ def _leave_run(claim: Claim, given: Left) -> Do:
 
 
 def _rest(claim: Claim, status: str, due: float | None) -> Do:
-    """Decide how the claim continues once no task of the run is left.
+    """Decide how this process continues once no task of the run is left.
 
-    The run sleeps in this process until `due`, is parked until a message arrives, or the claim ends.
+    The run sleeps in this process until `due`, is parked until a message arrives, or the claim on it ends.
     """
     if status != "waiting":
         claim.enter("over")
@@ -546,7 +549,7 @@ def _again(claim: Claim, how: Literal["now", "alone"]) -> Do:
 
 
 def _stay(claim: Claim, given: Release | Closed) -> Do:
-    """End the claim on a sleeping run without waking the run. Another process can continue the run later."""
+    """End this process's claim on a sleeping run without waking the run. Another process can continue the run later."""
     claim.released, claim.closed = isinstance(given, Release), isinstance(given, Closed)
     claim.enter("parked")
     return Do(outcome="recorded")
@@ -586,7 +589,7 @@ def _ignore(_: Claim, __: Input) -> Do:
 
 
 class Row(NamedTuple):
-    """One row of the claim's transition table: an input, and the rule that processes it.
+    """One row of the transition table of a claim (the right of a process to drive a run): an input and its rule.
 
     Attributes:
         given: The input.

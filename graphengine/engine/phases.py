@@ -114,11 +114,11 @@ UNKNOWN_CODE: Final = "-"
 
 
 class Ready(Struct, frozen=True):
-    """Phase of a frame: the node at which the frame stands will run, or is running."""
+    """Phase of one position of the run: the node at which the frame stands will run, or is running."""
 
 
 class Fallback(Struct, frozen=True):
-    """Phase of a frame: the node failed, and its fallback will run, or is running.
+    """Phase of one position of the run: the node failed, and its fallback will run, or is running.
 
     Attributes:
         cause: The failure that the fallback replaces.
@@ -131,7 +131,7 @@ class Fallback(Struct, frozen=True):
 
 
 class Leaving(Struct, frozen=True):
-    """Phase of a frame: the node has completed, and its outgoing edge has not been chosen yet.
+    """Phase of one position of the run: the node has completed, and its outgoing edge has not been chosen yet.
 
     Attributes:
         ended: If the node is a graph: the label with which the graph ended.
@@ -141,7 +141,7 @@ class Leaving(Struct, frozen=True):
 
 
 class Forked(Struct, frozen=True):
-    """Phase of a frame: the arms of a fork are running, and the frame waits for their join.
+    """Phase of one position of the run: the arms of a fork are running, and the frame waits for their join.
 
     Attributes:
         fork: The fork.
@@ -190,7 +190,7 @@ class LostItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class Collecting(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """Phase of a frame: its node is a map over a list, and the items are being worked on.
+    """Phase of one position of the run: its node is a map over a list, and the items are being worked on.
 
     Attributes:
         count: How many items there are.
@@ -232,7 +232,7 @@ class Collecting(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class Inside(Struct, frozen=True):
-    """Phase of a frame: its node is a graph, which is running in a frame of its own.
+    """Phase of one position of the run: its node is a graph, which is running in a frame of its own.
 
     `choice` names the graph if the node chooses among several.
     """
@@ -241,7 +241,7 @@ class Inside(Struct, frozen=True):
 
 
 class Waiting(Struct, frozen=True):
-    """Phase of a frame: it waits for a person, a message or a time.
+    """Phase of one position of the run: it waits for a person, a message or a time.
 
     Once one of the waits ends, the frame enters the phase `then`.
     """
@@ -251,11 +251,11 @@ class Waiting(Struct, frozen=True):
 
 
 class GivenUp(Struct, frozen=True):
-    """Phase of a frame: its node failed for good. Only a resume runs the node again."""
+    """Phase of one position of the run: its node failed for good. Only a resume runs the node again."""
 
 
 class Ended(Struct, frozen=True):
-    """Phase of a frame: it has reached the end of its graph or, for an arm of a fork, the join.
+    """Phase of one position of the run: it has reached the end of its graph or, for an arm of a fork, the join.
 
     Attributes:
         ending: How the frame ended; None for an arm.

@@ -153,7 +153,9 @@ def to_record(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def from_record(record: Mapping[str, JsonValue]) -> Snapshot:
-    """Convert the JSON values of `to_record` back to a snapshot. The snapshot shares the objects of the record.
+    """Convert the JSON values that `to_record` returned back to the snapshot of a run.
+
+    The snapshot shares the objects of the record.
 
     Raises:
         ValueError: The record is not a valid snapshot.
