@@ -113,7 +113,6 @@ class _Value:
         return cls("ours" if name.startswith("graphengine.") else "", name)
 
     def attribute(self, name: str) -> _Value:
-        """Return what is known about an attribute of this value."""
         if self.kind == "context":
             return _Value("ours", f"ctx.{name}")
         if self.kind == "child":
@@ -546,7 +545,6 @@ class _NodeReader(ast.NodeVisitor):
     # --- what is known of values -------------------------------------------------------------------------------------
 
     def _instance(self, annotation: ast.expr | None) -> _Value:
-        """Return what is known about a parameter of a node's function from its annotation."""
         if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
             try:
                 annotation = ast.parse(annotation.value, mode="eval").body
@@ -558,7 +556,6 @@ class _NodeReader(ast.NodeVisitor):
         return replace(found, name=f"{found.name}()", owner=_UNKNOWN, of=found.owner) if found.name else _Value()
 
     def _value(self, node: ast.expr) -> _Value:
-        """Return what is known about the value of an expression in a node's source."""
         kind = type(node).__name__
         if kind in _OF_PART:
             return self._value(getattr(node, _OF_PART[kind]))
@@ -600,7 +597,6 @@ class _NodeReader(ast.NodeVisitor):
         return values[0] if all(each == values[0] for each in values) else _Value()
 
     def _result(self, node: ast.Call) -> _Value:
-        """Return what is known about the result of a call in a node's source."""
         func = self._value(node.func)
         arguments = [*node.args, *(each.value for each in node.keywords)]
         if func.kind == "child" or func.name == "ctx.start":

@@ -35,7 +35,7 @@ class Fork:
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A violation of the rules for forks: its code, the node of the fork, the message and the repair.
+    """A place where a graph breaks the rules for forks, for example because an edge leaves an arm.
 
     Attributes:
         edge: The faulty edge, if one edge is the cause. Nested forks report the same edge only once.

@@ -38,10 +38,10 @@ class Undecided(Exception):
 
 
 class Point(NamedTuple):
-    """One situation in which a run can be: a node that is about to start (or END or a join), and what is known there.
+    """A point in the search for all paths: a node that is about to start (or END or a join), and what is known there.
 
-    The checks follow all edges from one situation to the next, in order to find edges that are never taken and rules
-    that can be broken.
+    The search follows all edges from one point to the next, in order to find edges that are never taken and rules that
+    can be broken.
 
     Attributes:
         known: The values that each subject can have.
@@ -58,13 +58,13 @@ class Point(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """One visit of a node on a path through a graph.
+    """One visit of a node on a path that the search for all paths has found.
 
     Attributes:
         node: The node, or START.
         failure: The exception with which the visit failed, or which a fallback replaced.
         known: The values that were possible when the edge had been taken.
-        written: The followed values that the visit wrote.
+        written: The values that conditions read and that the visit wrote.
     """
 
     node: str
@@ -75,7 +75,10 @@ class Visit(NamedTuple):
 
 @dataclass(slots=True)
 class Trail:
-    """The path to one situation: the last visit, or the paths of arms that joined, and the path before it."""
+    """The path by which the search for all paths came to a point.
+
+    It consists of the last visit, or the paths of arms that joined, and of the path before.
+    """
 
     last: Visit | tuple[Trail, ...] = ()
     before: Trail | None = None
@@ -98,12 +101,12 @@ class Trail:
 
 @dataclass(slots=True)
 class Walked:
-    """The situations that a search for all paths through a graph has found.
+    """What the search for all paths through a graph has found.
 
     Attributes:
-        trails: The path on which each situation was reached first.
-        ends: The situations at END, or at the join for an arm of a fork.
-        next: The situations that follow each situation, with the visits that arms make in between.
+        trails: The path on which each point was reached first.
+        ends: The points at END, or at the join for an arm of a fork.
+        next: The points that follow each point, with the visits that arms make in between.
     """
 
     trails: dict[Point, Trail] = field(default_factory=dict)
@@ -112,7 +115,7 @@ class Walked:
 
 
 class Paths:
-    """Finds all paths through one graph, in order to check its edges and rules.
+    """Searches all paths through one graph, in order to check its edges and rules.
 
     Args:
         start: The edges that leave START.
@@ -120,7 +123,7 @@ class Paths:
         state: The state of the graph.
         rules: The rules of the graph.
         errors: The field of `collect_errors=`.
-        most: The highest number of situations to examine.
+        most: The highest number of points to examine.
     """
 
     def __init__(  # noqa: PLR0913 - all that a walk depends on
@@ -169,7 +172,7 @@ class Paths:
         return caps
 
     def subject_of(self, test: Comparison) -> Subject | None:
-        """Return the followed value that a condition compares; None if nothing is known about it."""
+        """Return the value that a condition compares, if the search for all paths keeps track of it; None otherwise."""
         index = self.index.get(key_of(test))
         return None if index is None else self.subjects[index]
 
@@ -178,19 +181,19 @@ class Paths:
         return {point.node for each in (walked, *self._arms.values()) for point in each.next}
 
     def walk(self) -> Walked:
-        """Find all paths from START.
+        """Search all paths from START.
 
         Raises:
-            Undecided: There are too many situations, or an arm may be cancelled in a case where that matters.
+            Undecided: There are too many points, or an arm may be cancelled in a case where that matters.
         """
         every = tuple(subject.all for subject in self.subjects)
         begins = Point(START, every, (0,) * len(self.counters), ("",) * len(self.rules))
         return self._walk(begins, "")
 
     def _walk(self, begins: Point, until: str) -> Walked:
-        """Follow all edges from some situations to END, or to the join of the arm that contains them.
+        """Search all paths from some points to END, or to the join of the fork's arm that contains them.
 
-        Situations that certainly occur are examined first.
+        Points that a run certainly reaches are examined first.
         """
         found = Walked({begins: Trail()})
         sure, doubtful = deque([begins]), deque[Point]()
@@ -214,7 +217,6 @@ class Paths:
         return found
 
     def _visit(self, point: Point, trail: Trail, until: str) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
-        """Yield the situations after a visit of a node."""
         if point.node == START:
             yield from self._leave(point, self.start, trail, until, None, frozenset())
             return
@@ -245,7 +247,7 @@ class Paths:
             yield from self._leave(_doubt(failed, why), node.failure_edges, trail, until, BaseException, erring)
 
     def _split_by_answers(self, point: Point) -> list[Point]:
-        """Return the situations after an answer: one for each kind of answer that the rules distinguish."""
+        """Return how the search for all paths continues after a question: once for each kind of answer that matters."""
         points = [point]
         for index, rule in enumerate(self.rules):
             if rule.answered is not None and rule.node == point.node:
@@ -258,13 +260,12 @@ class Paths:
         return points
 
     def _subjects_changed_by(self, fields: Iterable[str]) -> frozenset[int]:
-        """Return the followed values that may change when these fields are written."""
+        """Return which values that the search for all paths keeps track of change with these fields."""
         names = {*fields}
         whole = self.state.whole and bool(names)
         return frozenset(i for i, s in enumerate(self.subjects) if s.root and (whole or s.root in names))
 
     def _after(self, point: Point, written: Iterable[int], *, fails: bool) -> Point:
-        """Return the situation after a node has completed."""
         values, name = [*point.known], point.node
         for index in (*written, *([self.index[_ENDED]] if _ENDED in self.index else ())):
             values[index] = self.subjects[index].all
@@ -281,7 +282,7 @@ class Paths:
         return point._replace(known=tuple(values), counts=counts, marks=tuple(marks))
 
     def _with_fallback(self, node: NodePlan, point: Point, written: frozenset[int], erring: frozenset[int]) -> Point:
-        """Return the situation after a node failed and its fallback replaced the result."""
+        """Return what is known in the search for all paths after a node's fallback replaced its failure."""
         writer, fallback = node.writer, node.fallback
         whole = [target for target in writer.whole if target.key is None]
         plain = fallback is not None and fallback.call is None and not erring and not self.state.whole
@@ -306,7 +307,6 @@ class Paths:
         failure: type[BaseException] | None,
         written: frozenset[int],
     ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
-        """Yield the situations after each edge that can be taken, from the first edge to the last."""
         name, left = point.node, [point]
         for edge in edges:
             others: list[Point] = []
@@ -327,7 +327,10 @@ class Paths:
     def _enter(
         self, target: str, point: Point, trail: Trail, until: str, visits: Mapping[str, float]
     ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
-        """Yield the situation at the target of an edge. Rules that are broken there are noted, each by itself."""
+        """Follow an edge to its target in the search for all paths, and note the rules that a run would break there.
+
+        Each rule is judged by itself.
+        """
         self.points += 1
         if self.points > self.most:
             message = f"there are more than {self.most:,} combinations of nodes and what is known there"
@@ -349,7 +352,7 @@ class Paths:
     def _chosen(
         self, edge: AnyEdge, point: Point, failure: type[BaseException] | None
     ) -> Iterator[tuple[str | None, Point]]:
-        """Yield the targets to which an edge can lead in a given situation, and None for the case that it is not taken.
+        """Yield where an edge can lead at a point of the search for all paths, and None if it may not be taken.
 
         A fork leads to its join.
         """
@@ -368,7 +371,7 @@ class Paths:
     def _split(
         self, condition: Condition | None, point: Point, failure: type[BaseException] | None
     ) -> Iterator[tuple[bool, Point]]:
-        """Yield the possible outcomes of a condition in a situation, each with what is then known."""
+        """Yield the possible outcomes of a condition at a point of the search, each with what is then known."""
         if condition is None:
             yield True, point
         elif isinstance(condition, Negated):
@@ -407,7 +410,6 @@ class Paths:
     def _fork(
         self, fork: Fork, point: Point, visit: Visit, before: Trail, until: str
     ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
-        """Yield the situations after the join of a fork."""
         if fork.need is not None:
             point = _doubt(point, f"which arms of the fork at {point.node} are cancelled")
         choices: list[tuple[Point, tuple[str, ...]]] = [(point, ())]
@@ -459,7 +461,7 @@ class Paths:
         return self._arms[entered[0][0], fork.join]
 
     def _join_ended_arms(self, base: Point, arms: Sequence[Walked], ends: Sequence[Point | None]) -> Point | None:
-        """Return the situation after the join of arms that ended in these ways; None if they cannot end so together."""
+        """Return what is known after the join of arms that ended in these ways; None if they cannot all end so."""
         pairs = [(arm, end) for arm, end in zip(arms, ends, strict=True) if end is not None]
         doubt = next((end.doubt for _, end in pairs if end.doubt), base.doubt)
         if not pairs:
@@ -481,7 +483,6 @@ class Paths:
         return Point(base.node, tuple(values), self._counts(base, arms, pairs), tuple(m for m, _ in marks), doubt)
 
     def _counts(self, base: Point, arms: Sequence[Walked], pairs: Sequence[tuple[Walked, Point]]) -> tuple[int, ...]:
-        """Return the visit counts at the join of a fork's arms."""
         counts: list[int] = []
         for at, ((node, since), cap) in enumerate(self.counters.items()):
             changed = [end.counts[at] for _, end in pairs if end.counts[at] != base.counts[at]]
@@ -502,7 +503,6 @@ class Paths:
         return {point.node for arm in arms for point in arm.next}
 
     def _wrote(self, arm: Walked) -> set[int]:
-        """Return the followed values that may be written in an arm of a fork."""
         nodes = [self.nodes[name] for name in self._nodes_visited_by([arm]) if name in self.nodes]
         erring = {self.errors} if self.errors is not None and nodes else set()
         return {index for node in nodes for index in self._subjects_changed_by({*node.writer.fields, *erring})}

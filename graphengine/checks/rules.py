@@ -148,7 +148,10 @@ def _decisive(found: Compiling, guarded: Collection[str]) -> set[str]:
 
 
 def _stubs(trail: Trail, paths: Paths) -> tuple[Stubs, Mapping[str, object]] | str:
-    """Return node results and an initial state with which a test run takes a path, or why they are not known."""
+    """Return the node results and the initial state with which a test run takes this path.
+
+    If they are not known, return why.
+    """
     visits = trail.visits()
     needs = _needs(trail, paths)
     answers: list[dict[str, object]] = [{} for _ in visits]
