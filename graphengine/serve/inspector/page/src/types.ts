@@ -774,7 +774,7 @@ export interface PostedAnswer {
   value: unknown;
   /** The person who answered; "" if the person is not known. */
   by: string;
-  /** When the answer was given, epoch seconds. */
+  /** When the answer was given, in epoch seconds. */
   at: number;
   /** The interface through which the answer came, such as `cli`; "" for a program's own call. */
   through: string;
