@@ -64,7 +64,7 @@ _TEMPLATED = re.compile(r"([A-Za-z_]\w*)\[(.*[{}].*)\]")
 
 @dataclass
 class Binder:
-    """Connects the bodies of a graph's nodes with its state: where arguments are read and where results are written.
+    """Decides where the nodes of a graph read their arguments in the state, and where they write their results.
 
     Problems are collected, so that compiling a graph reports all of them at once.
     """
@@ -390,7 +390,7 @@ class Binder:
         return None, selector, choices
 
     def _call_on(self, body: Body, given: Mapping[str, object] | None, where: str, options: Options) -> Call:
-        """Decide where the arguments of a body come from, and on which executor it runs, if the node declares one."""
+        """Decide where the arguments of what a node runs come from, and which executor runs it, if one is declared."""
         call = self.call(body, given, where)
         if options.on is None:
             return call
@@ -540,7 +540,7 @@ class Binder:
     def _messages(self, where: str, calls: Sequence[Call], *, each: bool) -> Target | None:
         """Return the field in which the conversation of a node's agent is stored.
 
-        Messages are appended if it allows that.
+        New messages are appended if the field allows that.
         """
         names = sorted({name for call in calls if (name := getattr(call.body, "messages", ""))})
         if len(names) > 1:

@@ -323,9 +323,9 @@ def _source_text(code: CodeType) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _write_function(file: str, written: int, code: CodeType) -> str:
-    """Return the syntax tree of a function as text.
+    """Return the syntax tree of a function as text. The result is cached by the function's file and byte code.
 
-    The file is part of the key, since equal byte code occurs in two files.
+    Functions in two files can have equal byte code, so the byte code alone is not enough.
     """
     module = _read_module(file, written)
     if code in module.codes:
