@@ -112,7 +112,6 @@ class AnthropicModel(PricedModel):
     def _set_up(
         self, address: str, key: Key, timeout_seconds: float, price: Price | None, limiter: RateLimiter | None
     ) -> None:
-        """Set the name, the server and the prices of the model."""
         self.name = f"{self._api}:{self._model}"
         self._server = Server(
             self.name,
@@ -135,11 +134,11 @@ class AnthropicModel(PricedModel):
         self._server.check_set_up()
 
     def __keys__(self) -> Sequence[str]:
-        """Return the keys of the model, which must not occur in texts to a model."""
+        """Return the API keys of the model, so that they can be removed from prompts, errors and logs."""
         return self._server.key.known()
 
     async def answer(self, request: Request) -> Response:
-        """Return the answer to one request.
+        """Call the model once and return its answer.
 
         Raises:
             ModelError: The call failed; the class states how, see `graphengine.errors`.
@@ -154,9 +153,9 @@ class AnthropicModel(PricedModel):
         return await answer_with_tool_forms(self.name, self.limiter, request, ask)
 
     async def _answer_without_refused_thinking(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - as `SchemaForms` asks
-        """Return the answer. If the server refuses earlier thinking, call it again without that thinking.
+        """Make a call. If the server refuses the thinking of earlier answers, repeat the call without it.
 
-        Thinking is refused, for example, if another server signed it.
+        A server refuses thinking that another server, or another key, has signed.
         """
         sent, bare = self._body(request, is_native=is_native), request.bare()
         answers = [message for message in request.messages if message.role == "assistant"]
@@ -194,15 +193,15 @@ class AnthropicModel(PricedModel):
 
     @property
     def batches(self) -> Batches:
-        """The batches of this model."""
+        """The batches of this model at Anthropic."""
         return AnthropicBatches(self._server.client, self._body_in_batch, self._of_batch, self._server.failing)
 
     def _needs(self) -> list[tuple[str, str]]:
-        """Return the modules to load, each with the extra that installs it."""
+        """Return the packages that have to be loaded, each with the extra of graphengine that installs it."""
         return [("anthropic", "anthropic")]
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return the repair for each given setting that the API does not support, by the setting's name."""
+        """Return the settings that the API does not support, each with advice on how to fix it."""
         given = settings.given()
         found: dict[str, str] = {name: "leave it out: the API has none" for name in _LACKING if name in given}
         if settings.effort in {"none", "minimal"}:
@@ -210,35 +209,37 @@ class AnthropicModel(PricedModel):
         return found
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return the repair if the model does not support this tool; "" if it does."""
+        """Return what to do instead if the model does not support this tool or one of its options.
+
+        The result is "" if it supports both.
+        """
         return lacks_tool(self._model, tool)
 
     def compacts(self, tokens: int) -> bool:
-        """Return whether the provider itself compacts a conversation of this many tokens."""
+        """Return whether Anthropic replaces older messages by a shorter form itself, from this number of tokens on."""
         return self._server.address == ADDRESS and tokens >= LEAST_COMPACTED
 
     async def close(self) -> None:
-        """Close the connections of the running event loop."""
+        """Close the connections that belong to the running event loop."""
         await self._server.close()
 
     # -- calls
 
     def form_of(self, request: Request) -> Form:
-        """Return the form in which the schema of a request is sent."""
+        """Return whether the schema of a typed answer will be sent in the API's own field or in the instructions."""
         return self._forms.form(request, is_native=self._is_native(request))
 
     def _is_native(self, request: Request) -> bool:
-        """Return whether the schema of a request is sent in the API's own form."""
         return self._forms.is_native(request, by_server=self._has_forms) and _native_schema(request) is not None
 
     def _body_in_batch(self, request: Request) -> JsonObject:
         return self._body(request, is_native=self._is_native(request))
 
     def _body(self, request: Request, *, is_native: bool) -> JsonObject:
-        """Return the body of a call.
+        """Build the body of a call.
 
         Raises:
-            BadRequest: The request has no messages.
+            BadRequest: The conversation is empty, because the prompt is.
         """
         sent = body(self._model, request, _native_schema(request) if is_native else None)
         if not sent["messages"]:
@@ -250,7 +251,7 @@ class AnthropicModel(PricedModel):
         return sent
 
     async def _of_batch(self, message: JsonObject) -> Response:
-        """Convert a message of a batch to a response, at the price of batches."""
+        """Convert an answer of a batch to a response, with the price of batches."""
         with self._server.failing():
             response, spent = read(message)
         if reason := unknown_end(message):
@@ -270,9 +271,10 @@ class AnthropicModel(PricedModel):
         return client
 
     async def _whole(self, sent: JsonObject, request: Request, parts: Parts) -> JsonObject:
-        """Return the complete answer, which is continued after each pause.
+        """Return the complete answer, whose parts are joined if Anthropic paused between them.
 
-        The usage of its parts is collected in `parts`, even if the call fails.
+        Anthropic pauses when its own tools take long, and continues when the answer so far is sent back. The usage of
+        each part is collected in `parts`, so that it is known even if a later part fails.
         """
         limit = sent["max_tokens"]
         streams = request.streams or (isinstance(limit, int) and limit > STREAM_FROM_TOKENS)
@@ -318,7 +320,7 @@ class AnthropicModel(PricedModel):
             return gathered.whole()
 
     def _take(self, event: JsonObject, request: Request, gathered: Gathered) -> None:
-        """Read an event, and pass on the text or the thinking in it."""
+        """Add an event to the answer, and pass its text or thinking on to the caller."""
         try:
             text, thought = gathered.add(event)
         except Exception:
@@ -333,7 +335,10 @@ class AnthropicModel(PricedModel):
 
 
 def _native_schema(request: Request) -> JsonObject | None:
-    """Return the request's schema in the form that the API supports; None if it cannot be expressed in this form."""
+    """Convert the schema of a typed answer to what Anthropic's field for schemas accepts.
+
+    The result is None if that is impossible.
+    """
     return None if request.schema is None else _transform_schema(dict(request.schema))
 
 
@@ -352,7 +357,7 @@ def _transform_schema(schema: JsonObject) -> JsonObject | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnthropicBatches:
-    """The batches of one model.
+    """The batches of one model at Anthropic.
 
     Anthropic's batches have no name or metadata, and their content is listed only after they have ended. A batch is
     therefore found again by the ids of its requests, which begin with the batch's name.
@@ -370,7 +375,7 @@ class AnthropicBatches:
     failing: Callable[[], AbstractContextManager[None]]
 
     async def submit(self, name: str, requests: Mapping[str, Request]) -> str:  # noqa: ARG002 - the ids have the name
-        """Submit a batch and return its id."""
+        """Submit the requests as a batch, and return the id of the batch."""
         client = await self.client()
         made: Any = [{"custom_id": item, "params": self.body(request)} for item, request in requests.items()]
         named = headers(next(iter(requests.values())))  # equal for all requests of a group
@@ -379,7 +384,13 @@ class AnthropicBatches:
             return batch.id
 
     async def find(self, ticket: Ticket) -> str | None:
-        """Return the id of the batch that belongs to a ticket; None if the batch was not submitted."""
+        """Search Anthropic's list for the batch to which a ticket belongs.
+
+        Returns its id; None if it was never submitted.
+
+        Raises:
+            StillOpen: A batch that may be the right one has not ended, so its contents cannot be listed yet.
+        """
         client = await self.client()
         with self.failing():
             listed = client.messages.batches.list(limit=100)
@@ -403,13 +414,11 @@ class AnthropicBatches:
         return None
 
     async def ended(self, batch: str) -> bool:
-        """Return whether a batch has ended."""
         client = await self.client()
         with self.failing():
             return (await client.messages.batches.retrieve(batch)).processing_status == "ended"
 
     async def answers(self, batch: str) -> Mapping[str, Response]:
-        """Return the answers of a batch that has ended."""
         client = await self.client()
         messages: dict[str, JsonObject] = {}
         with self.failing():

@@ -96,20 +96,20 @@ _ENDS: Final = ("end_turn", "stop_sequence", "tool_use", "pause_turn", "compacti
 
 
 class Unreadable(ValueError):
-    """The received JSON is not a complete message. The text states the reason."""
+    """The server's JSON is not a complete message of the Messages API. The text states the reason."""
 
 
 # -- requests
 
 
 def body(model: str, request: Request, schema: JsonObject | None) -> dict[str, Any]:
-    """Return the body of a call.
+    """Build the body of a call of the Messages API.
 
     Args:
         model: The provider's name of the model.
         request: The request.
-        schema: The schema of the answer in the API's own form; None to put the request's schema, if it has one, into
-            the instructions.
+        schema: The schema of the answer for the API's own field; None to write the request's schema, if it has one,
+            into the instructions.
     """
     settings = request.settings
     messages = conversation(request.messages)
@@ -138,7 +138,6 @@ def body(model: str, request: Request, schema: JsonObject | None) -> dict[str, A
 
 
 def headers(request: Request) -> dict[str, str]:
-    """Return the headers of a call, in addition to the headers of the SDK."""
     found = dict(request.settings.headers)
     betas = [_COMPACTS] if request.compact_from is not None else []
     if any(one.file_id for message in request.messages for one in message.media):
@@ -150,7 +149,7 @@ def headers(request: Request) -> dict[str, str]:
 
 
 def _build_tool_settings(request: Request, *, cites: bool) -> dict[str, Any]:
-    """Return the arguments of a call that concern tools."""
+    """Return the fields of the body that concern tools: descriptions, choice of a tool, and container for code."""
     if not (request.tools or request.hosted):
         return {}
     made: dict[str, Any] = {"tools": _build_tool_specs(request, cites=cites)}
@@ -167,7 +166,7 @@ def _build_tool_settings(request: Request, *, cites: bool) -> dict[str, Any]:
 def _most_tokens(settings: Settings) -> int:
     """Return the limit on the tokens of an answer.
 
-    Thinking counts towards the limit, so a thinking budget is added to the default limit.
+    Thinking counts towards it, so a thinking budget is added to the default.
     """
     thinking = settings.thinking
     return settings.max_tokens or DEFAULT_MAX_TOKENS + (
@@ -182,9 +181,9 @@ def _build_thinking(settings: Settings) -> JsonObject:
 
 
 def _may_think(messages: Sequence[JsonObject]) -> bool:
-    """Return whether an answer may begin with thinking.
+    """Return whether the next answer may begin with thinking.
 
-    Between tool calls, this is only possible if the first answer to the question began with thinking.
+    Between tool calls, Anthropic allows thinking only if the first answer after the user's message began with thinking.
     """
     first: JsonValue = None
     for message in reversed(messages):
@@ -203,11 +202,11 @@ def _tool_choice(choice: str) -> JsonObject:
 
 
 def _cache_ends(messages: Sequence[JsonObject]) -> None:
-    """Mark the ends of the last two questions for the provider's cache.
+    """Mark the last two user messages as ends of what Anthropic should cache.
 
-    The first mark is where the next call will find the cached beginning, the second is where this call finds it. The
-    second mark is necessary because the provider searches for a cached beginning only 20 blocks before a mark, and one
-    turn can have more tool calls than that.
+    The mark at the last one stores the conversation for the next call. The mark at the one before finds what the
+    previous call stored. Without it, the stored part could be missed: Anthropic searches only 20 blocks before a mark,
+    and one turn can contain more tool calls than that.
     """
     ends = [message["content"] for message in messages if message["role"] == "user"]
     for content in ends[-2:]:
@@ -217,7 +216,10 @@ def _cache_ends(messages: Sequence[JsonObject]) -> None:
 
 
 def conversation(messages: Sequence[Message]) -> list[JsonObject]:
-    """Return messages in the API's form. Neighbours with the same role are joined, and empty messages are left out."""
+    """Convert messages to the API's form.
+
+    Consecutive messages of the same role are joined, and empty messages are left out.
+    """
     made: list[tuple[str, list[JsonValue]]] = []
     messages = told_apart(messages)
     hosted = _find_hosted_results(messages)
@@ -239,10 +241,10 @@ def conversation(messages: Sequence[Message]) -> list[JsonObject]:
 
 
 def _find_hosted_results(messages: Sequence[Message]) -> frozenset[str]:
-    """Return the ids of the calls of the provider's tools that have a result, or may still get one.
+    """Return the ids of the calls of Anthropic's own tools that may be sent back.
 
-    The provider refuses a call of its tools without a result, such as a call in an answer that was cut off during a
-    search. A call in the last answer is accepted if this answer waits for other tools. Its result is then in the next
+    Anthropic refuses a call of its tools without a result, as it is left in an answer that was cut off during a search.
+    One exception is the last answer while it waits for the agent's tools. The result of its call is then in the next
     answer.
     """
     called: set[str] = set()
@@ -259,7 +261,10 @@ def _find_hosted_results(messages: Sequence[Message]) -> frozenset[str]:
 
 
 def _own_blocks(message: Message) -> list[JsonObject]:
-    """Return an answer's native blocks; [] if the answer is not Anthropic's, or its text has been changed since."""
+    """Return the content blocks of an answer as Anthropic sent them.
+
+    The result is [] if another provider sent it or its text was changed.
+    """
     native = message.native or {}
     if message.role != "assistant" or native.get("provider") != PROVIDER:
         return []
@@ -270,11 +275,10 @@ def _own_blocks(message: Message) -> list[JsonObject]:
 
 
 def _read_back(message: Message, hosted: frozenset[str]) -> list[JsonValue]:
-    """Return those native blocks of an answer that the provider accepts when they are sent back.
+    """Return the content blocks of an earlier answer that can be sent back.
 
-    The provider refuses the remains of an answer that was cut off: a call without a result, thinking without its
-    signature, and thinking at the end. Each of these would end the conversation, because it is sent again with every
-    question.
+    An answer that was cut off may end in a call without a result, or in thinking without its signature. Anthropic would
+    refuse every further call of the conversation because of them, so they are left out.
     """
     calls = {call.id for call in message.calls}
     found: list[JsonValue] = []
@@ -322,10 +326,10 @@ def _build_text_block(text: str) -> JsonObject:
 
 
 def _iter_media_blocks(message: Message) -> Iterator[JsonValue]:
-    """Yield the media of a message, each after the text that refers to it.
+    """Yield the media of a message in the API's form, each after its label such as `[media 1: photo.png]`.
 
     Raises:
-        BadRequest: The API has no form for a medium.
+        BadRequest: The API does not accept media of this type.
     """
     for text, one in message.labelled_media():
         source: JsonObject = {"type": "base64", "media_type": one.type, "data": one.data}
@@ -351,17 +355,16 @@ def _text_of(block: JsonValue) -> str:
 
 
 def _is_empty(block: JsonValue) -> bool:
-    """Return whether a block is an empty text block, which the API would refuse."""
     return _are_text([block]) and not _text_of(block).strip()
 
 
 def _sanitise_call_id(given: str) -> str:
-    """Return a call's id, which may be another provider's, with only the characters that this API allows."""
+    """Replace the characters of a call's id that Anthropic does not allow. Other providers' ids may contain them."""
     return _NOT_IN_IDS.sub("_", given) or "call"
 
 
 def _parse_tool_input(arguments: str) -> JsonValue:
-    """Return a tool's arguments as an object, which the API requires."""
+    """Parse the arguments of a tool call. Anthropic demands an object, so malformed arguments are wrapped in one."""
     found = _as_json(plain_arguments(arguments))
     return sound_json(found) if isinstance(found, dict) else {"unreadable": utf8_text(arguments)}
 
@@ -389,7 +392,7 @@ def _build_tool_specs(request: Request, *, cites: bool) -> list[JsonObject]:
 
 
 def can_be_held_to(schema: Mapping[str, JsonValue]) -> bool:
-    """Return whether the API can make answers follow a JSON Schema.
+    """Return whether Anthropic's API can force answers to follow this schema.
 
     The API does not support objects with arbitrary keys, which would stay empty, nor tuples, nor recursive types.
     """
@@ -397,7 +400,7 @@ def can_be_held_to(schema: Mapping[str, JsonValue]) -> bool:
 
 
 def has_room(schema: JsonObject) -> bool:
-    """Return whether a schema in the API's form is within the API's limits on optional properties and unions."""
+    """Return whether the schema is within the API's limits on the numbers of optional properties and of unions."""
     optional = unions = 0
     for part in walk(schema):
         properties, required = part.get("properties"), part.get("required")
@@ -418,7 +421,7 @@ def _has_open_keys(schema: Mapping[str, JsonValue]) -> bool:
 
 
 def read(message: Mapping[str, JsonValue]) -> tuple[Response, Spent | None]:
-    """Convert a message to a response without its cost, and return the tokens on which the cost depends as well.
+    """Convert a message of the API to a response, and read its token counts. The response gets its cost later.
 
     Raises:
         NotThisApi: The JSON is not a message.
@@ -447,14 +450,14 @@ def read(message: Mapping[str, JsonValue]) -> tuple[Response, Spent | None]:
 
 
 def unknown_end(message: Mapping[str, JsonValue]) -> str:
-    """Return the stop reason of a message if it is unknown here; "" if it is known."""
+    """Return the message's stop reason if graphengine does not know it; otherwise ""."""
     reason = str(message.get("stop_reason"))
     return "" if reason in _STOPS or reason in _ENDS else reason
 
 
 @dataclass(slots=True)
 class Parts:
-    """The usage of the parts of an answer, between which the provider paused.
+    """The usage of an answer that the provider sent in several parts, with pauses between them.
 
     Attributes:
         usages: The reported usage of each part.
@@ -466,18 +469,18 @@ class Parts:
 
 
 def reported(parts: Parts) -> Spent | None:
-    """Return the tokens of the parts of a failed answer, as far as they were reported; None if nothing was reported."""
+    """Add up the reported tokens of all parts of an answer that failed; None if nothing was reported."""
     known = [usage for usage in parts.usages if isinstance(usage, dict)]
     return _read_spent(functools.reduce(_sum, known)) if known else None
 
 
 def paused(message: Mapping[str, JsonValue]) -> bool:
-    """Return whether the provider paused and needs the message back to continue it. A compaction is also a pause."""
+    """Return whether the provider paused, or compacted the conversation, and needs the message back to continue."""
     return message.get("stop_reason") in {"pause_turn", "compaction"}
 
 
 def joined(first: JsonObject, then: JsonObject) -> JsonObject:
-    """Join a message that paused with its continuation."""
+    """Append the continuation of a message that paused."""
     content: list[JsonValue] = [*_blocks(first), *_blocks(then)]
     return {**then, "content": content, "usage": _sum(inside(first, "usage"), inside(then, "usage"))}
 
@@ -523,7 +526,10 @@ def _read_refusal_reason(details: JsonValue) -> str:
 
 
 def _keep_native_blocks(blocks: Sequence[JsonObject], used: JsonValue) -> dict[str, JsonValue] | None:
-    """Return the blocks as they arrived, with the used container; None if text and calls contain everything in them."""
+    """Return the content blocks as they arrived, to be sent back later; None if text and calls contain everything.
+
+    If code was run, the container in which it ran is kept as well.
+    """
     kinds = [str(block.get("type")) for block in blocks]
     texts = kinds.count("text")
     ordinary = set(kinds) <= {"text", "tool_use"} and texts <= 1 and kinds[:texts] == ["text"] * texts
@@ -538,7 +544,7 @@ def _keep_native_blocks(blocks: Sequence[JsonObject], used: JsonValue) -> dict[s
 
 
 def _read_spent(usage: JsonValue) -> Spent | None:
-    """Return the tokens of a call; None if they were not reported as numbers."""
+    """Read the token counts of a message; None if they are missing or not numbers."""
     try:
         return _read_counts(usage)
     except NoCount:
@@ -567,7 +573,7 @@ def _read_counts(usage: JsonValue) -> Spent | None:
 
 
 def _is_special(usage: JsonObject) -> bool:
-    """Return whether a call is not billed at the standard price, or another model did a part of it."""
+    """Return whether the call costs more or less than the standard price, or another model did a part of the work."""
     passes = usage.get("iterations")
     kinds = [one.get("type") for one in passes if isinstance(one, dict)] if isinstance(passes, list) else []
     changed = (usage.get(name) not in (None, *usual) for name, usual in _STANDARD.items())
@@ -584,7 +590,7 @@ _PIECES: Final = {
 
 
 def _read_block_index(event: JsonObject) -> int:
-    """Return the index of the block to which an event belongs."""
+    """Return the index of the content block to which an event of the stream belongs."""
     index = event["index"]
     if not isinstance(index, int):
         raise Unreadable(f"an event is about block {index!r}")
@@ -592,7 +598,7 @@ def _read_block_index(event: JsonObject) -> int:
 
 
 class Gathered:
-    """The part of a message that a stream has delivered so far."""
+    """Puts the events of a streamed answer together to one message."""
 
     def __init__(self) -> None:
         self._message: JsonObject = {}
@@ -606,7 +612,7 @@ class Gathered:
 
     @property
     def is_torn(self) -> bool:
-        """Whether the reported usage is not final. The first event already reports usage for the question."""
+        """Whether the usage reported so far is not final, because the message has not ended."""
         return self.usage is not None and self._message.get("stop_reason") is None
 
     @property
@@ -615,7 +621,7 @@ class Gathered:
         return bool(self._blocks)
 
     def add(self, event: JsonObject) -> tuple[str, str]:
-        """Add one event, and return the text and the thinking that it adds to the answer."""
+        """Add one event. Returns the text and the thinking that it adds to the answer."""
         kind = event.get("type")
         if kind == "content_block_delta":
             delta = event["delta"]
@@ -648,9 +654,10 @@ class Gathered:
         return "", ""
 
     def _own(self, index: int, part: str) -> float:
-        """Return the index of the block to which a piece belongs.
+        """Return the index of the content block to which a piece of text or thinking belongs.
 
-        Some gateways do not begin blocks, or send thinking into the block of the text that follows it.
+        Usually this is the index in the event. Some gateways send thinking under the index of the text that follows, or
+        leave out the event that begins a block.
         """
         kind = "thinking" if part == "signature" else part
         if part == "input":
@@ -665,7 +672,7 @@ class Gathered:
         """Return the complete message.
 
         Raises:
-            Unreadable: No message began, or it has not ended.
+            Unreadable: The stream ended before the message did.
         """
         if "type" not in self._message:
             raise Unreadable("the stream ended before a message began")
@@ -683,7 +690,10 @@ class Gathered:
 
 
 def _as_json(text: str) -> JsonValue:
-    """Return the JSON object in a text; otherwise the text, which the validation of the arguments reports."""
+    """Parse a text that should be a JSON object.
+
+    Any other text is returned unchanged; validating the arguments reports it.
+    """
     try:
         found: JsonValue = json.loads(text, parse_constant=_refuse_json_constant)
     except (ValueError, RecursionError):

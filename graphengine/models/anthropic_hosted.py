@@ -37,14 +37,17 @@ _WITHOUT: Final = re.compile(r"claude-(2|instant|3-(opus|sonnet|haiku))")
 
 
 def lacks_tool(model: str, tool: HostedTool) -> str:
-    """Return the repair if a model does not support a tool or one of its options; "" if it does."""
+    """Return what to do instead if the model does not support this tool or one of its options.
+
+    The result is "" if it supports both.
+    """
     if _WITHOUT.match(model):
         return HOSTS[tool.name]
     return unsupported(tool, _OPTIONS[tool.name], "Anthropic")
 
 
 def hosted_tools(request: Request, *, cites: bool) -> Iterator[dict[str, JsonValue]]:
-    """Yield the tools that Anthropic may run, in the API's form.
+    """Yield the descriptions of the tools that Anthropic itself runs, in the API's form.
 
     Args:
         request: The request.
@@ -62,7 +65,7 @@ def hosted_tools(request: Request, *, cites: bool) -> Iterator[dict[str, JsonVal
 
 
 def container(messages: Sequence[Message]) -> str:
-    """Return the id of the container in which the last answer ran code; "" if there is none or it has expired."""
+    """Return the id of the container in which the last answer ran code, to be used again; "" if it has expired."""
     for message in reversed(messages):
         found = (message.native or {}).get("container")
         if message.role == "assistant" and isinstance(found, dict):
@@ -71,7 +74,7 @@ def container(messages: Sequence[Message]) -> str:
 
 
 def container_id(found: Mapping[str, JsonValue]) -> str:
-    """Return the id of a container; "" if it has expired."""
+    """Return the id of a container in which code ran; "" if it has expired."""
     try:
         expires = datetime.fromisoformat(str(found.get("expires_at")))
     except ValueError:

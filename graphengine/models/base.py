@@ -126,7 +126,10 @@ class Message(BaseModel):
         return parts_of(self)
 
     def labelled_media(self) -> Iterator[tuple[str, Media]]:
-        """Yield each medium with the text that refers to it. Adapters use this method."""
+        """Yield each media object of the message with its label, such as `[media 1: photo.png]`.
+
+        Adapters send the label before the media, so that the model knows which media the text means.
+        """
         for number, one in enumerate(self.media, 1):
             yield label(number, one), one
 
@@ -143,7 +146,6 @@ A page with text and its picture has 3,000 tokens and 90 KB.
 
 
 def cannot_show(one: Media) -> BadRequest:
-    """Return the error for a medium that a model's API does not accept."""
     repair = "give the media to another model, or turn them into text or pictures in a node before"
     if one.url or one.file_id:
         repair = "give the data: Media(data=…); or the media to another model"
@@ -153,7 +155,7 @@ def cannot_show(one: Media) -> BadRequest:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool as it is described to a model.
+    """The description of a tool that is sent to a model, so that the model can call the tool.
 
     Args:
         name: The tool's name.
@@ -170,21 +172,27 @@ class ToolSpec:
 
 
 class CallerWait(Protocol):
-    """How a caller waits for a model: the clock of the wait, and the events that end the wait early."""
+    """How an agent waits while its call is in the queue of a rate limiter.
+
+    A run provides its own clock, and stops waiting when the run is cancelled or the worker shuts down.
+    """
 
     @property
     def clock(self) -> Clock:
-        """The clock of the caller."""
+        """The clock by which waiting times are measured."""
         ...
 
     async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
-        """Return when the first of these futures is done. If the caller has to stop, its task is cancelled instead."""
+        """Wait until one of these futures is done.
+
+        If the run has to stop meanwhile, the calling task is cancelled instead.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call of a model.
+    """Everything that an agent passes to a model for one call: conversation, tools, schema and callbacks.
 
     Attributes:
         agent: The name of the calling agent.
@@ -241,17 +249,23 @@ class Request:
         return self.on_text is not None or self.on_thinking is not None or self.on_begin is not None
 
     def began(self) -> None:
-        """Report that a part of the answer has arrived. Adapters that stream call this method."""
+        """Report that the first part of the answer has arrived.
+
+        An adapter that streams calls this method, also when it receives a part that is not text.
+        """
         if self.on_begin is not None:
             self.on_begin()
 
     def emit_text(self, text: str) -> None:
-        """Pass on a piece of the answer's text. Adapters that stream call this method."""
+        """Pass a piece of the answer's text to `on_text`. Adapters that stream the answer call this method."""
         if self.on_text is not None:
             self.on_text(text)
 
     def emit_whole(self, text: str) -> None:
-        """Pass on a complete answer word by word, or in one piece while nobody watches."""
+        """Stream a complete answer word by word, for a model that cannot stream.
+
+        While nobody watches, the answer is passed on in one piece, because small pieces would only cost time.
+        """
         self.began()
         if self.on_text is not None:
             is_watched = self.watch is None or self.watch.is_watched()
@@ -259,22 +273,24 @@ class Request:
                 self.on_text(piece)
 
     def emit_thinking(self, text: str) -> None:
-        """Pass on a piece of the model's thinking. Adapters that stream call this method."""
+        """Pass a piece of the model's thinking to `on_thinking`. Adapters that stream the answer call this method."""
         if self.on_thinking is not None:
             self.on_thinking(text)
 
     def bare(self) -> Request:
-        """Return a copy of the request without the native form of earlier answers.
+        """Return a copy of the request whose earlier answers contain only text and tool calls, not the provider's JSON.
 
-        It is sent to a provider that refused these native forms.
+        The copy is sent when the provider refused that JSON, for example because another API key had encrypted its
+        thinking.
         """
         return replace(self, messages=[message.model_copy(update={"native": None}) for message in self.messages])
 
     def with_tool_names(self) -> Request:
-        """Return a copy of the request that describes every tool that the conversation names.
+        """Return a copy of the request with a description of every tool that earlier answers called.
 
-        A missing tool gets a description that allows any arguments. If no tool is missing, the request itself is
-        returned.
+        Some providers refuse a conversation that calls a tool which the request does not describe. A tool that the
+        agent no longer has is described as removed, with a schema that allows any arguments. If no tool is missing, the
+        request itself is returned.
         """
         known = {tool.name for tool in self.tools}
         named = dict.fromkeys(
@@ -287,12 +303,16 @@ class Request:
 
     @property
     def prompt(self) -> str:
-        """The text of the last question; "" if there is no question."""
+        """The text of the newest user message; "" if there is none. Tests read it to see what an agent asked."""
         return next((message.text for message in reversed(self.messages) if message.role == "user"), "")
 
 
 def without_refused(messages: Sequence[Message]) -> Sequence[Message]:
-    """Remove the native forms of answers that their provider refused to read back, and return the messages."""
+    """Leave out the provider's JSON of answers that the provider has already refused to read back.
+
+    A later answer records such a refusal in `Message.unsealed`. Without this step, each further call would be refused
+    once before it succeeds.
+    """
     refused: set[object] = set()
     made: list[Message] = []
     for message in reversed(messages):
@@ -304,7 +324,7 @@ def without_refused(messages: Sequence[Message]) -> Sequence[Message]:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A model's answer.
+    """The answer of a model to one request.
 
     Attributes:
         content: The text, "" for no text; or a value that was not made from text (a rule-based answer).
@@ -355,7 +375,10 @@ class Response:
 
 
 def usage_of(response: Response) -> Usage:
-    """Return the usage of a call, as steps record it. Cache and reasoning tokens are left out if they are 0."""
+    """Convert the token counts and the cost of an answer to the usage that a step records.
+
+    Cache and reasoning tokens are left out if they are 0, so that steps stay small.
+    """
     used: Usage = {
         "calls": 1,
         "offline_calls": int(response.offline),
@@ -381,7 +404,9 @@ UNKNOWN_USAGE: Final[Usage] = {
 
 
 def at_least(reported: Usage) -> Usage:
-    """Return the usage of a call that broke off after its provider had reported this much, and may be billed for more.
+    """Mark usage as a lower bound, because the call broke off after the provider had reported this usage.
+
+    The provider may bill more. The total cost therefore becomes unknown, and the cost so far moves to `priced_usd`.
 
     Example:
         >>> at_least({"calls": 1, "input_tokens": 12, "cost_usd": 0.5})
@@ -394,9 +419,10 @@ _MAY_BE_PAID: Final = (AnswerTorn, ModelTimeout, ModelUnreachable, asyncio.Cance
 
 
 def usage_of_failure(error: BaseException) -> Usage:
-    """Return the usage of a failed call.
+    """Return the usage to record for a model call that failed.
 
-    This is the usage that the provider reported; otherwise unknown usage if the call may be billed, and {} if not.
+    If the provider reported the usage, that usage is returned. Otherwise the usage is unknown if the provider may have
+    billed the call, as after a timeout, and {} if the provider refused the call.
 
     Example:
         >>> from graphengine.models import ModelTimeout, RateLimited
@@ -409,12 +435,15 @@ def usage_of_failure(error: BaseException) -> Usage:
 
 
 def estimate_tokens(request: Request) -> int:
-    """Estimate the number of tokens of a question."""
+    """Estimate the number of tokens of a request from its length, so that limits can be checked before the call."""
     return characters(request) // CHARACTERS_PER_TOKEN + 1
 
 
 def characters(request: Request) -> int:
-    """Return the number of characters of a question. A medium counts as many characters as its tokens would have."""
+    """Count the characters of a request.
+
+    Media count as many characters as a text with their number of tokens would have.
+    """
     count = len(request.system)
     for message in request.messages:
         count += len(message.text) + sum(len(call.arguments) for call in message.calls)
@@ -423,21 +452,15 @@ def characters(request: Request) -> int:
 
 
 def media_tokens(one: Media) -> int:
-    """Estimate the number of tokens of a medium: a large picture's number, or a number by the size of a document."""
+    """Estimate the tokens of an image or document.
+
+    An image counts as the largest number that a provider charges for an image. A document counts by its size in bytes.
+    """
     return PICTURE_TOKENS if one.kind == "image" else max(PICTURE_TOKENS, one.size_bytes // _BYTES_PER_TOKEN)
 
 
 class Model(Protocol):
-    """Answers requests.
-
-    Calls may run concurrently and may be cancelled. A call returns one complete answer or raises the fitting
-    `ModelError`. It does not retry, and keeps no part of a conversation between calls. Errors, log lines and answers
-    never contain an API key.
-
-    Agents call a model through its rate limiter, which waits and repeats calls: see `graphengine.models.RateLimiter`. A
-    model may have an attribute `limiter`. Its value is a `RateLimiter`, or None for a model that only calls other
-    models. A model without the attribute gets its own limiter without limits.
-    """
+    """A language model, or a replacement for one, that agents can call."""
 
     @property
     def name(self) -> str:
@@ -445,34 +468,40 @@ class Model(Protocol):
         ...
 
     async def answer(self, request: Request) -> Response:
-        """Return the answer to one request."""
+        """Call the model once and return its complete answer."""
         ...
 
 
 @runtime_checkable
 class Closes(Protocol):
-    """A model with connections. The last Runner that used the model closes it; it may be used again afterwards."""
+    """A model that holds network connections, and can close them.
+
+    The last Runner that used the model calls `close` when it stops. The model opens new connections if it is used
+    again.
+    """
 
     async def close(self) -> None:
-        """Close the connections of the running event loop."""
+        """Close the connections that belong to the running event loop."""
         ...
 
 
 @runtime_checkable
 class Compacts(Protocol):
-    """A model whose provider can compact a long conversation itself. `Message.native` contains the result."""
+    """A model whose provider can replace older messages of a long conversation by a shorter form itself.
 
-    def compacts(self, tokens: int) -> bool:
-        """Return whether the provider can compact conversations from this number of tokens on."""
-        ...
+    `compacts(tokens)` returns whether the provider accepts this number of tokens as the threshold. The shorter form is
+    stored in `Message.native`.
+    """
+
+    def compacts(self, tokens: int) -> bool: ...
 
 
 @runtime_checkable
 class HasKeys(Protocol):
-    """A model that is called with a secret key."""
+    """A model that is called with a secret API key."""
 
     def __keys__(self) -> Sequence[str]:
-        """Return the keys of the model, which must not occur in texts to a model."""
+        """Return the API keys of the model, so that they can be removed from prompts, errors and logs."""
         ...
 
 
@@ -491,10 +520,13 @@ class ChecksSetUp(Protocol):
 
 @runtime_checkable
 class KnowsPrices(Protocol):
-    """A model that can tell before a call whether its price is known."""
+    """A model that can say before a call whether the cost of its answers will be known.
+
+    A run with a cost limit asks first, because it could not enforce the limit otherwise.
+    """
 
     async def knows_price(self) -> bool:
-        """Return whether the `cost_usd` of its answers will be known."""
+        """Return whether answers will have a `cost_usd`."""
         ...
 
 
@@ -503,21 +535,24 @@ class KnowsWindow(Protocol):
     """A model that may know the size of its context window."""
 
     async def window_tokens(self) -> int | None:
-        """Return how many tokens a question and its answer may have together; None if the number is unknown."""
+        """Return the size of the context window, in tokens of question and answer together; None if it is unknown."""
         ...
 
 
 @runtime_checkable
 class EstimatesCosts(Protocol):
-    """A model that can estimate the cost of a call from its size."""
+    """A model that can estimate the cost of a call from the number of tokens."""
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return the cost of this many tokens in US dollars, without a cache; None if the cost is unknown."""
+        """Return the cost in US dollars of a call with these numbers of tokens, without any cached tokens.
+
+        The result is None if unknown.
+        """
         ...
 
 
 class RulesModel:
-    """Answers with the function `by_rules=` of the agent, at no cost.
+    """Answers an agent's prompt with the Python function that the agent has as `by_rules=`, at no cost.
 
     Attributes:
         name: `rules`.
@@ -528,10 +563,10 @@ class RulesModel:
     calls_tools = False
 
     async def answer(self, request: Request) -> Response:
-        """Return the rule-based answer.
+        """Call the agent's `by_rules=` function and return its result.
 
         Raises:
-            ModelUnavailable: The agent has no rule-based answer.
+            ModelUnavailable: The agent has no `by_rules=` function.
         """
         if request.by_rules is None:
             raise ModelUnavailable(

@@ -57,7 +57,9 @@ SKEW_SECONDS: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The place of a request in a group, which is recorded before the group is submitted.
+    """The place of a request in a batch that is being collected. It is recorded before the batch is submitted.
+
+    The record lets another process find the batch again if this one dies while it submits the batch.
 
     Attributes:
         batch: The group's name.
@@ -73,14 +75,18 @@ class Ticket:
 
 
 class StillOpen(Exception):
-    """It is unknown whether a batch was submitted, because another batch has to end before its content can be read."""
+    """It cannot be decided yet whether a batch was submitted by a process that died.
+
+    Anthropic shows the contents of a batch only after its end, so another batch that may be the right one has to end
+    first.
+    """
 
 
 class Batches(Protocol):
-    """The batches of one model."""
+    """The interface to one model's batches at its provider."""
 
     async def submit(self, name: str, requests: Mapping[str, Request]) -> str:
-        """Submit a batch and return its id.
+        """Submit a batch and return the provider's id of the batch.
 
         Args:
             name: The name of the batch, by which `find` finds it.
@@ -89,7 +95,9 @@ class Batches(Protocol):
         ...
 
     async def find(self, ticket: Ticket) -> str | None:
-        """Return the id of the batch that belongs to a ticket; None if the batch was not submitted.
+        """Search the provider's list for the batch to which a recorded ticket belongs.
+
+        Returns its id; None if it was never submitted.
 
         Raises:
             StillOpen: It is not known yet whether the batch was submitted.
@@ -97,17 +105,20 @@ class Batches(Protocol):
         ...
 
     async def ended(self, batch: str) -> bool:
-        """Return whether a batch has ended."""
+        """Ask the provider whether it has finished the batch."""
         ...
 
     async def answers(self, batch: str) -> Mapping[str, Response]:
-        """Return the answers of a batch that has ended. Requests that failed or expired have no answer."""
+        """Return the answers of a finished batch by the ids of their requests.
+
+        Failed or expired requests have no answer.
+        """
         ...
 
 
 @dataclass(eq=False)
 class _Group:
-    """Requests that will be submitted as one batch.
+    """Requests of this process that will be submitted together as one batch.
 
     Attributes:
         name: The group's name.
@@ -136,7 +147,7 @@ class _Group:
 
 @dataclass(eq=False)
 class _Gathered:
-    """The state of one model's batches in this process.
+    """What this process knows about one model's batches: groups that are being collected, ids, and answers.
 
     Entries for finished batches do not refer to the model, so that the model can be freed.
 
@@ -158,7 +169,7 @@ class _Gathered:
 
 
 class BatchCollector:
-    """Collects the requests for batches of one model in this process.
+    """Collects the requests of this process for one model into batches, so that the items of a map share a batch.
 
     Args:
         batches: The provider's batches.
@@ -170,7 +181,10 @@ class BatchCollector:
         self._gathered = gathered or _Gathered()
 
     async def join(self, request: Request) -> Ticket:
-        """Join a group, and return the place in the group once it is closed."""
+        """Add a request to the batch that is being collected.
+
+        Returns the request's ticket as soon as no more requests can join, which takes at most 10 seconds.
+        """
         group = self._join_group("", request)
         # The number of joins is used and not the size of the group: a member that left would pass its id to another
         # one.
@@ -186,7 +200,9 @@ class BatchCollector:
         return Ticket(group.name, item, group.began, len(group.requests))
 
     async def submitted(self, ticket: Ticket, request: Request) -> str:
-        """Return the id of the ticket's batch. Submit the batch when all members have recorded their tickets.
+        """Return the id of the batch that contains this ticket's request.
+
+        The batch is submitted when all members of the group have recorded their tickets and called this method.
 
         Raises:
             StillOpen: Another process may have submitted the batch; ask again later.
@@ -207,7 +223,10 @@ class BatchCollector:
         return await asyncio.shield(group.submission)
 
     def leave(self, ticket: Ticket) -> None:
-        """Leave a group, so that it no longer waits for this member. A member that is ready stays."""
+        """Take a request out of a group whose submission waits for it, because the run was cancelled.
+
+        A request that is already counted as recorded stays in the batch.
+        """
         group = self._gathered.groups.get(ticket.batch)
         if group is not None and ticket.item not in group.ready:
             group.requests.pop(ticket.item, None)
@@ -216,7 +235,10 @@ class BatchCollector:
                 self._gathered.groups.pop(ticket.batch, None)
 
     async def ended(self, batch: str) -> bool:
-        """Return whether a batch has ended. Many callers share one request to the provider."""
+        """Return whether the provider has finished a batch.
+
+        Calls within five seconds share one request to the provider.
+        """
         now, asked = time.monotonic(), self._gathered.ended
         for each in [each for each, (at, _) in asked.items() if now - at > _FRESH_SECONDS]:
             del asked[each]
@@ -225,7 +247,7 @@ class BatchCollector:
         return await asyncio.shield(asked[batch][1])
 
     async def answers(self, batch: str) -> Mapping[str, Response]:
-        """Return the answers of a batch that has ended. Many callers share one request to the provider."""
+        """Return the answers of a finished batch. Concurrent callers share one request to the provider."""
         kept = self._gathered.answers
         if batch not in kept or not _can_be_awaited(kept[batch]):
             kept[batch] = self._share(self._batches.answers(batch), partial(kept.pop, batch, None))
@@ -234,14 +256,14 @@ class BatchCollector:
         return await asyncio.shield(kept[batch])
 
     def _share(self, work: Coroutine[Any, Any, T], forget: Callable[[], object]) -> asyncio.Future[T]:
-        """Start work that many callers share, and return its future.
+        """Start work whose result several callers wait for, and return a future of the result.
 
-        The task itself is not shared: it would keep the context of the caller that started it alive, and its exception
-        would keep the model alive.
+        Callers get a future and not the task itself. The task would keep the context of the caller that started it in
+        memory, and its exception would keep the model in memory.
 
         Args:
             work: The work.
-            forget: Called if the work fails.
+            forget: Called if the work fails, so that the next caller starts it again.
         """
         shared: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
@@ -262,7 +284,7 @@ class BatchCollector:
         return shared
 
     def _join_group(self, name: str, request: Request) -> _Group:
-        """Return the group to join: the group of this name, or the open group if `name` is ""."""
+        """Return the group of requests to join: the group with this name, or the open group if `name` is ""."""
         headers = repr(sorted(request.settings.headers.items()))
         key = (id(asyncio.get_running_loop()), name or headers)
         group = self._gathered.open.get(key)
@@ -275,7 +297,7 @@ class BatchCollector:
         return group
 
     async def _close(self, key: tuple[int, str], group: _Group) -> None:
-        """Close a group when no request has joined for a while, or the group is full."""
+        """Close the group when it is full, when no request has joined for a second, or after 10 seconds."""
         deadline = time.monotonic() + LONGEST_SECONDS
         try:
             while time.monotonic() < deadline and len(group.requests) < MOST_REQUESTS:
@@ -291,9 +313,10 @@ class BatchCollector:
         group.closed.set()
 
     async def _submit(self, group: _Group, lost: Ticket | None) -> str:
-        """Submit a group when all members are ready, and return the id of its batch.
+        """Wait until all members have recorded their tickets, then submit the batch and return its id.
 
-        If a process that died may have submitted the group, search for its batch first.
+        If the group is that of a process that died, search the provider's list for its batch first, so that it is not
+        paid twice.
         """
         while group.requests.keys() - group.ready:
             group.changed.clear()
@@ -310,17 +333,23 @@ _GATHERED: Final[WeakKeyDictionary[object, _Gathered]] = WeakKeyDictionary()
 
 
 def collector_of(model: Model, batches: Batches) -> BatchCollector:
-    """Return the collector of a model, with the state of its batches in this process."""
+    """Return a collector that shares its state with all other collectors of this model object."""
     return BatchCollector(batches, _GATHERED.setdefault(model, _Gathered()))
 
 
 def _can_be_awaited(future: asyncio.Future[Any]) -> bool:
-    """Return whether this event loop can await a future, which may belong to another loop."""
+    """Return whether the running event loop can await this future.
+
+    A future of another loop can be awaited only when it is done.
+    """
     return future.done() or future.get_loop() is asyncio.get_running_loop()
 
 
 def lacks_batches(model: object) -> str:
-    """Return the repair if a model does not support batches; "" if it does. A scripted model answers at once."""
+    """Return what to do instead if a model does not support batches.
+
+    The result is "" if it does, or answers at once as a scripted model does.
+    """
     if hasattr(model, "batches"):
         return ""
     return "leave out batch=, or use one model of a provider with batches: anthropic:…, openai:… or openai-chat:…"
@@ -339,7 +368,7 @@ def batches_of(model: Model, agent: str) -> Batches | None:
 
 
 def poll_seconds(ticket: Ticket) -> float:
-    """Return how long to sleep before the state of a batch is checked again: a quarter of the time that has passed.
+    """Return after how many seconds to ask again whether a batch has ended: a quarter of the time since it was made.
 
     The result is at least 30 seconds and at most an hour.
     """

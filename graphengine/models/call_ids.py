@@ -24,9 +24,9 @@ _ID_OF: Final = {"tool_use": "id", "function_call": "call_id"}
 
 
 def paired(messages: Sequence[Message]) -> Sequence[Message]:
-    """Return messages in which each call is directly followed by its result, and each result follows its call.
+    """Make each tool call be followed by its result, as providers demand.
 
-    Calls without a result and results without a call are left out, as is an answer of which nothing remains.
+    Calls without a result, results without a call, and answers that become empty by this are left out.
     """
     made: list[Message] = []
     is_changed, place = False, 0
@@ -57,7 +57,7 @@ _Named = TypeVar("_Named", Message, ToolCall)
 
 
 def _take_by_ids(found: Iterable[_Named], ids: Counter[str], key: str) -> list[_Named]:
-    """Return the items with these ids, each id as often as the counter contains it."""
+    """Return the items with these ids. An id that the counter contains twice selects two items."""
     left = ids.copy()
     taken = []
     for each in found:
@@ -69,7 +69,10 @@ def _take_by_ids(found: Iterable[_Named], ids: Counter[str], key: str) -> list[_
 
 
 def told_apart(messages: Sequence[Message]) -> Sequence[Message]:
-    """Return paired messages (see `paired`) in which every call has a unique id. Results belong to the last answer."""
+    """Give every tool call of a conversation a unique id, and pair calls with their results (see `paired`).
+
+    If several answers use the same id, a result belongs to the call in the newest answer before it.
+    """
     messages = paired(messages)
     ids = [call.id for message in messages for call in message.calls]
     taken = set(ids)
@@ -100,7 +103,7 @@ def told_apart(messages: Sequence[Message]) -> Sequence[Message]:
 
 
 def _rename_native_ids(native: dict[str, JsonValue] | None, names: Sequence[str]) -> dict[str, JsonValue] | None:
-    """Return the native form of an answer with other ids for its calls."""
+    """Return the provider's JSON of an answer with these ids for its calls, in their order."""
     if native is None or not isinstance(native.get("content"), list):
         return native
     left = deque(names)

@@ -36,10 +36,10 @@ API_VERSION: Final = "2025-04-01-preview"
 
 
 def _require_setting(model: str, given: str | None, *variables: str) -> str:
-    """Return a setting from the argument or the environment.
+    """Return a setting that the user passed, or else the first of these environment variables that is set.
 
     Raises:
-        ModelUnavailable: The setting is missing.
+        ModelUnavailable: The setting was not passed and no variable is set.
     """
     found = given or next(filter(None, map(os.environ.get, variables)), None)
     if found is None:
@@ -51,12 +51,15 @@ def _require_setting(model: str, given: str | None, *variables: str) -> str:
 class _NoBatches:
     @property
     def batches(self) -> Batches:
-        """Raise AttributeError, so that the attribute counts as missing: the client does not support batches."""
+        """Always raises AttributeError, so that `hasattr` finds no batches.
+
+        The SDK's clients for clouds do not support them.
+        """
         raise AttributeError("batches")
 
 
 class _CloudModel(_NoBatches, AnthropicModel):
-    """Claude in a cloud, which supports less than Anthropic's own API.
+    """Base of the models that call Claude in a cloud. A cloud supports less than Anthropic's own API.
 
     Attributes:
         _client: The name of the SDK's client.
@@ -73,14 +76,14 @@ class _CloudModel(_NoBatches, AnthropicModel):
         self._place = place
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return the repair for each given setting that the cloud does not support, by the setting's name."""
+        """Return the settings that the cloud does not support, each with advice on how to fix it."""
         missing = dict(super().lacks(settings))
         if settings.service_tier is not None:
             missing["service_tier"] = "leave it out: only Anthropic's own API has classes of service"
         return missing
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return the repair if the cloud does not run this tool; "" if it does."""
+        """Return what to do instead if the cloud does not run this tool; "" if it does."""
         return super().lacks_tool(tool) if tool.name in self._hosted else HOSTS[tool.name]
 
     def _needs(self) -> list[tuple[str, str]]:
@@ -138,7 +141,10 @@ class BedrockModel(_CloudModel):
     async def _read_answer_stream(
         self, sent: JsonObject, named: Mapping[str, str], request: Request, gathered: Gathered
     ) -> JsonObject:
-        """Read a stream with the SDK, because it has AWS's own form and does not consist of server-sent events."""
+        """Read a streamed answer with the SDK.
+
+        Bedrock sends events in AWS's own binary form, which `Server.stream` cannot read.
+        """
         async with self._server.connected() as client:
             from anthropic import AsyncStream  # noqa: PLC0415 - loaded by now
             from anthropic.types import Message, RawMessageStreamEvent  # noqa: PLC0415
@@ -206,8 +212,6 @@ class VertexModel(_CloudModel):
 
 
 class _AzureServer(OpenAIServer):
-    """The API of a resource on Azure."""
-
     def __init__(self, model: str, *, api_key: str | None, base_url: str | None, **more: Any) -> None:  # noqa: ANN401 - the base's
         endpoint = _require_setting(model, base_url, "AZURE_OPENAI_ENDPOINT")
         super().__init__(
@@ -221,7 +225,9 @@ class _AzureServer(OpenAIServer):
 
 
 class AzureModel(_NoBatches, OpenAIChatModel):
-    """A deployment of an OpenAI model on Azure, called with `AsyncAzureOpenAI`. The arguments are `OpenAIChatModel`'s.
+    """An OpenAI model that is deployed on Azure, called with `AsyncAzureOpenAI`.
+
+    Accepts the arguments of `OpenAIChatModel`.
 
     `model` is the name of the deployment. `base_url` is the address of the resource; if it is None,
     AZURE_OPENAI_ENDPOINT is used. `api_key` is the key of the resource; if it is None, AZURE_OPENAI_API_KEY is used.

@@ -51,7 +51,10 @@ _KEEP_ALIVE: Final = (
 
 
 class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
-    """A connection to one server, between asyncio's transport and httpcore."""
+    """A connection to one server that can collect received bytes and pass them on together.
+
+    It implements asyncio's protocol towards the socket and httpcore's stream towards the HTTP client.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -72,13 +75,16 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
     # -- what is gathered
 
     def gather(self, marks: Collection[bytes] | None) -> None:
-        """Collect arriving bytes until one of the marks arrives; with None, pass all bytes on at once again."""
+        """Collect received bytes from now on, until one of these marks arrives. None stops collecting.
+
+        A mark is a text that only occurs in an important event, such as the end of the answer.
+        """
         self._marks = None if marks is None else (*marks, _LAST_CHUNK)
         if marks is None and self._arrived:
             self._wake()
 
     def _is_telling(self, data: bytes) -> bool:
-        """Return whether the collected bytes have to be read now."""
+        """Return whether the collected bytes must be read now, because a mark has arrived or there are many bytes."""
         if self._marks is None or self._size >= _MOST_GATHERED:
             return True
         seen = self._tail + data
@@ -89,7 +95,7 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
         return False
 
     def _wake(self) -> None:
-        """Let the reader read the collected bytes."""
+        """Let the waiting `read` return the collected bytes."""
         if self._gathering is not None:
             self._gathering.cancel()
             self._gathering = None
@@ -165,7 +171,7 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
         """Wait until there are bytes to read.
 
         Raises:
-            httpcore2.ReadTimeout: Nothing arrived within this time.
+            httpcore2.ReadTimeout: Nothing arrived within this many seconds.
         """
         self._reader = self._loop.create_future()
         if seconds is not None:
@@ -180,9 +186,9 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
             self._reader = None
 
     def _look_at(self, when: float) -> None:
-        """Check at this time whether the read has timed out.
+        """Set the timer that checks at this time whether the current read has timed out.
 
-        One timer serves many reads, so that reading a piece needs no new timer.
+        One timer serves many reads, because starting a timer for each received piece would take too long.
         """
         if self._timer is not None:
             self._timer.cancel()
@@ -250,7 +256,7 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
 
 
 def _is_readable(of: socket.socket | None) -> bool:
-    """Return whether a socket can be read, even if only its end can be read."""
+    """Return whether reading the socket would return at once, with bytes or because the connection is closed."""
     place = -1 if of is None else of.fileno()
     if place < 0:
         return True
@@ -262,7 +268,7 @@ def _is_readable(of: socket.socket | None) -> bool:
 
 
 class _Backend(httpcore2.AsyncNetworkBackend):
-    """Opens connections for httpcore."""
+    """Opens a `Connection` when httpcore's pool needs one."""
 
     @override
     async def connect_tcp(
@@ -297,7 +303,7 @@ class _Backend(httpcore2.AsyncNetworkBackend):
 
 
 class Connections(httpx2.AsyncBaseTransport):
-    """A transport of httpx that uses `Connection`s.
+    """A transport for httpx clients whose connections can collect received bytes.
 
     Args:
         verify: The context that checks certificates.
@@ -315,11 +321,6 @@ class Connections(httpx2.AsyncBaseTransport):
 
     @override
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request and return the response.
-
-        Raises:
-            httpx2.HTTPError: The request failed.
-        """
         url = request.url
         asked = httpcore2.Request(
             request.method,
@@ -340,8 +341,6 @@ class Connections(httpx2.AsyncBaseTransport):
 
 
 class _Body(httpx2.AsyncByteStream):
-    """The body of a response."""
-
     def __init__(self, of: Any) -> None:  # noqa: ANN401 - a stream of httpcore
         self._of = of
 
@@ -358,7 +357,7 @@ class _Body(httpx2.AsyncByteStream):
 
 @contextmanager
 def _of_httpx() -> Iterator[None]:
-    """Raise httpcore's errors as the errors of httpx, which have the same names."""
+    """Convert httpcore's exceptions to the exceptions of httpx with the same names, which the SDKs expect."""
     try:
         yield
     except Exception as error:
@@ -369,7 +368,10 @@ def _of_httpx() -> Iterator[None]:
 
 
 def gatherer(response: httpx2.Response) -> Connection | None:
-    """Return the connection that can collect the bytes of a response; None if it cannot, as with other transports."""
+    """Return the connection of a response if it can collect the response's bytes; otherwise None.
+
+    It cannot if the client uses another transport, such as a proxy, or if the bytes are compressed.
+    """
     found = response.extensions.get("network_stream")
     # Marks cannot be found in compressed bytes.
     is_plain = response.headers.get("content-encoding", "identity") == "identity"

@@ -32,11 +32,12 @@ Source: Google's documentation of thought signatures.
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
-    """One way in which a server differs from OpenAI's.
+    """One known way in which a server's Chat Completions API differs from OpenAI's.
 
     Attributes:
-        refusal: A pattern of the server's refusal.
-        said: Converts a body to the dialect. If there is nothing to change, it returns an equal body.
+        refusal: Matches the message with which such a server refuses a request.
+        said: Changes the body of a request to what such a server accepts. It returns an equal body if nothing has to
+            change.
     """
 
     refusal: re.Pattern[str]
@@ -60,10 +61,7 @@ def _without_strict(function: JsonObject) -> JsonObject:
 
 
 def _build_tool_change(change: Callable[[JsonObject], JsonObject]) -> Callable[[JsonObject], JsonObject]:
-    """Return a function that changes the functions among the tools.
-
-    Hosted tools, which have no function, stay unchanged.
-    """
+    """Return a function that applies a change to each function tool in a request's body, but not to hosted tools."""
 
     def change_tool(tool: JsonObject) -> JsonObject:
         function = inside(tool, "function")
@@ -83,14 +81,14 @@ def _build_message_change(
 
 
 def _in_question(messages: list[JsonObject]) -> list[JsonObject]:
-    """Move the instructions into the first question."""
+    """Move the instructions into the first user message, for models without a role for instructions."""
     if not messages or messages[0].get("role") != "system":
         return messages
     return _join_questions([{"role": "user", "content": messages[0]["content"]}, *messages[1:]])
 
 
 def _join_questions(messages: list[JsonObject]) -> list[JsonObject]:
-    """Join questions that follow each other."""
+    """Join consecutive user messages into one."""
     made: list[JsonObject] = []
     for message in messages:
         if made and message["role"] == made[-1]["role"] == "user":
@@ -125,7 +123,7 @@ def _short_ids(messages: list[JsonObject]) -> list[JsonObject]:
 
 
 def _shorten_call_id(given: str) -> str:
-    """Return an id of exactly nine letters and digits."""
+    """Turn a call's id into nine letters and digits, which Mistral demands. Equal ids stay equal."""
     if len(given) == _LONGEST_ID and given.isascii() and given.isalnum():
         return given
     return hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()[:_LONGEST_ID]
@@ -169,7 +167,6 @@ DIALECTS: Final = (
 
 
 def speak(body: JsonObject, dialects: Sequence[Dialect]) -> JsonObject:
-    """Convert a body to these dialects."""
     for each in dialects:
         body = each.said(body)
     return body

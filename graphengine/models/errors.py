@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ModelError(NodeError):
-    """A model call failed for a reason that the provider named. A retry can only help if `retryable` is true.
+    """A call of a model failed. The subclass says why. Trying again can only help if `retryable` is true.
 
     Args:
         message: The description of the failure.
@@ -38,7 +38,7 @@ class ModelError(NodeError):
 
 
 class ModelTransient(ModelError, Transient):
-    """A model call failed temporarily. An agent's node retries it by default."""
+    """A model call failed for a reason that may pass. The node of an agent repeats such a call by default."""
 
     code = "model_transient"
     retryable = True
@@ -57,7 +57,7 @@ class ModelOverloaded(ModelTransient):
 
 
 class ModelBusy(ModelTransient):
-    """The provider refused a call for longer than the limiter's patience, or asks not to be called again."""
+    """The provider refused the call for longer than the rate limiter's patience, or asked not to be called again."""
 
     code = "model_busy"
     retryable = False  # the call was already retried for the allowed time
@@ -76,23 +76,23 @@ class ModelTimeout(ModelTransient, TimeoutError):
 
 
 class AnswerTorn(ModelTransient):
-    """The answer ended before it was complete, or cannot be parsed."""
+    """The connection broke before the answer was complete, or the answer cannot be parsed."""
 
     code = "answer_torn"
 
 
 class ModelNotReady(ModelError):
-    """A model cannot be called until a key, an account, a name, an address or a limit is fixed.
+    """No call of this model can succeed until somebody fixes a key, an account, a name, an address or a limit.
 
-    The request is not the cause: any other request would fail in the same way. Patterns that continue when one of their
-    parts fails therefore do not continue after this error. The run fails, and can be resumed where it stopped.
+    Patterns that continue when one of their parts fails do not continue after this error, because every other call
+    would fail in the same way. The run fails, and can be resumed where it stopped.
     """
 
     code = "model_not_ready"
 
 
 class QuotaExceeded(ModelNotReady):
-    """The account has no quota left."""
+    """The account has used up its quota or its credit."""
 
     code = "quota_exceeded"
 
@@ -140,13 +140,13 @@ class AnswerCut(ModelError):
 
 
 class PriceUnknown(ModelNotReady):
-    """A cost limit applies, and the price of the model is unknown."""
+    """The run has a cost limit, but the price of the model is unknown, so the limit cannot be enforced."""
 
     code = "price_unknown"
 
 
 class ModelUnavailable(ModelNotReady):
-    """The agent's model is not available here: no API key, no SDK, or an unknown provider."""
+    """The agent's model cannot be used on this machine: the API key or SDK is missing, or the provider is unknown."""
 
     code = "model_unavailable"
     of_set_up = True

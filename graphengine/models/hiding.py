@@ -89,10 +89,10 @@ _HINTS: Final = (
 
 
 def hide_secrets(value: T, *, known: Iterable[str] = ()) -> T:
-    """Return a value without secrets: a text, or a JSON value or pydantic instance with all its texts.
+    """Return a copy of a value in which all secrets are replaced: a text, a JSON value, or a pydantic instance.
 
-    Keys of dicts are treated as well. A variable's value is replaced by `[secret NAME]`, and another secret by
-    `[secret]`.
+    The value of an environment variable is replaced by `[secret NAME]`, and any other secret by `[secret]`. Keys of
+    dicts are searched as well.
 
     Args:
         value: The value.
@@ -106,28 +106,27 @@ def hide_secrets(value: T, *, known: Iterable[str] = ()) -> T:
 
 
 def contains_secrets(text: str) -> bool:
-    """Return whether `hide_secrets` would replace a part of a text."""
     return hide_secrets(text) != text
 
 
 def names_secret(name: str) -> bool:
-    """Return whether the name of a variable suggests that its value is a secret."""
+    """Return whether the name of an environment variable suggests a secret, such as `DB_PASSWORD`."""
     return _NAMED.search(name) is not None
 
 
 def forms_of(known: Iterable[str]) -> list[str]:
-    """Return the forms in which these secrets occur in texts, the longest first.
+    """Return the texts to search for, in order to find these secrets; the longest first.
 
-    The forms include the secrets as Python, JSON and base64 write them.
+    A secret can occur as it is, with the escapes of Python or JSON, or encoded as base64.
     """
     forms = {form for secret in known if len(secret) >= _LEAST_KNOWN for form in clear_texts(secret)}
     return sorted(forms, key=len, reverse=True)
 
 
 def forms_of_keys(given: Iterable[str]) -> list[str]:
-    """Return the forms in which the given keys, and the keys in the environment, occur in texts.
+    """Return the texts to search for, in order to find these API keys and the API keys in the environment.
 
-    A word that is used as a key at a server that needs no key, such as `ollama`, is not treated as a key.
+    Servers that need no key are often given a word such as `ollama`. Such words are not treated as keys.
     """
     named = [value for name, value in os.environ.items() if name.upper().endswith(_OF_PROVIDERS)]
     return forms_of(key for key in (*given, *named) if len(key) >= LEAST and _is_key(key))
@@ -138,27 +137,34 @@ def _is_key(text: str) -> bool:
 
 
 def without(text: str, forms: Sequence[str]) -> str:
-    """Return a text without the secrets of these forms, and without the parts of secrets that a cut has left."""
+    """Remove secrets from a text, including a part of a secret that is left where the text was cut.
+
+    Args:
+        text: The text.
+        forms: The texts of the secrets, as `forms_of` returns them.
+    """
     return str(scrubbed(text, forms, MARK))
 
 
 def start_of(text: str, most: int) -> str:
-    """Return the start of a long text, cut so that it can be searched for secrets completely.
+    """Shorten a long text so that secrets at the cut can still be found.
 
-    A part of a known secret at the cut is found because of the mark. A provider's key is found by its form, which a
-    part of the key may not have, so the last word before the cut is left out.
+    The cut is marked with `…`, by which a part of a known secret is found. An unknown API key is only recognised as a
+    whole, so the last word before the cut is left out.
     """
     return text if len(text) <= most else text[: most - 1].rstrip(_OF_KEYS) + "…"
 
 
 def whole_lines(text: str, hide: Callable[[str], str], forms: Sequence[str], most: int) -> tuple[str, str]:
-    """Return the complete lines of a growing text without secrets, and the rest of the text, which may begin a secret.
+    """Hide the secrets in a text that arrives in pieces. Returns the complete lines, and the rest for the next call.
+
+    The rest is the unfinished last line, which may contain the beginning of a secret.
 
     Args:
         text: The rest that the last call returned, followed by the text that has arrived since.
         hide: Hides the secrets in a text.
-        forms: The forms of the known secrets, which may span several lines.
-        most: The largest length of the rest. The start of a longer rest is dropped.
+        forms: The texts of the known secrets, which may span several lines.
+        most: The largest length of the rest. If it is longer, its beginning is dropped.
     """
     end = text.rfind("\n") + 1
     lines, begun = screened(text[:end], forms, MARK)
@@ -167,7 +173,7 @@ def whole_lines(text: str, hide: Callable[[str], str], forms: Sequence[str], mos
 
 
 def without_options(text: str) -> str:
-    """Return a command without the values of options whose names suggest secrets, and without logins in addresses.
+    """Hide the secrets in a command line: values of options such as `--api-key`, and logins in addresses.
 
     Example:
         >>> without_options("serve --api-key=abc pg://me:abc@host/db")
@@ -177,7 +183,7 @@ def without_options(text: str) -> str:
 
 
 def struck(text: str) -> str:
-    """Return a text with an address without possible credentials.
+    """Remove possible passwords from an address in a text, before the text is shown in an error.
 
     Everything in the address up to its last @ is removed, and so is its query. Invalid addresses are treated in the
     same way, because a mistyped address may contain a password, too.
@@ -194,7 +200,7 @@ def struck(text: str) -> str:
 
 
 def _hider(secrets: Iterable[str]) -> Callable[[str], str]:
-    """Return a function that hides these secrets, and the secrets of the present environment."""
+    """Return a function that hides these secrets and the secrets of the environment variables."""
     given = forms_of(secrets)
     known = _find_secret_forms(tuple(os.environ.items()))
     forms = [form for form, _ in known]
@@ -213,7 +219,10 @@ def _hider(secrets: Iterable[str]) -> Callable[[str], str]:
 
 @lru_cache(maxsize=1)
 def _find_secret_forms(variables: tuple[tuple[str, str], ...]) -> Sequence[tuple[str, str]]:
-    """Return the forms in which the secrets among these variables occur in texts, each with its name, longest first."""
+    """Return the texts by which to find the secrets among these environment variables, with the names of the variables.
+
+    The longest text comes first, so that a secret that contains another one is replaced as a whole.
+    """
     names: dict[str, str] = {}
     for name, secret in sorted(variables):
         if len(secret) >= LEAST and names_secret(name):

@@ -32,7 +32,9 @@ _PLACES: Final = ("city", "country", "region", "timezone")
 
 @dataclass(frozen=True, slots=True)
 class HostedTool:
-    """A tool that the provider runs. Made by `web_search`, `web_fetch` and `code_execution`.
+    """A tool that the provider runs itself, such as its web search.
+
+    Make one with `web_search()`, `web_fetch()` or `code_execution()`.
 
     Attributes:
         name: The tool's name here and at Anthropic.
@@ -46,7 +48,7 @@ class HostedTool:
     extra: Mapping[str, JsonValue] = field(default_factory=dict, hash=False)
 
     def recorded(self) -> dict[str, JsonValue]:
-        """Return the tool as JSON."""
+        """Return the tool as JSON, in the form in which a run records it."""
         found: dict[str, JsonValue] = {"name": self.name, **self.options}
         if self.extra:
             found["extra"] = dict(self.extra)
@@ -139,15 +141,18 @@ def _domains(name: str, allowed: Sequence[str], blocked: Sequence[str]) -> dict[
 
 @runtime_checkable
 class HostsTools(Protocol):
-    """A model whose provider runs tools."""
+    """A model whose provider can run tools itself, such as a web search."""
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return the repair if the model does not support this tool or one of its options; "" if it does."""
+        """Return what to do instead if the model does not support this tool or one of its options.
+
+        The result is "" if it supports both.
+        """
         ...
 
 
 def lacking(model: object, tools: Iterable[HostedTool]) -> Iterator[tuple[str, str]]:
-    """Yield a message and the repair for each tool that a model does not support."""
+    """Yield an error message and advice on how to fix it for each tool that the model's provider cannot run."""
     for tool in tools:
         repair = model.lacks_tool(tool) if isinstance(model, HostsTools) else HOSTS[tool.name]
         if repair:
@@ -157,7 +162,10 @@ def lacking(model: object, tools: Iterable[HostedTool]) -> Iterator[tuple[str, s
 
 
 def too_many_tools(model: object, count: int) -> Iterator[tuple[str, str]]:
-    """Yield a message and the repair if a model accepts fewer tools than these; its attribute is `most_tools`."""
+    """Yield an error message and advice on how to fix it if the request has more tools than the model accepts.
+
+    The limit is the model's attribute `most_tools`, if it has one.
+    """
     most = getattr(model, "most_tools", None)
     if most is not None and count > most:
         repair = "give it fewer tools: select tools with only=[…] of an MCP server, or divide them between agents"
@@ -165,17 +173,17 @@ def too_many_tools(model: object, count: int) -> Iterator[tuple[str, str]]:
 
 
 def refuse_lacking_tools(model: object, tools: Iterable[HostedTool], agent: str) -> None:
-    """Refuse a call with tools that the model does not support.
+    """Raise an error if the agent uses a hosted tool that the model's provider cannot run.
 
     Raises:
-        BadRequest: A tool is not supported. The message and the repair describe the first such tool.
+        BadRequest: A tool is not supported. The message names the first such tool and what to do instead.
     """
     for message, repair in lacking(model, tools):
         raise BadRequest(message, where=f"agent {agent}", repair=repair)
 
 
 def unsupported(tool: HostedTool, supported: Sequence[str], api: str) -> str:
-    """Return the repair if a tool has options that an API does not support; "" if it has none."""
+    """Return the advice to leave out options that an API does not know; "" if it knows all options of the tool."""
     missing = [option for option in tool.options if option not in supported]
     return f"leave out {', '.join(missing)}: {api} has no such option" if missing else ""
 

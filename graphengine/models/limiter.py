@@ -61,7 +61,7 @@ _ABOUT_NAMED_TOOLS: Final = re.compile(
 
 
 class _MachineClock:
-    """A clock that measures passed time, regardless of changes to the machine's clock."""
+    """A monotonic clock, so that a change of the machine's time does not change how long calls wait."""
 
     def now(self) -> float:
         return time.monotonic()
@@ -75,7 +75,7 @@ MACHINE_CLOCK: Final[Clock] = _MachineClock()
 
 @dataclass(frozen=True)
 class PlainWaits:
-    """Waits that nothing ends early.
+    """Waits outside a run: no event of a run can end them early.
 
     Attributes:
         clock: The clock; by default the machine's.
@@ -84,7 +84,6 @@ class PlainWaits:
     clock: Clock = MACHINE_CLOCK
 
     async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
-        """Return when the first of these futures is done."""
         await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
 
 
@@ -93,11 +92,12 @@ PLAIN_WAITS: Final = PlainWaits()
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class RateLimiter:
-    """The limits on the calls of one model in this process, by all agents, runs and items that use it.
+    """Limits the calls of one model in this process, and repeats calls that the server refused.
 
-    Every model has a limiter. By default, the limiter learns the limits of the server from requests that the server
-    refuses. If you set the limits, fewer requests are refused. Models with the same address, name and key share a
-    limiter, and so do models to which you give the same object.
+    All agents, runs and items that use the model share the limits. Every model has a limiter. By default, the limiter
+    learns the limits of the server from requests that the server refuses. If you set the limits, fewer requests are
+    refused. Models with the same address, name and key share a limiter, and so do models to which you give the same
+    object.
 
     If you give no limiter to a model that is called over HTTP, the number of calls in flight is limited: to 100 at the
     address of a provider, and at other addresses to half the number of files that the process may open. The first time
@@ -146,7 +146,10 @@ class RateLimiter:
         return bool(option.init and getattr(self, option.name) != option.default)
 
     def queue(self, clock: Clock) -> WaitQueue:
-        """Return the queue of calls that use a clock: the machine's clock, or a test's."""
+        """Return the queue for calls that measure time by this clock.
+
+        Real runs use the machine's clock, tests a simulated one.
+        """
         with self._making:
             queue = self._queues.get(clock)
             if queue is None:
@@ -155,7 +158,7 @@ class RateLimiter:
 
 
 class _Waiter:
-    """A waiting call. The waiter with the lowest number goes first."""
+    """A call that waits in the queue. The call with the lowest number goes first."""
 
     __slots__ = ("awake", "loop", "number", "shared")
 
@@ -166,7 +169,7 @@ class _Waiter:
         self.shared: Exception | None = None  # the failure of the trial for which the call waited
 
     def wake(self) -> None:
-        """Wake the call; may be called from any thread."""
+        """Wake the waiting call. Any thread may call this method, because the call may wait in another event loop."""
         with suppress(RuntimeError):  # the event loop is closed, and the call has ended with it
             self.loop.call_soon_threadsafe(_set_if_waiting, self.awake)
 
@@ -177,7 +180,7 @@ def _set_if_waiting(future: asyncio.Future[None]) -> None:
 
 
 class WaitQueue:
-    """The waiting calls and the calls in flight of a limiter, by one clock. Any thread and event loop may use it.
+    """The queue of one limiter: the calls that wait and the calls that are in flight. It may be used from any thread.
 
     Args:
         limits: The limiter.
@@ -195,40 +198,46 @@ class WaitQueue:
         self._first: dict[str, list[_Waiter]] = {}
 
     def number(self) -> int:
-        """Return the place of a new call in the queue. A call keeps its place if it is refused."""
+        """Return the next place in the queue. A call keeps its place while it is refused and repeated."""
         return next(self._numbers)
 
     @contextmanager
     def rates(self) -> Iterator[tuple[RateController, float]]:
-        """Lock the rates for a block that changes them; it receives the rates and the time. Then wake the next call."""
+        """Lock the limits for the `with` block, which receives them and the time.
+
+        After the block the first waiting call is woken, because any change of the limits can allow it to begin.
+        """
         with self._lock:
             yield self._rates, self._now()
             if self._waiting:
                 self._waiting[0].wake()
 
     def closed_seconds(self) -> float:
-        """Return for how long no call may begin: infinity while a trial is in progress, 0.0 if a call may begin now."""
+        """Return how many seconds the server will not be called, because it refused calls or is down.
+
+        The result is 0.0 if calls may begin now. It is infinite while a single call, the trial, tests whether the
+        server is working again.
+        """
         now = self._now()
         with self._lock:
             return max(0.0, self._rates.closed_until(now) - now)
 
     def is_free(self, tokens: int) -> bool:
-        """Return whether a call would begin at once."""
         with self._lock:
             now = self._now()
             return not self._waiting and self._rates.free_at(now, tokens) <= now
 
     @property
     def last_failure(self) -> PastFailure | None:
-        """The last failure of a call."""
         return self._rates.last_failure
 
     async def begin(self, call: PacedCall) -> Permit:
-        """Wait in the queue, and begin a call.
+        """Wait until the limits allow this call, and count it as being in flight.
 
         Raises:
-            ModelBusy: The wait for the server would be too long.
-            ModelError: The call before this one was a trial, and it failed.
+            ModelBusy: The wait for the server would exceed the limiter's patience.
+            ModelError: The call waited for a trial call (which tests whether the server is working again), and the
+                trial failed.
         """
         with self._lock:
             if self.is_free(call.tokens):
@@ -259,7 +268,11 @@ class WaitQueue:
                 self._waiting.remove(waiter)
 
     def failed(self, permit: Permit, error: Exception) -> None:
-        """Note a failure. If a trial failed, the calls that waited for it fail as well, without being made."""
+        """Record that a call failed.
+
+        If the call was the trial that tests whether the server is working again, the calls that waited for its outcome
+        fail with the same error without being sent. They go on waiting only if the server was overloaded.
+        """
         failure, seconds = PastFailure.of(error), _find_asked_seconds(error)
         with self.rates() as (rates, now):
             was_tried = rates.is_tried(permit)
@@ -272,9 +285,10 @@ class WaitQueue:
     # Beginnings of questions that the provider caches.
 
     async def is_first(self, beginning: str, waits: CallerWait) -> bool:
-        """Return whether a call is the first with this beginning.
+        """Return whether this call has to write the start of its prompt to the provider's cache.
 
-        If another call is the first, wait until its beginning is released.
+        Of several calls whose prompts start alike, the first one writes the cache and the others read it. They wait
+        here until `release` is called for that start.
         """
         with self._lock:
             if beginning not in self._first:
@@ -288,14 +302,14 @@ class WaitQueue:
         return False
 
     def cached(self, beginning: str) -> None:
-        """Note that a beginning is in the provider's cache."""
+        """Record that the provider's cache now contains this start of a prompt."""
         with self._lock:
             self._cached[beginning] = self._now()
             if len(self._cached) > _MOST_BEGINNINGS:
                 self._cached = {each: at for each, at in self._cached.items() if self._is_cached(each)}
 
     def release(self, beginning: str) -> None:
-        """Wake the calls that wait for the first call with this beginning."""
+        """Wake the calls that wait until another call has written this start of a prompt to the provider's cache."""
         with self._lock:
             for waiter in self._first.pop(beginning, ()):
                 waiter.wake()
@@ -306,10 +320,13 @@ class WaitQueue:
 
 @dataclass(frozen=True, slots=True)
 class _UntilBegun:
-    """Combines the watchers of a call with the queue, which has to know when the answer begins.
+    """Counts a call as watched until its answer begins, and passes all other questions on to the call's real watch.
+
+    The queue has to learn at once when the answer begins. The first bytes must therefore not be held back, as they
+    would be if nobody watched.
 
     Attributes:
-        watch: The watchers of the call.
+        watch: The watch of the call.
         permit: The call in the queue.
     """
 
@@ -324,7 +341,7 @@ class _UntilBegun:
 
 
 class PacedCall:
-    """One call of a model, including all its tries.
+    """One call of a model by an agent, which the limiter may delay and repeat.
 
     Args:
         model: The model.
@@ -363,15 +380,15 @@ class PacedCall:
         self.pause: float | None = None
 
     async def once(self, request: Request | None = None, *, writes: str = "") -> Response:
-        """Wait in the queue, and make the call once.
+        """Wait in the queue and send the call once.
 
         Args:
-            request: The request, if it has changed.
-            writes: The beginning that this call writes to the provider's cache; "" if it writes none.
+            request: The request to send; None for the request with which the object was made.
+            writes: The start of the prompt that this call writes to the provider's cache; "" if it writes none.
 
         Raises:
-            ModelBusy: The server has refused calls for too long.
-            ModelError: The call failed or was refused; if it was refused, `pause` is set.
+            ModelBusy: The server has refused calls for longer than the limiter's patience.
+            ModelError: The call failed. If the server refused it and it can be sent again, `pause` is set.
         """
         queue, self.pause = self.queue, None
         permit = await queue.begin(self)
@@ -395,15 +412,19 @@ class PacedCall:
                 rates.end(permit)
 
     def _note_hold_in(self, response: Response) -> Response:
-        """Add the seconds for which the call waited, rounded to milliseconds, to its answer.
+        """Store in the answer how long the call waited for other calls.
 
-        A value that is not a Response is returned unchanged.
+        A model of the user may return a value of another type. It is returned unchanged, and reported by the agent.
         """
         held = round(self.held_seconds, 3)
         return replace(response, held_seconds=held) if held and isinstance(response, Response) else response
 
     def _note_begin_in(self, request: Request, permit: Permit, writes: str) -> Request:
-        """Return the request, changed so that the beginning of its answer is noted."""
+        """Return a copy of the request whose callbacks tell the queue when the answer begins to arrive.
+
+        The queue then knows that a server that had failed is working again, and that the provider's cache has been
+        written.
+        """
         queue, on_text = self.queue, request.on_text
 
         def begin() -> None:
@@ -427,7 +448,7 @@ class PacedCall:
         return request if on_text is None else replace(request, on_text=passed_on)
 
     def _note(self, permit: Permit, error: Exception, *, may_repeat: bool) -> None:
-        """Note a failure, and set `pause` if the call may be repeated."""
+        """Record that the call failed. Sets `pause` if the call can be sent again."""
         if isinstance(error, ModelBusy) or not isinstance(error, self._failures):
             if isinstance(error, ModelError):
                 with self.queue.rates() as (rates, now):
@@ -445,10 +466,10 @@ class PacedCall:
                 self.pause = _find_asked_seconds(error) or PAUSES.pause_seconds(self._tries, chance)
 
     async def wait_after(self, error: ModelError) -> None:
-        """Wait after a try that the server refused.
+        """Wait before a refused call is sent again.
 
         Raises:
-            ModelBusy: The waits of this call have become too long.
+            ModelBusy: The waits of this call together exceed the limiter's patience.
         """
         pause = self.pause or 0.0
         self._waited.append(pause)
@@ -461,17 +482,20 @@ class PacedCall:
             await until(self.waits.clock.now() + pause, asyncio.get_running_loop().create_future(), self.waits)
 
     def say_full(self, limits: RateLimiter) -> None:
-        """Log that the largest number of calls is in flight. This is a warning unless the user has set that number."""
+        """Log that calls wait because the limit on calls in flight is reached.
+
+        The message is a warning if graphengine chose the limit, because the user may not know about it.
+        """
         own = any(limits is each for each in [*_NAMED.values()])
         more = "pass the model limiter=RateLimiter(calls_at_once=…) for more, RateLimiter() for no limit"
         words = "%s: %d calls are in flight, the most that its limiter allows, and further ones wait for them; %s"
         log.log(logging.WARNING if own else logging.INFO, words, self._model.name, limits.calls_at_once, more)
 
     def check(self, closed_until: float, last_answer: float) -> None:
-        """Check that the call may wait for the server until a time.
+        """Check that the limiter's patience allows the call to wait until the server may be called again.
 
         Raises:
-            ModelBusy: The wait would be too long.
+            ModelBusy: The wait would exceed the limiter's patience.
         """
         if closed_until - max(self._entered, last_answer) > self._patience_seconds:
             now = self.waits.clock.now()
@@ -497,7 +521,7 @@ class PacedCall:
 
 
 async def limited(model: Model, request: Request, *, beginning: str = "") -> Response:
-    """Call a model when its limiter allows it, and again if the server has no capacity.
+    """Call a model as its rate limiter allows, and repeat the call while the server has no capacity.
 
     Args:
         model: The model.
@@ -535,12 +559,12 @@ async def limited(model: Model, request: Request, *, beginning: str = "") -> Res
 
 
 async def _answer_with_tool_names(model: Model, request: Request, limiter: RateLimiter | None) -> Response:
-    """Return the answer, even if the server refuses conversations that call tools which the request does not describe.
+    """Call the model. If the server demands a description of every tool in the conversation, add them and call again.
 
-    This happens after a deployment removed the tools of a chat, and after a hand-over to an agent without tools. The
-    request is then sent again with a description of each tool that the conversation names. If the model calls such a
-    tool, the call is refused like a call of an unknown tool. The limiter, which models with the same name, server and
-    key share, remembers that the server requires these descriptions.
+    A conversation can contain calls of tools that the agent no longer has: after a deployment that removed the tools,
+    or after a hand-over to an agent without tools. If the model calls such a tool again, the call is answered like the
+    call of an unknown tool. The limiter remembers that the server needs the descriptions, so that later calls send them
+    at once.
     """
     if limiter is not None and limiter in _WANT_TOOL_NAMES:
         request = request.with_tool_names()
@@ -558,10 +582,10 @@ async def _answer_with_tool_names(model: Model, request: Request, limiter: RateL
 
 @contextmanager
 def reset_if_failed(model: Model, request: Request) -> Iterator[None]:
-    """Retract the shown part of an answer if the model fails in this block.
+    """Tell the caller to discard the text that was streamed so far if the model fails in this block.
 
     Raises:
-        ModelError: The model's own code cancelled the call.
+        ModelError: The model's own code cancelled the call, although the calling task was not cancelled.
     """
     try:
         yield
@@ -587,7 +611,7 @@ _GUARD: Final = threading.Lock()
 
 
 def limiter_for(key: Hashable, calls_at_once: int | None) -> RateLimiter:
-    """Return the limiter that all models of this process with the same key share.
+    """Return the limiter that all model objects of this process with the same key share.
 
     Args:
         key: The provider, address, model and account, without secrets.
@@ -601,9 +625,9 @@ def limiter_for(key: Hashable, calls_at_once: int | None) -> RateLimiter:
 
 
 def limiter_of(model: Model) -> RateLimiter | None:
-    """Return a model's `limiter` attribute, which may be None.
+    """Return the limiter of a model, or None if the model only calls other models.
 
-    If the model has no such attribute, return a limiter that is kept for this object.
+    A model object without the attribute `limiter` gets a limiter without limits, which is kept for this object.
     """
     given = getattr(model, "limiter", ...)
     if given is None or isinstance(given, RateLimiter):
@@ -621,7 +645,7 @@ def limiter_of(model: Model) -> RateLimiter | None:
 
 
 async def until(when: float, awake: asyncio.Future[None], waits: CallerWait) -> None:
-    """Wait until a time, or until `awake` is done."""
+    """Wait until a time, or until the future `awake` is done, whichever comes first."""
     if when == math.inf:
         await waits.first_of(awake)
         return
@@ -634,13 +658,15 @@ async def until(when: float, awake: asyncio.Future[None], waits: CallerWait) -> 
 
 
 def _find_asked_seconds(error: Exception) -> float | None:
-    """Return how long a server asks to wait; None if it does not ask."""
     seconds = getattr(error, "retry_after_seconds", None)
     return float(seconds) if seconds is not None and is_seconds(seconds) else None
 
 
 def _error_of_unmade_call(error: Exception) -> Exception:
-    """Return the error of a call that was not made because the call before it failed."""
+    """Return the error for a call that is not sent because the trial for which it waited failed.
+
+    The trial is the single call that tests whether a server that failed is working again.
+    """
     if not isinstance(error, ModelError) or type(error).__init__ is not ModelError.__init__:
         return error
     message = f"it was not called, since the call before this one failed: {error.message}"
@@ -650,7 +676,10 @@ def _error_of_unmade_call(error: Exception) -> Exception:
 
 
 def _tokens_of(response: Response) -> int | None:
-    """Return how many tokens a call used; None if the number is unknown, as with an invalid answer."""
+    """Return how many tokens the answer used.
+
+    The result is None if it does not say so, as for an invalid return value of a user's model.
+    """
     tokens = getattr(response, "input_tokens", None), getattr(response, "output_tokens", None)
     return sum(each for each in tokens if type(each) is int) or None
 

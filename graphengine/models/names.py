@@ -37,12 +37,12 @@ FORMS: Final = (
 
 
 def model_of(name: str) -> Model:
-    """Return the model with a name.
+    """Return the model with this name, such as `anthropic:claude-haiku-4-5`.
 
     `openai:` uses OpenAI's Responses API. `openai-chat:` uses the Chat Completions API, which most other servers offer.
     The name of the model may be followed by `@` and the address of the API; the address begins at the last `@http`.
-    Without an address, the variable of the provider is used (`OPENAI_BASE_URL`, `ANTHROPIC_BASE_URL`), and otherwise
-    the provider's own address.
+    Without an address, the provider's environment variable is used (`OPENAI_BASE_URL`, `ANTHROPIC_BASE_URL`), and
+    otherwise the provider's own address.
 
     Raises:
         ModelUnavailable: The provider is missing or unknown, the model is missing, or the address is invalid. The error
@@ -76,7 +76,7 @@ def model_of(name: str) -> Model:
 
 
 def as_model(given: str | Model) -> Model:
-    """Return the model itself, or the model with a name.
+    """Return the model for an argument that may be a model object or the name of a model.
 
     Raises:
         ModelUnavailable: As for `model_of`.
@@ -93,7 +93,6 @@ def as_model(given: str | Model) -> Model:
 
 
 def no_model(agent: str) -> ModelUnavailable:
-    """Return the error for an agent without a model."""
     repair = "give it model='anthropic:MODEL' or by_rules=function; or one model to all agents: "
     repair += "Runner(models='anthropic:MODEL'), --model anthropic:MODEL"
     return ModelUnavailable(f"agent {agent} has no model", where=f"agent {agent}", repair=repair)
@@ -131,7 +130,10 @@ SERVERS: Final = {
 
 
 def _split_address(name: str, rest: str) -> tuple[str, str | None]:
-    """Return the model, and the address of its API; None if no address is given."""
+    """Split `MODEL@http://HOST/v1` into the model and the address. The address is None if the name contains none.
+
+    Addresses with a password or a query are refused, because names are recorded and shown.
+    """
     bare = name.partition("@")[0]  # errors do not show the address, because it may contain a password
     found = _ADDRESS.fullmatch(rest)
     if found is None:
@@ -157,7 +159,7 @@ def _split_address(name: str, rest: str) -> tuple[str, str | None]:
 
 
 def _suggest_provider(name: str) -> str:
-    """Return the repair for a name without a known provider."""
+    """Guess what the user meant by a name with an unknown provider, and return the suggestion for the error message."""
     provider, _, rest = name.partition(":")
     for family, of in _FAMILIES:
         if family.match(name):

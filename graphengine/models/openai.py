@@ -127,13 +127,16 @@ class OpenAIModel(ServedModel):
     }
 
     def compacts(self, tokens: int) -> bool:  # noqa: ARG002 - compacts from any number on
-        """Return whether the provider itself compacts conversations, which only OpenAI's own server does."""
+        """Return whether the server can replace older messages by a shorter form itself.
+
+        Only OpenAI's own server can.
+        """
         return self._server.is_own
 
     async def _answer_request(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - the base's
-        """Return the answer. If the server refuses sealed reasoning, call it again without that reasoning.
+        """Make a call. If the server refuses the encrypted reasoning of earlier answers, repeat the call without it.
 
-        Reasoning is refused, for example, if it was sealed for another key or region.
+        A server refuses reasoning that another key or region has encrypted.
         """
         if request not in self._seals:
             try:
@@ -150,7 +153,7 @@ class OpenAIModel(ServedModel):
         return _Events(self._server, request)
 
     def _body(self, request: Request, *, is_native: bool) -> JsonObject:
-        """Return the body of a request. Unset settings are left out, so that the provider's defaults apply."""
+        """Build the body of a request. Unset settings are left out, so that the provider's defaults apply."""
         body: JsonObject = {"model": self.model, "store": False}
         system = instructions(request, native_schema=is_native)
         if system:
@@ -167,10 +170,9 @@ class OpenAIModel(ServedModel):
         return sound_json(merged(merged(body, self._settings(request)), request.settings.extra))
 
     def _settings(self, request: Request) -> JsonObject:
-        """Return the settings of a request.
+        """Return the fields of the body that come from the request's settings.
 
-        Some settings are only sent to OpenAI's own server, because other servers may refuse fields that they do not
-        know.
+        Some fields are only sent to OpenAI's own server, because other servers may refuse fields that they do not know.
         """
         settings = request.settings
         thinking = self._server.is_own and thinks(self.model)
@@ -193,13 +195,16 @@ class OpenAIModel(ServedModel):
         return found
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return the repair if the model does not support this tool; "" if it does."""
+        """Return what to do instead if the model does not support this tool or one of its options.
+
+        The result is "" if it supports both.
+        """
         if tool.name not in _TYPES or (self._server.is_own and _WITHOUT_TOOLS.match(self.model)):
             return HOSTS[tool.name]
         return unsupported(tool, ("allowed_domains", "location"), "OpenAI")
 
     def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:
-        """Count the searches, which `usage` does not contain, and note whether other tools had fees."""
+        """Count the answer's web searches, which `usage` does not contain, and note whether other fees apply."""
         items = list_at(whole, "output")
         searches = [item for item in items if item.get("type") == "web_search_call"]
         fetched = [item for item in searches if text(inside(item, "action"), "type") in _FREE]
@@ -223,13 +228,14 @@ class OpenAIModel(ServedModel):
             yield {"role": "user", "content": message.text}
 
     def _find_sealed_items(self, message: Message) -> list[JsonValue]:
-        """Return the native items of an answer; [] if they cannot be sent back.
+        """Return the items of an earlier answer as OpenAI sent them, including encrypted reasoning.
 
-        They cannot be sent back if they are another provider's, differ from the message, or lost their seal.
+        The result is [] if the items cannot be sent back: another provider sent them, the message was changed since, or
+        the reasoning is not encrypted.
 
-        The unfinished end of an answer that was cut off is removed, because the provider refuses reasoning without the
-        item that should follow, calls without results, and searches that did not end. In the middle of an answer
-        nothing can be removed, so an answer with an unfinished item there is not sent back.
+        OpenAI also refuses an answer that was cut off, such as reasoning without the item that should follow, or a call
+        without a result. An unfinished end of the answer is therefore removed. If an item in the middle is unfinished,
+        the answer is not sent back.
         """
         native = message.native or {}
         items = list_at(native, "content")
@@ -257,7 +263,7 @@ class OpenAIModel(ServedModel):
         )
 
     def _check_output_items(self, whole: JsonObject) -> list[JsonObject]:
-        """Return the items of the answer, after checking its status."""
+        """Return the items of the answer, or raise an error if its status says that it failed."""
         error, status = whole.get("error"), whole.get("status", "completed")
         if error:
             raise self._server.refused(error)
@@ -273,7 +279,10 @@ class OpenAIModel(ServedModel):
         return items
 
     def _native(self, items: list[JsonObject]) -> dict[str, JsonValue] | None:
-        """Return the answer's items for the next question, if they contain more than text and calls."""
+        """Return the answer in OpenAI's JSON, to be sent back with the next request.
+
+        The result is None if text and calls contain everything.
+        """
         more = any(unknown(item, _KNOWN.get(text(item, "type"), ())) for item in items)
         more = more or any(part.get("annotations") for item in items for part in list_at(item, "content"))
         content: list[JsonValue] = [*items]
@@ -281,7 +290,7 @@ class OpenAIModel(ServedModel):
 
 
 class _Events(StreamReader):
-    """Reads a stream: passes on its text, and keeps the complete answer, which the last event contains."""
+    """Reads the events of a streamed answer. The last event contains the complete answer."""
 
     def __init__(self, server: OpenAIServer, request: Request) -> None:
         super().__init__(server, request)
@@ -289,7 +298,7 @@ class _Events(StreamReader):
         self._last: JsonObject | None = None
 
     def take(self, event: JsonObject) -> bool:
-        """Read an event, and return whether it completes the answer.
+        """Pass the text or thinking of an event on to the caller, and return whether the answer is now complete.
 
         Raises:
             ModelError: The event is an error.
@@ -323,16 +332,16 @@ class _Events(StreamReader):
 
 
 def _after_compaction(items: list[JsonValue]) -> list[JsonValue]:
-    """Return the items from the last compaction on. The compaction replaces the items before it."""
+    """Drop the items before the last compaction, because it replaces them."""
     places = [place for place, item in enumerate(items) if isinstance(item, dict) and item.get("type") == "compaction"]
     return items[places[-1] :] if places else items
 
 
 def _iter_media_items(message: Message) -> Iterator[JsonValue]:
-    """Yield the media of a message, each after the text that refers to it.
+    """Yield the media of a message in the API's form, each after its label such as `[media 1: photo.png]`.
 
     Raises:
-        BadRequest: The API has no form for a medium.
+        BadRequest: The API does not accept media of this type.
     """
     for mark, one in message.labelled_media():
         yield {"type": "input_text", "text": mark}
@@ -350,7 +359,7 @@ def _iter_media_items(message: Message) -> Iterator[JsonValue]:
 
 
 def _assemble_items(message: Message) -> Iterator[JsonValue]:
-    """Yield an answer's items, made only from its text and calls."""
+    """Build the items of an earlier answer from its text and calls, because its original items cannot be sent back."""
     if message.text.strip():
         # Servers of other companies require the type.
         yield {"type": "message", "role": "assistant", "content": message.text}
@@ -382,7 +391,7 @@ def _build_hosted_spec(tool: HostedTool) -> JsonObject:
 
 
 def _build_tool_choice(name: str, request: Request) -> JsonObject:
-    """Return the setting that makes the model call one tool."""
+    """Build the setting that forces the model to call this tool."""
     hosted = next((_TYPES[tool.name] for tool in request.hosted if tool.name == name), None)
     return {"type": "function", "name": name} if hosted is None else {"type": hosted}
 
@@ -390,7 +399,7 @@ def _build_tool_choice(name: str, request: Request) -> JsonObject:
 def _read_final_text(items: list[JsonObject]) -> str:
     """Return the text of an answer.
 
-    If an item is marked as the final answer, the other messages are comments on the work and are left out.
+    If one message is marked as the final answer, the others are comments and are left out.
     """
     messages = [item for item in items if item.get("type") == "message"]
     final = [item for item in messages if item.get("phase") == "final_answer"]
@@ -412,9 +421,9 @@ def _read_function_calls(items: list[JsonObject]) -> tuple[ToolCall, ...]:
 
 
 def _is_unfinished_item(item: JsonObject, called: Collection[str]) -> bool:
-    """Return whether an item cannot be the last item of an answer that is sent back, because it was cut off.
+    """Return whether an answer that ends with this item would be refused, because the answer was cut off there.
 
-    An item without a required successor counts as cut off, too.
+    Reasoning counts as unfinished too, because another item has to follow it.
     """
     kind, status = text(item, "type"), text(item, "status")
     if kind == "function_call":
@@ -425,7 +434,7 @@ def _is_unfinished_item(item: JsonObject, called: Collection[str]) -> bool:
 
 
 def _stop(whole: JsonObject, items: list[JsonObject]) -> tuple[Stop, str]:
-    """Return why the answer ends, and the explanation of a refusal."""
+    """Return why the answer ended, and the provider's explanation if it refused to answer."""
     reason = text(inside(whole, "incomplete_details"), "reason")
     if reason == "content_filter":
         return "refused", "the provider's content filter"

@@ -55,7 +55,7 @@ URL: Final = "OPENAI_BASE_URL"
 
 
 class OpenAIServer(Server):
-    """OpenAI's server, or a compatible one.
+    """OpenAI's server, or another server with one of its APIs.
 
     The environment's key is sent only to OpenAI and to the server that `OPENAI_BASE_URL` names. A server that is named
     in code receives the key that is passed in code, or no key, so that no other company sees the environment's key.
@@ -99,7 +99,7 @@ class OpenAIServer(Server):
         )
 
     def error(self, kind: type[ModelError], what: str, text: object = "") -> ModelError:
-        """Return an error to raise, with a repair that is specific to these servers."""
+        """Build an error for this server, with advice that is specific to servers with OpenAI's APIs."""
         error = super().error(kind, what, text)
         if kind is NoModelServer:
             more = "it must be the address of the API itself, which usually ends in /v1, as http://localhost:11434/v1"
@@ -110,7 +110,6 @@ class OpenAIServer(Server):
         return error
 
     def torn(self, what: str, text: object = "") -> ModelError:
-        """Return the error for an answer that is incomplete or cannot be parsed."""
         return self.error(AnswerTorn, what, text)
 
     def _make(self, sdk: Any, common: dict[str, Any]) -> Any:  # noqa: ANN401 - the SDK's module and client
@@ -118,10 +117,10 @@ class OpenAIServer(Server):
 
 
 class StreamReader(ABC):
-    """Reads the stream of one answer.
+    """Reads the events of one streamed answer.
 
     Attributes:
-        head: Facts about the whole answer that have arrived so far, such as its usage.
+        head: The fields of the answer that have arrived so far, such as its usage.
     """
 
     def __init__(self, server: OpenAIServer, request: Request) -> None:
@@ -131,7 +130,7 @@ class StreamReader(ABC):
 
     @abstractmethod
     def take(self, event: JsonObject) -> bool:
-        """Read an event, and return whether it completes the answer.
+        """Pass the text or thinking of an event on to the caller, and return whether the answer is now complete.
 
         Raises:
             ModelError: The event is an error.
@@ -147,7 +146,7 @@ class StreamReader(ABC):
 
 
 class ServedModel(PricedModel, ABC):
-    """The base of the models that use OpenAI's two APIs: settings, server, prices and usage.
+    """Base of the models that call one of OpenAI's two APIs. Handles settings, the server, prices and usage.
 
     Attributes:
         most_tools: The largest number of tools in one request.
@@ -192,11 +191,11 @@ class ServedModel(PricedModel, ABC):
         self._server.check_set_up()
 
     def __keys__(self) -> Sequence[str]:
-        """Return the keys of the model, which must not occur in texts to a model."""
+        """Return the API keys of the model, so that they can be removed from prompts, errors and logs."""
         return self._server.key.known()
 
     async def answer(self, request: Request) -> Response:
-        """Return the answer to one request.
+        """Call the model once and return its answer.
 
         Raises:
             ModelError: The call failed; the class states how.
@@ -212,14 +211,14 @@ class ServedModel(PricedModel, ABC):
         return await answer_with_tool_forms(self.name, self.limiter, request, ask)
 
     def form_of(self, request: Request) -> Form:
-        """Return the form in which the schema of a request is sent."""
+        """Return whether the schema of a typed answer will be sent in the API's own field or in the instructions."""
         return self._forms.form(request, is_native=self._is_native(request))
 
     def _is_native(self, request: Request) -> bool:
-        """Return whether the schema of a request is sent in the API's own form.
+        """Return whether to send the schema of a typed answer in the API's own field.
 
-        Many servers of open models use a grammar to make a whole answer follow the schema. A model that receives both a
-        schema and tools cannot call tools there, and makes up its answer instead.
+        For other servers than OpenAI's this is avoided if the request has tools. Such servers often force the whole
+        answer to follow the schema, so the model could not call a tool, and would make up its answer instead.
         """
         return self._forms.is_native(request, by_server=self._server.knows_new_names or not request.tools)
 
@@ -248,11 +247,17 @@ class ServedModel(PricedModel, ABC):
             raise
 
     def _adapt_body(self, body: JsonObject) -> JsonObject:
-        """Return a body in the form that this server accepts."""
+        """Change the body to what this server accepts.
+
+        A subclass for servers that differ from OpenAI's overrides this method.
+        """
         return body
 
     def _broken(self, request: Request, error: ModelError) -> Response:
-        """Return the call that the server could not parse, so that the model learns what is wrong and tries again."""
+        """Return the call that the server could not parse as if the model had made it.
+
+        The agent then answers the call with an error, so that the model learns what was wrong and tries again.
+        """
         if request.on_reset is not None:
             request.on_reset(error.message)
         name, written = call_in(error.unread_call, [tool.name for tool in request.tools])
@@ -261,12 +266,12 @@ class ServedModel(PricedModel, ABC):
 
     @property
     def batches(self) -> Batches:
-        """The batches of this model."""
+        """The batches of this model at its provider."""
         server = self._server
         return OpenAIBatches(self._path, server.client, self._check_batch_body, self._of_batch, server.failing)
 
     def _check_batch_body(self, request: Request) -> JsonObject:
-        """Return the body of a request in a batch.
+        """Build the body of a request in a batch.
 
         Raises:
             BadRequest: The request has headers, which a batch does not support.
@@ -277,18 +282,17 @@ class ServedModel(PricedModel, ABC):
         return self._body(request, is_native=self._is_native(request))
 
     async def _of_batch(self, whole: JsonObject) -> Response:
-        """Convert an answer of a batch to a response, at the price of batches."""
+        """Convert an answer of a batch to a response, with the price of batches."""
         with self._server.failing():
             return await self._add_counts(self._response(whole), whole, is_batch=True)
 
     def _hears(self, request: Request) -> bool:  # noqa: ARG002 - used by an API that accepts sound
-        """Return whether the question contains sound."""
         return False
 
     def _repair(self, request: Request, error: BadRequest) -> str:
-        """Return the repair for a refused request.
+        """Return what the user can do about a refused request.
 
-        Some servers support no schemas, and some models cannot call tools.
+        Some servers support no schemas, and some models cannot call tools. The advice covers both.
         """
         repair = repair_of(request.settings, error.message) or error.repair
         if request.schema is not None and self._is_native(request):
@@ -299,22 +303,25 @@ class ServedModel(PricedModel, ABC):
 
     @abstractmethod
     def _reads(self, request: Request) -> StreamReader:
-        """Return the reader of a streamed answer."""
+        """Return the reader for a streamed answer to this request."""
 
     @abstractmethod
     def _body(self, request: Request, *, is_native: bool) -> JsonObject:
-        """Return the body of a request, with the schema of the answer in the API's own form or in the instructions."""
+        """Build the body of a request.
+
+        If `is_native` is false, the schema of the answer is written into the instructions.
+        """
 
     @abstractmethod
     def _response(self, whole: JsonObject) -> Response:
-        """Convert an answer to a response, without its tokens."""
+        """Convert the JSON of an answer to a response. Tokens and cost are added afterwards."""
 
     async def close(self) -> None:
-        """Close the connections of the running event loop."""
+        """Close the connections that belong to the running event loop."""
         await self._server.close()
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return the repair for each given setting that the API does not support, by the setting's name."""
+        """Return the settings that the API does not support, each with advice on how to fix it."""
         lacking = dict(self._lacking)
         if self._server.knows_new_names:
             lacking["top_k"] = "leave it out: OpenAI's models have none"
@@ -323,11 +330,11 @@ class ServedModel(PricedModel, ABC):
         return {name: repair for name, repair in lacking.items() if name in settings.given()}
 
     def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:  # noqa: ARG002 - an answer with hosted tools
-        """Return the used tokens, with the use of tools that the provider ran."""
+        """Add the fees of tools that the provider ran. A subclass whose API has such tools overrides this method."""
         return spent
 
     def _read_spent_tokens(self, whole: JsonObject, *, is_batch: bool = False, heard: bool = False) -> Spent:
-        """Return the tokens of an answer, and the other facts on which its cost depends."""
+        """Read the tokens of an answer, and the other facts on which its cost depends."""
         spent = used(inside(whole, "usage"), *self._tokens)
         is_special = text(whole, "service_tier") not in STANDARD_TIERS or (heard and not spent.input_audio_tokens)
         return self._with_fees(replace(spent, is_special=is_special, is_batch=is_batch), whole)
@@ -335,7 +342,7 @@ class ServedModel(PricedModel, ABC):
     async def _add_counts(
         self, response: Response, whole: JsonObject, *, is_batch: bool = False, heard: bool = False
     ) -> Response:
-        """Return the response with its id, the model and the server that answered, its tokens and their cost.
+        """Add to a response its id, tokens and cost, and the names of the model and the server that answered.
 
         Args:
             response: The response.
@@ -362,7 +369,7 @@ _OK: Final = 200
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OpenAIBatches:
-    """The batches of one model.
+    """The batches of one model at OpenAI.
 
     Args:
         path: The path of the API, such as `/responses`.
@@ -379,9 +386,9 @@ class OpenAIBatches:
     failing: Callable[[], AbstractContextManager[None]]
 
     async def submit(self, name: str, requests: Mapping[str, Request]) -> str:
-        """Submit a batch and return its id.
+        """Upload the requests as a file, submit them as a batch, and return the id of the batch.
 
-        If a process dies after it has uploaded the file of the batch, the file remains, which costs nothing.
+        If the process dies between the two steps, the file remains at OpenAI, which costs nothing.
         """
         client = await self.client()
         url = f"/v1{self.path}"
@@ -401,7 +408,10 @@ class OpenAIBatches:
             return batch.id
 
     async def find(self, ticket: Ticket) -> str | None:
-        """Return the id of the batch that belongs to a ticket; None if the batch was not submitted."""
+        """Search OpenAI's list for the batch to which a ticket belongs.
+
+        Returns its id; None if it was never submitted.
+        """
         client = await self.client()
         with self.failing():
             async for batch in client.batches.list(limit=100):  # the newest batch comes first
@@ -412,13 +422,11 @@ class OpenAIBatches:
         return None
 
     async def ended(self, batch: str) -> bool:
-        """Return whether a batch has ended."""
         client = await self.client()
         with self.failing():
             return (await client.batches.retrieve(batch)).status in _OVER
 
     async def answers(self, batch: str) -> Mapping[str, Response]:
-        """Return the answers of a batch that has ended."""
         client = await self.client()
         rows: list[JsonObject] = []
         with self.failing():

@@ -174,10 +174,11 @@ class OpenAIChatModel(ServedModel):
         self._accepted: set[Dialect] = set()
 
     async def _answer_request(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - the base's
-        """Return the answer. If the server's refusal asks for a known dialect, call the server again in this dialect.
+        """Make a call, and repeat it in another form if the server differs from OpenAI's in a known way.
 
-        Parallel calls find the same differences. A dialect that one call has added applies to all calls, but each
-        refusal concerns the request that was sent. An example:
+        Each known difference is a `Dialect`. Once a server has accepted a dialect, all later calls use it. Concurrent
+        calls find the same dialects, so a refusal is always compared with the dialects of the request that was sent. An
+        example:
 
         1. Calls A and B are sent, and both are refused. A adds a dialect and is sent again.
         2. B's refusal arrives. The dialect is already added, but B was sent without it. So B is sent again, too.
@@ -205,14 +206,17 @@ class OpenAIChatModel(ServedModel):
     def _find_wanted_dialect(
         self, error: BadRequest, sent: Sequence[Dialect], request: Request, *, is_native: bool
     ) -> Dialect | None:
-        """Return the dialect that a refusal asks for and that the request was sent without; None if there is none."""
+        """Return the dialect that the server's refusal asks for.
+
+        The result is None if none helps or the request was already sent in it.
+        """
         plain = self._unspoken(request, is_native=is_native)
         body = speak(plain, sent)
         found = (each for each in DIALECTS if each not in sent and each.refusal.search(error.message))
         return next((each for each in found if each is THOUGHTS_BACK or speak(plain, (*sent, each)) != body), None)
 
     def _accept(self, sent: Sequence[Dialect], request: Request, *, is_native: bool) -> None:
-        """Keep the dialects that changed a request which the server accepted."""
+        """Keep the dialects with which the server accepted a request, if they really changed the request."""
         if self._accepted.issuperset(sent):
             return
         body = self._unspoken(request, is_native=is_native)
@@ -224,7 +228,7 @@ class OpenAIChatModel(ServedModel):
         self._dialects = (*self._dialects, *gone)
 
     def _unspoken(self, request: Request, *, is_native: bool) -> JsonObject:
-        """Return the body of a request without any dialect."""
+        """Return the body of a request as OpenAI's own server accepts it, before any dialect is applied."""
         return {**self._body(request, is_native=is_native), **(self._streaming if request.streams else {})}
 
     def _adapt_body(self, body: JsonObject) -> JsonObject:
@@ -235,7 +239,10 @@ class OpenAIChatModel(ServedModel):
         return THOUGHTS_BACK in self._dialects
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return the repair if the model does not support this tool; "" if it does."""
+        """Return what to do instead if the model does not support this tool or one of its options.
+
+        The result is "" if it supports both.
+        """
         if tool.name == "web_search" and _SEARCHES_WEB in self.model:
             return unsupported(tool, ("location",), "the Chat Completions API")
         if not self._server.is_own:
@@ -243,9 +250,9 @@ class OpenAIChatModel(ServedModel):
         return f"Chat Completions has only web_search(), of models such as {_SEARCHES}; {HOSTS[tool.name]}"
 
     def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:  # noqa: ARG002 - says nothing of searches
-        """Mark the cost of a model that searches as unknown.
+        """Mark the cost as unknown if the model can search the web.
 
-        Each search has a fee, but the answer does not state the number of searches.
+        Each search has a fee, but the answer does not count searches.
         """
         return replace(spent, is_special=True) if _SEARCHES_WEB in self.model else spent
 
@@ -272,7 +279,7 @@ class OpenAIChatModel(ServedModel):
     def _messages(self, messages: Sequence[Message]) -> Iterator[JsonObject]:
         """Yield the messages in the API's form.
 
-        A tool's result can only contain text, so the media of a turn's results follow in a question.
+        A tool's result can only contain text in this API, so images and documents of results follow in a user message.
         """
         shown: list[JsonValue] = []
         messages = _join_over_empty(paired(messages))
@@ -291,15 +298,15 @@ class OpenAIChatModel(ServedModel):
             yield {"role": "user", "content": shown}
 
     def _fields(self, message: Message) -> JsonObject:
-        """Return the fields of one of this provider's answers that are not read here."""
+        """Return the additional fields with which this provider sent an earlier answer, such as its thinking."""
         native = message.native or {}
         return inside(native.get("content"), "message") if native.get("provider") == self._provider else {}
 
     def _message(self, message: Message, *, thinks: bool) -> JsonObject:
-        """Return a message in the API's form.
+        """Convert a message to the API's form.
 
-        If any turn has thinking, every turn with calls carries a field for thinking, because a server requires it of
-        all of them.
+        Some servers demand their thinking back with every answer that calls tools. If one answer of the conversation
+        has thinking, the others therefore get an empty field for it.
         """
         made, fields = _build_chat_message(message), self._fields(message)
         native = message.native or {}
@@ -314,10 +321,12 @@ class OpenAIChatModel(ServedModel):
         return made
 
     def _native(self, message: JsonObject, calls: tuple[ToolCall, ...], thought: str) -> dict[str, JsonValue] | None:
-        """Return the parts of an answer that are not read here, such as thinking and citations.
+        """Return the fields of an answer that graphengine does not interpret.
 
-        The fields of an answer with calls are sent back with the results. The fields of other answers are not sent
-        back: no server needs them, and some refuse them (DeepSeek's first reasoning models).
+        The result is None if text and calls contain everything.
+
+        They are sent back with the next request only if the answer calls tools. No server needs them otherwise, and
+        some refuse them (DeepSeek's first reasoning models).
         """
         found: JsonObject = {"message": unknown(message, _KNOWN)}
         of_calls = [unknown(call, _KNOWN_OF_CALL) for call in list_at(message, "tool_calls")] if calls else []
@@ -331,7 +340,7 @@ class OpenAIChatModel(ServedModel):
         return {"provider": self._provider, "content": content}
 
     def _settings(self, request: Request) -> JsonObject:
-        """Return the settings of a request.
+        """Return the fields of the body that come from the request's settings.
 
         OpenAI and Azure have renamed `max_tokens` and refuse the old name, while other servers only know the old name.
         """
@@ -374,7 +383,7 @@ class OpenAIChatModel(ServedModel):
         )
 
     def _choice(self, whole: JsonObject) -> JsonObject:
-        """Return the first choice of an answer.
+        """Return the first alternative answer ("choice") of the API's response. graphengine asks for one only.
 
         Raises:
             ModelError: The answer contains no choice, or an error instead.
@@ -391,10 +400,10 @@ class OpenAIChatModel(ServedModel):
         return choices[0]
 
     def _stop(self, choice: JsonObject, calls: tuple[ToolCall, ...]) -> tuple[Stop, str]:
-        """Return why the answer ends, and the explanation of a refusal.
+        """Return why the answer ended, and the provider's explanation if it refused to answer.
 
         Raises:
-            ModelError: The answer ends in a failure.
+            ModelError: The answer ended because of a failure.
         """
         reason = text(choice, "finish_reason").lower()
         if reason in _FAILED:
@@ -409,7 +418,7 @@ class OpenAIChatModel(ServedModel):
 
 
 class _Chunks(StreamReader):
-    """Assembles a stream into the form of an answer that was not streamed."""
+    """Puts the chunks of a streamed answer together to the JSON that the server would have sent without streaming."""
 
     def __init__(self, server: OpenAIServer, request: Request, *, has_tags: bool) -> None:
         super().__init__(server, request)
@@ -422,7 +431,9 @@ class _Chunks(StreamReader):
         self._reason = ""
 
     def take(self, event: JsonObject) -> bool:
-        """Add a chunk, and return False, because no chunk is known to be the last: the usage arrives after the answer.
+        """Add a chunk, and pass its text or thinking on to the caller.
+
+        Always returns False, because the end of the answer cannot be recognised: the usage arrives after the last text.
 
         Raises:
             ModelError: The chunk is an error.
@@ -478,17 +489,16 @@ class _Chunks(StreamReader):
             self._add_call(piece)
 
     def _emit(self, thought: str, said: str) -> None:
-        """Pass on thinking and text."""
         if thought:
             self._request.emit_thinking(utf8_text(thought))
         if said:
             self._request.emit_text(utf8_text(said))
 
     def _add_call(self, piece: JsonObject) -> None:
-        """Add a piece to its call.
+        """Add a piece of a tool call to the call to which it belongs.
 
-        The index identifies the call. A new id begins a new call even if the index is missing, or is the same in all
-        pieces.
+        The index identifies the call. Some servers send no index, or the same index for all calls. There, a new id
+        begins a new call.
         """
         place, named, function = text(piece, "index"), text(piece, "id"), inside(piece, "function")
         call = self._places.get(place) if place else (self._calls[-1] if self._calls else None)
@@ -505,7 +515,7 @@ class _Chunks(StreamReader):
 
 @dataclass(slots=True)
 class _PartialCall:
-    """The part of a tool call that was received so far."""
+    """The pieces of a tool call that have arrived so far."""
 
     id: str = ""
     name: str = ""
@@ -513,13 +523,15 @@ class _PartialCall:
     more: JsonObject = field(default_factory=dict)
 
     def whole(self) -> JsonObject:
-        """Return the call in the form of an answer that was not streamed."""
         function: JsonObject = {"name": self.name, "arguments": "".join(self.arguments)}
         return {"id": self.id, "function": function, **self.more}
 
 
 def _join_pieces(pieces: list[JsonValue]) -> JsonValue:
-    """Join the pieces of a field: texts and lists are concatenated; of other values, the last one counts."""
+    """Join the pieces of a field of the answer.
+
+    Texts and lists are concatenated; of other values the last one is kept.
+    """
     texts = [piece for piece in pieces if isinstance(piece, str)]
     lists = [piece for piece in pieces if isinstance(piece, list)]
     if len(texts) == len(pieces):
@@ -528,7 +540,7 @@ def _join_pieces(pieces: list[JsonValue]) -> JsonValue:
 
 
 def _join_over_empty(messages: Sequence[Message]) -> Sequence[Message]:
-    """Leave out answers without text and calls, which many servers refuse, and join the questions around them."""
+    """Leave out answers without text and calls, which many servers refuse, and join the user messages around them."""
     made: list[Message] = []
     joins = False
     for message in messages:
@@ -567,10 +579,10 @@ def _build_text_part(text: str) -> JsonObject:
 
 
 def _iter_media_parts(message: Message) -> Iterator[JsonValue]:
-    """Yield the media of a message, each after the text that refers to it.
+    """Yield the media of a message in the API's form, each after its label such as `[media 1: photo.png]`.
 
     Raises:
-        BadRequest: The API has no form for a medium.
+        BadRequest: The API does not accept media of this type.
     """
     for mark, one in message.labelled_media():
         yield _build_text_part(mark)
@@ -594,21 +606,27 @@ def _build_chat_call(call: ToolCall) -> JsonObject:
 
 
 def _build_chat_tool(tool: ToolSpec) -> JsonObject:
-    """Return a tool in the API's form. `strict` is only sent if it is true, as not every server knows the field."""
+    """Describe a tool in the API's form.
+
+    `strict` is only sent if it is true, because some servers do not know the field.
+    """
     form = form_of_tool(tool)
     spec: JsonObject = {"name": form.name, "description": tool.description, "parameters": form.schema}
     return {"type": "function", "function": {**spec, "strict": True} if form.strict else spec}
 
 
 def _read_content_text(content: JsonValue) -> str:
-    """Return the text of a content. Some servers send it in parts, some of which are thinking."""
+    """Return the text of an answer. Some servers send a list of parts, which may also contain thinking."""
     if isinstance(content, list):
         return "".join(text(part, "text") for part in content if text(part, "type") == "text")
     return content if isinstance(content, str) else ""
 
 
 def _read_chat_calls(found: list[JsonObject]) -> tuple[ToolCall, ...]:
-    """Return the calls, each with a unique id, because some servers send no ids or the same id for all calls."""
+    """Read the tool calls of an answer, and give each a unique id.
+
+    Some servers send no ids, or the same id for all calls.
+    """
     calls: list[ToolCall] = []
     for item in found:
         named, function = utf8_text(text(item, "id")), inside(item, "function")

@@ -34,12 +34,12 @@ LONGEST_ID: Final = 64
 
 
 def unknown(item: JsonObject, known: Collection[str]) -> JsonObject:
-    """Return the non-empty fields of an object, except the fields in `known`."""
+    """Return the fields of a JSON object that are neither empty nor among the `known` names."""
     return {key: value for key, value in item.items() if key not in known and value not in (None, "", [], {})}
 
 
 def used(usage: JsonObject, question: str, answer: str) -> Spent:
-    """Read an answer's `usage`. If no tokens are reported for the question, the server did not report valid usage.
+    """Read the token counts of an answer. If the question has 0 tokens, the server did not report valid usage.
 
     Some servers, such as xAI, Gemini's compatible endpoint and some proxies, include thinking only in the total. The
     number of the answer's tokens is therefore at least the total without the question. A total that is not a number of
@@ -70,14 +70,18 @@ def used(usage: JsonObject, question: str, answer: str) -> Spent:
 
 
 def arguments(written: JsonValue) -> str:
-    """Return a call's arguments as text, as the model wrote them. Some servers send an object instead of a text."""
+    """Return the arguments of a tool call as text. Some servers send a JSON object instead of the text."""
     if isinstance(written, str):
         return utf8_text(written) or "{}"
     return "{}" if written is None else utf8_text(json.dumps(written, ensure_ascii=False))
 
 
 def sendable(written: str) -> str:
-    """Return a call's arguments in a form that servers accept. Many servers parse them and require a JSON object."""
+    """Return the arguments of an earlier tool call as text that can be sent back.
+
+    Many servers parse the arguments and refuse anything but a JSON object. Malformed arguments are therefore wrapped in
+    an object.
+    """
     written = plain_arguments(written)
     try:
         read = json.loads(written)
@@ -87,10 +91,9 @@ def sendable(written: str) -> str:
 
 
 def call_in(written: str, tools: Sequence[str]) -> tuple[str, str]:
-    """Return the tool and the arguments of a call that a server could not parse.
+    """Find out which tool the model wanted to call, from the text of a call that the server could not parse.
 
-    If the call is not complete JSON, the written text is returned as its arguments, so that the model sees what it
-    wrote.
+    If the call is not complete JSON, the whole text is returned as its arguments, so that the model sees what it wrote.
 
     Args:
         written: The text that the model wrote.
@@ -114,30 +117,30 @@ def call_in(written: str, tools: Sequence[str]) -> tuple[str, str]:
 
 
 def call_id(given: str, longest: int = LONGEST_ID) -> str:
-    """Return a call's id in the length that these APIs accept. The call and its result get the same id."""
+    """Shorten a call's id to what these APIs accept. Equal ids stay equal, so the call and its result still match."""
     if 0 < len(given) <= longest:
         return given
     return f"call_{hashlib.sha256(given.encode('utf-8', 'replace')).hexdigest()[:32]}"
 
 
 def tool_result(content: str, *, is_error: bool) -> str:
-    """Return a tool's result as text. These APIs have no field for an error."""
+    """Return a tool's result as text. An error is marked with `Error:`, because these APIs have no field for it."""
     return f"Error: {content}" if is_error else content
 
 
 def data_url(one: Media) -> str:
-    """Return a data URL that contains a medium."""
+    """Write the bytes of an image or document as a `data:` URL."""
     return f"data:{one.type};base64,{one.data}"
 
 
 def file_name(one: Media) -> str:
-    """Return the name under which a document is sent, which the APIs require."""
+    """Return the file name of a document. The APIs require one, so there is a default."""
     return one.name or "document.pdf"
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A schema in the form in which it is sent.
+    """A JSON Schema as it is sent to the API. In strict mode the API forces the model to follow it.
 
     Attributes:
         name: The name of the schema.
@@ -151,7 +154,6 @@ class Form:
 
 
 def form_of_answer(request: Request) -> Form | None:
-    """Return the schema of the answer as it is sent; None for a text answer."""
     if request.schema is None:
         return None
     name = re.sub(r"[^a-zA-Z0-9_-]", "_", request.output)[:LONGEST_NAME] or "answer"
@@ -160,13 +162,19 @@ def form_of_answer(request: Request) -> Form | None:
 
 
 def form_of_tool(tool: ToolSpec) -> Form:
-    """Return the schema of a tool's arguments, which is strict if all are required and the schema has a strict form."""
+    """Return the schema of a tool's arguments as it is sent.
+
+    Strict mode is used if the schema can be expressed in it and all arguments are required.
+    """
     strict = strict_schema(tool.schema, optional=False) if tool.may_be_strict else None
     return Form(tool.name, dict(tool.schema) if strict is None else strict, strict is not None)
 
 
 def instructions(request: Request, *, native_schema: bool) -> str:
-    """Return the standing instructions, with the schema in them if it is not sent in the API's own form."""
+    """Return the agent's instructions.
+
+    If the schema of the answer is not sent separately, the instructions end with it.
+    """
     if request.schema is None or native_schema:
         return request.system
     form = schema_in_words(request)
@@ -174,7 +182,7 @@ def instructions(request: Request, *, native_schema: bool) -> str:
 
 
 def location(tool: HostedTool) -> JsonObject:
-    """Return the approximate location for which a tool searches."""
+    """Return the approximate location for a web search; {} if the user gave none."""
     found = tool.options.get("location")
     return {**found} if isinstance(found, dict) else {}
 
@@ -188,7 +196,7 @@ SAMPLING: Final = ("temperature", "top_p", "presence_penalty", "frequency_penalt
 
 
 def common_settings(request: Request) -> JsonObject:
-    """Return the settings that have the same name in both APIs."""
+    """Return the fields of the body for the settings that have the same name in OpenAI's two APIs."""
     given = request.settings.given()
     found: JsonObject = {name: given[name] for name in (*SAMPLING, "service_tier") if name in given}
     if request.tools and "parallel_tool_calls" in given:
@@ -197,7 +205,10 @@ def common_settings(request: Request) -> JsonObject:
 
 
 def cache_key(system: str, tools: Sequence[ToolSpec]) -> str:
-    """Return a key that is equal for calls with equal instructions and tools, so that they share a server's cache."""
+    """Return a key that is equal for calls with equal instructions and tools.
+
+    OpenAI serves calls with the same key from the same cache.
+    """
     whole = json.dumps([system, [[tool.name, tool.description, dict(tool.schema)] for tool in tools]])
     return f"graphengine-{hashlib.sha256(whole.encode()).hexdigest()[:32]}"
 
@@ -206,7 +217,7 @@ _THINKS = re.compile(r"(ft:)?(o\d|gpt-([5-9]|\d\d))(?!.*chat)")
 
 
 def thinks(model: str) -> bool:
-    """Return whether the OpenAI model with this name thinks before it answers, as far as the name shows.
+    """Return whether an OpenAI model thinks before it answers, judged by its name.
 
     Example:
         >>> thinks("gpt-5-mini"), thinks("o3"), thinks("gpt-4o"), thinks("gpt-5-chat-latest")
@@ -237,18 +248,20 @@ _DROPPED: Final = frozenset(
 
 
 class _NoStrictFormError(Exception):
-    """The schema has no strict form."""
+    """The schema cannot be expressed in OpenAI's strict mode."""
 
 
 @kept_by_schema
 def strict_schema(schema: Mapping[str, JsonValue], *, optional: bool) -> JsonObject | None:
-    """Return the schema's strict form; None if it has none.
+    """Convert a schema to OpenAI's strict mode, in which the API forces the model to follow it.
+
+    The result is None if the schema cannot be converted, such as a dict with free keys, a tuple, literals of several
+    types, or any value. Such a schema is sent unchanged and not strict.
 
     Strict mode supports a subset of JSON Schema. Every object lists all its properties as required and allows no
-    others, `$ref` has no siblings, and many keywords are refused. Every value that fits the strict form also fits the
+    others, `$ref` has no siblings, and many keywords are refused. Every value that fits the result also fits the
     schema, as far as keywords can express it. Refused keywords (`minLength`, `default`) are moved into the description,
-    where the model reads them; the caller validates the answer anyway. A schema that cannot be rewritten (a dict with
-    free keys, a tuple, literals of several types, any value) has no strict form, and is sent unchanged and not strict.
+    where the model reads them; the caller validates the answer anyway.
 
     Args:
         schema: The JSON Schema of an object.
@@ -267,9 +280,9 @@ class _Strict:
         self._optional = optional
 
     def whole(self) -> JsonObject:
-        """Return the strict schema with its definitions.
+        """Convert the whole schema with its definitions.
 
-        The root must be an object, so a `$ref` at the root is resolved.
+        A `$ref` at the top is replaced by its target, which must be an object.
         """
         root = {key: value for key, value in self._schema.items() if key != "$defs"}
         defs = self._schema.get("$defs", {})

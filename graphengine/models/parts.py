@@ -26,7 +26,7 @@ C = TypeVar("C", bound="Cited")
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text of a question or an answer."""
+    """Text of a user message or of an answer."""
 
     text: str
 
@@ -40,7 +40,7 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """The result of a tool call."""
+    """The result of a tool that the agent itself called."""
 
     call_id: str
     text: str
@@ -71,7 +71,9 @@ class Citation(BaseModel):
 
 
 class Cited(BaseModel):
-    """An answer with the sources that it cites: `Agent(output=Cited, tools=[web_search()])`.
+    """An answer together with the sources that it cites.
+
+    Use it as the output type: `Agent(output=Cited, tools=[web_search()])`.
 
     Attributes:
         text: The answer.
@@ -87,7 +89,10 @@ class Cited(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _of_text(cls, given: object) -> object:
-        """Make the value from an answer's text."""
+        """Accept a plain text, which is what the model returns.
+
+        The sources are added afterwards by `with_citations`.
+        """
         return {"text": given} if isinstance(given, str) else given
 
     def __str__(self) -> str:
@@ -96,7 +101,7 @@ class Cited(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class HostedCall:
-    """A call of a tool that the provider ran.
+    """A call of a tool that the provider itself ran while it wrote the answer, such as a web search.
 
     Attributes:
         id: The provider's id of the call.
@@ -111,7 +116,7 @@ class HostedCall:
 
 @dataclass(frozen=True, slots=True)
 class HostedResult:
-    """The result of a tool that the provider ran.
+    """The result of a tool that the provider itself ran, such as a web search.
 
     Attributes:
         call_id: The id of the call.
@@ -130,7 +135,7 @@ class HostedResult:
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """A part that only its provider knows.
+    """A part of an answer that graphengine does not interpret, kept as the provider sent it.
 
     Attributes:
         kind: The provider's type of the part.
@@ -145,7 +150,6 @@ Part: TypeAlias = Text | Media | Thinking | ToolCall | ToolResult | HostedCall |
 
 
 def parts_of(message: Message) -> tuple[Part, ...]:
-    """Return the parts of a message in order."""
     if message.role == "tool":
         return (ToolResult(message.call_id, message.text, message.is_error), *message.media)
     native = message.native or {}
@@ -161,13 +165,12 @@ def _iter_text_part(text: str) -> Iterator[Part]:
 
 
 def _str(value: JsonObject, *keys: str) -> str:
-    """Return the first text at one of the keys; "" if there is none."""
+    """Return the first non-empty text among the values of these keys; "" if there is none."""
     found = (value.get(key) for key in keys)
     return next((text for text in found if isinstance(text, str) and text), "")
 
 
 def _citation(value: JsonObject, start: int | None = None, end: int | None = None) -> Citation:
-    """Return a citation, with its place in the answer."""
     value = inside(value, _str(value, "type")) or value  # the form of Chat Completions
     text, title = _str(value, "cited_text", "quote"), _str(value, "title", "document_title", "filename")
     url = _str(value, "url", "source")
@@ -175,7 +178,11 @@ def _citation(value: JsonObject, start: int | None = None, end: int | None = Non
 
 
 def _annotations(values: list[JsonObject], offset: int | None) -> Iterator[Citation]:
-    """Yield the citations in OpenAI's forms, which count characters from the beginning of their part of the text."""
+    """Convert the citations of OpenAI's APIs.
+
+    OpenAI counts the characters of a citation from the beginning of its text part. `offset` is the number of characters
+    of the answer before that part; None if the part does not belong to the answer's text.
+    """
     for value in values:
         place = inside(value, _str(value, "type")) or value
         start, end = place.get("start_index"), place.get("end_index")
@@ -186,13 +193,12 @@ def _annotations(values: list[JsonObject], offset: int | None) -> Iterator[Citat
 
 
 def _build_call_finder(message: Message) -> Callable[[str], ToolCall | None]:
-    """Return a function that finds a call of the message by its id."""
     by_id = {call.id: call for call in message.calls}
     return by_id.get
 
 
 def _iter_anthropic_parts(message: Message, native: JsonObject) -> Iterator[Part]:
-    """Read the blocks of Anthropic's Messages API."""
+    """Yield the parts of an answer that Anthropic's Messages API returned."""
     call_of, at = _build_call_finder(message), 0
     for block in list_at(native, "content"):
         kind = _str(block, "type")
@@ -215,7 +221,7 @@ def _iter_anthropic_parts(message: Message, native: JsonObject) -> Iterator[Part
 
 
 def _read_hosted_result(block: JsonObject) -> HostedResult:
-    """Read the result of a tool that Anthropic ran."""
+    """Convert a result block of a tool that Anthropic ran: a web search, a fetched page, or an execution of code."""
     found = inside(block, "content")
     document = inside(found, "content")
     source = inside(document, "source")
@@ -230,7 +236,7 @@ def _read_hosted_result(block: JsonObject) -> HostedResult:
 
 
 def _of_responses(message: Message, native: JsonObject) -> Iterator[Part]:
-    """Read the items of OpenAI's Responses API."""
+    """Yield the parts of an answer that OpenAI's Responses API returned."""
     call_of, at, items = _build_call_finder(message), 0, list_at(native, "content")
     has_final = any(item.get("phase") == "final_answer" for item in items if item.get("type") == "message")
     for item in items:
@@ -252,7 +258,10 @@ def _of_responses(message: Message, native: JsonObject) -> Iterator[Part]:
 
 
 def _read_hosted_call(item: JsonObject) -> Iterator[HostedCall | HostedResult]:
-    """Read a search or an execution of code at OpenAI, where one item contains the call and its result."""
+    """Split an item of OpenAI for a web search or an execution of code into the call and its result.
+
+    OpenAI puts both into one item. The result is left out if the item contains none yet.
+    """
     call_id, action = _str(item, "id"), inside(item, "action")
     action = action or ({"code": item["code"]} if item.get("code") else {})
     yield HostedCall(call_id, _HOSTED[_str(item, "type")], {k: v for k, v in action.items() if k != "sources"})
@@ -265,7 +274,10 @@ def _read_hosted_call(item: JsonObject) -> Iterator[HostedCall | HostedResult]:
 
 
 def _of_chat(message: Message, native: JsonObject) -> Iterator[Part]:
-    """Read the fields that servers add to Chat Completions."""
+    """Yield the parts of an answer that a server with the Chat Completions API returned.
+
+    Besides text and tool calls, servers send the model's thinking and citations in fields of their own.
+    """
     content = inside(native, "content")
     found = dict(inside(content, "message"))
     thinking = [found.pop(key) for key in _THINKING if isinstance(found.get(key), str)]
@@ -278,14 +290,14 @@ def _of_chat(message: Message, native: JsonObject) -> Iterator[Part]:
 
 
 def citations_of(message: Message) -> tuple[Citation, ...]:
-    """Return the sources that a message cites, in order."""
     return tuple(part for part in message.parts if isinstance(part, Citation))
 
 
 def with_citations(value: C, *messages: Message) -> C:
-    """Add the sources that the messages of an answer cite to the answer.
+    """Copy the sources that these messages cite into the answer.
 
-    If the text of the answer is not the text of the last message, the sources have no places in the text.
+    If the text of the answer differs from the text of the last message, the positions of the sources within the text
+    are left out, because they would point to the wrong words.
     """
     changes: dict[str, object] = {"native": {}}
     if value.text != messages[-1].text:

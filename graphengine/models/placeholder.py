@@ -26,10 +26,11 @@ PLACEHOLDER: Final = "placeholder"
 
 
 class PlaceholderModel(RulesModel):
-    """Answers every agent at once and at no cost. The agent's `check` is not applied.
+    """Answers every agent at once, at no cost, with a placeholder text or the smallest valid value.
 
-    `check=` tests the text of a language model, and a placeholder would never pass such a test by itself. Calls are
-    counted for each agent and each object of this class, so that equal runs have equal answers.
+    The check function of an agent (`check=`) is skipped, because a placeholder would not pass a check that was written
+    for real answers. Calls are counted for each agent, so that two runs with new objects of this class get equal
+    answers.
 
     Args:
         call_tools: Whether to call each tool of an agent once, with the smallest arguments, before answering. This is
@@ -49,10 +50,10 @@ class PlaceholderModel(RulesModel):
         self._calls: Counter[str] = Counter()
 
     async def answer(self, request: Request) -> Response:
-        """Return a text, the JSON of a small value that fits the schema, or the calls of all tools.
+        """Return a placeholder text, a small JSON value that fits the schema, or one call of each tool.
 
         Raises:
-            ModelUnavailable: No fitting value could be found.
+            ModelUnavailable: No value that fits the schema was found.
         """
         text = f"[placeholder: {request.agent}, call {self._calls[request.agent] + 1}]"
         try:
@@ -73,7 +74,7 @@ class PlaceholderModel(RulesModel):
         return Response(text, model=PLACEHOLDER, cost_usd=0.0, offline=True)
 
     def lacks_tool(self, _tool: HostedTool) -> str:
-        """Return "", because tools that a provider would run are simply left out."""
+        """Return "", which means that every hosted tool is accepted. A dry run simply does without them."""
         return ""
 
 
@@ -82,7 +83,10 @@ def _write_smallest_json(schema: JsonObject, text: str, *, is_top: bool = True) 
 
 
 def no_placeholder(agent: str, why: str) -> ModelUnavailable:
-    """Return the error for an agent whose type demands more than its schema expresses, so that no placeholder fits."""
+    """Return the error for an agent whose output type rejects every placeholder.
+
+    This happens if a validator of the type demands more than the JSON Schema says.
+    """
     return ModelUnavailable(
         f"agent {agent} cannot be answered by a placeholder: {why}",
         where=f"agent {agent}",

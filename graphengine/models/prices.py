@@ -42,10 +42,10 @@ THOUSAND: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A model's price, in US dollars per million tokens of any kind: text, sound or images.
+    """The price of a model, in US dollars per million tokens. Text, sound and images count alike.
 
-    Pass a price if the tables do not contain the model, and for a proxy or the address of a region: the listed prices
-    are those of the provider itself.
+    Pass a price if the price tables do not contain the model. Also pass one for a proxy or a regional address, because
+    the listed prices are those of the provider itself.
 
     Args:
         input_usd: The price of a question's tokens.
@@ -79,7 +79,7 @@ class Price:
                 )
 
     def of(self, spent: Spent) -> float | None:
-        """Return the cost of a call in US dollars; None if the call has searches whose price is unknown."""
+        """Compute the cost of a call in US dollars; None if the call made web searches and `search_usd` is unknown."""
         if spent.web_searches and self.search_usd is None:
             return None
         plain = spent.input_tokens - spent.cache_read_tokens - spent.cache_write_tokens
@@ -97,7 +97,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """The tokens of one call.
+    """The tokens that one call used, and other facts on which its cost depends.
 
     Attributes:
         input_tokens: All tokens of the question, including those read from and written to a cache.
@@ -127,7 +127,7 @@ class Spent:
     output_audio_tokens: int = 0
 
     def on(self, response: Response) -> Response:
-        """Return a copy of a response with these tokens."""
+        """Return a copy of the response that contains these token counts."""
         return replace(
             response,
             input_tokens=self.input_tokens,
@@ -139,13 +139,12 @@ class Spent:
 
     @property
     def adds_up(self) -> bool:
-        """Whether no part is larger than its total."""
         written = self.cache_write_tokens
         return self.cache_write_1h_tokens <= written and self.cache_read_tokens + written <= self.input_tokens
 
 
 class Prices:
-    """The prices of one model object.
+    """Computes the cost of the calls of one model object, by the user's price or by the price tables.
 
     Args:
         provider: The id of the model's provider in genai-prices, such as `anthropic`; "" to find the provider by its
@@ -166,11 +165,11 @@ class Prices:
         self._rates: dict[str, _Rates] = {}
 
     async def known(self) -> bool:
-        """Return whether the cost of an answer will be known."""
+        """Return whether the cost of an ordinary answer will be known."""
         return await self.cost(Spent()) is not None
 
     async def cost(self, spent: Spent, answered: str = "") -> float | None:
-        """Return the cost of a call in US dollars; None if it is unknown.
+        """Compute the cost of a call in US dollars; None if the cost is unknown.
 
         Args:
             spent: The tokens of the call.
@@ -193,7 +192,10 @@ class Prices:
         return self._find_price(tables, spent, names)
 
     async def window(self) -> int | None:
-        """Return how many tokens a question and its answer may have together, by the tables; None if it is unknown."""
+        """Return the model's context window by the tables, in tokens of question and answer together.
+
+        The result is None if it is not listed.
+        """
         try:
             await load("genai_prices.data", "models")
             tables = await load("genai_prices", "models")
@@ -204,7 +206,7 @@ class Prices:
         return int(found.context_window) if found.context_window else None
 
     async def usage(self, spent: Spent | None, *, is_torn: bool = False) -> Usage | None:
-        """Return the usage of a failed call, with the names that steps record; None if it is unknown.
+        """Convert the tokens of a failed call to the usage that a step records; None if the usage is unknown.
 
         Args:
             spent: The tokens of the call, as far as the provider reported them.
@@ -244,7 +246,11 @@ class Prices:
         return None
 
     def _batch(self, tables: ModuleType, spent: Spent, found: PriceCalculation, searches: Decimal) -> float | None:
-        """Return the cost in a batch: by the tables, otherwise by the share that Anthropic and OpenAI document."""
+        """Compute the cost of a call that was part of a batch.
+
+        If the tables list no batch price, half of the normal price applies at Anthropic and OpenAI, which document this
+        share. At other providers the cost is then unknown.
+        """
         plain, tokens = _tokens_price(tables, spent, found), _tokens_price(tables, spent, found, price_context=_BATCH)
         if tokens != plain or not plain:
             return float(tokens + searches)
@@ -254,32 +260,36 @@ class Prices:
 def _tokens_price(
     tables: ModuleType, spent: Spent, found: PriceCalculation, price_context: Mapping[str, str] | None = None
 ) -> Decimal:
-    """Return the price of the tokens without searches."""
+    """Compute the price of the tokens alone, without the fees for web searches."""
     usage = _build_price_usage(tables, replace(spent, web_searches=0))
     return found.model.calc_price(usage, found.provider, price_context=price_context).total_price
 
 
 class PricedModel:
-    """A model whose prices and context window are listed in the tables, or passed by the user."""
+    """Base of the models whose cost and context window come from the price tables or from the user's `price=`."""
 
     _prices: Prices
 
     async def knows_price(self) -> bool:
-        """Return whether the `cost_usd` of its answers will be known."""
+        """Return whether answers will have a `cost_usd`."""
         return await self._prices.known()
 
     async def window_tokens(self) -> int | None:
-        """Return how many tokens a question and its answer may have together; None if the number is unknown."""
+        """Return the size of the context window, in tokens of question and answer together; None if it is unknown."""
         return await self._prices.window()
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return the cost of this many tokens in US dollars; None if it is unknown."""
+        """Return the cost in US dollars of a call with these numbers of tokens; None if it is unknown."""
         return await self._prices.cost(Spent(input_tokens, output_tokens=output_tokens))
 
 
 @dataclass(frozen=True, slots=True)
 class _Rates:
-    """The prices of a million tokens of each kind, from one snapshot of the tables."""
+    """The prices of a million tokens of each kind, kept so that genai-prices is not asked again for each call.
+
+    `snapshot` is the version of the tables from which the prices were computed. They are discarded when the tables
+    change.
+    """
 
     snapshot: object
     call: Decimal
@@ -290,7 +300,6 @@ class _Rates:
     output: Decimal
 
     def of(self, spent: Spent) -> float:
-        """Return the cost of a call in US dollars."""
         plain = spent.input_tokens - spent.cache_read_tokens - spent.cache_write_tokens
         total = (
             plain * self.plain
@@ -303,20 +312,26 @@ class _Rates:
 
 
 def prices_sound(spent: Spent, prices: ModelPrice) -> bool:
-    """Return whether the tables contain a price for the call's sound, which would otherwise be counted as text."""
+    """Return whether the tables list a price for the sound in this call.
+
+    Without this check, sound would be billed at the price of text.
+    """
     heard = not spent.input_audio_tokens or prices.input_audio_mtok is not None
     return heard and (not spent.output_audio_tokens or prices.output_audio_mtok is not None)
 
 
 def _is_flat_price(tables: ModuleType, prices: object) -> bool:
-    """Return whether the price of a token depends neither on the number of tokens nor on the time."""
+    """Return whether a token always costs the same, whatever the time and the number of tokens.
+
+    Only such prices can be kept.
+    """
     if not isinstance(prices, tables.types.ModelPrice):
         return False
     return not any(isinstance(price, tables.types.TieredPrices) for price in vars(prices).values())
 
 
 def _rates(tables: ModuleType, snapshot: object, found: PriceCalculation) -> _Rates:
-    """Return the rates of a model, computed by the package itself."""
+    """Ask genai-prices for the cost of a million tokens of each kind."""
 
     def cost(spent: Spent) -> Decimal:
         return found.model.calc_price(_build_price_usage(tables, spent), found.provider).total_price

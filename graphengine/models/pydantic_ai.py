@@ -76,7 +76,10 @@ _KINDS: Final[dict[str, type[ModelError]]] = {
 
 
 class PydanticAIModel:
-    """A model of pydantic-ai. The retries of its SDK are switched off where pydantic-ai supports that.
+    """Calls a model through pydantic-ai, for providers that graphengine has no adapter for.
+
+    The retries of the provider's SDK are switched off where pydantic-ai supports that, because graphengine retries
+    itself.
 
     Args:
         model: The model's name in pydantic-ai, such as `google:gemini-2.5-pro`, or a model object of pydantic-ai.
@@ -109,7 +112,7 @@ class PydanticAIModel:
         return f"PydanticAIModel({self._given!r})"
 
     async def answer(self, request: Request) -> Response:
-        """Return the answer to one request.
+        """Call the model once and return its answer.
 
         Raises:
             ModelError: The call failed; the class states how.
@@ -143,18 +146,18 @@ class PydanticAIModel:
         return replace(self.response_of(found), form=form)
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return the repair for each setting that pydantic-ai does not pass on, by the setting's name."""
+        """Return the settings that pydantic-ai does not pass on, each with advice on how to fix it."""
         repair = "give in extra={…} the field that its provider has for it"
         return {"verbosity": repair} if settings.verbosity is not None else {}
 
     async def close(self) -> None:
-        """Close the connections of the model's provider, if they belong to it alone."""
+        """Close the connections of the provider's client, unless other models share it."""
         if self._model is not None:
             async with self._model:
                 pass
 
     def _infer_model(self) -> PydanticModel:
-        """Return the model. If only its name was given, the model is made at the first call.
+        """Return pydantic-ai's model object. If the user gave a name, the object is made at the first call.
 
         Raises:
             ModelUnavailable: The package or the key of the model's provider is missing, or the name is unknown.
@@ -193,7 +196,10 @@ class PydanticAIModel:
         return made
 
     def _own(self, message: Message) -> list[JsonValue]:
-        """Return an answer in pydantic-ai's form; [] if it is another model's, or its calls differ, as after a cut."""
+        """Return an earlier answer in pydantic-ai's own form.
+
+        The result is [] if another model gave it or its tool calls were changed.
+        """
         native = message.native or {}
         found = list_at(native, "content") if native.get("provider") == self.name else []
         inside = [part for each in found for part in list_at(each, "parts") if part.get("part_kind") == "tool-call"]
@@ -201,7 +207,7 @@ class PydanticAIModel:
         return [*found] if is_same else []
 
     def response_of(self, found: parts.ModelResponse) -> Response:
-        """Convert an answer of pydantic-ai to a response."""
+        """Convert pydantic-ai's response to graphengine's."""
         used, reason = found.usage, found.finish_reason or ""
         if reason == "error":
             raise ModelOverloaded(f"{self.name} broke off its answer (error)", repair=REPAIRS[ModelOverloaded])
@@ -229,7 +235,10 @@ class PydanticAIModel:
         )
 
     def _native(self, found: parts.ModelResponse) -> dict[str, Any] | None:
-        """Return the answer in pydantic-ai's form if it contains more than text and calls; otherwise None."""
+        """Return the answer in pydantic-ai's own form, to be sent back later.
+
+        The result is None if text and calls contain everything.
+        """
         from pydantic_ai.messages import ModelMessagesTypeAdapter  # noqa: PLC0415 - loaded by `answer`
 
         plain = {"text", "tool-call"}
@@ -240,7 +249,7 @@ class PydanticAIModel:
 
 
 def translated(error: Exception, model: str, *, began: bool = False, key: str = "") -> ModelError:
-    """Convert an error of pydantic-ai to an error of graphengine.
+    """Convert an exception of pydantic-ai to the matching `ModelError`.
 
     Args:
         error: The error.
@@ -270,7 +279,7 @@ def translated(error: Exception, model: str, *, began: bool = False, key: str = 
 
 
 def key_of(model: PydanticModel | None) -> str:
-    """Return the key of a model's provider, so that errors can hide it; "" if it is unknown."""
+    """Return the API key of the model's provider, so that errors can hide it; "" if it cannot be found."""
     client = getattr(getattr(model, "provider", None), "client", None)
     key = getattr(client, "api_key", "")
     return key if isinstance(key, str) else ""
@@ -346,10 +355,10 @@ def _label_media(message: Message) -> list[Any]:
 
 
 def binary(one: Media) -> parts.BinaryContent | parts.ImageUrl | parts.AudioUrl | parts.DocumentUrl:
-    """Return a medium in the form of pydantic-ai.
+    """Convert an image, document or sound to pydantic-ai's form.
 
     Raises:
-        BadRequest: The medium is given by a file's id, for which pydantic-ai has no form.
+        BadRequest: The media is given by the id of an uploaded file, which pydantic-ai does not support.
     """
     from pydantic_ai.messages import AudioUrl, BinaryContent, DocumentUrl, ImageUrl  # noqa: PLC0415 - as the caller
 
@@ -369,7 +378,7 @@ def _answer_parts(message: Message) -> list[parts.ModelResponsePart]:
 
 
 def whole(stream: StreamedResponse) -> parts.ModelResponse:
-    """Return the answer of a stream that has ended.
+    """Return the complete answer after its stream has ended.
 
     Raises:
         UnexpectedModelBehavior: The stream ended before the answer was complete.
@@ -383,7 +392,7 @@ def whole(stream: StreamedResponse) -> parts.ModelResponse:
 
 
 def show(event: object, request: Request) -> None:
-    """Pass on the text or the thinking that an event of the stream adds."""
+    """Pass the text or thinking of a stream event on to the caller."""
     request.began()
     part = getattr(event, "part", None) if getattr(event, "event_kind", "") == "part_start" else None
     delta = getattr(event, "delta", None)
@@ -397,7 +406,7 @@ def show(event: object, request: Request) -> None:
 
 
 def _find_response_cost(found: parts.ModelResponse) -> float | None:
-    """Return the price by pydantic-ai's tables; None if they do not cover the call or its address."""
+    """Return the cost by pydantic-ai's price tables; None if they do not apply to this call or this address."""
     usage, address = found.usage, found.provider_url
     tier = str((found.provider_details or {}).get("service_tier") or "").lower()
     if not usage.input_tokens or tier not in STANDARD_TIERS:

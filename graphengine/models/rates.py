@@ -49,9 +49,9 @@ _KEPT: Final = 2_000
 
 
 class PastFailure(NamedTuple):
-    """The facts about a failed call.
+    """The class and the message of an exception with which a call failed.
 
-    The exception itself is not kept, because it would keep its frames alive, and with them the whole run.
+    The exception itself is not kept, because its traceback would keep the whole run in memory.
 
     Attributes:
         kind: The class of the exception.
@@ -63,7 +63,6 @@ class PastFailure(NamedTuple):
 
     @classmethod
     def of(cls, error: Exception) -> PastFailure:
-        """Return the facts about a failure."""
         text = ""
         with suppress(Exception):  # a user's `__str__` may raise any error
             text = str(getattr(error, "message", "") or error)
@@ -72,14 +71,14 @@ class PastFailure(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Permit:
-    """One call that has begun.
+    """A call that the limiter has allowed to begin.
 
     Attributes:
         began: When the call began.
-        era: The number of pauses before the call.
-        is_trial: Whether no other call may be in flight beside this one, because the calls before it failed.
+        era: The number of pauses before the call began. A failure counts only for the era in which its call began.
+        is_trial: Whether this call tests, alone, if a server that failed is working again.
         units: The number of tokens that the call is expected to use; later the number that it used.
-        refused: Whether the server refused the call.
+        refused: Whether the server refused the call because of a rate limit.
         has_begun: Whether a part of the answer has arrived.
     """
 
@@ -92,7 +91,7 @@ class Permit:
 
 
 class RateController:
-    """Decides when the next call of a model may begin.
+    """Decides when the next call of a model may begin, by the user's limits, the learned limit and a circuit breaker.
 
     Args:
         limits: The limits that the user has set.
@@ -116,21 +115,24 @@ class RateController:
 
     @property
     def is_full(self) -> bool:
-        """Whether the largest number of calls is in flight."""
         most = self._limits.calls_at_once
         return most is not None and self._in_flight >= most
 
     def closed_until(self, now: float) -> float:
-        """Return when calls may begin again.
+        """Return the time until which the server must not be called.
 
-        This is infinity while a trial call is in progress, and minus infinity if calls may begin now.
+        The result is minus infinity if calls may begin now. It is infinity while a single call, the trial, tests
+        whether a server that failed is working again.
         """
         if self._trial is not None:
             return math.inf
         return self._paused_until if self._paused_until > now else -math.inf
 
     def free_at(self, now: float, tokens: int) -> float:
-        """Return when a call may begin; infinity if another call has to end first."""
+        """Return when a call with this many tokens may begin.
+
+        The result is infinity if it first has to wait for another call to end.
+        """
         if self._trial is not None or self.is_full:
             return math.inf
         if self._recent and now - self._recent[-1].began > _FORGOTTEN_SPANS * self._learned.seconds:
@@ -139,7 +141,6 @@ class RateController:
         return max(self.closed_until(now), *spans)
 
     def begin(self, now: float, tokens: int) -> Permit:
-        """Begin a call."""
         permit = Permit(now, self._era, self._failures >= self._limits.failures, tokens)
         if permit.is_trial:
             self._trial = permit
@@ -150,19 +151,28 @@ class RateController:
         return permit
 
     def begun(self, permit: Permit) -> None:
-        """Note that the answer to a call has begun. If the call was a trial, other calls may begin."""
+        """Record that the answer to a call has begun to arrive.
+
+        If the call was the trial, which tests a server that failed, other calls may begin now.
+        """
         if self._trial is permit:
             self._trial = None
             self._failures = 0
 
     def is_tried(self, permit: Permit) -> bool:
-        """Return whether a call is a trial whose answer has not begun."""
+        """Return whether this call tests at the moment, alone, if a server that failed is working again (the trial)."""
         return self._trial is permit
 
     def answered(self, permit: Permit, now: float, tokens: int | None = None) -> None:
-        """Note an answer, and the number of tokens that the call used if it is known.
+        """Record that a call was answered.
 
-        If the call began before the last pause, its answer does not end the row of failures.
+        The answer ends a series of failures only if the call began after the last pause. Otherwise it does not show
+        that the server is working again.
+
+        Args:
+            permit: The call.
+            now: The time.
+            tokens: The number of tokens that the call used; None if it is unknown.
         """
         self.last_answer = now
         if tokens is not None:
@@ -172,7 +182,9 @@ class RateController:
             self._learned.most += _GROWTH
 
     def refused(self, permit: Permit, now: float, failure: PastFailure, seconds: float | None) -> float:
-        """Note that the server has no capacity now, and return for how long no call begins.
+        """Record that the server refused a call because of a rate limit.
+
+        Returns for how many seconds no call may begin.
 
         Args:
             permit: The call.
@@ -197,10 +209,16 @@ class RateController:
         return seconds
 
     def failed(self, permit: Permit, now: float, failure: PastFailure, seconds: float | None) -> None:
-        """Note that a call failed because the server is down or overloaded, for all calls or for this one.
+        """Record that a call failed because the server is down or overloaded.
 
-        After some failures in a row, calls are tried one at a time, with a pause before each of them. Calls that began
-        before such a pause do not prolong it.
+        After several failures in a row, calls are sent one at a time, with a pause before each of them. The failure of
+        a call that began before such a pause does not make the pause longer.
+
+        Args:
+            permit: The call.
+            now: The time.
+            failure: The failure.
+            seconds: How long the server asks to wait; None if it does not ask.
         """
         self.last_failure = failure
         if seconds:
@@ -216,13 +234,20 @@ class RateController:
             self._era += 1
 
     def end(self, permit: Permit) -> None:
-        """End a call, whatever its outcome. If the call was a trial that was cancelled, the next call is the trial."""
+        """Record that a call is over, whatever its outcome.
+
+        The trial, which tests a server that failed, can be cancelled before it has an outcome. The next call is then
+        the trial.
+        """
         self._in_flight -= 1
         if self._trial is permit:
             self._trial = None
 
     def _learn(self, permit: Permit, now: float, seconds: float) -> None:
-        """Learn how many calls the server allows in a span of this length, or of a longer span learned before."""
+        """Learn from a refusal how many calls the server allows within this many seconds.
+
+        If a longer span was learned before, that span is kept.
+        """
         seconds = max(seconds, (self._learned.seconds - _SLACK_SECONDS) / _SLACK)
         since = min(permit.began, now) - seconds
         recent = takewhile(lambda each: each.began > since, reversed(self._recent))
@@ -233,7 +258,7 @@ class RateController:
 
 
 class _SpanLimit:
-    """A limit on the number of calls, or tokens, in any span of some seconds.
+    """Limits the number of calls, or of tokens, within any span of some seconds (a sliding window).
 
     Attributes:
         most: The limit; infinity if there is no limit.
@@ -248,21 +273,20 @@ class _SpanLimit:
         self._taken = 0
 
     def add(self, permit: Permit) -> None:
-        """Count a call."""
         if self.most < math.inf:
             self._permits.append(permit)
             self._taken += self._units(permit)
 
     def correct(self, permit: Permit, tokens: int) -> None:
-        """Replace the expected tokens of a call by the tokens that it used, if the call still counts."""
+        """Replace the estimated tokens of a call by the tokens that it used, if the call is still inside the window."""
         if self._permits and permit.began >= self._permits[0].began:
             self._taken += tokens - permit.units
             permit.units = tokens
 
     def free_at(self, now: float, units: int) -> float:
-        """Return when this many units are free.
+        """Return when the window has room for this many calls or tokens.
 
-        A call that is larger than the whole limit may begin when no other call counts.
+        A call that is larger than the whole limit may begin when the window is empty.
         """
         while self._permits and self._permits[0].began + self.seconds <= now:
             self._taken -= self._units(self._permits.popleft())

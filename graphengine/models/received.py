@@ -32,28 +32,25 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     class Body(Protocol):
-        """The methods of a streamed response that are needed here."""
+        """The methods of an HTTP response that `ServerEvents` uses to read a stream."""
 
         def aiter_bytes(self) -> AsyncIterator[bytes]:
-            """Yield its bytes, decompressed."""
+            """Yield the bytes of the body, decompressed."""
             ...
 
         def aiter_raw(self) -> AsyncIterator[bytes]:
-            """Yield its bytes as they arrive."""
+            """Yield the bytes of the body as the server sent them."""
             ...
 
         async def aclose(self) -> None:
-            """Return the connection to its pool, or close it."""
+            """Give the connection back to the client's pool, or close it."""
             ...
 
     class Gathers(Protocol):
-        """A connection that can collect the bytes of a response and pass them on together."""
+        """A connection that can collect the received bytes of a response and pass them on together."""
 
         def gather(self, marks: Collection[bytes] | None) -> None:
-            """Collect bytes until one of the marks arrives, then pass on all of them at once.
-
-            None stands for no marks: collected bytes are passed on now, and later bytes as they arrive.
-            """
+            """Collect received bytes from now on, until one of these marks arrives. None stops collecting."""
             ...
 
 
@@ -61,19 +58,19 @@ JsonObject: TypeAlias = "dict[str, JsonValue]"
 
 
 class Watch(Protocol):
-    """Tells whether anybody watches an answer while it arrives.
+    """Tells whether somebody is watching an answer while it arrives, such as a page that shows the growing text.
 
-    If nobody does, its pieces can be passed on together.
+    While nobody watches, several pieces can be passed on together, which takes less time.
     """
 
     def is_watched(self) -> bool:
-        """Return whether anybody is watching now."""
+        """Return whether somebody is watching now."""
         ...
 
     def when_watched(self, call: Callable[[], None] | None) -> None:
-        """Set a function to call when somebody begins to watch; None to call nothing any more.
+        """Set the function to call when somebody begins to watch; None to remove it.
 
-        The watcher then receives everything that has arrived so far.
+        The function passes on the pieces that have been held back, so that the watcher sees the whole text so far.
         """
         ...
 
@@ -83,36 +80,36 @@ MOST_TOKENS: Final = 2**53
 
 
 def inside(value: JsonValue, key: str) -> JsonObject:
-    """Return the object at this key; {} if there is no object."""
+    """Return the JSON object at this key; {} if there is none."""
     found = value.get(key) if isinstance(value, dict) else None
     return found if isinstance(found, dict) else {}
 
 
 def list_at(value: JsonValue, key: str) -> list[JsonObject]:
-    """Return the objects in the list at this key; [] if there is no list."""
+    """Return the JSON objects of the list at this key; [] if there is no list. Other items of the list are left out."""
     found = value.get(key) if isinstance(value, dict) else None
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def text(value: JsonValue, key: str) -> str:
-    """Return the text at this key, or "" if there is none.
+    """Return the text at this key; "" if there is none.
 
-    An integer counts as text, because the error codes of some servers are numbers.
+    Integers are converted, as some servers use numbers as error codes.
     """
     found = value.get(key) if isinstance(value, dict) else None
     return str(found) if isinstance(found, (str, int)) and not isinstance(found, bool) else ""
 
 
 class NotThisApi(ValueError):
-    """The JSON that a server sent with status 200 is not an answer of this API. The text states why."""
+    """The server answered with status 200, but the body is not an answer of the expected API. The text states why."""
 
 
 class NoCount(ValueError):
-    """A server reports a value that is not a number of tokens, so the usage of the call is unknown."""
+    """The server reported a token count that is not a number, so the usage of the call is unknown."""
 
 
 def read_json(text: str | bytes) -> JsonValue:
-    """Return the value of a JSON text. An integer with too many digits for Python becomes the text of its digits.
+    """Parse JSON. An integer with more digits than Python converts becomes the text of its digits.
 
     Raises:
         json.JSONDecodeError: The text is not JSON.
@@ -140,11 +137,11 @@ def _integer(digits: str) -> int | str:
 
 
 def object_in(response: httpx2.Response) -> JsonObject:
-    """Return the JSON object in a response with status 200.
+    """Parse the body of a successful HTTP response, which must be a JSON object.
 
     Raises:
-        NotThisApi: The response contains something other than a JSON object.
-        ValueError: The response is empty, or its JSON is incomplete.
+        NotThisApi: The body is not a JSON object, so the server does not implement this API.
+        ValueError: The body is empty, or its JSON is cut off.
     """
     kind = response.headers.get("content-type", "")
     try:
@@ -159,15 +156,15 @@ def object_in(response: httpx2.Response) -> JsonObject:
 
 
 def is_count(value: JsonValue) -> bool:
-    """Return whether a value is a number of tokens, or None."""
+    """Return whether a value can be a token count: None, or an integer that every JSON reader keeps exactly."""
     return value is None or (type(value) is int and 0 <= value <= MOST_TOKENS)
 
 
 def count(value: JsonValue, key: str) -> int:
-    """Return the number of tokens at this key of an object; 0 if the key is missing.
+    """Return the token count at this key of a JSON object; 0 if the key is missing.
 
     Raises:
-        NoCount: The value is not a number of tokens.
+        NoCount: The value is not a token count.
     """
     found = value.get(key) if isinstance(value, dict) else None
     if found is None:
@@ -192,14 +189,14 @@ _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 
 
 class Event(NamedTuple):
-    """One event: its kind ("" if it has none) and its data."""
+    """One server-sent event. `kind` is the name of the event; "" if the server gave none."""
 
     kind: str
     data: str
 
 
 class EventReader:
-    r"""Makes events from bytes as they arrive.
+    r"""Parses server-sent events from bytes that arrive in arbitrary pieces.
 
     Example:
         >>> list(EventReader().events(b"event: a\ndata: 1\ndata: 2\n\ndata: torn"))
@@ -213,7 +210,7 @@ class EventReader:
         self._data: list[str] = []
 
     def events(self, chunk: bytes) -> Iterator[Event]:
-        """Yield the events that are complete after these bytes."""
+        """Add received bytes, and yield the events that are now complete."""
         if self._is_between and chunk.endswith(b"\n\n") and b"\r" not in chunk:  # nearly always true
             for block in chunk[:-2].split(b"\n\n"):
                 first, line_end, second = block.partition(b"\n")
@@ -228,7 +225,7 @@ class EventReader:
 
     @property
     def _is_between(self) -> bool:
-        """Whether an event has ended, and no further event has begun."""
+        """Whether the bytes so far end exactly at the end of an event."""
         return not (self._data or self._kind or self._after_return or any(self._line))
 
     def _lines(self, chunk: bytes) -> Iterator[Event]:
@@ -255,12 +252,12 @@ class EventReader:
 
 
 class ServerEvents:
-    """The events of one response, as an async context manager. When it ends, the response is closed.
+    """Reads the server-sent events of one HTTP response. Leaving the `async with` block closes the response.
 
     Args:
         response: A response whose body has not been read yet.
-        gathers: The connection that can collect bytes while nobody watches; None if it cannot.
-        watch: Tells whether anybody watches; None if the caller wants every event as soon as it arrives.
+        gathers: The connection, if it can collect bytes and pass them on together while nobody watches; otherwise None.
+        watch: Tells whether somebody watches; None if the caller wants every event as soon as it arrives.
     """
 
     def __init__(self, response: Body, gathers: Gathers | None = None, watch: Watch | None = None) -> None:
@@ -282,17 +279,17 @@ class ServerEvents:
         await self._response.aclose()
 
     async def each(self, take: Callable[[Event], bool]) -> Exception | None:
-        """Pass on each event.
+        """Call a function for each event, until the answer is complete or the stream ends.
 
-        The events are passed on in the task that reads, so events that arrive together need only one switch between
-        tasks.
+        The function runs in the task that reads the response. Events that arrive together therefore need only one
+        switch between tasks.
 
         Args:
-            take: Receives each event, and returns whether it is the last that counts. Later events are read, but not
-                passed on.
+            take: Receives an event, and returns True if the answer is now complete. Later events are read, but `take`
+                is not called for them.
 
         Returns:
-            The exception that reading raised, after the events before it; None at the end.
+            The exception with which reading the response failed; None if the answer is complete or the stream ended.
 
         Raises:
             BaseException: `take` raised this exception.
@@ -304,7 +301,10 @@ class ServerEvents:
         return await outcome
 
     async def rest(self) -> None:
-        """Wait for the end of a stream after its answer. A connection can only be kept if it was read to its end."""
+        """Read the remaining bytes after the answer, for at most half a second.
+
+        HTTP allows a connection to be used for another call only if the response was read to its end.
+        """
         if self._reading is not None:
             await asyncio.wait({self._reading}, timeout=REST_SECONDS)
 
@@ -326,13 +326,13 @@ class ServerEvents:
                 outcome.set_result(broken)
 
     def _hand_over(self) -> None:
-        """Pass on the collected bytes, because somebody begins to watch."""
+        """Pass on the bytes collected so far, because somebody has begun to watch."""
         self._is_watched = True
         if self._gathers is not None:
             self._gathers.gather(None)
 
     def _gather(self) -> None:
-        """Collect the bytes that arrive next if nobody watches."""
+        """Before the next read, tell the connection to collect bytes while nobody watches, or to stop collecting."""
         if self._gathers is not None and self._watch is not None:
             is_watched = self._watch.is_watched()
             if is_watched or self._is_watched:
@@ -343,9 +343,9 @@ class ServerEvents:
 def _hand_on(
     reader: EventReader, chunk: bytes, take: Callable[[Event], bool], outcome: asyncio.Future[Exception | None]
 ) -> None:
-    """Pass on the events that are complete after these bytes.
+    """Call `take` for each event that these bytes complete.
 
-    If an event is the last, or `take` raises an error, the outcome is set.
+    Sets `outcome` if an event completes the answer or `take` raises an error.
     """
     try:
         for event in reader.events(chunk):
@@ -359,7 +359,7 @@ def _hand_on(
 
 
 async def _end_task_surely(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for its end, even if this wait is cancelled."""
+    """Cancel a task and wait until it has ended, even if the waiting task is cancelled meanwhile."""
     task.cancel()
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

@@ -52,7 +52,10 @@ class NotRecorded(ModelError):
 
 
 class RecordedModel(OverModels):
-    """Answers from a file of recorded answers. Other requests are sent to another model, if it has one, and recorded.
+    """Replays answers from a file, so that a test needs no provider, costs nothing and always gets the same answers.
+
+    If a model is given, requests that are not in the file are sent to this model, and its answers are added to the
+    file.
 
     A recorded answer is found by its request: by the agent, instructions, messages, schema, tools and settings. The
     tags, names of inputs and notes that graphengine adds to a prompt are left out of the comparison. If equal requests
@@ -86,7 +89,7 @@ class RecordedModel(OverModels):
 
     @property
     def name(self) -> str:
-        """`recorded:` and the path of the file."""
+        """The text `recorded:` followed by the path of the file."""
         return f"recorded:{self._file}"
 
     async def answer(self, request: Request) -> Response:
@@ -114,21 +117,21 @@ class RecordedModel(OverModels):
 
     @property
     def limiter(self) -> RateLimiter | None:
-        """The limiter of the underlying model; None without such a model, because replayed answers need not wait."""
+        """The rate limiter of the model that is called for missing answers; None if answers are only replayed."""
         return None if self._model is None else limiter_of(self._model)
 
     @property
     def batches(self) -> Batches | None:
-        """None, because answers are replayed at once, and new answers are recorded by calls."""
+        """Always None: a recorded model does not send its calls as batches."""
         return None
 
     @property
     def reports_usage(self) -> bool:
-        """Whether the underlying model itself reports the usage of its calls."""
+        """Whether the model that is called for missing answers reports the usage of its failed calls itself."""
         return getattr(self._model, "reports_usage", False)
 
     def _read(self) -> dict[str, dict[str, deque[Response]]]:
-        """Return the answers in the file, by the key of their request and by their path, in the order of the file."""
+        """Read the file. The answers are found by the key of their request, then by the path of the node that asked."""
         found: dict[str, dict[str, deque[Response]]] = defaultdict(lambda: defaultdict(deque))
         try:
             body = self._file.read_bytes()
@@ -163,7 +166,7 @@ class RecordedModel(OverModels):
         return response
 
     def _add(self, asked: dict[str, JsonValue], response: Response, path: str) -> None:
-        """Append a line to the file. Lines that others have written into the file are kept."""
+        """Add one answer to the end of the file. Lines that other processes have added meanwhile are kept."""
         try:
             content = to_jsonable_python(response.content)
         except PydanticSerializationError as error:
@@ -188,7 +191,7 @@ class RecordedModel(OverModels):
 
 
 class _Line(BaseModel):
-    """A line of a recording. A later version may write more keys."""
+    """One line of a recording. Unknown fields are ignored, because a later version may write them."""
 
     request: dict[str, JsonValue]
     response: Response
@@ -204,12 +207,12 @@ def _hide_path(request: Request) -> str:
 
 
 def _find_answers(by_path: dict[str, deque[Response]], path: str) -> deque[Response] | None:
-    """Return the remaining answers to a request for the node at this path, the next one first; None if none is left.
+    """Choose which of the recorded answers to a request the node at this path gets. Returns None if there is none left.
 
-    The following rules decide:
+    The queue that is returned begins with the next answer. The following rules decide:
 
-    1. Answers that were recorded for this path, or without a path, as in recordings of earlier versions, are used
-       first.
+    1. Answers that were recorded for this path are used first. So are answers without a path, which earlier versions
+       recorded.
     2. If the node is not in the recording, it was renamed or is new, and its calls get the answers in order.
     3. An item of a node that is in the recording gets no answer of another item, unless only a single path asked this
        request: the indexes of items change when an item is put before them.
@@ -221,7 +224,10 @@ def _find_answers(by_path: dict[str, deque[Response]], path: str) -> deque[Respo
 
 
 def _describe_request(request: Request) -> dict[str, JsonValue]:
-    """Return what any provider would receive, including secrets. Empty values, headers and caching are left out."""
+    """Return the parts of a request that determine its answer, as JSON. Secrets are not hidden yet.
+
+    Headers, caching and empty values are left out, because two requests that differ only in them have the same answer.
+    """
     settings = request.settings.recorded()
     found: dict[str, object] = {
         "agent": request.agent,
@@ -239,7 +245,7 @@ def _describe_request(request: Request) -> dict[str, JsonValue]:
 
 
 def _build_message_key_parts(message: Message) -> dict[str, object]:
-    """Return the parts of a message that are sent. Media are represented by the digest of their data."""
+    """Return the parts of a message that a provider receives. Media are represented by the digest of their data."""
     found = message.model_dump(mode="json", include=_SENT)
     media = [
         {"type": one.type, "name": one.name, "digest": _digest_media(one.url or one.file_id or one.data)}
@@ -260,10 +266,10 @@ _OURS: Final = re.compile(r"</?[^\W\d]\w*(-\d+)?( (of|agent)=\"\w*\")?>|^[^\W\d]
 
 
 def _build_request_key(asked: dict[str, JsonValue]) -> str:
-    """Return the key of a request, which stays the same if graphengine words its own additions differently.
+    """Return the text by which a recorded request is found again.
 
-    The form of inputs in a question, and the note about it, are additions of graphengine. Tags, names of inputs before
-    a colon, the note and blanks are therefore left out, whoever wrote them.
+    graphengine adds tags and names around inputs, and a note about them, to each prompt. These additions and all blanks
+    are removed, so that a recording stays valid when a new version of graphengine words them differently.
     """
     system, messages = asked.get("system"), asked.get("messages")
     found = dict(asked)
@@ -275,7 +281,7 @@ def _build_request_key(asked: dict[str, JsonValue]) -> str:
 
 
 def _strip_own_tags(message: JsonValue) -> JsonValue:
-    """Return a recorded message without graphengine's tags, if it is a question or a summary."""
+    """Remove the tags that graphengine adds from a user message or a summary. Other messages are returned unchanged."""
     if not isinstance(message, dict) or message.get("role") not in ("user", "summary"):
         return message
     return {**message, "text": "".join(_OURS.sub("", str(message.get("text", ""))).split())}

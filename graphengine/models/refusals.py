@@ -88,7 +88,7 @@ _READ_CHARACTERS: Final = 10 * SHOWN_CHARACTERS
 
 
 def shorten_outside_text(text: object, *keys: str) -> str:
-    """Return a text from outside as an error may show it: one line, shortened, without keys, encodable as UTF-8.
+    """Prepare a text of a server for an error message: one line, at most 600 characters, without keys, valid as UTF-8.
 
     Example:
         >>> shorten_outside_text("Incorrect API key provided: sk-ant-12345678")
@@ -116,7 +116,7 @@ _BY_STATUS: Final[dict[int, type[ModelError]]] = {
 
 
 def kind_of_status(status: int) -> type[ModelError]:
-    """Return the error class for an HTTP status if nothing else is known."""
+    """Return the error class for an HTTP status, for a response that says nothing more precise."""
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return ModelOverloaded if status >= 500 else BadRequest  # noqa: PLR2004 - HTTP's own border
@@ -230,7 +230,7 @@ _BEHIND_PAGES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """A server's report of a failure.
+    """What a server reported about a call that failed, read from an error response or from an error inside an answer.
 
     Attributes:
         status: The HTTP status; 0 if the failure was inside an answer.
@@ -250,15 +250,18 @@ class Complaint:
 
     @property
     def is_page(self) -> bool:
-        """Whether the message is an HTML page, which does not come from an API."""
+        """Whether the message is an HTML page.
+
+        Such a page comes from a web server or a gateway and not from a model's API.
+        """
         return _PAGE.match(self.message) is not None
 
 
 def complaint(body: JsonValue, status: int = 0) -> Complaint:
-    """Read an error object in any of the forms that servers use.
+    """Read the error object of a response. Servers use several forms, all of which are understood.
 
     Args:
-        body: The error object itself, not its container.
+        body: The value of the field `error`, not the object that contains the field.
         status: The HTTP status; 0 if it is unknown. If the object's code is a number, it is used instead.
     """
     if not isinstance(body, dict):
@@ -286,7 +289,7 @@ def complaint(body: JsonValue, status: int = 0) -> Complaint:
 
 
 def _read_asked_seconds(words: str) -> float | None:
-    """Return how many seconds a text asks to wait; None if it does not ask.
+    """Find in a message how many seconds the server asks to wait; None if it does not ask.
 
     Example:
         >>> said = ["Please try again in 6m0.5s.", "Please retry after 26 seconds.", "Try again later."]
@@ -299,7 +302,7 @@ def _read_asked_seconds(words: str) -> float | None:
 
 
 def _read_duration(words: str) -> float | None:
-    """Return the seconds of a duration such as `6m0.5s`; None if the text contains no duration."""
+    """Convert a duration such as `6m0.5s` to seconds; None if the text contains no duration."""
     times = re.findall(_TIME, words)
     seconds = 0.0
     for number, unit in times:
@@ -308,13 +311,13 @@ def _read_duration(words: str) -> float | None:
 
 
 def _extract_unread_call(words: str) -> str:
-    """Return the tool call that a server could not parse, as its message quotes it; "" if it quotes none."""
+    """Return the model's tool call that the server could not parse, if its message quotes the call; otherwise ""."""
     found = _CALL.search(words)
     return "" if found is None else next(filter(None, found.groups()), "")
 
 
 def kind_of(report: Complaint) -> type[ModelError]:  # noqa: PLR0911 - a rule each
-    """Return the error class for a complaint."""
+    """Decide which class of error a server's report means."""
     coded = next(filter(None, map(_of_code, report.codes)), None)
     found = coded if coded is not None and coded not in _VAGUE else _of_status(report, coded)
     words = " ".join((*report.codes, report.message))
@@ -355,7 +358,7 @@ def _of_status(report: Complaint, coded: type[ModelError] | None) -> type[ModelE
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return how many seconds a server asks to wait; None if its headers do not ask.
+    """Read from the headers of a response how many seconds the server asks to wait; None if it does not ask.
 
     `retry-after-ms` and `retry-after` are read first. Without them, OpenAI's `x-ratelimit-reset-requests` and
     `x-ratelimit-reset-tokens` are read, each of them only if its limit is used up.
@@ -382,7 +385,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def repaired(error: ModelError, report: Complaint) -> ModelError:
-    """Improve the repair of an error whose message concerns the tokens of an answer, and return the error."""
+    """Add the advice to change `max_tokens` to the error if the server refused the length of the answer."""
     if _OF_ANSWER.search(f"{report.about} {report.message}"):
         most = None if SAYS_TOO_LONG.search(report.message) else _MOST.search(report.message)
         repair = f"give Settings(max_tokens={most[1].replace(',', '') if most else '…'}), the most tokens of an answer"
@@ -394,12 +397,13 @@ def repaired(error: ModelError, report: Complaint) -> ModelError:
 
 
 def advised(error: ModelError, headers: Mapping[str, str], wait_seconds: float | None = None) -> ModelError:
-    """Return the error for a refusal with these headers: how long the server asks to wait, and whether to try again.
+    """Apply what the headers of a refusal say about another try, and return the error.
 
-    If only the message asks to wait, this wait counts if the error is temporary.
+    The error gets the time to wait. If the headers name no time, `wait_seconds`, which the message names, is used for
+    temporary errors.
 
-    The header `x-should-retry` decides about another try, even against the status, unless the error's class says that
-    another try cannot help.
+    The header `x-should-retry` decides whether the error counts as temporary, even against the status. Errors for which
+    another try cannot help, such as a wrong key, stay permanent.
     """
     error.retry_after_seconds = retry_after(headers)
     if error.retry_after_seconds is None and isinstance(error, ModelTransient):

@@ -33,23 +33,22 @@ if TYPE_CHECKING:
 
 
 class OverModels:
-    """A model that calls other models.
+    """Base of a model that calls other models, such as a router.
 
-    A property of this model, such as a supported setting, must hold for all of these models.
+    The model supports a setting or a tool only if all of the models that it may call support it.
     """
 
     _models: Sequence[Model]
 
     def __keys__(self) -> Sequence[str]:
-        """Return the keys of all the models."""
         return [key for model in self._models if isinstance(model, HasKeys) for key in model.__keys__()]
 
     async def knows_price(self) -> bool:
-        """Return whether every model that implements `KnowsPrices` knows its price."""
+        """Return whether the cost of an answer will be known, whichever model answers."""
         return all([await model.knows_price() for model in self._models if isinstance(model, KnowsPrices)])
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return, by name, the repair for each given setting that at least one of the models does not support."""
+        """Return the settings that at least one of the models does not support, each with advice on how to fix it."""
         found: dict[str, str] = {}
         for model in self._models:
             if isinstance(model, ChecksSettings):
@@ -57,17 +56,20 @@ class OverModels:
         return found
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return the repair if at least one of the models does not support this tool; "" if all support it."""
+        """Return what to do instead if at least one of the models does not support this tool; "" if all support it."""
         found = (f"{message}: {repair}" for model in self._models for message, repair in lacking(model, [tool]))
         return next(found, "")
 
     async def window_tokens(self) -> int | None:
-        """Return the smallest known window of the models; None if no window is known."""
+        """Return the smallest context window of the models, in tokens; None if no window is known."""
         known = [await model.window_tokens() for model in self._models if isinstance(model, KnowsWindow)]
         return min((window for window in known if window), default=None)
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return the cost of this many tokens at the most expensive model; None if a model's price is unknown."""
+        """Return the cost of these tokens at the most expensive model.
+
+        The result is None if the price of one of the models is unknown.
+        """
         prices = [
             await model.price_of(input_tokens, output_tokens) if isinstance(model, EstimatesCosts) else None
             for model in self._models
@@ -76,7 +78,7 @@ class OverModels:
         return max(known, default=0.0) if len(known) == len(prices) else None
 
     async def close(self) -> None:
-        """Close the connections of every model, even if closing another one fails."""
+        """Close the connections of all models, even if closing one of them fails."""
         closing = [model.close() for model in self._models if isinstance(model, Closes)]
         results = await asyncio.gather(*closing, return_exceptions=True)
         for result in results:
@@ -85,11 +87,11 @@ class OverModels:
 
 
 class Router(OverModels):
-    """Calls several models in order until one answers.
+    """A model that calls several models in order until one of them answers.
 
     `model` of the answer names the model that answered. If no model answers, the error is that of the model that can be
     called again soonest. If that model is skipped because of an exception that is not a `ModelError`, the error is
-    `ModelOverloaded`. The message lists the outcome of each model, and `retry_after_seconds` is the time to wait.
+    `ModelOverloaded`. The message lists what happened at each model, and `retry_after_seconds` is the time to wait.
 
     Streamed text comes from one model only. If a model fails after it has begun to stream, no further text of this call
     is streamed. The answer that is returned is always the complete answer of one model.
@@ -137,15 +139,15 @@ class Router(OverModels):
 
     @property
     def name(self) -> str:
-        """`router(…)` with the names of its models."""
+        """The text `router(…)` with the names of the models."""
         return f"router({', '.join(model.name for model in self._models)})"
 
     async def answer(self, request: Request) -> Response:
         """Return the answer of the first model that gives one.
 
         Raises:
-            ModelError: A model raised an error that `on` does not name, which is raised unchanged; or no model
-                answered.
+            ModelError: No model answered, or a model raised an error after which the router must not call another model
+                (`on`).
         """
         watched = _TextRelay(request)
         failed: dict[int, Exception] = {}
@@ -164,11 +166,11 @@ class Router(OverModels):
         raise self._no_answer(failed, request)
 
     def compacts(self, tokens: int) -> bool:
-        """Return whether the provider of every model compacts conversations itself."""
+        """Return whether every model's provider can itself replace older messages by a shorter form."""
         return all(isinstance(model, Compacts) and model.compacts(tokens) for model in self._models)
 
     def _no_answer(self, failed: Mapping[int, Exception], request: Request) -> Exception:
-        """Return the error of a call that no model answered."""
+        """Build the error for a call that no model answered. The message lists what happened at each model."""
         lines: list[str] = []
         kinds: list[tuple[bool, float, int, PastFailure | None]] = []
         for number, model in enumerate(self._models):
@@ -196,9 +198,10 @@ class Router(OverModels):
 
 
 class _TextRelay:
-    """Passes on the text of one model, the first that streams any.
+    """Streams the text of only one of the models, so that a watcher does not see the beginnings of two answers.
 
-    If `on_reset` is set, it is called between models, so the text of each model is passed on.
+    The first model that streams any text is the one. A caller with `on_reset` can discard text, so each model's text is
+    streamed to such a caller.
     """
 
     def __init__(self, request: Request) -> None:
@@ -207,9 +210,9 @@ class _TextRelay:
         self._streamed = False
 
     async def call(self, model: Model, call: PacedCall | None, request: Request) -> Response:
-        """Return the model's answer.
+        """Call a model, and stream its text if no earlier model has streamed any.
 
-        Its text is passed on, until the call ends, if no earlier model has streamed any.
+        Text that arrives after the call is dropped.
         """
         made = model.answer if call is None else call.once  # through the model's limiter if it has one
         if self._on_text is None or self._streamed:
@@ -228,12 +231,16 @@ class _TextRelay:
 
 
 def _may_call(call: PacedCall, *, waits: bool) -> bool:
-    """Return whether a model may be called: at once, or with `waits` after waiting in its queue if it is not closed."""
+    """Return whether to call this model now.
+
+    With `waits=False`, only if the call would begin at once. With `waits=True`, also if it has to wait for other calls,
+    but not while the server refuses calls.
+    """
     return not call.queue.closed_seconds() if waits else call.queue.is_free(call.tokens)
 
 
 def _format_outcome(failure: PastFailure | None, back_in_seconds: float, *, called: bool) -> str:
-    """Return the outcome of one model on one line."""
+    """Describe on one line of an error message what happened when this model was called, or why it was skipped."""
     text = "no answer yet" if failure is None else failure.text
     later = f"; called again in {math.ceil(back_in_seconds)} s at the earliest" if back_in_seconds > 0 else ""
     return f"{text}{later}" if called else f"skipped after: {text}{later or '; another call is trying it'}"

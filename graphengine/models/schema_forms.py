@@ -30,15 +30,15 @@ _ABOUT_FORM: Final = re.compile(
 
 @runtime_checkable
 class SendsForms(Protocol):
-    """A model that can tell in which form it sends the schema of a request."""
+    """A model that can say how it sends the schema of a typed answer: in the API's own field or in the instructions."""
 
     def form_of(self, request: Request) -> Form:
-        """Return the form in which the schema of a request is sent."""
+        """Return how the schema of this request will be sent."""
         ...
 
 
 class SchemaForms:
-    """The forms in which one model object sends schemas. It remembers which schemas its server refused.
+    """Decides how one model object sends the schemas of typed answers, and remembers schemas that the server refused.
 
     Args:
         native: Whether the API's own form is used; None to decide by the server.
@@ -49,7 +49,9 @@ class SchemaForms:
         self._refused: set[str] = set()
 
     def is_native(self, request: Request, *, by_server: bool) -> bool:
-        """Return whether the schema of a request is sent in the API's own form.
+        """Return whether to send the schema of this request in the API's own field.
+
+        If not, it is written into the instructions.
 
         Args:
             request: The request.
@@ -60,13 +62,14 @@ class SchemaForms:
         return not self._refused or _identify_schema(request) not in self._refused
 
     def form(self, request: Request, *, is_native: bool) -> Form:
-        """Return the form that is used for a request."""
         return "" if request.schema is None else "native" if is_native else "words"
 
     async def answered(
         self, request: Request, ask: Callable[[bool], Awaitable[Response]], *, is_native: bool
     ) -> Response:
-        """Return the answer with the form that was used. If the server refuses the native form, ask once more in words.
+        """Make a call. If the server refuses the schema in the API's own field, repeat it with the schema in words.
+
+        The words are a part of the instructions. The response says which of the two forms was used.
 
         Args:
             request: The request.
@@ -91,7 +94,7 @@ class SchemaForms:
 
 
 def _identify_schema(request: Request) -> str:
-    """Return a digest that identifies the schema of a request."""
+    """Return a digest of the request's schema, by which refused schemas are remembered."""
     return hashlib.sha256(json.dumps(request.schema, sort_keys=True).encode("utf-8", "replace")).hexdigest()
 
 

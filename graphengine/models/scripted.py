@@ -38,13 +38,13 @@ _LISTED: Final = 10  # largest number of answers in a message
 
 
 class OffScript(ModelError, AssertionError):
-    """A scripted model had no answer left for a call, or was not called for an answer in its script."""
+    """An agent called a scripted model more often, or less often, than the script has answers."""
 
     code = "off_script"
 
 
 class ScriptedModel:
-    """Returns prepared answers one after another, and records the requests that it receives.
+    """A model for tests. Returns prepared answers one after another, and records the requests that it receives.
 
     An answer is one of these:
 
@@ -55,13 +55,12 @@ class ScriptedModel:
     - an exception, raised when its turn comes
     - a function of the request, async or not, that returns any of these
 
-    Texts are streamed word by word if the request asks for it.
+    Texts are streamed word by word if the request asks for streaming.
 
-    A script can cover a whole conversation, even if another process used its first answers and the run was resumed
-    here. If everything that the model has said in the conversation so far is equal to the first answers of a script
-    that has not been used yet, the script continues after these answers.
+    A resumed run continues the script at the right place. If the answers that a conversation already contains are equal
+    to the first answers of a script that has not been used yet, the script continues after these answers.
 
-    As a context manager it checks at the end of the block that every answer was used, as `done` does.
+    As a context manager the model checks at the end of the block that every answer was used, as `done` does.
 
     Args:
         answers: The answers in order; or a mapping from agents' names to their answers, if several agents call the
@@ -92,7 +91,7 @@ class ScriptedModel:
         self._unexpected: list[str] = []
 
     async def answer(self, request: Request) -> Response:
-        """Return the next answer.
+        """Return the next answer of the script.
 
         Raises:
             OffScript: The script has no answer left. The message shows the request. If the next answer is an exception,
@@ -115,12 +114,12 @@ class ScriptedModel:
         return response
 
     def lacks_tool(self, tool: HostedTool) -> str:  # noqa: ARG002 - the script contains the answers
-        """Return "", because a script can contain answers that used any tool; see `cited`."""
+        """Return "", which means that every hosted tool is accepted. `cited` makes an answer that used a web search."""
         return ""
 
     @property
     def batches(self) -> Batches | None:
-        """None, because a script answers at once."""
+        """Always None: scripted answers are available at once and need no batch."""
         return None
 
     async def knows_price(self) -> bool:
@@ -171,7 +170,7 @@ class ScriptedModel:
 
 
 def calls(*wanted: tuple[str, Mapping[str, object] | str], text: str = "") -> Response:
-    """Return a scripted answer that calls tools, several of them concurrently.
+    """Make an answer for `ScriptedModel` that calls tools. Several calls run concurrently.
 
     Args:
         wanted: For each call the tool's name and its arguments. A text instead of a mapping is used unchanged, so that
@@ -190,7 +189,7 @@ def calls(*wanted: tuple[str, Mapping[str, object] | str], text: str = "") -> Re
 
 
 def cited(*pieces: str | tuple[str, Mapping[str, str]], searches: Sequence[str] = ()) -> Response:
-    """Return a scripted answer that cites sources, like an answer of a model with `web_search()`.
+    """Make an answer for `ScriptedModel` that cites sources, as a real model with `web_search()` does.
 
     Args:
         pieces: The text of the answer in pieces. A piece with a source is a pair of the text and `{"url": …, "title":
@@ -219,7 +218,10 @@ def cited(*pieces: str | tuple[str, Mapping[str, str]], searches: Sequence[str] 
 
 
 def summarise_request(request: Request) -> str:
-    """Return a summary of a request in a few lines, without secrets: the agent, its instructions, the last message."""
+    """Describe a request in a few lines for an error message, without secrets.
+
+    The lines show the agent, its instructions and the last message.
+    """
     lines = [f"agent: {request.agent}"]
     if request.system:
         lines.append(f"system: {shorten_middle(hide_secrets(request.system))}")
@@ -236,7 +238,7 @@ def summarise_request(request: Request) -> str:
 
 
 def shorten_middle(text: str, most: int = _SHOWN) -> str:
-    """Return a text; if it has more than this many characters, its middle is left out."""
+    """Shorten a text to about this many characters by leaving out its middle."""
     if len(text) <= most:
         return text
     head, tail = most * 2 // 3, most // 3
@@ -247,7 +249,7 @@ _REPAIR: Final = "add an answer to the script, or find out why the call was made
 
 
 class _Script:
-    """The answers for one agent, or for all agents."""
+    """The prepared answers for one agent; or for all agents, if `agent` is ""."""
 
     def __init__(self, agent: str, given: object) -> None:
         self._agent = agent
@@ -276,9 +278,9 @@ class _Script:
         return f" of agent {self._agent}" if self._agent else ""
 
     def go_on(self, request: Request) -> None:
-        """Continue after the answers that a conversation already contains.
+        """Skip the answers that the conversation already contains, because they were used before the run was resumed.
 
-        This applies if these answers are the first of the script, and the script has not been used yet.
+        Nothing is skipped if the script has been used already, or if the conversation differs from its first answers.
         """
         if self._position or self._always is not None:
             return
@@ -310,7 +312,10 @@ class _Script:
 
 
 def _build_scripted_response(given: object, request: Request) -> Response:
-    """Return the answer as a response. Calls without an id get an id that is unique in the conversation."""
+    """Convert a prepared answer to a response.
+
+    Tool calls without an id get an id that is unique in the conversation.
+    """
     if is_raised(given):
         raise cast("BaseException", given)
     content = _read_scripted_answer(given)
@@ -326,7 +331,7 @@ def _build_scripted_response(given: object, request: Request) -> Response:
 
 
 def _matches_message(item: object, message: Message) -> bool:
-    """Return whether a message of a conversation is equal to this answer."""
+    """Return whether a message of the conversation equals this prepared answer."""
     if is_raised(item) or callable(item):
         return False
     said = _read_scripted_answer(item)
@@ -336,12 +341,12 @@ def _matches_message(item: object, message: Message) -> bool:
 
 
 def is_raised(item: object) -> bool:
-    """Return whether an answer is an exception or a class of exceptions."""
+    """Return whether a prepared answer is an exception, or an exception class, which is raised instead of returned."""
     return isinstance(item, BaseException) or (isinstance(item, type) and issubclass(item, BaseException))
 
 
 def _read_scripted_answer(item: object) -> str | Response:
-    """Return an answer as a text or as a response."""
+    """Convert a prepared answer to text, or to a response if it calls tools."""
     if isinstance(item, (str, Response)):
         return item
     if isinstance(item, ToolCall):
@@ -359,7 +364,7 @@ def _read_scripted_answer(item: object) -> str | Response:
 
 
 def _describe_item(item: object) -> str:
-    """Describe an answer on one line of a message."""
+    """Describe a prepared answer on one line of an error message."""
     if callable(item) and not isinstance(item, type):
         return f"a function, {getattr(item, '__name__', type(item).__name__)}"
     if is_raised(item):

@@ -107,7 +107,7 @@ _loading = threading.Lock()
 
 
 async def load(module: str, extra: str) -> ModuleType:
-    """Return an SDK's module. It is loaded once, in a thread.
+    """Import a package on first use, in a thread, so that the event loop is not blocked meanwhile.
 
     Args:
         module: The name of the module, such as `anthropic`.
@@ -141,7 +141,7 @@ def _is_installed(module: str) -> bool:
 
 
 def http_address(given: str) -> str:
-    """Return an address that a user passed as `base_url`, without a slash at its end.
+    """Check an address that a user passed as `base_url`, and return it without a slash at its end.
 
     Raises:
         DefinitionError: The text is not an http or https address, or it has a query or a fragment.
@@ -158,9 +158,9 @@ def http_address(given: str) -> str:
 
 
 def shown_address(address: str) -> str:
-    """Return an address without the parts that may contain keys: user, password, query and fragment.
+    """Remove the parts of an address that may contain secrets: user, password, query and fragment.
 
-    The result is safe to show and record.
+    The result can be shown and recorded.
 
     Example:
         >>> shown_address("https://me:secret@example.com/v1?key=secret")
@@ -171,10 +171,10 @@ def shown_address(address: str) -> str:
 
 
 def calls_at_once(address: str) -> int | None:
-    """Return the largest number of calls in flight at an address; None for no limit.
+    """Return how many calls may be in flight at an address by default; None for no limit.
 
-    Only a private server itself knows how many calls it answers at once and how many it lets wait; it refuses the
-    others. But each call needs a connection, and the process also needs other files.
+    At a provider's address the limit is 100. A private server decides itself how many calls it answers at once. There,
+    the limit only keeps the process from running out of open files, since each call needs a connection.
 
     Example:
         >>> calls_at_once("https://api.anthropic.com")
@@ -191,7 +191,7 @@ def calls_at_once(address: str) -> int | None:
 
 
 def schema_in_words(request: Request) -> str:
-    """Return the instruction to follow the schema, for a model without native support for schemas."""
+    """Write the instruction that makes a model answer with JSON of this schema, for APIs that accept no schemas."""
     schema = json.dumps(request.schema, ensure_ascii=False)
     return (
         f"Answer with one JSON object, the {request.output}, and nothing else: no words around it, no code fence.\n"
@@ -202,8 +202,8 @@ def schema_in_words(request: Request) -> str:
 def kept_by_schema(make: Callable[P, R]) -> Callable[P, R]:
     """Cache the results of a function whose first argument is a JSON Schema.
 
-    An agent sends the same schema in every call. The key of the cache is the schema's text. The callers share the
-    result, and must not change it.
+    An agent sends the same schema in every call. The cache is searched by the text of the schema. Callers share the
+    result and must not change it.
     """
 
     @functools.lru_cache(_MOST_SCHEMAS)
@@ -225,7 +225,7 @@ C = TypeVar("C")
 
 
 class Clients(Generic[C]):
-    """The clients of one model object, one for each event loop that uses it.
+    """Keeps the SDK's clients of one model object: one client for each event loop that calls the model.
 
     Args:
         make: Makes a new client. It runs in a thread, and may take long.
@@ -244,9 +244,9 @@ class Clients(Generic[C]):
         self._guard = threading.Lock()
 
     async def get(self) -> C:
-        """Return the client of the running event loop.
+        """Return the client of the running event loop, and make it first if necessary.
 
-        If a caller gives up while the client is being made, the other callers still receive it.
+        Concurrent callers share the making of the client, so a caller that is cancelled meanwhile does not stop it.
         """
         loop = asyncio.get_running_loop()
         making = self._making.get(loop)
@@ -258,7 +258,7 @@ class Clients(Generic[C]):
         return making.result() if making.done() else await asyncio.shield(making)
 
     async def close(self) -> None:
-        """Close the client of the running event loop, if it has been made. The next `get` makes another client."""
+        """Close the client of the running event loop. The next `get` makes a new client."""
         with self._guard:
             making = self._making.pop(asyncio.get_running_loop(), None)
         if making is not None and _is_made(making):
@@ -275,7 +275,7 @@ def _is_made(making: asyncio.Task[Any]) -> bool:
 
 
 class Pool:
-    """An SDK's client with its own connections.
+    """An SDK's client with connections of its own, and the number of calls that use it.
 
     Attributes:
         client: The client.
@@ -291,10 +291,10 @@ class Pool:
 
 
 class Pools:
-    """The clients of one event loop, each with its own pool of connections.
+    """Distributes the calls of one event loop over several clients, each with at most 10 calls.
 
-    A call takes the first pool that is not full. Therefore a few calls at once share a few connections, and only bursts
-    of calls use the last pools.
+    A call uses the first client with a free place. A few concurrent calls therefore share a few connections, and only
+    bursts of calls use the last clients.
 
     Args:
         first: The first client.
@@ -311,9 +311,11 @@ class Pools:
         return self._all[0].client
 
     async def take(self) -> Pool:
-        """Return a pool for a call, which is in flight there from now on.
+        """Return a client with a free place, and count the call there.
 
-        A pool that no call has used lately is closed.
+        The caller counts it down when the call has ended.
+
+        If the last client has not been used for 30 seconds, it is closed.
         """
         last = self._all[-1]
         if not last.calls and last is not self._all[0] and _now() - last.left > KEPT_SECONDS:
@@ -333,7 +335,7 @@ class Pools:
 
 
 class Key:
-    """The source of an API key. Its `repr` does not show the key.
+    """The API key of a model, given by the user or read from the environment. Its `repr` does not show the key.
 
     Args:
         given: The key itself; None to read it from the environment each time it is needed.
@@ -352,7 +354,7 @@ class Key:
         return f"Key({self.variable})"
 
     def value(self, model: str, needs: Sequence[tuple[str, str]] = ()) -> str:
-        """Return the key.
+        """Return the key, read anew from the environment if the user gave none.
 
         Args:
             model: The model's name in the error.
@@ -380,12 +382,15 @@ class Key:
         return key
 
     def known(self) -> tuple[str, ...]:
-        """Return the keys to hide in texts."""
+        """Return the keys that have to be hidden in texts."""
         return tuple(key for key in (self._find_key(), self._given) if key)
 
     @property
     def identity(self) -> str:
-        """A text that is equal for two sources of the same key, and that does not show the key."""
+        """A text that identifies the key without showing it: the name of the variable, or a digest of the given key.
+
+        Models with the same identity share a rate limiter.
+        """
         if self._given is None:
             return self.variable
         return hashlib.blake2b(self._given.encode(errors="replace"), digest_size=9).hexdigest()
@@ -395,20 +400,17 @@ class Key:
 
 
 def plain_arguments(written: str) -> str:
-    """Return the text of a call's arguments; an empty object if there are none, for which some models write null."""
+    """Return the arguments of a tool call as the model wrote them; "{}" if it wrote nothing or null."""
     return "{}" if written.strip() in {"", "null", "None"} else written
 
 
 def called_name(name: str) -> str:
-    """Return the name of a called tool with only the characters that every API accepts.
-
-    A model may have invented the name.
-    """
+    """Replace the characters of a called tool's name that not every API accepts. A model may have invented the name."""
     return _NOT_IN_NAMES.sub("_", name)[:LONGEST_NAME] or "unnamed"
 
 
 def sound_json(value: J, *, levels: int | None = None) -> J:
-    """Return a JSON value in which every text, including keys, can be encoded as UTF-8.
+    """Return a copy of a JSON value whose texts and keys can all be encoded as UTF-8.
 
     Args:
         value: The value.
@@ -431,7 +433,9 @@ def sound_json(value: J, *, levels: int | None = None) -> J:
 
 
 class _Failing:
-    """A context that translates exceptions. It can be entered many times at once, such as for each event of a stream.
+    """A context manager that replaces exceptions of the SDK by errors of graphengine.
+
+    It may be entered many times at once.
 
     Args:
         translated: Returns the error for an exception; None for an exception that is raised unchanged.
@@ -465,14 +469,14 @@ _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 
 class ModelForbidden(ModelError):
-    """A test called a provider's model, which costs money and answers differently each time."""
+    """A test called the model of a provider although tests must not, because such calls cost money and vary."""
 
     code = "model_forbidden"
     of_set_up = True
 
 
 def check_allowed(model: str, address: str | None) -> None:
-    """Refuse to call a model that is not on this machine, if such calls are forbidden.
+    """Raise an error if calls of providers are forbidden, as in tests, and the model's server is not on this machine.
 
     Args:
         model: The model's name, for the error.
@@ -490,7 +494,7 @@ def check_allowed(model: str, address: str | None) -> None:
 
 
 class Server:
-    """The server of one model object.
+    """The server of one model object: calls it with the provider's SDK, and converts failures to `ModelError`s.
 
     Args:
         model: The model's name in errors, such as `anthropic:claude-…`.
@@ -533,12 +537,15 @@ class Server:
 
     @property
     def place(self) -> str:
-        """The server's host name and port, as answers contain them; "" if the address has no host."""
+        """The server's host name and port, such as `api.openai.com:443`, for `Response.server`.
+
+        The result is "" if the address has no host.
+        """
         there = urlsplit(self.address)
         return f"{there.hostname}:{there.port or (80 if there.scheme == 'http' else 443)}" if there.hostname else ""
 
     def check_set_up(self) -> None:
-        """Check that there is a key and that the packages are installed, without loading them.
+        """Check that there is a key and that the packages are installed, without loading them or calling the server.
 
         Raises:
             ModelForbidden: A test must not call this server.
@@ -552,7 +559,7 @@ class Server:
                 raise ModelUnavailable(text, where=f"model {self.model}", repair=install_command(extra))
 
     async def client(self) -> Any:  # noqa: ANN401 - of any SDK
-        """Return the SDK's client."""
+        """Return the SDK's client, and make it first if necessary."""
         return (await self._pools()).first
 
     async def _pools(self) -> Pools:
@@ -563,7 +570,7 @@ class Server:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Any]:
-        """Provide a client of the SDK for one call."""
+        """Provide a client of the SDK for one call, and count the call until the block ends."""
         pool = await (await self._pools()).take()
         try:
             yield pool.client
@@ -576,7 +583,7 @@ class Server:
         await self._clients.close()
 
     async def whole(self, path: str, body: JsonObject, headers: Mapping[str, str]) -> JsonObject:
-        """Make one call and return its answer, a JSON object.
+        """Make a call whose answer is not streamed, and return the JSON object that the server sends.
 
         Args:
             path: The path of the API's endpoint.
@@ -602,18 +609,19 @@ class Server:
         take: Callable[[JsonObject], bool],
         watch: Watch | None = None,
     ) -> JsonObject | None:
-        """Make one call and read its answer event by event.
+        """Make a call whose answer is streamed, and pass each event to `take`.
 
         Args:
             path: The path of the API's endpoint.
             body: The body of the request.
             headers: The headers of the request, in addition to those of the SDK.
-            take: Receives each event, and returns whether it completes the answer, so that no further event is awaited.
-            watch: Tells whether anybody watches; events that nobody watches are read together. None to read each event
-                as soon as it arrives.
+            take: Receives an event, and returns True if the answer is now complete, so that no further event is
+                awaited.
+            watch: Tells whether somebody watches the answer. Events that nobody watches are read together, which takes
+                less time. None to read each event as soon as it arrives.
 
         Returns:
-            The complete answer if the server does not stream; None once the stream has ended.
+            The complete answer, if the server sent it as one JSON object; None if the answer was streamed.
 
         Raises:
             ModelError: The call failed; the class states how.
@@ -655,7 +663,7 @@ class Server:
             return None
 
     def _event(self, data: str, headers: Mapping[str, str], *, began: bool) -> JsonObject | None:
-        """Return an event of a stream; None for an event that ends the stream."""
+        """Parse an event of the stream; None if it only marks the end of the stream."""
         if data.startswith(_DONE):
             return None
         try:
@@ -673,9 +681,10 @@ class Server:
         return event
 
     def _make_clients(self) -> Pools:
-        """Make clients with the SDK's own defaults (proxies, keep-alive). Making the first one takes about 50 ms.
+        """Make the SDK's first client, and the function that copies it. This takes about 50 ms, so it runs in a thread.
 
-        A call that waits for a connection does not time out.
+        The SDK's own defaults for proxies and keep-alive apply. A call that waits for a free connection does not time
+        out.
         """
         import httpx2  # noqa: PLC0415 - comes with the SDKs, and is as heavy
 
@@ -702,7 +711,7 @@ class Server:
     # -- errors
 
     def error(self, kind: type[ModelError], what: str, text: object = "") -> ModelError:
-        """Return an error to raise, with a description, the provider's message and a repair, but never a key.
+        """Build an error for this server, with advice for the user. Keys are hidden in all texts.
 
         Args:
             kind: The class of the error.
@@ -717,7 +726,7 @@ class Server:
         return kind(message, where=f"model {self.model}", repair=repair)
 
     def refused(self, body: object, status: int = 0, headers: Mapping[str, str] | None = None) -> ModelError:
-        """Return the error for an error object of the provider.
+        """Build the error for a refusal by the provider, from the error object that it sent.
 
         Args:
             body: The error object, or an object that contains it as `error`.
@@ -736,15 +745,18 @@ class Server:
         return error
 
     def unknown_end(self, reason: str) -> ModelError:
-        """Return the error for an answer that ended for an unknown reason, so that it may be incomplete."""
+        """Build the error for an answer that ended for a reason unknown to graphengine.
+
+        The answer may be incomplete.
+        """
         error = self.error(ModelError, "ended its answer for a reason that is not known here", reason)
         error.repair = "ask its provider what the reason means; an answer that may be cut off or refused is not taken"
         return error
 
     def failing(self, *, began: bool = False) -> AbstractContextManager[None]:
-        """Return a context that raises the SDK's errors, and errors of reading, as `ModelError`s.
+        """Return a context manager that converts exceptions of the SDK, and of reading its answers, to `ModelError`s.
 
-        The original errors are not kept as the cause, because they contain the request with its key.
+        The original exception is not kept as the cause, because it contains the request with its key.
 
         Args:
             began: Whether a part of the answer had arrived.
@@ -752,7 +764,7 @@ class Server:
         return self._failing[began]
 
     def _translate_error(self, error: Exception, *, began: bool) -> ModelError | None:
-        """Return the `ModelError` for an exception of the SDK or of reading an answer; None for other exceptions."""
+        """Return the `ModelError` for an exception; None for an exception that has nothing to do with the call."""
         import httpx2  # noqa: PLC0415 - loaded with the SDK
 
         sdk = self._sdk
@@ -776,7 +788,7 @@ class Server:
         return self.error(ModelError, "failed in the provider's SDK", error) if is_sdks else None
 
     def _error_of_lost_connection(self, cause: BaseException | None, *, began: bool) -> ModelError:
-        """Return the error for a connection that failed or broke."""
+        """Build the error for a connection that failed, broke or timed out."""
         import httpx2  # noqa: PLC0415 - loaded with the SDK whose call failed
 
         if isinstance(cause, httpx2.TimeoutException) and not isinstance(cause, httpx2.ConnectTimeout):
@@ -791,7 +803,7 @@ class Server:
 
 
 def _error_in(body: object) -> JsonValue:
-    """Return the error object in a body that the SDK parsed as JSON or kept as text; None for any other value."""
+    """Return the error object in the body of an error response; None if the body is no JSON value or text."""
     if isinstance(body, list) and len(body) == 1:  # Gemini's endpoint
         body = body[0]
     inner = body.get("error") if isinstance(body, dict) else None

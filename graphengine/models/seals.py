@@ -14,17 +14,18 @@ _MOST: Final = 1_000
 
 
 class RefusedSeals:
-    """The sealed answers that one model was refused, so that a repeated call leaves them out at once.
+    """Remembers the encrypted answers that a provider refused to read back, so that they are not sent to it again.
 
-    This matters for a call that is repeated because it also failed for another reason. Once there is an answer, the
-    answer itself states the refusal (`Message.unsealed`).
+    A model that thinks encrypts its thinking, and expects it back with the next request. A provider refuses thinking
+    that another key or region has encrypted. Once a call succeeds, the answer records the refusal (`Message.unsealed`).
+    This object is needed until then, when the call is repeated because it also failed for another reason.
     """
 
     def __init__(self) -> None:
         self._refused: dict[bytes, None] = {}
 
     def add(self, request: Request) -> None:
-        """Remember that the sealed answers of a request were refused."""
+        """Remember that the provider refused the encrypted answers in this request."""
         if len(self._refused) >= _MOST:
             del self._refused[next(iter(self._refused))]
         self._refused[_digest_newest_seal(request)] = None
@@ -34,7 +35,7 @@ class RefusedSeals:
 
 
 def _digest_newest_seal(request: Request) -> bytes:
-    """Return a digest of the newest sealed answer in a request; b"" if there is none."""
+    """Return a digest of the newest answer in the request that is kept in the provider's JSON; b"" if there is none."""
     native = next((message.native for message in reversed(request.messages) if message.native), None)
     return b"" if native is None else hashlib.blake2b(to_json(native), digest_size=16).digest()
 

@@ -49,7 +49,9 @@ _OPEN_HEADER: Final = re.compile(r"beta|version", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Settings:
-    """How a model is called. None, and empty values, leave the choice to the provider.
+    """Options of a model call, such as the temperature and the token limit.
+
+    None and empty values keep the provider's default.
 
     Args:
         effort: How much to think: `none`, `minimal` (both only OpenAI), `low`, `medium`, `high`, `xhigh` or `max`.
@@ -120,14 +122,14 @@ class Settings:
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.recorded().items())})"
 
     def given(self) -> dict[str, Any]:
-        """Return the settings that have a value, by name."""
+        """Return the settings that the user has set, by name."""
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         if not self.cache:
             del found["cache"]
         return {name: value for name, value in found.items() if value not in (None, (), {})}
 
     def recorded(self) -> dict[str, JsonValue]:
-        """Return the settings that have a value as JSON, without secrets."""
+        """Return the settings that the user has set in the form in which a run records them: JSON without secrets."""
         found = self.given()
         if "stop" in found:
             found["stop"] = list(self.stop)
@@ -138,7 +140,7 @@ class Settings:
         return hide_secrets(found)
 
     def but(self, **changes: Any) -> Settings:  # noqa: ANN401 - the arguments of Settings
-        """Return a copy with some settings changed.
+        """Return a copy of the settings with some values changed.
 
         Args:
             changes: Arguments of `Settings`, by name, with their new values.
@@ -148,18 +150,18 @@ class Settings:
 
 @runtime_checkable
 class ChecksSettings(Protocol):
-    """A model that can tell which settings its API does not support."""
+    """A model that can name the settings that its API does not support."""
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return the repair for each given setting that the model does not support, by the setting's name."""
+        """Return the unsupported settings by name, each with a sentence that says what to do instead."""
         ...
 
 
 def refuse_lacking(model: Any, settings: Settings, agent: str) -> None:  # noqa: ANN401 - an adapter
-    """Refuse a call with settings that the model does not support.
+    """Raise an error if the agent uses a setting that the model's API does not support.
 
     Raises:
-        BadRequest: A setting is not supported. The message and the repair describe the first such setting.
+        BadRequest: A setting is not supported. The message names the first such setting and what to do instead.
     """
     for name, repair in model.lacks(settings).items():
         message = f"{model.name} has no setting {name}={getattr(settings, name)!r}"
@@ -167,7 +169,9 @@ def refuse_lacking(model: Any, settings: Settings, agent: str) -> None:  # noqa:
 
 
 def repair_of(settings: Settings, message: str) -> str:
-    """Return the repair for a refusal that names a given setting; "" if it names none.
+    """Suggest how to fix a request that the provider refused because of one of the settings.
+
+    The suggestion is "" if the provider's message names no setting that the user has set.
 
     Example:
         >>> repair_of(Settings(temperature=0.2), "Unsupported value: 'temperature' does not support 0.2")
@@ -179,7 +183,9 @@ def repair_of(settings: Settings, message: str) -> str:
 
 
 def merged(body: Mapping[str, Any], extra: Mapping[str, JsonValue]) -> dict[str, Any]:
-    """Return a request's body with extra fields: objects are merged, lists are appended, other values are replaced.
+    """Add the user's extra fields to the body of a request.
+
+    Objects are merged, lists are appended, other values replaced.
 
     Example:
         >>> merged({"text": {"format": 1}, "include": ["a"]}, {"text": {"verbosity": "low"}, "include": ["b"], "n": 1})
@@ -237,7 +243,10 @@ _VALID: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
 
 
 def _iter_invalid_settings(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the invalid settings with a single value, each with its repair."""
+    """Check the settings that are a number, a name or a flag.
+
+    Yields each invalid setting with advice on how to fix it.
+    """
     for name, (is_valid, repair) in _VALID.items():
         value = getattr(settings, name)
         if value is not None and not is_valid(value):
@@ -251,7 +260,7 @@ def _iter_invalid_settings(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _unthinkable(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the settings that Anthropic refuses beside thinking, each with its repair."""
+    """Yield the settings that Anthropic refuses in a request with thinking, each with advice on how to fix it."""
     if settings.temperature not in (None, 1):
         yield "temperature", "leave it out: a model that thinks has none"
     if settings.top_k is not None:
@@ -263,7 +272,7 @@ def _unthinkable(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _invalid_parts(settings: Settings) -> Sequence[tuple[str, str]]:
-    """List the invalid settings with several values, each with its repair."""
+    """Check the settings that contain several values: `stop`, `headers` and `extra`. Lists invalid ones with advice."""
     found: list[tuple[str, str]] = []
     stop, headers, extra = (cast("object", getattr(settings, name)) for name in ("stop", "headers", "extra"))
     texts = stop if isinstance(stop, (list, tuple)) and len(stop) <= _MOST_STOPS else [None]

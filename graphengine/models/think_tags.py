@@ -16,7 +16,7 @@ _UNOPENED: Final = re.compile(r"((?:(?!<think).)*\n)</think>[ \t]*(?:\n\s*|\Z)",
 
 
 def split(text: str) -> tuple[str, str]:
-    r"""Split an answer's text into the thinking ("" if there is none) and the answer.
+    r"""Split an answer's text into the thinking ("" if there is none) and the actual answer.
 
     Example:
         >>> split("<think>hm</think>\n\nHello"), split("hm\n</think>\nHello"), split("What <think> means")
@@ -32,7 +32,10 @@ def split(text: str) -> tuple[str, str]:
 
 
 class Splitter:
-    """Splits an answer that arrives in pieces. It holds back text that may be the beginning of a tag."""
+    """Separates thinking from text while an answer arrives in pieces.
+
+    Text that may be the beginning of a tag is held back until the next piece decides.
+    """
 
     def __init__(self) -> None:
         self._held = ""
@@ -41,7 +44,7 @@ class Splitter:
         self._strips = False  # whether white space follows that is not part of the answer
 
     def add(self, piece: str) -> tuple[str, str]:
-        """Add a piece, and return the thinking and the text that are now known."""
+        """Add a received piece. Returns the thinking and the text that are now certain."""
         self._held += piece
         if not self._begun:
             bare = self._held.lstrip()
@@ -61,7 +64,7 @@ class Splitter:
         return thought[: len(thought) - kept], ""
 
     def rest(self) -> tuple[str, str]:
-        """Return the thinking and the text that were held back, at the end of the answer."""
+        """Return the thinking and the text that are still held back when the answer has ended."""
         held, self._held = self._held, ""
         return (held, "") if self._close else ("", held)
 

@@ -59,7 +59,7 @@ _ACCEPTED: Final[weakref.WeakKeyDictionary[RateLimiter, dict[str, int]]] = weakr
 async def answer_with_tool_forms(
     name: str, limiter: RateLimiter, request: Request, ask: Callable[[Request], Awaitable[Response]]
 ) -> Response:
-    """Return the answer to a request, with its tools in the first form that the server does not refuse.
+    """Make a call, and describe its tools in a simpler way if the server refuses their JSON Schemas.
 
     Args:
         name: The name of the model, for the log.
@@ -93,7 +93,6 @@ async def answer_with_tool_forms(
 
 
 def _find_named(message: str, tools: Sequence[ToolSpec]) -> ToolSpec | None:
-    """Return the only tool whose name occurs in the message of a refusal; None if there are several or none."""
     named = [each for each in tools if re.search(rf"(?<![\w-]){re.escape(each.name)}(?![\w-])", message)]
     return named[0] if len(named) == 1 else None
 
@@ -103,7 +102,10 @@ def _digest_of(tool: ToolSpec) -> str:
 
 
 def _remember(name: str, limiter: RateLimiter, tools: Sequence[ToolSpec], forms: Mapping[str, int]) -> None:
-    """Keep the numbers of the forms that a server accepted. A parallel call may have found later forms."""
+    """Remember for later calls how this server accepts the tools, and log the change.
+
+    A number from a concurrent call that had to simplify further is kept.
+    """
     before = _ACCEPTED.get(limiter, {})
     later = {key: number for key, number in forms.items() if number > before.get(key, 0)}
     if later:
@@ -115,7 +117,7 @@ def _remember(name: str, limiter: RateLimiter, tools: Sequence[ToolSpec], forms:
 
 
 def _in_forms(request: Request, forms: Mapping[str, int]) -> Request:
-    """Return a request with each tool in its form, or in a later form that applies to all tools."""
+    """Return the request with each tool described in the form that the server accepts."""
     if not forms or not request.tools:
         return request
     least = forms.get(_EACH, 0)
@@ -125,7 +127,7 @@ def _in_forms(request: Request, forms: Mapping[str, int]) -> Request:
 
 
 def _in_form(tool: ToolSpec, number: int) -> ToolSpec:
-    """Return a tool in a form: 0 as declared, 1 with a simpler schema, from 2 on in words."""
+    """Return a tool in one of its forms: 0 is the declared schema, 1 a simpler schema, 2 and 3 describe it in words."""
     if number == 0:
         return tool
     return _simplify(tool) if number == 1 else _describe_in_words(tool, _ANY[number - 2])
@@ -136,7 +138,10 @@ def _simplify(tool: ToolSpec) -> ToolSpec:
 
 
 def _describe_in_words(tool: ToolSpec, schema: dict[str, JsonValue]) -> ToolSpec:
-    """Return a tool whose arguments are only described in its description; its schema allows any arguments."""
+    """Write the schema of the arguments into the tool's description.
+
+    The schema that is sent then allows any arguments.
+    """
     written = json.dumps(tool.schema, ensure_ascii=False)
     told = f"Its arguments are one JSON object that fits this JSON Schema: {written}"
     description = "\n\n".join(each for each in (tool.description, told) if each)

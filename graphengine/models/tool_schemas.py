@@ -64,7 +64,7 @@ Each reference is made a reference into the definitions, so the first kind is no
 
 @dataclass(frozen=True, slots=True)
 class SentSchema:
-    """A schema of arguments in the form that models receive.
+    """The schema of a tool's arguments as it is sent to a model, with the property names that had to be changed.
 
     Attributes:
         schema: The JSON Schema of an object.
@@ -75,12 +75,12 @@ class SentSchema:
     names: Mapping[str, str]
 
     def declared(self, arguments: Mapping[str, object]) -> dict[str, object]:
-        """Return a model's arguments under the declared names."""
+        """Return the arguments that a model wrote under the names that the tool declared."""
         return {self.names.get(name, name): value for name, value in arguments.items()}
 
 
 def sent_schema(schema: Mapping[str, JsonValue]) -> SentSchema:
-    """Return a tool's schema in the form that all APIs accept.
+    """Convert the schema of a tool's arguments to a form that the APIs of all providers accept.
 
     Args:
         schema: The schema of the tool's arguments, as it was declared.
@@ -100,9 +100,9 @@ def sent_schema(schema: Mapping[str, JsonValue]) -> SentSchema:
 
 
 def fitting_names(names: Collection[str], unfit: re.Pattern[str] = _UNFIT, prefix: str = "") -> dict[str, str]:
-    """Return a fitting name for each name: 1 to 64 characters without unfit ones, and no two names equal.
+    """Convert names to names that an API accepts: 1 to 64 allowed characters, and no two equal.
 
-    Unfit characters become underscores. If the name is then too long, or equal to another name, it ends in a digest of
+    Other characters become underscores. If the name is then too long, or equal to another name, it ends in a digest of
     the whole name.
 
     Example:
@@ -125,22 +125,22 @@ def fitting_names(names: Collection[str], unfit: re.Pattern[str] = _UNFIT, prefi
 
 
 def unlike(name: str, by: str, taken: Collection[str]) -> str:
-    """Return a name of at most 64 characters that ends in a digest of `by` and is not in `taken`."""
+    """Return a name that is not in `taken`: the name, shortened to 64 characters, with a digest of `by` at its end."""
     digest = hashlib.blake2b(by.encode("utf-8", "replace"), digest_size=_DIGEST // 2).hexdigest()
     found = f"{name[: LONGEST_NAME - _DIGEST - 1]}_{digest}"
     return unlike(name, f"{by}\n", taken) if found in taken else found
 
 
 def simple_schema(schema: JsonObject) -> JsonObject:
-    """Return a simpler form of a tool's schema, for servers that do not know all keywords.
+    """Simplify the schema of a tool's arguments for a server that refuses some keywords of JSON Schema.
 
-    The form only contains types, properties, required properties, items, descriptions, enumerations of texts, and the
-    type of further properties. All other keywords of a part of the schema are written into the description of that
-    part, as JSON. The simpler form accepts at least the arguments that the schema accepts, and arguments are validated
-    by the declared schema in any case.
+    Only types, properties, required properties, items, descriptions, enumerations of texts, and the type of further
+    properties remain. All other keywords of a part of the schema are written into the description of that part, as
+    JSON. The simpler schema accepts at least the arguments that the schema accepts. Arguments are validated by the
+    declared schema in any case.
 
-    References are replaced by the schemas to which they refer, as long as the form has at most `_MOST_PARTS` parts.
-    Further parts allow any value.
+    References are replaced by the schemas to which they refer, until the result has `_MOST_PARTS` parts. Further parts
+    allow any value.
 
     Args:
         schema: The schema, in the form that `sent_schema` returns.
@@ -153,13 +153,14 @@ def simple_schema(schema: JsonObject) -> JsonObject:
 
 
 class _SimpleForm:
-    """Makes the simpler form of one schema."""
-
     def __init__(self, root: JsonObject) -> None:
         self._root, self._parts = root, 0
 
     def simplify(self, part: JsonValue, seen: frozenset[str]) -> JsonObject:
-        """Return the simpler form of a part of the schema. `seen` contains the references that lead to the part."""
+        """Simplify one part of the schema of a tool's arguments.
+
+        `seen` contains the references that were followed to reach the part, so that a cycle of references ends.
+        """
         self._parts += 1
         if self._parts > _MOST_PARTS:
             return {}
@@ -184,7 +185,7 @@ class _SimpleForm:
         return made
 
     def _resolve(self, part: JsonValue, seen: frozenset[str]) -> tuple[JsonObject, frozenset[str]]:
-        """Return a part with its references replaced by their targets, and all references that lead to the part."""
+        """Replace a `$ref` by the schema to which it refers. Also returns the references that were followed so far."""
         schema: JsonObject = dict(_object_or_empty(part))
         while isinstance(reference := schema.get("$ref"), str) and reference not in seen:
             del schema["$ref"]
@@ -194,9 +195,10 @@ class _SimpleForm:
         return schema, seen
 
     def _members(self, schema: JsonObject, seen: frozenset[str]) -> JsonObject:
-        """Return the properties of an object.
+        """Return the simplified properties of an object.
 
-        Further properties are allowed if the object names none, or if the schema allows them.
+        Properties without a name in the schema are allowed if the schema allows them, or if it names no properties at
+        all.
         """
         properties = _object_or_empty(schema.pop("properties", None))
         made: JsonObject = {"properties": {name: self.simplify(each, seen) for name, each in properties.items()}}
@@ -210,7 +212,7 @@ class _SimpleForm:
         return made
 
     def _write(self, lost: JsonObject) -> str:
-        """Return keywords as JSON, shortened if they are long, with the definitions to which they refer."""
+        """Write the keywords that the server does not know as JSON, with the definitions that they refer to."""
         text, definitions = json.dumps(lost, ensure_ascii=False), _object_or_empty(self._root.get("$defs"))
         named = {name: each for name, each in definitions.items() if f'"#/$defs/{name}"' in text}
         if named:
@@ -219,7 +221,7 @@ class _SimpleForm:
 
 
 class _SchemaForm:
-    """Makes the form of one schema that all APIs accept."""
+    """Converts one schema to the form that the APIs of all providers accept (see `sent_schema`)."""
 
     def __init__(self, declared: JsonObject) -> None:
         self._declared = declared
@@ -251,10 +253,11 @@ class _SchemaForm:
         return SentSchema({key: made[key] for key in {**self._declared, **made} if key in made}, renamed)
 
     def _flat(self, schema: JsonObject, seen: frozenset[str]) -> JsonObject:
-        """Return a schema of an object without a reference or alternatives at its top, which accepts at least as much.
+        """Turn the top of the schema into a plain object, because the APIs refuse `$ref` and `anyOf` there.
 
-        Its properties are those of all alternatives. A property that any alternative does not require is not required.
-        Keywords that are lost are written into the description.
+        The object has the properties of all alternatives. A property is required only if every alternative requires it.
+        The result accepts at least what the schema accepts. Keywords that cannot be kept are written into the
+        description.
         """
         reference = schema.get("$ref")
         if isinstance(reference, str):
@@ -284,12 +287,18 @@ class _SchemaForm:
         return {**kept, "properties": parts.properties, "required": [*parts.required]}
 
     def _at(self, reference: str) -> JsonValue:
-        """Return the part of the schema that a reference names; None if it is in another schema or does not exist."""
+        """Return the part of the schema that a `$ref` points to.
+
+        The result is None if it does not exist or is in another document.
+        """
         named = _object_or_empty(self._declared.get("$defs"))  # some servers write only the name
         return named[reference] if reference in named else cast("JsonValue", part_at(self._declared, reference))
 
     def _reference(self, reference: str) -> JsonObject:
-        """Return a reference into the definitions; a schema that allows any value if the target is unknown."""
+        """Copy the target of a `$ref` into the definitions, and return a `$ref` to the copy.
+
+        If the target does not exist, a schema is returned that allows any value.
+        """
         if reference not in self._references:
             target = self._at(reference)
             if target is None:
@@ -303,7 +312,10 @@ class _SchemaForm:
         return {"$ref": f"#/$defs/{self._references[reference]}"}
 
     def _clean(self, schema: JsonValue) -> JsonValue:
-        """Return a schema of the draft 2020-12, without keywords whose values are invalid."""
+        """Convert a part of the schema to the draft 2020-12 of JSON Schema.
+
+        Keywords with invalid values are left out.
+        """
         if schema is False:
             return {"not": {}}
         if not isinstance(schema, dict):
@@ -324,7 +336,7 @@ class _SchemaForm:
         return made
 
     def _keyword(self, key: str, value: JsonValue) -> JsonObject:
-        """Return the form of a keyword; {} if the keyword is dropped."""
+        """Convert one keyword of a JSON Schema and its value; {} if the keyword is left out."""
         if key == "$ref":
             return self._reference(value) if isinstance(value, str) else {}
         if key in NAMED:
@@ -342,7 +354,7 @@ class _SchemaForm:
 
 
 class _AlternativeParts:
-    """Collects the properties of an object with alternatives."""
+    """Collects the properties of an object whose schema has alternatives, such as the branches of `anyOf`."""
 
     def __init__(self, properties: JsonObject, required: dict[str, None]) -> None:
         self.properties = properties
@@ -350,7 +362,7 @@ class _AlternativeParts:
         self._own = set(properties)
 
     def add(self, key: str, branches: Sequence[JsonObject]) -> None:
-        """Add the properties of the alternatives under a keyword."""
+        """Add the properties of the branches of `anyOf`, `oneOf` or `allOf`."""
         joint = "allOf" if key == "allOf" else "anyOf"
         for branch in branches:
             for name, each in _object_or_empty(branch["properties"]).items():
@@ -369,7 +381,7 @@ class _AlternativeParts:
 
 
 def _of_2020(schema: JsonObject) -> JsonObject:
-    """Return a schema in which keywords of older drafts are rewritten."""
+    """Rewrite keywords of older drafts of JSON Schema, such as `items` with a list."""
     made = dict(schema)
     if isinstance(made.get("items"), list):
         made["prefixItems"] = made.pop("items")
@@ -390,12 +402,11 @@ def _of_2020(schema: JsonObject) -> JsonObject:
 
 
 def _is_never(schema: JsonValue) -> bool:
-    """Return whether no value fits a schema."""
     return schema is False or (isinstance(schema, dict) and schema.get("not") in ({}, True))
 
 
 def _list_type_names(value: JsonValue) -> list[str]:
-    """Return the types that a schema names."""
+    """Return the types that the keyword `type` lists. Types of other languages, such as `int`, are translated."""
     names = [
         each.lower() for each in _list_of_values(value if isinstance(value, list) else [value]) if isinstance(each, str)
     ]
