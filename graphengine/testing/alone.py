@@ -125,7 +125,7 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
 
 
 class _Alone(Alone):
-    """Drives the node of a stage with the models, answers and messages of a test."""
+    """Runs one node, for `run_node`, with the models, answers and messages that the test passed."""
 
     def __init__(  # noqa: PLR0913 - the arguments of run_node
         self,
@@ -149,7 +149,7 @@ class _Alone(Alone):
         self.shown: list[object] = []
 
     async def run(self, known: Mapping[str, JsonValue]) -> Done[Any]:
-        """Run the node until its attempt ends or waits for something that the test did not give."""
+        """Run the node until its attempt ends, or until it waits for an answer that the test did not pass."""
         self._check_names()
         for topic, payloads in self._topics.items():
             for payload in payloads:
@@ -161,12 +161,11 @@ class _Alone(Alone):
 
     @override
     async def close(self) -> None:
-        """Close the models and release the resources."""
         await self._models.closed()
         await super().close()
 
     def _check_names(self) -> None:
-        """Check that the graph has the names of the given models, resources and effects.
+        """Check that all models, resources and effects that the test passed have names that occur in the graph.
 
         Raises:
             InputError: A name is unknown.
@@ -183,7 +182,10 @@ class _Alone(Alone):
 
     @override
     async def sleep(self, until: float) -> None:
-        """Sleep until a time. A test clock that jumps is moved to this time at once."""
+        """Sleep until a time.
+
+        A `FakeClock` that jumps is moved to this time at once, so that the test does not wait.
+        """
         if self._moves is not None:
             self._moves.move(until - self._moves.now())
         else:
@@ -191,10 +193,10 @@ class _Alone(Alone):
 
     @override
     def passes(self, wait: WaitRecord) -> bool:
-        """Return whether the time of a wait passes.
+        """Return whether this wait ends because its time is over.
 
-        The time of a sleep passes, and so does the time of a question that is answered with `NO_ANSWER`. The time of a
-        wait for a message passes if the test gave the topic of the message.
+        A sleep ends in this way. So does a question that the test answers with `NO_ANSWER`, and a wait for a message of
+        a topic for which the test passed messages, once they are used up.
         """
         if wait.kind == "receive":
             return wait.topic in self._topics
@@ -202,13 +204,13 @@ class _Alone(Alone):
 
     @override
     def answered(self) -> Decided | None:
-        """Answer the first open question for which the test gave an answer.
+        """Answer the first open question for which the test passed an answer.
 
         Returns:
-            The step of the answer; None if there is no such question, or if the answer is `NO_ANSWER`.
+            The step that records the answer; None if no question is open, or if the answer is `NO_ANSWER`.
 
         Raises:
-            InputError: The answer is not valid, or the test gave answers but not for this question.
+            InputError: The answer is invalid, or the test passed answers but not for this question.
         """
         asking = [item for frame in self._stage.snapshot.frames.values() for item in frame.waits.items()]
         for name, wait in asking:
@@ -228,7 +230,7 @@ class _Alone(Alone):
         return None
 
     def _time_out(self, name: str, wait: WaitRecord) -> None:
-        """Let the time of an open question pass.
+        """Let the timeout of a question pass, because the test answered with `NO_ANSWER`.
 
         Raises:
             InputError: The question has no timeout.
@@ -240,12 +242,11 @@ class _Alone(Alone):
 
     @override
     def emitted(self, path: str, data: object) -> None:
-        """Keep a value that the node emits with `ctx.emit`."""
         self.shown.append(data)
 
     @override
     def noted(self, done: Recorded) -> None:
-        """Keep a piece of finished work, or a published value."""
+        """Collect a recorded result, or a value that the node published, for `Done.work` and `Done.published`."""
         if done.name.startswith(PUBLISH):
             self.published.append((done.name.removeprefix(PUBLISH), bare(done.value)))
             return
@@ -292,7 +293,7 @@ class _Alone(Alone):
         )
 
     def _failure(self, step: Decided) -> BaseException:
-        """Return the exception of a failed node: the exception that it raised, or the error of its invalid update."""
+        """Return the exception to raise for a failed node: its own exception, or the error of its invalid update."""
         failure = step.data.error
         if failure is None:
             message = f"step {step.seq} records no failure"
@@ -306,7 +307,7 @@ _NO_ANSWERS: Final = object()
 
 
 class _Answers:
-    """The answers that a test gives, by the names of waits or in the order of the questions.
+    """The answers that a test passed to `run_node`, by the names of the questions or in their order.
 
     Attributes:
         never: The ids of the waits that are not answered, because the test gave `NO_ANSWER`.
@@ -322,7 +323,7 @@ class _Answers:
         self.never: set[str] = set()
 
     def take(self, name: str, question: str) -> object:
-        """Return the answer to a question; `_NO_ANSWERS` if the test passed no `answers=`.
+        """Return the answer to this question; `_NO_ANSWERS` if the test passed no `answers=` at all.
 
         Raises:
             InputError: The test passed `answers=`, but the answer to this question is missing.

@@ -148,7 +148,7 @@ async def bounds(graph: Graph[Any], models: GivenModels | None = None) -> Bounds
 
 
 class _Bounding:
-    """A computation of bounds in progress: the bounds of the nodes so far, and the edges that no run can take."""
+    """Collects the bounds of each node, and the edges that no run can take, while `bounds` walks through the graph."""
 
     def __init__(self, graph: str, given: Mapping[str, Model | str]) -> None:
         self._graph, self._given = graph, given
@@ -156,7 +156,7 @@ class _Bounding:
         self.never: list[NeverTaken] = []
 
     async def add(self, plan: Plan[Any], prefix: str, times: float, limit: float | None) -> None:
-        """Add the nodes of a graph.
+        """Compute the bounds of all nodes of a graph, and of the graphs inside it.
 
         Args:
             plan: The graph.
@@ -200,7 +200,7 @@ class _Bounding:
             self.nodes.insert(at, bound)
 
     async def _models(self, node: NodePlan, path: str, tries: float) -> tuple[float, float, float]:
-        """Return the most calls, output tokens and US dollars that the given number of attempts of a node can take."""
+        """Return the most model calls, output tokens and US dollars that this many attempts of a node can use."""
         calls = tokens = cost = 0.0
         for call in node.calls:
             agent: Any = getattr(call.body, "agent", None)
@@ -215,7 +215,6 @@ class _Bounding:
         return calls, tokens, cost
 
     async def _price(self, agent: Agent[Any, Any], path: str, longest: int | None) -> float | None:
-        """Return the highest cost of one call; None if the cost is not known."""
         chosen = replacing(self._given, self._graph, path, agent.name) or agent.model
         model: Any = None if chosen is None else as_model(chosen)
         free = 0.0 if model is not None and model.name == "rules" else None
@@ -227,7 +226,10 @@ class _Bounding:
 
 
 def _sum_up_to(amounts: Sequence[Any], limit: float | None = None) -> Any:  # noqa: ANN401 - of either kind of number
-    """Return the sum of the amounts or the limit, whichever is lower; None if both are unknown."""
+    """Add up amounts, but return the limit if it is lower.
+
+    An unknown amount makes the sum unknown; None if both are unknown.
+    """
     return min((each for each in (None if None in amounts else sum(amounts), limit) if each is not None), default=None)
 
 

@@ -15,7 +15,7 @@ from graphengine.wings import Kind
 
 
 class CheckedGraph(Part):
-    """A graph and its problems.
+    """One checked graph and its problems.
 
     Attributes:
         name: The name of the graph.
@@ -29,7 +29,7 @@ class CheckedGraph(Part):
 
 
 class Checked(Document):
-    """The problems of graphs.
+    """The problems of all checked graphs, as `graphengine check --json` writes them.
 
     Attributes:
         errors: The number of errors.

@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
 
 class EdgeCoverage:
-    """A context manager that records which edges of graphs are taken inside its `with` block. It can be used again.
+    """Records which edges of graphs are taken inside its `with` block, to find edges that no test takes.
 
-    If a condition is composed with `&`, `|` and `~`, the coverage also says for each part whether the part was ever
-    true and whether it was ever false. Graphs with the same name whose edges lead to the same nodes are counted as one
-    graph. A node that runs alone takes no edge.
+    The object can be used several times. If a condition is composed with `&`, `|` and `~`, the coverage also says for
+    each part whether the part was ever true and whether it was ever false. Graphs with the same name whose edges lead
+    to the same nodes are counted as one graph. A node that runs alone takes no edge.
 
     Args:
         graphs: The graphs to cover, or their names. A graph counts with all graphs inside it, run or not. By default
@@ -88,12 +88,12 @@ class EdgeCoverage:
             _FAN.forget()
 
     def knows(self, shape: Shape) -> None:
-        """Record that a graph of this shape exists."""
+        """Add a graph with these edges to the report, even if none of them is ever taken."""
         if not self._wanted or shape.graph in self._wanted:
             self._seen.setdefault(shape, Counter())
 
     def saw(self, shape: Shape, place: Place, *, held: bool) -> None:
-        """Count an edge that was taken, or the result of a condition."""
+        """Count that an edge was taken, or that a condition was true or false."""
         if shape in self._seen:
             self._seen[shape][place, held] += 1
 
@@ -138,7 +138,7 @@ class EdgeCoverage:
         }
 
     def report(self) -> str:
-        """Return the report: the edges and conditions that were never taken, graph by graph."""
+        """Return a text that lists, graph by graph, which edges and conditions the tests never took."""
         lines: list[str] = []
         for shape in self._shapes():
             seen, count = self._count_seen(shape)
@@ -166,7 +166,7 @@ class EdgeCoverage:
         return sum(seen for seen, _ in counted), sum(count for _, count in counted) + unrun
 
     def _list_unseen(self, shape: Shape) -> Iterator[str]:
-        """Yield the units of a graph that were not seen, in words."""
+        """Describe each edge that was never taken, and each part of a condition that was never true or never false."""
         seen = self._seen[shape]
         for unit in shape.units:
             node, after, at, _ = unit.place
@@ -194,7 +194,7 @@ def _percent_of(seen: int, count: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Noted(Condition):
-    """A condition that reports each of its results to `note` and otherwise behaves like the condition `of`."""
+    """Wraps a condition of an edge, and calls `note` with each of its results."""
 
     of: Condition
     note: Callable[[bool], None]
@@ -216,7 +216,7 @@ class _Noted(Condition):
 
 
 class _Fan:
-    """The observer that serves all active coverages."""
+    """Receives the edges that all running graphs take, and passes them on to each active `EdgeCoverage`."""
 
     def __init__(self) -> None:
         self.watching: list[EdgeCoverage] = []
@@ -225,24 +225,27 @@ class _Fan:
         self._noted: dict[int, tuple[Sequence[AnyEdge], Sequence[AnyEdge]]] = {}
 
     def add(self, coverage: EdgeCoverage) -> None:
-        """Add a coverage. All graphs are then reported to it again, because it does not know them yet."""
+        """Register a coverage. All graphs are reported again, because the new coverage has not seen them."""
         self.watching.append(coverage)
         self._introduced.clear()
 
     def forget(self) -> None:
-        """Release all references to graphs."""
+        """Drop what is remembered about graphs when no coverage is active, so that the graphs can be freed."""
         self._shapes.clear()
         self._introduced.clear()
         self._noted.clear()
 
     def shape(self, plan: Plan[Any]) -> Shape:
-        """Return the units of a graph."""
+        """Return the edges and conditions of a graph that count for coverage.
+
+        The result is kept by the graph's fingerprint.
+        """
         if plan.fingerprint not in self._shapes:
             self._shapes[plan.fingerprint] = shape_of(plan)
         return self._shapes[plan.fingerprint]
 
     def introduce(self, plan: Plan[Any]) -> None:
-        """Report a graph, and the graphs inside it, to all active coverages."""
+        """Report a graph and the graphs inside it to all active coverages, so that they know all edges."""
         if plan.fingerprint in self._introduced:
             return
         self._introduced.add(plan.fingerprint)
@@ -252,7 +255,7 @@ class _Fan:
                     coverage.knows(self.shape(inner))
 
     def watched(self, plan: Plan[Any], node: str, edges: Sequence[AnyEdge]) -> Sequence[AnyEdge]:
-        """Return copies of the edges whose conditions report their results."""
+        """Return copies of a node's edges whose conditions report each of their results to the coverages."""
         if not plan.fingerprint:  # The plan is a stub that replaces a graph.
             return edges
         self.introduce(plan)
@@ -265,7 +268,6 @@ class _Fan:
         return found[1]
 
     def took(self, plan: Plan[Any], node: str, edges: Sequence[AnyEdge], edge: AnyEdge, label: str) -> None:
-        """Report that an edge was taken."""
         if not plan.fingerprint:
             return
         _, noted = self._noted.get(id(edges), ((), ()))
@@ -298,7 +300,7 @@ class _Fan:
         return replace(edge, condition=condition, arms=arms)
 
     def _tree(self, shape: Shape, place: Place, condition: Condition, number: Iterator[int]) -> Condition:
-        """Return a copy of a condition whose parts report their results."""
+        """Wrap each part of a composed condition, so that its result is reported."""
         if isinstance(condition, Composed):
             left = self._tree(shape, place, condition.left, number)
             return Composed(condition.word, left, self._tree(shape, place, condition.right, number))
@@ -318,17 +320,20 @@ _BEGIN: Final = Session.__init__
 
 
 def _begin_observed(session: Session, *args: Any, **options: Any) -> None:  # noqa: ANN401 - passed on unchanged
-    """Begin a session with the observer of all active coverages, unless the caller passes an observer or None.
+    """Stands in for `Session.__init__` while a coverage is active, and gives each session the coverage's observer.
 
-    This function replaces `Session.__init__` while a coverage is active. A context variable would not reach all
-    sessions: an `asyncio.Runner` copies its context when it is made, and a thread that a test starts does not inherit
-    the context of the test.
+    A caller's own observer, or an explicit None, is kept. A context variable would not reach all sessions: an
+    `asyncio.Runner` copies its context when it is made, and a thread that a test starts does not inherit the context of
+    the test.
     """
     _BEGIN(session, *args, **{"observer": _FAN, **options})
 
 
 def introduce(plan: Plan[Any]) -> None:
-    """Report a graph to all active coverages, before a walk runs a copy with stubs in place of the graph."""
+    """Report a graph to all active coverages.
+
+    A walk calls this, because it runs a copy of the graph with other nodes.
+    """
     _FAN.introduce(plan)
 
 

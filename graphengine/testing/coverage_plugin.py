@@ -30,7 +30,6 @@ _NEAR: Final = 1e-9
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options."""
     group = parser.getgroup("graphengine")
     group.addoption(
         "--graphengine-coverage",
@@ -52,7 +51,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _parse_percent(text: str) -> float:
-    """Parse a number from 0 to 100."""
     try:
         number = float(text)
     except ValueError:
@@ -83,7 +81,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Stop recording, and let a passed session fail if too little was covered."""
+    """Stop recording. Let a passed session fail if less than the required share was covered."""
     coverage = session.config.stash.get(_MEASURED, None)
     if coverage is None:
         return
@@ -105,7 +103,6 @@ def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - pytest-xdist's, wh
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Write the report about edge coverage."""
     coverage = config.stash.get(_MEASURED, None)
     if coverage is None:
         return

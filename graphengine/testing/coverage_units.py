@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit of a graph's coverage.
+    """One thing that a test can cover in a graph: an edge that can be taken, or a condition that can be true or false.
+
+    Attributes:
+        place: The node, the edge and the part of its condition, as positions that are the same in every process.
+        to: The target of the edge.
+        edge: The edge in words, such as `review -> write (otherwise)`.
+        part: The part of the edge's condition, in words; "" for the edge itself.
+        held: True if the unit is covered when the condition is true; False if it is covered when the condition is
+            false.
+        conditional: Whether the edge has a condition.
 
     Attributes:
         place: The place of the unit.
@@ -46,7 +55,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The units of a graph.
+    """All units of a graph that a test can cover.
 
     Graphs with the same name whose edges lead to the same nodes count as one, such as graphs that a function builds
     with different numbers in their conditions.
@@ -58,7 +67,7 @@ class Shape:
 
 
 def shape_of(plan: Plan[Any]) -> Shape:
-    """Return the shape of a graph, with all its units."""
+    """List the units of a graph that a test can cover."""
     return Shape(plan.graph, _file_of_graph(plan), tuple(_units(plan)))
 
 
@@ -99,7 +108,7 @@ def _of_edges(node: str, edges: Sequence[AnyEdge], *, after: bool) -> Iterator[U
 
 
 def _units_of_parts(condition: Condition | None, place: Place, to: str, text: str) -> Iterator[Unit]:
-    """Yield the units of a composed condition's parts."""
+    """Yield a unit for each part of a composed condition being true, and one for the part being false."""
     found = list(condition.leaves()) if condition is not None else []
     for number, leaf in enumerate(found if len(found) > 1 else ()):
         part: Place = (*place[:3], f"part {number}")
@@ -109,7 +118,7 @@ def _units_of_parts(condition: Condition | None, place: Place, to: str, text: st
 
 
 def _file_of_graph(plan: Plan[Any]) -> str:
-    """Return the file that defines the state of a graph, which stands for the file of the graph."""
+    """Return the file of the graph's state class. The report shows it as the file of the graph, which is not known."""
     module = sys.modules.get(plan.state.model.__module__)
     file = Path(getattr(module, "__file__", None) or plan.state.model.__module__)
     here = Path.cwd()

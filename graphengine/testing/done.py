@@ -61,7 +61,7 @@ class RecordedCall:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A call of a model.
+    """One call of a model while a node ran alone.
 
     Attributes:
         request: The request.
@@ -119,19 +119,18 @@ class Done(Generic[S]):
 
 
 def ways_in(stage: Stage) -> Sequence[EdgeSpec]:
-    """Return the edges of the graph that contains the node."""
     return stage.inner.graph_spec.get("ways", ())
 
 
 def edge_of(stage: Stage, outcome: Outcome) -> tuple[EdgeTaken | None, str]:
-    """Return the edge that a step records, and the reason if no edge could be chosen."""
+    """Return the edge that the node took, or the reason why no edge could be chosen."""
     if outcome.to:
         return EdgeTaken(tuple(outcome.to), outcome.edge, why_of(outcome, ways_in(stage))), ""
     return None, show(outcome.error.message) if outcome.error is not None else ""
 
 
 def update_of(step: Decided, after: Callable[[str], object], *, mapped: bool) -> dict[str, Any]:
-    """Return a step's update, by field, as typed values.
+    """Return what the node wrote, by field, as values of the field's type.
 
     Args:
         step: The step. In a graph with secrets, a step contains no typed values.
@@ -153,14 +152,14 @@ def update_of(step: Decided, after: Callable[[str], object], *, mapped: bool) ->
 
 
 def _value_of(op: Op, after: Callable[[str], object]) -> Any:  # noqa: ANN401 - a field's value
-    """Return the typed value of an operation that sets a field; the recorded value for other operations."""
+    """Return the value that one operation wrote to a field, when no typed value is at hand."""
     if op[0] == "set":
         return after(op[1])
     return {op[2]: op[3]} if op[0] in ("put", "grow") else op[-1]
 
 
 def written_by_item(writes: Sequence[Op], typed: Callable[[Op], Any] | None) -> dict[str, Any]:
-    """Return the values that one item of a map would write when all items have finished, by field.
+    """Return what one item of a map would write to the state when all items have finished, by field.
 
     Args:
         writes: The operations of the item's step, as records.
@@ -175,7 +174,10 @@ def written_by_item(writes: Sequence[Op], typed: Callable[[Op], Any] | None) -> 
 
 
 def typed_values(stage: Stage, view: View) -> Callable[[Op], Any] | None:
-    """Return a function that returns the typed value of an item's operation; None in a graph with secrets."""
+    """Return a function that converts what an item wrote to values of the field's type.
+
+    The result is None in a graph with secrets. There, the recorded values are shown as they are.
+    """
     fields = stage.inner.state.fields
     return None if stage.plan.secret else lambda op: fields[op[1]].written_by_item(op, view)
 
@@ -184,14 +186,13 @@ def typed_values(stage: Stage, view: View) -> Callable[[Op], Any] | None:
 
 
 def with_notes(error: BaseException, lines: Sequence[str]) -> BaseException:
-    """Return the exception with notes, which Python and pytest print below it."""
     for line in lines:
         error.add_note(line)
     return error
 
 
 def error_of(failure: FailureRecord) -> NodeError:
-    """Return the graphengine error of a recorded failure."""
+    """Make an exception from a recorded failure, of the class that the failure's code belongs to."""
     kinds: dict[str, type[NodeError]] = {}
     left: list[type[NodeError]] = [NodeError]
     while left:
@@ -206,7 +207,10 @@ def error_of(failure: FailureRecord) -> NodeError:
 def facts(
     stage: Stage, step: Step, asked: Sequence[Asked], returned: object, *, raised: BaseException | None
 ) -> list[str]:
-    """Return the report of a failed node: its place, state, result and last request to a model.
+    """Describe a failed node, in lines that are added to its exception.
+
+    The lines show the node's place, its state, what it returned, its last request to a model, and what a run would do
+    next.
 
     Args:
         stage: The node.
@@ -231,7 +235,7 @@ def facts(
 
 
 def _describe_fields(stage: Stage) -> str:
-    """Return a node's state field by field, without secrets."""
+    """List the fields of the node's state with their values. Secret fields are hidden and long values shortened."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = _FIELD_SHOWN
     return ", ".join(
@@ -241,7 +245,7 @@ def _describe_fields(stage: Stage) -> str:
 
 
 def _describe_next(stage: Stage, step: Step) -> str:
-    """Describe what a run would do after the failure."""
+    """Say what a run would do after this failure: retry, use the fallback, follow an edge, or fail."""
     outcome = outcome_of(step)
     if isinstance(outcome, Attempt):
         return "its fallback runs" if outcome.then == "fallback" else "it is retried"

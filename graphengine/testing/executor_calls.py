@@ -20,7 +20,7 @@ TICK_SECONDS: Final = 0.05
 
 
 class Work(BaseModel):
-    """The state of the graphs in the tests: the inputs and the results of the nodes."""
+    """The state of the graphs that the tests of executors run: the inputs and results of the nodes."""
 
     folder: str = ""
     number: int = 0
@@ -30,7 +30,10 @@ class Work(BaseModel):
 
 
 def noted(folder: str, what: str) -> int:
-    """Add a line with the current time to a file in the folder, and return the number of lines in the file."""
+    """Add a line with the current time to a file, and return how many lines the file now has.
+
+    The tests read these files to see when a node worked, because the node may run in another process.
+    """
     path = Path(folder, what)
     with path.open("a", encoding="utf-8") as file:
         file.write(f"{time.time()}\n")
@@ -38,35 +41,34 @@ def noted(folder: str, what: str) -> int:
 
 
 def double(number: int) -> int:
-    """Double a number."""
     return number * 2
 
 
 async def double_later(number: int) -> int:
-    """Double a number in an event loop."""
+    """Double a number in a coroutine function."""
     await asyncio.sleep(0)
     return number * 2
 
 
 def facts_of_call(ctx: Context) -> list[str]:
-    """Return the facts of an attempt that a node reads from its context."""
+    """Return what a node can read from its context about its run and attempt."""
     numbers = [ctx.run_id, ctx.node, ctx.visit, ctx.attempt, ctx.idempotency_key, ctx.now(), ctx.random.random()]
     return [str(number) for number in numbers]
 
 
 def fails(number: int) -> int:
-    """Raise a LookupError that contains the number."""
+    """Raise a LookupError, to test how an executor transmits exceptions."""
     message = f"no such number: {number}"
     raise LookupError(message)
 
 
 def returns_a_lock() -> object:
-    """Return a lock, which cannot be pickled."""
+    """Return a lock, which cannot be pickled, to test how an executor reports such a result."""
     return threading.Lock()
 
 
 def works(folder: str, seconds: float) -> int:
-    """Work for some seconds, and write a line every `TICK_SECONDS`."""
+    """Work for some seconds, and write a line with the time to a file every `TICK_SECONDS`."""
     noted(folder, "begun")
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -76,7 +78,7 @@ def works(folder: str, seconds: float) -> int:
 
 
 def works_long_at_first(folder: str, seconds: float) -> int:
-    """Work for some seconds in the first attempt, and return at once in the next attempt."""
+    """Work for some seconds in the first attempt, so that it times out, and return at once in the second attempt."""
     return works(folder, seconds) if not Path(folder, "begun").exists() else noted(folder, "again")
 
 

@@ -36,7 +36,7 @@ _ON = "executor"
 
 
 class ExecutorConformance(ABC):
-    """The tests for executors. A subclass defines in `make_executor` how to make the executor under test.
+    """Tests that every executor must pass. Subclass this class and define `make_executor`; pytest then runs the tests.
 
     Attributes:
         is_elsewhere: Whether nodes run in other processes. Then, if a process dies, only its node fails.
@@ -62,13 +62,16 @@ class ExecutorConformance(ABC):
         """Return an executor that can run two calls at a time. The test shuts the executor down."""
 
     def shared_folder(self) -> str | None:
-        """Return a folder that the nodes can also read and write; None for a temporary folder of this machine."""
+        """Return a folder that the nodes can read and write too, if they run on other machines.
+
+        None means a temporary folder of this machine.
+        """
         return None
 
     # -- results, errors and the context of a node
 
     def test_a_node_returns_what_it_returns_in_place(self) -> None:
-        """Results of sync and async functions arrive, also if several calls run at the same time."""
+        """The results of sync and async functions arrive, also if several calls run at the same time."""
 
         async def test(runner: Runner, folder: str) -> None:
             nodes = (calls.double, calls.double_later)
@@ -93,7 +96,7 @@ class ExecutorConformance(ABC):
         self._run(test)
 
     def test_what_a_node_raises_is_recorded(self) -> None:
-        """The failure has the kind, the text and the lines of the node's code; the executor can be used again."""
+        """The recorded failure contains the exception's class, text and source lines, and the executor still works."""
 
         async def test(runner: Runner, folder: str) -> None:
             error = (
@@ -264,20 +267,17 @@ def _as_graph(function: Callable[..., Any], writes: str, *, on: str | None = _ON
 
 
 async def _check_that_it_works(runner: Runner, folder: str) -> None:
-    """Check that the executor can still run a node."""
     assert (
         await runner.start(_as_graph(calls.double, "result"), _work_in(folder, number=4)).result()
     ).state.result == 8
 
 
 async def _kinds_of_failures(runner: Runner, run: Run[calls.Work]) -> list[str]:
-    """Return the kinds of failures of the attempts that were repeated."""
     steps = [step.data for step in await runner.history(run.id)]
     return [data.error.kind for data in steps if isinstance(data, Attempt) and data.error is not None]
 
 
 async def _failure_of(run: Run[calls.Work]) -> Result[calls.Work]:
-    """Return the result of a run that fails."""
     try:
         await run.result()
     except RunFailed as failed:
@@ -287,7 +287,7 @@ async def _failure_of(run: Run[calls.Work]) -> Result[calls.Work]:
 
 
 async def _await_begin(folder: str) -> None:
-    """Wait until a node has begun to work, and has written the first line of its file."""
+    """Wait until a node has begun to work. It writes a line to a file then."""
     while not any(file.stat().st_size for file in Path(folder).glob("ticks")):  # noqa: ASYNC110 - another process
         await asyncio.sleep(calls.TICK_SECONDS)
 
@@ -298,7 +298,7 @@ def _last(folder: str) -> float:
 
 
 async def _is_quiet(folder: str) -> None:
-    """Check that all nodes have stopped working."""
+    """Check that all nodes have stopped working, because no further line is written."""
     last = _last(folder)
     await asyncio.sleep(6 * calls.TICK_SECONDS)
     assert _last(folder) == last, "it still works"

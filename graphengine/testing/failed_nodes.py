@@ -40,7 +40,7 @@ _ASKED: Final[ContextVar[list[Request] | None]] = ContextVar("graphengine_asked"
 
 
 def watch(test: str) -> None:
-    """Begin a test: forget the failures of the previous test, and collect the failures of this test.
+    """Begin to collect the failed nodes of a test, and forget those of the previous test.
 
     Args:
         test: The pytest node id of the test.
@@ -55,7 +55,7 @@ def watch(test: str) -> None:
 
 
 def sections(test: str) -> list[tuple[str, str]]:
-    """Return the failed nodes of a test as sections of a pytest report, each with a title and a text."""
+    """Return the failed nodes of a test, each with a title and a text for the pytest report."""
     return list(_failed) if test == _test else []
 
 
@@ -91,7 +91,7 @@ def _wrap_requests(conversation: type[Conversation[Any]]) -> None:
 
 
 def _report_failure(attempt: Attempt, event: NodeFailed, asked: list[Request]) -> tuple[str, str]:
-    """Return the title and the text of the section about one failure."""
+    """Return the title and the text that the test report shows about one failed node."""
     plan, snapshot = attempt.services.run.plan, attempt.services.run.snapshot
     path = attempt.path
     where = f"visit {event.id.visit}, attempt {event.id.attempt}, after step {snapshot.seq} of run {snapshot.run_id}"
@@ -121,7 +121,10 @@ def _report_lines(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, asked:
 
 
 def _record_of_field(frame: Frame, name: str) -> JsonValue:
-    """Return the value of a field, as a frame sees it."""
+    """Return the value of a field as the node sees it.
+
+    A fork's arm or a map's item sees its own writes first, and otherwise the values of the surrounding graph.
+    """
     while frame.base is not None and name not in frame.values:
         frame = frame.base
     return opened(frame.values.get(name))

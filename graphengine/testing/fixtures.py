@@ -104,7 +104,10 @@ def scripted_model(request: pytest.FixtureRequest) -> Callable[..., ScriptedMode
 
 @pytest.fixture
 def recordings(request: pytest.FixtureRequest) -> Recordings:
-    """Return models whose answers are kept in a file next to the test: `recordings("anthropic:MODEL")`."""
+    """Return a function that makes models with recorded answers: `recordings("anthropic:MODEL")`.
+
+    The answers are kept in a file next to the test. `pytest --graphengine-record` calls the model for missing answers.
+    """
     from graphengine.testing.recordings import Recordings, file_of  # noqa: PLC0415
 
     node = request.node
@@ -114,7 +117,10 @@ def recordings(request: pytest.FixtureRequest) -> Recordings:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Close the Runner of a test in the test's event loop, and run the final checks of a passed test."""
+    """Close the test's Runner in the test's own event loop, and run the final checks if the test passed.
+
+    The checks fail a test that left a run in progress, or answers of a scripted model unused.
+    """
     __tracebackhide__ = True
     runner = item.stash.get(_RUNNER, None)
     test = getattr(item, "obj", None)
@@ -137,7 +143,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run an async test that no other plugin handles in an event loop of its own. Without this, pytest would fail."""
+    """Run an async test in an event loop of its own if no other plugin handles it.
+
+    Otherwise pytest would fail the test.
+    """
     __tracebackhide__ = True
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
@@ -161,7 +170,7 @@ def pytest_runtest_makereport(
 
 
 def _find_fixture(request: pytest.FixtureRequest, name: str, method: str) -> Any:  # noqa: ANN401 - a fixture can be anything
-    """Return the fixture with this name if it has the given method; None otherwise.
+    """Return the fixture with this name, if it has this method; otherwise None.
 
     A project may define a fixture with the same name, such as `store`, for something else.
     """
@@ -170,7 +179,7 @@ def _find_fixture(request: pytest.FixtureRequest, name: str, method: str) -> Any
 
 
 def _close_at_end(runner: OpenRunner, test: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., object]:
-    """Return a test function that also closes the runner at its end, in the test's own event loop."""
+    """Wrap an async test function so that it closes the Runner at its end, while its event loop still runs."""
 
     @wraps(test)
     async def closing(*args: object, **kwargs: object) -> object:

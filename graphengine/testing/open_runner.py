@@ -29,10 +29,10 @@ S = TypeVar("S")
 
 
 class OpenRunner(Runner):
-    """A Runner for one test, which belongs to the event loop that first uses the Runner.
+    """The Runner of the fixture `runner`. It needs no `async with`, and belongs to the event loop that first uses it.
 
-    In an async test, use the fixture without `async with`. The Runner is closed when the test function ends. In a test
-    that is not async, enter the Runner like any other, with `async with runner: …` inside `asyncio.run`.
+    In an async test, the Runner is closed when the test function ends. In a test that is not async, enter the Runner
+    like any other, with `async with runner: …` inside `asyncio.run`.
 
     Args:
         store: The store of the runs.
@@ -91,7 +91,7 @@ class OpenRunner(Runner):
             self._run_in_place()
 
     async def settle(self) -> None:
-        """Close the Runner in the test's own event loop, and remember which runs were still in progress."""
+        """Close the Runner at the end of the test function, and remember which runs were still in progress."""
         if self._shared.closed or self._lives.loop is None:
             return
         await self.__aexit__(None, None, None)
@@ -108,7 +108,7 @@ class OpenRunner(Runner):
         await super().__aexit__(kind, error, trace)
 
     def check(self) -> None:
-        """Check that no run was in progress at the end of the test.
+        """Fail the test if a run was still in progress at its end.
 
         Raises:
             AssertionError: A run was in progress.
@@ -124,7 +124,7 @@ class OpenRunner(Runner):
             )
 
     def abandon(self) -> None:
-        """Close the store and the threads if the event loop is gone and they are still open."""
+        """Close the store and the threads if they are still open after the test, when the event loop no longer runs."""
         if self._shared.closed or self._lives.loop is None:
             return
         self._shared.closed = True
@@ -132,13 +132,16 @@ class OpenRunner(Runner):
         close_leftover(self.store)
 
     def note(self, life: Life[Any]) -> None:
-        """Remember a run that this Runner begins to drive, and make sure that the Runner is closed with the loop."""
+        """Remember a run that this Runner drives.
+
+        The first one starts the task that closes the Runner with its event loop.
+        """
         if self._guard is None:
             self._guard = asyncio.create_task(self._close_with_loop(), name="closes the fixture runner")
         self._started.append(life)
 
     async def _close_with_loop(self) -> None:
-        """Close the Runner in its event loop if the test does not.
+        """Wait until the event loop ends, and close the Runner then if the test has not closed it.
 
         `asyncio.run` cancels all remaining tasks at its end and waits for them. This task then closes the Runner.
         """
@@ -148,7 +151,7 @@ class OpenRunner(Runner):
             await self.settle()
 
     def _run_in_place(self) -> None:
-        """Let nodes with `on=` run in place, without an executor."""
+        """Remove the executors, so that nodes with `on=` run in this process."""
         shared = self._shared
         shared.extensions = [each for each in shared.extensions if not isinstance(each, ExecutorsByName)]
         shared.checking = [each for each in shared.checking if not isinstance(each, ExecutorsByName)]
@@ -156,7 +159,7 @@ class OpenRunner(Runner):
 
 
 class _NotedLives(Lives):
-    """The `Lives` of a test's Runner. It tells the Runner of each run that the Runner begins to drive."""
+    """Tells the Runner of a test about each run that it begins to drive, so that unfinished runs can be reported."""
 
     def __init__(self, shared: Shared[Life[Any]], runner: OpenRunner) -> None:
         super().__init__(shared)
@@ -169,7 +172,7 @@ class _NotedLives(Lives):
 
 
 def close_leftover(store: Store) -> None:
-    """Close a store that may still be open in an event loop that no longer exists."""
+    """Close a store whose event loop may have ended while the store was open."""
     abandon = getattr(store, "abandon", None)
 
     def close() -> None:

@@ -47,11 +47,14 @@ _SHOWN: Final = 80
 
 
 class OutsideRefused(PermissionError):
-    """A call that acts outside the process was refused."""
+    """The code tried to act outside its process, such as to open a connection, and this is refused here."""
 
 
 class _Guard:
-    """The one audit hook of a process.
+    """The audit hook that refuses calls. Python cannot remove an audit hook, so each process adds only one.
+
+    Attributes:
+        refused: Descriptions of the calls that were refused; None while the hook allows everything.
 
     Attributes:
         refused: What was refused since the guard was set, in words; None while nothing is refused.
@@ -62,7 +65,6 @@ class _Guard:
         self.is_installed = False
 
     def install(self) -> None:
-        """Add the hook to the process, once."""
         if self.is_installed:
             return
         with suppress(ImportError):
@@ -75,7 +77,7 @@ class _Guard:
         self.is_installed = True
 
     def __call__(self, event: str, args: tuple[Any, ...]) -> None:
-        """Refuse an event that acts outside."""
+        """Raise an exception if the audited call acts outside the process, which prevents the call."""
         if self.refused is None:
             return
         if words := _describe_act(event, args) or _describe_change(event, args):
@@ -88,7 +90,7 @@ _GUARD: Final = _Guard()
 
 
 def _report_calls(function: Callable[P, T], event: str) -> Callable[P, T]:
-    """Return a function that reports each call to audit hooks."""
+    """Wrap a function that Python does not report to audit hooks, so that its calls are reported."""
 
     @wraps(function)
     def report(*args: P.args, **options: P.kwargs) -> T:
@@ -100,7 +102,7 @@ def _report_calls(function: Callable[P, T], event: str) -> Callable[P, T]:
 
 @contextmanager
 def refuse_outside(*, is_off: bool = False) -> Generator[list[str]]:
-    """Refuse what acts outside the process during a block; provide the list of what was refused, in words.
+    """Refuse network use, other processes and changes of files inside the block. Provides the list of refused calls.
 
     Args:
         is_off: Whether nothing is refused, so that the list stays empty.
@@ -116,13 +118,13 @@ def refuse_outside(*, is_off: bool = False) -> Generator[list[str]]:
 
 
 def refuse_until_exit() -> None:
-    """Refuse what acts outside the process until the process ends, in all its threads."""
+    """Refuse network use, other processes and changes of files until the process ends, in all its threads."""
     _GUARD.install()
     _GUARD.refused = []
 
 
 def _describe_act(event: str, args: tuple[Any, ...]) -> str:
-    """Return how an audited event uses the network or another process, in words; "" for anything else."""
+    """Describe an audited call that uses the network or another process; "" for any other call."""
     if event in _NETWORK:
         given = next((each for each in args if isinstance(each, (str, bytes, tuple))), "")
         return f"use the network ({event} {_shorten_argument(given)})"
@@ -138,7 +140,7 @@ def _describe_act(event: str, args: tuple[Any, ...]) -> str:
 
 
 def _describe_change(event: str, args: tuple[Any, ...]) -> str:
-    """Return how an audited event changes files, in words; "" for anything else."""
+    """Describe an audited call that changes a file or opens a database; "" for any other call."""
     if event == "open":
         path, _, flags = args
         name = os.fsdecode(path) if isinstance(path, (str, bytes)) else os.devnull  # else a file that is open

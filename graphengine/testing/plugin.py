@@ -34,7 +34,6 @@ This plugin then runs the async tests of the project.
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add the option for recorded answers of models and the options of edge coverage."""
     if find_spec(_COVERAGE) is not None:
         _register(pluginmanager, _COVERAGE)
     if find_spec("pytest_asyncio") is None:
@@ -49,9 +48,10 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the fixtures, and forbid calls of providers' models.
+    """Register the fixtures, and forbid calls of providers' models in tests.
 
-    At this time, code coverage is being measured, so the modules of the fixtures can be imported.
+    The fixtures are registered here and not when this module is loaded, because code coverage is measured only from now
+    on.
     """
     _register(config.pluginmanager, _FIXTURES)
     config.addinivalue_line("markers", f"{_REAL}: let this test call models of providers, which costs money")
@@ -76,6 +76,5 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def _register(plugins: pytest.PytestPluginManager, name: str) -> None:
-    """Register a module as a plugin, if it is not registered yet."""
     if not plugins.has_plugin(name):
         plugins.register(import_module(name), name)

@@ -92,7 +92,9 @@ class Reason:
 
 @dataclass(slots=True)
 class RunGroup:
-    """A group of runs with the same fingerprint and the same position, which share one verdict.
+    """Unfinished runs that were recorded under the same version of a graph and are at the same place.
+
+    They share one verdict.
 
     Attributes:
         graph: The name of the runs' graph.
@@ -127,17 +129,20 @@ class RunGroup:
 
     @property
     def fits(self) -> bool:
-        """Whether the runs of the group continue."""
+        """Whether the runs of this group can continue."""
         return self.verdict in ("unchanged", "fits", "migrates")
 
     @property
     def key(self) -> tuple[object, ...]:
-        """The facts that are the same for all runs of the group. Values in the text of a reason are not included."""
+        """What all runs of a group have in common. Two groups with the same key are merged.
+
+        Values inside the text of a reason may differ between the runs.
+        """
         why = tuple((each.code, each.place, each.repair) for each in self.reasons)
         return self.graph, self.fingerprint, self.verdict, self.places, self.migrations, why, self.asks_again
 
     def add(self, info: RunInfo) -> None:
-        """Add a run to the group."""
+        """Count a run in this group."""
         sleeps = info.status == "waiting" and info.summary is not None and info.summary.kind == "sleep"
         status = "sleeping" if sleeps else status_of(info)
         self.runs += 1
@@ -239,10 +244,10 @@ async def preflight(
 
 
 def compile_with_gaps(graph: Graph[Any]) -> Plan[Any]:
-    """Return the plan of a graph that may have changed since its last migration was written.
+    """Compile a graph even if its migrations are incomplete, which is normal before a deploy.
 
-    Two errors do not prevent a plan, because a draft of a migration repairs them: `migrate=` may leave out versions,
-    which are filled in with `MISSING_STEP`, and the last migration may name nodes that no longer exist.
+    `migrate=` may leave out versions, which are filled in with `MISSING_STEP`, and the last migration may name nodes
+    that no longer exist. The draft of a migration repairs both.
 
     Raises:
         CompileError: The graph has another error.
@@ -256,9 +261,9 @@ def compile_with_gaps(graph: Graph[Any]) -> Plan[Any]:
 
 
 def _go_on(graph: Graph[Any]) -> Graph[Any]:
-    """Return a copy of a graph with a version that is higher by one, and with no missing migrations.
+    """Copy a graph with the next version number and with placeholders for missing migrations, so that it compiles.
 
-    The graphs inside the graph are changed in the same way.
+    The graphs inside it are changed in the same way. `_go_back` restores the version.
     """
     other = graph.but()
     other.version += 1
@@ -271,7 +276,7 @@ def _go_on(graph: Graph[Any]) -> Graph[Any]:
 
 
 def _go_back(plan: Plan[Any]) -> Plan[Any]:
-    """Return the plan of a graph that `_go_on` made, with the version of the original graph."""
+    """Set the version of a plan that `_go_on` raised back to the version of the graph."""
     version = plan.version - 1
     migrate = {older: step for older, step in plan.migrate.items() if older != version}
     return replace(plan, version=version, migrate=migrate, graph_spec={**plan.graph_spec, "version": version})
@@ -284,7 +289,7 @@ def _unknown(info: RunInfo) -> RunGroup:
 
 
 class _Look:
-    """A preflight in progress: the decisions so far, by the facts that lead to them, and the groups of runs."""
+    """The state of one preflight: the groups so far, and verdicts to use again for runs in the same situation."""
 
     def __init__(self, store: RunStore, plans: Mapping[str, Plan[Any]]) -> None:
         self._store, self._plans = store, plans
@@ -294,14 +299,17 @@ class _Look:
         self.groups: dict[tuple[object, ...], RunGroup] = {}
 
     def add(self, info: RunInfo, group: RunGroup) -> None:
-        """Add a run to a group, or to an earlier group with the same key."""
+        """Add a run to its group, or to an earlier group with the same key."""
         kept = self.groups.setdefault(group.key, group)
         if kept is not group:
             kept.unsettled = (*kept.unsettled, *group.unsettled)
         kept.add(info)
 
     async def group_of(self, info: RunInfo) -> RunGroup | None:
-        """Return a group for a run; None if the run has ended or was removed since the list was read."""
+        """Read a run and return a group with its verdict.
+
+        Returns None if the run has ended or was removed meanwhile.
+        """
         plan = self._plans[info.graph]
         try:
             snapshot = await load_snapshot(self._store, info.id, None)
@@ -325,7 +333,7 @@ class _Look:
         return replace(self._decided[key], unsettled=unsettled, statuses={}, examples=[])
 
     async def _list_unsettled(self, plan: Plan[Any], snapshot: Snapshot) -> Sequence[str]:
-        """Return the effects of a run that began and have no recorded end, in nodes whose code has changed since."""
+        """List the side effects of a run that began and have no recorded end, in nodes whose code has changed since."""
         before: Any = await self._store.code(snapshot.code) if snapshot.code else None
         return [
             f"{name} began in {path} of run {snapshot.run_id}, and has no recorded end"
@@ -368,7 +376,7 @@ class _Look:
         )
 
     async def drafts(self) -> dict[str, list[str]]:
-        """Return a draft of `migrate=` for each graph that runs do not fit, tried on the examples of all groups."""
+        """Write a draft of `migrate=` for each graph whose runs do not fit. Each draft is tried on example runs."""
         groups = [group for group in self.groups.values() if group.graph in self._plans]
         unfit = {
             group.graph
@@ -393,10 +401,11 @@ class _Look:
 
 
 def _fields_that_decide(plan: Plan[Any], spec: GraphSpec | None) -> frozenset[str] | None:
-    """Return the fields whose values can decide whether a run fits; None if the values of all fields matter.
+    """Return the fields whose values can decide whether a run fits; None if all of them can.
 
-    The value of a field does not matter if the field still has its recorded type and values of this type need no
-    validation. If a migration, a validator or a default can read other fields, the values of all fields matter.
+    Runs that agree in these fields share one verdict, so that few runs have to be checked completely. The value of a
+    field does not matter if the field still has its recorded type, and values of this type need no validation. All
+    values matter if a migration, a validator or a default can read other fields.
     """
     state, recorded = plan.state, (spec or {}).get("state", {})
     version = (spec or {}).get("version", plan.version)
@@ -414,7 +423,7 @@ def _fields_that_decide(plan: Plan[Any], spec: GraphSpec | None) -> frozenset[st
 
 
 def _key_of_fit(snapshot: Snapshot, names: frozenset[str] | None) -> bytes:
-    """Return a digest of the facts that decide whether a run fits: fingerprint, position, and values that matter."""
+    """Return a digest of everything that decides whether a run fits. Runs with the same digest share one verdict."""
     frames: list[object] = []
     for frame in snapshot.frames.values():
         phase = frame.phase
@@ -432,7 +441,10 @@ def _key_of_fit(snapshot: Snapshot, names: frozenset[str] | None) -> bytes:
 
 
 def _older_words(plan: Plan[Any], snapshot: Snapshot, spec: GraphSpec | None) -> Iterator[Reason]:
-    """Yield a reason for each conversation of an agent whose instructions or prompt differ in today's graph."""
+    """Yield a warning for each conversation whose agent has other instructions or another prompt in today's graph.
+
+    Such a conversation goes on with the text with which it began.
+    """
     for frame in snapshot.frames.values():
         if not has_conversation(frame):
             continue
@@ -447,7 +459,10 @@ def _older_words(plan: Plan[Any], snapshot: Snapshot, spec: GraphSpec | None) ->
 
 
 def _words_at(spec: GraphSpec | None, frame: Frame) -> dict[str, list[str]] | None:
-    """Return the instructions and prompts of the agents at a frame's node; None if the spec has no such node."""
+    """Return the recorded instructions and prompts of the agents at a run's current node.
+
+    The result is None if the graph has no such node.
+    """
     node = _node_in(_graph_at(spec, frame), frame)
     if node is None:
         return None
@@ -456,7 +471,7 @@ def _words_at(spec: GraphSpec | None, frame: Frame) -> dict[str, list[str]] | No
 
 
 def _graph_at(spec: GraphSpec | None, frame: Frame) -> GraphSpec | None:
-    """Return the spec of the graph in which a frame moves."""
+    """Return the description of the graph, possibly a nested one, in which this part of a run is."""
     around = frame.sub.up if frame.sub is not None else None
     if around is None:
         return spec
@@ -466,7 +481,7 @@ def _graph_at(spec: GraphSpec | None, frame: Frame) -> GraphSpec | None:
 
 
 def _node_in(spec: GraphSpec | None, frame: Frame) -> NodeSpec | None:
-    """Return the entry of the node at which a frame is; None if the spec has no such node."""
+    """Return the description of the node at which this part of a run is; None if the graph has no such node."""
     return next((node for node in (spec or {}).get("nodes", ()) if node["name"] == frame.at), None)
 
 

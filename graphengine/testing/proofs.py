@@ -52,7 +52,7 @@ _LONGEST: Final = 300
 
 
 class TriedNode(Part):
-    """What came of a node that ran alone on the state on which a recorded run failed.
+    """Whether the node on which a recorded run failed goes through when it runs alone on the recorded state.
 
     Attributes:
         run_id: The run.
@@ -68,7 +68,12 @@ class TriedNode(Part):
 
 
 class ProvenRun(Part):
-    """What came of the failed node of one run under both versions of the code.
+    """The result of running the failed node of one run with an older version of the code and with today's code.
+
+    Attributes:
+        run_id: The run.
+        old: The result with the code of the older commit.
+        new: The result with the code of the working tree.
 
     Attributes:
         run_id: The run.
@@ -82,7 +87,7 @@ class ProvenRun(Part):
 
 
 class Proof(Document):
-    """Which runs that failed go through under an older commit, and which under the working tree.
+    """Whether a change repairs runs that failed: their failed nodes run with an older commit and with the working tree.
 
     Attributes:
         graph: The graph.
@@ -108,12 +113,11 @@ class Proof(Document):
 
 
 def pair_runs(old: Sequence[TriedNode], new: Sequence[TriedNode]) -> Sequence[ProvenRun]:
-    """Return what came of each run under both versions."""
     return [ProvenRun(before.run_id, before, after) for before, after in zip(old, new, strict=True)]
 
 
 class _RefusedModel:
-    """A model that refuses to answer.
+    """Stands in for every model while a failed node is tried, and counts the requests. Each request fails.
 
     Attributes:
         asked: How many requests were refused.
@@ -125,11 +129,6 @@ class _RefusedModel:
         self.asked = 0
 
     async def answer(self, request: Request) -> Response:
-        """Refuse the request.
-
-        Raises:
-            ModelError: Always.
-        """
         self.asked += 1
         message = f"no model may be called here, and the log has no answer to agent {request.agent}"
         raise ModelError(message)
@@ -189,14 +188,17 @@ async def try_failed_node(graph: Graph[Any], run: str | PathLike[str] | Exported
 
 
 def _first_of_fallback(steps: Sequence[Step], failed: Step) -> Step:
-    """Return the step of the node's own failure, if its fallback failed after that."""
+    """Return the step in which the node itself failed.
+
+    If a fallback followed and failed too, this is an earlier step.
+    """
     visit = (failed.frame, failed.node, failed.visit)
     own = (each for each in reversed(steps) if (each.frame, each.node, each.visit) == visit and each.seq < failed.seq)
     return next((each for each in own if isinstance(each.data, Attempt) and each.data.then == "fallback"), failed)
 
 
 def _read_recorded_state(plan: Plan[Any], node: NodePlan, frame: Frame) -> tuple[Mapping[str, object], object]:
-    """Return the fields of the state at a node, and the item for which the node runs, as typed values."""
+    """Return the recorded state on which the node failed, and the map item for which it ran."""
     held: set[str] = set()
     around: Frame | None = frame
     while around is not None:
@@ -214,7 +216,7 @@ def _read_recorded_state(plan: Plan[Any], node: NodePlan, frame: Frame) -> tuple
 async def _run_alone(
     graph: Graph[Any], path: str, given: tuple[Mapping[str, object], object], options: Mapping[str, Any]
 ) -> tuple[_Verdict, str]:
-    """Run a node alone with a state and an item, and return what came of it, with the reason."""
+    """Run the node alone with this state and item, and return the verdict with its reason."""
     model, act = _RefusedModel(), options["effects"] == "act"
     done: Done[Any] | None = None
     error: Exception | None = None
@@ -243,7 +245,7 @@ async def _run_alone(
 
 
 def _iter_recorded(results: Mapping[str, RecordedResult]) -> Iterator[tuple[str, JsonValue]]:
-    """Yield the results that the visit had recorded, by key."""
+    """Yield the results that the failed visit had recorded. The node receives them instead of making the calls."""
     for key, result in results.items():
         parts = WorkKey.read(key)
         if parts.number and not parts.name.startswith(NO_RESULTS) and not isinstance(result.value, UnsetType):
@@ -257,11 +259,11 @@ def _describe_raised(error: BaseException) -> str:
 
 
 def scrub(run: Exported) -> Exported:
-    """Return a recorded run without secrets in its texts, as a file for a repository.
+    """Remove secrets and unneeded data from a recorded run, so that its file can be kept in a repository.
 
     Secret fields are encrypted already. Other texts can contain keys of providers, and values of environment variables
-    whose names suggest secrets: these are replaced. The result contains no messages, keys of messages, and fields by
-    which searches find the run, because trying the failed node does not need them.
+    whose names suggest secrets: these are replaced. Messages and the fields for searches are removed, because trying
+    the failed node does not need them.
     """
     tags = tuple(sorted({*map(hide_secrets, run.info.tags)}))
     info = structs.replace(run.info, tags=tags, summary=None, queue=DEFAULT_QUEUE, tenant=None)

@@ -33,7 +33,7 @@ _LONGEST: Final = 120  # characters of a file's name
 
 
 class Recordings:
-    """The fixture `recordings`: the recorded models of one test.
+    """The value of the fixture `recordings`: makes models whose answers are recorded in files next to the test.
 
     Args:
         file: The file of the first model's answers.
@@ -47,7 +47,9 @@ class Recordings:
         self._is_recording = is_recording
 
     def __call__(self, model: Model | str, *, name: str = "") -> Model:
-        """Return a model that answers from the test's file; with `--graphengine-record`, missing answers are recorded.
+        """Return a model that answers from the test's file.
+
+        With `pytest --graphengine-record`, requests that are not in the file are sent to the model and recorded.
 
         Args:
             model: The model to call when answers are recorded, as an object or a name. Without
@@ -63,7 +65,7 @@ class Recordings:
 
 
 class _TestsModel(RecordedModel):
-    """A recorded model whose errors contain the command that records its test."""
+    """A recorded model whose error says with which command to record the missing answers of the test."""
 
     def __init__(self, file: Path, model: Model | None, test: str) -> None:
         super().__init__(file, model)
@@ -72,7 +74,7 @@ class _TestsModel(RecordedModel):
 
 
 def file_of(module: Path, test: str) -> Path:
-    """Return the file of a test's answers.
+    """Return the path of the file with a test's recorded answers.
 
     Args:
         module: The test's file.

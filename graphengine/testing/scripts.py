@@ -27,7 +27,7 @@ Update: TypeAlias = "Mapping[str, object] | BaseModel | BaseException | type[Bas
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A stub for a nested graph: the label with which the graph ends, and the update that its node then writes.
+    """Replaces a nested graph in a walk: says with which label the graph ends and what its node then writes.
 
     Args:
         label: The label of an edge to END in the nested graph.
@@ -40,7 +40,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """Separate stubs for the items of a map.
+    """Gives the items of a map separate stubs in a walk.
 
     Args:
         given: The updates of the items, in the order of the items; one update for all items; or a function, which may
@@ -59,14 +59,14 @@ _ORDINALS = {1: "first", 2: "second", 3: "third"}
 
 
 class _BadStub(NodeError):
-    """A stub is invalid. The walk ends with this error, even if the graph handles it."""
+    """A stub is invalid. The walk fails with this error even if the graph has an edge for failures."""
 
     code = "bad_stub"
     retryable = False
 
 
 class Script:
-    """The stubs for one node.
+    """The stubs that a test gave for one node, and which of them each visit gets.
 
     Args:
         path: The node's path.
@@ -99,19 +99,21 @@ class Script:
 
     @property
     def is_graph(self) -> bool:
-        """Whether the node runs a nested graph."""
+        """Whether the node runs a nested graph, so that the stub replaces a whole graph."""
         return any(call.graph is not None for call in self.node.calls)
 
     @property
     def functions(self) -> Iterator[Callable[..., object]]:
-        """Yield the stubs that are functions."""
+        """Yield the stubs that are functions. Their parameters have to be bound to fields."""
         for given in self._visits:
             for item in _each_of(given.given) if isinstance(given, Items) else [given]:
                 if callable(item) and not isinstance(item, type):
                     yield item
 
     def now(self, key: str) -> object:
-        """Return the stub for the visit with this key. All attempts of a visit get the same stub.
+        """Return the stub for one visit, which is identified by its idempotency key.
+
+        All its attempts get the same stub.
 
         Raises:
             _BadStub: The list of stubs is too short.
@@ -138,7 +140,9 @@ class Script:
         return items[index]
 
     def updates(self, given: object) -> tuple[str, Updates]:
-        """Return the label with which a graph ends, and the updates that a stub makes.
+        """Convert a stub to the updates that it makes.
+
+        For a nested graph, also return the label with which the graph ends.
 
         Raises:
             BaseException: The stub is an exception, which is raised.
@@ -155,15 +159,15 @@ class Script:
         return label, [update for name, value in _fields_given(given).items() for update in self._parts(name, value)]
 
     def keep(self, key: str, updates: Updates) -> None:
-        """Keep the updates of a visit until its graph has ended."""
+        """Keep the updates for a nested graph until its replacement has ended. Only then are they written."""
         self._updates[key] = updates
 
     def kept(self, key: object) -> Updates:
-        """Return the updates of a visit whose graph has ended."""
+        """Return the updates that `keep` stored under this key."""
         return self._updates[str(key)]
 
     def _parts(self, name: str, given: object) -> Iterator[tuple[str, object]]:
-        """Return the updates of one field in the form in which the node writes them: whole, by key, or by item."""
+        """Split the update of a field in the way in which the node writes the field: as a whole, by key, or by item."""
         node = self.node
         targets = [target for target, _ in node.writer.parts]
         keyed = any(target.field == name and target.key is not None for target in targets)
@@ -185,7 +189,7 @@ class Script:
         return _BadStub(message, where=f"walk, node {self.path}", repair=repair)
 
     def _check(self, given: object, which: str) -> None:
-        """Check that a stub is valid. Updates that a function returns are only checked during the walk.
+        """Check a stub before the walk. What a function will return can only be checked during the walk.
 
         Raises:
             InputError: The stub is invalid.
@@ -232,12 +236,12 @@ def _is_list(given: object) -> bool:
 
 
 def _each_of(given: object) -> list[object]:
-    """Return the members of a list. A value that is not a list is returned as a list with one member."""
+    """Return the members of a list, or a list with the value itself if it is not a list."""
     return [*given] if isinstance(given, Sequence) and not isinstance(given, (str, bytes)) else [given]
 
 
 def _labels(node: NodePlan) -> Sequence[str]:
-    """Return the labels with which the graph at a node can end."""
+    """Return the labels with which the nested graph of a node can end."""
     return sorted({label for call in node.calls if call.graph is not None for label in call.graph.ends})
 
 

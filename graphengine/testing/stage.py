@@ -38,7 +38,11 @@ NO_ITEM: Final = object()
 
 
 class _Entrance(NamedTuple):
-    """The place where a graph is entered.
+    """Where a nested graph is entered: at which node of the surrounding graph, and through which case.
+
+    Attributes:
+        outer: The part of the run that is at the node which runs the graph; None for the run's own graph.
+        choice: The case of that node that selects the graph; "" if the node has no `choose`.
 
     Attributes:
         outer: The frame at the node that runs the graph; None for the run's own graph.
@@ -54,7 +58,7 @@ _AT_ROOT: Final = _Entrance(None)
 
 @dataclass(slots=True)
 class Stage:
-    """A node that is ready to run alone.
+    """A run that stands just before one node, so that the node can run alone.
 
     Attributes:
         plan: The plan of the given graph.
@@ -77,7 +81,7 @@ class Stage:
 
 @dataclass(slots=True)
 class Given:
-    """The caller's arguments for a node that runs alone.
+    """The state, item and time that a test passed for the node.
 
     Attributes:
         state: The state of the node's graph, or a mapping of some of its fields.
@@ -91,7 +95,7 @@ class Given:
 
 
 def stage_node(plan: Plan[Any], path: str, given: Given) -> Stage:
-    """Create a run that is just before a node.
+    """Build a run that stands just before this node.
 
     Args:
         plan: The graph's plan.
@@ -117,7 +121,7 @@ def stage_node(plan: Plan[Any], path: str, given: Given) -> Stage:
 
 
 def _find_node(plan: Plan[Any], inner: Plan[Any], parts: Sequence[str], depth: int) -> NodePlan:
-    """Return the node whose name is at position `depth` of a path. `inner` is the graph that should contain the node.
+    """Return the node at this depth of the path, such as `review` at depth 1 of `article/review`.
 
     Raises:
         InputError: The graph has no such node.
@@ -135,7 +139,7 @@ def _find_node(plan: Plan[Any], inner: Plan[Any], parts: Sequence[str], depth: i
 def _enter_frame(  # noqa: PLR0913 - the parts of a step
     snapshot: Snapshot, plan: Plan[Any], entrance: _Entrance, node: str, initial: Initial, given: Given
 ) -> Frame:
-    """Start a frame with a state, move it to a node, and return it."""
+    """Enter a graph with an initial state and move to a node, by applying the step that a run would record."""
     update = [("set", name, value) for name, value in initial.values.items()]
     is_read = len(initial.typed) == len(update)
     typed = [initial.typed[op[1]] for op in update] if is_read else None
@@ -158,7 +162,7 @@ def _enter_frame(  # noqa: PLR0913 - the parts of a step
 def _entrance(  # noqa: PLR0913 - the current place and the target
     snapshot: Snapshot, plan: Plan[Any], node: NodePlan, frame: Frame, wanted: str, now: float
 ) -> tuple[_Entrance, Plan[Any]]:
-    """Return the place where the graph at a node is entered, and its plan."""
+    """Return where the nested graph of a node is entered, and the plan of the nested graph."""
     cases = [("", node.call), *((str(enum_value(value)), call) for value, call in node.choices.items())]
     graphs = [(choice, call.graph) for choice, call in cases if call is not None and call.graph is not None]
     if not graphs:
@@ -172,13 +176,13 @@ def _entrance(  # noqa: PLR0913 - the current place and the target
 
 
 def _map(snapshot: Snapshot, frame: Frame, records: Mapping[str, Sequence[JsonValue]], now: float) -> None:
-    """Start a map over lists of one item each."""
+    """Record that a map over one item has started, so that the node can run for this item."""
     facts = Mapped(count=1, concurrency=1, items=records)
     evolve(snapshot, Step(snapshot.seq + 1, now, facts, frame.id, frame.at, 1, 1))
 
 
 def _frame_of_item(snapshot: Snapshot, inner: Plan[Any], node: NodePlan, frame: Frame, given: Given) -> Frame:
-    """Return the frame of the one item for which a node runs."""
+    """Start a map over the one item that the test passed, and return the part of the run for this item."""
     each = node.each
     if each is None:
         message = f"{node.name} runs once, not for items"
@@ -204,7 +208,7 @@ def _frame_of_item(snapshot: Snapshot, inner: Plan[Any], node: NodePlan, frame: 
 
 
 def _initial(plan: Plan[Any], node: NodePlan, given: Given, where: str) -> Initial:
-    """Return the state that a node starts with.
+    """Build the state with which the node starts, and check that it contains every field that the node reads.
 
     Raises:
         InputError: A field that the node reads is missing, or a given field is unknown or does not fit.
@@ -233,7 +237,10 @@ def _initial(plan: Plan[Any], node: NodePlan, given: Given, where: str) -> Initi
 
 
 def _readable_fields(node: NodePlan, plan: Plan[Any], given: Given) -> set[str]:
-    """Return the fields that a node may read or, with a reducer, add to."""
+    """Return the fields that the node may read, or add to with a reducer.
+
+    The test has to pass them if they have no default.
+    """
     found = {name for call in node.calls for name in call.roots} | node.writer.roots
     if node.selector is not None:
         found |= node.selector.roots
@@ -253,7 +260,7 @@ def _roots_of(each: Each) -> set[str]:
 
 
 def _as_mapping(given: object, state: StateType[Any]) -> Mapping[str, object] | None:
-    """Return the fields that were given by name; None if a whole state was given."""
+    """Return the passed state as a mapping of fields; None if the test passed a complete state object."""
     if is_state(state.model, given):
         return None
     if not isinstance(given, Mapping):
@@ -274,7 +281,7 @@ def _check_field_names(state: StateType[Any], have: Mapping[str, object], where:
 
 
 def partial(state: StateType[Any], given: Mapping[str, object], where: str) -> Initial:
-    """Return the records and typed values of the given fields, and of fields with a default.
+    """Validate the passed fields, and fill in fields with a default. Other fields stay missing.
 
     Raises:
         InputError: A field does not fit.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def with_stubs(plan: Plan[Any], given: Mapping[str, Visits]) -> tuple[Plan[Any], Sequence[Script]]:
-    """Return a graph's plan with stubs for its nodes, and the scripts of the named nodes.
+    """Copy the compiled plan of a graph with stubs in place of its nodes. Also returns the scripts of the named nodes.
 
     Raises:
         InputError: A path does not name a node, or a stub is invalid.
@@ -68,7 +68,7 @@ def _copy(plan: Plan[Any], given: Mapping[str, Visits], prefix: str, scripts: li
 def _walk_into(
     plan: Plan[Any], node: NodePlan, given: Mapping[str, Visits], path: str, scripts: list[Script]
 ) -> NodePlan:
-    """Return a copy of a node in which the nodes of its graphs are replaced by stubs."""
+    """Keep a node that runs nested graphs, and replace the nodes inside these graphs by stubs."""
     nothing = _script_call(plan, Script(path, None, node, plan.state))
 
     def inside(call: Call) -> Call:
@@ -81,7 +81,7 @@ def _walk_into(
 
 
 def _stand_in(plan: Plan[Any], script: Script) -> NodePlan:
-    """Return a copy of a node whose body is replaced by a script."""
+    """Copy a node with its script in place of its function, agent or graph."""
     node = script.node
     each = node.each if script.each else None
     common: dict[str, Any] = {"selector": None, "choices": {}, "each": each, "effect": None, "once": None}
@@ -92,7 +92,7 @@ def _stand_in(plan: Plan[Any], script: Script) -> NodePlan:
 
 
 def _script_call(plan: Plan[Any], script: Script) -> Call:
-    """Return the call that replaces a node: its function returns the updates of the visit."""
+    """Build the function that runs in place of a node. It returns the updates of the script's stub for the visit."""
     state = script.node.each.state if script.each and script.node.each is not None else plan.state
     bound = {id(function): _bind_parameters(plan, state, function, script.path) for function in script.functions}
 
@@ -115,7 +115,7 @@ async def _await_updates(script: Script, made: Awaitable[object]) -> Written:
 def _bind_parameters(
     plan: Plan[Any], state: StateType[Any], function: Callable[..., object], path: str
 ) -> dict[str, Argument | None]:
-    """Return the sources of a function's parameters: a field, an item, or None for an argument that the runner gives.
+    """Find for each parameter of a stub function the field or item to pass. None stands for `ctx` and resources.
 
     Raises:
         CompileError: A parameter has no source.
@@ -133,7 +133,7 @@ def _bind_parameters(
 
 
 def _never_called() -> None:
-    """Do nothing. The calls of stubs have another function or a graph, so this function is never called."""
+    """Fill the required function of `_NOTHING`. Each copy of `_NOTHING` gets a function or a graph of its own."""
 
 
 _NOTHING: Final = Call(FunctionBody.of(_never_called, thread=False), _never_called, False, (), (), (), ())  # noqa: FBT003
@@ -143,7 +143,7 @@ _NOTHING: Final = Call(FunctionBody.of(_never_called, thread=False), _never_call
 
 
 class _Ending(BaseModel):
-    """The state of a graph that replaces another graph: the label with which the graph ends, and the visit's key."""
+    """The state of the small graph that replaces a nested graph: the label with which to end, and the visit's key."""
 
     label: str = ""
     visit: str = ""
@@ -155,17 +155,16 @@ ENDING: Final = "stands_in"
 
 @dataclass(frozen=True, slots=True)
 class _Kept(Writer):
-    """Writes the updates that a script has kept for a visit."""
+    """Writes the updates that the script kept for a nested graph, when the graph's replacement has ended."""
 
     script: Script | None = None
 
     def updates(self, result: object, view: View, node: str, ending: object = None) -> Updates:  # noqa: ARG002 - a Writer's
-        """Return the updates of a visit. The graph's result is the key of the visit."""
         return self.script.kept(result) if self.script is not None else []
 
 
 def _plan_ending(script: Script) -> Plan[Any]:
-    """Return the plan of a graph with one node that ends with the label that a script defines."""
+    """Build the small graph that replaces a nested graph: one node, and an edge to END for each label."""
 
     def end(ctx: Context) -> dict[str, object]:
         key = ctx.idempotency_key.rpartition("/")[0]

@@ -79,7 +79,12 @@ def test_the_failed_node_goes_through(run: Path) -> None:
 
 
 class SuiteRun(Part):
-    """A run of a suite.
+    """A recorded run that was chosen for a test suite.
+
+    Attributes:
+        run_id: The run.
+        file: The name of its file.
+        adds: The edges, endings and failures that this run covers and no earlier run of the suite covers, in words.
 
     Attributes:
         run_id: The run.
@@ -93,7 +98,7 @@ class SuiteRun(Part):
 
 
 class Suite(Document):
-    """The runs that a suite needs, and what none of the given runs has.
+    """Recorded runs that were chosen as a test suite, and what none of the given runs covers.
 
     Attributes:
         graph: The graph.
@@ -118,7 +123,10 @@ class Suite(Document):
     written: bool = False
 
     def changes_in(self, folder: Path, graph: Graph[Any]) -> Sequence[str]:
-        """Return what would change in a folder, a line each: runs that are decided otherwise, go, or come."""
+        """Describe what `write` would change in a folder, one line for each run that it concerns.
+
+        A line says that a run is new, is no longer needed, or is decided differently by today's graph.
+        """
         old = {file.name: file for file in sorted(folder.glob("*.json"))}
         new = {each.file: each for each in self.runs}
         lines: list[str] = []
@@ -132,7 +140,9 @@ class Suite(Document):
         return lines
 
     async def write(self, folder: Path, module: str, name: str, store: str | PathLike[str] | Store) -> Sequence[Path]:
-        """Write the runs, and one test file that replays them; remove runs of an earlier suite that it does not need.
+        """Write the runs to files, and a test file that replays them.
+
+        Files of an earlier suite that are not needed are removed.
 
         Args:
             folder: The folder, which is made.
@@ -153,7 +163,7 @@ class Suite(Document):
 
 
 def write_faults(folder: Path, graph: str, runs: Sequence[Exported], module: str, name: str) -> Sequence[Path]:
-    """Write runs that failed, and one test file that runs the failed node of each run in the folder.
+    """Write failed runs to files, and a test file that runs the failed node of each run in the folder.
 
     Args:
         folder: The folder, which is made. Runs that it has already are kept.
@@ -179,7 +189,7 @@ def _name_test(what: str, graph: str) -> str:
 
 
 def _write_texts(folder: Path, graph: str, texts: Mapping[str, str], *, removes_others: bool) -> Sequence[Path]:
-    """Write the files of a suite, and maybe remove other runs of its graph."""
+    """Write the files of a suite. If `removes_others`, delete other runs of the graph in the folder."""
     for file in sorted(folder.glob("*.json")):
         other = read_file(file).info.graph
         if other != graph:
@@ -235,7 +245,7 @@ async def suite(graph: Graph[Any], runs: Iterable[str], store: str | PathLike[st
 
 
 def _describe_marks(steps: Sequence[Step]) -> Iterator[str]:
-    """Yield the endings, failures and fallbacks of a run, in words."""
+    """Yield in words each failure, fallback and ending of a run. They decide, with the edges, what the run covers."""
     for step in steps:
         facts, place = step.data, without_items(step.path)
         if isinstance(facts, Outcome) and facts.error is not None:
@@ -248,7 +258,10 @@ def _describe_marks(steps: Sequence[Step]) -> Iterator[str]:
 
 
 def _fewest(taken: Sequence[tuple[int, str, frozenset[str]]]) -> Iterator[SuiteRun]:
-    """Yield runs that together take all that is taken, the one that adds the most first, then the shorter one."""
+    """Choose runs that together cover everything, the run that adds the most first.
+
+    This greedy choice is not always minimal.
+    """
     left = frozenset[str]().union(*(marks for _, _, marks in taken))
     rest = sorted(taken, key=lambda run: run[:2])
     while left:

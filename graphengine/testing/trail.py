@@ -37,25 +37,26 @@ _ENDS: Final[dict[RunStatus, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a trail. `visit` is the visit for which the word stands; None for brackets and for the last word."""
+    """A word of a trail, such as the name of a node or a bracket.
+
+    `visit` is the visit of the node; None for brackets and for the last word.
+    """
 
     text: str
     visit: Visit | None = None
 
 
 def words_of(text: str) -> list[str]:
-    """Split the text of a trail into words."""
     return _WORD.findall(text)
 
 
 def text_of(words: Sequence[Word | str]) -> str:
-    """Join words into a line."""
     line = " ".join(word if isinstance(word, str) else word.text for word in words)
     return line.replace("[ ", "[").replace(" ]", "]").replace("( ", "(").replace(" )", ")")
 
 
 def trail(run: Visits, status: RunStatus, hidden: Collection[str] = ()) -> list[Word]:
-    """Return the words of a run's trail.
+    """Write the path of a run as words, such as `write`, `review`, `END`.
 
     Args:
         run: The visits of the run.
@@ -66,13 +67,13 @@ def trail(run: Visits, status: RunStatus, hidden: Collection[str] = ()) -> list[
 
 
 def _words_of_graph(track: Track, hidden: Collection[str]) -> Iterator[Word]:
-    """Yield the words of a graph: the fork at its START, if there is one, and the visits of its track."""
+    """Yield the words for one stay in a graph: a fork at its START if there is one, then its visits."""
     yield from _fork(track.edge, hidden)
     yield from _words_of_track(track, hidden)
 
 
 def _words_of_track(track: Track, hidden: Collection[str]) -> Iterator[Word]:
-    """Yield the words of a track. Visits are included if they ended or if they entered a map or a graph."""
+    """Yield the words for consecutive visits. A visit in progress counts only if it has entered a map or a graph."""
     for visit in track.visits:
         if visit.node not in hidden and (visit.status in ("done", "failed") or visit.insides):
             yield Word(visit.node, visit)
@@ -81,7 +82,10 @@ def _words_of_track(track: Track, hidden: Collection[str]) -> Iterator[Word]:
 
 
 def _words_inside(visit: Visit, hidden: Collection[str]) -> Iterator[Word]:
-    """Yield the words of the last stay in the graph of a visit, or in the graphs of a map's items."""
+    """Yield in brackets the words of the nested graph that a visit ran, or of the graphs of a map's items.
+
+    If retries ran the graph several times, only the last time is included.
+    """
     if not visit.insides:
         return
     nested = visit.insides[-1]
@@ -95,7 +99,7 @@ def _words_inside(visit: Visit, hidden: Collection[str]) -> Iterator[Word]:
 
 
 def _fork(edge: TakenEdge | None, hidden: Collection[str]) -> Iterator[Word]:
-    """Yield the words of a fork's arms, if the edge is a fork."""
+    """Yield in brackets the words of a fork's arms, if this edge is a fork."""
     if edge is not None and edge.arms:
         yield from _join_words("[", [[*_words_of_track(arm, hidden)] for arm in edge.arms], "]")
 

@@ -40,7 +40,7 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A visit of a node in a walk.
+    """One visit of a node in a walk.
 
     Attributes:
         path: The node's path.
@@ -65,7 +65,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Walked(Generic[S]):
-    """The result of a walk.
+    """The path, ending and final state of a walk.
 
     Attributes:
         path: The visited nodes in one line; see `walk`.
@@ -116,7 +116,7 @@ class Walked(Generic[S]):
         raise AssertionError(self._divergence(wanted, min(len(wanted), len(walked)) if common is None else common))
 
     def _divergence(self, wanted: Sequence[str], at: int) -> str:
-        """Return the report for two paths that diverge at the word with the index `at`."""
+        """Describe where the walked path leaves the expected path, at the word with index `at`."""
         here = len(text_of([*wanted[:at], "x"])) - 1
         lines = [
             f"the walk left the expected path {f'after {wanted[at - 1]!r}' if at else 'at once'}",
@@ -209,12 +209,11 @@ async def walk(
 
 
 class _NoModel:
-    """The model of a walk to which the caller passed no models. It raises an error when it is called."""
+    """Stands in for the model of a fallback if the caller of `walk` passed no models. A call raises an error."""
 
     name = "none"
 
     async def answer(self, request: Request) -> Response:
-        """Raise ModelUnavailable."""
         raise ModelUnavailable(
             f"agent {request.agent} called a model in a walk, and there is none",
             where=f"agent {request.agent}",
@@ -223,7 +222,7 @@ class _NoModel:
 
 
 def _plan_of(graph: Graph[S]) -> Plan[S]:
-    """Return the plan of a graph. If the graph only breaks its rules, it gets a plan too, so that a walk can show how.
+    """Compile the graph, even if it breaks rules that the user declared. A walk can then show how they are broken.
 
     Raises:
         CompileError: The graph has an error other than a broken rule.
@@ -239,14 +238,14 @@ def _plan_of(graph: Graph[S]) -> Plan[S]:
 
 
 def _with_plan(graph: Graph[S], plan: Plan[S]) -> Graph[S]:
-    """Return a graph with the name and limits of the given graph, and with a plan that is already compiled."""
+    """Return a graph object for the Runner that uses this compiled plan instead of being compiled again."""
     copy = Graph(graph.name, graph.state, limits=graph.own_limits)
     copy._keep(plan)  # noqa: SLF001 - as the compiler does
     return copy
 
 
 def _check_stubs(steps: Sequence[Step], scripts: Sequence[Script]) -> None:
-    """Check after a walk that all stubs were valid.
+    """Raise the first error in the stubs that the walk found.
 
     Raises:
         InputError: A list of stubs was too short, or an update does not fit.
@@ -280,7 +279,7 @@ def _walk_of(result: Result[S], run: Run) -> Walked[S]:
 
 
 def _visits(run: Run) -> list[Visit]:
-    """Return the visits that ended, in the order in which they ended."""
+    """List the visits in the order in which they ended."""
     ended = dict.fromkeys(entry.visit for entry in run.entries if isinstance(entry.step.data, (Node, Failed)))
     return [_visit_in_walk(visit) for visit in ended if visit is not None and visit.node != ENDING]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class WatchedModels(Models):
-    """The models of a node that runs alone. It records the requests to the models and their responses in `asked`."""
+    """The models of a node that runs alone, wrapped so that `asked` collects each request and its response."""
 
     def __init__(self, given: GivenModels | None) -> None:
         super().__init__(given)
@@ -29,7 +29,7 @@ class WatchedModels(Models):
     def of(
         self, graph: str, place: AgentPlace, own: Model | str | None, begun: Mapping[str, str] | None = None
     ) -> Model:
-        """Return the model for an agent, in a wrapper that records the requests."""
+        """Return the model for an agent, wrapped so that its requests are recorded."""
         found = super().of(graph, place, own, begun)
         if id(found) not in self._watched:
             if isinstance(found, RulesModel):
@@ -41,8 +41,6 @@ class WatchedModels(Models):
 
 
 class _WatchedModel:
-    """A model that records its requests and their responses."""
-
     def __init__(self, model: Model, asked: list[Asked]) -> None:
         self._model, self._asked = model, asked
         self.name = model.name
@@ -66,7 +64,10 @@ class _WatchedPriced(_WatchedModel):
 
 
 class _WatchedRules(_WatchedPriced, RulesModel):
-    """A model of rules that records its requests. It is a class of its own because agents call rules differently."""
+    """Records the requests to a model of rules.
+
+    This class inherits from RulesModel, because agents treat such models differently.
+    """
 
     def __init__(self, model: RulesModel, asked: list[Asked]) -> None:
         super().__init__(model, asked)

@@ -41,7 +41,7 @@ class Case(BaseModel):
 
 
 class Score(BaseModel):
-    """A scorer's judgement of one result.
+    """What a scorer says about one result: a number from 0 to 1 and the reason.
 
     Attributes:
         value: From 0, worthless, to 1, perfect; None if the scorer does not apply to the case.
@@ -96,13 +96,16 @@ def _case(line: str, number: int, file: Path) -> Case:
 
 
 def _name_line(line: str, number: int) -> str:
-    """Return the line with a name for the case. A line that is not an object is unchanged; validation refuses it."""
+    """Add the name `line N` to a case without a name.
+
+    A line that is no JSON object is left for the validation to refuse.
+    """
     text = line.strip()
     return text if '"name"' in text or not text.startswith("{") else f'{{"name":"line {number}",{text[1:]}'
 
 
 def _read_field(value: JsonValue, file: Path) -> JsonValue:
-    """Return a field of the input, in which items such as `"@texts/tides.md"` are replaced by the files they name."""
+    """Replace items of a list such as `"@texts/tides.md"` by the files that they name."""
     if not isinstance(value, list):
         return value
     items: list[JsonValue] = []
@@ -118,7 +121,7 @@ def _read_field(value: JsonValue, file: Path) -> JsonValue:
 
 
 def check_cases(graph: GraphDefinition[Any], cases: Sequence[Case], where: str = "the cases") -> None:
-    """Check that the input of each case fits the graph, and that the names of the cases are unique.
+    """Check before an evaluation that each case fits the graph, and that the names of the cases are unique.
 
     Raises:
         InputError: An input does not fit, two cases have the same name, no case is given, or a case contains a secret

@@ -42,7 +42,7 @@ _OFFLINE: Final = ("rules", "placeholder")
 
 
 class Answered:
-    """The results and the answers of one recorded run, which a branch receives again in the recorded order.
+    """The results and answers of a recorded run, which a branch of the run receives again in the same order.
 
     Args:
         steps: The run's steps.
@@ -68,7 +68,10 @@ class Answered:
                 self._answers[wait, asked.pop((step.frame, wait), "")].append(value)
 
     def _add(self, step: Step, facts: Recorded, arguments: _Arguments, *, is_earlier: bool) -> None:
-        """Add a recorded result. The arguments of a tool call are found in the turn of the model that asked for it."""
+        """Store a recorded result under its call.
+
+        The arguments of a tool call are found in the model's answer that requested it.
+        """
         work = WorkKey.read(facts.key)
         around = f"{step.frame}{step.visit}{work.around}"
         if facts.by is not None:
@@ -85,12 +88,12 @@ class Answered:
             self._results[called].append(facts.value)
 
     def result(self, call: str) -> JsonValue | UnsetType:
-        """Return the next recorded result of a call. After the last result, the last result is returned again."""
+        """Return the next recorded result of a call. When all were returned, the last one is returned again."""
         found = _take_next_kept(self._results, call)
         return self._earlier.get(call, UNSET) if found is UNSET else found
 
     def skip(self, used: Answered) -> None:
-        """Skip results that the branch has already received, before it was interrupted.
+        """Skip the results that the branch received before it was interrupted and resumed.
 
         Args:
             used: The results in the log of the branch.
@@ -100,7 +103,7 @@ class Answered:
                 _take_next_kept(self._results, call)
 
     def answer(self, wait: str, question: str) -> JsonValue | UnsetType:
-        """Return the next recorded answer to a question, by the name of its wait."""
+        """Return the next recorded answer of a person to this question."""
         return _take_next_kept(self._answers, (wait, question))
 
 
@@ -112,7 +115,7 @@ def _take_next_kept(found: Mapping[Any, deque[JsonValue]], key: object) -> JsonV
 
 
 class FromLogs(KnowsResults):
-    """The `effects=` of a Runner whose runs repeat parts of recorded runs. No effect is carried out.
+    """Gives the runs of a comparison the recorded results of calls and tools. Effects are never carried out.
 
     Args:
         tools: Where the results of tools and calls come from.
@@ -128,7 +131,7 @@ class FromLogs(KnowsResults):
 
     @override
     def known(self, call: str) -> JsonValue | UnsetType:
-        """Return the result of a call from the log of the repeated run; UNSET if the call is to be made.
+        """Return the recorded result of a call; UNSET if the call has to be made.
 
         Raises:
             EffectRefused: The log does not contain the call, and results may only come from the log.
@@ -155,7 +158,7 @@ def first_matter(
     models: Mapping[str, Model | str],
     instructed: Mapping[str, str],
 ) -> int | None:
-    """Return the first step of a run that a change could make different; None if the change affects no step.
+    """Return the number of the first step of a run that a change could make different; None if there is no such step.
 
     Args:
         graph: Today's graph.
@@ -191,19 +194,17 @@ def first_matter(
 
 
 def _name_of_model(model: Model | str | None) -> str:
-    """Return the name of a model; "" if no model is given or the model does not exist."""
+    """Return the name of a model; "" if there is none, or if the model cannot be made."""
     with suppress(GraphEngineError):
         return "" if model is None else as_model(model).name
     return ""
 
 
 def first_of_visit(steps: Sequence[Step], node: str, visit: int) -> int | None:
-    """Return the first step of a visit; None if the run has no such visit."""
     return next((step.seq for step in steps if step.path == node and step.visit == visit), None)
 
 
 def _agents(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Agent[Any, Any]]]:
-    """Yield each agent of a plan with the path of its node."""
     for name, node in plan.nodes.items():
         for call in node.calls:
             agent = getattr(call.body, "agent", None)
@@ -214,7 +215,7 @@ def _agents(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Agent[Any, 
 
 
 def _find_changed_nodes(old: GraphSpec, new: GraphSpec, below: str = "") -> Iterator[str]:
-    """Yield the paths of recorded nodes that have changed or no longer exist."""
+    """Yield the paths of recorded nodes that are different in today's graph or no longer exist."""
     today = {node["name"]: node for node in new.get("nodes", ())}
     for node in old.get("nodes", ()):
         other = today.get(node["name"])

@@ -93,7 +93,7 @@ async def evaluate(  # noqa: PLR0913 - a graph, its cases, what it is compared w
 
 
 def routes(version: str, models: Mapping[str, Model | str]) -> dict[str, Model | str]:
-    """Return models for one version of the graph, with keys that match only the agents of this version."""
+    """Change the keys of models so that they apply only to the agents of one version of the graph."""
     return {f"{version}/{RUN}/{name}": model for name, model in models.items()}
 
 
@@ -106,7 +106,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     limits: Limits | None = None,
     tags: Sequence[str] = (),
 ) -> Run[EvaluationState]:
-    """Start an evaluation, or resume the evaluation that is recorded under this id.
+    """Start an evaluation, or resume the one that is recorded under this id.
 
     Raises:
         InputError: The recorded evaluation has other cases.
@@ -128,7 +128,7 @@ def _make_version(graph: Graph[Any], against: Graph[Any] | Mapping[str, Model | 
 
 
 def _name_version(against: Graph[Any] | Mapping[str, Model | str]) -> str:
-    """Return the name of the other version: the names of its models, or the name of its graph."""
+    """Return the name of the other version for the report: its models, or the name of its graph."""
     named = [str(model) if who == ALL else f"{who}={model}" for who, model in _models(against).items()]
     return ", ".join(named) or str(getattr(against, "name", AGAINST))
 

@@ -30,7 +30,7 @@ CONCURRENCY: Final = 8
 
 
 class Trial(BaseModel):
-    """The result of one version of the graph in one case.
+    """The result and the scores of one version of the graph in one case.
 
     Attributes:
         output: The graph's result as JSON; None if the graph failed.
@@ -46,7 +46,7 @@ class Trial(BaseModel):
 
 
 class EvaluationState(BaseModel):
-    """The state of an evaluation.
+    """The state of the graph that runs an evaluation.
 
     Attributes:
         cases: The cases.
@@ -120,9 +120,9 @@ def evaluation(
 def judge(
     name: str, question: str, *, model: str = "rules", reads: Sequence[str] = ("case.input", "output", "expected")
 ) -> Agent[Score]:
-    """Return a scorer that asks a language model to judge a result.
+    """Make a scorer that asks a language model to judge a result.
 
-    If no language model is chosen, the evaluation fails. It can then be resumed with a language model.
+    With the default model, which answers by rules, the evaluation fails. It can then be resumed with a language model.
 
     Args:
         name: The name of the agent, under which its model can be chosen.
@@ -147,7 +147,7 @@ def judge(
 
 
 def _is_judged(score: Score) -> None:
-    """Check that a judgement contains a reason.
+    """Refuse a judgement without a reason. The model is then asked again.
 
     Raises:
         ValueError: The reason is empty.
@@ -157,7 +157,7 @@ def _is_judged(score: Score) -> None:
 
 
 def _trial(graph: Graph[Any], scorers: Mapping[str, Runnable]) -> Graph[Any]:
-    """Return the graph of one case. It runs the graph under test, then each scorer, and its result is a `Trial`."""
+    """Build the graph for one case: it runs the graph under test, then each scorer, and returns a `Trial`."""
     final: Any = graph.state | None
     state = create_model(
         "TrialState",
@@ -187,7 +187,7 @@ def _trial(graph: Graph[Any], scorers: Mapping[str, Runnable]) -> Graph[Any]:
 
 
 def _output(graph: Graph[Any]) -> str:
-    """Return the name of the field with the result of the graph. Without `result=`, the final state is the result."""
+    """Return the field that contains the result of the graph: the final state, if the graph declares no `result=`."""
     return "output" if graph.result else "final"
 
 
@@ -200,9 +200,9 @@ def _build_trial(output: object, label: str, scores: dict[str, Score]) -> Trial:
 
 
 def _score_failure(scorers: Sequence[str]) -> Callable[..., Trial]:
-    """Return a function that gives all scores the value 0 if the graph failed.
+    """Return the node function for a case in which the graph failed: every score is 0.
 
-    The scorers are not called in this case, because they would judge an empty result.
+    The scorers are not called then, because they would judge an empty result.
     """
 
     def failed(errors: list[Failure]) -> Trial:
@@ -212,7 +212,7 @@ def _score_failure(scorers: Sequence[str]) -> Callable[..., Trial]:
 
 
 def _take_inputs(graph: Graph[Any]) -> dict[str, Callable[..., object]]:
-    """Return, for each field, a function that reads the field from the case, or else returns the field's default."""
+    """Return for each field of the graph a function that takes its value from the case, or the field's default."""
 
     def source(name: str) -> Callable[..., object]:
         def given(case: Case) -> object:
@@ -227,7 +227,7 @@ def _take_inputs(graph: Graph[Any]) -> dict[str, Callable[..., object]]:
 
 
 def _give_inputs(scorer: Runnable, graph: Graph[Any]) -> Node:
-    """Return a scorer as a node whose inputs are bound to the final state, the result or the case, by name."""
+    """Turn a scorer into a node. Each of its parameters is bound by name to the final state, the result or the case."""
     node = Node(scorer)
     inner = node.runnable
     if isinstance(inner, (Choose, Node)):
@@ -248,7 +248,7 @@ def _give_inputs(scorer: Runnable, graph: Graph[Any]) -> Node:
 
 
 def _read_expected(kind: Any) -> Callable[..., object]:  # noqa: ANN401 - any annotation
-    """Return a function that reads `expected` of a case and converts the value to the type that a scorer declares."""
+    """Return a function that reads `expected` from the case and converts it to the type of the scorer's parameter."""
     adapter: TypeAdapter[Any] = TypeAdapter(Any if isinstance(kind, str) else kind)
 
     def expected(case: Case) -> object:
@@ -265,7 +265,7 @@ def _writer(name: str) -> Callable[[object], dict[str, Score]]:
 
 
 def score_of(result: object) -> Score:
-    """Convert the value that a scorer returned to a score.
+    """Convert what a scorer returned to a `Score`.
 
     Raises:
         ValueError: The value is not a number from 0 to 1, a bool, a `Score`, a `Failure` or None.
@@ -281,7 +281,7 @@ def score_of(result: object) -> Score:
 
 
 def named_scorers(scorers: Mapping[str, Runnable] | Sequence[Runnable]) -> dict[str, Runnable]:
-    """Return scorers by name.
+    """Return the scorers by name. A function or an agent in a list is named after itself.
 
     Raises:
         DefinitionError: No scorer is given, or a name is already used or is not a valid identifier.

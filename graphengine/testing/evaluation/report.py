@@ -36,7 +36,7 @@ LEAST_PAIRS: Final = 5
 
 
 class Scored(Part):
-    """A scorer's judgement of one result.
+    """One score in the report of an evaluation.
 
     Attributes:
         value: A number from 0 to 1; null if the scorer does not apply or failed.
@@ -50,7 +50,7 @@ class Scored(Part):
 
 
 class TrialReport(Part):
-    """The result of one version of the graph in one case.
+    """The result of one version of the graph in one case, as the report of an evaluation shows it.
 
     Attributes:
         case: The name of the case.
@@ -101,7 +101,7 @@ class VersionReport(Part):
         return [trial for trial in self.trials if trial.failure]
 
     def unjudged(self, scorer: str) -> list[TrialReport]:
-        """Return the cases in which a scorer failed."""
+        """Return the cases for which this scorer failed."""
         return [trial for trial in self.trials if scorer in trial.scores and trial.scores[scorer].failure]
 
 
@@ -165,12 +165,12 @@ class Report(Document):
         return [self.subject] if self.against is None else [self.subject, self.against]
 
     def missed(self, thresholds: Mapping[str, float]) -> list[str]:
-        """Return, for each threshold that the graph does not reach, the reason in words.
+        """Describe each threshold that the graph does not reach.
+
+        A threshold is also missed if its scorer failed in any case, because its mean is then not known.
 
         Args:
             thresholds: The lowest accepted mean by scorer. The key "" applies to all scorers without their own key.
-
-        If a scorer failed in any case, its threshold is not reached, because its mean is then not known.
         """
         found: list[str] = []
         for name in self.scorers:
@@ -189,7 +189,7 @@ class Report(Document):
 
 
 def report_of(result: Result[EvaluationState], steps: Sequence[Step]) -> Report:
-    """Return the report of a finished evaluation.
+    """Compute the report of a finished evaluation.
 
     Args:
         result: The result of its run.
@@ -227,13 +227,13 @@ def _report_version(name: str, scorers: Sequence[str], trials: Sequence[TrialRep
 
 
 def _pairs(versions: Sequence[VersionReport], scorer: str) -> Iterator[tuple[float | None, ...]]:
-    """Yield two scores for each case: the score of the other version, and the score of the graph under test."""
+    """Yield for each case the score of the other version and the score of the graph under test."""
     for graph, other in zip(*(version.trials for version in versions), strict=True):
         yield other.value(scorer), graph.value(scorer)
 
 
 def difference_of(pairs: Iterable[tuple[float | None, ...]]) -> PairedDifference | None:
-    """Return the difference of a figure over pairs of (before, after).
+    """Compute the mean difference over pairs of (before, after), with its confidence interval.
 
     Pairs in which a value is None are left out. The result is None if no pair is left.
     """
@@ -264,7 +264,7 @@ _Spent = dict[tuple[str, int, bool], "tuple[Usage, float, float]"]
 
 
 def _measure_spending(steps: Sequence[Step]) -> _Spent:
-    """Return the usage, the beginning and the end by version, case, and whether the graph or a scorer did the work."""
+    """Add up usage and time for each version and case, separately for the graph and for the scorers."""
     found: _Spent = {}
     for step in steps:
         place = _PLACE.match(step.path)

@@ -53,7 +53,7 @@ _OVER: Final = ("finished", "failed", "stopped", "cancelled")
 
 
 class RunEnd(Part):
-    """The end of a recorded run or of its branch, with the figures after the last step that both share.
+    """How a recorded run, or its branch with the change, ended. The figures count from the last step that both share.
 
     Attributes:
         status: `finished`, `failed`, `stopped`, or `waiting` if the log contains no answer to a question.
@@ -87,7 +87,7 @@ class RunEnd(Part):
 
 
 class BranchedRun(Part):
-    """One recorded run and its branch.
+    """A recorded run and its branch, which repeats the run with the change.
 
     Attributes:
         run_id: The id of the recorded run.
@@ -107,7 +107,7 @@ class BranchedRun(Part):
 
     @property
     def ends(self) -> tuple[RunEnd, RunEnd]:
-        """The end of the recorded run, and the end of the branch."""
+        """The ends of the recorded run and of the branch."""
         return self.before, self.after
 
 
@@ -232,7 +232,7 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
 
 
 def _describe_update(graph: Graph[Any], update: Mapping[str, object]) -> Iterator[str]:
-    """Yield the changed fields with their values; secrets are hidden."""
+    """Describe each changed field with its value. Secret values are hidden."""
     for name, value in update.items():
         field = graph.state.model_fields.get(name)
         if field is not None:
@@ -240,14 +240,14 @@ def _describe_update(graph: Graph[Any], update: Mapping[str, object]) -> Iterato
 
 
 def _rise(pair: BranchedRun, figure: str) -> float:
-    """Return by how much a figure rose; 0 if the figure is not known."""
+    """Return by how much a figure is higher in the branch; 0 if it is not known for both runs."""
     before, after = (end.figure(figure) for end in pair.ends)
     return 0.0 if before is None or after is None else after - before
 
 
 @dataclass(slots=True)
 class _Comparison:
-    """A comparison in progress: the change, and the cost of the branches so far."""
+    """The state of one `what_if` call: the change, and what its branches have cost so far."""
 
     runner: Runner
     graph: Graph[Any]
@@ -262,7 +262,7 @@ class _Comparison:
     setup: Counter[str] = field(default_factory=Counter)
 
     async def compared(self, run_id: str) -> BranchedRun | str | None:
-        """Branch a run and return the comparison.
+        """Branch one run with the change, and compare how both end.
 
         Returns:
             The run and its branch; the reason if the run was not compared; or None if the change cannot matter.
@@ -295,7 +295,7 @@ class _Comparison:
         return BranchedRun(run_id, branch, seq, node, self._outcome(found.first), self._outcome(found.second))
 
     async def _where(self, fingerprint: str, steps: Sequence[Any]) -> int | None:
-        """Return the first step that the change could make different; None if there is no such step."""
+        """Return the step at which the branch has to begin; None if the change cannot matter to this run."""
         if self.at is not None:
             return first_of_visit(steps, *self.at)
         if self.update:
@@ -304,7 +304,7 @@ class _Comparison:
         return first_matter(self.graph, steps, spec, self.models, self.instructions)
 
     async def _branch(self, run_id: str, seq: int, steps: Sequence[Any]) -> str:
-        """Run the branch of a run to its end, with the recorded answers of people; return its id."""
+        """Make the branch of a run, or resume it, and wait for its end. Returns its id."""
         runner, graph = self.runner, self.graph
         branch = branch_id(self.name, run_id)
         log = self.effects.runs[branch] = Answered(steps, seq)
@@ -336,13 +336,13 @@ class _Comparison:
         return branch
 
     def _digest(self, seq: int) -> str:
-        """Return a digest of the change in a branch that begins after a step."""
+        """Return a digest of the change, by which a later call recognises that a branch belongs to the same change."""
         models = {who: model.name for who, model in sorted(self.models.items())}
         whole = [seq, models, self.instructions, self.update, self.graph.compile().fingerprint]
         return hashlib.blake2b(to_json(whole, fallback=repr), digest_size=8).hexdigest()
 
     async def _limits(self, run_id: str, seq: int) -> Limits | None:
-        """Return the limits of a branch: the limits of its run, and a limit on the cost from the rest of the budget."""
+        """Return the limits of a branch: those of its run, with a cost limit that fits the rest of the budget."""
         if self.budget_usd is None:
             return None
         store = self.runner.store
@@ -355,7 +355,10 @@ class _Comparison:
         )
 
     async def _await_branch(self, run: Run[Any], log: Answered) -> None:
-        """Wait until the branch has ended, or waits for an answer that the log does not contain."""
+        """Wait until the branch ends, and answer its questions from the log.
+
+        A question that the log does not answer ends it.
+        """
         while (result := await _await_result(run)).status == "waiting":
             found = [(wait, log.answer(wait.name, wait.question)) for wait in result.waits if wait.answerable]
             known = [(wait, answer) for wait, answer in found if answer is not UNSET]
@@ -389,7 +392,6 @@ class _Comparison:
 
 
 async def _await_result(run: Run[Any]) -> Result[Any]:
-    """Return the result of a run, also of one that failed."""
     try:
         return await run.result()
     except RunFailed as failed:
@@ -397,7 +399,7 @@ async def _await_result(run: Run[Any]) -> Result[Any]:
 
 
 def branch_id(name: str, run_id: str) -> str:
-    """Return the id of the branch of a run in a comparison of this name."""
+    """Return the id of a run's branch in a comparison. Long ids are shortened with a digest."""
     whole = f"{name}.{run_id}"
     if len(whole) <= _LONGEST:
         return whole
@@ -407,7 +409,7 @@ def branch_id(name: str, run_id: str) -> str:
 def _build_scoring(
     graph: GraphDefinition[Any], scorers: Mapping[str, Runnable] | Sequence[Runnable]
 ) -> Graph[EvaluationState]:
-    """Return the graph that scores final states.
+    """Build the graph that scores final states of runs that have already ended.
 
     The graph is compiled at once, so that an error in a scorer is found before a branch costs money.
     """
@@ -422,7 +424,7 @@ def _build_scoring(
 async def _score_pairs(
     runner: Runner, scoring: Graph[EvaluationState], name: str, compared: Sequence[BranchedRun]
 ) -> None:
-    """Score both final states of each pair, in one evaluation.
+    """Score the final states of all runs and branches, in one evaluation.
 
     The id of the evaluation depends on the states and the scorers, so that a comparison of the same name can be
     continued with more runs or with other scorers.
@@ -444,7 +446,7 @@ async def _score_pairs(
 
 
 def _change_nothing() -> None:
-    """Do nothing, because the graph only passes the final state on to the scorers."""
+    """Do nothing: the scorers read the recorded final state unchanged."""
 
 
 __all__ = [
