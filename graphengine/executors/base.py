@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def ended_before(how: str) -> str:
-    """Return the reason why a call has not begun, if its child process has ended or could not be started.
+    """Build the message for a call that did not begin, because its child process ended or could not be started.
 
     Args:
         how: How the child process ended.
@@ -33,7 +33,7 @@ def ended_before(how: str) -> str:
 
 
 class NodeExecutor(Executor, ABC):
-    """An executor that runs calls in other processes, and ends calls whose time is over.
+    """Base of executors that run heavy nodes in other processes, and that end calls whose time is over.
 
     A Runner calls `open` once before the first call, `begin` for each attempt of a node, and `end` if an attempt is no
     longer wanted. If the Runner made the executor itself, it calls `shutdown` when it closes. The Runner is responsible
@@ -57,7 +57,7 @@ class NodeExecutor(Executor, ABC):
         """Make slow preparations, such as starting processes. Called in a thread before the first call."""
 
     def dumps(self, value: object) -> bytes:
-        """Convert a value to bytes that `pickle.loads` can read in the other process."""
+        """Pickle a node's function and arguments, so that the other process can read them with `pickle.loads`."""
         return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
     @abstractmethod
@@ -102,10 +102,10 @@ class NodeExecutor(Executor, ABC):
 
 
 class Ongoing(Protocol):
-    """A call in progress. A thread of the executor waits for its end."""
+    """A call that runs in another process, while a thread of the executor waits for it."""
 
     def end(self) -> None:
-        """End the process of the call, so that the thread that waits for the call returns."""
+        """End the process of the call, so that the thread that waits for it returns."""
         ...
 
 
@@ -113,7 +113,7 @@ C = TypeVar("C", bound=Ongoing)
 
 
 class ThreadedExecutor(NodeExecutor, Generic[C]):
-    """An executor that uses one thread of this process for each call. The thread waits for the other process.
+    """Base of executors with one thread for each call. The thread waits for the other process.
 
     Args:
         count: The maximum number of calls at a time.
@@ -130,7 +130,7 @@ class ThreadedExecutor(NodeExecutor, Generic[C]):
 
     @abstractmethod
     def _run(self, load: Callable[[], Callable[[], T]], seconds: float | None, call: C) -> T:
-        """Run a call in another process and return its result. This method runs in the thread of the call."""
+        """Run a call in another process and return its result. This method is called in the thread of the call."""
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call a function in another process, as `Executor.submit` does.
@@ -143,7 +143,7 @@ class ThreadedExecutor(NodeExecutor, Generic[C]):
         return self._begin(partial(partial, function, *args, **kwargs), None)
 
     def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:
-        """Run a packed call in another process. The process is ended when the time is over."""
+        """Run the call of a node in another process, which is ended when the time is over."""
         return self._begin(partial(calls.load_packed, packed), timeout_seconds)
 
     def end(self, future: Future[bytes]) -> None:
@@ -168,7 +168,7 @@ class ThreadedExecutor(NodeExecutor, Generic[C]):
 
 
 class OtherExecutor(NodeExecutor):
-    """An adapter for an executor of another library, such as ProcessPoolExecutor.
+    """Adapts an executor of another library, such as ProcessPoolExecutor, to what a Runner expects.
 
     A call that has begun cannot be ended. A process pool whose child process died accepts no further calls, so it is
     replaced by a new pool. An executor that is not part of the standard library is assumed to repeat calls by itself,
@@ -189,7 +189,7 @@ class OtherExecutor(NodeExecutor):
         self.repeats = bool(getattr(executor, "repeats", not is_known))
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call a function, as `Executor.submit` does, in a new executor if this one is broken.
+        """Call a function, as `Executor.submit` does. A broken executor is replaced by a new one first.
 
         Raises:
             BrokenExecutor: The executor is broken and cannot be replaced, or it could not start a process.
@@ -215,7 +215,7 @@ class OtherExecutor(NodeExecutor):
         self._executor, self._is_ours = make(), True
 
     def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:  # noqa: ARG002 - the Runner counts
-        """Submit the call. The Runner counts the time, beginning now."""
+        """Submit the call of a node. The Runner measures its time from now on, because this executor does not."""
         # The function is read from its module, because the public name is replaced when it is first used.
         return self.submit(calls.run_packed, packed)
 
@@ -225,7 +225,7 @@ class OtherExecutor(NodeExecutor):
             wait([future])
 
     def why_died(self, error: BaseException) -> str:
-        """Return the text of a BrokenExecutor, or that a signal handler ended the process; "" for other errors.
+        """Return how the process of a call ended; "" if the error does not mean that the process died.
 
         Exceptions of nodes are part of the returned bytes, so they are never passed to this method.
         """
@@ -234,20 +234,23 @@ class OtherExecutor(NodeExecutor):
         return str(error) or type(error).__name__ if isinstance(error, BrokenExecutor) else ""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
-        """Shut down the executor that replaced a broken executor. The original executor belongs to its owner."""
+        """Shut down the replacement of a broken executor. The original executor is shut down by its owner."""
         if self._is_ours:
             shut_down(self._executor, wait=wait, cancel_futures=cancel_futures)
 
 
 def shut_down(executor: Executor, *, wait: bool = True, cancel_futures: bool = False) -> None:
-    """Shut down an executor, even if its `shutdown` does not know `cancel_futures`, which is new in Python 3.9."""
+    """Shut down an executor of any library, also if its `shutdown` does not accept `cancel_futures`."""
     parameters = signature_of(executor.shutdown).parameters
     knows = "cancel_futures" in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     executor.shutdown(wait, **({"cancel_futures": cancel_futures} if knows else {}))
 
 
 def same_pool(pool: Executor) -> Callable[[], Executor] | None:
-    """Return a function that makes a process pool with the same arguments; None for an executor of another kind."""
+    """Return a function that makes a pool like this one, to replace it when it is broken.
+
+    The result is None if the executor is not a ProcessPoolExecutor.
+    """
     if type(pool) is not ProcessPoolExecutor:
         return None
     found = vars(pool)  # A pool offers no public way to read its arguments.

@@ -35,7 +35,7 @@ def pack_call(
     facts: DetachedContext,
     dumps: Callable[[object], bytes],
 ) -> bytes:
-    """Return a call as bytes, with the facts of its attempt.
+    """Pickle the call of a node, together with the run, node, visit and attempt to which the call belongs.
 
     Raises:
         NotPicklable: An argument, or the function, cannot be pickled.
@@ -54,7 +54,7 @@ def pack_call(
 
 
 def why_not_pickled(value: object, dumps: Callable[[object], bytes]) -> Exception | None:
-    """Return the error if a value cannot be pickled, else None."""
+    """Return the error with which pickling a value fails; None if the value can be pickled."""
     try:
         dumps(value)
     except Exception as error:  # noqa: BLE001 - pickling calls code of any kind
@@ -65,7 +65,10 @@ def why_not_pickled(value: object, dumps: Callable[[object], bytes]) -> Exceptio
 def _find_unpicklable(
     function: Callable[..., object], values: Mapping[str, object], dumps: Callable[[object], bytes]
 ) -> tuple[str, Exception] | None:
-    """Return the part of a call that cannot be pickled, with the error; None if each part alone can be pickled."""
+    """Find the argument that cannot be pickled, or the function, for the error message.
+
+    None if each part alone can be.
+    """
     parts: dict[str, object] = {"the function": function}
     parts |= {f"the argument {name!r} ({type(value).__name__})": value for name, value in values.items()}
     for what, part in parts.items():
@@ -76,7 +79,7 @@ def _find_unpicklable(
 
 
 def facts_of(packed: bytes) -> DetachedContext:
-    """Return the facts of a packed call: its run, node, visit and attempt, and its idempotency key.
+    """Read to which run, node, visit and attempt a packed call belongs, and its idempotency key.
 
     Args:
         packed: The bytes that `NodeExecutor.begin` received.
@@ -86,10 +89,10 @@ def facts_of(packed: bytes) -> DetachedContext:
 
 
 def run_packed(packed: bytes) -> bytes:
-    """Run a packed call in the other process, and return its outcome as bytes.
+    """Run a packed call. The other process calls this function, and sends the returned bytes back.
 
-    An exception of the node is also an outcome. If the process was started by `multiprocessing`, it ends when its
-    parent process ends.
+    If the node raises an exception, the bytes contain the exception. If the process was started by `multiprocessing`,
+    it ends when its parent process ends.
 
     Args:
         packed: The bytes that `NodeExecutor.begin` received.
@@ -103,9 +106,11 @@ def run_packed(packed: bytes) -> bytes:
 
 
 def load_packed(packed: bytes) -> Callable[[], bytes]:
-    """Load a packed call, with the modules that it needs, and return a function that runs the call.
+    """Load a packed call, and return a function that runs it.
 
-    If the call cannot be loaded, the returned function returns this error as the outcome.
+    Loading imports the node's module, which can take long. It is a step of its own, because a node's time counts only
+    from the beginning of the call itself. If the call cannot be loaded, the returned function returns this error as the
+    outcome.
     """
     module, file, call, facts = pickle.loads(packed)  # noqa: S301 - from our own process, through the executor
     try:
@@ -131,7 +136,7 @@ def _run_call(function: Callable[..., object], values: dict[str, object], facts:
 
 
 def call_here(function: Callable[..., object], values: Mapping[str, object]) -> object:
-    """Call a function. If the function is async, run its coroutine in a new event loop."""
+    """Call a function in this thread. If it is async, run its coroutine in a new event loop."""
 
     async def awaited(result: object = None) -> object:
         made = function(**values) if result is None else result
@@ -144,7 +149,7 @@ def call_here(function: Callable[..., object], values: Mapping[str, object]) -> 
 
 
 def outcome_of(packed: bytes, node: str) -> object:
-    """Return the result in a packed outcome.
+    """Return the result that another process has sent, or raise the exception of the node.
 
     Raises:
         FailedElsewhere: The function raised an exception.
@@ -164,7 +169,10 @@ def outcome_of(packed: bytes, node: str) -> object:
 
 
 def _unpickle_exception(raised: bytes | None) -> BaseException | None:
-    """Return the exception; None if it could not be pickled. Its description is then enough."""
+    """Load the exception that the node raised.
+
+    None if it cannot be loaded here; its description is then shown instead.
+    """
     try:
         found = pickle.loads(raised) if raised is not None else None  # noqa: S301 - as above
     except Exception:  # noqa: BLE001 - its class may not exist here
@@ -183,7 +191,7 @@ def _pack_failure(error: BaseException) -> bytes:
 
 
 def call_as_bytes(work: Callable[[], object]) -> bytes:
-    """Run a function in the other process, and return its result or its exception as bytes.
+    """Call a function, and pickle its result or the exception that it raises. Runs in the other process.
 
     Raises:
         SystemExit: A signal handler ends this process, as the handlers of Ray and of many servers do at SIGTERM.
@@ -196,7 +204,7 @@ def call_as_bytes(work: Callable[[], object]) -> bytes:
 
 
 def raised(error: BaseException) -> bytes:
-    """Return an exception in the form in which `call_as_bytes` returns it."""
+    """Pickle an exception for `read_returned`. An exception that cannot be pickled is replaced by a RuntimeError."""
     try:
         found = pickle.dumps((None, error))
         pickle.loads(found)  # noqa: S301 - some exceptions can be written as a pickle and not be read again
@@ -206,7 +214,7 @@ def raised(error: BaseException) -> bytes:
 
 
 def read_returned(outcome: bytes) -> object:
-    """Return the result in the bytes of `call_as_bytes`, or raise the exception that they contain."""
+    """Return the result that `call_as_bytes` has pickled, or raise the exception that it has pickled."""
     result, error = pickle.loads(outcome)  # noqa: S301 - from our own child
     if error is not None:
         raise error
@@ -214,7 +222,9 @@ def read_returned(outcome: bytes) -> object:
 
 
 def _load_call(module: str, file: str | None, call: bytes) -> tuple[Callable[..., object], dict[str, object]]:
-    """Return the function and its arguments. If the module of the function is not on the path, its file is loaded.
+    """Load the function of a call and its arguments.
+
+    The function's module is loaded from its file if it cannot be imported.
 
     Raises:
         NotPicklable: The function or its arguments cannot be loaded in this process.
@@ -240,7 +250,7 @@ def _is_found(module: str) -> bool:
 
 
 def _load_from(module: str, file: str) -> None:
-    """Load a module from its file. This is needed for a graph's file that the command line ran by its path."""
+    """Load a module from its file, because it is not on the path. The command line runs graphs' files in this way."""
     spec = importlib.util.spec_from_file_location(module, file)
     if spec is None or spec.loader is None:
         return
@@ -255,10 +265,10 @@ def _load_from(module: str, file: str) -> None:
 
 @cache
 def end_with_parent() -> None:
-    """Make sure that this process ends when its parent process ends.
+    """End this process when its parent process ends.
 
-    If the Runner's process is killed, the work must end too, because another process will resume the run and repeat the
-    work.
+    If the Runner's process is killed, this process must stop too. Another process will resume the run and repeat the
+    work, and both would otherwise work at the same time.
     """
     parent = multiprocessing.parent_process()
     if parent is None:

@@ -16,9 +16,9 @@ _OF_NODES: Final = ("call", "ask", "receive", "sleep", "sleep_until", "send", "r
 
 @dataclass(frozen=True)
 class DetachedContext:
-    """The facts of an attempt, with the values that they have in the Runner's process.
+    """The `ctx` of a node that runs in another process. It knows the attempt, but cannot reach the run.
 
-    Everything else of a Context needs the run, and raises an error.
+    Attributes of a Context that need the run, such as `ctx.ask`, raise an error.
 
     Attributes:
         run_id: The run's id.
@@ -50,7 +50,7 @@ class DetachedContext:
         return self.time
 
     def __getattr__(self, name: str) -> NoReturn:
-        """Raise an error that explains that this attribute needs the run."""
+        """Raise an error which says that this attribute needs the run, and which suggests another way."""
         if name.startswith("_"):
             raise AttributeError(name)
         what = f"ctx.{name}" if name in _OF_NODES else f"an agent ({name})"

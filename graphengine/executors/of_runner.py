@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ExecutorsByName(Extension):
-    """The executors of one Runner, by name. This is an extension of the Runner; see `graphengine.runner.extensions`.
+    """The executors of one Runner, by the names that nodes use in `on=`. This is an extension of the Runner.
 
     Args:
         given: Executors, or functions that make an executor when it is first needed. The owner of a given executor
@@ -40,12 +40,11 @@ class ExecutorsByName(Extension):
 
     @property
     def executors(self) -> Self:
-        """This object, so that the Runner finds its executors."""
+        """This object itself, which the Runner asks for its executors."""
         return self
 
     @property
     def is_used(self) -> bool:
-        """Whether any executor was used."""
         return bool(self._used)
 
     def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:
@@ -91,15 +90,15 @@ class ExecutorsByName(Extension):
             ) from error
 
     def counts_time(self, on: str) -> bool:
-        """Return whether an executor itself counts the time of its calls, from the beginning of their work."""
+        """Return whether this executor measures the time of its calls itself. If not, the Runner measures it."""
         executor = self._of(on)
         return not isinstance(executor, ThreadPoolExecutor) and executor.counts_time
 
     async def call(self, call: Call, values: dict[str, object], context: Context, seconds: float | None) -> object:
-        """Call a node's function on its executor, and return its result.
+        """Run the function of a node on its executor, and return its result.
 
         If the call is no longer wanted, the executor ends its process if it can. Otherwise this method waits for the
-        end of the call, so that another attempt never runs at the same time.
+        end of the call, so that two attempts of a node never run at the same time.
 
         Raises:
             NodeTimeout: The call ran longer than `seconds`.
@@ -169,7 +168,6 @@ class ExecutorsByName(Extension):
         return wrapped
 
     async def _open_once(self, name: str, executor: NodeExecutor) -> None:
-        """Open an executor, unless it has been opened already."""
         if name not in self._opening:
             self._opening[name] = asyncio.create_task(asyncio.to_thread(executor.open), name="graphengine executor")
         try:
@@ -195,7 +193,7 @@ def _not_an_executor(name: str, what: str) -> DefinitionError:
 
 
 async def _result_of(executor: NodeExecutor, future: Future[bytes]) -> bytes:
-    """Return the outcome of a call. If this task is cancelled, end the call first."""
+    """Wait for the outcome of a call. If this task is cancelled, end the call before the cancellation is passed on."""
     waiting = asyncio.wrap_future(future)
     try:
         return await asyncio.shield(waiting)

@@ -35,7 +35,7 @@ _BEGUN: Final = b""
 
 
 class ChildDied(BrokenExecutor):
-    """A child process ended before it returned an outcome."""
+    """A child process ended before it returned the outcome of its call."""
 
 
 class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
@@ -72,11 +72,11 @@ class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
         atexit.register(self._close_idle)  # This runs before multiprocessing waits for its child processes.
 
     def why_died(self, error: BaseException) -> str:
-        """Return how the child process of a call ended; "" for errors that do not mean the death of a child."""
+        """Return how the child process of a call ended; "" if the error does not mean that a child died."""
         return str(error) if isinstance(error, ChildDied) else ""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
-        """Accept no further calls, and end the child processes: after their calls, or at once with `cancel_futures`."""
+        """Accept no further calls and end the child processes, after their calls or at once with `cancel_futures`."""
         super().shutdown(wait, cancel_futures=cancel_futures)
         if wait:
             self._close_idle()
@@ -86,7 +86,7 @@ class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
         return _ProcessCall()
 
     def _run(self, load: Callable[[], Callable[[], T]], seconds: float | None, call: _ProcessCall) -> T:
-        """Run a call in an idle or a new child process. This method runs in the thread of the call."""
+        """Run a call in an idle or a new child process, and return its result."""
         child = self._begin_child(pickle.dumps(load, pickle.HIGHEST_PROTOCOL), call)
         try:
             outcome = child.outcome(seconds)
@@ -102,7 +102,10 @@ class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
         return cast("T", read_returned(outcome))
 
     def _begin_child(self, message: bytes, call: _ProcessCall) -> _Child:
-        """Let a child process load a call, and return the child. Idle children that have died are skipped."""
+        """Find an idle child process, or start one, and let it load the call.
+
+        Idle children that have died are dropped.
+        """
         while self._idle:
             child = self._idle.pop()
             if call.begin(child) and child.begin(message):
@@ -120,7 +123,7 @@ class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
 
 
 class _ProcessCall:
-    """A call in progress, which another thread may end."""
+    """A call that runs in a child process, and that another thread may end."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -128,13 +131,16 @@ class _ProcessCall:
         self._is_over = False
 
     def begin(self, child: _Child) -> bool:
-        """Set the child process of the call, and return whether the call is still wanted."""
+        """Remember in which child process the call runs. Returns False if the call is no longer wanted."""
         with self._lock:
             self._child = child
             return not self._is_over
 
     def leave(self) -> None:
-        """Give up the child process, so that a late `end` of this call does not kill the child during another call."""
+        """Forget the child process when the call is over.
+
+        A late `end` of this call would otherwise kill the child while it runs another call.
+        """
         with self._lock:
             self._child = None
 
@@ -169,7 +175,7 @@ class _Child:
         self.tasks = 0
 
     def begin(self, message: bytes) -> bool:
-        """Send a call to the child, wait until the child has loaded it, and return whether the child is alive."""
+        """Send a call to the child and wait until the child has loaded it. Returns False if the child has died."""
         try:
             self._pipe.send_bytes(message)
             self._first = self._pipe.recv_bytes()
@@ -178,7 +184,7 @@ class _Child:
         return True
 
     def outcome(self, seconds: float | None) -> bytes:
-        """Return the outcome of the call.
+        """Wait for the outcome of the call that the child runs.
 
         Raises:
             TimeoutError: The time is over.
@@ -196,23 +202,26 @@ class _Child:
 
     @property
     def how_it_ended(self) -> str:
-        """The signal or the exit code with which the child ended, in words."""
+        """How the child ended, in words: by which signal or with which exit code."""
         code = self.process.exitcode
         return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
     def kill(self) -> None:
-        """Kill the child, and return when it has ended."""
+        """Kill the child and wait until it has ended."""
         self.process.kill()
         self.close()
 
     def close(self) -> None:
-        """Close the pipe, which lets the child exit, and wait for the end of the child."""
+        """Close the pipe, so that the child exits, and wait until it has ended."""
         self._pipe.close()
         self.process.join()
 
 
 def _context() -> ForkServerContext | SpawnContext:
-    """Return how to start children. Forking is avoided, because it copies locks and the pipes of other children."""
+    """Return the way of starting child processes.
+
+    A child is not forked from this process, because it would inherit locks and the pipes of other children.
+    """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -221,7 +230,7 @@ def _context() -> ForkServerContext | SpawnContext:
 
 
 def _list_preloads(release: tuple[int, int, int]) -> list[str]:
-    """Return the modules that the forkserver imports in advance, so that a child can begin at once.
+    """Return the modules that the forkserver imports in advance, so that a new child can begin at once.
 
     The forkserver really imports the main script since Python 3.13.8 and 3.14.1 (gh-126631); earlier versions ignored
     it. Before 3.13.12 and 3.14.3, `sys.argv` was empty in the forkserver, so that a script which reads `sys.argv` when
@@ -233,7 +242,7 @@ def _list_preloads(release: tuple[int, int, int]) -> list[str]:
 
 
 def _serve(pipe: Connection, initializer: Callable[[], object] | None) -> None:
-    """Run the calls that arrive in the child process, until the pipe is closed."""
+    """The loop of a child process: load and run calls until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The Runner handles Ctrl-C and ends its children.
     end_with_parent()
     if initializer is not None:

@@ -46,14 +46,14 @@ How: TypeAlias = Literal["returned", "timeout", "died", "unreachable", "again", 
 
 
 class Connect(NamedTuple):
-    """The first message to the child: the options of the connection, and the script whose functions are called."""
+    """The first message to the child process: how to connect to the cluster, and which script has the functions."""
 
     options: Mapping[str, object]
     script: str
 
 
 class Begin(NamedTuple):
-    """A message to the child: run a call."""
+    """A message to the child process: run this call."""
 
     call: int
     work: bytes
@@ -62,24 +62,24 @@ class Begin(NamedTuple):
 
 
 class End(NamedTuple):
-    """A message to the child: end a call that is no longer wanted."""
+    """A message to the child process: end this call, because its result is no longer wanted."""
 
     call: int
 
 
 class Connected(NamedTuple):
-    """A message to the parent: the child is connected to the cluster."""
+    """A message from the child process: it is connected to the cluster."""
 
 
 class Refused(NamedTuple):
-    """A message to the parent: the child could not connect. If `is_final`, another attempt would fail too."""
+    """A message from the child process: it could not connect. If `is_final`, trying again would not help."""
 
     why: str
     is_final: bool
 
 
 class Waits(NamedTuple):
-    """A message to the parent: a call has not begun, because no machine has room for it.
+    """A message from the child process: a call has not begun, because no machine has room for it.
 
     Attributes:
         call: The number of the call.
@@ -91,13 +91,13 @@ class Waits(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """A message to the parent: a call is loaded and may begin from now on. Sent before the first value is taken."""
+    """A message from the child process: a machine has loaded the call, which may begin at any moment from now on."""
 
     call: int
 
 
 class Over(NamedTuple):
-    """A message to the parent: a call is over.
+    """A message from the child process: a call is over.
 
     Attributes:
         call: The number of the call.
@@ -120,13 +120,12 @@ Told: TypeAlias = "Connected | Refused | Waits | Begun | Over"
 
 
 def send(stream: BinaryIO, message: object) -> None:
-    """Send a message as a pickle."""
     pickle.dump(message, stream, pickle.HIGHEST_PROTOCOL)
     stream.flush()
 
 
 def main() -> None:
-    """Serve the parent process, until the parent ends or closes the pipe."""
+    """Serve the parent process until it ends or closes the pipe. This is the main function of the child process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The Runner handles Ctrl-C and ends its calls.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # Text that Ray prints on standard output goes to standard error.
@@ -152,7 +151,7 @@ def main() -> None:
 
 
 class _DriverCall:
-    """A call in progress in the child process.
+    """A call that the child process has submitted to Ray, or is about to submit.
 
     Attributes:
         begin: The message that requested the call.
@@ -169,7 +168,7 @@ class _DriverCall:
 
 
 class Calls:
-    """The calls in progress in the child process.
+    """The calls that the child process runs on the cluster.
 
     Args:
         ray: The module `ray`, which other processes may not have.
@@ -189,7 +188,6 @@ class Calls:
         self._of_place = (errors.RuntimeEnvSetupError, errors.TaskUnschedulableError)
 
     def handle(self, message: Begin | End) -> None:
-        """Begin or end a call."""
         if isinstance(message, Begin):
             begun = self._calls[message.call] = _DriverCall(message)
             self._threads.submit(self._run, begun)
@@ -221,7 +219,7 @@ class Calls:
             os._exit(1)  # Ray neither ends nor replaces a connection that no longer works.
 
     def _how(self, error: BaseException, call: _DriverCall) -> tuple[How, bool]:
-        """Return how a call ended according to an error, and whether the connection to the cluster is lost."""
+        """Classify an error: how the call ended, and whether the connection to the cluster is lost."""
         is_of_ray = isinstance(error, self._ray.exceptions.RayError)
         was: How = "died" if call.is_begun else "again"
         if isinstance(error, TimeoutError):
@@ -258,7 +256,10 @@ class Calls:
         return Over(begin.call, "returned", value=ray.get(next(call.task)))
 
     def _wait_for_place(self, call: _DriverCall) -> None:
-        """Wait until a machine has loaded a call, and regularly tell the parent for which resources the call waits."""
+        """Wait until a machine has loaded the call.
+
+        Tell the parent every five seconds for which resources the call waits.
+        """
         told = time.monotonic()
         while call.is_unwanted or not self._ray.wait([call.task], timeout=1)[0]:
             if call.is_unwanted:
@@ -269,7 +270,10 @@ class Calls:
                 told = time.monotonic()
 
     def _say_lacking(self, options: Mapping[str, Any]) -> str:
-        """Return the resources that no machine of the cluster offers; "" if a machine offers all of them."""
+        """List the resources that no machine of the cluster has in total.
+
+        The result is "" if some machine has enough and is only busy.
+        """
         own = {"CPU": options.get("num_cpus", 1), "GPU": options.get("num_gpus", 0), "memory": options.get("memory", 0)}
         needed = {name: count for name, count in {**own, **options.get("resources", {})}.items() if count}
         machines = [each["Resources"] for each in self._ray.nodes() if each["Alive"]]
@@ -279,7 +283,7 @@ class Calls:
         return ", ".join(alone or [f"{n}: {c:g}" for n, c in needed.items()])
 
     def _end(self, call: _DriverCall) -> None:
-        """End a task, and return when it has ended.
+        """Cancel a task of Ray, and wait until it has ended.
 
         Raises:
             TimeoutError: Ray did not end the task. This process must then exit, which ends the task.
@@ -297,13 +301,13 @@ class Calls:
 
 
 def _first_of_text(error: BaseException) -> str:
-    """Return the first line of an error's text, because some errors of Ray contain a page of advice."""
+    """Return the first line of an error's text. Some errors of Ray contain a page of advice."""
     first = next(iter(str(error).strip().splitlines()), "")
     return textwrap.shorten(first, 160, placeholder=" …") or type(error).__name__
 
 
 def _run_and_report(work: bytes) -> Iterator[bytes]:
-    """Load a call, yield an empty value, and then run the call and yield its outcome.
+    """The task that Ray runs on the cluster: load the call, yield an empty value, run the call, and yield its outcome.
 
     The exception that Ray raises at SIGTERM is not caught, so that it ends the worker process and the call counts as
     died.

@@ -73,7 +73,7 @@ _LINE_OF_RAY: Final = re.compile(r"^\[[^\]]* [EC] \d+ \d+\] (?:\(\w+\) )?[\w.]+:
 
 
 class RayDied(BrokenExecutor):
-    """The process that ran a call ended before the call was finished."""
+    """The worker process of Ray that ran a call ended before the call was finished."""
 
 
 class RayExecutor(ThreadedExecutor["_TaskCall"]):
@@ -136,7 +136,7 @@ class RayExecutor(ThreadedExecutor["_TaskCall"]):
         super().__init__(MOST_CALLS, "graphengine-ray")
 
     def _check(self) -> None:
-        """Check the options in the same way as Ray does.
+        """Check the options of the task now, as Ray would check them only at the first call.
 
         Raises:
             DefinitionError: The executor sets an option itself, or Ray refuses an option.
@@ -159,12 +159,12 @@ class RayExecutor(ThreadedExecutor["_TaskCall"]):
             ) from error
 
     def dumps(self, value: object) -> bytes:
-        """Convert a value to bytes. Lambdas and functions of `__main__` are sent as code."""
+        """Pickle a value with Ray's cloudpickle. Lambdas and functions of `__main__` are sent as code."""
         found: bytes = self._ray.cloudpickle.dumps(value)
         return found
 
     def why_died(self, error: BaseException) -> str:
-        """Return how the worker process of a call ended; "" for errors that do not mean the death of a process."""
+        """Return how the worker process of a call ended; "" if the error does not mean that the process died."""
         return str(error) if isinstance(error, RayDied) else ""
 
     def _new(self) -> _TaskCall:
@@ -174,7 +174,7 @@ class RayExecutor(ThreadedExecutor["_TaskCall"]):
         return cast("T", read_returned(call.run(self.dumps(load), seconds)))
 
     def _connection(self) -> _Connection:
-        """Return the connection of this process to the cluster. All executors with the same settings share it."""
+        """Return this process's connection to the cluster. Executors with the same settings share one."""
         ray, init, address = self._ray, self._init, self._address or os.environ.get("RAY_ADDRESS")
         if not address and ray.is_initialized():
             its = ray.get_runtime_context()
@@ -190,7 +190,7 @@ class RayExecutor(ThreadedExecutor["_TaskCall"]):
 
 
 class _TaskCall:
-    """One call that runs as a Ray task. A thread of the executor waits for the task."""
+    """A call that runs as a task of Ray, while a thread of the executor waits for it."""
 
     numbers: Final = count(1)
 
@@ -205,7 +205,9 @@ class _TaskCall:
         self._lock = threading.Lock()
 
     def run(self, work: bytes, seconds: float | None) -> bytes:
-        """Run the task and return its outcome. If the connection is lost before the task begins, begin it again.
+        """Run the call on the cluster and return its outcome.
+
+        If the connection is lost before the call begins, start again.
 
         Raises:
             ExecutorUnreachable: The task could not begin.
@@ -234,7 +236,7 @@ class _TaskCall:
             time.sleep(_PAUSE_SECONDS)
 
     def _await_driver(self, connection: _Connection, waiting: _Waiting) -> _Driver:
-        """Wait until a child process is connected to the cluster, and return this process."""
+        """Wait until the child process is connected to the cluster, and return the child process."""
         while True:
             driver = connection.driver()
             try:
@@ -257,7 +259,7 @@ class _TaskCall:
                 raise
 
     def _follow_call(self, driver: _Driver, waiting: _Waiting) -> Over:
-        """Wait for the end of the call, and return how it ended.
+        """Read the child's messages about this call until the call is over, and return how it ended.
 
         Raises:
             ExecutorUnreachable: No machine offers the resources of the call, and the call was given up before it began.
@@ -288,7 +290,7 @@ class _TaskCall:
                     driver.send(End(self._number))
 
     def end(self) -> None:
-        """End the worker process of the call, so that the thread of the call returns."""
+        """End the call on the cluster, so that the thread that waits for it returns."""
         with self._lock:
             self._is_unwanted, driver = True, self._driver
         if driver is not None:
@@ -296,7 +298,7 @@ class _TaskCall:
 
 
 class _Waiting:
-    """The wait of a call for its cluster: the reason, and the time since when it waits."""
+    """Measures how long a call has waited for its cluster, and gives up after `reach_seconds`."""
 
     def __init__(self, reach_seconds: float, connection: _Connection) -> None:
         self._reach_seconds = reach_seconds
@@ -305,7 +307,7 @@ class _Waiting:
         self._why = ""
 
     def note(self, why: str) -> None:
-        """Record that the cluster does not answer, and log a warning from time to time.
+        """Record that the cluster does not answer. Logs a warning now and then.
 
         Raises:
             ExecutorUnreachable: The cluster has not answered for too long.
@@ -315,7 +317,7 @@ class _Waiting:
         self._note(f"{self._connection.place} does not answer{answer}", "start it, or correct the address")
 
     def note_place(self, lacks: str) -> None:
-        """Record that a call has not begun.
+        """Record that the call has not begun because no machine has room for it.
 
         Args:
             lacks: The resources that no machine offers; "" if machines offer them and are only busy.
@@ -329,7 +331,7 @@ class _Waiting:
         self._since = None
 
     def unreachable(self, why: str) -> ExecutorUnreachable:
-        """Return the error for a call that the cluster cannot run."""
+        """Build the error for a call that this cluster can never run."""
         text = f"{self._connection.place} cannot begin it: {why}"
         return ExecutorUnreachable(text, repair="correct the settings of the executor")
 
@@ -346,7 +348,7 @@ class _Waiting:
 
 
 class _Connection:
-    """The connection of this process to a cluster, through a child process. If the child ends, another one is started.
+    """This process's connection to a Ray cluster, held by a child process. If the child ends, another one is started.
 
     Attributes:
         place: The cluster, in words.
@@ -366,14 +368,14 @@ class _Connection:
         atexit.register(self._close)
 
     def driver(self) -> _Driver:
-        """Return the child process, which may not be connected yet."""
+        """Return the child process, and start it if necessary. It may not be connected yet."""
         with self._lock:
             if self._driver is None or self._driver.is_over:
                 self._driver = _Driver(self._wanted)
             return self._driver
 
     def say(self, what: str) -> None:
-        """Log a warning about waiting calls. The same warning is logged at most once a minute."""
+        """Log a warning that calls are waiting, but at most once a minute."""
         now = time.monotonic()
         if now - self._said.get(what, -_SAY_AGAIN_SECONDS) >= _SAY_AGAIN_SECONDS:
             self._said[what] = now
@@ -385,7 +387,7 @@ class _Connection:
 
 
 class _Driver:
-    """A child process that is connected to a cluster or is connecting to it; see `ray_driver`.
+    """The child process that holds the connection to a Ray cluster; see `ray_driver`.
 
     Attributes:
         ready: A future whose result is None when the child is connected, or the reason why it could not connect.
@@ -408,7 +410,7 @@ class _Driver:
         threading.Thread(target=self._read, name="graphengine-ray-driver", daemon=True).start()
 
     def begin(self, begin: Begin, told: queue.SimpleQueue[Told]) -> None:
-        """Send a call to the child. Messages about the call are put into the queue `told`."""
+        """Send a call to the child process. The queue `told` receives the messages about this call."""
         with self._lock:
             self._calls[begin.call] = told
         self.send(begin)
@@ -416,17 +418,16 @@ class _Driver:
             self._lose(begin.call, "it has ended")
 
     def send(self, message: Begin | End) -> None:
-        """Send a message, if the child process is alive."""
+        """Send a message to the child process. If the child has ended, the thread that reads from it finds out."""
         with self._sending, suppress(OSError, ValueError):  # The thread that reads finds out that the child has ended.
             send(self._to, message)
 
     def kill(self) -> None:
-        """Kill the child process."""
         self.is_over = True
         self._process.kill()
 
     def close(self) -> None:
-        """Let the child process leave its cluster, if it is connected, and return when the child has ended."""
+        """Let the child process disconnect from its cluster, and wait until it has ended."""
         if not self.ready.done():
             self._process.kill()
         with suppress(OSError):
@@ -470,11 +471,11 @@ class _Driver:
             told.put(Over(call, "lost", why))
 
     def _why_ended(self, code: int) -> str:
-        """Return the reason for the end of the child, from the text that Ray printed."""
+        """Find the reason why the child process ended in the output that Ray printed."""
         self._output.seek(0)
         lines = _LINE_OF_RAY.findall(self._output.read().decode(errors="replace"))
         return lines[-1].partition(". ")[0] if lines else f"the connected process ended with {code}"
 
 
 def _do_no_work() -> None:
-    """Do nothing. Ray checks the options of a task when this function is made a task."""
+    """Do nothing. The executor makes this function a task, so that Ray checks the options of tasks."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def executors_in(settings: Settings) -> Mapping[str, Callable[[], Executor]]:
-    """Return the executors of a project in the form of `Runner(executors=…)`.
+    """Read the executors from a project's settings, for `Runner(executors=…)`.
 
     Raises:
         ProjectBroken: The setting is not a table, or a value does not have the form `module:name`.
@@ -45,7 +45,7 @@ def executors_in(settings: Settings) -> Mapping[str, Callable[[], Executor]]:
 
 
 def _load_executor(root: Path, name: str, named: str) -> Executor:
-    """Return the executor that a setting names.
+    """Import the executor that a setting names as `module:name`, and make it if the name is a function.
 
     Raises:
         DefinitionError: The object cannot be loaded, or is not an executor.
