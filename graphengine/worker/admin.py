@@ -43,7 +43,7 @@ log = logging.getLogger("graphengine.worker")
 
 
 class Admin:
-    """The tools of operators: schedule runs, limit queues, remove runs, change many runs at once, and read statistics.
+    """Tools for operators: schedule runs, limit queues, remove runs, change many runs at once, and read statistics.
 
     Use the object `runner.admin`.
 

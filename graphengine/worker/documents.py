@@ -17,7 +17,7 @@ from graphengine.worker.schedules import Schedule
 
 
 class OneQueue(Part):
-    """A queue.
+    """One queue and the number of its runs.
 
     Attributes:
         queue: The name of the queue.
@@ -33,7 +33,7 @@ class OneQueue(Part):
 
 
 class Queues(Document):
-    """The queues of a database.
+    """All queues of a database.
 
     Attributes:
         queues: The queues, by name.
@@ -43,7 +43,7 @@ class Queues(Document):
 
 
 class Schedules(Document):
-    """The schedules of a database.
+    """All schedules of a database.
 
     Attributes:
         schedules: The schedules, by name.
@@ -53,7 +53,7 @@ class Schedules(Document):
 
 
 class Workers(Document):
-    """The processes that are alive and drive runs.
+    """All processes that are alive and drive runs of a database.
 
     Attributes:
         workers: The processes.
@@ -63,7 +63,7 @@ class Workers(Document):
 
 
 class WorkerLine(Document):
-    """A line that a worker writes.
+    """One line of the log that `graphengine worker --json` writes.
 
     Attributes:
         run_id: The id of the run; null if the line is not about a run.
@@ -110,7 +110,7 @@ class WorkerEnded(WorkerLine, kw_only=True):
 
 
 class Refused(WorkerLine, kw_only=True):
-    """A run that cannot be resumed.
+    """A run that the worker took could not be resumed.
 
     Attributes:
         event: The kind of this line.

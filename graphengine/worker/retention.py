@@ -32,7 +32,7 @@ _LONGEST_REST_SECONDS: Final = 1.0
 
 
 def retention_in(settings: Settings) -> Retention | None:
-    """Return the retention in the settings of a project; None if the settings contain none.
+    """Read from a project's settings how long runs are kept; None if the settings do not say so.
 
     Raises:
         ProjectBroken: The setting is invalid.
@@ -70,7 +70,7 @@ class Removed:
 
 
 class Remover:
-    """Removes old runs for one worker.
+    """Removes old runs and old steps for one worker, as the retention of their graphs allows.
 
     For each graph with a retention, only one worker removes runs, so that workers do not read the same lists: the
     worker whose name comes first in alphabetical order. If a worker has just started, two workers may both believe that
@@ -88,11 +88,11 @@ class Remover:
 
     @property
     def role(self) -> Mapping[str, object]:
-        """The facts that `graphengine workers` and other workers see; empty if no graph has a retention."""
+        """What this worker announces to other workers: its name, and the graphs whose runs it would remove."""
         return {"name": self._name, "removes": sorted(self._kept)} if self._kept else {}
 
     async def once(self, now: float) -> AsyncGenerator[Removed]:
-        """Make one pass over the runs of all graphs for which this worker comes first.
+        """Remove what is old now, for all graphs for which this worker is the first in alphabetical order.
 
         Raises:
             StoreError: The store failed. Runs that were removed before the failure stay removed.
@@ -113,7 +113,10 @@ class Remover:
 
 
 async def _rest_between_bites(removing: AsyncGenerator[int]) -> int:
-    """Carry out a removal with a rest after each transaction, and return how many runs or steps were removed."""
+    """Carry out a removal in small transactions with pauses between them. Returns how many runs or steps were removed.
+
+    The pauses let other processes write their steps without long waits.
+    """
     removed, began = 0, time.perf_counter()
     async with aclosing(removing):
         async for bite in removing:

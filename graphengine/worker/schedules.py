@@ -92,7 +92,7 @@ class Schedule:
 
 
 def check_schedule(schedule: Schedule, plan: Plan[Any], given: object, now: float) -> Schedule:
-    """Check a schedule, and return it with its input and its next tick.
+    """Check a new schedule, and fill in its recorded input and the time of its next run.
 
     Raises:
         InputError: The name, the times, the zone, another setting or the input is invalid.
@@ -124,7 +124,7 @@ def check_schedule(schedule: Schedule, plan: Plan[Any], given: object, now: floa
 
 
 def next_tick(schedule: Schedule, after: float) -> float:
-    """Return the first tick after a time, epoch seconds.
+    """Return the first time of the schedule after the given time, in epoch seconds.
 
     Raises:
         InputError: The times or the zone are invalid, or no tick ever comes.
@@ -136,12 +136,12 @@ def next_tick(schedule: Schedule, after: float) -> float:
 
 
 def ticks(schedule: Schedule, after: float) -> Iterator[float]:
-    """Yield the ticks after a time.
+    """Yield the times of the schedule after the given time, in epoch seconds.
 
-    The change of clocks in the zone is handled as by Debian's cron. A tick with a fixed hour comes exactly once on such
+    The change of clocks in the zone is handled as by Debian's cron. A time with a fixed hour comes exactly once on such
     a day: if the clocks skip the time, right after the gap; if the time occurs twice, the first time. If the hour is
-    `*` or a step such as `*/2`, ticks follow the clock: no tick falls into the gap, and the ticks of a repeated hour
-    are repeated.
+    `*` or a step such as `*/2`, times follow the clock: none of them falls into the gap, and the times of a repeated
+    hour are repeated.
 
     Raises:
         InputError: The times or the zone are invalid.
@@ -187,7 +187,7 @@ def ticks(schedule: Schedule, after: float) -> Iterator[float]:
 
 
 def _instant(local: datetime, zone: tzinfo) -> float:
-    """Return when the clocks of a zone first show a local time, epoch seconds.
+    """Convert a local time to epoch seconds. If it occurs twice, because clocks are set back, the first time counts.
 
     If the clocks skip this local time, the result is the moment at which they are moved forward.
     """
@@ -208,9 +208,9 @@ def _instant(local: datetime, zone: tzinfo) -> float:
 
 
 def ticks_around(schedule: Schedule, tick: float, now: float) -> tuple[float, float]:
-    """Return the last tick up to a time, and the first tick after that time.
+    """Return the schedule's last time up to now, and its next time.
 
-    The function uses a binary search, so that it does not need to compute all ticks in between.
+    A binary search makes this fast, even if thousands of times were missed.
 
     Args:
         schedule: The schedule.
@@ -234,7 +234,7 @@ def ticks_around(schedule: Schedule, tick: float, now: float) -> tuple[float, fl
 
 
 def run_id_of(name: str, tick: float) -> str:
-    """Return the id of the run of a tick.
+    """Return the id of the run that a schedule starts at this time.
 
     >>> run_id_of("daily", 1_000_000_000.0)
     'daily@20010909T014640Z'
@@ -243,21 +243,21 @@ def run_id_of(name: str, tick: float) -> str:
 
 
 def as_schedule(kept: StoredSchedule) -> Schedule:
-    """Convert the form in which a store keeps a schedule to a schedule."""
+    """Convert a stored schedule to a `Schedule`."""
     known = {name: fact for name, fact in kept.body.items() if name in Schedule.__dataclass_fields__}
     found = Schedule(**{**known, "name": kept.name, "tags": tuple(known.get("tags", ()))})
     return replace(found, next_at=None if found.paused else kept.next_at)
 
 
 def as_kept(schedule: Schedule) -> StoredSchedule:
-    """Convert a schedule to the form in which a store keeps it."""
+    """Convert a `Schedule` to the form in which a store keeps it."""
     body = asdict(schedule)
     next_at = body.pop("next_at")
     return StoredSchedule(body.pop("name"), body, _NEVER if schedule.paused or next_at is None else next_at)
 
 
 async def find(store: QueueStore, name: str) -> Schedule:
-    """Return a schedule by name.
+    """Load a schedule by its name.
 
     Raises:
         InputError: No schedule has this name.
@@ -271,7 +271,9 @@ async def find(store: QueueStore, name: str) -> Schedule:
 
 
 def changes(old: Schedule, new: Schedule) -> Sequence[str]:
-    """Return the differences between an old and a new schedule, in words. The next tick is not compared.
+    """Describe the differences between two versions of a schedule, for the log.
+
+    The time of the next run is not compared.
 
     >>> changes(Schedule("daily", "0 7 * * *", "report"), Schedule("daily", "0 8 * * *", "report"))
     ["cron is now '0 8 * * *', and was '0 7 * * *'"]
@@ -292,14 +294,14 @@ def changes(old: Schedule, new: Schedule) -> Sequence[str]:
 
 
 def has_same_times(old: Schedule, new: Schedule) -> bool:
-    """Return whether two schedules have the same ticks."""
+    """Return whether two schedules start runs at the same times."""
     return (old.cron, old.zone) == (new.cron, new.zone)
 
 
 async def input_for(
     runner: Runner, graph: GraphDefinition[Any], schedule: Schedule, run_id: str
 ) -> Mapping[str, object]:
-    """Return the fields with which a schedule starts a run, migrated if the graph has changed since they were recorded.
+    """Return the input for a run of the schedule. It is migrated if the graph has changed since the input was recorded.
 
     Args:
         runner: The Runner that starts the run.
@@ -323,9 +325,10 @@ async def input_for(
 async def start_due(
     runner: Runner, graph: GraphDefinition[Any], schedule: Schedule, next_at: float, now: float
 ) -> float:
-    """Start the runs of at most 100 ticks that are due, and return the next tick of the schedule.
+    """Start the runs that are due, at most 100, and return the next time of the schedule.
 
-    The next tick is the tick after the started ticks, or a tick that is queued behind a run that has not ended.
+    The next time may be in the past: when 100 runs were started and more are due, or when `overlap="queue"` keeps a run
+    back until an earlier run has ended.
 
     Args:
         runner: The Runner that starts the runs.
@@ -359,7 +362,7 @@ async def start_due(
 
 
 def _due_ticks(schedule: Schedule, next_at: float, now: float) -> tuple[list[float], float]:
-    """Return the ticks whose runs are started, as the setting `missed` decides, and the tick after them."""
+    """Return for which of the due times a run is started, as the setting `missed` says, and the time after them."""
     if schedule.missed == "all":  # If more than 100 ticks are due, the next call starts the rest.
         missed = takewhile(lambda tick: tick <= now, ticks(schedule, next_at))
         due = [next_at, *islice(missed, _AT_ONCE - 1)]
@@ -371,14 +374,16 @@ def _due_ticks(schedule: Schedule, next_at: float, now: float) -> tuple[list[flo
 async def _without_overlap(  # noqa: PLR0913 - the ticks, and what they depend on
     runner: Runner, schedule: Schedule, due: list[float], after: float, next_at: float, now: float
 ) -> tuple[list[float], float]:
-    """Return the tick that the setting `overlap` allows to start now, if any, and the next tick.
+    """Apply the setting `overlap` at a time when an earlier run of the schedule may still be running.
 
-    Runs that are replaced are stopped. Several workers can call this function at the same time:
+    Returns the times for which a run is started now, at most one, and the next time of the schedule. Runs that are
+    replaced are stopped. Several workers can call this function at the same time:
 
-    - If two workers see the same tick and the first worker starts its run, the second worker does not treat this run as
+    - If two workers see the same time and the first worker starts its run, the second worker does not treat this run as
       an earlier run. So both workers come to the same result.
-    - If a worker was suspended, it finds the run of a later tick and starts nothing.
-    - If a tick lies between the times of two workers' clocks, these workers can still start two runs at once.
+    - If a worker was suspended, it finds the run of a later time and starts nothing.
+    - If a time of the schedule lies between the times of two workers' clocks, these workers can still start two runs at
+      once.
     """
     own = run_id_of(schedule.name, due[-1] if due else next_at)
     latest, open_runs = await _load_open_runs(runner, schedule, own)
@@ -398,7 +403,7 @@ async def _without_overlap(  # noqa: PLR0913 - the ticks, and what they depend o
 
 
 async def _begin_to_stop(runner: Runner, run_id: str, why: str) -> None:
-    """Stop a run for good, and wait only a moment for its end, because a node at work may take long to end."""
+    """Stop a run for good, but wait only a second for its end, because a node at work may take long."""
     stop = asyncio.create_task(runner.stop(run_id, why, final=True))
     _STOPS.add(stop)
     stop.add_done_callback(_STOPS.discard)
@@ -408,11 +413,11 @@ async def _begin_to_stop(runner: Runner, run_id: str, why: str) -> None:
 
 
 async def _load_open_runs(runner: Runner, schedule: Schedule, own: str) -> tuple[RunInfo | None, Sequence[RunInfo]]:
-    """Return the newest run of a schedule (None if the schedule has no run), and the runs that have not ended.
+    """Load the newest run of a schedule (None if there is none), and its runs that have not ended.
 
     The run with the id `own` is left out. A caller of the service can give a run any tag and almost any id. Therefore a
-    run only counts as a run of the schedule if its id has the form of a tick's id, and if its graph and its tenant are
-    those of the schedule.
+    run only counts as a run of the schedule if its id has the form that `run_id_of` makes, and if its graph and its
+    tenant are those of the schedule.
     """
     tag, is_of_tick = schedule_tag(schedule.name), re.compile(rf"{re.escape(schedule.name)}@\d{{8}}T\d{{6}}Z").fullmatch
     found: list[RunInfo] = []
@@ -427,7 +432,7 @@ async def _load_open_runs(runner: Runner, schedule: Schedule, own: str) -> tuple
 
 
 def schedule_tag(name: str) -> str:
-    """Return the tag of a schedule's runs, by which the schedule finds its earlier runs.
+    """Return the tag of all runs that this schedule starts. The schedule finds its earlier runs by it.
 
     >>> schedule_tag("daily")
     'schedule:daily'
@@ -436,11 +441,11 @@ def schedule_tag(name: str) -> str:
 
 
 class Ticker:
-    """Starts the runs of schedules whose time has come, so that all workers together start each run once.
+    """Starts the runs of schedules. Several workers may do so at the same time; each run is still started only once.
 
-    The id of a run consists of the name of its schedule and the time of its tick. If two workers see the same tick, or
-    if a tick is repeated after a crash, the second start raises `RunExists` and starts nothing. The schedule moves to
-    its next tick only after the start.
+    The id of a run consists of the name of its schedule and the time. If two workers start the same run, or if one of
+    them repeats a start after a crash, the second start raises `RunExists` and starts nothing. The schedule moves to
+    its next time only after the start.
 
     Args:
         runner: The Runner that starts the runs.
@@ -454,11 +459,11 @@ class Ticker:
         self._aside: dict[str, float] = {}
 
     async def tick(self) -> InputError | GraphChanged | None:
-        """Start the runs that are due, and return the error of a schedule that could not start its run.
+        """Start the runs of all schedules whose time has come.
 
-        The error is also logged, and the start is tried again later. A schedule whose input does not fit its graph
-        keeps its next time, so that a worker with another version of the graph can start the run. If several schedules
-        do not fit, each call reports one of them, in turn.
+        Returns the error of a schedule that could not start its run, after logging it. The start is tried again later.
+        A schedule whose input does not fit its graph keeps its next time, so that a worker with another version of the
+        graph can start the run. If several schedules do not fit, each call reports one of them, in turn.
 
         Raises:
             StoreError: The store failed.
@@ -488,7 +493,7 @@ class Ticker:
         return trouble
 
     async def _start(self, schedule: Schedule, kept: StoredSchedule, now: float) -> None:
-        """Start the runs that are due, then move the schedule to its next tick."""
+        """Start the runs that are due, and only then store the schedule's next time, so that a crash loses no run."""
         after = await start_due(self._runner, self._graphs[schedule.graph], schedule, kept.next_at, now)
         await self._runner.store.move_schedule(kept.name, kept.next_at, after)
 

@@ -47,7 +47,7 @@ Metrics are usually exported every minute, and a count reads an index.
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """An event of a worker: the worker begins to drive a run.
+    """A worker took a run and begins to drive it. This is one of the events that `on_event` receives.
 
     Attributes:
         info: The run as it was found.
@@ -61,7 +61,7 @@ class Took:
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """An event of a worker: the worker stopped driving a run.
+    """A worker stopped driving a run. This is one of the events that `on_event` receives.
 
     Attributes:
         info: The run as it was found.
@@ -74,7 +74,7 @@ class RunOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An event of a worker: something failed and will be tried again.
+    """Something failed in a worker, and will be tried again. This is one of the events that `on_event` receives.
 
     Attributes:
         info: The run that could not be resumed. None if a schedule could not start its run or the store could not be
@@ -220,9 +220,9 @@ class Worker:
             await self._drain()
 
     async def _tick(self) -> None:
-        """Start the due runs of schedules, at most once in the time of a poll.
+        """Start the runs of schedules that are due, but not more often than the worker polls the store.
 
-        If the worker is woken earlier, the reason is never a schedule.
+        A worker that is woken early was woken because of a run or a message, never because of a schedule.
         """
         now = self._clock.now()
         if not self._ticked_at <= now < self._ticked_at + self._poll_seconds:  # Also True if the clock was set back.
@@ -241,7 +241,7 @@ class Worker:
         return WorkerState(self._stopping.is_set(), driven, self._concurrency, self._polled_at, idle, self._trouble)
 
     async def _introduce(self) -> None:
-        """Record the graphs, queues and concurrency of this worker, for `graphengine workers`."""
+        """Store which graphs and queues this worker serves, so that `graphengine workers` can show it."""
         facts = {"graphs": sorted(self._graphs), "concurrency": self._concurrency, "since": self._clock.now()}
         facts["version"] = __version__
         queues = None if self._queues is None else list(self._queues)
@@ -249,7 +249,7 @@ class Worker:
         await self._runner.store.set_role({**facts, "queues": queues, **self._remover.role})
 
     async def _remove(self) -> None:
-        """Remove old runs in regular passes."""
+        """Remove old runs every ten minutes, until the worker stops."""
         while True:
             try:
                 async with aclosing(self._remover.once(self._clock.now())) as removals:
@@ -273,7 +273,7 @@ class Worker:
         self._looking.set()
 
     async def _measure(self) -> None:
-        """Let extensions count the runs in queues, every `_MEASURE_SECONDS`."""
+        """Let extensions count the runs in queues, every 15 seconds."""
         now = self._clock.now()
         if now >= self._measured_at + _MEASURE_SECONDS:
             self._measured_at = now
@@ -281,9 +281,9 @@ class Worker:
                 await each.polled(self._runner.store)
 
     async def _take(self) -> None:
-        """Begin to drive due runs, up to the concurrency.
+        """Take due runs and drive them, until the worker drives as many runs as it may.
 
-        A run that should be driven alone is begun when no other run is driven.
+        A run that may crash the process is driven alone, after all others have ended.
         """
         while not self._stopping.is_set():
             if self._driven and (self._is_alone or self._suspects):
@@ -296,7 +296,7 @@ class Worker:
                 return
 
     async def _take_some(self, room: int) -> bool:
-        """Begin to drive as many due runs as there is room for, and return whether some should be driven alone."""
+        """Take as many due runs as the worker has room for. Returns whether some of them have to be driven alone."""
         if room <= 0:
             return False
         now = self._clock.now()
@@ -326,10 +326,10 @@ class Worker:
         self._driven[run_id] = asyncio.create_task(self._drive(taken), name=f"graphengine worker {run_id}")
 
     async def _wait_for_poll(self) -> None:
-        """Wait until the next poll.
+        """Wait until it is time to look for due runs again.
 
-        The wait ends when a run has ended, when the time of the poll is over, when the store announces a change, when
-        `look_now` is called, or when the worker must stop.
+        This is when a run has ended, after `poll_seconds`, when the store announces a change, when `look_now` was
+        called, or when the worker must stop.
         """
         clock = self._clock
         waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._looking.wait()), *self._driven.values()]
@@ -350,11 +350,10 @@ class Worker:
                 self._driven.pop(run_id).result()
 
     async def _hear(self) -> None:
-        """Wait for an announcement of the store, which means that another process may have made a run due."""
+        """Wait until the store announces that a run may have become due, such as a run that another process queued."""
         self._heard = await self._runner.store.notifications(self._heard)
 
     async def _drain(self) -> None:
-        """Release all driven runs."""
         self._stopping.set()
         with suppress(RunnerClosed):
             await asyncio.gather(*(self._runner.release(run_id) for run_id in self._driven))
@@ -362,7 +361,10 @@ class Worker:
         self._driven.clear()
 
     async def _drive(self, taken: ClaimedRun) -> None:
-        """Resume a run, and drive it until it ends, waits, or is released."""
+        """Resume a run that was taken and drive it until it ends, waits, or is released.
+
+        Reports the outcome as an event.
+        """
         info, now = taken.info, self._clock.now()
         try:
             run, taking = await self._resume_or_release(taken)
@@ -391,7 +393,9 @@ class Worker:
             self._on_event(Refused(info, error))
 
     async def _resume_or_release(self, taken: ClaimedRun) -> tuple[Run[Any], Coroutine[object, object, bool]]:
-        """Resume a run that was taken, or claim a run whose process has died. If this fails at once, release the run.
+        """Resume a run that was taken, or claim a run whose process has died.
+
+        The run is released if this fails at once.
 
         Returns:
             The handle of the run, and an awaitable that says whether this process drives the run.
