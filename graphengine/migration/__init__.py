@@ -30,15 +30,15 @@ log = logging.getLogger("graphengine.runner")
 
 
 class Migrations(Extension):
-    """The extension that lets a run continue that was recorded under another form of its graph.
+    """Lets a run continue after its graph has changed. This is an extension of the Runner.
 
-    It checks whether the run fits the graph of today, and migrates the run where the graph has migrations.
+    Before a run resumes, the extension checks whether the run fits today's graph, and applies the graph's migrations.
     """
 
     _warned: frozenset[tuple[str, int, str]] = frozenset()  # a run is checked both before it is claimed and after that
 
     def fitted(self, plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None) -> tuple[Shift, Snapshot]:
-        """Return the changes with which a run continues under this plan, and its snapshot after these changes.
+        """Return what a resume has to change so that the run fits today's graph, and the run's snapshot after that.
 
         Raises:
             GraphChanged: The run does not fit the plan.
@@ -54,7 +54,7 @@ class Migrations(Extension):
     def migrate_state(
         self, plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None
     ) -> Mapping[str, JsonValue]:
-        """Return the state of a run in the form that today's graph has.
+        """Return the recorded state of a run, converted to the state of today's graph.
 
         Raises:
             GraphChanged: The state does not fit, or no migration leads to today's version.
@@ -66,10 +66,10 @@ class Migrations(Extension):
         return values
 
     def _warn(self, plan: Plan[Any], snapshot: Snapshot, left: Sequence[Mismatch]) -> None:
-        """Log which recorded values a run continues without, once for each step and each form of the graph.
+        """Log a warning about recorded values that have no place in today's state, so that they are not lost silently.
 
-        A recorded input has no step. For an input the warning is therefore written every time a run is started from the
-        input.
+        The warning is logged once for each step of a run. A recorded input has no step. For an input the warning is
+        therefore written every time a run is started from the input.
         """
         key = (snapshot.run_id, snapshot.seq, plan.fingerprint)
         for each in left if key not in self._warned else ():

@@ -40,7 +40,7 @@ _SHOWN: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """A graph that a run is in: its recorded form, its form of today, and the migrations between the two.
+    """A graph that a run is in, as it was recorded and as it is today, with the migrations in between.
 
     Attributes:
         plan: Today's plan.
@@ -57,7 +57,10 @@ class Walked:
     graph_spec: GraphSpec = field(default_factory=GraphSpec)
 
     def place(self, node: str) -> tuple[str, bool]:
-        """Return where a frame at a recorded node is today, and whether a migration moved the frame there."""
+        """Return the node at which a run that was at this recorded node is today.
+
+        The second value is True if a migration moved the run to another node, and not only renamed the node.
+        """
         moved = False
         for _, step in self.steps:
             if node in step.moved:
@@ -68,7 +71,9 @@ class Walked:
 
 
 def walk_frames(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec) -> dict[str, Walked]:
-    """Return the graphs that a run is in, if they still exist. The key is the frame that walks the graph.
+    """List the graphs that a run is in: its own graph, and the nested graphs that it has entered and that still exist.
+
+    Each is found under the id of the run's position in it (a frame).
 
     Raises:
         GraphChanged: A graph was recorded under a newer version, or no migration leads on from the recorded one.
@@ -86,7 +91,7 @@ def walk_frames(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec) -> d
 
 
 def shift_of(plan: Plan[Any], snapshot: Snapshot, graphs: Mapping[str, Walked]) -> Shift:
-    """Return how the migrations change the positions of a run (`renamed` and `pauses`).
+    """Collect the new names of nodes and of pauses that the migrations give, in the form in which a step records them.
 
     `graphengine.engine.graph_migration` explains these changes.
     """
@@ -99,9 +104,7 @@ def shift_of(plan: Plan[Any], snapshot: Snapshot, graphs: Mapping[str, Walked]) 
 
 
 def moves_of(before: Snapshot, after: Snapshot, graphs: Mapping[str, Walked]) -> dict[str, str]:
-    """Return the frames that migrations move, each with its new node.
-
-    The frames have the ids that they get by the renaming.
+    """Return which positions of the run (frames) migrations move to another node. Keys are ids after the renaming.
 
     Args:
         before: The snapshot as it was recorded.
@@ -123,7 +126,10 @@ def moves_of(before: Snapshot, after: Snapshot, graphs: Mapping[str, Walked]) ->
 
 
 def in_new_names(plan: Plan[Any], graph_spec: GraphSpec) -> GraphSpec:
-    """Return a recorded graph spec, and those inside it, in which nodes have the names that migrations gave them."""
+    """Return the recorded description of a graph, with the names that migrations gave to its nodes.
+
+    The description can then be compared with today's graph.
+    """
     steps = _steps(plan, graph_spec)
 
     def now(name: str) -> str:
@@ -145,7 +151,7 @@ def in_new_names(plan: Plan[Any], graph_spec: GraphSpec) -> GraphSpec:
 
 
 def _chosen(node: NodePlan | None, choice: str) -> Plan[Any] | None:
-    """Return the graph that a node runs for a choice; None if the choice runs something else."""
+    """Return the nested graph that a node runs in this case; None if it runs something else."""
     try:
         return node.chosen(choice).graph if node is not None else None
     except NoChoice:
@@ -153,7 +159,7 @@ def _chosen(node: NodePlan | None, choice: str) -> Plan[Any] | None:
 
 
 def _edge_in(edge: EdgeSpec, now: Callable[[str], str]) -> EdgeSpec:
-    """Return an edge of a graph spec in which nodes have their new names."""
+    """Return a recorded edge with the new names of its nodes."""
     made: EdgeSpec = {**edge, "from": now(edge["from"])}
     if "to" in edge:
         made["to"] = now(edge["to"])
@@ -169,11 +175,9 @@ def _edge_in(edge: EdgeSpec, now: Callable[[str], str]) -> EdgeSpec:
 
 
 def state_of(graph: Walked, values: Mapping[str, JsonValue], where: str) -> dict[str, JsonValue]:
-    """Return the recorded fields of a graph's state after its migrations.
+    """Apply the migrations to the recorded fields of a graph's state.
 
-    They are unchanged if no migration changes fields.
-
-    The functions of migrations get secret fields decrypted. The secret fields that they return are encrypted again.
+    The functions of migrations receive secret fields decrypted. The secret fields that they return are encrypted again.
 
     Raises:
         MigrationFailed: A function raised an error, or returned fields that do not fit today's state.
@@ -205,7 +209,7 @@ def state_of(graph: Walked, values: Mapping[str, JsonValue], where: str) -> dict
 
 
 def _decrypt_fields(state: StateType[Any], values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Decrypt the fields that are encrypted. This includes fields that have another name in today's state.
+    """Decrypt all encrypted fields, including those whose name no longer exists in today's state.
 
     Raises:
         SecretKeyWrong: The graph has another key than the one with which the fields were encrypted.
@@ -217,7 +221,7 @@ def _decrypt_fields(state: StateType[Any], values: Mapping[str, JsonValue]) -> d
 
 
 def _check_names(graph: Walked, now: Mapping[str, JsonValue], before: Mapping[str, JsonValue], where: str) -> None:
-    """Check that migrations that changed something returned only fields of today's state.
+    """Check that the functions of migrations returned only fields of today's state, if they changed anything.
 
     Raises:
         MigrationFailed: The migrations returned other fields.
@@ -235,7 +239,7 @@ def _check_names(graph: Walked, now: Mapping[str, JsonValue], before: Mapping[st
 
 
 def does_not_fit(graph: Walked, values: Mapping[str, JsonValue], problems: Sequence[str], where: str) -> GraphChanged:
-    """Return the error that says that migrated fields do not fit today's state."""
+    """Build the error for fields that do not fit today's state after the migrations."""
     return MigrationFailed(
         f"the migrations of graph {graph.plan.graph!r} gave {_clip_repr(values)}, which does not fit its state: "
         + "; ".join(problems),
@@ -245,10 +249,7 @@ def does_not_fit(graph: Walked, values: Mapping[str, JsonValue], problems: Seque
 
 
 def name_record(snapshot: Snapshot) -> str:
-    """Return the name that messages have for a recorded snapshot.
-
-    It names the run or, before the run's first step, the recorded input of the run.
-    """
+    """Name a snapshot in a message: as the run, or as the recorded input of a run that has not begun."""
     return f"run {snapshot.run_id}" if snapshot.seq else f"the input of run {snapshot.run_id}"
 
 
@@ -286,12 +287,15 @@ def _rename_node(steps: Sequence[tuple[int, Migration]], node: str) -> str:
 
 
 def _graph_of(frame: Frame) -> str:
-    """Return the id of the frame that walks the graph in which a frame is."""
+    """Return the id of the run's position in the graph around this frame."""
     return frame.sub.id if frame.sub is not None else ROOT
 
 
 def _graph_inside(around: Walked, up: Frame) -> tuple[Plan[Any], GraphSpec] | None:
-    """Return today's plan and the recorded spec of the graph at a frame's node; None if no graph is there today."""
+    """Return today's plan and the recorded description of the nested graph that the run entered at this frame's node.
+
+    The result is None if the node runs no graph today.
+    """
     node = around.plan.nodes.get(around.names.get(up.at, up.at))
     graph = _chosen(node, up.choice)
     graph_spec: GraphSpec = _graph_specs_at(around.graph_spec, up.at).get(up.choice, {})
@@ -299,13 +303,13 @@ def _graph_inside(around: Walked, up: Frame) -> tuple[Plan[Any], GraphSpec] | No
 
 
 def _steps(plan: Plan[Any], graph_spec: GraphSpec) -> list[tuple[int, Migration]]:
-    """Return those migrations from a recorded version to today's version that exist."""
+    """Return the migrations from the recorded version to today's version. Missing ones are left out."""
     version: int = graph_spec.get("version", plan.version)
     return [(older, plan.migrate[older]) for older in range(version, plan.version) if older in plan.migrate]
 
 
 def _graph_specs_at(graph_spec: GraphSpec, name: str) -> Mapping[str, GraphSpec]:
-    """Return the specs of the graphs that a node runs, by choice."""
+    """Return the recorded descriptions of the nested graphs of a node, by case."""
     for node in graph_spec.get("nodes", ()):
         if node["name"] == name:
             return node.get("graphs", {})
@@ -313,7 +317,7 @@ def _graph_specs_at(graph_spec: GraphSpec, name: str) -> Mapping[str, GraphSpec]
 
 
 def _path(plan: Plan[Any], graph_spec: GraphSpec, parts: Sequence[str]) -> str:
-    """Return the path of a node, in today's names."""
+    """Return today's path of a recorded node, such as `article/review`."""
     steps = _steps(plan, graph_spec)
     new = _rename_node(steps, parts[0])
     if len(parts) == 1:
@@ -328,7 +332,7 @@ def _path(plan: Plan[Any], graph_spec: GraphSpec, parts: Sequence[str]) -> str:
 def _call_migration(
     graph: Walked, function: Callable[..., object], version: int, values: Mapping[str, JsonValue], where: str
 ) -> dict[str, JsonValue]:
-    """Call the function of one migration, and return its fields.
+    """Call the function of one migration with the recorded fields, and return the fields of the next version.
 
     Raises:
         MigrationFailed: The function raised an error, or did not return fields.

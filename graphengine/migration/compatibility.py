@@ -52,7 +52,7 @@ _SHOWN: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class GraphFit:
-    """The changes that a resume must record so that a run can continue under a changed graph.
+    """Whether and how a recorded run fits today's graph: the changes to record, or the reasons why it cannot continue.
 
     Attributes:
         shift: The changes in the form in which steps record them.
@@ -70,7 +70,7 @@ class GraphFit:
 
 
 def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None) -> GraphFit:
-    """Return the changes with which a run continues under the plan that its graph has today.
+    """Find out whether a run fits today's graph, by trying migrations and new defaults on a copy of its snapshot.
 
     Args:
         plan: Today's plan.
@@ -110,17 +110,17 @@ def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | N
 
 
 def _note_of_move(frame: Frame, node: str) -> Mismatch:
-    """Return the note that a move to another node drops the visits that ended inside the node where the frame was."""
+    """Build the warning that moving the run to another node drops the results of visits inside the old node."""
     path = path_of(frame.id, frame.at)
     text = f"what has ended inside {path} is dropped: its effects are done again if {node} does them"
     return Mismatch(text, place=path, code="visits_dropped")
 
 
 def _has_ended_inside(snapshot: Snapshot, key: str) -> bool:
-    """Return whether any work inside a frame's node has ended: a node of its graph or of an arm, or an item.
+    """Return whether any node, arm or map item inside this position of the run has already finished.
 
-    If the frame is moved to another node, the effects of this work do not move to the new node. Only the log still has
-    them. The effects of work that is in progress are kept.
+    If the run is moved to another node, the results of this work stay behind in the log, and its effects may be
+    repeated. The effects of work that is in progress are kept.
     """
     frame = snapshot.frames[key]
     if isinstance(frame.phase, Collecting) and any(each is not None for each in frame.phase.done):
@@ -131,7 +131,9 @@ def _has_ended_inside(snapshot: Snapshot, key: str) -> bool:
 def migrate_state(
     plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None
 ) -> tuple[Mapping[str, JsonValue], Sequence[Mismatch]]:
-    """Return the state of a run in the form that today's graph has, and the values that are left behind.
+    """Convert the recorded state of a run to the state of today's graph.
+
+    Also returns the values that have no place in it.
 
     The position of the run is ignored.
 
@@ -156,7 +158,7 @@ def migrate_state(
 
 
 def mismatch_error(plan: Plan[Any], snapshot: Snapshot, found: GraphFit) -> GraphChanged:
-    """Return the error that explains why a run cannot continue under a changed graph.
+    """Build the error that explains why a run cannot continue under the changed graph, and how to repair this.
 
     Args:
         plan: Today's plan.
@@ -182,9 +184,9 @@ def mismatch_error(plan: Plan[Any], snapshot: Snapshot, found: GraphFit) -> Grap
 
 
 def plan_at(plan: Plan[Any], frame: Frame) -> Plan[Any]:
-    """Return the plan that a frame walks; the plan of the run if the graph around the frame no longer exists.
+    """Return the plan of the graph at this position of the run.
 
-    The missing graph is reported elsewhere.
+    If that nested graph no longer exists, the run's own plan is returned. The missing graph is reported elsewhere.
     """
     try:
         return plan_of(plan, frame)
@@ -195,7 +197,9 @@ def plan_at(plan: Plan[Any], frame: Frame) -> Plan[Any]:
 def _states(
     plan: Plan[Any], there: Snapshot, graphs: Mapping[str, Walked], shift: Shift
 ) -> tuple[list[Mismatch], list[Mismatch]]:
-    """Change the fields of each graph that the run is in. The changes are made on the copy and noted in the shift.
+    """Apply migrations and new defaults to the state of each graph that the run is in, on the copy of the snapshot.
+
+    The changes are collected in `shift`.
 
     Returns:
         The mismatches, and the values that are left behind.
@@ -243,9 +247,9 @@ def _states(
 
 
 def _find_removed_fields(graph: Walked, frame: Frame, changes: Sequence[Op]) -> Iterator[Mismatch]:
-    """Yield the fields that the state no longer has.
+    """Yield a warning for each recorded field that today's state no longer has.
 
-    A field that may have another name now gets the code `field_renamed`.
+    If a new field has the same type, the warning says that the field may have been renamed (`field_renamed`).
     """
     given = {op[1]: op[2] for op in changes if op[0] == "set"}
     renamed = renamed_fields(graph.graph_spec, graph.plan.graph_spec)
@@ -261,9 +265,9 @@ def _find_removed_fields(graph: Walked, frame: Frame, changes: Sequence[Op]) -> 
 
 
 def renamed_fields(recorded: GraphSpec, today: GraphSpec) -> dict[str, list[str]]:
-    """Return the fields that no longer exist, each with the new fields of its type.
+    """Return the fields that no longer exist, each with the new fields to which it may have been renamed.
 
-    One of these may be the renamed field.
+    These are the new fields of the same type.
     """
     before, now = recorded.get("state", {}), today.get("state", {})
     return {
@@ -274,7 +278,7 @@ def renamed_fields(recorded: GraphSpec, today: GraphSpec) -> dict[str, list[str]
 
 
 def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> list[Op]:
-    """Return the operations that turn one set of fields into another one."""
+    """Return the changes that turn one set of fields into another, as a step records them."""
     changed = [
         ("set", name, value)
         for name, value in after.items()
@@ -286,7 +290,7 @@ def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue])
 def fit_fields(
     graph: Walked, frame: Frame, migrated: Collection[str]
 ) -> tuple[list[Op], list[Mismatch], list[Mismatch]]:
-    """Fit the recorded fields to today's state.
+    """Read the recorded fields with the types of today's state, and fill in new fields that have a default.
 
     Args:
         graph: The graph.
@@ -340,7 +344,7 @@ def fit_fields(
 
 
 def _alias_in(values: Mapping[str, JsonValue], name: str, kind: FieldType, fields: Collection[str]) -> str:
-    """Return the alias under which a field was recorded, unless it is another field's name; "" if no alias was used."""
+    """Return the alias under which a field was recorded; "" if it was recorded under its own name or not at all."""
     alias = kind.info.validation_alias
     choices = alias.choices if isinstance(alias, AliasChoices) else [alias, kind.info.alias]
     known = (each for each in choices if isinstance(each, str) and each != name and each not in fields)

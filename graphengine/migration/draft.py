@@ -36,7 +36,7 @@ _ROUNDS: Final = 12
 
 
 class RecordedRun(NamedTuple):
-    """A run on which drafts are tried.
+    """A waiting run on which a draft of `migrate=` is tried.
 
     Attributes:
         plan: Today's plan of the run's graph.
@@ -51,7 +51,7 @@ class RecordedRun(NamedTuple):
 
 @dataclass(slots=True)
 class _Step:
-    """One step of `migrate=` in a draft: its changes to nodes and fields, and the fields on which it was tried.
+    """One migration in a draft: how it changes fields and nodes, and the recorded fields on which it was tried.
 
     Attributes:
         state: The fields of today's state that the step sets. Each has the recorded fields that may be the same field
@@ -76,7 +76,7 @@ class _Step:
 
 
 class _GraphDraft:
-    """The draft for one graph: its next version, and the steps that are added to `migrate=`."""
+    """The draft of `migrate=` for one graph: its next version, and the migrations that are added."""
 
     def __init__(self, plan: Plan[Any], recorded: set[int], unfit: set[int]) -> None:
         self.plan = plan
@@ -89,23 +89,29 @@ class _GraphDraft:
 
     @property
     def last(self) -> _Step:
-        """The step that changes fields and nodes. The other steps only lead to the version from which it starts."""
+        """The added migration that changes fields and nodes.
+
+        Other added ones only lead to the version from which it starts.
+        """
         return self.steps[self.target]
 
     @property
     def is_needed(self) -> bool:
-        """Whether a step does something, or closes a gap between the migrations of the graph."""
+        """Whether the draft has to be shown: it changes something, or it closes a gap between migrations."""
         does = any(step.state or step.drops or step.renamed or step.moved for step in self.steps.values())
         return does or any(version < self.plan.version for version in self.steps if self.kept)
 
     @property
     def open_fields(self) -> set[str]:
-        """The fields whose value a person has to give."""
+        """The new fields for which a person has to write the value, because no recorded field can be the source."""
         return {name for name, sources in self.last.state.items() if not sources or name in self.last.retyped}
 
     @property
     def migrate(self) -> dict[int, Migration]:
-        """The whole `migrate=`. Its functions do the same as the code of the draft."""
+        """The migrations of the draft as objects, to try them.
+
+        Their functions do the same as the code that a person sees.
+        """
         elsewhere = next(iter(self.plan.nodes), START)
         drafted = {
             version: Migration(
@@ -116,9 +122,9 @@ class _GraphDraft:
         return dict(sorted((self.kept | drafted).items()))
 
     def _apply(self, step: _Step, old: dict[str, Any]) -> dict[str, Any]:
-        """Change the fields of a state as the code of a step does.
+        """Change recorded fields as the code of a drafted migration does.
 
-        Where the code has `...`, some value of the field's type is used.
+        Where the code has `...`, any valid value is used.
         """
         step.given.append(dict(old))
         for name, sources in step.state.items():
@@ -136,7 +142,7 @@ class _GraphDraft:
         return old
 
     def _value_of(self, name: str) -> object:
-        """Return some value of a field's type, as JSON; the text "..." if no value is known."""
+        """Return any value that fits a field's type, as JSON; the text "..." if none can be found."""
         try:
             schema = self.plan.state.model.model_json_schema(by_alias=False)
             here = schema["properties"][name]
@@ -145,7 +151,10 @@ class _GraphDraft:
             return "..."
 
     def _list_gone_fields(self, step: _Step) -> list[str]:
-        """Return the fields that a step drops; none if migrations of the graph follow, which may read these fields."""
+        """Return the recorded fields that a drafted migration drops.
+
+        The list is empty if migrations of the graph follow the drafted one, because they may read these fields.
+        """
         if step is not self.last or self.target != self.version - 1:
             return []
         taken = {source for sources in step.state.values() for source in sources}
@@ -153,7 +162,7 @@ class _GraphDraft:
         return [name for name in names if name not in self.plan.state.fields and name not in taken]
 
     def add_field(self, name: str, walked: Walked, given: Mapping[str, Any]) -> bool:
-        """Make the last step set a field of a state that had the given fields; return whether this changes the draft.
+        """Let the last migration set a field that a recorded state lacks. Returns whether this changes the draft.
 
         A new field takes the value of a field of its type that no longer exists. If there are several of these, it
         takes the value of the one with a similar name.
@@ -178,7 +187,7 @@ class _GraphDraft:
         return is_new
 
     def add_node(self, name: str, walked: Walked) -> bool:
-        """Make a step rename or move a node, and return whether no step did so before.
+        """Let a migration rename or move a node at which runs wait. Returns whether this changes the draft.
 
         A node that no longer exists counts as renamed if exactly one node of its kind is new. A node that still exists
         is moved to itself: its visit begins again.
@@ -202,14 +211,21 @@ class _GraphDraft:
         return True
 
     def _name_before(self, name: str) -> str:
-        """Return the name that a node of today has right after the drafted step."""
+        """Return the name that a node of today has directly after the drafted migration.
+
+        Later migrations of the graph may rename the node again.
+        """
         for version, step in sorted(self.kept.items(), reverse=True):
             if version > self.target:
                 name = next((old for old, new in step.renamed.items() if new == name), name)
         return name
 
     def _rename(self, old: str, new: str, version: int) -> None:
-        """Rename a node. If another node already gets the new name, that node is renamed first, by an earlier step."""
+        """Rename a node in a drafted migration.
+
+        One migration cannot give two nodes the same name. If another node already gets this name, it is renamed in an
+        earlier migration.
+        """
         target = new
         for step in (self.steps[each] for each in sorted(self.steps, reverse=True) if version <= each <= self.target):
             taken = next((each for each, name in step.renamed.items() if name == target), None)
@@ -222,7 +238,7 @@ class _GraphDraft:
         self.last.notes.append(f"# moved: {old!r} became {new!r} too, and what is in progress there begins again")
 
     def lines(self) -> Iterator[str]:
-        """Yield the draft as code. It has `...` where only a person can know the value."""
+        """Yield the draft as lines of code. `...` stands where only a person can know the value."""
         names = {version: _name_of(step.state) for version, step in self.kept.items()}
         texts = {
             version: _migration_text([names[version]], step.renamed, step.moved) for version, step in self.kept.items()
@@ -242,7 +258,7 @@ class _GraphDraft:
         yield f"Graph({self.plan.graph!r}, {state}, version={self.version}, migrate={{{steps}}})"
 
     def _function(self, name: str, step: _Step) -> Iterator[str]:
-        """Yield the lines of the function of a step that changes fields."""
+        """Yield the code of the function with which a drafted migration changes fields."""
         gone = self._list_gone_fields(step) if step.state or step.drops else []
         if not step.state and not gone:
             return
@@ -272,9 +288,9 @@ class _GraphDraft:
 
 
 def _name_of(function: object) -> str:
-    """Return the name under which a module has the function of a migration.
+    """Return the name by which code can refer to the function of an existing migration.
 
-    It is "..." for a function without such a name, and "" if the migration has no function.
+    The result is "..." for a function without such a name, and "" if the migration has no function.
     """
     if function is None:
         return ""
@@ -283,7 +299,7 @@ def _name_of(function: object) -> str:
 
 
 def _migration_text(names: Sequence[str], renamed: Mapping[str, str], moved: Mapping[str, str | None]) -> str:
-    """Return the code of a migration."""
+    """Write a migration as code, such as `Migration(f, renamed={'old': 'new'})`."""
     given = [name for name in names if name]
     if given and not renamed and not moved:
         return given[0]
@@ -294,7 +310,7 @@ def _migration_text(names: Sequence[str], renamed: Mapping[str, str], moved: Map
 
 
 class _Need(NamedTuple):
-    """A field or a node for which a run needs a change of the draft. If neither is named, fields must be dropped.
+    """What a run still needs from the draft: a field, a node, or (if neither is named) that fields are dropped.
 
     Attributes:
         walked: The graph.
@@ -310,7 +326,9 @@ class _Need(NamedTuple):
 
 
 def draft_migrations(runs: Sequence[RecordedRun]) -> dict[str, str]:
-    """Return a draft of `migrate=` as code for each graph that some of these runs no longer fit, by the graph's name.
+    """Write a draft of `migrate=` for each graph that some waiting runs no longer fit.
+
+    Returns code by the graph's name.
 
     If runs would be refused even under the drafts, a comment above each draft says so, with the reason for one such
     run.
@@ -335,7 +353,7 @@ def draft_migrations(runs: Sequence[RecordedRun]) -> dict[str, str]:
 
 
 class _Search:
-    """The drafts that were found so far, and the facts that are known about their graphs.
+    """The search for drafts under which all waiting runs can continue.
 
     Attributes:
         drafts: The drafts, by graph.
@@ -350,7 +368,7 @@ class _Search:
         self._plans: dict[str, Plan[Any]] = {}
 
     def note_versions(self, plan: Plan[Any], spec: GraphSpec) -> None:
-        """Note the recorded version and the current plan of a graph, and of each graph inside it."""
+        """Record under which version a run has recorded its graph and the nested graphs."""
         self._plans.setdefault(plan.graph, plan)
         version: int = spec.get("version", plan.version)
         self._recorded.setdefault(plan.graph, set()).add(min(version, plan.version))
@@ -361,7 +379,7 @@ class _Search:
                     self.note_versions(inside[name], inner)
 
     def open_gaps(self) -> None:
-        """Begin a draft for each graph whose migrations do not lead from every recorded version to the present one."""
+        """Begin a draft for each graph in which a migration between two versions is missing."""
         for name, plan in self._plans.items():
             steps = (
                 plan.migrate.get(version, MISSING_STEP) for version in range(min(self._recorded[name]), plan.version)
@@ -370,7 +388,7 @@ class _Search:
                 self.drafts[name] = _GraphDraft(plan, self._recorded[name], set())
 
     def go_on(self, runs: Sequence[RecordedRun]) -> bool:
-        """Try the drafts on each run, and add to them what the runs need; return whether this changed a draft."""
+        """Try the drafts on all runs, and add what the runs still need. Returns whether a draft was changed."""
         for step in (step for known in self.drafts.values() for step in known.steps.values()):
             step.given.clear()
         self.refused = {}
@@ -397,7 +415,7 @@ class _Search:
         return is_changed
 
     def _try(self, run: RecordedRun) -> Sequence[_Need]:
-        """Resume a run on a copy, under the drafts, and return the changes that it still needs."""
+        """Try to resume a copy of a run under the drafts, and return what the run still needs."""
         for known in self.drafts.values():
             known.last.made = None
         plan = change_plans(run.plan, self._change_plan)
@@ -423,7 +441,7 @@ class _Search:
         return needs
 
     def _list_what_failed_lacks(self, plan: Plan[Any], run: RecordedRun) -> Iterator[_Need]:
-        """Yield the fields that the last step of a draft must set or drop for a run whose migrations failed.
+        """Yield what a run still needs whose migrations failed.
 
         Such a run does not count as refused if it lacks only values that a person has to give.
         """
@@ -450,7 +468,7 @@ class _Search:
 
 
 def _list_unfit_fields(draft: _GraphDraft, walked: Walked, made: Mapping[str, Any]) -> Iterator[_Need]:
-    """Yield a `_Need` for each field of a migrated state that does not fit, and one if the state has fields to drop."""
+    """Yield the fields of a migrated state that do not fit today's state, or that it no longer has."""
     state = walked.plan.state
     if any(name not in state.fields for name in made):
         yield _Need(walked)
@@ -461,7 +479,7 @@ def _list_unfit_fields(draft: _GraphDraft, walked: Walked, made: Mapping[str, An
 
 
 def change_plans(plan: Plan[Any], change: Callable[[Plan[Any]], Plan[Any]]) -> Plan[Any]:
-    """Return a plan that a function has changed. The function also changes each plan inside it."""
+    """Apply a function to a compiled plan and to the plans of all nested graphs, and return the changed plan."""
 
     def inside(call: Call) -> Call:
         return call if call.graph is None else replace(call, graph=change_plans(call.graph, change))

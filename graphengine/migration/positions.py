@@ -45,7 +45,7 @@ _KINDS: Final = {"graph": "a graph", "ask": "a question", "pass": "a node that r
 
 
 class Mismatch(NamedTuple):
-    """A reason why a run cannot be resumed, or something that a resume would change, and how to repair it.
+    """Why a recorded run cannot resume under today's graph, or a loss to warn about, with the way to repair it.
 
     Attributes:
         text: The reason.
@@ -74,7 +74,9 @@ class Mismatch(NamedTuple):
 
 
 def place_mismatches(plan: Plan[Any], frame: Frame, version: int) -> list[Mismatch]:
-    """Return the reasons why the place of a frame does not exist in today's graph.
+    """Check that a position of the run still exists in today's graph, and return the reasons if it does not.
+
+    A position (frame) is one place where the run is: its node, and the fork, map or nested graph around it.
 
     Args:
         plan: The run's plan.
@@ -103,22 +105,19 @@ def place_mismatches(plan: Plan[Any], frame: Frame, version: int) -> list[Mismat
 
 
 def migration_hint(plan: Plan[Any], version: int, migration: str) -> str:
-    """Return, as code, how to write a migration from the recorded version.
-
-    The migrations that the graph has are kept.
-    """
+    """Write, as code for an error message, how to add a migration from the recorded version."""
     older = _version_to_leave(plan, version)
     kept = "…, " if plan.migrate else ""
     return f"Graph({plan.graph!r}, …, version={max(plan.version, older + 1)}, migrate={{{kept}{older}: {migration}}})"
 
 
 def _version_to_leave(plan: Plan[Any], version: int) -> int:
-    """Return the version from which a new migration starts, for runs that were recorded under the given version."""
+    """Return the version from which a new migration has to start, for runs that were recorded under this version."""
     return plan.version if version in plan.migrate else version
 
 
 def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
-    """Return whether the question of an `ask` node has changed. `plan` is the plan that the frame walks."""
+    """Return whether the question of an `ask` node has changed, so that the run has to ask it again."""
     for facts in frame.waits.values():
         if facts.kind != "ask" or facts.key:
             continue
@@ -138,7 +137,7 @@ def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
 
 
 def _at_node(plan: Plan[Any], frame: Frame, older: int, hint: str) -> Iterator[Mismatch]:
-    """Check that the node still exists, and that its fork, map, graph or fallback where the frame is still exists."""
+    """Check that the node still exists, with the fork, map, nested graph or fallback that is in progress."""
     path = path_of(frame.id, frame.at)
     phase = frame.phase
     if isinstance(phase, Ended):
@@ -188,7 +187,7 @@ _DOING: Final[Mapping[type, str]] = {
 
 
 def _has_fork(plan: Plan[Any], frame: Frame, forked: Forked) -> bool:
-    """Return whether the graph still has the fork at which a frame is."""
+    """Return whether the graph still has the fork that this run has taken."""
     edges = plan.start if frame.at == START else plan.nodes[frame.at].edges
     arms = {key.rsplit("~", 1)[-1] for key in forked.arms}
     return any(
@@ -197,7 +196,7 @@ def _has_fork(plan: Plan[Any], frame: Frame, forked: Forked) -> bool:
 
 
 def _regions(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
-    """Check that the node is in the same arms as the frame, and in no other arm."""
+    """Check that the node still lies in the arms of forks in which the run is, and in no other arm."""
     if frame.at == START or frame.kind == "item":
         return
     is_in: set[Arm] = set()
@@ -216,7 +215,7 @@ def _regions(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
 
 
 def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
-    """Return the arms of all forks of a graph, each with its nodes."""
+    """Return for each arm of each fork the nodes that lie in it."""
     edges: dict[str, Sequence[AnyEdge]] = {START: plan.start}
     edges |= {name: (*node.edges, *node.failure_edges) for name, node in plan.nodes.items()}
     out = {name: [target for edge in every for target in edge.targets] for name, every in edges.items()}
@@ -230,7 +229,7 @@ def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
 
 
 def _check_updates(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
-    """Check that the updates of an arm or of items can still be combined, and that recorded items can still be read."""
+    """Check that the recorded updates of an unfinished fork or map still fit, and that its items can be read."""
     path = path_of(frame.id, frame.at)
     if frame.kind == "arm":
         target = frame.id.rsplit("~", 1)[-1]
@@ -291,7 +290,7 @@ def _check_recorded_items(
 
 
 def _asks(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
-    """Check that the node of each wait can still take its answer.
+    """Check that a node that waits for an answer or a message can still receive it.
 
     A fallback that waits can do so, whatever its node is now.
     """
@@ -314,7 +313,7 @@ def _asks(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
 
 
 def _is_in_fallback(frame: Frame) -> bool:
-    """Return whether a frame is about to run the fallback of its node, or to run it again after a wait."""
+    """Return whether the run is about to run the fallback of a node, or will do so again after a wait."""
     phase = frame.phase
     return isinstance(phase.then if isinstance(phase, Waiting) else phase, Fallback)
 
