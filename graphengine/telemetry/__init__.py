@@ -1,11 +1,13 @@
-"""OpenTelemetry: one trace a run, metrics, made from the steps that a process records.
+"""OpenTelemetry for runs: one trace for each run, and metrics, made from the steps that a process records.
 
-`Runner(telemetry=Telemetry())` switches it on. `trace` folds the steps of one run into spans, with the read model of
-`graphengine.records.visits`; `place` names the span of an attempt by its position in the run, so that every process
-gives it the same id; `spans` creates spans with those ids; `metrics` has the instruments; `names` the names of
-attributes.
+`Runner(telemetry=Telemetry())` switches it on. This package needs the extra `otel`, which installs the API of
+OpenTelemetry. The SDK and its exporters are the user's choice.
 
-It needs the extra `otel`: the API of OpenTelemetry. The SDK and its exporters are the user's.
+- `trace.py` makes spans of the recorded steps of a run.
+- `place.py` computes the id of each span from its position in the run, so that every process gives a span the same id.
+- `spans.py` starts spans with these ids.
+- `work.py` describes the spans of model calls and tool calls.
+- `metrics.py` has the instruments, and `names.py` the names of attributes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The instruments: steps, runs, nodes, waits, calls of models, tokens, costs, queues, and numbers of extensions."""
+"""The OpenTelemetry instruments for steps, runs, nodes, waits, model calls, tokens, costs and queues."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TOKENS: Final = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_
 
 
 class Metrics:
-    """The instruments of one meter.
+    """The OpenTelemetry instruments with which runs are measured: counters, histograms and gauges.
 
     Args:
         provider: The provider; the global one if not given.
@@ -59,7 +59,7 @@ class Metrics:
         self._setters: dict[str, Callable[[float, Mapping[str, str]], None]] = {}  # of extensions' instruments
 
     def spent(self, usage: Usage, of: Mapping[str, AttributeValue]) -> None:
-        """Count the tokens and the cost of calls of models; a cost that is unknown is counted as a call, not as 0."""
+        """Count the tokens and the cost of model calls. Calls of unknown cost are counted separately, and not as 0."""
         if not usage or are_offline(usage):
             return
         self.tokens.record(usage.get("input_tokens") or 0, {**of, names.TOKEN_TYPE: "input"})
@@ -71,13 +71,12 @@ class Metrics:
             self.unpriced.add(usage.get("unknown_calls") or usage.get("calls") or 1, of)
 
     def queues(self, counts: Iterable[QueueCount]) -> None:
-        """Set the depth of queues."""
         for count in counts:
             for state, number in (("queued", count.queued), ("driven", count.driven)):
                 self._depth.set(number, {names.QUEUE: count.queue, names.STATE: state})
 
     def show(self, gauges: Iterable[Gauge]) -> None:
-        """Set the numbers of extensions, each in an instrument that is made when its first number comes."""
+        """Set the gauges of other extensions, such as budgets. A gauge is made when its first number arrives."""
         for name, unit, about, value, of in gauges:
             if name not in self._setters:
                 self._setters[name] = self._meter.create_gauge(name, unit, about).set

@@ -1,8 +1,8 @@
-"""Names of attributes, operations and instruments.
+"""The names of attributes and operations that spans and metrics use.
 
-The GenAI names are those of the semantic conventions for generative AI, v0.1.0, in which a workflow's name is that of
-an agent. The constants of the package
-opentelemetry-semantic-conventions are deprecated, so they are written here.
+The names that begin with `gen_ai` come from the semantic conventions for generative AI, v0.1.0. There, the name of a
+workflow is the name of an agent. The constants of the package opentelemetry-semantic-conventions are deprecated, so the
+names are written here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
-"""The position of an attempt in its run, from which the ids of its spans are derived.
+"""Compute the ids of spans from positions in a run.
 
-A span is exported when it has ended, by the process that recorded its end. Spans inside it may have been exported
-before, even by a process that died. So the id of each span must be known from the position alone, and the position
-from any snapshot: the visits around a frame, and the number of its attempt.
+A span is exported when it has ended, by the process that recorded its end. Its child spans may have been exported
+before, even by a process that has died since. All processes must therefore give a span the same id. The id is computed
+from the position of the attempt in its run: the visits of nodes around it and the number of the attempt. Each process
+can read this position from a snapshot of the run.
+
+A *frame* is the run's position in one graph: the node at which the run is there.
 """
 
 from __future__ import annotations
@@ -20,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Ids:
-    """The ids of a run's spans.
+    """Computes the ids of a run's spans from positions in the run, so that every process gives a span the same id.
 
-    An attempt that was under way when its run was stopped, or failed, has a span that ended then. When the run is
-    resumed it continues in a span of its own. So the id of an attempt also has the last resume since it could begin.
+    When a run stops or fails, the span of an attempt in progress ends. After a resume the attempt continues in a second
+    span. The id of an attempt's span therefore depends on the last resume, too.
 
     Args:
         trace: The trace id.
@@ -43,35 +46,41 @@ class Ids:
 
     @classmethod
     def of(cls, run_id: str, created_at: float) -> Ids:
-        """Return the ids of a run. Another store can have a run of the same name, so the time is a part of them."""
+        """Make the ids for a run.
+
+        The time of its creation is included, because another store can have a run with the same id.
+        """
         text = f"{run_id}\0{float(created_at)!r}"
         return cls(int.from_bytes(blake2b(text.encode(), digest_size=16).digest()) or 1)
 
     def span(self, *parts: str | float) -> int:
-        """Return the id of a span."""
+        """Compute a span id from texts and numbers that identify the span within the run."""
         text = "\0".join(map(str, parts)).encode()
         return int.from_bytes(blake2b(text, digest_size=8, key=self._key).digest()) or 1
 
     def attempt(self, frame: Frame) -> int:
-        """Return the id of the span of the attempt that a frame is at."""
+        """Return the id of the span for the attempt that is in progress at this frame, a position of the run."""
         return self.span("attempt", key_of(frame), frame.attempt, self.leg(frame))
 
     def leg(self, frame: Frame) -> int:
-        """Return the step that last resumed the attempt that a frame is at, after its span had ended; 0 if none did."""
+        """Return the step that resumed this attempt after its span had ended; 0 if its first span is still open."""
         last = next((seq for at, seq in reversed(self.resumes) if at > frame.arrived), 0)
         if self.retried:
             last = max(last, self.retried.get((frame.id, frame.at, frame.visit, frame.attempt), 0))
         return last
 
     def around(self, frame: Frame) -> int:
-        """Return the id of the span around a frame's visits: an attempt of the map or graph that has it, or the run."""
+        """Return the id of the parent span: the attempt of the map or nested graph around this frame, or the run."""
         while frame.kind == "arm" and frame.up is not None:
             frame = frame.up
         return self.run if frame.up is None else self.attempt(frame.up)
 
 
 def key_of(frame: Frame) -> str:
-    """Return a text that identifies a frame's visit in its run, with the attempts of the maps and graphs around it."""
+    """Identify the visit at this frame within the run.
+
+    The key includes the attempts of the maps and nested graphs around the frame, so that a repeated map has other keys.
+    """
     if frame.up is None:
         return f"{frame.at}:{frame.visit}"
     around = key_of(frame.up)
@@ -82,7 +91,23 @@ def key_of(frame: Frame) -> str:
 
 
 class AttemptPlace(NamedTuple):
-    """An attempt, before a step that may end it.
+    """An attempt of a node and its place in the run, noted before a step that may end the attempt.
+
+    Attributes:
+        frame: The id of the frame, which is the run's position in a graph.
+        key: The position of its visit in the run.
+        path: The node's path in the run.
+        node: The node.
+        visit: The visit's number.
+        attempt: The attempt's number.
+        first: The first attempt since the visit began, or since it was resumed after a failure.
+        leg: The step that resumed the attempt after its span had ended, 0 if no step did.
+        arrived: When the attempt could begin, epoch seconds.
+        around: The id of the span around it.
+        recorded_results: The results that the visit has recorded, such as model answers.
+        waits: The ids of its waits, by name.
+        is_item: Whether it is an item of a map.
+        is_under_way: Whether the attempt's span may have child spans.
 
     Attributes:
         frame: The frame's id.
@@ -118,7 +143,7 @@ class AttemptPlace(NamedTuple):
 
     @classmethod
     def of(cls, frame: Frame, ids: Ids) -> AttemptPlace:
-        """Return where a frame is."""
+        """Note the attempt that is in progress at this frame."""
         where = frame.id, key_of(frame), path_of(frame.id, frame.at), frame.at, frame.visit, frame.attempt
         work = dict(frame.recorded_results), {name: wait.id for name, wait in frame.waits.items()}
         first, leg, is_item = frame.attempt - frame.tries, ids.leg(frame), frame.kind == "item"
@@ -130,16 +155,16 @@ class AttemptPlace(NamedTuple):
         return ids.span("attempt", self.key, self.attempt, self.leg)
 
     def visit_span(self, ids: Ids) -> int:
-        """Return the id of the span of the visit, which only a visit of several attempts has."""
+        """Return the id of the span of the whole visit. Only a visit with several attempts has such a span."""
         return ids.span("visit", self.key, self.first)
 
     def work_span(self, ids: Ids, key: str) -> int:
-        """Return the id of the span of recorded work, or of the calls around it; "" is the attempt itself."""
+        """Return the id of the span for a recorded call, found by its key. The key "" means the attempt itself."""
         return ids.span("work", self.key, self.attempt, self.leg, key) if key else self.span(ids)
 
 
 def see_resumes(ids: Ids, steps: Iterable[Step]) -> None:
-    """Note the resumes in a part of a log that change the ids of attempts."""
+    """Find the resumes in a part of the log after which attempts continue in a second span, and note them in `ids`."""
     failed: list[tuple[str, str, int, int]] = []
     is_over = False
     for step in steps:
@@ -160,7 +185,7 @@ def see_resumes(ids: Ids, steps: Iterable[Step]) -> None:
 
 
 def _item_around(frame: str, maps: Iterable[str]) -> str | None:
-    """Return the item of one of these maps that a frame is, or is inside of; None if there is none.
+    """Return the item of one of these maps that contains the frame; None if the frame is in none of them.
 
     >>> _item_around("article/research[3]/~a", ["article/research"])
     'article/research[3]'

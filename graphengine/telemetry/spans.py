@@ -1,8 +1,8 @@
-"""Spans with given ids, over the API of OpenTelemetry.
+"""Start OpenTelemetry spans whose ids are chosen by graphengine.
 
-The API has no way to choose the id of a span: the SDK's tracer asks its id generator for one. So the generator of
-this library's own tracer, and of no other, is replaced by one that returns the ids that it was given. Sampling,
-limits, resources and processors are those of the user's provider.
+The API of OpenTelemetry has no way to choose the id of a span. The SDK's tracer asks its id generator for the id. The
+generator of this library's own tracer is therefore replaced by a generator that returns the chosen ids. Sampling,
+limits, resources and processors stay those of the user's provider.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Next(threading.local):
 
 
 class _GivenIds:
-    """An id generator that returns the given ids, if there are any.
+    """An id generator for the SDK of OpenTelemetry. It returns the ids for the next span if they are given.
 
     Args:
         others: The generator of all other spans.
@@ -61,12 +61,12 @@ class _GivenIds:
         return self.next.ids[1] if self.next.ids is not None else int(self._others.generate_span_id())
 
     def is_trace_id_random(self) -> bool:
-        """Return True: the ids are digests, which are spread as evenly as random numbers."""
+        """Return True, because the ids are digests and spread as evenly as random numbers, which sampling relies on."""
         return True
 
 
 class Tracer:
-    """Starts spans with given ids.
+    """Starts spans whose ids are chosen by the caller, which the API of OpenTelemetry does not support.
 
     Args:
         provider: The provider; the global one if not given.
@@ -96,7 +96,10 @@ class Tracer:
         kind: SpanKind = SpanKind.INTERNAL,
         links: Sequence[Link] = (),
     ) -> Span:
-        """Start a span, with the given trace id and span id; the trace id counts only for a root."""
+        """Start a span. `ids` are its trace id and span id; None lets the SDK choose.
+
+        A child keeps its parent's trace id.
+        """
         if self._ids is not None:
             self._ids.next.ids = ids
         try:
@@ -110,17 +113,17 @@ class Tracer:
 
 
 def version() -> str:
-    """Return the version of this library, which the modules below the package must not import."""
+    """Return the version of graphengine."""
     return str(sys.modules["graphengine"].__version__)
 
 
 def nanoseconds(at: float) -> int:
-    """Return epoch seconds as OpenTelemetry counts time."""
+    """Convert epoch seconds to the nanoseconds of OpenTelemetry."""
     return int(at * 1e9)
 
 
 def below(root: SpanContext, span_id: int, around: Context | None = None) -> Context:
-    """Return the context in which spans are children of a span of the same trace."""
+    """Return the context in which new spans become children of this span of the trace."""
     here = SpanContext(
         root.trace_id, span_id, is_remote=False, trace_flags=root.trace_flags, trace_state=root.trace_state
     )
@@ -128,17 +131,17 @@ def below(root: SpanContext, span_id: int, around: Context | None = None) -> Con
 
 
 def enter(root: SpanContext, span_id: int) -> None:
-    """Make a span of a trace the current one, for the spans of other libraries; the next one replaces it."""
+    """Make a span of the run the current span, so that spans of other libraries become its children."""
     contexts.attach(below(root, span_id, contexts.get_current()))
 
 
 def context_of(trace_id: int, span_id: int) -> SpanContext:
-    """Return the context of a span of another process, for a link."""
+    """Return the context of a span that another process exports, to link to it."""
     return SpanContext(trace_id, span_id, is_remote=True, trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED))
 
 
 def current() -> SpanContext:
-    """Return the current span's context; it is invalid if there is none."""
+    """Return the context of the current span; it is invalid if there is no current span."""
     return trace.get_current_span().get_span_context()
 
 

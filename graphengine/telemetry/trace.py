@@ -1,15 +1,17 @@
-"""The trace of a run: its recorded steps, folded into spans and metrics.
+"""Make spans and metrics of the recorded steps of a run.
 
-A process exports what it records: each span when the step that ends it is durable, once. The ids of spans are derived
-from the run and the position in it (`graphengine.telemetry.place`), so a run that continues in another process
-continues its trace, and a span can be the parent of others before it is exported, or after its process has died.
+A process exports the spans of the steps that it records: each span once, when the step that ends it is durable. The ids
+of spans are computed from positions in the run (see `place.py`). A run that continues in another process therefore
+continues its trace, and a span can be the parent of other spans before it is exported itself.
 
-    run                       root; exported by the process in which the run first ends
-      visit                   only if it has several attempts
-        attempt               of a node, also one that is a map or a graph: what is inside it is below it
+The spans of a trace:
+
+    run                       the root; exported by the process in which the run first ends
+      visit                   of a node; only if it has several attempts
+        attempt               of a node; the visits inside a map or nested graph are below it
           invoke_agent        the calls of one agent
             chat, execute_tool
-          step                recorded work of the node's own code
+          step                a recorded call of the node's own code
           wait                a question, a message or a sleep
 """
 
@@ -118,14 +120,14 @@ class Telemetry(Extension):
         self.content = os.environ.get(_CONTENT, "").lower() == "true" if content is None else content
 
     def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:  # noqa: ARG002 - of the extension
-        """Keep the graph spec, which has the agents' prompts, and their tools."""
+        """Remember the prompts and tools of the graph's agents, to show them in spans if content is included."""
         if self.content:
             self.specs[plan.fingerprint] = plan.graph_spec
             found = ((agent.name, definitions(agent.tools)) for agent in agents_in(plan))
             self.tools |= {(plan.fingerprint, name): tools for name, tools in found if tools}
 
     async def opened(self, run: OpenRun) -> RunTrace:
-        """Return the trace of a run, to be fed with the steps after its snapshot, which is copied."""
+        """Return the object that receives the steps of a run and makes spans of them. The snapshot is copied."""
         store, snapshot, info, parent, caller = run[:5]
         tracer = spans.Tracer(self._provider)
         links = [] if caller is None else [Link(found) for found in (caller.run(spans.current),) if found.is_valid]
@@ -146,31 +148,28 @@ class Telemetry(Extension):
         return made
 
     async def polled(self, store: Store) -> None:
-        """Measure the depth of queues."""
+        """Measure how many runs are in queues."""
         self.metrics.queues(await store.queue_counts())
 
     def beside(self, extensions: Sequence[Extension]) -> Sequence[Extension]:
-        """Return what shows the numbers of other extensions of a Runner, as of its budgets; nothing if none has any."""
+        """Return an extension that reports the numbers of other extensions, such as budgets, if they have any."""
         found = [each for each in extensions if isinstance(each, HasGauges)]
         return [_Gauges(self.metrics, found)] if found else ()
 
 
 class _Gauges(Extension):
-    """Shows the numbers of extensions."""
-
     def __init__(self, metrics: Metrics, extensions: Sequence[HasGauges]) -> None:
         self._metrics, self._extensions = metrics, extensions
 
     async def polled(self, store: Store) -> None:
-        """Show the numbers."""
         for each in self._extensions:
             self._metrics.show(await each.gauges(store))
 
 
 class RunTrace(Follower):
-    """The spans and metrics of one run, for as long as one process drives it.
+    """Makes spans and metrics from the steps of one run, while this process drives the run.
 
-    A fault of it is logged, and ends it; the run is not affected.
+    An error in this class is logged and ends the trace. The run is not affected.
 
     Attributes:
         links: The links of the run's span.
@@ -203,7 +202,10 @@ class RunTrace(Follower):
         self.links: Sequence[Link] = ()
 
     def begin(self, run_id: str, graph: str, created_at: float, links: Sequence[Link]) -> None:
-        """Begin the run's span. It is exported only if it is ended, so each process begins it."""
+        """Begin the span of the run.
+
+        Each process that drives the run begins it, but only one ends it and so exports it.
+        """
         self._ids = Ids.of(run_id, created_at)
         self._name = f"invoke_workflow {graph}"
         self._graph = {names.GRAPH: graph}
@@ -216,7 +218,7 @@ class RunTrace(Follower):
             self.labels = {"trace_id": f"{self._ids.trace:032x}"}
 
     async def resume(self, info: RunInfo, links: Sequence[Link]) -> None:
-        """Begin the span of a run that is recorded already."""
+        """Begin the span of a run that already has steps, and read what is needed to continue its trace."""
         try:
             self.begin(info.id, info.graph, info.created_at, links)
             await self._catch_up()
@@ -229,7 +231,7 @@ class RunTrace(Follower):
         self._early.clear()
 
     async def _catch_up(self) -> None:
-        """Read the resumes since the first open attempt could begin: they are a part of the ids of attempts."""
+        """Read from the log the resumes since the oldest open attempt began. The ids of its spans depend on them."""
         snapshot = self._visits.snapshot
         open_frames = [f for f in snapshot.frames.values() if not isinstance(f.phase, (Ended, Forked, Leaving))]
         since = min((frame.arrived for frame in open_frames), default=inf)
@@ -246,14 +248,15 @@ class RunTrace(Follower):
         see_resumes(self._ids, steps)
 
     def entered(self, frame: Frame) -> None:
-        """Make the attempt that a frame is at the parent of the spans of other libraries, in the current context."""
+        """Make the span of this attempt the current span, so that spans of other libraries become its children."""
         if self._context is not None:
             spans.enter(self._context, self._ids.attempt(frame))
 
     def recorded(self, steps: Sequence[Step]) -> None:
-        """Take steps that this process has recorded, as a store returns them.
+        """Receive steps that this process has recorded, and make spans of what they end.
 
-        Nodes that run in parallel record their work in parallel, so a step can come before an earlier one.
+        Nodes that run in parallel record their steps in parallel. A step that arrives early is kept until the steps
+        before it have arrived.
         """
         if self._is_broken:
             return  # the steps of a long run would be kept for nothing
@@ -282,7 +285,7 @@ class RunTrace(Follower):
             self._metrics.spent(usage_of(step), self._graph)
 
     def _begins(self, step: Step) -> None:
-        """Note that the run begins, or is resumed."""
+        """Handle a step with which the run begins or resumes."""
         facts, snapshot = step.data, self._visits.snapshot
         if isinstance(facts, (Started, Branched)) and not self._run:
             graph = facts.graph if isinstance(facts, Started) else snapshot.graph
@@ -293,7 +296,7 @@ class RunTrace(Follower):
             self._note_resumed(step, facts, snapshot)
 
     def _ends(self, entry: Entry, before: Sequence[tuple[AttemptPlace, Visit]]) -> None:
-        """Export what a step ends: recorded work, or an attempt."""
+        """Export the spans of what this step ends: a recorded call, or an attempt."""
         step, facts = entry.step, entry.step.data
         if isinstance(facts, Recorded):
             self._work(before[0][0], entry, facts)
@@ -308,7 +311,7 @@ class RunTrace(Follower):
                 self._metrics.waits.add(1, {**self._graph, names.KIND: wait.kind})
 
     def _before(self, step: Step) -> list[tuple[AttemptPlace, Visit]]:
-        """Return the attempt of a step's frame, and those below it, which the step may drop."""
+        """Return the attempt at which this step happens, and the attempts inside it, which the step may end as well."""
         frames, live = self._visits.snapshot.frames, self._visits.live
         found: list[tuple[AttemptPlace, Visit]] = []
         left = [step.frame] if step.frame in frames else []
@@ -322,7 +325,7 @@ class RunTrace(Follower):
         return found
 
     def _note_resumed(self, step: Step, facts: Resumed, snapshot: Snapshot) -> None:
-        """Note which attempts continue in spans of their own, as `see_resumes` does with recorded steps."""
+        """Note which attempts continue in a second span after this resume, as `see_resumes` does for earlier steps."""
         if snapshot.status in OVER:
             self._ids.resumes.append((step.at, step.seq))
         elif facts.retries:
@@ -332,7 +335,10 @@ class RunTrace(Follower):
                     self._ids.retried[frame.id, frame.at, frame.visit, frame.attempt] = step.seq
 
     def _link_caller(self, step: Step) -> None:
-        """Make a span in the caller's trace, with a link to the run's, so that one is found from the other."""
+        """Export a span in the trace of the caller that started the run, with a link to the run's span.
+
+        A viewer can then go from the caller's trace to the run's trace.
+        """
         caller, self._caller = self._caller, None
         if caller is None or self._context is None or not caller.run(spans.current).is_valid:
             return
@@ -347,7 +353,10 @@ class RunTrace(Follower):
     # What ended.
 
     def _attempt(self, place: AttemptPlace, entry: Entry) -> None:
-        """Export an attempt that ended, and its visit if that had several."""
+        """Export the span of an attempt that has ended.
+
+        If its visit had several attempts, the visit gets a span, too.
+        """
         step, account = entry.step, account_of(entry, "")
         outcome = "failed" if account.kind == "failed" else "done"
         if account.kind == "attempt":
@@ -367,7 +376,7 @@ class RunTrace(Follower):
         )
 
     def _export_interrupted(self, place: AttemptPlace, visit: Visit, at: float, outcome: str) -> None:
-        """Export an attempt that has no end: its frame was dropped, or the run has ended."""
+        """Export the span of an attempt that did not end itself: it was cancelled, or the run has ended around it."""
         self._end(place, visit, (min(place.arrived, at), at), outcome, {}, None)
 
     def _end(  # noqa: PLR0913 - what a span ends with
@@ -402,7 +411,7 @@ class RunTrace(Follower):
             self._export(name, ids, (began, times[1]), attributes, error=failure.kind if failure is not None else "")
 
     def _work(self, place: AttemptPlace, entry: Entry, facts: Recorded) -> None:
-        """Export a piece of recorded work."""
+        """Export the span of a recorded call, such as a model call or a tool call."""
         telemetry, snapshot = self._telemetry, self._visits.snapshot
         step, account = entry.step, account_of(entry, "")
         turn = turn_of(step, snapshot) if telemetry.content else None
@@ -423,7 +432,10 @@ class RunTrace(Follower):
         self._piece(place, facts.key, piece, (step.began, step.at), {names.SEQ: step.seq})
 
     def _around_work(self, place: AttemptPlace, visit: Visit | None, end: float) -> None:
-        """Export the span around the attempt's recorded work, unless a step records that span."""
+        """Export spans that group the recorded calls of an attempt, such as all calls of one agent.
+
+        A group that is itself a recorded call gets its span from its own step.
+        """
         entries = visit.entries if visit is not None else ()
         known = [each.step for each in entries if each.step.attempt == place.attempt]
         times = {key: (memo.at, memo.at) for key, memo in place.recorded_results.items() if memo.at >= place.arrived}
@@ -452,7 +464,7 @@ class RunTrace(Follower):
         self._export(piece.name, ids, times, of, kind=piece.kind, error=piece.error)
 
     def _wait(self, place: AttemptPlace, wait: WaitTime, until: float) -> None:
-        """Export a wait that ended."""
+        """Export the span of a wait that has ended."""
         of: dict[str, AttributeValue] = {**self._graph, names.KIND: wait.kind, names.ENDED_BY: wait.by or "other"}
         self._metrics.wait_seconds.record(max(0.0, until - wait.since), of)
         attributes = {**self._run, **of, names.PATH: place.path, names.WAIT: wait.name}
@@ -473,7 +485,7 @@ class RunTrace(Follower):
         failure: FailureRecord | None = None,
         error: str = "",
     ) -> None:
-        """Start and end a span with its own id and that of the span around it."""
+        """Export a span with these ids: its own and its parent's."""
         if self._root is None or self._context is None or not self._root.is_recording():
             return
         around = spans.below(self._context, ids[1])
@@ -482,7 +494,7 @@ class RunTrace(Follower):
         span.end(spans.nanoseconds(max(times)))
 
     def _mark(self, span: Span, failure: FailureRecord | None, error: str, at: float) -> None:
-        """Mark a span as failed. What an error says may contain a prompt, so it is content."""
+        """Mark a span as failed. The error's message is only included if content is, because it may quote a prompt."""
         if failure is not None:
             event: dict[str, AttributeValue] = {names.EXCEPTION: failure.kind}
             if self._telemetry.content:
@@ -496,7 +508,7 @@ class RunTrace(Follower):
     # The run.
 
     async def left(self) -> None:
-        """Export the run's span, if the run is over. Called when this process drives it no longer."""
+        """Export the span of the run if the run is over, because this process stops driving it."""
         snapshot = self._visits.snapshot
         if self._is_broken or snapshot.status not in OVER:
             return
@@ -507,7 +519,7 @@ class RunTrace(Follower):
             log.exception("the span of run %s was not exported", snapshot.run_id)
 
     async def _turns(self) -> Sequence[Milestone]:
-        """Return when the run began, was resumed and stopped; read from the store if others have driven it before."""
+        """Return when the run began, resumed and stopped. If other processes have driven it too, the log is read."""
         is_traced = self._root is not None and self._root.is_recording()
         visits = (
             self._visits

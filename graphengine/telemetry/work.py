@@ -1,4 +1,4 @@
-"""The spans of recorded work: calls of models and tools, with the GenAI names, and steps of a node's own code."""
+"""Describe the spans of recorded calls: of models and tools by the GenAI conventions, and of a node's own code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Described(NamedTuple):
-    """A span's name, kind and attributes, and whether it is an error."""
+    """The name, kind and attributes of a span, and its error; "" if it has none."""
 
     name: str
     kind: SpanKind
@@ -42,7 +42,7 @@ def describe_work(
     content: bool,
     turn: TurnRequest | None = None,
 ) -> Described:
-    """Describe a piece of recorded work.
+    """Describe the span of a recorded call: a model call, a tool call, or a call of the node's own code.
 
     Args:
         account: The account of its step: who did what, what it used, and how it went.
@@ -59,7 +59,7 @@ def describe_work(
 
 
 def describe_around(key: str) -> Described:
-    """Describe what recorded work was done inside of, if that has no record: the call of an agent, or cut off work."""
+    """Describe the span that groups recorded calls: an agent's call, or a call that was interrupted."""
     work = WorkKey.read(key)
     if work.kind == "agent":
         attributes: dict[str, AttributeValue] = {names.OPERATION: "invoke_agent", names.AGENT: work.of}
@@ -72,7 +72,7 @@ def describe_around(key: str) -> Described:
 
 
 def model_attributes(model: str) -> dict[str, AttributeValue]:
-    """Return the attributes of a call of a model, for its span and its metrics."""
+    """Return the attributes that name a model and its provider, for spans and metrics."""
     provider, colon, _ = model.partition(":")
     found: dict[str, AttributeValue] = {names.OPERATION: "chat", names.REQUEST_MODEL: _own_name(model)}
     if colon:
@@ -81,13 +81,12 @@ def model_attributes(model: str) -> dict[str, AttributeValue]:
 
 
 def _own_name(model: str) -> str:
-    """Return the model's name without its provider."""
     provider, colon, name = model.partition(":")
     return name if colon else provider
 
 
 def spent_attributes(usage: Usage, tokens_names: Mapping[TokensName, str] = names.TOKENS) -> dict[str, AttributeValue]:
-    """Return the attributes of usage. A cost that is not known has no number."""
+    """Return the attributes for tokens and cost. If the cost is unknown, an attribute says so."""
     found: dict[str, AttributeValue] = {}
     for name, attribute in tokens_names.items():
         tokens = usage.get(name)
@@ -120,7 +119,10 @@ def _call_of_model(account: Account, facts: Recorded, turn: TurnRequest | None) 
 
 
 def definitions(tools: Iterable[object]) -> str:
-    """Return the tools of an agent as JSON; "" if it has none. Those of a source are known only once it is open."""
+    """Describe an agent's tools as JSON; "" if it has none.
+
+    Tools of an MCP server are left out, as they are not known yet.
+    """
     found = [
         {"type": "function", "name": each.name, "description": each.description}
         for each in split_tools(tools)[0]
@@ -130,7 +132,7 @@ def definitions(tools: Iterable[object]) -> str:
 
 
 def _attributes_of_answer(record: TurnRecord) -> dict[str, AttributeValue]:
-    """Return the attributes of who answered, as far as the record has them."""
+    """Return the attributes of the model and server that answered, as far as they were recorded."""
     host, _, port = record.server.rpartition(":")
     found: dict[str, AttributeValue] = {
         names.RESPONSE_MODEL: record.model.partition(":")[2] or record.model,
@@ -142,7 +144,7 @@ def _attributes_of_answer(record: TurnRecord) -> dict[str, AttributeValue]:
 
 
 def _message_in_conventions(message: Message) -> dict[str, object]:
-    """Return a message in the form of the conventions; a summary is sent as a user's."""
+    """Convert a message to the form of OpenTelemetry's conventions for generative AI."""
     parts: list[object] = [_text_part(message.text)] if message.text else []
     parts += [{"type": "tool_call", **call.model_dump()} for call in message.calls]
     if message.role == "tool":
@@ -172,7 +174,7 @@ def _call_of_tool(
 
 
 def _find_call(key: str, recorded_results: Mapping[str, RecordedResult]) -> CalledTool | None:
-    """Return the call as the model made it: the key of the tool's work has its turn and its number in that."""
+    """Find the model's request for this tool call, in the recorded answer in which the model made it."""
     work = WorkKey.read(key)
     turn, index = work.place
     memo = recorded_results.get(WorkKey.of_turn(work.around, turn))
