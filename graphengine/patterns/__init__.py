@@ -1,6 +1,8 @@
-"""Patterns: functions that return a Graph built from the given runnables.
+"""Patterns: functions that build common multi-agent graphs from the functions, agents and graphs that you pass.
 
-Each is a page of graph building. Their runs stream, resume, branch, and are limited, priced and drawn like any other.
+Each pattern is about a page of graph building. Its runs stream, resume, branch, and are limited, priced and drawn like
+the runs of any other graph.
+
 No file has the name of its pattern, so that `graphengine.patterns.pipeline` is always the function and never a module.
 """
 

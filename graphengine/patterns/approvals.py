@@ -52,7 +52,7 @@ def human_in_the_loop(  # noqa: PLR0913 - the runnables, and how the person is a
     timeout_seconds: float | None = None,
     state: type[S] = Desk,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    r"""Return a graph that proposes, asks a person, and acts on an approved proposal.
+    r"""Make a graph that proposes something, asks a person for approval, and then acts on the proposal.
 
     The run can wait for days; waiting costs nothing.
 
@@ -93,7 +93,7 @@ def human_in_the_loop(  # noqa: PLR0913 - the runnables, and how the person is a
 
 
 def as_proposed(proposal: str) -> str:
-    """Return the proposal unchanged, as the output."""
+    """Return the proposal unchanged as the output, if the graph has no `act`."""
     return proposal
 
 

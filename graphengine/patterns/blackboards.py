@@ -52,7 +52,7 @@ class Board(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """An agent and the fields it watches.
+    """An agent of a blackboard, and the fields whose changes make it run.
 
     Args:
         runnable: What it runs; it can read any field of the board. A `Node` may have `writes={…}` of its own, for a
@@ -73,7 +73,7 @@ _OWN = Board.model_fields.keys()
 def blackboard(
     board: type[S], agents: Mapping[str, Subscriber], *, rounds: int = 20, result: str | None = None
 ) -> Graph[S]:
-    """Return a graph that runs, in rounds, the agents whose watched fields changed, until nothing changes.
+    """Make a graph in which agents run whenever a field that they watch has changed, until nothing changes any more.
 
     The agents of a round run in parallel, and read the board as the previous round left it. An agent runs in a round if
     a field that it watches has changed in the round before. In the first round, the fields of the input count as
@@ -119,7 +119,7 @@ def blackboard(
 
 
 def note(written: dict[str, str], ctx: Context) -> dict[str, object]:
-    """Record who wrote what in this round."""
+    """Add an entry for each agent that wrote to the board in this round."""
     at = ctx.now()
     entries = [Entry(author=author, field=field, at=at, round=ctx.visit) for author, field in written.items()]
     return {"entries": entries, "written": {}}

@@ -1,11 +1,12 @@
-"""Debouncing: many starts with one key within a window become one run, with the input of the last.
+"""Debouncing: many starts with the same key within a time window become one run, with the last input.
 
-There is a run for each key, which collects: it takes the first start, then waits until none came for the window, and
-starts the run as its child. It is a run like any other: durable, in lists, continued by any worker that has its graph.
+For each key there is one run that collects. It receives the first start, waits until no other start has come for the
+length of the window, and then starts the graph as a child run. Like any other run it is durable, appears in lists, and
+is continued by any worker that has its graph.
 
-The run that collects keeps an input as JSON, with the version of the graph that the input was sent for. So a deployment
-that changes the state of that graph does not change the graph that collects. The input is migrated when its run is
-started, by the graph's own `migrate=`, and the run that collects forgets the input then.
+The collecting run keeps an input as JSON, with the version of the graph for which it was sent. A deployment that
+changes the state of that graph therefore does not affect the collecting run. The input is migrated by the graph's own
+`migrate=` when the child run is started, and is then forgotten by the collecting run.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ log = logging.getLogger("graphengine.runner")
 
 
 class _Collected(BaseModel):
-    """The state of a run that collects.
+    """The state of a run that collects the starts for one key.
 
     Attributes:
         newest: The last input, as `RecordedInput.as_json` writes it; None once its run is started.
@@ -59,9 +60,10 @@ class _Collected(BaseModel):
 def debounced(
     graph: GraphDefinition[Any], *, seconds: Seconds, max_seconds: Seconds | None = None, queue: str | None = None
 ) -> Graph[BaseModel]:
-    """Return a graph whose runs collect the starts of another one: `start_or_send` with a key as its run's id.
+    """Make a graph that collects starts with the same key, and runs the given graph once they have stopped coming.
 
-    Give workers both graphs. To end the run of a key, send it None.
+    Each run of the returned graph collects for one key: call `start_or_send` with the key as the id of the run. Give
+    workers both graphs. To end the run of a key, send it None.
 
     If the process that sends an input has the graph, the input is checked when it is sent. Otherwise the input is
     checked when it is received. Suppose that the graph has changed meanwhile, so that the input no longer fits. Then
@@ -90,7 +92,7 @@ def debounced(
     _check_seconds(seconds, max_seconds, graph.name)
 
     def record(given: dict[str, Any] | None) -> dict[str, Any] | None:
-        """Return a received input as it is recorded; one that was sent without a version is of the current one."""
+        """Convert a received input to its recorded form; without a version it counts as one of today's graph."""
         if given is None or RecordedInput.find(given) is not None:
             return given
         try:
@@ -122,7 +124,7 @@ def debounced(
         return {"newest": None, "is_quiet": False, "trouble": "", "since": 0.0}
 
     def keep_as_json(old: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        """Return the state of a run that kept its input typed and without a version: the current version counts."""
+        """Migrate a state whose input has no version: the input counts as one of today's graph."""
         return {**old, "newest": old["newest"] and RecordedInput.of_state(old["newest"], graph.version).as_json()}
 
     collecting: Graph[BaseModel] = Graph(
@@ -148,7 +150,6 @@ def debounced(
 
 
 def _check_seconds(seconds: float, max_seconds: float | None, name: str) -> None:
-    """Check that `max_seconds` is not shorter than `seconds`."""
     if max_seconds is not None and max_seconds < seconds:
         message = f"max_seconds={max_seconds!r} is less than seconds={seconds!r}"
         raise DefinitionError(message, where=f"debounced {name}", repair="give max_seconds= a longer time")

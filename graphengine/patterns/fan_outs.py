@@ -39,7 +39,9 @@ def fan_out_fan_in(  # noqa: PLR0913 - the runnables, and how many at a time
     need: int = 1,
     state: type[S] = FanOut,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """Return a graph that works on items in parallel and gathers the outcomes; without items it ends without output.
+    """Make a graph that does the same work on many items in parallel, and then makes one result of all outcomes.
+
+    Without items, the run ends without output.
 
     Args:
         work: Works on one `item`; it can also read `task`. `choose("item", {…})` picks one of several workers per item.
@@ -72,5 +74,4 @@ def fan_out_fan_in(  # noqa: PLR0913 - the runnables, and how many at a time
 
 
 def successes(outcomes: list[Outcome]) -> int:
-    """Return the number of items that succeeded."""
     return sum(each.failure is None for each in outcomes)

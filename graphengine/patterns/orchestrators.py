@@ -66,7 +66,7 @@ def orchestrator_workers(  # noqa: PLR0913 - the runnables and their bounds
     may_fail: bool = False,
     state: type[S] = Job,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """Return a graph that plans, works in waves until every step is done, and synthesises an answer.
+    """Make a graph that plans steps, lets workers do them in waves, and then writes an answer from their results.
 
     Args:
         planner: Returns a list of `Step`. It reads `task` and `workers` (their names). If the plan is invalid (see
@@ -120,7 +120,7 @@ def orchestrator_workers(  # noqa: PLR0913 - the runnables and their bounds
 
 
 def problems_of(plan: Sequence[Step], workers: Sequence[str], most_steps: int) -> list[str]:
-    """Return what is wrong with a plan, in sentences for its author; an empty list if it is valid.
+    """List what is wrong with a plan, in sentences for its author; an empty list if the plan is valid.
 
     Args:
         plan: The steps, in order.
@@ -151,7 +151,7 @@ def problems_of(plan: Sequence[Step], workers: Sequence[str], most_steps: int) -
 
 
 def schedule(plan: list[Step], results: dict[str, Outcome]) -> dict[str, object]:
-    """Return the steps that can be done now, and skip those that need a failed step."""
+    """Choose the steps for the next wave: all steps whose needs are done. Steps that need a failed step are skipped."""
     known, skipped, batch = dict(results), dict[str, Outcome](), list[Step]()
     for step in plan:
         if step.id in known:
@@ -166,7 +166,6 @@ def schedule(plan: list[Step], results: dict[str, Outcome]) -> dict[str, object]
 
 
 def successes(results: dict[str, Outcome]) -> int:
-    """Return the number of steps that succeeded."""
     return sum(each.failure is None for each in results.values())
 
 

@@ -1,8 +1,8 @@
 """The outcome of one of several pieces of work: its text, or its failure.
 
-A failing piece does not end the run; the node that uses the outcomes reads the failure. The exception is a model that
-cannot be called at all, for example without a key. Then the run fails, and can be resumed once that is fixed: the work
-of the other pieces is recorded by then and is not repeated.
+A piece of work that fails does not end the run; the node that uses the outcomes reads the failure. The exception is a
+model that cannot be called at all, for example without a key. Then the run fails, and can be resumed once this is
+repaired. The work of the other pieces is recorded by then and is not repeated.
 """
 
 from typing import Final
@@ -39,12 +39,12 @@ class Outcome(BaseModel):
 
 
 def surviving(node: Node) -> Node:
-    """Return the node with its failure as a result; a fallback of its own takes precedence."""
+    """Let a node return its failure as a result instead of failing the run. A fallback of its own takes precedence."""
     return Node(node, fallback=_failure) if node.fallback is UNSET else node
 
 
 def outcome(result: object) -> Outcome:
-    """Return the outcome for the result of a `surviving` node."""
+    """Convert the result of a `surviving` node to an `Outcome`."""
     return Outcome(failure=result) if isinstance(result, Failure) else Outcome(text=as_text(result))
 
 

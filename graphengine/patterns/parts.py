@@ -1,7 +1,8 @@
-"""Adapters for runnables, so that patterns treat functions, agents and graphs alike.
+"""Adapters that let patterns treat functions, agents and graphs alike.
 
-A function and an agent name what they read. A graph takes every field that has the name of one of its own fields; a
-pattern inside a pattern would so inherit the outer one's bookkeeping, which `part` prevents.
+A function or an agent names the values that it reads. A graph reads every field that has the name of one of its own
+fields. A pattern inside another pattern would in this way start with the outer pattern's internal fields; `part`
+prevents this.
 """
 
 from __future__ import annotations
@@ -36,7 +37,16 @@ def part(
     own: Collection[str] = (),
     inputs: Mapping[str, Source] | None = None,
 ) -> Node:
-    """Return a runnable as a node of a pattern; the inputs of its own Node take precedence.
+    """Turn a function, agent or graph that the user passed into a node of the pattern.
+
+    If the user passed a `Node` with inputs of its own, these take precedence.
+
+    Args:
+        runnable: The function, agent or graph, or a `Node` with one.
+        state: The state of the pattern.
+        own: The fields that only the pattern itself uses. A nested graph does not receive them.
+        inputs: Values that the pattern offers. Each is passed if the runnable has a parameter, or a graph a field, of
+            that name.
 
     Args:
         runnable: The runnable.
@@ -54,7 +64,9 @@ def part(
 
 
 def checked(runnable: Runnable, check: Callable[..., object]) -> Runnable:
-    """Return an agent that sends a bad answer back to its model; return any other runnable unchanged.
+    """Let an agent correct answers that do not fit the pattern. Functions and graphs are returned unchanged.
+
+    The agent sends a bad answer back to its model.
 
     Args:
         runnable: The runnable. An agent's own check runs after `check`.
@@ -69,7 +81,7 @@ def checked(runnable: Runnable, check: Callable[..., object]) -> Runnable:
 
 
 def check_names(call: str, names: Collection[str], own: Collection[str]) -> None:
-    """Check the names of the runnables that a pattern is given.
+    """Check that the names for a pattern's runnables do not collide with the pattern's own nodes.
 
     Args:
         call: The pattern and its parameter, for the error, as `supervisor(workers`.
@@ -85,7 +97,7 @@ def check_names(call: str, names: Collection[str], own: Collection[str]) -> None
 
 
 def validating(kind: type[T], check: Callable[[T], object]) -> Callable[..., object]:
-    """Return a function that validates a result by its type and by `check`, for a node's `writes`."""
+    """Return a function for a node's `writes` that validates the result by its type and by `check`."""
 
     def validated(result: object) -> object:
         value = TypeAdapter(kind).validate_python(result)
@@ -96,19 +108,19 @@ def validating(kind: type[T], check: Callable[[T], object]) -> Callable[..., obj
 
 
 def writing(runnable: Runnable, where: Writes) -> Node:
-    """Return a runnable that writes to these fields, unless its own Node names others."""
+    """Let a runnable write its result to these fields, unless the user's `Node` names other fields."""
     node = Node(runnable)
     return Node(node, writes=where) if node.writes is None else node
 
 
 def called(name: str, function: F) -> F:
-    """Name a function for pictures and explanations."""
+    """Give a function a name that pictures and explanations of runs show."""
     function.__name__ = name
     return function
 
 
 def _both(first: Callable[..., object], own: Callable[..., object]) -> Callable[..., object]:
-    """Combine two checks into one that reads what both read; the answer has the name that `own` gives it."""
+    """Combine two checks of an agent into one function. It has the parameters of both."""
     signature = signature_of(own)
     answer, *_ = signature.parameters
     wanted = list(signature_of(first).parameters.values())[1:]
@@ -125,7 +137,7 @@ def _both(first: Callable[..., object], own: Callable[..., object]) -> Callable[
 
 
 def _takes(runnable: Runnable, name: str) -> bool:
-    """Return whether the runnable has a parameter of this name or below it, as `route.task` is below `route`."""
+    """Return whether a runnable has this parameter, or reads a value below it, as `route.task` is below `route`."""
     if isinstance(runnable, Node):
         return _takes(runnable.runnable, name)
     if isinstance(runnable, Choose):

@@ -32,7 +32,7 @@ def pipeline(
     state: type[S] = Passage,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
     result: str = "text",
 ) -> Graph[S]:
-    """Return a graph that runs its stages one after the other.
+    """Make a graph that runs its stages one after the other, each on the results of the stages before.
 
     Args:
         stages: The stages by name, in order. Each reads the state's fields by their names: `task` and `text` of a

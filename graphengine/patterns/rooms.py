@@ -1,6 +1,7 @@
-"""Role-based room: each role sees the others' last views and renews its own, round by round, until one concludes.
+"""Role-based room: each role sees the others' last views and renews its own, round by round, until a node concludes.
 
-Whether the views have converged is for those who hold them to say: words cannot tell "guilty" from "not guilty".
+Only the roles themselves say whether their views have converged. Comparing the words would not do: "guilty" and "not
+guilty" look alike.
 """
 
 from collections.abc import Mapping
@@ -60,7 +61,7 @@ def role_based(
     rounds: int | Condition | AnyFunction[object] = 2,
     state: type[S] = Room,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """Return a graph whose roles work out their views in parallel over rounds, and whose last node concludes.
+    """Make a graph in which roles renew their views in parallel, round by round, until a last node concludes.
 
     A role that fails keeps its view, and the others continue; if no role has a view, the run fails.
 
@@ -100,12 +101,12 @@ def role_based(
 
 
 def settle(ctx: Context) -> int:
-    """Return the number of rounds so far."""
+    """Return how many rounds have been held so far."""
     return ctx.visit - 1
 
 
 def all_done(views: dict[str, str], done: dict[str, bool]) -> bool:
-    """Return whether every role with a view is done."""
+    """Return whether every role that has a view says that it is done."""
     return bool(views) and all(done.get(role) for role in views)
 
 

@@ -55,7 +55,7 @@ def supervisor(
     turns: int = 10,
     state: type[S] = Supervised,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """Return a graph whose boss sends one worker after the other, and whose last node answers from their reports.
+    """Make a graph in which a boss sends one worker after the other, and a last node answers from their reports.
 
     Args:
         boss: Returns a `Route`. It reads `task`, `reports` and `workers` (their names). An agent that names an unknown

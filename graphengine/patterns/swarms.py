@@ -56,7 +56,7 @@ def swarm(
     turns: int = 10,
     state: type[S] = Swarm,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """Return a graph whose agents hand a task to each other.
+    """Make a graph in which agents of equal rank hand a task to each other, until one of them is done.
 
     An Agent that names an unknown agent gets an error message and tries again; any other runnable fails the run.
 
