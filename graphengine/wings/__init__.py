@@ -55,13 +55,16 @@ def __dir__() -> list[str]:
 
 
 def wings() -> tuple[Wing, ...]:
-    """Return graphengine's own wings and the wings of other packages."""
+    """Return graphengine's own wings and those of other packages.
+
+    A wing is everything that one package adds to graphengine.
+    """
     return (*BUILT_IN, *others().values())
 
 
 @cache
 def others() -> Mapping[str, Wing]:
-    """Return the wings of other packages, by name. A wing that cannot be used is logged and left out."""
+    """Import the wings of other packages. A wing that cannot be used is logged and left out."""
     found: dict[str, Wing] = {}
     for point in _entry_points():
         try:
@@ -74,20 +77,20 @@ def others() -> Mapping[str, Wing]:
 
 
 def left_out(name: str) -> str | None:
-    """Return why a wing was left out; None if it can be used."""
+    """Return why a wing was left out, for an error message; None if it can be used."""
     others()
     return _LEFT_OUT.get(name)
 
 
 def load(reference: str) -> Any:  # noqa: ANN401 - any object of a wing
-    """Import an object that a wing names as `"module:attribute"`."""
+    """Import an object that a wing names in the form `"module:attribute"`."""
     module, _, name = reference.partition(":")
     return attrgetter(name)(import_module(module))
 
 
 @contextmanager
 def guarded(wing: Wing) -> Iterator[None]:
-    """Leave out a wing of another package if its part raises an error in the block."""
+    """Run a part of a wing in this block. If a wing of another package raises an error, it is left out from now on."""
     try:
         yield
     except Exception as error:
@@ -97,7 +100,7 @@ def guarded(wing: Wing) -> Iterator[None]:
 
 
 def leave_out(name: str, error: BaseException) -> None:
-    """Leave out a wing that cannot be used, and log this once."""
+    """Record that a wing cannot be used, and log the reason the first time."""
     reason = f"{type(error).__name__}: {error}"
     if name not in _LEFT_OUT:
         import logging  # noqa: PLC0415 - not needed for `--help`
@@ -107,7 +110,7 @@ def leave_out(name: str, error: BaseException) -> None:
 
 
 def _check_wing(name: str, wing: object, known: Sequence[Wing]) -> None:
-    """Check the wing of an entry point.
+    """Check that what another package publishes is a wing, and that its names are not taken yet.
 
     Raises:
         TypeError: The object is not a wing, or one of its commands or doors has the wrong type.
@@ -131,7 +134,7 @@ def _check_wing(name: str, wing: object, known: Sequence[Wing]) -> None:
 
 
 def _entry_points() -> Sequence[EntryPoint]:
-    """Return the entry points of wings, ordered by name.
+    """Return the entry points under which other packages publish wings, ordered by name.
 
     The search in Python's standard library takes 50 ms, because it imports and parses much. It is skipped if no
     installed package has a wing.
@@ -144,12 +147,15 @@ def _entry_points() -> Sequence[EntryPoint]:
 
 
 def installed() -> set[str]:
-    """Return the names of the wings of other packages, without importing them. A wing may turn out to be unusable."""
+    """Return the names of the wings that other packages publish, without importing them.
+
+    Some of them may not be usable.
+    """
     return {name for folder in sys.path for name in _wings_in(folder)}
 
 
 def _wings_in(folder: str) -> Iterator[str]:
-    """Yield the names of the wings in the packages of a folder."""
+    """Yield the names of the wings that the packages installed in this folder publish."""
     try:
         names = os.listdir(folder or ".")  # noqa: PTH208 - faster in large folders
     except OSError:

@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Delivers(Protocol):
-    """An extension of a Runner that also works beside a worker, for example to send notifications."""
+    """An extension of a Runner that has work to do while a worker runs, such as to send notifications."""
 
     def delivering(self, runner: Any) -> AbstractAsyncContextManager[None]:  # noqa: ANN401 - the program's Runner
-        """Return a context in which the extension works, while a worker drives the runs of a Runner."""
+        """Return a context manager. The extension works until the worker leaves its block."""
         ...
 
 
 async def deliver(extensions: Sequence[object], runner: object, stack: AsyncExitStack) -> None:
-    """Let those extensions of a Runner that deliver something work beside a worker, until the stack is closed."""
+    """Start the work of the extensions that deliver something. It ends when the stack is closed."""
     for each in extensions:
         if isinstance(each, Delivers):
             await stack.enter_async_context(each.delivering(runner))

@@ -60,7 +60,7 @@ _DOORS: Final = (
 
 
 def _commands(section: str, after: str, documents: str, rows: Mapping[str, tuple[str, str, str]]) -> dict[str, Command]:
-    """Return commands that one section of `--help` lists one after another.
+    """Describe the commands of one section of `--help`, in the order in which they are listed.
 
     Args:
         section: The section.

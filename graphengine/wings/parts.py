@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Kind(NamedTuple):
-    """A kind of document that a command writes.
+    """A kind of JSON document that a command writes with `--json`.
 
     Attributes:
         model: The type of the document.
@@ -32,7 +32,7 @@ class Kind(NamedTuple):
 
 
 class Readiness(NamedTuple):
-    """The answer to a question of `graphengine doctor --production`.
+    """An answer of `graphengine doctor --production`: whether one thing is ready for production.
 
     Attributes:
         name: The subject that was checked.
@@ -65,7 +65,7 @@ class Table:
 
 
 class Gauge(NamedTuple):
-    """A number of a store that telemetry reports.
+    """A number in a store that telemetry reports, such as what a budget has left.
 
     Attributes:
         name: The name of the instrument, such as `graphengine.budget.spent`.
@@ -84,8 +84,11 @@ class Gauge(NamedTuple):
 
 @runtime_checkable
 class HasGauges(Protocol):
-    """An extension of a Runner with numbers that telemetry reports each time a worker has looked at the queues."""
+    """An extension of a Runner with numbers that telemetry reports.
+
+    It is asked each time a worker counts the queues.
+    """
 
     async def gauges(self, store: Store) -> Sequence[Gauge]:
-        """Return the numbers for a store."""
+        """Return the current numbers in this store."""
         ...

@@ -31,7 +31,7 @@ class ProjectBroken(GraphEngineError):
 
 
 class Command(NamedTuple):
-    """A command of a wing.
+    """A command that a wing adds to the command line.
 
     Attributes:
         load: The click command, as `"module:attribute"`. `graphengine.cli.options.command` makes such commands.
@@ -50,7 +50,9 @@ class Command(NamedTuple):
 
 
 class Door(NamedTuple):
-    """A door of `graphengine serve`: routes for another protocol, which the service guards and closes.
+    """Routes for another protocol that a wing adds to `graphengine serve`, such as MCP.
+
+    The service checks the callers of the routes, and closes the routes when it ends.
 
     Attributes:
         name: The name, which is also the option `--NAME` and appears in documents.
@@ -74,17 +76,17 @@ class Door(NamedTuple):
 
     @property
     def is_installed(self) -> bool:
-        """Whether the packages that the door needs are installed."""
+        """Whether the packages that the protocol needs are installed."""
         return not self.needs or find_spec(self.needs) is not None
 
     async def open(self, opening: object) -> "Sequence[BaseRoute]":
-        """Return the routes of the door."""
+        """Return the routes, to be added to the server."""
         found: Sequence[BaseRoute] = await import_module(self.module).routes(opening)
         return found
 
 
 class Settings(NamedTuple):
-    """The settings of a wing in a project.
+    """What a project's pyproject.toml says for one wing.
 
     Attributes:
         table: The value of `[tool.graphengine.NAME]` in pyproject.toml; None if there is none.
