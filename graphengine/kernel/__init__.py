@@ -1,12 +1,15 @@
-"""What extensions, stores and other wings import of the core: three tiers of names, each loaded on its first use.
+"""The names of the core that extensions, stores and other wings may import. Each name is loaded on first use.
 
-- `graphengine.kernel.reader`: what has happened in runs, for everything that only reads.
-- `graphengine.kernel.store`: what stores are given, return and refuse.
-- `graphengine.kernel.extension`: what acts in runs, checks graphs, or makes them.
+A *wing* is everything that one package adds to graphengine. The names are listed on three pages, one for each kind of
+package:
 
-A name of a tier is public: the page says since when, and what stays. `graphengine.kernel.inside` has what our own wings
-need besides; those names change without notice, and each is there for want of a better place. Errors are in
-`graphengine.errors`, reducers in `graphengine.reducers`. Programs that define and run graphs need none of these.
+- `graphengine.kernel.reader`: for packages that only read what has happened in runs.
+- `graphengine.kernel.store`: for stores.
+- `graphengine.kernel.extension`: for packages that act in runs, check graphs, or make graphs.
 
-A page is the stub beside its module, which type checkers read too.
+These names are public. The documentation says since when, and what stays. `graphengine.kernel.inside` lists what
+graphengine's own wings need in addition; those names can change without notice. Errors are in `graphengine.errors`,
+reducers in `graphengine.reducers`. Programs that define and run graphs need none of these.
+
+A page consists of a short module and a stub file beside it, which type checkers read, too.
 """

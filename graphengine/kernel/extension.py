@@ -1,7 +1,7 @@
-"""The extension's tier: what acts in runs, checks graphs, or makes them. See `graphengine.kernel`.
+"""The names for packages that act in runs, check graphs, or make graphs. See `graphengine.kernel`.
 
-An extension is told of each moment of a run that it overrides, and records what it did in the run's own log; what it
-needs of the past it reads there.
+An extension overrides the methods for the moments of a run in which it takes part. It records what it did in the run's
+own log, and reads there what it needs to know of the past.
 """
 
 from graphengine.kernel.pages import page_at

@@ -44,13 +44,14 @@ _LOOKS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, int]] = WeakKeyDictio
 
 
 class FakeClock:
-    """A clock for `Runner(clock=…)` whose time passes without waiting.
+    """A clock for `Runner(clock=FakeClock())`, with which tests do not wait: sleeps of runs end at once.
 
-    It serves one event loop at a time; `now` and `move` may be called from any code that runs there.
+    The clock serves one event loop at a time. `now` and `move` may be called from any code that runs in that loop.
 
     Args:
         start: The initial time, epoch seconds.
-        jumps: Whether time jumps to the earliest sleeper whenever the event loop is idle; if not, `move` it.
+        jumps: Whether the time jumps to the next sleeper whenever the event loop is idle. If not, a test moves the
+            clock with `move`.
 
     Example:
         >>> clock = FakeClock(start=100.0, jumps=False)
@@ -72,15 +73,15 @@ class FakeClock:
 
     @property
     def jumps(self) -> bool:
-        """Whether its time passes by itself."""
+        """Whether the time passes by itself, by jumping to the next sleeper."""
         return self._jumps
 
     def now(self) -> float:
-        """Return the time in epoch seconds."""
+        """Return the simulated time, epoch seconds."""
         return self._now
 
     async def sleep_until(self, when: float) -> None:
-        """Return once the clock has reached a time in epoch seconds; sleepers wake in the order of their times."""
+        """Wait until the simulated time has come. Sleepers wake in the order of their times."""
         if when <= self._now:
             return
         loop = asyncio.get_running_loop()
@@ -92,7 +93,7 @@ class FakeClock:
         await awake
 
     def move(self, seconds: float) -> None:
-        """Let time pass, and wake the sleepers whose time has come, the earliest first.
+        """Move the time forward, and wake the sleepers whose time has come, the earliest first.
 
         Args:
             seconds: How many seconds.
@@ -125,7 +126,7 @@ class FakeClock:
         self._look(loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Jump if the event loop is idle; check again as long as there are sleepers."""
+        """Jump to the next sleeper if nothing else is going on; otherwise look again soon. Ends when nobody sleeps."""
         while self._sleepers and self._sleepers[0][2].done():
             heapq.heappop(self._sleepers)  # it was cancelled
         if not self._sleepers or self._sleepers[0][0] == math.inf:
@@ -144,16 +145,16 @@ class FakeClock:
 
 
 def _is_busy(loop: asyncio.AbstractEventLoop) -> bool:
-    """Return whether the loop has anything else to run at once."""
+    """Return whether the event loop has anything else to run now. Clocks that look for the same do not count."""
     waiting: Sized = getattr(loop, "_ready", ())  # asyncio has no public access to this
     return len(waiting) > _LOOKS.get(loop, 0)
 
 
 def _threads() -> list[bool]:
-    """Return, for each thread that works for event loops, whether it is at work.
+    """Return for each thread that works for event loops whether it is at work. The clock must not jump then.
 
-    It is idle while its own loop waits and its queue is empty: a busy system may wake it long after a call was put
-    there. There is no public access to a thread's function and queue; the thread drops them when it ends.
+    A thread is idle while its own loop waits and its queue is empty: a busy system may wake it long after a call was
+    put there. There is no public access to a thread's function and queue; the thread drops them when it ends.
     """
     if threading.active_count() == 1:
         return []

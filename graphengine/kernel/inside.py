@@ -1,7 +1,7 @@
-"""What our own wings need of the core besides the three tiers: inside, so any name can go with any commit.
+"""The names that only graphengine's own wings use. They can change with any commit. See `graphengine.kernel`.
 
-It is a page so that it can be counted, and so that a new name needs a reason: what one wing needs is a method
-of something in a tier, or sits in the wrong room. See `graphengine.kernel`.
+The names are listed here so that they can be counted, and so that adding a name needs a reason. A name that one wing
+alone needs usually belongs into a method of a public class, or the code that needs it is in the wrong package.
 """
 
 from graphengine.kernel.pages import page_at

@@ -1,4 +1,4 @@
-"""Pages of names: a module that loads each name of the stub beside it when it is first used."""
+"""Modules that list names in a stub file and load each of them on first use."""
 
 import importlib
 import re
@@ -7,7 +7,10 @@ from pathlib import Path
 
 
 def page_at(module: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """Return the `__getattr__` and the `__dir__` of a page, of the names in the stub beside its file."""
+    """Return the `__getattr__` and `__dir__` for a module that loads names on first use.
+
+    The names are those that the stub file beside the module imports.
+    """
     stub = Path(file).with_suffix(".pyi").read_text(encoding="utf-8")
     homes = {name: home for home, name in re.findall(r"^from (\S+) import (\w+)", stub, re.MULTILINE)}
 

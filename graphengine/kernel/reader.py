@@ -1,7 +1,7 @@
-"""The reader's tier: what has happened in runs, for what only reads. See `graphengine.kernel`.
+"""The names for packages that only read what has happened in runs. See `graphengine.kernel`.
 
-A reader loads a snapshot or folds steps, and meets records of older versions and other deployments: it shows them as
-they were. It decides nothing, and writes nothing.
+A reader loads a snapshot or folds steps. It also meets records of older versions and other deployments, and shows them
+as they were. It decides and writes nothing.
 """
 
 from graphengine.kernel.pages import page_at

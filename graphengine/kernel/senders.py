@@ -1,4 +1,4 @@
-"""Writes that an event loop, idle meanwhile, waits for: the clock of a test must not jump then."""
+"""Writes to a database for which an idle event loop waits. The clock of a test must not jump meanwhile."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ if TYPE_CHECKING:
 
 
 class Sender(Protocol):
-    """Sends writes from an event loop, which is idle until the answer comes."""
+    """Something that sends writes to a database for an event loop, such as a connection to PostgreSQL."""
 
     @property
     def is_busy(self) -> bool:
-        """Whether an answer is awaited."""
+        """Whether the event loop waits for an answer.
+
+        A test's clock must not jump then, although the loop looks idle.
+        """
         ...
 
 

@@ -1,7 +1,7 @@
-"""The store's tier: what stores are given, return and refuse. See `graphengine.kernel`.
+"""The names for packages with a store: what a store receives, returns and raises. See `graphengine.kernel`.
 
-A store keeps steps in their order and makes them durable; what they mean is the engine's part, except for the summary
-of a run, which is made from its snapshot. `graphengine.kernel.testing` has the suite that any store must pass.
+A store keeps steps in their order and makes them durable. Only the engine knows their meaning; the summary of a run,
+for instance, is made from its snapshot. `graphengine.kernel.testing` contains the tests that every store must pass.
 """
 
 from graphengine.kernel.pages import page_at

@@ -1,4 +1,4 @@
-"""Requirements for stores about tags and removed runs; part of `stores.StoreConformance`."""
+"""Tests of stores for tags, searches and removed runs. They are a part of `stores.StoreConformance`."""
 
 from __future__ import annotations
 
@@ -41,23 +41,21 @@ async def ended_run(store: Store, run_id: str = "r", *, count: int = 3, status: 
 
 
 async def ended_branch(store: Store, run_id: str, parent: str, at: int) -> None:
-    """Create a branch of one step that has ended."""
     fence = await branch(store, run_id, parent, at)
     await append(store, batch(run_id, fence, [step(at + 1, field=run_id)], "finished"))
 
 
 async def remove(store: Store, *run_ids: str) -> dict[str, str]:
-    """Remove runs in their current state; return those that stay, with the reason."""
+    """Try to remove runs as they are now. Returns the runs that the store kept, with the reasons."""
     return dict(await store.remove([await store.info(run_id) for run_id in run_ids]))
 
 
 async def listed(store: Store) -> list[str]:
-    """Return the ids of all runs, sorted."""
     return sorted(info.id for info in await store.runs())
 
 
 class GrowingStores(StoreSuite):
-    """Tests of tags, removal and freed space."""
+    """Tests of a store that grows: tags, lists and searches of runs, removal of runs, and freed space."""
 
     vacuum_adds = 0  # the bytes that `vacuum` may add, of maps of what is free
 
@@ -65,7 +63,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_run_keeps_the_tags_it_was_created_with(self, store: Store) -> None:
-        """Tags come back sorted, from every method that returns facts of the run."""
+        """The tags of a run are sorted, and are the same in every method that returns information about the run."""
         await store.create(replace(run_info(), tags=("b", "a b", "ä")), [], {})
         assert (await store.info("r")).tags == ("a b", "b", "ä")
         assert (await store.load("r")).info.tags == ("a b", "b", "ä")
@@ -73,7 +71,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_tags_can_be_added_and_removed(self, store: Store) -> None:
-        """Adding an existing tag or removing a missing one changes nothing; a tag in both lists is added."""
+        """Adding a tag that the run has, or removing a tag that it lacks, changes nothing.
+
+        A tag in both lists is added.
+        """
         await ended_run(store)
         assert await store.tag("r", ["x", "y"]) == ("x", "y")
         assert await store.tag("r", ["y", "z"], ["x", "nothing"]) == ("y", "z")
@@ -92,7 +93,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_are_listed_by_tag(self, store: Store) -> None:
-        """A tag filters like status and graph: in the same order, with paging, and combined with them."""
+        """Runs can be filtered by a tag in the same order and page by page, also together with status and graph."""
         times = [5.0, 3.0, 5.0, 1.0, 4.0, 5.0, 2.0, 3.0]
         for n, created_at in enumerate(times):
             info = replace(run_info(f"r{n}", created_at=created_at, graph=f"g{n % 3}"), tags=("x",) if n % 2 else ())
@@ -115,7 +116,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_page_of_runs_refuses_words_that_it_does_not_know(self, store: Store) -> None:
-        """A misspelt word is refused, and does not select all runs."""
+        """A misspelt filter raises an error, so that it does not select all runs."""
         await new_run(store, "a", count=3)
         with refused(TypeError) as caught:
             await store.runs(stats="failed")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -125,7 +126,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_the_facts_of_many_runs(self, store: Store) -> None:
-        """`infos` returns what `info` returns for each existing run, once, however many are requested."""
+        """`infos` returns for each existing run what `info` returns, once, also for thousands of ids."""
         await new_run(store, "a", count=3)
         await ended_run(store, "b")
         await branch(store, "c", "a", at=2, count=2)
@@ -137,7 +138,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_the_runs_that_moved(self, store: Store) -> None:
-        """`moved` returns the runs with another last seq, removed ones among them, however many are asked for."""
+        """`moved` returns the runs whose last step is another one than the caller knows.
+
+        Removed runs are among them.
+        """
         await new_run(store, "a", count=3)
         await ended_run(store, 'b "é')
         await branch(store, "c", "a", at=2, count=2)
@@ -149,7 +153,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_every_write_changes_the_token(self, store: Store) -> None:
-        """It differs after a run is created, claimed, released, continued, tagged, removed, or gets a message."""
+        """The change token differs after each write, such as after a run was created, claimed, tagged or removed."""
         fence = 0
 
         async def claim() -> None:
@@ -182,7 +186,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_are_counted(self, store: Store) -> None:
-        """`counts` has a number for each graph, status and interval that has runs; tag and text select runs."""
+        """`counts` returns a number for each graph, status and interval in which there are runs.
+
+        A tag and words select runs.
+        """
         for n, (created_at, graph) in enumerate(((5.0, "g"), (61.0, "g"), (62.5, "g"), (59.9, "h"))):
             fence = await new_run(store, f"r{n}", created_at=created_at, graph=graph)
             if n in {1, 2}:
@@ -199,7 +206,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_counts_follow_each_change_of_a_status(self, store: Store) -> None:
-        """Of old and new runs: created in any status, continued, ended, continued again and removed."""
+        """The counts stay right when runs are created in any status, continue, end, continue again and are removed."""
 
         async def counts() -> dict[tuple[str, str], int]:
             kept, read = await store.counts(), await store.counts(every_seconds=1e6)
@@ -241,7 +248,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_are_listed_by_text_and_time(self, store: Store) -> None:
-        """`text` is words; `begun_after` includes its time, `begun_before` does not; all can be combined."""
+        """Runs are selected by words and by the time when they began.
+
+        `begun_after` includes its time, and `begun_before` does not.
+        """
         for n in range(8):
             fence = await new_run(store, f"{'ab%Ä'[n % 4]}-{n}", created_at=float(n), graph=f"g{n % 2}")
             await store.tag(f"{'ab%Ä'[n % 4]}-{n}", ["x"] if n > 3 else ["y"])
@@ -267,7 +277,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_are_listed_in_other_orders(self, store: Store) -> None:
-        """By cost, time taken and status, from either end, by page, with each filter; equal ones by begin."""
+        """Runs can be sorted by cost, duration and status, in both directions, page by page and with each filter.
+
+        Runs that are equal in this respect are sorted by the time when they began.
+        """
         rows: list[tuple[float, Status, float | None, float]] = [  # begin, status, cost, end
             (1.0, "finished", 0.5, 9.0),
             (2.0, "failed", 0.25, 2.5),
@@ -304,7 +317,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_are_listed_by_the_fields_in_their_summaries(self, store: Store) -> None:
-        """As they begin and as they end, with every other word, in each order; fields of removed runs find nothing."""
+        """Runs are found by values that their graph declares for searches, at the beginning and at the end of a run.
+
+        The fields of removed runs find nothing.
+        """
         for n, tenant in enumerate(["acme", None, "acme", "globex", "acme"]):
             begun = {"input.country": "CHDE"[n % 2 * 2 :][:2], "input.n": str(n)}
             info = replace(run_info(f"r{n}", graph=f"g{n % 2}"), created_at=float(n), tenant=tenant)
@@ -332,7 +348,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_are_listed_and_counted_by_tenant(self, store: Store) -> None:
-        """Alone and with every other word; one that nobody has, and no text that an index has, selects nothing."""
+        """Runs can be selected by tenant, alone and with every other filter. An unknown tenant selects nothing."""
         for n, tenant in enumerate(["acme", None, "acme", "globex", "acme"]):
             info = replace(
                 run_info(f"r{n}", graph=f"g{n % 2}"), created_at=float(n), tenant=tenant, tags=("x",) * (n > 1)
@@ -359,7 +375,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_are_found_by_their_words(self, store: Store) -> None:
-        """Words of id, graph, tags, first input and ending, whole or begun, in any order and case; of branches too."""
+        """A search finds words of a run's id, graph, tags, first input and ending, also by their first letters.
+
+        Order and case do not matter, and branches are found by the input of their parent.
+        """
         await new_run(store, "order-4711", graph="shop")
         first = step(1, value={"topic": "Die Äpfel\nund Birnen", "n": [42]})
         long = [f"said word{number}" for number in range(INPUT_WORDS)]
@@ -394,7 +413,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_ids_by_their_beginning(self, store: Store) -> None:
-        """`ids` gives those that begin with a text, sorted, and no more than asked for."""
+        """`ids` returns the ids that begin with a text, sorted, and at most as many as the caller asks for."""
         for run_id in ("ab", "a", "b", "abc", "abz", "ab%", "aB", "é", "éa"):
             await new_run(store, run_id)
         assert list(await store.ids("ab")) == ["ab", "ab%", "abc", "abz"]
@@ -405,7 +424,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_branches_of_runs(self, store: Store) -> None:
-        """`branches` returns the direct branches of the runs, each as `info` returns it."""
+        """`branches` returns the direct branches of runs, with the same information as `info`."""
         await new_run(store, "a", count=3)
         await new_run(store, "lonely", count=3)
         await branch(store, "b", "a", at=2, count=2)
@@ -419,7 +438,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_what_a_prune_needs_of_ended_runs(self, store: Store) -> None:
-        """The facts of `info`, newest first by page; more steps weigh more, steps shared with a parent nothing."""
+        """`ended` returns ended runs with what `info` returns and with their size, the newest first, page by page.
+
+        The size grows with the number of a run's own steps. Steps that a branch shares with its parent add nothing.
+        """
         await ended_run(store, "short", count=1)
         await ended_run(store, "long", count=50)
         await ended_run(store, "failed", status="failed")
@@ -449,7 +471,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_long_texts_come_back_unchanged(self, store: Store) -> None:
-        """However often a run has a long text, each step and each branch reads it unchanged."""
+        """A long text that occurs in many steps of a run is read unchanged in each step and each branch."""
         texts = [letter * 10_000 for letter in ("x", '"', "\\", "é", "\n")]
         fence = await new_run(store, count=0)
         recorded = [step(seq, value=[texts[seq % 5], "short", {"again": texts[seq % 5]}]) for seq in range(1, 21)]
@@ -462,7 +484,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_removed_run_leaves_others_their_texts(self, store: Store) -> None:
-        """Texts that runs have in common stay with the last of them."""
+        """A long text that several runs have in common is kept until the last of these runs is removed."""
         recorded = [step(seq, value="x" * 10_000) for seq in range(1, 4)]
         for run_id in ("a", "b"):
             fence = await new_run(store, run_id)
@@ -475,7 +497,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_removed_run_is_unknown_everywhere(self, store: Store) -> None:
-        """Every method behaves as if the run had never existed, and other runs are unchanged."""
+        """After a removal every method behaves as if the run had never existed. Other runs are unchanged."""
         await ended_run(store, "r", count=MANY)
         await ended_run(store, "other")
         await store.tag("r", ["x"])
@@ -495,7 +517,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_an_id_is_free_after_its_run_was_removed(self, store: Store) -> None:
-        """A new run with the same id has nothing of the old one, before and after its space is freed."""
+        """A new run with the id of a removed run has no data of the removed run, also before the space is freed."""
         for _ in range(3):
             await ended_run(store, "r", count=MANY)
             await store.tag("r", ["x"])
@@ -524,7 +546,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_that_can_continue_are_not_removed(self, store: Store) -> None:
-        """A run that is running, waiting or held is not removed, whatever its status or driver."""
+        """A run that is running or waiting, or that a process drives, cannot be removed."""
         fence = await new_run(store, "driven", count=1)
         fence_left = await new_run(store, "left", count=1)
         await store.release("left", fence_left)
@@ -542,7 +564,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_run_that_changed_is_not_removed(self, store: Store) -> None:
-        """A run is removed only if its nonce, status, seq and tags are those that the caller saw."""
+        """A run is removed only if it has not changed since the caller read it.
+
+        The store compares the nonce, the status, the last step and the tags.
+        """
         for run_id in ("more", "tagged", "other", "same"):
             await ended_run(store, run_id)
         seen = [await store.info(run_id) for run_id in ("more", "tagged", "other", "same")]
@@ -575,7 +600,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_outlines_are_removed_with_the_last_run_that_needs_them(self, store: Store) -> None:
-        """A graph spec stays while a run has it, or had it before its graph changed; then it can be stored again."""
+        """The description of a graph is removed with the last run that has, or had, this version of the graph.
+
+        Afterwards it can be stored again.
+        """
         fence = await store.create(run_info("changed"), [step(1)], {"graph": "f1"})
         added = Append("changed", fence, [step(2)], "finished", fingerprint="f2", graph_spec={"graph": "f2"})
         await append(store, added)
@@ -595,7 +623,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_codes_are_removed_with_the_last_run_that_needs_them(self, store: Store) -> None:
-        """A code stays while a run has it, or had it before it was resumed under another one; then it can come back."""
+        """The description of the code of a run is removed with the last run that was driven by this code.
+
+        Afterwards it can be stored again.
+        """
         fence = await store.create(replace(run_info("changed"), code="c1"), [step(1)], {}, {"code": 1})
         await append(store, Append("changed", fence, [step(2)], "finished", code="c2", code_body={"code": 2}))
         other = replace(run_info("other"), code="c3")
@@ -611,7 +642,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_vacuum_changes_no_run(self, store: Store) -> None:
-        """`vacuum` returns two sizes and changes no run, not even one that is being driven."""
+        """`vacuum` returns the size of the store before and after, and changes no run, not even a run in progress."""
         fence = await new_run(store, "going", count=2)
         await ended_run(store, "old", count=MANY)
         await remove(store, "old")
@@ -639,7 +670,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_run_that_another_process_claimed_is_not_removed(self, store: Store) -> None:
-        """The first process to claim or branch a run keeps it; after a removal, the others get UnknownRun."""
+        """If one process claims or branches a run while another removes it, the first of them wins.
+
+        After a removal, a claim or a branch raises UnknownRun.
+        """
         for run_id in ("claimed", "branched", "removed"):
             await ended_run(store, run_id)
         seen = [await store.info(run_id) for run_id in ("claimed", "branched", "removed")]

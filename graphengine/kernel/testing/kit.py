@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class StoreSuite(ABC):
-    """Base of the tests of stores; a subclass defines how a store is made."""
+    """Base of the tests for stores. A subclass defines how the store under test is made."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -37,19 +37,19 @@ class StoreSuite(ABC):
         """Return a new, empty store that is not opened yet."""
 
     async def make_second_store(self, first: Store) -> Store:
-        """Return another store on the data of `first`, as another process would have it, not opened yet."""
+        """Return another store for the data of `first`, as another process would have it. It is not opened yet."""
         del first
         message = "this store has only one process"
         raise unittest.SkipTest(message)
 
     async def abandon_store(self, store: Store) -> None:
-        """End the owner of a store as if its process had been killed: it releases nothing."""
+        """Let a store end as if its process had been killed, so that it releases no run."""
         del store
         message = "this suite does not define abandon_store"
         raise unittest.SkipTest(message)
 
     async def open_second(self, first: Store) -> Store:
-        """Return a second store, opened; the test closes it."""
+        """Return a second store for the data of `first`, opened. The test has to close it."""
         second = await self.make_second_store(first)
         await second.open()
         return second
@@ -60,7 +60,7 @@ E = TypeVar("E", bound=Exception)
 
 
 def scenario(test: Callable[[C, Store], Awaitable[None]]) -> Callable[[C], None]:
-    """Turn a test of one open store into a plain method that makes, opens and closes the store."""
+    """Turn an async test of one open store into a plain test method, which makes, opens and closes the store."""
 
     def run(self: C) -> None:
         async def main() -> None:
@@ -80,7 +80,7 @@ def scenario(test: Callable[[C, Store], Awaitable[None]]) -> Callable[[C], None]
 
 @contextmanager
 def refused(kind: type[E]) -> Generator[list[E]]:
-    """Expect an error of this class or a subclass; it is the only item of the list that is yielded."""
+    """Expect that the block raises an error of this class. The error is added to the list that `with` yields."""
     caught: list[E] = []
     try:
         yield caught
@@ -92,12 +92,10 @@ def refused(kind: type[E]) -> Generator[list[E]]:
 
 
 def run_info(run_id: str = "r", *, created_at: float = 100.0, graph: str = "g") -> RunInfo:
-    """Return the facts of a new run."""
     return RunInfo(run_id, graph, "f1", "running", 0, created_at, created_at)
 
 
 def step(seq: int, *, at: float | None = None, field: str = "draft", value: JsonValue = "text") -> Step:
-    """Return a step that sets one field."""
     return Step(
         seq,
         100.0 + seq if at is None else at,
@@ -111,24 +109,22 @@ def step(seq: int, *, at: float | None = None, field: str = "draft", value: Json
 
 
 def steps(first: int, last: int, *, field: str = "draft", value: JsonValue = "text") -> list[Step]:
-    """Return the steps from first to last."""
     return [step(seq, field=field, value=value) for seq in range(first, last + 1)]
 
 
 def batch(run_id: str, fence: int, added: Sequence[Step], status: Status = "running") -> Append:
-    """Return a batch that contains only steps."""
     return Append(run_id, fence, added, status)
 
 
 def let_time_pass() -> None:
-    """Return once the clock shows a later time, so that records before and after have different times."""
+    """Wait until the clock shows a later time, so that two records cannot have the same time."""
     before = time.time()
     while time.time() <= before:
         pass
 
 
 async def append(store: Store, added: Append) -> None:
-    """Append, and wait until it is durable."""
+    """Append a batch, and wait until it is durable."""
     pending = store.append(added)
     if pending is not None:
         await pending
@@ -137,46 +133,51 @@ async def append(store: Store, added: Append) -> None:
 async def new_run(
     store: Store, run_id: str = "r", *, count: int = 0, created_at: float = 100.0, graph: str = "g"
 ) -> int:
-    """Create a run with steps 1 to count, and return its fence."""
+    """Create a run with the steps 1 to `count`. Returns its fence, with which its process writes."""
     info = run_info(run_id, created_at=created_at, graph=graph)
     return await store.create(info, steps(1, count), {"nodes": [{"name": "write"}]})
 
 
 async def branch(store: Store, run_id: str, parent: str, at: int, count: int = 0) -> int:
-    """Create a branch with this many own steps, which set the field named after it, and return its fence."""
+    """Create a branch with `count` steps of its own, which set the field named after the branch. Returns its fence."""
     info = replace(run_info(run_id), parent=parent, parent_seq=at)
     return await store.create(info, steps(at + 1, at + count, field=run_id), {"nodes": [{"name": "write"}]})
 
 
 async def waiting_run(store: Store, run_id: str = "r", *, due_at: float | None = None) -> None:
-    """Create a run of one step that waits and has no driver."""
+    """Create a run of one step that waits and that no process drives."""
     fence = await new_run(store, run_id)
     await append(store, Append(run_id, fence, [step(1)], "waiting", due_at=due_at))
 
 
 async def due_ids(store: Store, now: float, *, limit: int = 100) -> list[str]:
-    """Return the ids of the runs that are due, in the order of `due`."""
+    """Return the ids of the runs that a worker could drive now, in the order of `due`."""
     return [info.id for info in await store.due(now, limit=limit)]
 
 
 def seqs(found: Sequence[Step]) -> list[int]:
-    """Return the numbers of steps."""
     return [each.seq for each in found]
 
 
 def same(found: Sequence[Step], expected: Sequence[Step]) -> bool:
-    """Return whether these steps are recorded with the same bytes."""
+    """Return whether two lists of steps have the same recorded bytes."""
     return seqs(found) == seqs(expected) and list(map(encode_step, found)) == list(map(encode_step, expected))
 
 
 def covers(loaded: Loaded, upto: int) -> bool:
-    """Return whether a snapshot, the JSON of `{"seq": n}`, and the steps after it cover the log up to `upto`."""
+    """Return whether a loaded snapshot and the steps after it together cover the log up to a step.
+
+    The snapshots of these tests are the JSON of `{"seq": n}`.
+    """
     start = 0 if loaded.snapshot is None else from_json(loaded.snapshot)["seq"]
     return seqs(loaded.steps) == list(range(start + 1, upto + 1))
 
 
 class SnapshotProbe:
-    """Appends steps; the snapshot after step n is the JSON of `{"seq": n}`. `asked` has each requested n."""
+    """Appends steps to a run, and notes in `asked` at which of them the store requests a snapshot.
+
+    The snapshot after step n is the JSON of `{"seq": n}`.
+    """
 
     def __init__(self, run_id: str = "r") -> None:
         self.asked: list[int] = []
@@ -184,7 +185,7 @@ class SnapshotProbe:
         self._calling: int | None = None
 
     async def append(self, store: Store, fence: int, seq: int, status: Status = "running") -> None:
-        """Append one step.
+        """Append one step, with a function from which the store can request the snapshot.
 
         Raises:
             AssertionError: The store requests the snapshot after the call.

@@ -1,6 +1,6 @@
-"""Requirements for stores about queues: which runs a worker gets, and what a list shows of a run.
+"""Tests of stores for queues: which runs a worker gets, and what a list shows of a run.
 
-Part of the suite in `conformance.py`, which explains how to use it.
+They are a part of `stores.StoreConformance`, whose module explains how to use the tests.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ SUMMARY: Final = Summary("approved", "end", cost_usd=0.25, tokens=70, visits=3, 
 
 
 class QueuedRuns(StoreSuite):
-    """Tests of queues and summaries."""
+    """Tests of queues: which runs a worker gets, what limits do, and what a list shows of a run."""
 
     # -- summaries
 
     @scenario
     async def test_a_summary_is_written_with_a_change_of_status(self, store: Store) -> None:
-        """A run has no summary at first, and afterwards the last one that was appended, in every list."""
+        """A run has no summary at first. Afterwards every list shows the summary that was appended last."""
         fence = await new_run(store, count=1)
         assert (await store.info("r")).summary is None
         waits = Summary("Publish it?", "ask", waits=2, cost_usd=None, tokens=9)
@@ -57,7 +57,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_refused_batch_leaves_the_summary(self, store: Store) -> None:
-        """Of several batches only those that are recorded change a summary."""
+        """A batch that is refused does not change the run's summary, even if it is written together with others."""
         fence = await new_run(store, count=1)
         other = await new_run(store, "other", count=1)
         with refused(LeaseLost):
@@ -72,7 +72,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_run_can_be_created_with_a_summary(self, store: Store) -> None:
-        """A run that waits from its first step on has one."""
+        """A run that waits from its first step on can be created with a summary."""
         await store.create(replace(run_info(), status="waiting", summary=SUMMARY), [step(1)], {"nodes": []})
         assert (await store.info("r")).summary == SUMMARY
 
@@ -80,7 +80,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_run_has_the_queue_it_was_created_in(self, store: Store) -> None:
-        """Queue, priority and tenant are kept; without any it is the default queue."""
+        """A run keeps its queue, priority and tenant. By default it is in the queue `default`."""
         await store.create(replace(run_info(), queue="mail", priority=-3, tenant="tenant"), [step(1)], {"nodes": []})
         await new_run(store, "other")
         info, other = await store.info("r"), await store.info("other")
@@ -90,7 +90,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_queued_run_has_no_driver(self, store: Store) -> None:
-        """It is due at once; the process that claims it drives it, and it is no longer queued."""
+        """A queued run is due at once. The process that claims it drives it, and it is no longer queued."""
         info = replace(run_info(), queued=True, queue="mail")
         assert await store.create(info, [step(1)], {"nodes": []}) == 0
         found = await store.info("r")
@@ -111,7 +111,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_queued_run_is_taken_once(self, store: Store) -> None:
-        """The taker gets the run as it was, its fence, its log and its messages; it drives it from then on."""
+        """A worker that takes a run receives its information, fence, log and messages, and drives it from then on."""
         await queue_run(store, "r")
         await store.post("r", "message", {"topic": "t", "payload": 1}, "k")
         (taken,) = await store.take(pick())
@@ -129,7 +129,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_runs_that_are_due_are_taken(self, store: Store) -> None:
-        """Released runs, and runs with a due timer or an answer, are taken; sleeping and driven runs are not."""
+        """Workers take runs that were released, whose timer is due, or that received an answer.
+
+        Others are left alone.
+        """
         await waiting_run(store, "later", due_at=2e9)
         await waiting_run(store, "due", due_at=5.0)
         await waiting_run(store, "asked")
@@ -148,7 +151,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_only_what_is_picked_is_taken(self, store: Store) -> None:
-        """Runs are taken by graph, queue and limit; runs set aside are left alone."""
+        """A worker takes only runs of its graphs and queues, no more than it asks for, and none that it sets aside."""
         for number, (queue, graph) in enumerate([("a", "g"), ("a", "h"), ("b", "g")]):
             await queue_run(store, f"{queue}{graph}", queue=queue, graph=graph, created_at=float(number))
         assert await ids(store, pick(graphs=["h"], queues=["b"])) == []
@@ -160,7 +163,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_priority_then_what_was_begun_then_the_order_of_arrival(self, store: Store) -> None:
-        """A run that was driven before comes before queued ones of its priority."""
+        """Runs are taken by priority. Of equal priority, runs that were driven before come first, then the oldest."""
         for number in range(3):
             await queue_run(store, f"r{number}")
         await queue_run(store, "urgent", priority=7)
@@ -171,7 +174,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_priority_counts_among_runs_that_were_driven(self, store: Store) -> None:
-        """Also if fewer are asked for than are due; of one priority, what has been due for longest comes first."""
+        """Priority also decides among runs that were driven before.
+
+        Of equal priority, the run that is due for longest comes first.
+        """
         due = {"low": None, "high": None, "early": 3.0, "both": 4.0, "late": 5.0}
         for name, due_at in due.items():
             info = replace(run_info(name), priority=9 * (name in ("high", "late")))
@@ -186,7 +192,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_tenants_take_turns(self, store: Store) -> None:
-        """A tenant with few runs does not wait for all of another; a late one begins with the present turn."""
+        """The tenants of a queue take turns, so that a tenant with few runs does not wait for all runs of another.
+
+        A tenant that arrives later begins with the present turn.
+        """
         for number in range(4):
             await queue_run(store, f"a{number}", tenant="a")
         for number in range(2):
@@ -198,7 +207,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_queues_take_turns(self, store: Store) -> None:
-        """A short queue does not wait for a long one."""
+        """Queues take turns, so that a short queue does not wait for a long one."""
         for number in range(4):
             await queue_run(store, f"a{number}", queue="a")
         await queue_run(store, "b0", queue="b")
@@ -206,7 +215,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_queue_drives_no_more_than_its_concurrency(self, store: Store) -> None:
-        """A queue drives no more than its concurrency, also over several calls; a run that ends or waits makes room."""
+        """A queue never drives more runs than its concurrency. A run that ends or waits makes room for another."""
         await store.limit_queue("mail", QueueLimits(concurrency=2))
         for number in range(4):
             await queue_run(store, f"r{number}", queue="mail")
@@ -223,7 +232,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_nothing_is_taken_from_a_paused_queue(self, store: Store) -> None:
-        """Neither new runs nor runs that are due, whatever other limits it has; they are taken when the pause ends."""
+        """No run of a paused queue is taken, whether it is new or due. The runs are taken when the pause ends."""
         await store.limit_queue("mail", QueueLimits(concurrency=5, paused=True))
         await queue_run(store, "new", queue="mail")
         await store.create(replace(run_info("begun"), queue="mail"), [step(1)], {"nodes": []})
@@ -235,7 +244,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_nothing_is_taken_of_a_paused_tenant(self, store: Store) -> None:
-        """Neither new runs nor runs that are due, whether their queue has limits or not; others are taken."""
+        """No run of a paused tenant is taken, whether it is new or due. Runs of other tenants are taken."""
         await store.limit_queue("mail", QueueLimits(tenant_concurrency=5))
         for queue in ("mail", "free"):
             for tenant in ("acme", "zeta", None):
@@ -253,7 +262,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_key_has_no_more_than_its_concurrency(self, store: Store) -> None:
-        """The other runs of its queue continue, and runs without a tenant are not limited."""
+        """A tenant at its limit waits, while other tenants of the queue continue.
+
+        Runs without a tenant have no limit.
+        """
         limits = QueueLimits(tenant_concurrency=1)
         await store.limit_queue("mail", limits)
         assert await store.queue_limits() == {"mail": limits}
@@ -270,7 +282,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_rate_limits_what_begins(self, store: Store) -> None:
-        """After a pause a rate lets all begin at once. Earlier runs do not count; a clock may jump back."""
+        """A rate limits how many runs begin within a time. After a pause, as many may begin at once as the rate allows.
+
+        Runs that were driven before do not count. The rate still works after the clock was set back.
+        """
         await store.limit_queue("mail", QueueLimits(rate=(2, 10.0)))
         for number in range(8):
             await queue_run(store, f"r{number}", queue="mail")
@@ -288,7 +303,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_rate_of_a_key_leaves_other_keys_alone(self, store: Store) -> None:
-        """Each tenant has a rate of its own."""
+        """With a rate for each tenant, a tenant that has used up its rate does not hold back other tenants."""
         await store.limit_queue("mail", QueueLimits(tenant_rate=(1, 10.0)))
         for number in range(2):
             for tenant in "ab":
@@ -300,7 +315,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_what_is_queued_and_driven_is_counted(self, store: Store) -> None:
-        """Runs are counted by queue, and an owner that drives is listed with what it drives."""
+        """The store counts queued and driven runs by queue, and lists the processes with the runs that they drive."""
         await queue_run(store, "a0", queue="a")
         await queue_run(store, "a1", queue="a")
         await queue_run(store, "b0", queue="b")
@@ -329,7 +344,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_limits_hold_over_processes(self, store: Store) -> None:
-        """Two processes that take at the same time never exceed them together."""
+        """Two processes that take runs at the same time never exceed the limits of a queue together."""
         most = 3
         second = await self.open_second(store)
         try:
@@ -343,7 +358,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_the_runs_of_a_dead_process_are_offered(self, store: Store) -> None:
-        """Runs of a dead process come first, unclaimed, whatever the limits; runs that it only queued are taken."""
+        """Runs whose process has died come first, whatever the limits. The worker still has to claim them.
+
+        Runs that the dead process had only queued are taken like others.
+        """
         second = await self.open_second(store)
         await second.limit_queue("default", QueueLimits(concurrency=1))
         await queue_run(second, "r0", tenant="acme")
@@ -367,7 +385,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_schedules_are_kept_by_name(self, store: Store) -> None:
-        """One of the same name replaces another; they survive closing the store."""
+        """A schedule replaces another one of the same name. Schedules survive closing the store."""
         first, second = (
             StoredSchedule("b", {"cron": "* * * * *"}, 60.0),
             StoredSchedule("a", {"tags": ["é"]}, float("inf")),
@@ -384,7 +402,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_schedule_is_moved_by_the_first(self, store: Store) -> None:
-        """A caller that saw an earlier state changes nothing."""
+        """If two workers move a schedule to its next time, only the first of them changes it."""
         schedule = StoredSchedule("a", {}, 60.0)
         await store.keep_schedule(schedule)
         await store.move_schedule("a", 60.0, 120.0)
@@ -403,16 +421,14 @@ async def queue_run(  # noqa: PLR0913 - what a run is queued with
     graph: str = "g",
     created_at: float = 100.0,
 ) -> None:
-    """Create a queued run of one step."""
     info = replace(run_info(run_id, graph=graph, created_at=created_at), queued=True)
     await store.create(replace(info, queue=queue, priority=priority, tenant=tenant), [step(1)], {"nodes": []})
 
 
 def pick(now: float = 1e9, limit: int = 100, **only: Any) -> ClaimQuery:
-    """Return what to take."""
     return ClaimQuery(now, limit, **only)
 
 
 async def ids(store: Store, wanted: ClaimQuery) -> list[str]:
-    """Take, and return the ids of the runs in their order."""
+    """Take runs, and return their ids in the order in which they were taken."""
     return [each.info.id for each in await store.take(wanted)]

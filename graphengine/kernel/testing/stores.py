@@ -7,9 +7,8 @@ Subclass `StoreConformance`, define how an empty store is made, and let pytest c
             return MyStore(...)
 
 Each test is a plain function that runs an event loop of its own, so no plugin is needed. Tests with two processes are
-skipped unless `make_second_store` is defined too. Each test's docstring is a sentence of `stores/base.py`. Tests of
-waiting runs and their messages are in `waiting.py`; those of tags and removed runs in `growing.py`,
-those of queues in `queued.py`.
+skipped unless `make_second_store` is defined too. Tests of waiting runs and their messages are in `waiting.py`, tests
+of tags and removed runs in `growing.py`, and tests of queues in `queued.py`.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ MANY_STEPS: Final = 1200
 
 
 class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
-    """All tests; a subclass defines how a store is made.
+    """All tests that a store has to pass. A subclass defines how the store under test is made.
 
     Attributes:
         vacuum_adds: The bytes that `vacuum` may add, of maps of what is free; 0 unless a subclass sets it.
@@ -124,7 +123,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_new_run_has_the_facts_it_was_created_with(self, store: Store) -> None:
-        """`info` returns the facts passed to `create`, with seq and time of the last step, and a driver."""
+        """`info` returns what was passed to `create`.
+
+        In addition it returns the number and time of the last step, and the process that drives the run.
+        """
         await new_run(store, count=3, created_at=50.5)
         info = await store.info("r")
         assert info.driver is not None
@@ -133,7 +135,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_keeps_how_it_began(self, store: Store) -> None:
-        """Title, user, deploy, starter, root and depth are kept; `began_with` is the first fingerprint, or as given."""
+        """A run keeps its title, user, deploy, starter, root and depth.
+
+        `began_with` is its first fingerprint, or as given.
+        """
         begun: dict[str, Any] = {"title": 'Tides \\ "', "user": "ada", "deploy": "v7"}
         begun |= {"starter": "p", "root": "top", "depth": 2}
         for run_id, first in (("r", ""), ("s", "f0")):
@@ -146,7 +151,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_has_ended_at_its_last_step_until_it_is_resumed(self, store: Store) -> None:
-        """`ended_at` is the time of the step that ended it, also of its first; None while it runs or waits."""
+        """`ended_at` is the time of the step with which the run ended; None while the run runs or waits."""
         fence = await new_run(store, count=1)
         assert (await store.info("r")).ended_at is None
         await append(store, Append("r", fence, [step(2, at=7.25)], "waiting"))
@@ -164,7 +169,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_runs_are_found_by_user_and_by_the_run_that_started_them(self, store: Store) -> None:
-        """`user` and `starter` select runs, beside other words of a page."""
+        """Runs can be selected by their user and by the run that started them, also together with other filters."""
         for number, (user, starter) in enumerate(
             [("ada", None), ("bob", "p"), ("ada", "p"), (None, "q"), ("ada", "p")]
         ):
@@ -186,7 +191,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_stop_holds_for_all_runs_below_and_refuses_new_ones(self, store: Store) -> None:
-        """A mark holds up to the next run that is its own root, also past a run that was removed; it can be removed."""
+        """A stop of a run also holds for the runs that it started, down to the next run that is its own root.
+
+        It holds past a run that was removed, and it can be taken back.
+        """
         tree = {"top": None, "a": "top", "b": "a", "c": "b", "left": "b", "below": "left"}
         roots = {"top": None, "left": None, "below": "left"}
 
@@ -216,7 +224,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_is_its_id_and_its_nonce(self, store: Store) -> None:
-        """What names an earlier run with an id does not reach the later one: its children, its stops, its messages."""
+        """Two runs that had the same id one after the other are told apart by their nonce.
+
+        Children, stops and messages of the earlier run do not reach the later one.
+        """
         of_early = replace(run_info("old"), starter="top", starter_nonce="a2", root="top", root_nonce="a2")
         for info in (replace(run_info("top"), nonce="a2"), of_early):
             await append(store, batch(info.id, await store.create(info, [step(1)], {"nodes": []}), [], "finished"))
@@ -249,7 +260,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_branch_knows_the_keys_of_the_messages_that_it_takes_over(self, store: Store) -> None:
-        """A message that was consumed by the parent's step is no new one for the branch, nor for a branch of that."""
+        """A message that the parent consumed before the branch began does not count again for the branch."""
         fence = await store.create(run_info("r"), [step(1)], {"nodes": []})
         await new_run(store, "longer", count=9)
         for seq, key in ((2, "message pay k1"), (3, "once 1"), (4, "message pay k2")):
@@ -272,7 +283,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_final_mark_stays(self, store: Store) -> None:
-        """A final mark cannot be removed or replaced, and comes before others."""
+        """A final stop cannot be taken back or replaced, and takes precedence over other stops."""
         await new_run(store, "top", count=1)
         await store.create(replace(run_info("a"), starter="top", root="top"), [step(1)], {"nodes": []})
         marks: tuple[StopMark, ...] = ("stop", "cancel", "stop", "")
@@ -284,7 +295,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_runs_that_are_started_while_a_stop_is_marked_are_refused_or_seen(self, store: Store) -> None:
-        """Of runs that another process starts meanwhile, each is refused, or there once the mark is set."""
+        """If another process starts child runs while a stop is recorded, no child run escapes the stop.
+
+        Each start is refused, or its run is listed after the stop was recorded.
+        """
         await new_run(store, "top", count=1)
         second = await self.open_second(store)
         made: list[str] = []
@@ -318,7 +332,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_facts_follow_the_appended_batches(self, store: Store) -> None:
-        """Status, seq, time and fingerprint are those of the last batch; other facts do not change."""
+        """A run has the status, step number, time and fingerprint of its last batch.
+
+        Its other information stays the same.
+        """
         fence = await new_run(store, count=1)
         await append(store, Append("r", fence, [step(2, at=7.25)], "waiting", fingerprint="f2"))
         info = await store.info("r")
@@ -350,7 +367,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_an_outline_is_kept_once_for_each_fingerprint(self, store: Store) -> None:
-        """The first graph spec of a fingerprint is kept; a changed graph has its own; others are unknown."""
+        """The store keeps the first graph description for each fingerprint.
+
+        For an unknown fingerprint it returns None.
+        """
         fence = await store.create(run_info(), [], {"nodes": [{"name": "a"}, {"name": "b"}]})
         await store.create(run_info("again"), [], {"nodes": [{"name": "ignored"}]})
         other: GraphSpec = {"nodes": [{"name": "c"}]}
@@ -361,7 +381,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_code_is_kept_once_for_each_id(self, store: Store) -> None:
-        """The first body of a code is kept, as JSON; a resume under another code has its own; others are unknown."""
+        """The store keeps the first description of the code for each code id. For an unknown id it returns None."""
         body: dict[str, JsonValue] = {"functions": {"a/ß": "4f1c", "b": None}, "types": [{"x": 1.5}, "\udc80é"[1:]]}
         fence = await store.create(replace(run_info(), code="c1"), [step(1)], {}, body)
         await store.create(replace(run_info("again"), code="c1"), [], {}, {"functions": "ignored"})
@@ -378,7 +398,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_runs_created_together_keep_their_codes(self, store: Store) -> None:
-        """Runs that are created at the same time, under several codes, each have their own."""
+        """Runs that are created at the same time under different codes each keep their own code."""
         codes = ["c1", "c2", "", "c1"]
         created = [replace(run_info(f"r{place}"), code=code) for place, code in enumerate(codes)]
         bodies = [{"functions": code} if code else None for code in codes]
@@ -391,7 +411,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_steps_come_back_unchanged(self, store: Store) -> None:
-        """A step comes back with all its values, however unusual, and without `typed`."""
+        """A step is read back with all its values, however unusual they are.
+
+        Only the typed values (`typed`) are not stored.
+        """
         values: list[JsonValue] = [
             None, True, 0, -1, 2**63, 10**30, 0.1, 1e308, "", "\x00\x1f\u2028\U0001f600", "é" * 5000,
             [], {}, {"": {"a": [1, [2, {"b": None}]]}}, ["x"] * 1000,
@@ -409,7 +432,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_the_caller_may_change_its_list_of_steps(self, store: Store) -> None:
-        """Changes of the caller's list after the call have no effect."""
+        """The caller may change its list of steps after the call without an effect on what is stored."""
         fence = await new_run(store)
         added = steps(1, 3)
         pending = store.append(batch("r", fence, added))
@@ -420,7 +443,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_log_has_no_gaps_and_no_repeats(self, store: Store) -> None:
-        """A batch with a step that does not follow the last one is refused; the right one is accepted afterwards."""
+        """A batch whose first step does not follow the last step is refused. The right batch is accepted afterwards."""
         fence = await new_run(store, count=2)
         for wrong in ([step(4)], [step(2)], [step(1)], [step(3), step(5)], [step(3), step(3)], [step(0)]):
             with refused(StoreError):
@@ -459,7 +482,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_steps_can_be_read_in_part(self, store: Store) -> None:
-        """`steps` returns the steps within its bounds, and none if the bounds are beyond the log."""
+        """`steps` returns the steps within the given bounds; an empty list if the bounds lie outside the log."""
         await new_run(store, count=6)
         assert seqs(await store.steps("r", after=2, upto=4)) == [3, 4]
         assert seqs(await store.steps("r", after=4)) == [5, 6]
@@ -470,7 +493,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_can_be_loaded_up_to_a_step(self, store: Store) -> None:
-        """`load` ends at the requested step; a step that the run does not have is unknown."""
+        """`load` ends at the requested step. It raises UnknownStep for a step that the run does not have."""
         await new_run(store, count=5)
         for upto in range(1, 6):
             loaded = await store.load("r", upto)
@@ -482,7 +505,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_snapshots_and_the_steps_after_them_cover_the_log(self, store: Store) -> None:
-        """Whatever the store's policy, a snapshot comes with exactly the steps after it, at any step."""
+        """A loaded run consists of a snapshot and exactly the steps after it, whenever the store takes snapshots."""
         await self._long_run(store)
         for upto in (1, 255, 256, 257, 300, 600, MANY_STEPS - 1, MANY_STEPS):
             assert covers(await store.load("r", upto), upto)
@@ -491,7 +514,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_snapshots_are_requested_rarely_and_during_the_call(self, store: Store) -> None:
-        """A snapshot is requested while `append` runs, and not more often than every 256 steps."""
+        """The store requests a snapshot only during a call of `append`, and at most every 256 steps."""
         asked = await self._long_run(store)
         assert asked == sorted(set(asked))
         assert all(later - earlier >= 256 for earlier, later in zip([0, *asked], asked, strict=False))
@@ -507,7 +530,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_driven_run_cannot_be_claimed(self, store: Store) -> None:
-        """A driven run cannot be claimed, even by its driver; the error has the driver and the end of its lease."""
+        """A run that a process drives cannot be claimed, even by the same process.
+
+        The error names the process and its lease's end.
+        """
         fence = await new_run(store)
         with refused(RunIsDriven) as caught:
             await store.claim("r")
@@ -520,7 +546,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_fences_only_grow(self, store: Store) -> None:
-        """Each driver gets a higher fence than the previous one."""
+        """Each process that drives a run gets a higher fence than the process before."""
         fences = [await new_run(store)]
         for _ in range(5):
             await store.release("r", fences[-1])
@@ -544,7 +570,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_released_run_takes_no_steps(self, store: Store) -> None:
-        """After its release a run has no driver, and its last fence is no longer valid."""
+        """After its release no process drives a run, and nothing can be written with its last fence."""
         fence = await new_run(store)
         await store.release("r", fence)
         assert (await store.info("r")).driver is None
@@ -568,7 +594,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_is_held_until_it_is_released(self, store: Store) -> None:
-        """A created or claimed run is held until it is released, gets another status, or the store is closed."""
+        """A process holds a run that it created or claimed until it releases the run.
+
+        A change of the status and closing the store also release the run.
+        """
         fence = await new_run(store)
         await new_run(store, "other")
         held = [(await store.info("r")).held]
@@ -592,7 +621,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_stale_release_is_ignored(self, store: Store) -> None:
-        """Releasing with an old fence does not take the run from its driver; without a driver nothing happens."""
+        """A release with an old fence does not take the run away from the process that drives it now."""
         old = await new_run(store)
         await store.release("r", old)
         fence = await store.claim("r")
@@ -605,7 +634,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_branch_shares_its_parents_log_up_to_its_seq(self, store: Store) -> None:
-        """A branch's log is its parent's up to its seq, then its own, without the parent's later steps."""
+        """The log of a branch consists of the parent's steps up to the branching point and then of its own steps."""
         fence = await new_run(store, "parent", count=4)
         own = await branch(store, "child", "parent", at=2, count=1)
         await append(store, batch("parent", fence, [step(5)]))
@@ -619,7 +648,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_branch_without_steps_ends_at_its_parents_seq(self, store: Store) -> None:
-        """A branch without own steps ends at the parent's seq, and continues after it."""
+        """A branch without steps of its own ends at the branching point, and continues after it."""
         await new_run(store, "parent", count=3)
         fence = await branch(store, "child", "parent", at=2)
         assert (await store.info("child")).seq == 2
@@ -630,7 +659,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_branch_can_have_branches(self, store: Store) -> None:
-        """A branch can start at a branch's own steps, or at steps that it shares with its parents."""
+        """A branch can itself be branched, at its own steps and at steps that it shares with its parents."""
         await new_run(store, "a", count=4)
         await branch(store, "b", "a", at=3, count=3)
         await branch(store, "c", "b", at=5, count=2)
@@ -649,7 +678,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_long_chain_of_branches_loads(self, store: Store) -> None:
-        """Hundreds of branches, each of the previous one, load as one log with snapshots."""
+        """A chain of hundreds of branches, each made from the one before, can be loaded as one log."""
         await new_run(store, "b0", count=1)
         count = 300
         for n in range(1, count + 1):
@@ -669,7 +698,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_branch_starts_at_a_step_that_exists(self, store: Store) -> None:
-        """A branch before the first step or after the last is refused, and nothing of it is created."""
+        """A branch at a step that the parent does not have is refused, and nothing is created."""
         await new_run(store, "parent", count=3)
         for at in (0, -1, 4, 10**30):
             with refused(UnknownStep):
@@ -683,7 +712,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_runs_are_listed_newest_first_page_by_page(self, store: Store) -> None:
-        """Pages follow each other without gaps or repeats, by time of creation and then by id."""
+        """Pages of runs follow each other without gaps or repeats, by time of creation and then by id."""
         times = [5.0, 3.0, 5.0, 1.0, 5.0, 4.0, 3.0]
         for n, created_at in enumerate(times):
             await new_run(store, f"r{n}", created_at=created_at)
@@ -699,7 +728,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_runs_are_listed_by_status_and_graph(self, store: Store) -> None:
-        """Filters can be combined, with paging too, and each run is listed as `info` returns it."""
+        """Filters by status and graph can be combined, also page by page.
+
+        A listed run has the same information as from `info`.
+        """
         for n in range(12):
             fence = await new_run(store, f"r{n:02}", count=1, created_at=float(n), graph=f"g{n % 2}")
             if n % 3 == 0:
@@ -731,7 +763,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_appends_take_effect_in_the_order_of_the_calls(self, store: Store) -> None:
-        """Batches of one run may be queued without waiting; what is durable is always a prefix."""
+        """Several batches of a run can be queued without waiting.
+
+        What is durable is always the beginning of the log.
+        """
         fence = await new_run(store)
         pending = [store.append(batch("r", fence, [step(seq)])) for seq in range(1, 31)]
         for expected, each in enumerate(pending, 1):
@@ -742,7 +777,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_stale_batch_fails_alone(self, store: Store) -> None:
-        """If batches are written together, a refused one does not affect the others."""
+        """If the store writes several batches together, a refused batch does not affect the others."""
         fences = {f"r{n}": await new_run(store, f"r{n}") for n in range(6)}
         await store.release("r1", fences["r1"])
 
@@ -760,7 +795,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_cancelled_waiter_loses_nothing(self, store: Store) -> None:
-        """Cancelling a waiter does not undo what was queued, nor affect others that wait for the same commit."""
+        """If a caller that waits for a commit is cancelled, its batch is still written.
+
+        Other callers that wait for the same commit are not affected.
+        """
         fence = await new_run(store)
         other = await new_run(store, "other")
 
@@ -779,7 +817,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_cancelled_claim_can_be_repeated(self, store: Store) -> None:
-        """A run whose claim was cancelled before its fence was returned can be claimed again."""
+        """A run can be claimed again if the first claim was cancelled before its fence was returned."""
         fence = await new_run(store)
         await store.release("r", fence)
         claim = asyncio.create_task(store.claim("r"))
@@ -794,7 +832,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_another_process_sees_what_was_awaited(self, store: Store) -> None:
-        """Once a write has returned, a store opened by another process reads it."""
+        """Once a write has returned, another process reads what was written."""
         fence = await new_run(store)
         await append(store, batch("r", fence, [step(1)]))
         second = await self.open_second(store)
@@ -809,7 +847,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_one_process_drives(self, store: Store) -> None:
-        """A live owner keeps its runs; when it closes, they are free, and its fences are no longer valid."""
+        """A process that is alive keeps its runs.
+
+        When it closes its store, the runs are free, and its fences are invalid.
+        """
         fence = await new_run(store)
         second = await self.open_second(store)
         try:
@@ -826,7 +867,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_replaced_driver_gets_an_error(self, store: Store) -> None:
-        """Once another process drives the run, nothing is written with the old fence, not even a release."""
+        """Once another process drives a run, nothing can be written or released with the old fence."""
         fence = await new_run(store)
         second = await self.open_second(store)
         try:

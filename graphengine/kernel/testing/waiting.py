@@ -1,6 +1,6 @@
-"""Requirements for stores about waiting runs: their messages, their timers, and the runs that are due.
+"""Tests of stores for waiting runs: their messages, their timers, and the runs that are due.
 
-Part of the suite in `conformance.py`, which explains how to use it.
+They are a part of `stores.StoreConformance`, whose module explains how to use the tests.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ ENDED: Final[tuple[Status, ...]] = ("finished", "stopped", "failed")
 
 
 class WaitingRuns(StoreSuite):
-    """Tests of waiting runs."""
+    """Tests of runs that wait: their messages, their timers, and the order in which workers find them."""
 
     # -- the inbox
 
     @scenario
     async def test_messages_wait_in_order_until_they_are_consumed(self, store: Store) -> None:
-        """Messages are kept in the order of posting, and are removed by the batch that consumes them."""
+        """Messages are kept in the order of posting until a batch consumes them."""
         fence = await new_run(store)
         await new_run(store, "other")
         await store.post("r", "answer", {"ok": True}, "k1")
@@ -63,7 +63,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_same_key_again_changes_nothing(self, store: Store) -> None:
-        """A key counts once for each run, even after its message was consumed; `post` returns whether it counted."""
+        """A message with a key that the run has received before is ignored, even if that message was consumed."""
         fence = await new_run(store)
         await new_run(store, "other")
         assert await store.post("r", "answer", 1, "k") is True
@@ -80,7 +80,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_message_can_be_the_only_one_of_its_kind_of_key(self, store: Store) -> None:
-        """With `alone`, a message counts only if none was posted whose key begins so: of callers at once, one."""
+        """With `alone`, a message is ignored if a message whose key begins with this text was posted before.
+
+        Of several callers at the same time, only one succeeds.
+        """
         fence = await new_run(store)
         await new_run(store, "other")
         assert await store.post("r", "message", 1, "turn 10 a")
@@ -95,7 +98,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_keys_of_messages_are_kept(self, store: Store) -> None:
-        """A key has the id of its message until that is consumed, then 0; they are in the order of posting."""
+        """`message_keys` returns the keys of a run's messages in the order of posting, with the id of each message.
+
+        The id is 0 once the message was consumed.
+        """
         fence = await new_run(store)
         await new_run(store, "other")
         for run_id, key in (("r", "k2"), ("other", "k1"), ("r", "k1"), ("r", "k2")):
@@ -112,7 +118,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_refused_batch_consumes_nothing(self, store: Store) -> None:
-        """A message stays if its batch is refused, and cannot be consumed for another run."""
+        """A message is not consumed if its batch is refused, or if a batch of another run names it."""
         fence = await new_run(store)
         other = await new_run(store, "other")
         await store.post("r", "answer", 1, "k")
@@ -126,7 +132,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_run_without_a_driver_can_receive_messages(self, store: Store) -> None:
-        """Posting needs no fence; a branch does not inherit its parent's messages."""
+        """A message can be posted to a run that no process drives. A branch does not inherit its parent's messages."""
         fence = await new_run(store, count=1)
         await append(store, batch("r", fence, [], "waiting"))
         await store.post("r", "answer", 1, "k")
@@ -136,7 +142,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_batch_can_consume_several_messages(self, store: Store) -> None:
-        """A batch consumes the messages that it names, and no others; unknown ids are ignored."""
+        """A batch consumes exactly the messages that it names. Unknown ids are ignored."""
         fence = await new_run(store)
         for n in range(5):
             await store.post("r", "message", n, f"k{n}")
@@ -148,7 +154,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_message_is_kept_whatever_the_status_of_its_run(self, store: Store) -> None:
-        """A message that was not consumed stays through waiting, claims and releases, and after the end."""
+        """A message that was not consumed is kept while the run waits or is claimed, and after the run has ended."""
         await waiting_run(store)
         await store.post("r", "answer", 1, "k")
         for status in ("waiting", *ENDED):
@@ -160,7 +166,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_waiting_run_has_a_timer(self, store: Store) -> None:
-        """A run has a `due_at` from the batch that makes it wait until the next batch; claims and releases keep it."""
+        """A waiting run keeps its timer (`due_at`) until the next batch. Claims and releases do not change it."""
         await waiting_run(store, due_at=7.5)
         assert (await store.info("r")).due_at == 7.5
         fence = await store.claim("r")
@@ -173,7 +179,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_each_wait_has_its_own_timer(self, store: Store) -> None:
-        """A run that waits again has the timer of the new wait, or none; a run that ended has none."""
+        """A run that waits again has the timer of the new wait, or no timer. A run that ended has no timer."""
         await waiting_run(store, due_at=7.5)
         for due_at in (9.5, None, 3.25):
             await append(store, Append("r", await store.claim("r"), [], "waiting", due_at=due_at))
@@ -187,7 +193,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_run_can_be_created_waiting(self, store: Store) -> None:
-        """A run that is created `waiting` has the given timer, and is due once its creator releases it."""
+        """A run can be created with the status `waiting` and a timer. It is due once its creator releases it."""
         fence = await store.create(replace(run_info(), status="waiting", due_at=7.5), [], {})
         await store.create(replace(run_info("runs"), due_at=7.5), [], {})
         assert [(await store.info(run_id)).due_at for run_id in ("r", "runs")] == [7.5, None]
@@ -197,7 +203,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_timer_is_due_at_its_time(self, store: Store) -> None:
-        """A run that waits for a timer is due at `due_at` and later; one without a timer is never due."""
+        """A waiting run is due from the time of its timer on. Without a timer it is never due."""
         await waiting_run(store, due_at=10.5)
         await waiting_run(store, "endless")
         assert await due_ids(store, 10.25) == []
@@ -208,7 +214,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_message_makes_a_waiting_run_due(self, store: Store) -> None:
-        """A waiting run is due while its inbox contains any message but a `stop`, at any time."""
+        """A waiting run is due while it has a message in its inbox. A message of the kind `stop` does not count."""
         for kind in ("answer", "message", "other", "stop"):
             await waiting_run(store, kind, due_at=LATER)
             await store.post(kind, kind, None, "k")
@@ -222,7 +228,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_message_that_came_before_the_wait_counts(self, store: Store) -> None:
-        """A run is due as soon as it waits if its inbox contains a message; a `stop` does not count here either."""
+        """A run that begins to wait with a message in its inbox is due at once.
+
+        A message of the kind `stop` does not count.
+        """
         for kind in ("answer", "stop"):
             fence = await new_run(store, kind)
             await store.post(kind, kind, None, "k")
@@ -232,7 +241,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_run_is_due_until_its_last_message_is_delivered(self, store: Store) -> None:
-        """Consumed messages no longer count, even if their key is posted again; the remaining ones do."""
+        """A run stays due until its last message is consumed. Posting a consumed message again does not make it due."""
         await waiting_run(store)
         for n in range(3):
             await store.post("r", "message", n, f"k{n}")
@@ -250,7 +259,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_refused_batch_leaves_a_run_due(self, store: Store) -> None:
-        """A batch that is refused neither delivers a message nor sets a timer."""
+        """A batch that is refused neither consumes a message nor sets a timer, so the run stays due."""
         await waiting_run(store, "timer", due_at=5.0)
         await waiting_run(store)
         await store.post("r", "answer", 1, "k")
@@ -267,7 +276,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_running_run_without_a_driver_is_due(self, store: Store) -> None:
-        """A run with the status `running` is due once it is released, and no longer once it is claimed."""
+        """A run with the status `running` is due when its process has released it, until another process claims it."""
         fence = await new_run(store, count=1)
         assert await due_ids(store, LATEST) == []
         await store.release("r", fence)
@@ -281,7 +290,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_runs_of_a_closed_store_are_due(self, store: Store) -> None:
-        """Runs that were running when their store was closed are due; others are due as before, claimed or not."""
+        """Runs that were running when their store was closed are due. Waiting runs are due as their timers say."""
         await new_run(store)
         await append(store, batch("ended", await new_run(store, "ended"), [step(1)], "finished"))
         await waiting_run(store, "waits", due_at=LATER)
@@ -294,7 +303,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_driven_run_is_not_due(self, store: Store) -> None:
-        """A timer or a message makes a driven run due only once it is released."""
+        """A run that a process drives is not due, whatever timers and messages it has, until it is released."""
         await waiting_run(store, due_at=5.0)
         fence = await store.claim("r")
         await store.post("r", "answer", 1, "k")
@@ -308,7 +317,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_run_that_ended_is_not_due(self, store: Store) -> None:
-        """A run that ended is never due: with messages from before and after its end, claimed and released again."""
+        """A run that ended is never due, whatever messages it has, and also if it is claimed and released again."""
         for status in ENDED:
             await waiting_run(store, status, due_at=5.0)
             await store.post(status, "message", 1, "k1")
@@ -323,7 +332,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_due_returns_the_same_facts_as_info(self, store: Store) -> None:
-        """`due` returns complete facts and changes nothing; its runs, also branches, can be claimed."""
+        """`due` returns the same information as `info` and changes nothing. The runs that it returns can be claimed."""
         await waiting_run(store, due_at=5.0)
         await store.release("child", await branch(store, "child", "r", at=1, count=2))
         found = await store.due(10.0)
@@ -338,7 +347,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_earliest_timer_comes_first(self, store: Store) -> None:
-        """Timers are ordered by time, at most `limit` of them; driven runs do not count."""
+        """Runs with timers are due in the order of their times, at most `limit` of them.
+
+        Runs that are driven are left out.
+        """
         times = {"e": 5.0, "b": 2.5, "d": 4.0, "a": -1.0, "c": 3.0}
         for run_id, due_at in times.items():
             await waiting_run(store, run_id, due_at=due_at)
@@ -350,14 +362,14 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_due_returns_a_hundred_runs_by_default(self, store: Store) -> None:
-        """Without `limit`, `due` returns 100 runs."""
+        """Without `limit`, `due` returns at most 100 runs."""
         await asyncio.gather(*(waiting_run(store, f"r{n}", due_at=float(n)) for n in range(103)))
         assert [info.id for info in await store.due(1000.0)] == [f"r{n}" for n in range(100)]
         assert len(await store.due(1000.0, limit=200)) == 103
 
     @scenario
     async def test_due_returns_only_runs_of_the_named_graphs(self, store: Store) -> None:
-        """Runs of other graphs are skipped, whatever makes them due, and do not count toward the limit."""
+        """`due` leaves out runs of graphs that the caller does not name, and they do not count towards the limit."""
         for n, graph in enumerate(["other", "g", "other", "h", "g"]):
             fence = await new_run(store, f"{n}", graph=graph)
             await append(store, Append(f"{n}", fence, [step(1)], "waiting", due_at=float(n)))
@@ -371,7 +383,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_oldest_message_comes_first(self, store: Store) -> None:
-        """Runs with messages are ordered by their oldest message that counts, however many arrived later."""
+        """Runs with messages are due in the order of their oldest message, however many arrived later."""
         for run_id in "abcd":
             await waiting_run(store, run_id)
         await store.post("b", "stop", None, "k")
@@ -385,7 +397,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_released_runs_come_in_the_order_of_their_release(self, store: Store) -> None:
-        """Runs without a driver are ordered by their release; a second release does not count."""
+        """Runs that were released are due in the order of their release. A second release does not count."""
         fences = {run_id: await new_run(store, run_id) for run_id in "abcd"}
         for run_id in "cadbca":
             await store.release(run_id, fences[run_id])
@@ -397,7 +409,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_longest_due_run_comes_first_whatever_the_reason(self, store: Store) -> None:
-        """Timers, messages and released runs share one order; a run with two reasons counts from the first."""
+        """Runs are ordered by the time since when they are due, whether because of a timer, a message or a release.
+
+        A run with two reasons counts from the first.
+        """
         for run_id, due_at in (("late", LATER), ("both", 3.0), ("early", 2.0), ("soon", LATER), ("answered", None)):
             await waiting_run(store, run_id, due_at=due_at)
         left = await new_run(store, "left")
@@ -416,7 +431,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_runs_of_a_dead_process_come_first(self, store: Store) -> None:
-        """Runs of a dead process come before timers, messages and runs that no process drove, even older ones."""
+        """Runs whose process has died come before all other due runs, even older ones."""
         await store.release("first", await new_run(store, "first"))
         await waiting_run(store, "timer", due_at=2.0)
         await waiting_run(store, "asks")
@@ -434,7 +449,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_another_process_finds_due_runs(self, store: Store) -> None:
-        """A run that waits in one process is found and driven by another, and then not found by the first."""
+        """A run that waits in one process can be found and driven by another process.
+
+        The first then no longer finds it.
+        """
         await waiting_run(store, due_at=5.0)
         await waiting_run(store, "asks")
         second = await self.open_second(store)
