@@ -71,9 +71,7 @@ class Citation(BaseModel):
 
 
 class Cited(BaseModel):
-    """An answer together with the sources that it cites.
-
-    Use it as the output type: `Agent(output=Cited, tools=[web_search()])`.
+    """An answer with the sources that it cites: `Agent(output=Cited, tools=[web_search()])`.
 
     Attributes:
         text: The answer.

@@ -20,7 +20,7 @@ TICK_SECONDS: Final = 0.05
 
 
 class Work(BaseModel):
-    """The state of the graphs that the tests of executors run: the inputs and results of the nodes."""
+    """The state of the graphs in the tests: the inputs and the results of the nodes."""
 
     folder: str = ""
     number: int = 0

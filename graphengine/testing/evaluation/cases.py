@@ -41,7 +41,7 @@ class Case(BaseModel):
 
 
 class Score(BaseModel):
-    """What a scorer says about one result: a number from 0 to 1 and the reason.
+    """A scorer's judgement of one result.
 
     Attributes:
         value: From 0, worthless, to 1, perfect; None if the scorer does not apply to the case.

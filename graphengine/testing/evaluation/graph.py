@@ -30,7 +30,7 @@ CONCURRENCY: Final = 8
 
 
 class Trial(BaseModel):
-    """The result and the scores of one version of the graph in one case.
+    """The result of one version of the graph in one case.
 
     Attributes:
         output: The graph's result as JSON; None if the graph failed.
@@ -46,7 +46,7 @@ class Trial(BaseModel):
 
 
 class EvaluationState(BaseModel):
-    """The state of the graph that runs an evaluation.
+    """The state of an evaluation.
 
     Attributes:
         cases: The cases.
