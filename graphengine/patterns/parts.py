@@ -47,12 +47,6 @@ def part(
         own: The fields that only the pattern itself uses. A nested graph does not receive them.
         inputs: Values that the pattern offers. Each is passed if the runnable has a parameter, or a graph a field, of
             that name.
-
-    Args:
-        runnable: The runnable.
-        state: The state of the pattern.
-        own: The pattern's bookkeeping fields, which no inner graph starts with.
-        inputs: What the pattern offers: passed if the runnable has a parameter, or a graph a field, of that name.
     """
     node = Node(runnable)
     inner = node.runnable

@@ -108,22 +108,6 @@ class AttemptPlace(NamedTuple):
         waits: The ids of its waits, by name.
         is_item: Whether it is an item of a map.
         is_under_way: Whether the attempt's span may have child spans.
-
-    Attributes:
-        frame: The frame's id.
-        key: The position of its visit in the run.
-        path: The node's path in the run.
-        node: The node.
-        visit: The visit's number.
-        attempt: The attempt's number.
-        first: The first attempt since the visit began, or was revived.
-        leg: The step that resumed the attempt after its span had ended, 0 if none did.
-        arrived: When the attempt could begin, epoch seconds.
-        around: The id of the span around it.
-        recorded_results: The recorded work of the visit.
-        waits: The ids of its waits, by name.
-        is_item: Whether it is an item of a map.
-        is_under_way: Whether spans may be below its own.
     """
 
     frame: str

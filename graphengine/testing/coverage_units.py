@@ -35,14 +35,6 @@ class Unit:
         held: True if the unit is covered when the condition is true; False if it is covered when the condition is
             false.
         conditional: Whether the edge has a condition.
-
-    Attributes:
-        place: The place of the unit.
-        to: The target of the edge.
-        edge: The edge in words, such as `review -> write (otherwise)`.
-        part: The part of the edge's condition, in words; "" for the edge itself.
-        held: Whether the unit counts results that are true; False if it counts results that are false.
-        conditional: Whether the edge has a condition.
     """
 
     place: Place

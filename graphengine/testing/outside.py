@@ -55,9 +55,6 @@ class _Guard:
 
     Attributes:
         refused: Descriptions of the calls that were refused; None while the hook allows everything.
-
-    Attributes:
-        refused: What was refused since the guard was set, in words; None while nothing is refused.
     """
 
     def __init__(self) -> None:

@@ -74,11 +74,6 @@ class ProvenRun(Part):
         run_id: The run.
         old: The result with the code of the older commit.
         new: The result with the code of the working tree.
-
-    Attributes:
-        run_id: The run.
-        old: Under the older commit.
-        new: Under the working tree.
     """
 
     run_id: str

@@ -85,11 +85,6 @@ class SuiteRun(Part):
         run_id: The run.
         file: The name of its file.
         adds: The edges, endings and failures that this run covers and no earlier run of the suite covers, in words.
-
-    Attributes:
-        run_id: The run.
-        file: Its file.
-        adds: What it takes that none before it takes, in words.
     """
 
     run_id: str
