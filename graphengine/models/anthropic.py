@@ -194,7 +194,12 @@ class AnthropicModel(PricedModel):
     @property
     def batches(self) -> Batches:
         """The batches of this model at Anthropic."""
-        return AnthropicBatches(self._server.client, self._body_in_batch, self._of_batch, self._server.failing)
+        return AnthropicBatches(
+            self._server.client,
+            lambda request: self._body(request, is_native=self._is_native(request)),
+            self._of_batch,
+            self._server.failing,
+        )
 
     def _needs(self) -> list[tuple[str, str]]:
         """Return the packages that have to be loaded, each with the extra of graphengine that installs it."""
@@ -231,9 +236,6 @@ class AnthropicModel(PricedModel):
 
     def _is_native(self, request: Request) -> bool:
         return self._forms.is_native(request, by_server=self._has_forms) and _native_schema(request) is not None
-
-    def _body_in_batch(self, request: Request) -> JsonObject:
-        return self._body(request, is_native=self._is_native(request))
 
     def _body(self, request: Request, *, is_native: bool) -> JsonObject:
         """Build the body of a call.

@@ -289,7 +289,7 @@ def _read_back(message: Message, hosted: frozenset[str]) -> list[JsonValue]:
             or (kind in _HOSTED_CALLS and block.get("id") not in hosted)
             or ("tool_use_id" in block and block["tool_use_id"] not in hosted)
             or (kind in _SEALS and not block.get(_SEALS[str(kind)]))
-            or _is_empty(block)
+            or (_are_text([block]) and not _text_of(block).strip())
         )
         if not is_open:
             found.append(block)
@@ -352,10 +352,6 @@ def _are_text(blocks: Sequence[JsonValue]) -> bool:
 
 def _text_of(block: JsonValue) -> str:
     return str(block.get("text") or "") if isinstance(block, dict) else ""
-
-
-def _is_empty(block: JsonValue) -> bool:
-    return _are_text([block]) and not _text_of(block).strip()
 
 
 def _sanitise_call_id(given: str) -> str:

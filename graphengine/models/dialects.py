@@ -52,12 +52,8 @@ def _build_key_renaming(old: str, new: str) -> Callable[[JsonObject], JsonObject
     return lambda body: {new if key == old else key: value for key, value in body.items()}
 
 
-def _without_usage(body: JsonObject) -> JsonObject:
-    return {key: value for key, value in body.items() if key != "stream_options"}
-
-
-def _without_strict(function: JsonObject) -> JsonObject:
-    return {key: value for key, value in function.items() if key != "strict"}
+def _build_removal(removed: str) -> Callable[[JsonObject], JsonObject]:
+    return lambda body: {key: value for key, value in body.items() if key != removed}
 
 
 def _build_tool_change(change: Callable[[JsonObject], JsonObject]) -> Callable[[JsonObject], JsonObject]:
@@ -145,9 +141,9 @@ DIALECTS: Final = (
     THOUGHTS_BACK,
     Dialect(_compile_refusal(_UNKNOWN_LIMIT), _build_key_renaming("max_tokens", "max_completion_tokens")),
     Dialect(_compile_refusal(_UNKNOWN_LIMIT), _build_key_renaming("max_completion_tokens", "max_tokens")),
-    Dialect(_compile_refusal(r"stream_options|include_usage"), _without_usage),
+    Dialect(_compile_refusal(r"stream_options|include_usage"), _build_removal("stream_options")),
     Dialect(
-        _compile_refusal(r"\bstrict\b"), _build_tool_change(_without_strict)
+        _compile_refusal(r"\bstrict\b"), _build_tool_change(_build_removal("strict"))
     ),  # Cerebras refuses a list of tools of which only some are strict
     Dialect(_compile_refusal(r"length of 9"), _build_message_change(_short_ids)),  # Mistral, also on other servers
     Dialect(_compile_refusal(r"thought_signature"), _build_message_change(_sign_messages)),  # Gemini

@@ -566,7 +566,14 @@ def _build_chat_message(message: Message) -> JsonObject:
         return {"role": "user", "content": content}
     if not message.calls:
         return {"role": "assistant", "content": message.text}
-    calls: list[JsonValue] = [_build_chat_call(call) for call in message.calls]
+    calls: list[JsonValue] = [
+        {
+            "id": _fit_call_id(call.id),
+            "type": "function",
+            "function": {"name": called_name(call.name), "arguments": sendable(call.arguments)},
+        }
+        for call in message.calls
+    ]
     return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
 
 
@@ -598,11 +605,6 @@ def _iter_media_parts(message: Message) -> Iterator[JsonValue]:
             yield {"type": "input_audio", "input_audio": {"data": one.data, "format": _SOUNDS[one.type]}}
         else:
             raise cannot_show(one)
-
-
-def _build_chat_call(call: ToolCall) -> JsonObject:
-    function: JsonObject = {"name": called_name(call.name), "arguments": sendable(call.arguments)}
-    return {"id": _fit_call_id(call.id), "type": "function", "function": function}
 
 
 def _build_chat_tool(tool: ToolSpec) -> JsonObject:

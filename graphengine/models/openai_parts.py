@@ -313,7 +313,8 @@ class _Strict:
         if moved.get("default", 0) is None:
             del moved["default"]  # the type already allows null
         if moved:
-            made["description"] = _describe_moved(made.get("description"), moved)
+            words = ", ".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in moved.items())
+            made["description"] = f"{made['description']} ({words})" if made.get("description") else words
         self._add_children(schema, made, depth)
         reference = made.pop("$ref", None)
         if reference is None:
@@ -347,11 +348,6 @@ class _Strict:
             raise _NoStrictFormError
         inside: JsonObject = {name: self._of(each, depth + 1) for name, each in properties.items()}
         return {"properties": inside, "required": list(inside), "additionalProperties": False}
-
-
-def _describe_moved(description: JsonValue, moved: JsonObject) -> str:
-    words = ", ".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in moved.items())
-    return f"{description} ({words})" if description else words
 
 
 __all__ = [

@@ -318,7 +318,10 @@ def _extract_unread_call(words: str) -> str:
 
 def kind_of(report: Complaint) -> type[ModelError]:  # noqa: PLR0911 - a rule each
     """Decide which class of error a server's report means."""
-    coded = next(filter(None, map(_of_code, report.codes)), None)
+    known = (
+        _BY_CODE.get(code.lower()) or (BadRequest if _CALLERS_FAULT.match(code) else None) for code in report.codes
+    )
+    coded = next(filter(None, known), None)
     found = coded if coded is not None and coded not in _VAGUE else _of_status(report, coded)
     words = " ".join((*report.codes, report.message))
     is_vague = found in {BadRequest, NotAuthenticated} and not report.about
@@ -338,10 +341,6 @@ def kind_of(report: Complaint) -> type[ModelError]:  # noqa: PLR0911 - a rule ea
         return UnknownModel
     may_be_flagged = is_vague and coded is not NotAuthenticated and report.status in _OF_MODERATION
     return AnswerRefused if may_be_flagged and _FLAGGED.search(report.message) else found
-
-
-def _of_code(code: str) -> type[ModelError] | None:
-    return _BY_CODE.get(code.lower()) or (BadRequest if _CALLERS_FAULT.match(code) else None)
 
 
 def _of_status(report: Complaint, coded: type[ModelError] | None) -> type[ModelError]:

@@ -130,11 +130,9 @@ def _in_form(tool: ToolSpec, number: int) -> ToolSpec:
     """Return a tool in one of its forms: 0 is the declared schema, 1 a simpler schema, 2 and 3 describe it in words."""
     if number == 0:
         return tool
-    return _simplify(tool) if number == 1 else _describe_in_words(tool, _ANY[number - 2])
-
-
-def _simplify(tool: ToolSpec) -> ToolSpec:
-    return replace(tool, schema=simple_schema(dict(tool.schema)), may_be_strict=False)
+    if number == 1:
+        return replace(tool, schema=simple_schema(dict(tool.schema)), may_be_strict=False)
+    return _describe_in_words(tool, _ANY[number - 2])
 
 
 def _describe_in_words(tool: ToolSpec, schema: dict[str, JsonValue]) -> ToolSpec:

@@ -350,7 +350,7 @@ class _SchemaForm:
         if key == "type":
             kinds = _list_type_names(value)
             return {key: kinds[0] if len(kinds) == 1 and value != kinds else [*kinds]} if kinds else {}
-        return {key: value} if key not in _DROPPED and _FITS.get(key, _accept_anything)(value) else {}
+        return {key: value} if key not in _DROPPED and (key not in _FITS or _FITS[key](value)) else {}
 
 
 class _AlternativeParts:
@@ -425,10 +425,6 @@ def _list_unique_texts(value: JsonValue) -> list[str]:
     return [*dict.fromkeys(each for each in _list_of_values(value) if isinstance(each, str))]
 
 
-def _accept_anything(_: JsonValue) -> bool:
-    return True
-
-
 def _is_plain_number(value: JsonValue) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
@@ -444,16 +440,13 @@ def _is_pattern(value: JsonValue) -> bool:
         return False
 
 
-def _is_text_value(value: JsonValue) -> bool:
-    return isinstance(value, str)
-
-
 _FITS: Final[Mapping[str, Callable[[JsonValue], bool]]] = {
     **dict.fromkeys(("exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum"), _is_plain_number),
     **dict.fromkeys(("maxContains", "maxItems", "maxLength", "maxProperties", "minContains"), _is_size),
     **dict.fromkeys(("minItems", "minLength", "minProperties"), _is_size),
     **dict.fromkeys(
-        ("$comment", "contentEncoding", "contentMediaType", "description", "format", "title"), _is_text_value
+        ("$comment", "contentEncoding", "contentMediaType", "description", "format", "title"),
+        lambda value: isinstance(value, str),
     ),
     **dict.fromkeys(("deprecated", "readOnly", "uniqueItems", "writeOnly"), lambda value: isinstance(value, bool)),
     "$ref": lambda _: False,  # a reference that is a text is handled before
