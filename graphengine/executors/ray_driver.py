@@ -197,14 +197,11 @@ class Calls:
             return
         call.is_unwanted = True
         if call.task is not None:  # Otherwise the call is ended after it has been submitted.
-            self._threads.submit(self._cancel, call)
+            self._threads.submit(self._ray.cancel, call.task, force=True)
 
     def _tell(self, message: Told) -> None:
         with self._telling:
             send(self._out, message)
-
-    def _cancel(self, call: _DriverCall) -> None:
-        self._ray.cancel(call.task, force=True)
 
     def _run(self, call: _DriverCall) -> None:
         is_lost = False

@@ -144,7 +144,8 @@ def _at_node(plan: Plan[Any], frame: Frame, older: int, hint: str) -> Iterator[M
         return
     if frame.at not in (START, *plan.nodes):
         yield Mismatch(
-            f"the run is at node {path!r} (visit {frame.visit}, {_say_doing(frame)}), which the graph no longer has",
+            f"the run is at node {path!r} (visit {frame.visit}, {_DOING[type(frame.phase)]}), "
+            "which the graph no longer has",
             f"node {path!r}",
             f"{hint}, or {older}: Migration(renamed={{{frame.at!r}: 'its new name'}})",
         )
@@ -167,10 +168,6 @@ def _at_node(plan: Plan[Any], frame: Frame, older: int, hint: str) -> Iterator[M
         yield Mismatch(
             f"the fallback of {path} is in progress, and it has no function to run now", f"fallback= of {path}", hint
         )
-
-
-def _say_doing(frame: Frame) -> str:
-    return _DOING[type(frame.phase)]
 
 
 _DOING: Final[Mapping[type, str]] = {

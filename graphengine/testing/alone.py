@@ -157,7 +157,9 @@ class _Alone(Alone):
         for key, value in known.items():
             self.know(key, value)
         step = await self.drive([AgentsOfRun(self._models, None, self._stage.snapshot)])
-        return self._result_of_wait() if step is None else self._result_of_end(step)
+        if step is None:
+            return self._result(update={}, waits=waits_of(self._stage.snapshot))
+        return self._result_of_end(step)
 
     @override
     async def close(self) -> None:
@@ -273,9 +275,6 @@ class _Alone(Alone):
             edge=edge,
             no_edge=no_edge,
         )
-
-    def _result_of_wait(self) -> Done[Any]:
-        return self._result(update={}, waits=waits_of(self._stage.snapshot))
 
     def _result(self, **more: Any) -> Done[Any]:  # noqa: ANN401 - fields of Done
         stage, frame = self._stage, self._stage.frame

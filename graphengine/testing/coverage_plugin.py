@@ -60,10 +60,6 @@ def _parse_percent(text: str) -> float:
     return number
 
 
-def _is_coverage_asked(config: pytest.Config) -> bool:
-    return bool(config.getoption("--graphengine-coverage") or _under(config) is not None)
-
-
 def _under(config: pytest.Config) -> float | None:
     found: float | None = config.getoption("--graphengine-coverage-under")
     return found
@@ -72,7 +68,7 @@ def _under(config: pytest.Config) -> float | None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Start recording before tests are collected, because the test modules may run graphs when they are imported."""
-    if _is_coverage_asked(session.config):
+    if session.config.getoption("--graphengine-coverage") or _under(session.config) is not None:
         from graphengine.testing.coverage import EdgeCoverage  # noqa: PLC0415 - see above
 
         coverage = EdgeCoverage(*(session.config.getoption("--graphengine-coverage-graph") or ()))

@@ -266,12 +266,6 @@ def _as_graph(function: Callable[..., Any], writes: str, *, on: str | None = _ON
     return graph
 
 
-async def _check_that_it_works(runner: Runner, folder: str) -> None:
-    assert (
-        await runner.start(_as_graph(calls.double, "result"), _work_in(folder, number=4)).result()
-    ).state.result == 8
-
-
 async def _kinds_of_failures(runner: Runner, run: Run[calls.Work]) -> list[str]:
     steps = [step.data for step in await runner.history(run.id)]
     return [data.error.kind for data in steps if isinstance(data, Attempt) and data.error is not None]

@@ -341,7 +341,13 @@ class _Look:
         ]
 
     def _decide(self, plan: Plan[Any], snapshot: Snapshot, spec: GraphSpec | None) -> RunGroup:
-        places = tuple(dict.fromkeys(_bare_place(frame) for frame in snapshot.frames.values() if _is_leaf(frame)))
+        places = tuple(
+            dict.fromkeys(
+                _bare_place(frame)
+                for frame in snapshot.frames.values()
+                if not isinstance(frame.phase, Inside | Forked | Collecting | Ended)
+            )
+        )
         group = partial(RunGroup, snapshot.graph, snapshot.fingerprint, places=places)
         try:
             found = field_changes(plan, snapshot, spec)
@@ -483,10 +489,6 @@ def _graph_at(spec: GraphSpec | None, frame: Frame) -> GraphSpec | None:
 def _node_in(spec: GraphSpec | None, frame: Frame) -> NodeSpec | None:
     """Return the description of the node at which this part of a run is; None if the graph has no such node."""
     return next((node for node in (spec or {}).get("nodes", ()) if node["name"] == frame.at), None)
-
-
-def _is_leaf(frame: Frame) -> bool:
-    return not isinstance(frame.phase, Inside | Forked | Collecting | Ended)
 
 
 def _bare_place(frame: Frame) -> str:

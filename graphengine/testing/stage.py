@@ -28,7 +28,6 @@ from graphengine.kernel.store import evolve
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.plan import Each
     from graphengine.kernel.extension import FieldType, JsonValue, NodePlan, Plan, StateType
 
 RUN_ID: Final = "alone"
@@ -42,10 +41,6 @@ class _Entrance(NamedTuple):
 
     Attributes:
         outer: The part of the run that is at the node which runs the graph; None for the run's own graph.
-        choice: The case of that node that selects the graph; "" if the node has no `choose`.
-
-    Attributes:
-        outer: The frame at the node that runs the graph; None for the run's own graph.
         choice: The case of that node that selects the graph; "" if the node has no `choose`.
     """
 
@@ -228,9 +223,8 @@ def _initial(plan: Plan[Any], node: NodePlan, given: Given, where: str) -> Initi
     if missing:
         message = f"{node.name} reads {_join_names(missing)}, which {'was' if len(missing) == 1 else 'were'} not given"
         if state.whole:
-            message = (
-                f"{state.model.__name__} is validated as a whole, and {_join_names(missing)} {_is(missing)} missing"
-            )
+            verb = "is" if len(missing) == 1 else "are"
+            message = f"{state.model.__name__} is validated as a whole, and {_join_names(missing)} {verb} missing"
         example = "{" + ", ".join(f"{name!r}: …" for name in missing) + "}"
         raise InputError(message, where=where, repair=f"give {'it' if len(missing) == 1 else 'them'}: {example}")
     return partial(state, have, where)
@@ -247,16 +241,12 @@ def _readable_fields(node: NodePlan, plan: Plan[Any], given: Given) -> set[str]:
     if node.each is not None:
         found -= {name for name, _, _ in node.each.sources}
         if given.item is NO_ITEM:
-            found |= _roots_of(node.each)
+            found |= {root for _, reading, _ in node.each.sources for root in reading.roots}
     if "state" in found:
         found |= set(plan.state.model.model_fields)
     if node.writer.keys is None:  # A node with keys may write any field.
         found |= {name for name in node.writer.fields if plan.state.fields[name].reducer is not None}
     return found
-
-
-def _roots_of(each: Each) -> set[str]:
-    return {root for _, reading, _ in each.sources for root in reading.roots}
 
 
 def _as_mapping(given: object, state: StateType[Any]) -> Mapping[str, object] | None:
@@ -312,10 +302,6 @@ def _record_value(
 
 def _join_names(names: Sequence[str]) -> str:
     return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
-
-
-def _is(names: Sequence[str]) -> str:
-    return "is" if len(names) == 1 else "are"
 
 
 __all__ = ["NO_ITEM", "Given", "Stage", "stage_node"]
