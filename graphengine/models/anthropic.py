@@ -207,8 +207,8 @@ class AnthropicModel(PricedModel):
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
         """Return the settings that the API does not support, each with advice on how to fix it."""
-        given = settings.given()
-        found: dict[str, str] = {name: "leave it out: the API has none" for name in _LACKING if name in given}
+        options = settings.given()
+        found: dict[str, str] = {name: "leave it out: the API has none" for name in _LACKING if name in options}
         if settings.effort in {"none", "minimal"}:
             found["effort"] = "give thinking=False, or an effort from low on"
         return found
@@ -351,8 +351,8 @@ def _transform_schema(schema: JsonObject) -> JsonObject | None:
     import anthropic  # noqa: PLC0415 - `answer` has loaded it
 
     try:
-        made = cast("JsonObject", anthropic.transform_schema(schema))
-        return made if has_room(made) else None
+        transformed = cast("JsonObject", anthropic.transform_schema(schema))
+        return transformed if has_room(transformed) else None
     except (AssertionError, AttributeError, TypeError, ValueError):  # the API does not support a part of the schema
         return None
 
@@ -379,10 +379,10 @@ class AnthropicBatches:
     async def submit(self, name: str, requests: Mapping[str, Request]) -> str:  # noqa: ARG002 - the ids have the name
         """Submit the requests as a batch, and return the id of the batch."""
         client = await self.client()
-        made: Any = [{"custom_id": item, "params": self.body(request)} for item, request in requests.items()]
+        batch_requests: Any = [{"custom_id": item, "params": self.body(request)} for item, request in requests.items()]
         named = headers(next(iter(requests.values())))  # equal for all requests of a group
         with self.failing():
-            batch = await client.messages.batches.create(requests=made, extra_headers=named)
+            batch = await client.messages.batches.create(requests=batch_requests, extra_headers=named)
             return batch.id
 
     async def find(self, ticket: Ticket) -> str | None:

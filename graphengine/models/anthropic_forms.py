@@ -115,26 +115,26 @@ def body(model: str, request: Request, schema: JsonObject | None) -> dict[str, A
     messages = conversation(request.messages)
     if settings.cache == "conversation":
         _cache_ends(messages)
-    made: dict[str, Any] = {"model": model, "max_tokens": _most_tokens(settings), "messages": messages}
+    fields: dict[str, Any] = {"model": model, "max_tokens": _most_tokens(settings), "messages": messages}
     system = utf8_text(request.system)
     if request.schema is not None and schema is None:
         system = "\n\n".join(part for part in (system, utf8_text(schema_in_words(request))) if part)
     if system.strip():
-        made["system"] = [_build_text_block(system) | _cache_control(request)]
-    made |= _build_tool_settings(request, cites=schema is None)
+        fields["system"] = [_build_text_block(system) | _cache_control(request)]
+    fields |= _build_tool_settings(request, cites=schema is None)
     config = {"effort": settings.effort, "format": schema and {"type": "json_schema", "schema": schema}}
     if any(config.values()):
-        made["output_config"] = {name: value for name, value in config.items() if value}
+        fields["output_config"] = {name: value for name, value in config.items() if value}
     if settings.thinking is not None and (isinstance(settings.thinking, bool) or _may_think(messages)):
-        made["thinking"] = _build_thinking(settings)
+        fields["thinking"] = _build_thinking(settings)
     if settings.stop:
-        made["stop_sequences"] = list(settings.stop)
-    given = settings.given()
-    made |= {name: given[name] for name in ("service_tier", "temperature", "top_p", "top_k") if name in given}
+        fields["stop_sequences"] = list(settings.stop)
+    options = settings.given()
+    fields |= {name: options[name] for name in ("service_tier", "temperature", "top_p", "top_k") if name in options}
     if request.compact_from is not None:
         trigger = {"type": "input_tokens", "value": request.compact_from}
-        made["context_management"] = {"edits": [{"type": "compact_20260112", "trigger": trigger}]}
-    return merged(made, settings.extra)
+        fields["context_management"] = {"edits": [{"type": "compact_20260112", "trigger": trigger}]}
+    return merged(fields, settings.extra)
 
 
 def headers(request: Request) -> dict[str, str]:
@@ -143,8 +143,8 @@ def headers(request: Request) -> dict[str, str]:
     if any(one.file_id for message in request.messages for one in message.media):
         betas.append(_FILES)
     if betas:
-        given = next((name for name in found if name.lower() == _BETA), _BETA)
-        found[given] = ",".join(filter(None, (found.get(given), *betas)))
+        beta_name = next((name for name in found if name.lower() == _BETA), _BETA)
+        found[beta_name] = ",".join(filter(None, (found.get(beta_name), *betas)))
     return found
 
 
@@ -152,15 +152,15 @@ def _build_tool_settings(request: Request, *, cites: bool) -> dict[str, Any]:
     """Return the fields of the body that concern tools: descriptions, choice of a tool, and container for code."""
     if not (request.tools or request.hosted):
         return {}
-    made: dict[str, Any] = {"tools": _build_tool_specs(request, cites=cites)}
+    fields: dict[str, Any] = {"tools": _build_tool_specs(request, cites=cites)}
     settings = request.settings
     alone = settings.parallel_tool_calls is False and settings.tool_choice != "none"
     if settings.tool_choice is not None or alone:
         one: JsonObject = {"disable_parallel_tool_use": True} if alone else {}
-        made["tool_choice"] = _tool_choice(settings.tool_choice or "auto") | one
+        fields["tool_choice"] = _tool_choice(settings.tool_choice or "auto") | one
     if request.hosted and (earlier := container(request.messages)):
-        made["container"] = earlier
-    return made
+        fields["container"] = earlier
+    return fields
 
 
 def _most_tokens(settings: Settings) -> int:
@@ -220,24 +220,24 @@ def conversation(messages: Sequence[Message]) -> list[JsonObject]:
 
     Consecutive messages of the same role are joined, and empty messages are left out.
     """
-    made: list[tuple[str, list[JsonValue]]] = []
+    turns: list[tuple[str, list[JsonValue]]] = []
     messages = told_apart(messages)
     hosted = _find_hosted_results(messages)
     for message in messages:
         role = "assistant" if message.role == "assistant" else "user"
         content = _build_content(message, hosted)
-        if made and made[-1][0] == role:
-            before = made[-1][1]
+        if turns and turns[-1][0] == role:
+            before = turns[-1][1]
             if role == "user" and _are_text(before[-1:]) and _are_text(content):
                 content = [
                     _build_text_block(f"{_text_of(before.pop())}\n\n{_text_of(content[0])}")
                 ]  # without a gap between the blocks
             before.extend(content)
         elif content:
-            made.append((role, content))
-    if made and made[0][0] == "assistant":  # `history=` has left the question out
-        made.insert(0, ("user", [_build_text_block(_BEFORE)]))
-    return [{"role": role, "content": content} for role, content in made]
+            turns.append((role, content))
+    if turns and turns[0][0] == "assistant":  # `history=` has left the question out
+        turns.insert(0, ("user", [_build_text_block(_BEFORE)]))
+    return [{"role": role, "content": content} for role, content in turns]
 
 
 def _find_hosted_results(messages: Sequence[Message]) -> frozenset[str]:
@@ -374,7 +374,7 @@ def _cache_control(request: Request) -> JsonObject:
 
 
 def _build_tool_specs(request: Request, *, cites: bool) -> list[JsonObject]:
-    made: list[JsonObject] = [
+    specs: list[JsonObject] = [
         {
             "name": tool.name,
             "description": utf8_text(tool.description),
@@ -382,9 +382,9 @@ def _build_tool_specs(request: Request, *, cites: bool) -> list[JsonObject]:
         }
         for tool in request.tools
     ]
-    made += hosted_tools(request, cites=cites)
-    made[-1] |= _cache_control(request)
-    return made
+    specs += hosted_tools(request, cites=cites)
+    specs[-1] |= _cache_control(request)
+    return specs
 
 
 def can_be_held_to(schema: Mapping[str, JsonValue]) -> bool:
@@ -466,8 +466,8 @@ class Parts:
 
 def reported(parts: Parts) -> Spent | None:
     """Add up the reported tokens of all parts of an answer that failed; None if nothing was reported."""
-    known = [usage for usage in parts.usages if isinstance(usage, dict)]
-    return _read_spent(functools.reduce(_sum, known)) if known else None
+    usages = [usage for usage in parts.usages if isinstance(usage, dict)]
+    return _read_spent(functools.reduce(_sum, usages)) if usages else None
 
 
 def paused(message: Mapping[str, JsonValue]) -> bool:
@@ -507,8 +507,8 @@ def _blocks(message: Mapping[str, JsonValue]) -> list[JsonObject]:
 
 
 def _read_tool_use(block: JsonObject) -> ToolCall:
-    given = block.get("input")
-    written = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    tool_input = block.get("input")
+    written = tool_input if isinstance(tool_input, str) else json.dumps(tool_input, ensure_ascii=False)
     return ToolCall(
         id=utf8_text(str(block.get("id") or "")),
         name=utf8_text(str(block.get("name") or "")),

@@ -55,13 +55,13 @@ def hosted_tools(request: Request, *, cites: bool) -> Iterator[dict[str, JsonVal
             answer.
     """
     for tool in request.hosted:
-        made: dict[str, JsonValue] = {"type": _TYPES[tool.name], "name": tool.name, **tool.options}
-        location = made.pop("location", None)
+        spec: dict[str, JsonValue] = {"type": _TYPES[tool.name], "name": tool.name, **tool.options}
+        location = spec.pop("location", None)
         if isinstance(location, dict):
-            made["user_location"] = {"type": "approximate", **location}
+            spec["user_location"] = {"type": "approximate", **location}
         if tool.name == "web_fetch" and cites:
-            made["citations"] = {"enabled": True}
-        yield merged(made, tool.extra)
+            spec["citations"] = {"enabled": True}
+        yield merged(spec, tool.extra)
 
 
 def container(messages: Sequence[Message]) -> str:

@@ -292,9 +292,9 @@ class Request:
         agent no longer has is described as removed, with a schema that allows any arguments. If no tool is missing, the
         request itself is returned.
         """
-        known = {tool.name for tool in self.tools}
+        declared_names = {tool.name for tool in self.tools}
         named = dict.fromkeys(
-            call.name for message in self.messages for call in message.calls if call.name not in known
+            call.name for message in self.messages for call in message.calls if call.name not in declared_names
         )
         gone = [
             ToolSpec(name, "This tool is gone: do not call it.", {"type": "object", "properties": {}}) for name in named
@@ -314,12 +314,12 @@ def without_refused(messages: Sequence[Message]) -> Sequence[Message]:
     once before it succeeds.
     """
     refused: set[object] = set()
-    made: list[Message] = []
+    kept: list[Message] = []
     for message in reversed(messages):
         is_refused = message.native is not None and message.native.get("provider") in refused
-        made.append(message.model_copy(update={"native": None}) if is_refused else message)
+        kept.append(message.model_copy(update={"native": None}) if is_refused else message)
         refused |= {message.unsealed} if message.unsealed else set()
-    return made[::-1] if refused else messages
+    return kept[::-1] if refused else messages
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def paired(messages: Sequence[Message]) -> Sequence[Message]:
 
     Calls without a result, results without a call, and answers that become empty by this are left out.
     """
-    made: list[Message] = []
+    result: list[Message] = []
     is_changed, place = False, 0
     while place < len(messages):
         message, place = messages[place], place + 1
@@ -38,7 +38,7 @@ def paired(messages: Sequence[Message]) -> Sequence[Message]:
             place += 1
         if message.role == "tool" or (not message.calls and results):
             is_changed = True
-            made += [message] if message.role != "tool" else []
+            result += [message] if message.role != "tool" else []
             continue
         open_, answered = Counter(call.id for call in message.calls), Counter(each.call_id for each in results)
         if open_ != answered:
@@ -46,11 +46,11 @@ def paired(messages: Sequence[Message]) -> Sequence[Message]:
             both = open_ & answered
             results, calls = _take_by_ids(results, both, "call_id"), _take_by_ids(message.calls, both, "id")
             message = message.model_copy(update={"calls": tuple(calls)})
-            made += [message] if message.calls or message.text.strip() else []
+            result += [message] if message.calls or message.text.strip() else []
         else:
-            made.append(message)
-        made += results
-    return made if is_changed else messages
+            result.append(message)
+        result += results
+    return result if is_changed else messages
 
 
 _Named = TypeVar("_Named", Message, ToolCall)
@@ -78,8 +78,8 @@ def told_apart(messages: Sequence[Message]) -> Sequence[Message]:
     taken = set(ids)
     if len(taken) == len(ids) and "" not in taken:
         return messages
-    made: list[Message] = []
-    seen = {""}
+    result: list[Message] = []
+    used_ids = {""}
     waiting: defaultdict[str, deque[str]] = defaultdict(deque)
     for message in messages:
         if message.calls:
@@ -87,19 +87,21 @@ def told_apart(messages: Sequence[Message]) -> Sequence[Message]:
             names: list[str] = []
             for call in message.calls:
                 others = (f"{call.id or 'call'}_{number}" for number in count(2))
-                names.append(call.id if call.id not in seen else next(other for other in others if other not in taken))
-                seen.add(names[-1])
+                names.append(
+                    call.id if call.id not in used_ids else next(other for other in others if other not in taken)
+                )
+                used_ids.add(names[-1])
                 taken.add(names[-1])
                 waiting[call.id].append(names[-1])
             calls = [call.model_copy(update={"id": name}) for call, name in zip(message.calls, names, strict=True)]
-            made.append(
+            result.append(
                 message.model_copy(update={"calls": tuple(calls), "native": _rename_native_ids(message.native, names)})
             )
         elif message.role == "tool" and waiting[message.call_id]:
-            made.append(message.model_copy(update={"call_id": waiting[message.call_id].popleft()}))
+            result.append(message.model_copy(update={"call_id": waiting[message.call_id].popleft()}))
         else:
-            made.append(message)
-    return made
+            result.append(message)
+    return result
 
 
 def _rename_native_ids(native: dict[str, JsonValue] | None, names: Sequence[str]) -> dict[str, JsonValue] | None:

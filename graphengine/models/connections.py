@@ -83,14 +83,14 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
         if marks is None and self._arrived:
             self._wake()
 
-    def _is_telling(self, data: bytes) -> bool:
+    def _must_wake(self, data: bytes) -> bool:
         """Return whether the collected bytes must be read now, because a mark has arrived or there are many bytes."""
         if self._marks is None or self._size >= _MOST_GATHERED:
             return True
-        seen = self._tail + data
-        self._tail = seen[-_TAIL_BYTES:]
+        recent = self._tail + data
+        self._tail = recent[-_TAIL_BYTES:]
         for mark in self._marks:  # noqa: SIM110 - for each packet, and a third of the time of any()
-            if mark in seen:
+            if mark in recent:
                 return True
         return False
 
@@ -117,7 +117,7 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
         data = bytes(self._buffer[:nbytes])
         self._arrived.append(data)
         self._size += nbytes
-        if self._is_telling(data):
+        if self._must_wake(data):
             self._wake()
         elif self._gathering is None:
             self._gathering = self._loop.call_later(GATHERED_SECONDS, self._wake)
@@ -236,14 +236,16 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
         transport = cast("asyncio.Transport", self._transport)
         try:
             async with asyncio.timeout(timeout):
-                made = await self._loop.start_tls(transport, self, ssl_context, server_hostname=server_hostname)
+                tls_transport = await self._loop.start_tls(
+                    transport, self, ssl_context, server_hostname=server_hostname
+                )
         except TimeoutError as error:
             await self.aclose()
             raise httpcore2.ConnectTimeout(error) from error
         except OSError as error:  # includes ssl.SSLError
             await self.aclose()
             raise httpcore2.ConnectError(error) from error
-        self._transport = made
+        self._transport = tls_transport
         return self
 
     @override
@@ -281,7 +283,7 @@ class _Backend(httpcore2.AsyncNetworkBackend):
     ) -> httpcore2.AsyncNetworkStream:
         try:
             async with asyncio.timeout(timeout):
-                transport, made = await asyncio.get_running_loop().create_connection(
+                transport, connection = await asyncio.get_running_loop().create_connection(
                     Connection, host, port, happy_eyeballs_delay=0.25
                 )
         except TimeoutError as error:
@@ -295,7 +297,7 @@ class _Backend(httpcore2.AsyncNetworkBackend):
             if opened is not None and hasattr(socket, name):
                 with suppress(OSError):
                     opened.setsockopt(getattr(socket, level), getattr(socket, name), value)
-        return made
+        return connection
 
     @override
     async def sleep(self, seconds: float) -> None:

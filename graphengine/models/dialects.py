@@ -85,13 +85,13 @@ def _in_question(messages: list[JsonObject]) -> list[JsonObject]:
 
 def _join_questions(messages: list[JsonObject]) -> list[JsonObject]:
     """Join consecutive user messages into one."""
-    made: list[JsonObject] = []
+    joined: list[JsonObject] = []
     for message in messages:
-        if made and message["role"] == made[-1]["role"] == "user":
-            made[-1] = {"role": "user", "content": _join_setting(made[-1]["content"], message["content"])}
+        if joined and message["role"] == joined[-1]["role"] == "user":
+            joined[-1] = {"role": "user", "content": _join_setting(joined[-1]["content"], message["content"])}
         else:
-            made.append(message)
-    return made
+            joined.append(message)
+    return joined
 
 
 def _join_setting(*contents: Any) -> Any:  # noqa: ANN401 - texts, or lists of parts
@@ -105,7 +105,7 @@ def _with_content(messages: list[JsonObject]) -> list[JsonObject]:
 
 
 def _short_ids(messages: list[JsonObject]) -> list[JsonObject]:
-    made: list[JsonObject] = []
+    renamed: list[JsonObject] = []
     for message in messages:
         named: JsonObject = {**message}
         if "tool_call_id" in message:
@@ -114,8 +114,8 @@ def _short_ids(messages: list[JsonObject]) -> list[JsonObject]:
             named["tool_calls"] = [
                 {**call, "id": _shorten_call_id(str(call["id"]))} for call in list_at(message, "tool_calls")
             ]
-        made.append(named)
-    return made
+        renamed.append(named)
+    return renamed
 
 
 def _shorten_call_id(given: str) -> str:
@@ -126,12 +126,12 @@ def _shorten_call_id(given: str) -> str:
 
 
 def _sign_messages(messages: list[JsonObject]) -> list[JsonObject]:
-    made: list[JsonObject] = []
+    signed_messages: list[JsonObject] = []
     for message in messages:
         first, *others = list_at(message, "tool_calls") or [{}]
         signed: list[JsonValue] = [{"extra_content": _UNSIGNED, **first}, *others]
-        made.append({**message, "tool_calls": signed} if first else message)
-    return made
+        signed_messages.append({**message, "tool_calls": signed} if first else message)
+    return signed_messages
 
 
 THOUGHTS_BACK: Final = Dialect(_compile_refusal("reasoning_content"), lambda body: body)

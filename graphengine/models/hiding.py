@@ -167,8 +167,8 @@ def whole_lines(text: str, hide: Callable[[str], str], forms: Sequence[str], mos
         most: The largest length of the rest. If it is longer, its beginning is dropped.
     """
     end = text.rfind("\n") + 1
-    lines, begun = screened(text[:end], forms, MARK)
-    left = begun + text[end:]
+    lines, unfinished = screened(text[:end], forms, MARK)
+    left = unfinished + text[end:]
     return hide(lines), left if len(left) <= most else "…" + left[-most // 2 :].lstrip(_OF_KEYS)
 
 
@@ -201,13 +201,13 @@ def struck(text: str) -> str:
 
 def _hider(secrets: Iterable[str]) -> Callable[[str], str]:
     """Return a function that hides these secrets and the secrets of the environment variables."""
-    given = forms_of(secrets)
-    known = _find_secret_forms(tuple(os.environ.items()))
-    forms = [form for form, _ in known]
+    passed_forms = forms_of(secrets)
+    environment_forms = _find_secret_forms(tuple(os.environ.items()))
+    forms = [form for form, _ in environment_forms]
 
     def hide(text: str) -> str:
-        text = without(text, given)
-        for form, name in known:
+        text = without(text, passed_forms)
+        for form, name in environment_forms:
             if form in text:  # most texts contain no secret, and this check is cheap
                 text = text.replace(form, f"[secret {name}]")
         text = str(scrubbed(text, forms, MARK, _LEAST_PART))

@@ -124,8 +124,8 @@ def code_execution(*, extra: Mapping[str, JsonValue] | None = None) -> HostedToo
 
 
 def _build_hosted_tool(name: Kind, options: Mapping[str, Any], extra: Mapping[str, JsonValue] | None) -> HostedTool:
-    given = {option: value for option, value in options.items() if value not in (None, [])}
-    return HostedTool(name, given, dict(extra or {}))
+    chosen = {option: value for option, value in options.items() if value not in (None, [])}
+    return HostedTool(name, chosen, dict(extra or {}))
 
 
 def _domains(name: str, allowed: Sequence[str], blocked: Sequence[str]) -> dict[str, Any]:

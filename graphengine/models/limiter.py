@@ -629,9 +629,9 @@ def limiter_of(model: Model) -> RateLimiter | None:
 
     A model object without the attribute `limiter` gets a limiter without limits, which is kept for this object.
     """
-    given = getattr(model, "limiter", ...)
-    if given is None or isinstance(given, RateLimiter):
-        return given
+    own = getattr(model, "limiter", ...)
+    if own is None or isinstance(own, RateLimiter):
+        return own
     with _GUARD:
         found = _OF_OBJECTS.get(id(model))
         if found is None:

@@ -380,14 +380,14 @@ def _build_function_spec(tool: ToolSpec) -> JsonObject:
 
 
 def _build_hosted_spec(tool: HostedTool) -> JsonObject:
-    made: JsonObject = {"type": _TYPES[tool.name]}
+    spec: JsonObject = {"type": _TYPES[tool.name]}
     if tool.name == "code_execution":
-        made["container"] = {"type": "auto"}
+        spec["container"] = {"type": "auto"}
     if domains := tool.options.get("allowed_domains"):
-        made["filters"] = {"allowed_domains": domains}
+        spec["filters"] = {"allowed_domains": domains}
     if location(tool):
-        made["user_location"] = {"type": "approximate", **location(tool)}
-    return merged(made, tool.extra)
+        spec["user_location"] = {"type": "approximate", **location(tool)}
+    return merged(spec, tool.extra)
 
 
 def _build_tool_choice(name: str, request: Request) -> JsonObject:

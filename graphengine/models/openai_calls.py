@@ -87,11 +87,11 @@ class OpenAIServer(Server):
         self.is_own = host == OWN_HOST or host.endswith(f".{OWN_HOST}")
         self.knows_new_names = self.is_own or host.endswith(AZURE_HOSTS)
         from_code = bool(base_url) and not self.is_own
-        given = "" if from_code and api_key is None else api_key
+        passed_key = "" if from_code and api_key is None else api_key
         super().__init__(
             model,
             address,
-            Key(given, KEY, unless=None if self.is_own else "not-needed"),
+            Key(passed_key, KEY, unless=None if self.is_own else "not-needed"),
             timeout_seconds=timeout_seconds,
             limiter=limiter,
             make=self._make,

@@ -308,17 +308,17 @@ class OpenAIChatModel(ServedModel):
         Some servers demand their thinking back with every answer that calls tools. If one answer of the conversation
         has thinking, the others therefore get an empty field for it.
         """
-        made, fields = _build_chat_message(message), self._fields(message)
+        body, fields = _build_chat_message(message), self._fields(message)
         native = message.native or {}
         if message.calls and native.get("provider") == self._provider:
             content = native.get("content")
             more = list_at(content, "tool_calls")
             if len(more) == len(message.calls):
-                calls = zip(list_at(made, "tool_calls"), more, strict=True)
-                made = {**fields, **made, "tool_calls": [{**own, **call} for call, own in calls]}
+                calls = zip(list_at(body, "tool_calls"), more, strict=True)
+                body = {**fields, **body, "tool_calls": [{**own, **call} for call, own in calls]}
         if message.role == "assistant" and thinks and (message.calls or self._returns_thoughts):
-            made[_RETURNED] = fields.get(_RETURNED, "")
-        return made
+            body[_RETURNED] = fields.get(_RETURNED, "")
+        return body
 
     def _native(self, message: JsonObject, calls: tuple[ToolCall, ...], thought: str) -> dict[str, JsonValue] | None:
         """Return the fields of an answer that graphengine does not interpret.
@@ -350,8 +350,8 @@ class OpenAIChatModel(ServedModel):
             found["max_completion_tokens" if server.knows_new_names else "max_tokens"] = settings.max_tokens
         if settings.effort is not None:
             found["reasoning_effort"] = settings.effort
-        given = settings.given()
-        found |= {name: given[name] for name in ("seed", "top_k", "verbosity") if name in given}
+        options = settings.given()
+        found |= {name: options[name] for name in ("seed", "top_k", "verbosity") if name in options}
         if settings.stop:
             found["stop"] = list(settings.stop)
         choice = settings.tool_choice
@@ -541,18 +541,18 @@ def _join_pieces(pieces: list[JsonValue]) -> JsonValue:
 
 def _join_over_empty(messages: Sequence[Message]) -> Sequence[Message]:
     """Leave out answers without text and calls, which many servers refuse, and join the user messages around them."""
-    made: list[Message] = []
+    joined: list[Message] = []
     joins = False
     for message in messages:
         if message.role == "assistant" and not (message.text.strip() or message.calls):
             joins = True
             continue
-        if joins and message.role == "user" and not message.media and made and made[-1].role == "user":
-            made[-1] = made[-1].model_copy(update={"text": f"{made[-1].text}\n\n{message.text}"})
+        if joins and message.role == "user" and not message.media and joined and joined[-1].role == "user":
+            joined[-1] = joined[-1].model_copy(update={"text": f"{joined[-1].text}\n\n{message.text}"})
         else:
-            made.append(message)
+            joined.append(message)
         joins = False
-    return made
+    return joined
 
 
 def _build_chat_message(message: Message) -> JsonObject:

@@ -197,10 +197,10 @@ SAMPLING: Final = ("temperature", "top_p", "presence_penalty", "frequency_penalt
 
 def common_settings(request: Request) -> JsonObject:
     """Return the fields of the body for the settings that have the same name in OpenAI's two APIs."""
-    given = request.settings.given()
-    found: JsonObject = {name: given[name] for name in (*SAMPLING, "service_tier") if name in given}
-    if request.tools and "parallel_tool_calls" in given:
-        found["parallel_tool_calls"] = given["parallel_tool_calls"]
+    options = request.settings.given()
+    found: JsonObject = {name: options[name] for name in (*SAMPLING, "service_tier") if name in options}
+    if request.tools and "parallel_tool_calls" in options:
+        found["parallel_tool_calls"] = options["parallel_tool_calls"]
     return found
 
 
@@ -291,10 +291,10 @@ class _Strict:
         root = dict(resolve_reference(root, self._schema))
         if root.get("type") != "object" or "anyOf" in root:
             raise _NoStrictFormError
-        made = self._of(root, 0)
+        converted = self._of(root, 0)
         if defs:
-            made["$defs"] = {name: self._of(each, 0) for name, each in defs.items()}
-        return made
+            converted["$defs"] = {name: self._of(each, 0) for name, each in defs.items()}
+        return converted
 
     def _of(self, schema: JsonValue, depth: int) -> JsonObject:
         if not isinstance(schema, dict) or depth > DEEPEST:
@@ -304,25 +304,27 @@ class _Strict:
             schema = {"anyOf" if key == "oneOf" else key: value for key, value in schema.items()}
         if schema.keys() - _KEPT - _DESCRIBED - _DROPPED or not schema.keys() & {"type", "anyOf", "$ref"}:
             raise _NoStrictFormError
-        made: JsonObject = {key: value for key, value in schema.items() if key in _KEPT}
+        converted: JsonObject = {key: value for key, value in schema.items() if key in _KEPT}
         moved = {key: value for key, value in schema.items() if key in _DESCRIBED}
         if moved.get("format") in _FORMATS:
-            made["format"] = moved.pop("format")
+            converted["format"] = moved.pop("format")
         if "(?" not in str(moved.get("pattern", "(?")):  # strict mode does not support look-around
-            made["pattern"] = moved.pop("pattern")
+            converted["pattern"] = moved.pop("pattern")
         if moved.get("default", 0) is None:
             del moved["default"]  # the type already allows null
         if moved:
             words = ", ".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in moved.items())
-            made["description"] = f"{made['description']} ({words})" if made.get("description") else words
-        self._add_children(schema, made, depth)
-        reference = made.pop("$ref", None)
+            converted["description"] = (
+                f"{converted['description']} ({words})" if converted.get("description") else words
+            )
+        self._add_children(schema, converted, depth)
+        reference = converted.pop("$ref", None)
         if reference is None:
-            return made
+            return converted
         if reference != "#" and not str(reference).startswith("#/$defs/"):
             raise _NoStrictFormError
         # A `$ref` may have no siblings.
-        return {**made, "anyOf": [{"$ref": reference}]} if made else {"$ref": reference}
+        return {**converted, "anyOf": [{"$ref": reference}]} if converted else {"$ref": reference}
 
     def _add_children(self, schema: JsonObject, made: JsonObject, depth: int) -> None:
         kinds = schema.get("type")

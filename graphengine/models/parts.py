@@ -210,8 +210,8 @@ def _iter_anthropic_parts(message: Message, native: JsonObject) -> Iterator[Part
         elif kind in {"thinking", "redacted_thinking"}:
             yield Thinking(_str(block, "thinking"))
         elif kind == "server_tool_use":
-            given = block.get("input")
-            yield HostedCall(_str(block, "id"), _str(block, "name"), given if isinstance(given, dict) else {})
+            tool_input = block.get("input")
+            yield HostedCall(_str(block, "id"), _str(block, "name"), tool_input if isinstance(tool_input, dict) else {})
         elif kind.endswith("_tool_result") and "tool_use_id" in block:
             yield _read_hosted_result(block)
         else:

@@ -177,23 +177,23 @@ class PydanticAIModel:
     def _messages(self, request: Request, *, has_schema: bool) -> list[parts.ModelMessage]:
         from pydantic_ai.messages import ModelMessagesTypeAdapter, ModelRequest, ModelResponse  # noqa: PLC0415
 
-        made: list[parts.ModelMessage] = []
+        converted: list[parts.ModelMessage] = []
         names = {call.id: call.name for message in request.messages for call in message.calls}
         for message in paired(request.messages):
             if message.role == "assistant" and (own := self._own(message)):
-                made += ModelMessagesTypeAdapter.validate_python(own)
+                converted += ModelMessagesTypeAdapter.validate_python(own)
             elif message.role == "assistant":
-                said = _answer_parts(message)
-                made += [ModelResponse(said)] if said else []
-            elif made and isinstance(made[-1], ModelRequest):
-                made[-1] = replace(made[-1], parts=[*made[-1].parts, *_question_parts(message, names)])
+                answer_parts = _answer_parts(message)
+                converted += [ModelResponse(answer_parts)] if answer_parts else []
+            elif converted and isinstance(converted[-1], ModelRequest):
+                converted[-1] = replace(converted[-1], parts=[*converted[-1].parts, *_question_parts(message, names)])
             else:
-                made.append(ModelRequest(_question_parts(message, names)))
+                converted.append(ModelRequest(_question_parts(message, names)))
         words = "" if request.schema is None or has_schema else schema_in_words(request)
         system = "\n\n".join(part for part in (request.system, words) if part)
-        if system and made and isinstance(made[-1], ModelRequest):
-            made[-1] = replace(made[-1], instructions=utf8_text(system))
-        return made
+        if system and converted and isinstance(converted[-1], ModelRequest):
+            converted[-1] = replace(converted[-1], instructions=utf8_text(system))
+        return converted
 
     def _own(self, message: Message) -> list[JsonValue]:
         """Return an earlier answer in pydantic-ai's own form.
@@ -268,14 +268,14 @@ def translated(error: Exception, model: str, *, began: bool = False, key: str = 
         kind = AnswerTorn
     if began and kind is ModelUnreachable:
         kind = AnswerTorn
-    made = kind(
+    model_error = kind(
         f"{model} {WHAT.get(kind, 'failed')}: {shorten_outside_text(error, key)}",
         where=f"model {model}",
         repair="see the message of pydantic-ai",
     )
     if kind is ModelUnreachable:
-        made.usage = {}
-    return advised(made, headers or {})
+        model_error.usage = {}
+    return advised(model_error, headers or {})
 
 
 def key_of(model: PydanticModel | None) -> str:
@@ -315,20 +315,20 @@ def _sanitise_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _settings(request: Request) -> ModelSettings:
-    given = request.settings.given()
+    options = request.settings.given()
     names = ("max_tokens", "temperature", "top_p", "top_k", "tool_choice", "service_tier", *_SAME)
-    found: dict[str, Any] = {name: given[name] for name in names if name in given}
-    if "stop" in given:
-        found["stop_sequences"] = list(given["stop"])
-    effort, thinking = given.get("effort"), given.get("thinking")
+    found: dict[str, Any] = {name: options[name] for name in names if name in options}
+    if "stop" in options:
+        found["stop_sequences"] = list(options["stop"])
+    effort, thinking = options.get("effort"), options.get("thinking")
     if effort is not None or thinking is not None:
         found["thinking"] = False if effort == "none" else effort if effort is not None else bool(thinking)
     if "tool_choice" in found and found["tool_choice"] not in ("auto", "required", "none"):
         found["tool_choice"] = [found["tool_choice"]]
-    if "headers" in given:
-        found["extra_headers"] = dict(given["headers"])
-    if "extra" in given:
-        found["extra_body"] = dict(given["extra"])
+    if "headers" in options:
+        found["extra_headers"] = dict(options["headers"])
+    if "extra" in options:
+        found["extra_body"] = dict(options["extra"])
     return cast("ModelSettings", found)
 
 

@@ -318,10 +318,10 @@ def _extract_unread_call(words: str) -> str:
 
 def kind_of(report: Complaint) -> type[ModelError]:  # noqa: PLR0911 - a rule each
     """Decide which class of error a server's report means."""
-    known = (
+    kinds = (
         _BY_CODE.get(code.lower()) or (BadRequest if _CALLERS_FAULT.match(code) else None) for code in report.codes
     )
-    coded = next(filter(None, known), None)
+    coded = next(filter(None, kinds), None)
     found = coded if coded is not None and coded not in _VAGUE else _of_status(report, coded)
     words = " ".join((*report.codes, report.message))
     is_vague = found in {BadRequest, NotAuthenticated} and not report.about

@@ -62,8 +62,8 @@ class OverModels:
 
     async def window_tokens(self) -> int | None:
         """Return the smallest context window of the models, in tokens; None if no window is known."""
-        known = [await model.window_tokens() for model in self._models if isinstance(model, KnowsWindow)]
-        return min((window for window in known if window), default=None)
+        windows = [await model.window_tokens() for model in self._models if isinstance(model, KnowsWindow)]
+        return min((window for window in windows if window), default=None)
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
         """Return the cost of these tokens at the most expensive model.
@@ -74,8 +74,8 @@ class OverModels:
             await model.price_of(input_tokens, output_tokens) if isinstance(model, EstimatesCosts) else None
             for model in self._models
         ]
-        known = [price for price in prices if price is not None]
-        return max(known, default=0.0) if len(known) == len(prices) else None
+        known_prices = [price for price in prices if price is not None]
+        return max(known_prices, default=0.0) if len(known_prices) == len(prices) else None
 
     async def close(self) -> None:
         """Close the connections of all models, even if closing one of them fails."""
@@ -131,8 +131,8 @@ class Router(OverModels):
         )  # if no model has capacity, calls wait here; the circuit breaker is in each model's limiter
         if not self._models:
             raise DefinitionError("Router([]) has no model", repair="give it one model or more")
-        given: tuple[object, ...] = self._on
-        wrong = [kind for kind in given if not (isinstance(kind, type) and issubclass(kind, Exception))]
+        kinds: tuple[object, ...] = self._on
+        wrong = [kind for kind in kinds if not (isinstance(kind, type) and issubclass(kind, Exception))]
         if wrong:
             repair = "give exceptions, as on=(ModelTransient, QuotaExceeded)"
             raise DefinitionError(f"Router(on={wrong[0]!r}) is not valid", repair=repair)
@@ -214,9 +214,9 @@ class _TextRelay:
 
         Text that arrives after the call is dropped.
         """
-        made = model.answer if call is None else call.once  # through the model's limiter if it has one
+        call_model = model.answer if call is None else call.once  # through the model's limiter if it has one
         if self._on_text is None or self._streamed:
-            return await made(replace(request, on_text=None, on_thinking=None))
+            return await call_model(replace(request, on_text=None, on_thinking=None))
         on_text, over = self._on_text, False
 
         def passed_on(text: str) -> None:
@@ -225,7 +225,7 @@ class _TextRelay:
                 on_text(text)
 
         try:
-            return await made(replace(request, on_text=passed_on))
+            return await call_model(replace(request, on_text=passed_on))
         finally:
             over = True
 

@@ -103,12 +103,12 @@ class ScriptedModel:
             script.go_on(request)
         if script is None or not script.has_next:
             raise self._off(request, script)
-        given = script.next()
-        if callable(given) and not isinstance(given, type):
-            given = given(request)
-            if inspect.isawaitable(given):
-                given = await given
-        response = _build_scripted_response(given, request)
+        prepared = script.next()
+        if callable(prepared) and not isinstance(prepared, type):
+            prepared = prepared(request)
+            if inspect.isawaitable(prepared):
+                prepared = await prepared
+        response = _build_scripted_response(prepared, request)
         if isinstance(response.content, str):
             request.emit_whole(response.content)
         return response
@@ -139,9 +139,9 @@ class ScriptedModel:
         if left:
             listed = left[:_LISTED] + ([f"… and {len(left) - _LISTED} more"] if len(left) > _LISTED else [])
             noun = "answer of the script was" if len(left) == 1 else "answers of the script were"
-            made = f"{len(self.requests)} {'call was' if len(self.requests) == 1 else 'calls were'} made"
+            calls_made = f"{len(self.requests)} {'call was' if len(self.requests) == 1 else 'calls were'} made"
             raise OffScript(
-                f"{len(left)} {noun} not used; {made}:\n" + _indent_lines("\n".join(listed)),
+                f"{len(left)} {noun} not used; {calls_made}:\n" + _indent_lines("\n".join(listed)),
                 where="scripted model",
                 repair="take them out of the script, or find out why the calls were not made",
             )
@@ -181,11 +181,15 @@ def calls(*wanted: tuple[str, Mapping[str, object] | str], text: str = "") -> Re
         >>> calls(("add", {"a": 2, "b": 3})).calls[0].arguments
         '{"a": 2, "b": 3}'
     """
-    made = tuple(
-        ToolCall(id="", name=name, arguments=given if isinstance(given, str) else json.dumps(given, ensure_ascii=False))
-        for name, given in wanted
+    tool_calls = tuple(
+        ToolCall(
+            id="",
+            name=name,
+            arguments=arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False),
+        )
+        for name, arguments in wanted
     )
-    return Response(text, calls=made, stop="tools", cost_usd=0.0, offline=True)
+    return Response(text, calls=tool_calls, stop="tools", cost_usd=0.0, offline=True)
 
 
 def cited(*pieces: str | tuple[str, Mapping[str, str]], searches: Sequence[str] = ()) -> Response:
@@ -334,10 +338,10 @@ def _matches_message(item: object, message: Message) -> bool:
     """Return whether a message of the conversation equals this prepared answer."""
     if is_raised(item) or callable(item):
         return False
-    said = _read_scripted_answer(item)
-    text, calls = (said, ()) if isinstance(said, str) else (str(said.content), said.calls)
-    made = [(each.name, each.arguments) for each in message.calls]
-    return text == message.text and [(each.name, each.arguments) for each in calls] == made
+    scripted = _read_scripted_answer(item)
+    text, calls = (scripted, ()) if isinstance(scripted, str) else (str(scripted.content), scripted.calls)
+    answer_calls = [(each.name, each.arguments) for each in message.calls]
+    return text == message.text and [(each.name, each.arguments) for each in calls] == answer_calls
 
 
 def is_raised(item: object) -> bool:

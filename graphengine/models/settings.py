@@ -191,16 +191,16 @@ def merged(body: Mapping[str, Any], extra: Mapping[str, JsonValue]) -> dict[str,
         >>> merged({"text": {"format": 1}, "include": ["a"]}, {"text": {"verbosity": "low"}, "include": ["b"], "n": 1})
         {'text': {'format': 1, 'verbosity': 'low'}, 'include': ['a', 'b'], 'n': 1}
     """
-    made = dict(body)
+    result = dict(body)
     for name, value in extra.items():
-        have = made.get(name)
+        have = result.get(name)
         if isinstance(have, dict) and isinstance(value, dict):
-            made[name] = merged(have, value)
+            result[name] = merged(have, value)
         elif isinstance(have, list) and isinstance(value, list):
-            made[name] = [*have, *value]
+            result[name] = [*have, *value]
         else:
-            made[name] = value
-    return made
+            result[name] = value
+    return result
 
 
 def _build_number_check(least: float, most: float) -> Callable[[object], bool]:

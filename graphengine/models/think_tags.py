@@ -26,9 +26,9 @@ def split(text: str) -> tuple[str, str]:
     if found is not None:
         return found[1].strip(), text[found.end() :]
     pieces = Splitter()
-    thought, said = pieces.add(text)
+    thought, answer = pieces.add(text)
     more, rest = pieces.rest()
-    return (thought + more).strip(), said + rest
+    return (thought + more).strip(), answer + rest
 
 
 class Splitter:

@@ -141,8 +141,8 @@ def _describe_in_words(tool: ToolSpec, schema: dict[str, JsonValue]) -> ToolSpec
     The schema that is sent then allows any arguments.
     """
     written = json.dumps(tool.schema, ensure_ascii=False)
-    told = f"Its arguments are one JSON object that fits this JSON Schema: {written}"
-    description = "\n\n".join(each for each in (tool.description, told) if each)
+    explanation = f"Its arguments are one JSON object that fits this JSON Schema: {written}"
+    description = "\n\n".join(each for each in (tool.description, explanation) if each)
     return replace(tool, description=description, schema=schema, may_be_strict=False)
 
 

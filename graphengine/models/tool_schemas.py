@@ -109,17 +109,17 @@ def fitting_names(names: Collection[str], unfit: re.Pattern[str] = _UNFIT, prefi
         >>> fitting_names(["a b", "b c", "b/c", ""])
         {'a b': 'a_b', 'b c': 'b_c_8e8bcc63', 'b/c': 'b_c_04e698ba', '': '_1271cf25'}
     """
-    made = {name: prefix + unfit.sub("_", name) for name in names}
-    counts = Counter(made.values())
+    fitting = {name: prefix + unfit.sub("_", name) for name in names}
+    counts = Counter(fitting.values())
     found = {
         name: short
-        for name, short in made.items()
+        for name, short in fitting.items()
         if name and len(short) <= LONGEST_NAME and (counts[short] == 1 or short == prefix + name)
     }
     taken = set(found.values())
     for name in names:
         if name not in found:
-            found[name] = unlike(made[name], name, taken)
+            found[name] = unlike(fitting[name], name, taken)
             taken.add(found[name])
     return {name: found[name] for name in names}
 
@@ -165,24 +165,25 @@ class _SimpleForm:
         if self._parts > _MOST_PARTS:
             return {}
         schema, seen = self._resolve(part, seen)
-        made: JsonObject = {}
+        simple: JsonObject = {}
         kinds = _list_type_names(schema.get("type"))
         if len(kinds) == 1:
-            made["type"] = kinds[0]
+            simple["type"] = kinds[0]
             schema.pop("type")
         if kinds == ["object"]:
-            made |= self._members(schema, seen)
+            simple |= self._members(schema, seen)
         if kinds == ["array"]:
-            made["items"] = self.simplify(schema.pop("items", None), seen)
+            simple["items"] = self.simplify(schema.pop("items", None), seen)
         allowed = _list_of_values(schema.get("enum"))
         if allowed and all(isinstance(each, str) for each in allowed):
-            made["enum"] = schema.pop("enum")
-        given = schema.pop("description", None)
+            simple["enum"] = schema.pop("enum")
+        declared = schema.pop("description", None)
+        own_text = declared if isinstance(declared, str) else ""
         lost = {key: value for key, value in schema.items() if key not in _NEEDS_NO_WORDS}
         words = self._write(lost) if lost else ""
-        if description := " ".join(each for each in (given if isinstance(given, str) else "", words) if each):
-            made["description"] = description
-        return made
+        if description := " ".join(each for each in (own_text, words) if each):
+            simple["description"] = description
+        return simple
 
     def _resolve(self, part: JsonValue, seen: frozenset[str]) -> tuple[JsonObject, frozenset[str]]:
         """Replace a `$ref` by the schema to which it refers. Also returns the references that were followed so far."""
@@ -201,15 +202,15 @@ class _SimpleForm:
         all.
         """
         properties = _object_or_empty(schema.pop("properties", None))
-        made: JsonObject = {"properties": {name: self.simplify(each, seen) for name, each in properties.items()}}
+        members: JsonObject = {"properties": {name: self.simplify(each, seen) for name, each in properties.items()}}
         if required := _list_unique_texts(schema.pop("required", None)):
-            made["required"] = [*required]
+            members["required"] = [*required]
         further = schema.pop("additionalProperties", None if properties else True)
         if isinstance(further, dict):
-            made["additionalProperties"] = self.simplify(further, seen) or True
+            members["additionalProperties"] = self.simplify(further, seen) or True
         elif further is True:
-            made["additionalProperties"] = True
-        return made
+            members["additionalProperties"] = True
+        return members
 
     def _write(self, lost: JsonObject) -> str:
         """Write the keywords that the server does not know as JSON, with the definitions that they refer to."""
@@ -239,18 +240,21 @@ class _SchemaForm:
         properties = {**properties, **{name: {} for name in required if name not in properties}}
         names = fitting_names(properties)
         renamed = {short: name for name, short in names.items() if short != name}
-        made = {"type": "object", **cast("JsonObject", self._clean(top))}
+        converted = {"type": "object", **cast("JsonObject", self._clean(top))}
         if renamed:
-            made = {key: value for key, value in made.items() if not key.startswith("dependent")}
-        made |= {"type": "object", "properties": {names[name]: self._clean(properties[name]) for name in properties}}
+            converted = {key: value for key, value in converted.items() if not key.startswith("dependent")}
+        converted |= {
+            "type": "object",
+            "properties": {names[name]: self._clean(properties[name]) for name in properties},
+        }
         if required:
-            made["required"] = [names[name] for name in required]
+            converted["required"] = [names[name] for name in required]
         if not properties:
-            made.setdefault("additionalProperties", True)
+            converted.setdefault("additionalProperties", True)
         if self._definitions:
             order = {**_object_or_empty(self._declared.get("$defs")), **self._definitions}
-            made["$defs"] = {name: self._definitions[name] for name in order if name in self._definitions}
-        return SentSchema({key: made[key] for key in {**self._declared, **made} if key in made}, renamed)
+            converted["$defs"] = {name: self._definitions[name] for name in order if name in self._definitions}
+        return SentSchema({key: converted[key] for key in {**self._declared, **converted} if key in converted}, renamed)
 
     def _flat(self, schema: JsonObject, seen: frozenset[str]) -> JsonObject:
         """Turn the top of the schema into a plain object, because the APIs refuse `$ref` and `anyOf` there.
@@ -282,8 +286,10 @@ class _SchemaForm:
         kept: JsonObject = {key: value for key, value in schema.items() if key not in lost}
         if lost:
             words = json.dumps(lost, ensure_ascii=False)[:_SHOWN]
-            given = kept.get("description")
-            kept["description"] = f"{given} (and {words})" if isinstance(given, str) and given else words
+            description = kept.get("description")
+            kept["description"] = (
+                f"{description} (and {words})" if isinstance(description, str) and description else words
+            )
         return {**kept, "properties": parts.properties, "required": [*parts.required]}
 
     def _at(self, reference: str) -> JsonValue:
@@ -320,20 +326,20 @@ class _SchemaForm:
             return {"not": {}}
         if not isinstance(schema, dict):
             return {}
-        made: JsonObject = {}
+        cleaned: JsonObject = {}
         for key, value in _of_2020(schema).items():
-            made |= self._keyword(key, value)
-        if "array" in _list_type_names(made.get("type")):
-            made.setdefault("items", {})
-        if "properties" in made:
-            undeclared: JsonObject = {name: {} for name in _list_unique_texts(made.get("required"))}
-            made["properties"] = {
-                **_object_or_empty(made["properties"]),
-                **(undeclared | _object_or_empty(made["properties"])),
+            cleaned |= self._keyword(key, value)
+        if "array" in _list_type_names(cleaned.get("type")):
+            cleaned.setdefault("items", {})
+        if "properties" in cleaned:
+            undeclared: JsonObject = {name: {} for name in _list_unique_texts(cleaned.get("required"))}
+            cleaned["properties"] = {
+                **_object_or_empty(cleaned["properties"]),
+                **(undeclared | _object_or_empty(cleaned["properties"])),
             }
-        if made.get("additionalProperties") == {}:
-            made["additionalProperties"] = True
-        return made
+        if cleaned.get("additionalProperties") == {}:
+            cleaned["additionalProperties"] = True
+        return cleaned
 
     def _keyword(self, key: str, value: JsonValue) -> JsonObject:
         """Convert one keyword of a JSON Schema and its value; {} if the keyword is left out."""
@@ -382,23 +388,23 @@ class _AlternativeParts:
 
 def _of_2020(schema: JsonObject) -> JsonObject:
     """Rewrite keywords of older drafts of JSON Schema, such as `items` with a list."""
-    made = dict(schema)
-    if isinstance(made.get("items"), list):
-        made["prefixItems"] = made.pop("items")
-        if "additionalItems" in made:
-            made["items"] = made["additionalItems"]
+    rewritten = dict(schema)
+    if isinstance(rewritten.get("items"), list):
+        rewritten["prefixItems"] = rewritten.pop("items")
+        if "additionalItems" in rewritten:
+            rewritten["items"] = rewritten["additionalItems"]
     for key in ("anyOf", "oneOf"):  # some libraries write an optional property in this way
-        parts = [each for each in _list_of_values(made.get(key)) if not _is_never(each)]
-        if parts and parts != made[key]:
-            made[key] = parts
-            if len(parts) == 1 and isinstance(parts[0], dict) and not parts[0].keys() & made.keys():
-                made = {**{name: value for name, value in made.items() if name != key}, **parts[0]}
+        parts = [each for each in _list_of_values(rewritten.get(key)) if not _is_never(each)]
+        if parts and parts != rewritten[key]:
+            rewritten[key] = parts
+            if len(parts) == 1 and isinstance(parts[0], dict) and not parts[0].keys() & rewritten.keys():
+                rewritten = {**{name: value for name, value in rewritten.items() if name != key}, **parts[0]}
     for limit, without in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-        if isinstance(made.get(without), bool):
-            is_without = made.pop(without)
-            if is_without and limit in made:
-                made[without] = made.pop(limit)
-    return made
+        if isinstance(rewritten.get(without), bool):
+            is_without = rewritten.pop(without)
+            if is_without and limit in rewritten:
+                rewritten[without] = rewritten.pop(limit)
+    return rewritten
 
 
 def _is_never(schema: JsonValue) -> bool:
