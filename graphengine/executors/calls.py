@@ -139,8 +139,8 @@ def call_here(function: Callable[..., object], values: Mapping[str, object]) -> 
     """Call a function in this thread. If it is async, run its coroutine in a new event loop."""
 
     async def awaited(result: object = None) -> object:
-        made = function(**values) if result is None else result
-        return await made if inspect.isawaitable(made) else made
+        returned = function(**values) if result is None else result
+        return await returned if inspect.isawaitable(returned) else returned
 
     if is_async(function):
         return asyncio.run(CallOutcome.of(awaited)).result()  # Its traceback contains no frames of asyncio.
@@ -254,10 +254,10 @@ def _load_from(module: str, file: str) -> None:
     spec = importlib.util.spec_from_file_location(module, file)
     if spec is None or spec.loader is None:
         return
-    made = importlib.util.module_from_spec(spec)
-    sys.modules[module] = made
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[module] = loaded
     try:
-        spec.loader.exec_module(made)
+        spec.loader.exec_module(loaded)
     except BaseException:
         del sys.modules[module]
         raise

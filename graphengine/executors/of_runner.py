@@ -123,8 +123,8 @@ class ExecutorsByName(Extension):
             time=context.now(),
             on=call.on,
         )
-        given = {**values, "ctx": facts} if "ctx" in call.extras else values
-        packed = calls.pack_call(call.function, given, facts, executor.dumps)
+        arguments = {**values, "ctx": facts} if "ctx" in call.extras else values
+        packed = calls.pack_call(call.function, arguments, facts, executor.dumps)
         try:
             outcome = await _result_of(executor, executor.begin(packed, seconds))
         except TimeoutError as error:
@@ -155,15 +155,15 @@ class ExecutorsByName(Extension):
     def _make_executor(self, name: str, given: Executor | Callable[[], Executor]) -> ThreadPoolExecutor | NodeExecutor:
         from graphengine.executors.base import NodeExecutor, OtherExecutor, same_pool  # noqa: PLC0415 - see above
 
-        made = given if isinstance(given, Executor) else given()
-        if not isinstance(made, Executor):
-            raise _not_an_executor(name, f"made {made!r}")
-        self._ours += [made] if made is not given else []
-        if isinstance(made, NodeExecutor):
-            return made
-        if isinstance(made, ThreadPoolExecutor) and type(made).__name__ != "InterpreterPoolExecutor":
-            return made
-        wrapped = OtherExecutor(made, same_pool(made) if isinstance(given, Executor) else given)
+        executor = given if isinstance(given, Executor) else given()
+        if not isinstance(executor, Executor):
+            raise _not_an_executor(name, f"made {executor!r}")
+        self._ours += [executor] if executor is not given else []
+        if isinstance(executor, NodeExecutor):
+            return executor
+        if isinstance(executor, ThreadPoolExecutor) and type(executor).__name__ != "InterpreterPoolExecutor":
+            return executor
+        wrapped = OtherExecutor(executor, same_pool(executor) if isinstance(given, Executor) else given)
         self._ours.append(wrapped)
         return wrapped
 

@@ -71,7 +71,7 @@ class Connected(NamedTuple):
     """A message from the child process: it is connected to the cluster."""
 
 
-class Refused(NamedTuple):
+class NotConnected(NamedTuple):
     """A message from the child process: it could not connect. If `is_final`, trying again would not help."""
 
     why: str
@@ -116,7 +116,7 @@ class Over(NamedTuple):
     has_begun: bool = False
 
 
-Told: TypeAlias = "Connected | Refused | Waits | Begun | Over"
+DriverMessage: TypeAlias = "Connected | NotConnected | Waits | Begun | Over"
 
 
 def send(stream: BinaryIO, message: object) -> None:
@@ -134,9 +134,9 @@ def main() -> None:
     ray = importlib.import_module("ray")
     try:
         ray.init(**wanted.options)
-    except BaseException as error:  # noqa: BLE001 - told to the parent
+    except BaseException as error:  # noqa: BLE001 - sent to the parent
         may_pass = isinstance(error, (ConnectionError, TimeoutError, ray.exceptions.RayError))
-        send(out, Refused(_first_of_text(error), is_final=not may_pass))
+        send(out, NotConnected(_first_of_text(error), is_final=not may_pass))
         out.close()
         os._exit(1)
     send(out, Connected())
@@ -179,7 +179,7 @@ class Calls:
     def __init__(self, ray: Any, out: BinaryIO, threads: Executor) -> None:  # noqa: ANN401 - the module
         self._ray = ray
         self._out = out
-        self._telling = threading.Lock()
+        self._sending = threading.Lock()
         self._calls: dict[int, _DriverCall] = {}
         self._threads = threads
         errors = ray.exceptions
@@ -189,8 +189,8 @@ class Calls:
 
     def handle(self, message: Begin | End) -> None:
         if isinstance(message, Begin):
-            begun = self._calls[message.call] = _DriverCall(message)
-            self._threads.submit(self._run, begun)
+            new_call = self._calls[message.call] = _DriverCall(message)
+            self._threads.submit(self._run, new_call)
             return
         call = self._calls.get(message.call)
         if call is None:  # The call is over.
@@ -199,19 +199,19 @@ class Calls:
         if call.task is not None:  # Otherwise the call is ended after it has been submitted.
             self._threads.submit(self._ray.cancel, call.task, force=True)
 
-    def _tell(self, message: Told) -> None:
-        with self._telling:
+    def _send(self, message: DriverMessage) -> None:
+        with self._sending:
             send(self._out, message)
 
     def _run(self, call: _DriverCall) -> None:
         is_lost = False
         try:
             over = self._outcome(call)
-        except BaseException as error:  # noqa: BLE001 - told to the parent
+        except BaseException as error:  # noqa: BLE001 - sent to the parent
             how, is_lost = self._how(error, call)
             over = Over(call.begin.call, how, _first_of_text(error))
         self._calls.pop(call.begin.call, None)
-        self._tell(over._replace(has_begun=call.is_begun))
+        self._send(over._replace(has_begun=call.is_begun))
         if is_lost:
             os._exit(1)  # Ray neither ends nor replaces a connection that no longer works.
 
@@ -240,7 +240,7 @@ class Calls:
         # 2. This process is killed before it tells its parent.
         # 3. The parent begins the call again in another connection, while the first work is still running.
         # If taking the value then fails, `Over` tells the parent that the call has not begun.
-        self._tell(Begun(begin.call))
+        self._send(Begun(begin.call))
         ray.get(next(call.task))  # If Ray lost the task while it was loading the call, this raises: it has not begun.
         call.is_begun = True
         until = math.inf if begin.seconds is None else time.monotonic() + begin.seconds
@@ -257,14 +257,14 @@ class Calls:
 
         Tell the parent every five seconds for which resources the call waits.
         """
-        told = time.monotonic()
+        reported_at = time.monotonic()
         while call.is_unwanted or not self._ray.wait([call.task], timeout=1)[0]:
             if call.is_unwanted:
                 self._end(call)
                 raise InterruptedError
-            if time.monotonic() - told >= _QUIET_SECONDS:
-                self._tell(Waits(call.begin.call, self._say_lacking(call.begin.options)))
-                told = time.monotonic()
+            if time.monotonic() - reported_at >= _QUIET_SECONDS:
+                self._send(Waits(call.begin.call, self._say_lacking(call.begin.options)))
+                reported_at = time.monotonic()
 
     def _say_lacking(self, options: Mapping[str, Any]) -> str:
         """List the resources that no machine of the cluster has in total.

@@ -29,10 +29,10 @@ from graphengine.executors.ray_driver import (
     Begun,
     Connect,
     Connected,
+    DriverMessage,
     End,
+    NotConnected,
     Over,
-    Refused,
-    Told,
     Waits,
     send,
 )
@@ -199,7 +199,7 @@ class _TaskCall:
         self._options = options
         self._connection = connection
         self._reach_seconds = reach_seconds
-        self._told: queue.SimpleQueue[Told] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[DriverMessage] = queue.SimpleQueue()
         self._driver: _Driver | None = None
         self._is_unwanted = False
         self._lock = threading.Lock()
@@ -222,7 +222,7 @@ class _TaskCall:
                 if self._is_unwanted:
                     raise TimeoutError
                 self._driver = driver
-            driver.begin(Begin(self._number, work, seconds, self._options), self._told)
+            driver.begin(Begin(self._number, work, seconds, self._options), self._messages)
             over = self._follow_call(driver, waiting)
             if over.how == "returned":
                 return over.value
@@ -267,24 +267,24 @@ class _TaskCall:
         has_begun, given_up, until = False, None, math.inf
         while True:
             try:
-                told = self._told.get(timeout=_PAUSE_SECONDS)
+                message = self._messages.get(timeout=_PAUSE_SECONDS)
             except queue.Empty:
                 if until == math.inf and (self._is_unwanted or given_up):
                     until = time.monotonic() + _END_SECONDS
                 if time.monotonic() >= until:
                     driver.kill()  # The child process is stuck. When it ends, its work ends too.
                 continue
-            if isinstance(told, Over):
-                over = told._replace(has_begun=has_begun) if told.how == "lost" else told
+            if isinstance(message, Over):
+                over = message._replace(has_begun=has_begun) if message.how == "lost" else message
                 if given_up is None or over.how == "returned":
                     return over
                 if not over.has_begun:
                     raise given_up
                 return over._replace(how="died", why="it began as it was given up")
-            has_begun = has_begun or isinstance(told, Begun)
-            if isinstance(told, Waits) and given_up is None:
+            has_begun = has_begun or isinstance(message, Begun)
+            if isinstance(message, Waits) and given_up is None:
                 try:
-                    waiting.note_place(told.lacks)
+                    waiting.note_place(message.lacks)
                 except ExecutorUnreachable as error:
                     given_up = error
                     driver.send(End(self._number))
@@ -395,10 +395,10 @@ class _Driver:
     """
 
     def __init__(self, wanted: bytes) -> None:
-        self.ready: Future[Refused | None] = Future()
+        self.ready: Future[NotConnected | None] = Future()
         self.is_over = False
         self._lock, self._sending = threading.Lock(), threading.Lock()
-        self._calls: dict[int, queue.SimpleQueue[Told]] = {}
+        self._calls: dict[int, queue.SimpleQueue[DriverMessage]] = {}
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - for as long as the process runs
         command = [sys.executable, "-c", _PROGRAM, *sys.path]
         pipe = subprocess.PIPE
@@ -409,10 +409,10 @@ class _Driver:
             self._to.flush()
         threading.Thread(target=self._read, name="graphengine-ray-driver", daemon=True).start()
 
-    def begin(self, begin: Begin, told: queue.SimpleQueue[Told]) -> None:
-        """Send a call to the child process. The queue `told` receives the messages about this call."""
+    def begin(self, begin: Begin, messages: queue.SimpleQueue[DriverMessage]) -> None:
+        """Send a call to the child process. The queue `messages` receives the messages about this call."""
         with self._lock:
-            self._calls[begin.call] = told
+            self._calls[begin.call] = messages
         self.send(begin)
         if self.is_over:
             self._lose(begin.call, "it has ended")
@@ -441,23 +441,23 @@ class _Driver:
     def _read(self) -> None:
         with suppress(EOFError, OSError, pickle.UnpicklingError), self._from as stream:
             while True:
-                told: Told = pickle.load(stream)  # noqa: S301 - from our own child
-                if isinstance(told, Connected):
+                message: DriverMessage = pickle.load(stream)  # noqa: S301 - from our own child
+                if isinstance(message, Connected):
                     self.ready.set_result(None)
-                elif isinstance(told, Refused):
+                elif isinstance(message, NotConnected):
                     self.is_over = True
-                    self.ready.set_result(told)
+                    self.ready.set_result(message)
                 else:
                     with self._lock:
-                        told_to = self._calls.get(told.call)
-                        if isinstance(told, Over):
-                            self._calls.pop(told.call, None)
-                    if told_to is not None:
-                        told_to.put(told)
+                        receiver = self._calls.get(message.call)
+                        if isinstance(message, Over):
+                            self._calls.pop(message.call, None)
+                    if receiver is not None:
+                        receiver.put(message)
         self.is_over = True
         why = self._why_ended(self._process.wait())
         if not self.ready.done():
-            self.ready.set_result(Refused(why, is_final=False))
+            self.ready.set_result(NotConnected(why, is_final=False))
         for call in list(self._calls):
             self._lose(call, why)
         self._output.close()
@@ -466,9 +466,9 @@ class _Driver:
 
     def _lose(self, call: int, why: str) -> None:
         with self._lock:
-            told = self._calls.pop(call, None)
-        if told is not None:
-            told.put(Over(call, "lost", why))
+            receiver = self._calls.pop(call, None)
+        if receiver is not None:
+            receiver.put(Over(call, "lost", why))
 
     def _why_ended(self, code: int) -> str:
         """Find the reason why the child process ended in the output that Ray printed."""

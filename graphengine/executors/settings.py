@@ -61,15 +61,15 @@ def _load_executor(root: Path, name: str, named: str) -> Executor:
         raise DefinitionError(
             text, where=where, repair="name a module that can be imported from the project"
         ) from error
-    made: object = getattr(loaded, inner or name, None)
-    if made is None:
+    executor: object = getattr(loaded, inner or name, None)
+    if executor is None:
         near = did_you_mean(inner or name, vars(loaded))
         raise DefinitionError(f"{module} has no {inner or name}", where=where, repair=near)
-    made = made() if callable(made) and not isinstance(made, Executor) else made
-    if not isinstance(made, Executor):
+    executor = executor() if callable(executor) and not isinstance(executor, Executor) else executor
+    if not isinstance(executor, Executor):
         repair = "name an executor, or a function that returns one"
-        raise DefinitionError(f"{named} is {made!r}, not an executor", where=where, repair=repair)
-    return made
+        raise DefinitionError(f"{named} is {executor!r}, not an executor", where=where, repair=repair)
+    return executor
 
 
 __all__ = ["executors_in"]
