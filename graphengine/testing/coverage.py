@@ -104,18 +104,18 @@ class EdgeCoverage:
                 shape.graph,
                 shape.file,
                 [astuple(unit) for unit in shape.units],
-                [[place, held, count] for (place, held), count in seen.items()],
+                [[place, held, count] for (place, held), count in counts.items()],
             ]
-            for shape, seen in self._seen.items()
+            for shape, counts in self._seen.items()
         ]
         return json.dumps(recorded)
 
     def add(self, recorded: str) -> None:
         """Add the counts that another process recorded, for example a process that runs some of the tests."""
-        for graph, file, units, seen in json.loads(recorded):
+        for graph, file, units, recorded_counts in json.loads(recorded):
             shape = Shape(graph, file, tuple(Unit(tuple(place), *rest) for place, *rest in units))
             counts = self._seen.setdefault(shape, Counter())
-            counts.update({(tuple(place), held): count for place, held, count in seen})
+            counts.update({(tuple(place), held): count for place, held, count in recorded_counts})
 
     @property
     def graphs(self) -> Mapping[str, float]:
@@ -141,14 +141,16 @@ class EdgeCoverage:
         """Return a text that lists, graph by graph, which edges and conditions the tests never took."""
         lines: list[str] = []
         for shape in self._shapes():
-            seen, count = self._count_seen(shape)
-            lines.append(f"{shape.file}: {shape.graph}: {seen} of {count} seen")
+            covered, count = self._count_seen(shape)
+            lines.append(f"{shape.file}: {shape.graph}: {covered} of {count} seen")
             lines += [f"  {line}" for line in self._list_unseen(shape)]
         lines += [f"{name}: never run" for name in self._unrun()]
         if not lines:
             return "no graph was run"
-        seen, count = self._total()
-        return "\n".join([*lines, f"edges and conditions seen: {seen} of {count}, {_percent_of(seen, count):.1f} %"])
+        covered, count = self._total()
+        return "\n".join(
+            [*lines, f"edges and conditions seen: {covered} of {count}, {_percent_of(covered, count):.1f} %"]
+        )
 
     def _shapes(self) -> Sequence[Shape]:
         return sorted(self._seen, key=lambda shape: (shape.file, shape.graph, len(shape.units)))
@@ -157,24 +159,24 @@ class EdgeCoverage:
         return sorted(self._wanted - {shape.graph for shape in self._seen})
 
     def _count_seen(self, shape: Shape) -> tuple[int, int]:
-        seen = self._seen[shape]
-        return sum((unit.place, unit.held) in seen for unit in shape.units), len(shape.units)
+        counts = self._seen[shape]
+        return sum((unit.place, unit.held) in counts for unit in shape.units), len(shape.units)
 
     def _total(self) -> tuple[int, int]:
         counted = [self._count_seen(shape) for shape in self._seen]
         unrun = len(self._unrun())  # A graph that was never run counts as one unit that was not seen.
-        return sum(seen for seen, _ in counted), sum(count for _, count in counted) + unrun
+        return sum(covered for covered, _ in counted), sum(count for _, count in counted) + unrun
 
     def _list_unseen(self, shape: Shape) -> Iterator[str]:
         """Describe each edge that was never taken, and each part of a condition that was never true or never false."""
-        seen = self._seen[shape]
+        counts = self._seen[shape]
         for unit in shape.units:
             node, after, at, _ = unit.place
-            checked = seen[(node, after, at, WHOLE), True] + seen[(node, after, at, WHOLE), False]
-            if (unit.place, unit.held) in seen:
+            checked = counts[(node, after, at, WHOLE), True] + counts[(node, after, at, WHOLE), False]
+            if (unit.place, unit.held) in counts:
                 continue
             if not unit.part:
-                count = seen[unit.place, False] if unit.place[3] else checked
+                count = counts[unit.place, False] if unit.place[3] else checked
                 never = f"checked {_times(count)}, never held" if count else "never checked"
                 yield f"{unit.edge}: {never if unit.conditional else 'never taken'}"
             elif checked:  # If the edge was never checked, the edge itself has already been reported.

@@ -139,8 +139,8 @@ def update_of(step: Decided, after: Callable[[str], object], *, mapped: bool) ->
     """
     found: dict[str, Any] = {}
     ops = [[opened(part) for part in op] for op in step.update]
-    for op, made in zip(ops, step.typed if step.typed is not None else [None] * len(ops), strict=True):
-        typed: Any = _value_of(op, after) if step.typed is None or type(made) is Unread else made
+    for op, typed_value in zip(ops, step.typed if step.typed is not None else [None] * len(ops), strict=True):
+        typed: Any = _value_of(op, after) if step.typed is None or type(typed_value) is Unread else typed_value
         kind, name = op[0], op[1]
         if kind in ("add", "reduce"):
             found[name] = [*found.get(name, []), op[2]] if mapped else op[2]
@@ -199,9 +199,9 @@ def error_of(failure: FailureRecord) -> NodeError:
         kind = left.pop()
         kinds.setdefault(kind.code, kind)
         left += kind.__subclasses__()
-    made = kinds.get(failure.kind, NodeError)
-    text = show(failure.message) if made is not NodeError else f"{failure.kind}: {failure.message}"
-    return made(text, where=failure.where, repair=failure.repair)
+    error_class = kinds.get(failure.kind, NodeError)
+    text = show(failure.message) if error_class is not NodeError else f"{failure.kind}: {failure.message}"
+    return error_class(text, where=failure.where, repair=failure.repair)
 
 
 def facts(

@@ -78,10 +78,10 @@ def _wrap_run() -> None:
 
 
 def _wrap_requests(conversation: type[Conversation[Any]]) -> None:
-    made = conversation._request  # noqa: SLF001 - requests to models are visible nowhere else
+    original = conversation._request  # noqa: SLF001 - requests to models are visible nowhere else
 
     def noting(self: Conversation[Any], *args: Any, **kwargs: Any) -> Request:  # noqa: ANN401 - passed on unchanged
-        request = made(self, *args, **kwargs)
+        request = original(self, *args, **kwargs)
         asked = _ASKED.get()
         if asked is not None:
             asked.append(request)

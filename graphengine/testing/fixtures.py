@@ -48,19 +48,19 @@ def clock() -> FakeClock:
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Store]:
     """Provide an empty store that the test opens. The test runs twice: once with memory and once with SQLite."""
-    made: Store
+    new_store: Store
     if request.param == "memory":
         from graphengine.kernel.store import InMemoryStore  # noqa: PLC0415
 
-        made = InMemoryStore()
+        new_store = InMemoryStore()
     else:
         from graphengine.databases.sqlite import SQLiteStore  # noqa: PLC0415
 
-        made = SQLiteStore(tmp_path / "runs.db")
-    yield made
+        new_store = SQLiteStore(tmp_path / "runs.db")
+    yield new_store
     from graphengine.testing.open_runner import close_leftover  # noqa: PLC0415
 
-    close_leftover(made)
+    close_leftover(new_store)
 
 
 @pytest.fixture
@@ -80,10 +80,10 @@ def runner(request: pytest.FixtureRequest) -> Generator[OpenRunner]:
 
     store = _find_fixture(request, "store", "claim")
     clock = _find_fixture(request, "clock", "sleep_until")
-    made = OpenRunner(store or InMemoryStore(), clock or FakeClock())
-    request.node.stash[_RUNNER] = made
-    yield made
-    made.abandon()
+    new_runner = OpenRunner(store or InMemoryStore(), clock or FakeClock())
+    request.node.stash[_RUNNER] = new_runner
+    yield new_runner
+    new_runner.abandon()
 
 
 @pytest.fixture
@@ -95,9 +95,9 @@ def scripted_model(request: pytest.FixtureRequest) -> Callable[..., ScriptedMode
     from graphengine.models.scripted import ScriptedModel  # noqa: PLC0415
 
     def make(answers: Iterable[object] | Mapping[str, object] | Callable[[Request], object]) -> ScriptedModel:
-        made = ScriptedModel(answers)
-        request.node.stash.setdefault(_CHECKS, []).append(made.done)
-        return made
+        model = ScriptedModel(answers)
+        request.node.stash.setdefault(_CHECKS, []).append(model.done)
+        return model
 
     return make
 

@@ -83,9 +83,9 @@ class OpenRunner(Runner):
         self._resources_given |= resources or {}
         self._executors_used |= executors or {}
         self._effects = self._effects if effects is None else effects
-        given: dict[str, Any] = {"models": self._models_given, "resources": self._resources_given}
-        given["effects"], given["run_again"] = self._effects, True
-        super().__init__(self.store, **given, executors=self._executors_used, clock=self._shared.clock)
+        replaced: dict[str, Any] = {"models": self._models_given, "resources": self._resources_given}
+        replaced["effects"], replaced["run_again"] = self._effects, True
+        super().__init__(self.store, **replaced, executors=self._executors_used, clock=self._shared.clock)
         self._lives = _NotedLives(self._shared, self)
         if not self._executors_used:
             self._run_in_place()

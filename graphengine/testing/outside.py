@@ -123,8 +123,8 @@ def refuse_until_exit() -> None:
 def _describe_act(event: str, args: tuple[Any, ...]) -> str:
     """Describe an audited call that uses the network or another process; "" for any other call."""
     if event in _NETWORK:
-        given = next((each for each in args if isinstance(each, (str, bytes, tuple))), "")
-        return f"use the network ({event} {_shorten_argument(given)})"
+        target = next((each for each in args if isinstance(each, (str, bytes, tuple))), "")
+        return f"use the network ({event} {_shorten_argument(target)})"
     if event in _PROCESSES:
         return f"start another process ({_shorten_argument(args[0] if args else '')})"
     if event in ("os.kill", "os.killpg") and args[1]:  # 0 only asks whether the process exists

@@ -219,8 +219,8 @@ async def preflight(
     async with reading(store) as opened:
         look = _Look(opened, plans)
         changed: list[RunInfo] = []
-        async with aclosing(list_unfinished(opened, newer_seconds)) as met:
-            async for info in met:
+        async with aclosing(list_unfinished(opened, newer_seconds)) as unfinished:
+            async for info in unfinished:
                 plan = plans.get(info.graph)
                 if names is not None and info.graph not in names:
                     continue
@@ -400,8 +400,10 @@ class _Look:
                     runs.append(RecordedRun(self._plans[graph], snapshot, spec))
         found: dict[str, list[str]] = {}
         for graph, draft in draft_migrations(runs).items():
-            begun = [each for group in groups if group.graph == graph and not group.fits for each in group.unsettled]
-            notes = [f"# moved: a person is asked first, since {each}" for each in begun if "moved={" in draft]
+            unsettled = [
+                each for group in groups if group.graph == graph and not group.fits for each in group.unsettled
+            ]
+            notes = [f"# moved: a person is asked first, since {each}" for each in unsettled if "moved={" in draft]
             found[graph] = ["\n".join([*notes, draft])]
         return found
 
@@ -420,10 +422,10 @@ def _fields_that_decide(plan: Plan[Any], spec: GraphSpec | None) -> frozenset[st
     if not recorded or state.whole or reads_others or any(step.state is not None for step in steps):
         return None
     today = plan.graph_spec.get("state", {})
-    known = {
+    comparable = {
         name for name, kind in state.fields.items() if kind.plain or (kind.exact and _PLAIN.fullmatch(today[name]))
     }
-    same = {name for name in known if recorded.get(name) == today[name]}
+    same = {name for name in comparable if recorded.get(name) == today[name]}
     left = {gone for gone, others in renamed_fields(spec or {}, plan.graph_spec).items() if others}
     return frozenset(left.union(name for name, kind in state.fields.items() if name not in same or kind.secret))
 

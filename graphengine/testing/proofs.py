@@ -172,14 +172,14 @@ async def try_failed_node(graph: Graph[Any], run: str | PathLike[str] | Exported
         if undeclared:
             text = f"{path} does not declare what it does outside: {undeclared[0]}; give the node effect="
             return tell("unknown", text)
-        given, recorded = _read_recorded_state(inner, node, frame), {**frame.recorded_results}
+        node_input, recorded = _read_recorded_state(inner, node, frame), {**frame.recorded_results}
         after = fold_until(exported.steps, step.seq).frames.get(step.frame)
         recorded = recorded if after is None else after.recorded_results  # a retry repeats what caused the failure
     except (GraphEngineError, Mismatch, ValueError) as error:
         return tell("unknown", f"the recorded state cannot be read: {_describe_raised(error)}")
     options = {"clock": FakeClock(start=step.at), "effects": "act" if act else {}}
     options["recorded"] = dict(_iter_recorded(recorded))
-    return tell(*await _run_alone(graph, path, given, options))
+    return tell(*await _run_alone(graph, path, node_input, options))
 
 
 def _first_of_fallback(steps: Sequence[Step], failed: Step) -> Step:

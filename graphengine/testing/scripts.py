@@ -105,8 +105,8 @@ class Script:
     @property
     def functions(self) -> Iterator[Callable[..., object]]:
         """Yield the stubs that are functions. Their parameters have to be bound to fields."""
-        for given in self._visits:
-            for item in _each_of(given.given) if isinstance(given, Items) else [given]:
+        for stub in self._visits:
+            for item in _each_of(stub.given) if isinstance(stub, Items) else [stub]:
                 if callable(item) and not isinstance(item, type):
                     yield item
 

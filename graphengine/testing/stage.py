@@ -263,8 +263,8 @@ def _as_mapping(given: object, state: StateType[Any]) -> Mapping[str, object] | 
 
 
 def _check_field_names(state: StateType[Any], have: Mapping[str, object], where: str) -> None:
-    known = {*state.fields, *(kind.info.alias for kind in state.fields.values() if kind.info.alias)}
-    unknown = [name for name in have if name not in known]
+    valid_names = {*state.fields, *(kind.info.alias for kind in state.fields.values() if kind.info.alias)}
+    unknown = [name for name in have if name not in valid_names]
     if unknown:
         repair = f"use the fields of {state.model.__name__}"
         raise InputError(unknown_fields(unknown, state.fields), where=where, repair=repair)

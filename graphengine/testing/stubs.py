@@ -39,10 +39,10 @@ def with_stubs(plan: Plan[Any], given: Mapping[str, Visits]) -> tuple[Plan[Any],
         InputError: A path does not name a node, or a stub is invalid.
         CompileError: A parameter of a stub that is a function cannot be bound to a field.
     """
-    known = list(plan.paths())
+    paths = list(plan.paths())
     for path in given:
-        if path not in known:
-            repair = did_you_mean(path, known)
+        if path not in paths:
+            repair = did_you_mean(path, paths)
             raise InputError(f"graph {plan.graph} has no node {path!r}", where="walk", repair=repair)
     scripts: list[Script] = []
     return _copy(plan, given, "", scripts), scripts
@@ -97,11 +97,14 @@ def _script_call(plan: Plan[Any], script: Script) -> Call:
     bound = {id(function): _bind_parameters(plan, state, function, script.path) for function in script.functions}
 
     def stub(ctx: Context, **values: object) -> object:
-        given = script.now(ctx.idempotency_key)
-        if not callable(given) or isinstance(given, type):
-            return Written(script.updates(given)[1])
-        made = given(**{name: value for name, value in {**values, "ctx": ctx}.items() if name in bound[id(given)]})
-        return _await_updates(script, made) if inspect.isawaitable(made) else Written(script.updates(made)[1])
+        chosen = script.now(ctx.idempotency_key)
+        if not callable(chosen) or isinstance(chosen, type):
+            return Written(script.updates(chosen)[1])
+        parameters = bound[id(chosen)]
+        returned = chosen(**{name: value for name, value in {**values, "ctx": ctx}.items() if name in parameters})
+        if inspect.isawaitable(returned):
+            return _await_updates(script, returned)
+        return Written(script.updates(returned)[1])
 
     arguments = {name: argument for read in bound.values() for name, argument in read.items() if argument is not None}
     extras = {name for read in bound.values() for name, argument in read.items() if argument is None}
@@ -168,8 +171,8 @@ def _plan_ending(script: Script) -> Plan[Any]:
 
     def end(ctx: Context) -> dict[str, object]:
         key = ctx.idempotency_key.rpartition("/")[0]
-        given = script.now(key)
-        label, updates = script.updates(given() if callable(given) and not isinstance(given, type) else given)
+        stub = script.now(key)
+        label, updates = script.updates(stub() if callable(stub) and not isinstance(stub, type) else stub)
         script.keep(key, updates)
         return {"label": label, "visit": key}
 

@@ -196,9 +196,9 @@ async def walk(
     introduce(original)
     # Values that are not valid stubs are found later and fail the walk.
     plan, scripts = with_stubs(original, cast("Mapping[str, Visits]", nodes))
-    given = state if not fields else {**given_in(state or {}), **fields}
+    initial = state if not fields else {**given_in(state or {}), **fields}
     async with Runner(clock=FakeClock(), run_again=True, models={ALL: _NoModel(), **by_agent(models)}) as runner:
-        run = runner.start(_with_plan(graph, plan), given, limits=limits)
+        run = runner.start(_with_plan(graph, plan), initial, limits=limits)
         try:
             result = await run.result()
         except RunFailed as error:

@@ -570,15 +570,15 @@ class GrowingStores(StoreSuite):
         """
         for run_id in ("more", "tagged", "other", "same"):
             await ended_run(store, run_id)
-        seen = [await store.info(run_id) for run_id in ("more", "tagged", "other", "same")]
+        infos = [await store.info(run_id) for run_id in ("more", "tagged", "other", "same")]
         await append(store, batch("more", await store.claim("more"), [step(4)], "finished"))
         await store.tag("tagged", ["keep"])
         await append(store, batch("other", await store.claim("other"), [], "failed"))
-        assert await store.remove(seen) == dict.fromkeys(("more", "tagged", "other"), "changed meanwhile")
+        assert await store.remove(infos) == dict.fromkeys(("more", "tagged", "other"), "changed meanwhile")
         assert await listed(store) == ["more", "other", "tagged"]
-        assert await store.remove(seen[3:]) == {"same": "already removed"}
+        assert await store.remove(infos[3:]) == {"same": "already removed"}
         tagged = await store.info("tagged")  # each is judged when its turn comes, also a run that is given again
-        assert await store.remove([seen[1], tagged]) == {"tagged": "changed meanwhile"}
+        assert await store.remove([infos[1], tagged]) == {"tagged": "changed meanwhile"}
         assert await listed(store) == ["more", "other"]
         ended = await store.ended("finished")  # what an earlier run with an id was, if another one looks the same
         assert [(run.id, run.nonce) for run in ended] == [("more", "")]
@@ -676,12 +676,12 @@ class GrowingStores(StoreSuite):
         """
         for run_id in ("claimed", "branched", "removed"):
             await ended_run(store, run_id)
-        seen = [await store.info(run_id) for run_id in ("claimed", "branched", "removed")]
+        infos = [await store.info(run_id) for run_id in ("claimed", "branched", "removed")]
         second = await self.open_second(store)
         try:
             fence = await second.claim("claimed")
             await branch(second, "child", "branched", at=2)
-            kept = await store.remove(seen)
+            kept = await store.remove(infos)
             assert set(kept) == {"claimed", "branched"}
             assert kept["branched"] == "needed by branch child"
             with refused(UnknownRun):

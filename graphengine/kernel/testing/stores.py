@@ -139,14 +139,14 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
         `began_with` is its first fingerprint, or as given.
         """
-        begun: dict[str, Any] = {"title": 'Tides \\ "', "user": "ada", "deploy": "v7"}
-        begun |= {"starter": "p", "root": "top", "depth": 2}
+        options: dict[str, Any] = {"title": 'Tides \\ "', "user": "ada", "deploy": "v7"}
+        options |= {"starter": "p", "root": "top", "depth": 2}
         for run_id, first in (("r", ""), ("s", "f0")):
-            given = replace(run_info(run_id), **begun, began_with=first)
-            fence = await store.create(given, [step(1)], {"nodes": []})
+            info = replace(run_info(run_id), **options, began_with=first)
+            fence = await store.create(info, [step(1)], {"nodes": []})
             await append(store, Append(run_id, fence, [], "running", fingerprint="f2"))
             kept = await store.info(run_id)
-            assert {name: getattr(kept, name) for name in begun} == begun
+            assert {name: getattr(kept, name) for name in options} == options
             assert (kept.began_with, kept.fingerprint) == (first or "f1", "f2")
 
     @scenario
@@ -173,8 +173,8 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
         for number, (user, starter) in enumerate(
             [("ada", None), ("bob", "p"), ("ada", "p"), (None, "q"), ("ada", "p")]
         ):
-            given = replace(run_info(f"r{number}", created_at=float(number)), user=user, starter=starter)
-            await store.create(replace(given, tags=("x",) if number == 2 else ()), [step(1)], {"nodes": []})
+            new_run_info = replace(run_info(f"r{number}", created_at=float(number)), user=user, starter=starter)
+            await store.create(replace(new_run_info, tags=("x",) if number == 2 else ()), [step(1)], {"nodes": []})
         found = [
             [info.id for info in await store.runs(**page)]
             for page in (
@@ -200,8 +200,8 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
         async def make(run_id: str, starter: str | None, status: Status = "running") -> None:
             root = roots.get(run_id, "top")
-            given = replace(run_info(run_id), starter=starter, root=root, status=status)
-            await store.create(given, [step(1)], {"nodes": []})
+            new_run_info = replace(run_info(run_id), starter=starter, root=root, status=status)
+            await store.create(new_run_info, [step(1)], {"nodes": []})
 
         for run_id, starter in tree.items():
             await make(run_id, starter, "finished" if run_id == "a" else "running")

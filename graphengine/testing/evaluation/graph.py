@@ -233,18 +233,18 @@ def _give_inputs(scorer: Runnable, graph: Graph[Any]) -> Node:
     if isinstance(inner, (Choose, Node)):
         return node
     body = inner.__body__() if isinstance(inner, HasBody) else FunctionBody.of(inner, thread=None)
-    given: dict[str, Any] = {}
+    inputs: dict[str, Any] = {}
     if getattr(body, "takes_all", False):  # The scorer is an agent without a prompt.
-        given = {"case": "case", "expected": "case.expected", "output": _output(graph)}
+        inputs = {"case": "case", "expected": "case.expected", "output": _output(graph)}
     for parameter in body.parameters:
         root = parameter.name.split(".")[0].split("[")[0]
         if root == "output":
-            given[root] = _output(graph)
+            inputs[root] = _output(graph)
         elif root == "expected":
-            given[root] = _read_expected(parameter.annotation if root == parameter.name else Any)
+            inputs[root] = _read_expected(parameter.annotation if root == parameter.name else Any)
         elif root not in _OWN and root in graph.state.model_fields:
-            given[root] = f"final.{root}"
-    return Node(node, inputs={**given, **(node.sources or {})})
+            inputs[root] = f"final.{root}"
+    return Node(node, inputs={**inputs, **(node.sources or {})})
 
 
 def _read_expected(kind: Any) -> Callable[..., object]:  # noqa: ANN401 - any annotation

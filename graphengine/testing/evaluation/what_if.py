@@ -192,8 +192,8 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
     Models(None).check_names(graph.compile(), {**chosen, **(instructions or {})}, where)
     scoring = _build_scoring(graph, scorers) if scorers else None
     effects = FromLogs(tools)
-    given = models._replace(given=chosen) if isinstance(models, AsBegun) else chosen
-    async with Runner(store, models=given, effects=effects, executors=executors) as runner:
+    replaced = models._replace(given=chosen) if isinstance(models, AsBegun) else chosen
+    async with Runner(store, models=replaced, effects=effects, executors=executors) as runner:
         job = _Comparison(
             runner, graph, name, effects, chosen, dict(instructions or {}), dict(update or {}), at, budget_usd
         )
@@ -361,10 +361,10 @@ class _Comparison:
         """
         while (result := await _await_result(run)).status == "waiting":
             found = [(wait, log.answer(wait.name, wait.question)) for wait in result.waits if wait.answerable]
-            known = [(wait, answer) for wait, answer in found if answer is not UNSET]
-            for wait, answer in known:
+            answered = [(wait, answer) for wait, answer in found if answer is not UNSET]
+            for wait, answer in answered:
                 await self.runner.answer(run.id, answer, wait=wait, by="the log", through="what-if")
-            if not known:
+            if not answered:
                 break
             run = self.runner.resume(run.id, self.graph, wait_out=False)
         end = await load_snapshot(self.runner.store, run.id, None)
