@@ -160,18 +160,18 @@ def _chosen(node: NodePlan | None, choice: str) -> Plan[Any] | None:
 
 def _edge_in(edge: EdgeSpec, now: Callable[[str], str]) -> EdgeSpec:
     """Return a recorded edge with the new names of its nodes."""
-    made: EdgeSpec = {**edge, "from": now(edge["from"])}
+    renamed_edge: EdgeSpec = {**edge, "from": now(edge["from"])}
     if "to" in edge:
-        made["to"] = now(edge["to"])
+        renamed_edge["to"] = now(edge["to"])
     if "join" in edge:
-        made["join"] = now(edge["join"])
+        renamed_edge["join"] = now(edge["join"])
     if "arms" in edge:
-        made["arms"] = [{**arm, "to": now(arm["to"])} for arm in edge["arms"]]
+        renamed_edge["arms"] = [{**arm, "to": now(arm["to"])} for arm in edge["arms"]]
     if "cases" in edge:
-        made["cases"] = {case: now(target) for case, target in edge["cases"].items()}
+        renamed_edge["cases"] = {case: now(target) for case, target in edge["cases"].items()}
         otherwise = edge.get("otherwise")
-        made["otherwise"] = now(otherwise) if otherwise else otherwise
-    return made
+        renamed_edge["otherwise"] = now(otherwise) if otherwise else otherwise
+    return renamed_edge
 
 
 def state_of(graph: Walked, values: Mapping[str, JsonValue], where: str) -> dict[str, JsonValue]:
@@ -339,7 +339,7 @@ def _call_migration(
     """
     name = f"migrate={{{version}: {getattr(function, '__name__', 'f')}}} of graph {graph.plan.graph!r}"
     try:
-        made = function(deepcopy(dict(values)))
+        migrated = function(deepcopy(dict(values)))
     except BaseException as error:
         reraise_interrupt(error)
         raise MigrationFailed(
@@ -347,14 +347,15 @@ def _call_migration(
             where=where,
             repair=f"fix {getattr(function, '__name__', 'it')}; the run is unchanged",
         ) from error
-    if not hasattr(made, "keys") or not all(isinstance(key, str) for key in made):  # type: ignore[attr-defined]
+    if not hasattr(migrated, "keys") or not all(isinstance(key, str) for key in migrated):  # type: ignore[attr-defined]
         raise MigrationFailed(
-            f"{name} returned {type(made).__name__} {_clip_repr(made)}, not fields; its input was {_clip_repr(values)}",
+            f"{name} returned {type(migrated).__name__} {_clip_repr(migrated)}, not fields; "
+            f"its input was {_clip_repr(values)}",
             where=where,
             repair="return the fields of the next version: {'field': value}",
         )
     try:
-        found: Any = as_record(dict(made), f"the result of {name}")  # type: ignore[call-overload]
+        found: Any = as_record(dict(migrated), f"the result of {name}")  # type: ignore[call-overload]
     except InputError as error:
         raise MigrationFailed(error.message, where=where, repair=error.repair) from error
     return dict(found)

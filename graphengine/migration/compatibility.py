@@ -90,9 +90,9 @@ def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | N
     moves = moves_of(snapshot, there, graphs)
     dropped = [_note_of_move(there.frames[key], node) for key, node in moves.items() if _has_ended_inside(there, key)]
     if moves:
-        known = {key: node for key, node in moves.items() if node in plan_at(plan, there.frames[key]).nodes}
+        possible = {key: node for key, node in moves.items() if node in plan_at(plan, there.frames[key]).nodes}
         shift.moved = moves
-        apply_shift(there, Shift(moved=known))
+        apply_shift(there, Shift(moved=possible))
     today = {renamed[key]: graph for key, graph in graphs.items()}
     mismatches, left = _states(plan, there, today, shift)
     left += dropped
@@ -171,11 +171,11 @@ def mismatch_error(plan: Plan[Any], snapshot: Snapshot, found: GraphFit) -> Grap
         lines += ["  what changed:", *(f"    {line}" for line in found.shift.changes)]
     back = ", ".join(dict.fromkeys(mismatch.back for mismatch in found.mismatches if mismatch.back))
     migrations = list(dict.fromkeys(mismatch.migration for mismatch in found.mismatches if mismatch.migration))
-    given = list(
+    defaults = list(
         dict.fromkeys(f"give {mismatch.default!r} a default" for mismatch in found.mismatches if mismatch.default)
     )
     repairs = [f"put back {back}"] if back else []
-    repairs = [" and ".join([*repairs, *given]) or "put back what the run needs"]
+    repairs = [" and ".join([*repairs, *defaults]) or "put back what the run needs"]
     what = "run" if snapshot.seq else "input"
     repairs += [f"or migrate the {what}: {', or '.join(migrations[:2])}"] if migrations else []
     repairs += ["or branch it from a step where it still fits"] if snapshot.seq else []
@@ -251,13 +251,13 @@ def _find_removed_fields(graph: Walked, frame: Frame, changes: Sequence[Op]) -> 
 
     If a new field has the same type, the warning says that the field may have been renamed (`field_renamed`).
     """
-    given = {op[1]: op[2] for op in changes if op[0] == "set"}
+    set_fields = {op[1]: op[2] for op in changes if op[0] == "set"}
     renamed = renamed_fields(graph.graph_spec, graph.plan.graph_spec)
     for gone in frame.values:
         if gone in graph.plan.state.fields or gone not in graph.graph_spec.get("state", {gone: ""}):
             continue
         value = frame.values[gone]
-        news = [new for new in renamed.get(gone, ()) if value != given.get(new, value)]
+        news = [new for new in renamed.get(gone, ()) if value != set_fields.get(new, value)]
         text = f"field {gone!r} is gone, and its value with it"
         if news:
             text += f"; new of its type: {', '.join(map(repr, news))}"
@@ -347,8 +347,8 @@ def _alias_in(values: Mapping[str, JsonValue], name: str, kind: FieldType, field
     """Return the alias under which a field was recorded; "" if it was recorded under its own name or not at all."""
     alias = kind.info.validation_alias
     choices = alias.choices if isinstance(alias, AliasChoices) else [alias, kind.info.alias]
-    known = (each for each in choices if isinstance(each, str) and each != name and each not in fields)
-    return next((each for each in known if each in values), "")
+    aliases = (each for each in choices if isinstance(each, str) and each != name and each not in fields)
+    return next((each for each in aliases if each in values), "")
 
 
 def _clip(value: object) -> str:

@@ -158,7 +158,7 @@ class _GraphDraft:
         if step is not self.last or self.target != self.version - 1:
             return []
         taken = {source for sources in step.state.values() for source in sources}
-        names = dict.fromkeys(name for given in step.given for name in given)
+        names = dict.fromkeys(name for recorded in step.given for name in recorded)
         return [name for name in names if name not in self.plan.state.fields and name not in taken]
 
     def add_field(self, name: str, walked: Walked, given: Mapping[str, Any]) -> bool:
@@ -269,8 +269,8 @@ class _GraphDraft:
             if each in step.retyped:
                 yield f"    old[{each!r}] = ...  # was {self.types.get(each, 'another')}, is {today.get(each)}"
                 continue
-            is_always = all(each not in given for given in step.given)
-            if len(sources) == 1 and all(sources[0] in given for given in step.given):
+            is_always = all(each not in recorded for recorded in step.given)
+            if len(sources) == 1 and all(sources[0] in recorded for recorded in step.given):
                 yield f"    old[{each!r}] = old.pop({sources[0]!r})  # is this the same field?"
                 continue
             for source in sources:
@@ -278,7 +278,7 @@ class _GraphDraft:
                 yield f"        old[{each!r}] = old.pop({source!r})  # is this the same field?"
             if not sources and is_always:
                 yield new
-            elif not all(each in given or any(source in given for source in sources) for given in step.given):
+            elif not all(each in recorded or any(source in recorded for source in sources) for recorded in step.given):
                 yield f"    if {each!r} not in old:"
                 yield f"    {new}"
         for each in gone:
@@ -300,13 +300,13 @@ def _name_of(function: object) -> str:
 
 def _migration_text(names: Sequence[str], renamed: Mapping[str, str], moved: Mapping[str, str | None]) -> str:
     """Write a migration as code, such as `Migration(f, renamed={'old': 'new'})`."""
-    given = [name for name in names if name]
-    if given and not renamed and not moved:
-        return given[0]
+    arguments = [name for name in names if name]
+    if arguments and not renamed and not moved:
+        return arguments[0]
     for word, nodes in (("renamed", renamed), ("moved", moved)):
         items = ", ".join(f"{old!r}: {'...' if new is None else repr(new)}" for old, new in nodes.items())
-        given += [f"{word}={{{items}}}"] if items else []
-    return f"Migration({', '.join(given)})"
+        arguments += [f"{word}={{{items}}}"] if items else []
+    return f"Migration({', '.join(arguments)})"
 
 
 class _Need(NamedTuple):
@@ -389,7 +389,7 @@ class _Search:
 
     def go_on(self, runs: Sequence[RecordedRun]) -> bool:
         """Try the drafts on all runs, and add what the runs still need. Returns whether a draft was changed."""
-        for step in (step for known in self.drafts.values() for step in known.steps.values()):
+        for step in (step for graph_draft in self.drafts.values() for step in graph_draft.steps.values()):
             step.given.clear()
         self.refused = {}
         is_changed = False
@@ -416,8 +416,8 @@ class _Search:
 
     def _try(self, run: RecordedRun) -> Sequence[_Need]:
         """Try to resume a copy of a run under the drafts, and return what the run still needs."""
-        for known in self.drafts.values():
-            known.last.made = None
+        for each_draft in self.drafts.values():
+            each_draft.last.made = None
         plan = change_plans(run.plan, self._change_plan)
         run_id = run.snapshot.run_id
         try:
@@ -435,9 +435,9 @@ class _Search:
             wanted = (mismatch.graph, mismatch.version)
             walked = next((each for each in found.graphs.values() if (each.plan.graph, each.version) == wanted), None)
             draft = self.drafts.get(mismatch.graph)
-            given = draft.last.given[-1] if draft is not None and draft.last.given else {}
+            recorded = draft.last.given[-1] if draft is not None and draft.last.given else {}
             if walked is not None and (mismatch.field or mismatch.at):
-                needs.append(_Need(walked, mismatch.field, mismatch.at, given))
+                needs.append(_Need(walked, mismatch.field, mismatch.at, recorded))
         return needs
 
     def _list_what_failed_lacks(self, plan: Plan[Any], run: RecordedRun) -> Iterator[_Need]:

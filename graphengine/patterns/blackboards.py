@@ -133,8 +133,8 @@ def _due(name: str, agents: Mapping[str, Subscriber]) -> Condition:
             f"{name} watches {watches!r}", where="blackboard", repair="name its fields: watches=['draft']"
         )
     written = {parse(other.writes).root for author, other in agents.items() if author != name}
-    given = [iterations("round") == 1] if {parse(field).root for field in agent.watches} - written else []
-    return _any([*given, *(changed(field, since="round") for field in agent.watches)])
+    in_first_round = [iterations("round") == 1] if {parse(field).root for field in agent.watches} - written else []
+    return _any([*in_first_round, *(changed(field, since="round") for field in agent.watches)])
 
 
 def _any(conditions: Sequence[Condition]) -> Condition:

@@ -152,15 +152,17 @@ def problems_of(plan: Sequence[Step], workers: Sequence[str], most_steps: int) -
 
 def schedule(plan: list[Step], results: dict[str, Outcome]) -> dict[str, object]:
     """Choose the steps for the next wave: all steps whose needs are done. Steps that need a failed step are skipped."""
-    known, skipped, batch = dict(results), dict[str, Outcome](), list[Step]()
+    outcomes, skipped, batch = dict(results), dict[str, Outcome](), list[Step]()
     for step in plan:
-        if step.id in known:
+        if step.id in outcomes:
             continue
-        lost = [need for need in step.needs if need in known and known[need].failure is not None]
+        lost = [need for need in step.needs if need in outcomes and outcomes[need].failure is not None]
         if lost:
             message = f"it needs {', '.join(lost)}, which failed"
-            known[step.id] = skipped[step.id] = Outcome(failure=Failure(path=step.id, kind="skipped", message=message))
-        elif all(need in known for need in step.needs):
+            outcomes[step.id] = skipped[step.id] = Outcome(
+                failure=Failure(path=step.id, kind="skipped", message=message)
+            )
+        elif all(need in outcomes for need in step.needs):
             batch.append(step)
     return {"batch": batch, "results": skipped}
 

@@ -50,11 +50,11 @@ def part(
     """
     node = Node(runnable)
     inner = node.runnable
-    given: dict[str, Source] = {name: source for name, source in (inputs or {}).items() if _takes(inner, name)}
+    offered: dict[str, Source] = {name: source for name, source in (inputs or {}).items() if _takes(inner, name)}
     if isinstance(inner, Graph) and node.sources is None:
         shared = [name for name in state.model_fields if name not in own and name in inner.state.model_fields]
-        return Node(node, inputs={**{name: name for name in shared}, **given})
-    return Node(node, inputs={**given, **(node.sources or {})}) if given else node
+        return Node(node, inputs={**{name: name for name in shared}, **offered})
+    return Node(node, inputs={**offered, **(node.sources or {})}) if offered else node
 
 
 def checked(runnable: Runnable, check: Callable[..., object]) -> Runnable:

@@ -140,12 +140,12 @@ class Telemetry(Extension):
             else:
                 links.append(Link(spans.context_of(ids.trace, ids.run), {names.PARENT: parent}))
         start = copy_of(snapshot) if snapshot.seq else None
-        made = RunTrace(self, store, tracer, Visits(start, keeps=False), caller)
+        trace = RunTrace(self, store, tracer, Visits(start, keeps=False), caller)
         if info is None:
-            made.links = links
+            trace.links = links
         else:
-            await made.resume(info, links)
-        return made
+            await trace.resume(info, links)
+        return trace
 
     async def polled(self, store: Store) -> None:
         """Measure how many runs are in queues."""
@@ -239,8 +239,8 @@ class RunTrace(Follower):
         upto, first = snapshot.seq, 0
         while upto > first and since < inf:
             part = await self._store.steps(snapshot.run_id, max(0, upto - _PAGE), upto)
-            begun = [step.seq for step in part if isinstance(step.data, (Started, Branched))]
-            first = begun[-1] if begun else 0
+            begin_seqs = [step.seq for step in part if isinstance(step.data, (Started, Branched))]
+            first = begin_seqs[-1] if begin_seqs else 0
             steps[:0] = [step for step in part if step.seq >= first]
             upto = max(0, upto - _PAGE)
             if part and part[0].at < since:
@@ -437,9 +437,9 @@ class RunTrace(Follower):
         A group that is itself a recorded call gets its span from its own step.
         """
         entries = visit.entries if visit is not None else ()
-        known = [each.step for each in entries if each.step.attempt == place.attempt]
+        steps = [each.step for each in entries if each.step.attempt == place.attempt]
         times = {key: (memo.at, memo.at) for key, memo in place.recorded_results.items() if memo.at >= place.arrived}
-        times |= {step.data.key: (step.began, step.at) for step in known if isinstance(step.data, Recorded)}
+        times |= {step.data.key: (step.began, step.at) for step in steps if isinstance(step.data, Recorded)}
         around: dict[str, tuple[float, float]] = {}
         for key, (began, ended) in times.items():
             outer = WorkKey.read(key).around
@@ -526,8 +526,8 @@ class RunTrace(Follower):
             if self._is_whole or not is_traced
             else await load_visits(self._store, self._visits.snapshot.run_id)
         )
-        begun = [n for n, turn in enumerate(visits.turns) if turn.kind in ("started", "branched")]
-        return visits.turns[begun[-1] if begun else 0 :]
+        begin_turns = [n for n, turn in enumerate(visits.turns) if turn.kind in ("started", "branched")]
+        return visits.turns[begin_turns[-1] if begin_turns else 0 :]
 
     def _end_run(self, snapshot: Snapshot, turns: Sequence[Milestone]) -> None:
         of = {**self._graph, names.STATUS: snapshot.status}

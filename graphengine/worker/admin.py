@@ -143,12 +143,12 @@ class Admin:
         Raises:
             CompileError: A graph does not compile.
         """
-        known = {graph.name: graph for graph in graphs}
+        by_name = {graph.name: graph for graph in graphs}
         found: dict[str, InputError | GraphChanged] = {}
         for schedule in await self.schedules():
-            if schedule.graph in known:
+            if schedule.graph in by_name:
                 try:
-                    await input_for(self._runner, known[schedule.graph], schedule, f"{schedule.name}@…")
+                    await input_for(self._runner, by_name[schedule.graph], schedule, f"{schedule.name}@…")
                 except (InputError, GraphChanged) as error:
                     found[schedule.name] = error
         return found

@@ -43,15 +43,15 @@ def retention_in(settings: Settings) -> Retention | None:
         return None
     if not isinstance(found, dict):
         raise ProjectBroken(f"retention is {found!r}, not a table", where=where, repair=repair)
-    known = list(Retention.__dataclass_fields__)
-    for name in found.keys() - set(known):
+    names = list(Retention.__dataclass_fields__)
+    for name in found.keys() - set(names):
         message = f"[tool.graphengine.retention] has {name} = …, which is not read"
-        raise ProjectBroken(message, where=where, repair=did_you_mean(name, known))
+        raise ProjectBroken(message, where=where, repair=did_you_mean(name, names))
     try:
-        made: Retention = checked(Retention)(**found)
+        retention: Retention = checked(Retention)(**found)
     except DefinitionError as error:
         raise ProjectBroken(error.message, where=where, repair=error.repair) from error
-    return made
+    return retention
 
 
 @dataclass(frozen=True, slots=True)

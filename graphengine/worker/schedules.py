@@ -244,8 +244,8 @@ def run_id_of(name: str, tick: float) -> str:
 
 def as_schedule(kept: StoredSchedule) -> Schedule:
     """Convert a stored schedule to a `Schedule`."""
-    known = {name: fact for name, fact in kept.body.items() if name in Schedule.__dataclass_fields__}
-    found = Schedule(**{**known, "name": kept.name, "tags": tuple(known.get("tags", ()))})
+    settings = {name: fact for name, fact in kept.body.items() if name in Schedule.__dataclass_fields__}
+    found = Schedule(**{**settings, "name": kept.name, "tags": tuple(settings.get("tags", ()))})
     return replace(found, next_at=None if found.paused else kept.next_at)
 
 
@@ -315,8 +315,8 @@ async def input_for(
     plan, recorded = compiled(graph), schedule.recorded
     found: Mapping[str, object] = schedule.input
     if recorded is not None and recorded["fingerprint"] != plan.fingerprint:
-        given = recorded.get("given", schedule.input)
-        written = RecordedInput(given, recorded["version"], recorded["fingerprint"], recorded["others"])
+        recorded_input = recorded.get("given", schedule.input)
+        written = RecordedInput(recorded_input, recorded["version"], recorded["fingerprint"], recorded["others"])
         found = await written.fields_for(lives_of(runner).shared, plan, run_id)
     plan.state.initial(found, f"graph {plan.graph}")
     return found
