@@ -51,6 +51,10 @@ class Tail(Struct, gc=False):
         self.row_bytes += row_bytes
         return self.rows >= MIN_ROWS and self.row_bytes >= self.due_bytes
 
+    def is_due(self, row_bytes: int) -> bool:
+        """Return whether a snapshot is due after one more step of this size."""
+        return self.rows + 1 >= MIN_ROWS and self.row_bytes + row_bytes >= self.due_bytes
+
     def settle(self, snapshot_bytes: int) -> bool:
         """Return whether a snapshot of this size is worth writing; if so, start a new tail."""
         self.due_bytes = MIN_RATIO * snapshot_bytes

@@ -325,7 +325,8 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
     def _release(self, run_id: str, fence: int, lease: LeaseT) -> asyncio.Future[None]: ...
 
     @abstractmethod
-    def _append(self, batch: Append, driven: Claimed, lease: LeaseT) -> asyncio.Future[None]: ...
+    def _append(self, batch: Append, driven: Claimed, lease: LeaseT) -> asyncio.Future[None] | None:
+        """Write or queue steps. Return None if they are durable already and leave their run `running`."""
 
     @abstractmethod
     def _post(  # noqa: PLR0913 - what a message is
@@ -498,6 +499,8 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         if driven is None or driven.fence != batch.fence:
             raise lease_lost(batch.run_id, batch.fence)
         pending = self._append(batch, driven, lease)
+        if pending is None:
+            return None
         if batch.posts:
             pending.add_done_callback(lambda _: self._announce())
         if not pending.done():

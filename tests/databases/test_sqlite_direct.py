@@ -14,9 +14,10 @@ import pytest
 from graphengine.databases.sqlite import SQLiteStore, checkpoints, direct
 from graphengine.databases.sqlite.direct import Direct, NotDone
 from graphengine.databases.sqlite.files import OpenFiles
-from graphengine.errors import LeaseLost, RunExists
+from graphengine.errors import LeaseLost, RunExists, StoreError
+from graphengine.kernel.store import MIN_ROWS
 from graphengine.kernel.testing.kit import append, batch, new_run, refused, seqs, step
-from tests.databases.support import OpenStore, locked, queued
+from tests.databases.support import OpenStore, locked, queued, rows
 
 
 def last_id(path: Path) -> int:
@@ -146,6 +147,86 @@ async def test_what_is_refused_is_reported_as_by_the_thread(store: SQLiteStore) 
         other.execute("UPDATE runs SET fence = fence - 1")
     assert store.append(batch("r", fence, [step(2)])) is None
     assert seqs(await store.steps("r")) == [1, 2]
+
+
+async def test_a_lone_step_is_one_statement(store: SQLiteStore) -> None:
+    """The statement is a transaction of its own. What changes more than the log of its run has a longer transaction."""
+    fence = await new_run(store, count=1)
+    own = store._direct and store._direct._connection  # noqa: SLF001
+    assert own is not None
+    statements: list[str] = []
+    own.set_trace_callback(statements.append)
+    assert store.append(batch("r", fence, [step(2)])) is None
+    assert len(statements) == 1
+    statements.clear()
+    assert store.append(batch("r", fence, [step(3)], "finished")) is None
+    assert [statements[0], statements[-1]] == ["BEGIN IMMEDIATE", "COMMIT"]
+
+
+LOSSES = {
+    "another fence": "UPDATE runs SET fence = fence + 1",
+    "another driver": "UPDATE runs SET driver = 'other'",
+    "no driver": "UPDATE runs SET driver = NULL",
+    "another run under this key": "UPDATE runs SET id = 'other'",
+    "a removed run": "DELETE FROM runs",
+    "a step by another process": "INSERT INTO steps (id, at, body, sum) SELECT id + 1, at, body, sum FROM steps",
+    "a lost step": "DELETE FROM steps",
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+async def test_a_lone_step_of_a_run_that_was_lost_is_refused(store: SQLiteStore, loss: str) -> None:
+    """Whatever another connection committed since the last step: the statement itself checks it, each time."""
+    fence = await new_run(store, count=1)
+    assert store.append(batch("r", fence, [step(2)])) is None
+    with closing(sqlite3.connect(store.path)) as other:
+        other.execute("DELETE FROM steps WHERE id & 0xFFFFFFFF = 1")
+        other.execute(LOSSES[loss])
+        other.commit()
+    before = [rows(store.path, query) for query in ("SELECT * FROM runs", "SELECT * FROM steps")]
+    with refused(StoreError):
+        await append(store, batch("r", fence, [step(3)]))
+    assert [rows(store.path, query) for query in ("SELECT * FROM runs", "SELECT * FROM steps")] == before
+
+
+async def test_the_same_process_can_lose_a_run_to_itself(open_store: OpenStore) -> None:
+    """A second store of the process takes the run by its own connection, and the first one cannot write any more."""
+    first, second = await open_store(), await open_store()
+    fence = await new_run(first, count=1)
+    assert first.append(batch("r", fence, [step(2)])) is None
+    with closing(sqlite3.connect(first.path)) as other, other:
+        other.execute("UPDATE runs SET driver = NULL")
+    taken = await second.claim("r")
+    with refused(LeaseLost):
+        await append(first, batch("r", fence, [step(3)]))
+    await append(second, batch("r", taken, [step(3)]))
+    assert seqs(await second.steps("r")) == [1, 2, 3]
+
+
+async def test_a_lone_step_waits_for_no_transaction_that_is_open(store: SQLiteStore) -> None:
+    """In an open transaction, the statement would not commit: the step goes to the thread, and is durable."""
+    fence = await new_run(store, count=1)
+    own = store._direct and store._direct._connection  # noqa: SLF001
+    assert own is not None
+    own.execute("BEGIN")
+    await queued(store.append(batch("r", fence, [step(2)])))
+    assert (last_id(store.path), own.in_transaction) == (2, False)
+
+
+async def test_lone_steps_are_counted_for_snapshots(store: SQLiteStore) -> None:
+    """A snapshot is written as soon as the steps since the last one are many and long enough."""
+    fence = await new_run(store, count=1)
+    made: list[int] = []
+
+    def snapshot() -> bytes:
+        made.append(seq)
+        return b'{"x": 1}'
+
+    for seq in range(2, 3 * MIN_ROWS):
+        asked = batch("r", fence, [step(seq)])
+        asked.snapshot = snapshot
+        await append(store, asked)
+    assert made == [MIN_ROWS, 2 * MIN_ROWS]
 
 
 async def test_the_first_commit_after_a_checkpoint_is_the_threads(

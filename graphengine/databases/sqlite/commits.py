@@ -32,10 +32,12 @@ from graphengine.errors import GraphEngineError, RunnerClosed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from graphengine.databases.sql import Claimed
     from graphengine.databases.sqlite.checkpoints import Checkpoints
     from graphengine.databases.sqlite.direct import Direct
     from graphengine.databases.sqlite.files import OpenFiles
     from graphengine.databases.sqlite.worker import Worker
+    from graphengine.kernel.store import Append
 
 T = TypeVar("T")
 
@@ -91,6 +93,10 @@ class GroupCommit:
             else:
                 self._loop.call_soon(self._begin)  # not at once: jobs of the same turn share the transaction
         return future
+
+    def append_step(self, batch: Append, driven: Claimed, owner: str) -> bool:
+        """Let the event loop append a lone step now, if nothing is queued; see `Direct.append_step`."""
+        return self._direct is not None and not self._unsettled and self._direct.append_step(batch, driven, owner)
 
     async def drain(self) -> None:
         """Return when everything that was submitted is durable or has failed, also if the caller is cancelled."""

@@ -9,7 +9,8 @@ At `synchronous = NORMAL` a commit only copies a few pages into the file system'
 way to a thread and back takes twice as long. So the loop writes what is short and alone, on the same connection. If
 another process has the lock, or the write fails for whatever reason, it is rolled back, and the writing thread does it:
 that one waits, repeats and reports. At `FULL` each commit waits for the disk, and is left to the thread, as is the
-first commit after a checkpoint, which restarts the log and syncs its header.
+first commit after a checkpoint, which restarts the log and syncs its header. A lone step, which leaves its run running
+and changes nothing else, is one statement without BEGIN and COMMIT.
 
 In one turn of the event loop, only one run is written in this way: what other runs write is queued, so that they share
 a transaction.
@@ -23,15 +24,19 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
+from graphengine.databases.long_texts import MET_BYTES
 from graphengine.databases.sqlite.checkpoints import connect_too
-from graphengine.databases.sqlite.reads import in_snapshot
-from graphengine.databases.sqlite.writes import Addition
+from graphengine.databases.sqlite.reads import KEY_BITS, in_snapshot
+from graphengine.databases.sqlite.writes import ADD_NEXT_STEP, Addition, next_step
+from graphengine.kernel.reader import encode_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from graphengine.databases.sql import Claimed
     from graphengine.databases.sqlite.checkpoints import Checkpoints
     from graphengine.databases.sqlite.files import OpenFiles
+    from graphengine.kernel.store import Append
 
 T = TypeVar("T")
 
@@ -47,6 +52,19 @@ MOST_STEPS: Final = 1000
 
 class NotDone(Exception):
     """The event loop did not write or read, or has rolled back what it wrote."""
+
+
+def is_lone_step(batch: Append) -> bool:
+    """Return whether a batch is one step that leaves its run `running` and changes nothing else."""
+    return (
+        len(batch.steps) == 1
+        and batch.status == "running"
+        and batch.summary is None
+        and not batch.consume
+        and not batch.posts
+        and batch.code is None
+        and batch.fingerprint is None
+    )
 
 
 class Direct:
@@ -122,9 +140,49 @@ class Direct:
             _leave_transaction(connection)
         checkpoints.count(connection.total_changes - changes, written_bytes)
         if self._run_id is None:
-            self._run_id = run_id
-            asyncio.get_running_loop().call_soon(self._end_turn)
+            self._note_turn(run_id)
         return result
+
+    def append_step(self, batch: Append, driven: Claimed, owner: str) -> bool:
+        """Append a lone step by one statement, which is a transaction of its own. Return whether the step is durable.
+
+        The statement takes the lock for writing before it reads, so it checks the fence and the owner of the run, and
+        that the step follows the log, in the same transaction in which it inserts the row.
+
+        Args:
+            batch: A lone step; see `is_lone_step`.
+            driven: The run.
+            owner: The id of the owner that writes.
+        """
+        connection, checkpoints, run_id = self._connection, self._checkpoints, batch.run_id
+        (step,) = batch.steps
+        body = encode_step(step)
+        if (
+            connection is None
+            or connection.in_transaction
+            or len(body) >= MET_BYTES
+            or driven.tail.is_due(len(body))
+            or checkpoints.are_due
+            or checkpoints.restart
+            or self._run_id not in (None, run_id)
+        ):
+            return False
+        try:
+            self._place.check()
+            row_id = driven.key << KEY_BITS | step.seq
+            values = next_step(driven, run_id, owner, "running", step.at, row_id, body, body, None)
+            connection.execute(ADD_NEXT_STEP, values)
+        except Exception:  # noqa: BLE001 - the thread fails in the same way, and reports it
+            return False
+        driven.tail.grow(1, len(body))
+        checkpoints.count(1, len(body))
+        if self._run_id is None:
+            self._note_turn(run_id)
+        return True
+
+    def _note_turn(self, run_id: str) -> None:
+        self._run_id = run_id
+        asyncio.get_running_loop().call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
         self._run_id = None

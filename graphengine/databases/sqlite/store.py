@@ -23,7 +23,7 @@ from graphengine.databases.sqlite import erasure, files, reads, removal, taking,
 from graphengine.databases.sqlite.announcements import Announcements
 from graphengine.databases.sqlite.checkpoints import Checkpoints
 from graphengine.databases.sqlite.commits import GroupCommit
-from graphengine.databases.sqlite.direct import Direct, NotDone
+from graphengine.databases.sqlite.direct import Direct, NotDone, is_lone_step
 from graphengine.databases.sqlite.faults import explain
 from graphengine.databases.sqlite.owners import Lease, LeaseOptions, Onlooker
 from graphengine.databases.sqlite.readers import Reader
@@ -217,7 +217,9 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     def _release(self, run_id: str, fence: int, lease: Lease) -> asyncio.Future[None]:
         return self._commits.submit(partial(writes.release, run_id=run_id, fence=fence, lease=lease), run_id=run_id)
 
-    def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
+    def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None] | None:
+        if is_lone_step(batch) and self._commits.append_step(batch, driven, lease.id):
+            return None
         addition, written_bytes = encode_batch(writes.Addition, writes.Row, batch, driven, lease.id)
         if batch.posts:
             messages = [

@@ -45,7 +45,35 @@ if TYPE_CHECKING:
 
 _DRIVING: Final = SQL["driving"]
 _ADD_STEP: Final = SQL["add_step"]
-_ADD_NEXT_STEP: Final = SQL["add_next_step"]
+ADD_NEXT_STEP: Final = SQL["add_next_step"]
+
+
+def next_step(  # noqa: PLR0913 - what a step is recorded with
+    driven: Claimed | Addition,
+    run_id: str,
+    owner: str,
+    status: str | None,
+    at: float,
+    row_id: int,
+    body: bytes,
+    short: bytes,
+    listed: str | None,
+) -> tuple[object, ...]:
+    """Return the values of `ADD_NEXT_STEP`.
+
+    Args:
+        driven: The key of the run, and the fence under which it is driven.
+        run_id: The run.
+        owner: The owner that drives it.
+        status: The status that it must have; None: any.
+        at: The time of the step.
+        row_id: The key of its row.
+        body: Its whole body.
+        short: The body without its long texts.
+        listed: The column `texts`.
+    """
+    facts = driven.key, run_id, driven.fence, owner, status, row_id - 1
+    return (row_id, at, *facts, short, sum_of(row_id, body), listed)
 
 
 class Row(Struct, gc=False):
@@ -127,9 +155,8 @@ def append_all(connection: sqlite3.Connection, additions: Sequence[Addition]) ->
         for row in each.rows:
             row_id, body = first | row.seq, row.body
             short, listed = (body, None) if len(body) < MET_BYTES else texts.store(connection, row_id, body)
-            facts = each.key, each.run_id, each.fence, each.owner, status, row_id - 1
-            rows.append((row_id, row.at, *facts, short, sum_of(row_id, body), listed))
-    connection.executemany(_ADD_NEXT_STEP, rows)
+            rows.append(next_step(each, each.run_id, each.owner, status, row.at, row_id, body, short, listed))
+    connection.executemany(ADD_NEXT_STEP, rows)
     for each in additions:
         if (
             each.changes_status
