@@ -127,12 +127,13 @@ class CrashPoints:
 
     def _watch_commits(self, undone: ExitStack) -> None:
         from graphengine.databases.sqlite import checkpoints, worker  # noqa: PLC0415 - other stores do not need it
+        from graphengine.databases.sqlite.writes import ADD_NEXT_STEP  # noqa: PLC0415
 
         points, connect = self, worker.connect
 
         class Watched(sqlite3.Connection):
             def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-                if sql != "COMMIT":
+                if sql != "COMMIT" and (sql != ADD_NEXT_STEP or self.in_transaction):  # a lone step commits itself
                     return super().execute(sql, parameters)
                 points.passes("before commit")
                 cursor = super().execute(sql, parameters)

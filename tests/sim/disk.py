@@ -32,6 +32,7 @@ from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 
 from graphengine.databases.sqlite import SQLiteStore, doctor
+from graphengine.databases.sqlite.writes import ADD_NEXT_STEP
 from graphengine.errors import StoreFull
 from graphengine.runner.shared import INBOX_SECONDS
 from graphengine.stores.base import Append
@@ -217,9 +218,18 @@ class Wire:
         return getattr(self._connection, name)
 
     def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
-        """Execute a statement."""
+        """Execute a statement; a lone step, which commits itself, in a transaction that is watched."""
         if sql != "ROLLBACK":
             self._process.lives()
+        if sql == ADD_NEXT_STEP and not self._connection.in_transaction:
+            self.execute("BEGIN IMMEDIATE")
+            try:
+                done = self.execute(sql, *given)
+                self.execute("COMMIT")
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+            return done
         if sql == "COMMIT":
             try:
                 self._process.before_write()

@@ -37,6 +37,7 @@ from pydantic_core import to_json
 
 from graphengine.databases.long_texts import _met
 from graphengine.databases.sqlite import SQLiteStore
+from graphengine.databases.sqlite.writes import ADD_NEXT_STEP
 from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.step_json import encode_step
 from graphengine.engine.steps import Step
@@ -821,8 +822,8 @@ class FullDisk:
         return getattr(self._connection, name)
 
     def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
-        """Execute a statement, but no COMMIT. Raises: sqlite3.OperationalError."""
-        if sql == "COMMIT":
+        """Execute a statement, but no COMMIT and no lone step. Raises: sqlite3.OperationalError."""
+        if sql == "COMMIT" or (sql == ADD_NEXT_STEP and not self._connection.in_transaction):
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode = sqlite3.SQLITE_FULL
             raise error

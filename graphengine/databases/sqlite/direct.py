@@ -160,7 +160,7 @@ class Direct:
         if (
             connection is None
             or connection.in_transaction
-            or len(body) >= MET_BYTES
+            or not len(body) < MET_BYTES <= MOST_BYTES
             or driven.tail.is_due(len(body))
             or checkpoints.are_due
             or checkpoints.restart
