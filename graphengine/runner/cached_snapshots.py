@@ -3,7 +3,8 @@
 A run with 3,000 open questions takes 50 ms to load, and an answer changes one of them. For each turn of a conversation,
 up to 250 steps would be folded, although the turn adds only seven. Therefore a Runner keeps the last snapshot of such a
 run, and reads only the steps since then from the log, beginning with the last step of the snapshot itself. If that step
-is a different one now, the run was removed and recorded again, and is loaded as a whole.
+is a different one now, the run was removed and recorded again, and is loaded as a whole. A caller that has just read
+the row of the run passes the row: if its last step is the one of the snapshot, nothing is read from the log.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.stores.base import RunStore
+    from graphengine.stores.base import RunInfo, RunStore
 
 _MANY: Final = 64
 """The number of open waits with which a run is worth keeping. Loading such a run takes about a millisecond."""
@@ -91,20 +92,29 @@ class CachedSnapshots:
         while len(self._kept) > _RUNS or sum(each.size_bytes for each in self._kept.values()) > _MOST_BYTES:
             del self._kept[next(iter(self._kept))]
 
-    async def read(self, run_id: str) -> Snapshot:
+    async def read(self, run_id: str, info: RunInfo | None = None) -> Snapshot:
         """Return the last snapshot of a run. The caller must not use the snapshot after the next `await`.
+
+        Args:
+            run_id: The id of the run.
+            info: As for `take`.
 
         Raises:
             UnknownRun, StoreCorrupt: The run cannot be loaded; see `load_snapshot`.
         """
         was_kept = run_id in self._kept
-        snapshot, size_bytes = await self.take(run_id)
+        snapshot, size_bytes = await self.take(run_id, info)
         keep = self.hand_over if was_kept else self.keep
         keep(snapshot, size_bytes if size_bytes >= 0 else self._size_of(run_id))
         return snapshot
 
-    async def take(self, run_id: str) -> CachedSnapshot:
+    async def take(self, run_id: str, info: RunInfo | None = None) -> CachedSnapshot:
         """Return the last snapshot of a run to the caller alone, which may change it.
+
+        Args:
+            run_id: The id of the run.
+            info: The row of the run if the caller has just read it. It has the number and the time of the last step, so
+                a kept snapshot of this step is returned without reading the log.
 
         Raises:
             UnknownRun, StoreCorrupt: The run cannot be loaded; see `load_snapshot`.
@@ -112,6 +122,8 @@ class CachedSnapshots:
         kept = self._kept.pop(run_id, None)
         if kept is not None:
             snapshot = kept.snapshot
+            if info is not None and (info.seq, info.updated_at) == (snapshot.seq, snapshot.now):
+                return kept
             steps = await self._store.steps(run_id, snapshot.seq - 1)
             if steps and (steps[0].seq, steps[0].at) == (snapshot.seq, snapshot.now):
                 try:

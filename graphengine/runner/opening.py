@@ -514,7 +514,7 @@ async def _record_resume(  # noqa: PLR0913 - what was seen, and what a caller as
     because the process that was to stop it died, or released it, before it saw them.
     """
     shared, plan, store = life.shared, life.plan, life.shared.store
-    snapshot, size_bytes = look.kept or await shared.kept.take(life.id)
+    snapshot, size_bytes = look.kept or await shared.kept.take(life.id, look.info)
     changed = snapshot.fingerprint != plan.fingerprint
     shift, after = await _fit_to_plan(shared, plan, snapshot)
     code, recoded = await _find_other_code(store, plan, after, changed=changed)

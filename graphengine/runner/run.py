@@ -339,24 +339,27 @@ class Run(Generic[S, Out_co]):
         """
         await self._send(topic, payload, idempotency_key)
 
-    async def _send(self, topic: str, payload: object, idempotency_key: str | None, alone: str = "") -> bool:
+    async def _send(
+        self, topic: str, payload: object, idempotency_key: str | None, alone: str = "", info: RunInfo | None = None
+    ) -> bool:
         """Send a message, and return whether it is new.
 
-        No message is sent if an earlier message was sent whose key begins with `alone`.
+        No message is sent if an earlier message was sent whose key begins with `alone`. A caller that has just read the
+        row of the run passes it as `info`.
         """
         shared, where = self._lives.shared, f"run {self.id}"
         check_stored_name(topic, "a topic", where)
         check_unreserved(topic, "topic")
         check_stored_name(idempotency_key or "", "the key of a message", where)
         await self._wait_until_recorded()
-        info = await shared.store.info(self.id)
+        info = info or await shared.store.info(self.id)
         check_not_cancelled(info)
         if info.status == "finished":
             raise InputError(f"run {self.id} has ended", where=where, repair="send to a run that has not ended")
         payload = as_input(self._plan_here(info), topic, payload, where)
         message = {"topic": topic, "payload": as_record(payload, "the message", shared.sizes.message_bytes, marks=True)}
         if info.status == "waiting":
-            await self._check_message(topic, message["payload"])
+            await self._check_message(info, topic, message["payload"])
         key = f"message {topic} {idempotency_key}" if idempotency_key else f"once {secrets.token_hex(8)}"
         is_new = await shared.store.post(
             self.id, "message", message, key=key, alone=f"message {topic} {alone}" if alone else ""
@@ -441,7 +444,7 @@ class Run(Generic[S, Out_co]):
         record = as_record(value, "the request", self._lives.shared.sizes.message_bytes, marks=True)
         await self._wait_until_recorded()
         info = await self._lives.shared.store.info(self.id)
-        is_new = await self._send(topic, {"value": record, "key": reply.key}, idempotency_key)
+        is_new = await self._send(topic, {"value": record, "key": reply.key}, idempotency_key, info=info)
         await self._drive_if_waiting()
         after = info.seq if is_new else 0
         return await reply.find(self._lives.shared.store, info, after)
@@ -457,7 +460,7 @@ class Run(Generic[S, Out_co]):
         life = self._lives.of(self.id)
         return life.plan if life is not None else self._plan or self._lives.shared.plan_by(info.fingerprint)
 
-    async def _check_message(self, topic: str, record: JsonValue) -> None:
+    async def _check_message(self, info: RunInfo, topic: str, record: JsonValue) -> None:
         """Refuse a message whose type does not fit the wait of the run for this topic.
 
         The message is not refused if another message of the topic comes first. A snapshot that this version cannot
@@ -466,7 +469,7 @@ class Run(Generic[S, Out_co]):
         """
         shared, errors, topics = self._lives.shared, list[InputError](), set[str]()
         try:
-            frames = (await shared.kept.read(self.id)).frames
+            frames = (await shared.kept.read(self.id, info)).frames
         except UNREADABLE:
             return
         for frame in frames.values():

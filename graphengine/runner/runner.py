@@ -772,14 +772,15 @@ class Runner:
         payload = as_input(compiled(graph), topic, payload, f"run {run_id}")
         record = as_record(payload, "the message", self._shared.sizes.message_bytes, marks=True)
         await lives.known(run_id)
-        if not await self.store.infos([run_id]):
+        info = next(iter(await self.store.infos([run_id])), None)
+        if info is None:
             # Another caller may have started the run here meanwhile, and it may be resting already.
             await lives.known(run_id)
             if not await self.store.infos([run_id]) and lives.of(run_id) is None:
                 run = self.start(graph, state, run_id=OwnId(run_id), limits=limits, tags=tags)
                 with contextlib.suppress(RunExists):  # another process has just started the run
                     await run.begun()
-        await self.send(run_id, topic, record, idempotency_key=idempotency_key)
+        await Run(run_id, lives)._send(topic, record, idempotency_key, info=info)  # noqa: SLF001 - without reading it again
         return await self.drive(run_id, graph)
 
     async def drive(
