@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import tempfile
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from benchmarks.measure import MICRO, Outcome, Settings, alternate
-from benchmarks.ours import Counter, chain
+from benchmarks.ours import Counter, chain, counting_noted
 from graphengine import Runner
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.step_json import encode_step
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _RUNS: Final = {"FULL": {1: 4, 10: 1}, "NORMAL": {1: 20, 10: 8}}
 """How many runs a round has, by `synchronous` and the number of nodes."""
+_STEPS: Final = 300
+"""How many steps the long run has."""
 _EARLIER: Final = 3000
 """How many commits come before the measurement."""
 _TABLES: Final = (
@@ -42,7 +45,7 @@ class Recorded(NamedTuple):
 
 
 async def bare(settings: Settings) -> Outcome:
-    """This program measures runs of one and of ten nodes, and compares them with a plain loop over `sqlite3`.
+    """This program measures runs of one and of ten nodes, and a step of a long run, against a loop over `sqlite3`.
 
     The loop makes the same commits and writes the same rows, but it has no graph, no nodes and no event loop. It has a
     table of runs, which are found by their ids, and a table of steps. Its first commit inserts the run and the first
@@ -55,7 +58,8 @@ async def bare(settings: Settings) -> Outcome:
 
     - At FULL, the figures are elapsed time. Most of it is the disk's. The slower the disk is, the nearer the ratio is
       to 1.
-    - At NORMAL, the figures are the CPU time of the process.
+    - At NORMAL, the figures are the CPU time of the process. The step of a long run is the time between the first and
+      the last visit of a node in a loop, divided by the steps between them. The loop inserts the same row and commits.
 
     At FULL, a run of graphengine makes as many syncs of the disk as the loop. The difference comes from its own work
     and from the thread that writes to the database. Without this thread, the event loop and all other runs would stand
@@ -67,6 +71,7 @@ async def bare(settings: Settings) -> Outcome:
             name = f"{nodes} {'node' if nodes == 1 else 'nodes'} at {synchronous}"
             found = await _compared(settings, name, nodes, "FULL" if synchronous == "FULL" else "NORMAL")
             figures |= found
+    figures |= await _steps(settings)
     compared: dict[str, str] = {}
     for side in figures:
         name, _, library = side.partition(": ")
@@ -105,6 +110,33 @@ async def _compared(settings: Settings, name: str, nodes: int, synchronous: Sync
         if settings.has("langgraph"):
             sides[f"{name}: LangGraph"] = await _langgraph(stack, folder, nodes, synchronous, clock)
         return await alternate(sides, "µs", settings.count(41, 1))
+
+
+async def _steps(settings: Settings) -> dict[str, Figure]:
+    name, count, clock, visits = "a step of a long run at NORMAL", settings.count(_STEPS, 10), time.process_time, [0.0]
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        runner = await stack.enter_async_context(Runner(SQLiteStore(folder / "ours.db", synchronous="NORMAL")))
+        graph = counting_noted(count, lambda: visits.append(clock()))
+        body = (await _recorded(runner, graph)).bodies[1]
+        by_hand = stack.enter_context(closing(_connected(folder / "bare.db", "NORMAL")))
+        seqs = itertools.count(1)
+
+        async def ours() -> float:
+            visits.clear()
+            await runner.start(graph, Counter()).result()
+            return (visits[-1] - visits[0]) / (len(visits) - 1) * MICRO
+
+        async def loop() -> float:
+            began = clock()
+            for _ in range(count):
+                by_hand.execute("BEGIN IMMEDIATE")
+                _add(by_hand, 1, next(seqs), body)
+                by_hand.execute("COMMIT")
+            return (clock() - began) / count * MICRO
+
+        sides: dict[str, Side] = {f"{name}: graphengine": ours, f"{name}: a loop": loop}
+        return await alternate(sides, "µs", settings.count(101, 1))
 
 
 async def _recorded(runner: Runner, graph: Graph[Any]) -> Recorded:
