@@ -77,6 +77,21 @@ def tick(folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="only there a folder tells when its names changed")
+@pytest.mark.parametrize(("fraction", "seconds"), [(1, 0.05), (0, 2.5)])
+async def test_a_folder_that_has_just_changed_is_not_trusted(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, fraction: int, seconds: float
+) -> None:
+    """Two changes can have one time: within 10 ms, or within 2 s if the file system's clock counts whole seconds."""
+    changed = int(time.time()) * 10**9 + fraction
+    monkeypatch.setattr(files, "_state_of_folder", lambda _: (1, 1, changed))
+    place = files.OpenFiles(store.path)
+    for later, is_trusted in ((seconds, False), (seconds + 1, True)):
+        monkeypatch.setattr(time, "time_ns", lambda later=later: changed + int(later * 10**9))
+        place.check()
+        assert (place._checked is not None) == is_trusted  # noqa: SLF001 - what spares looks at the files
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there a folder tells when its names changed")
 @pytest.mark.parametrize("happens", MOVES)
 async def test_it_is_noticed_in_a_folder_that_was_still(
     store: SQLiteStore, happens: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch

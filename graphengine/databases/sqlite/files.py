@@ -50,8 +50,11 @@ _OLDEST_SQLITE: Final = (3, 37, 0)
 _WAL_POLL_SECONDS: Final = 0.005
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 """What is mounted, a line each. Source: proc_pid_mountinfo(5)."""
-_LONGEST_TICK_NANOSECONDS: Final = 3_000_000_000
-"""More than the 2 s of FAT, the coarsest clock of a file system."""
+_SECOND_NANOSECONDS: Final = 1_000_000_000
+_LONGEST_TICK_NANOSECONDS: Final = 3 * _SECOND_NANOSECONDS
+"""More than the 2 s of FAT, the coarsest clock of a file system. Clocks of whole seconds show no fractions of them."""
+_FINE_TICK_NANOSECONDS: Final = _SECOND_NANOSECONDS // 10
+"""More than the 10 ms of the coarsest clock that shows fractions of a second: Linux with 100 timer interrupts."""
 
 
 def prepare_file(path: Path) -> None:
@@ -182,8 +185,10 @@ class OpenFiles:
                 )
                 raise StoreMoved(message, where=str(path), repair=repair)
         # Two changes within a tick of the file system's clock have one time: only an older one is certainly the last.
-        is_settled = folder is not None and time.time_ns() - folder[2] > _LONGEST_TICK_NANOSECONDS
-        self._checked = folder if is_settled else None
+        self._checked = None
+        if folder is not None:
+            tick = _FINE_TICK_NANOSECONDS if folder[2] % _SECOND_NANOSECONDS else _LONGEST_TICK_NANOSECONDS
+            self._checked = folder if time.time_ns() - folder[2] > tick else None
 
 
 def _state_of_folder(folder: str) -> tuple[int, int, int] | None:
