@@ -27,6 +27,15 @@ def last_id(path: Path) -> int:
         return int(found)
 
 
+def own_connection(store: SQLiteStore) -> sqlite3.Connection:
+    """Return the event loop's own connection."""
+    direct_writes = store._direct  # noqa: SLF001
+    assert direct_writes is not None
+    connection = direct_writes._connection  # noqa: SLF001
+    assert connection is not None
+    return connection
+
+
 async def test_a_lone_step_is_durable_when_the_call_returns(store: SQLiteStore) -> None:
     """Nothing is awaited, so the run continues in the same turn, also over several steps."""
     fence = await new_run(store, count=1)
@@ -152,8 +161,7 @@ async def test_what_is_refused_is_reported_as_by_the_thread(store: SQLiteStore) 
 async def test_a_lone_step_is_one_statement(store: SQLiteStore) -> None:
     """The statement is a transaction of its own. What changes more than the log of its run has a longer transaction."""
     fence = await new_run(store, count=1)
-    own = store._direct and store._direct._connection  # noqa: SLF001
-    assert own is not None
+    own = own_connection(store)
     statements: list[str] = []
     own.set_trace_callback(statements.append)
     assert store.append(batch("r", fence, [step(2)])) is None
@@ -206,8 +214,7 @@ async def test_the_same_process_can_lose_a_run_to_itself(open_store: OpenStore) 
 async def test_a_lone_step_waits_for_no_transaction_that_is_open(store: SQLiteStore) -> None:
     """In an open transaction, the statement would not commit: the step goes to the thread, and is durable."""
     fence = await new_run(store, count=1)
-    own = store._direct and store._direct._connection  # noqa: SLF001
-    assert own is not None
+    own = own_connection(store)
     own.execute("BEGIN")
     await queued(store.append(batch("r", fence, [step(2)])))
     assert (last_id(store.path), own.in_transaction) == (2, False)

@@ -1,7 +1,7 @@
 """A run that takes long to load is loaded once: then an answer and a resume read only the steps since."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -173,11 +173,18 @@ async def test_a_message_to_a_kept_run_reads_no_step(any_store: Store, monkeypat
         for word in ("sun", "moon", "star", "comet"):
             await hear(runner, word)
         calls: list[str] = []
-        for name in ("steps", "load", "info", "infos"):
+
+        def noted(name: str) -> Callable[..., object]:
             call = getattr(any_store, name)
-            monkeypatch.setattr(
-                any_store, name, lambda *given, name=name, call=call: (calls.append(name), call(*given))[1]
-            )
+
+            def calling(*given: object) -> object:
+                calls.append(name)
+                return call(*given)
+
+            return calling
+
+        for name in ("steps", "load", "info", "infos"):
+            monkeypatch.setattr(any_store, name, noted(name))
         assert (await hear(runner, "planet")).state.words == ["sun", "moon", "star", "comet", "planet"]
     assert not {"steps", "load"} & {*calls}
     assert calls.count("infos") == 1
