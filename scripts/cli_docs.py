@@ -144,10 +144,10 @@ This page lists the documents of all commands. These rules hold for all of them:
 
 ## Whole numbers in JavaScript
 
-Whole numbers in states, answers and messages keep all their digits, in these documents and in every protocol of
-`graphengine serve`. JavaScript reads numbers as doubles, which round whole numbers from 2**53 on. If JavaScript reads
-an id as such a number, the id changes, and the changed id is sent back. The following functions read and write these
-numbers as `bigint`, so that no digit is lost. They work in browsers since 2025 and in Node.js 22:
+graphengine sends whole numbers with all their digits, in these documents and in every protocol of `graphengine serve`.
+But JavaScript reads numbers as doubles, which round whole numbers from 2**53 on. For example, a client that reads a long
+id as a number gets another id, and later sends back the wrong one. The following functions read and write large numbers
+as `bigint`, so that no digit is lost. They work in browsers since 2025 and in Node.js 22:
 
 ```js
 const read = (text) =>
@@ -158,8 +158,8 @@ const write = (value) =>
   JSON.stringify(value, (_, each) => (typeof each === "bigint" ? JSON.rawJSON(String(each)) : each));
 ```
 
-A number that is sent as a text also keeps its digits. The table shows what each protocol of `graphengine serve` sends
-as numbers, and what it sends or accepts as texts:
+You can also send a large number as a text, which JavaScript does not round. The table shows which values each protocol
+of `graphengine serve` sends as numbers, and which values it sends or accepts as texts:
 
 | protocol | numbers that JavaScript rounds | texts instead |
 |---|---|---|
@@ -170,9 +170,12 @@ as numbers, and what it sends or accepts as texts:
 | [OpenAI](openai_endpoint.md) | only counts of tokens | messages, arguments of tools |
 | [A2A](a2a.md) | none, because data parts contain doubles | whole numbers of data parts from 2**53 on |
 
-A field of type `int` reads the text `"9007199254740993"` as this number. If a library on the client parses the JSON,
-use fields of type `str` for numbers that the client must show exactly. JavaScript writes `1.0` as `1`. A `float` field
-reads this as 1.0, and a field of type `Any` reads it as a whole number.
+If you send the text `"9007199254740993"` to a field of type `int`, the field contains this number. If a library on the
+client parses the JSON for you, you cannot use the functions above. Then use fields of type `str` for numbers that the
+client must show exactly.
+
+JavaScript writes the number `1.0` as `1`. A field of type `float` reads this as 1.0, and a field of type `Any` reads it
+as a whole number.
 
 ## Marks in values
 
@@ -182,9 +185,12 @@ Some Python values have no form in JSON. In recorded values, [marks](types.md) s
 - A time is followed by the name of its zone, as in `2026-10-25T02:30:00+01:00[Europe/Berlin][_fold=1]`. When clocks are
   set back, the same time of day occurs twice, and `[_fold=1]` marks the second of the two.
 
-Inputs, answers and changes of a branch can contain these marks too. Send back a value that you do not change exactly as
-you received it. If you change a field, add its name to the list under `"__fields_set__"`. Without this key, all fields
-that you send are set. If the zone and the offset of a time contradict each other, the offset counts.
+You can also use these marks in what you send, such as inputs, answers and changes of a branch:
+
+- If you do not change a value, send it back exactly as you received it.
+- If you change a field of a model, add its name to the list under `"__fields_set__"`. If you leave this key out, all
+  fields that you send count as set.
+- If the zone and the offset of a time contradict each other, the offset counts.
 """
 
 

@@ -52,15 +52,16 @@ except GraphEngineError as error:
     print(error)  # every problem of the graph, with its code, file, line and repair
 ```
 
-A node whose work fails raises nothing to the caller at first: the failure is recorded, with the code (or the
-exception's name) as its `kind`, then retries, a fallback or an edge with `failed()` apply. If none does, the run fails,
-and `await run.result()` or `await graph.run(…)` raises `RunFailed`, whose `result` has the state up to the failure.
+If a node fails, the failure is recorded, and its `kind` is the code of the error or the name of the exception. Then the
+node is retried, its fallback is used, or an edge with `failed()` is taken. Only if the graph provides none of these, the
+run fails, and your call of `await run.result()` or `await graph.run(…)` raises `RunFailed`. The exception's attribute
+`result` contains the state up to the failure.
 
 Mistakes of the set-up, such as a missing key or a missing package, are raised before the first step of a run that
 begins.
 
-A class without a path is in `graphengine.errors`. Where none is named, compare the code. A run that neither fails nor
-makes progress is described in [A run does not move](does_not_move.md).
+If the table shows a class without a path, import the class from `graphengine.errors`. If it shows no class, compare the
+code of the error instead. If your run neither fails nor makes progress, see [A run does not move](does_not_move.md).
 """
 
 PROBLEMS = """\

@@ -28,9 +28,10 @@ HEAD: Final = """\
 
 # Reported elsewhere, tried here
 
-Public reports on other engines, agent frameworks, providers and servers, each rebuilt here: the situation in our words,
-what is done in it here, and a test that shows it. A report says how a program behaved at one time; most are repaired
-there by now. A report without a link is known to us by the short name of its repository.
+This page lists public reports about problems of other engines, agent frameworks, providers and servers. We rebuilt each
+situation with graphengine. Each row describes the situation, says what graphengine does in it, and names a test that
+shows this. A report describes how a program behaved at one time; most of these problems have been repaired since. If we
+do not know the address of a report, the row names only its repository.
 """
 UNDONE: Final = """
 ## Not done

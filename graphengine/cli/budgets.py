@@ -55,9 +55,9 @@ def budgets(  # noqa: PLR0913 - options
 
     Budgets are settings of the project, in [[tool.graphengine.budgets]].
 
-    A call is cut off if its process dies or its run is stopped. The call is then no longer in flight, and its question
-    and the part of the answer that was streamed count as spent. This amount is an estimate, and the call may have cost
-    more. --correct replaces the amounts of an account, for example by those of an invoice.
+    If the process of a call dies, or its run is stopped, the call is cut off. Nobody then reports what the call cost.
+    The command therefore counts an estimate as spent: the question and the part of the answer that was streamed. The
+    call may have cost more. To correct the amounts of an account, for example by an invoice, use --correct.
     """
     from graphengine.budgets.left import BudgetsLeft, left_of, table_of
     from graphengine.budgets.settings import budgets_in

@@ -119,14 +119,16 @@ def check(  # noqa: PLR0913 - the options of the command
 
     With --store, the command compares each unfinished run of the database with its graph. A run is unfinished if it
     waits, sleeps, is queued, was interrupted, or is running. The command shows whether a resume would continue the run,
-    and which migrations the resume would apply. If a resume could not continue the run, the command shows where and
-    why, and a draft for the graph's `migrate=`. Without an argument, a run whose graph is not in the project does not
-    fit either.
+    and which migrations the resume would apply.
 
-    With --accept, you answer in advance a question that runs ask after a deployment. When the code of a node has
-    changed, a run asks a person before it begins an effect that the earlier code may have done already. The command
-    records your answer for each unfinished run whose nodes have other code now. The answer holds only while the code
-    stays as it is. `graphengine show` says that this rule has answered.
+    If a resume could not continue the run, the command shows where and why, and a draft for the graph's `migrate=`. If
+    you give no argument, a run whose graph is not in the project also counts as a run that cannot continue.
+
+    After a deployment, a run can ask a question: if the code of a node has changed, the run asks a person before it
+    begins an effect that the earlier code may have done already. With --accept, you answer this question in advance.
+
+    The command records your answer for each unfinished run whose nodes have other code now. The answer applies only as
+    long as the code stays the same. If the answer is used, `graphengine show` says so.
 
     With --servers, the command starts the MCP servers of the graphs' agents. A warning names each tool that no model
     can call, with the reason.

@@ -50,10 +50,10 @@ def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
     recorded step that can be read. If there is nothing to repair, it changes nothing. Of a PostgreSQL database,
     --repair only moves sequences that are behind their rows, which is possible while processes work.
 
-    --production checks whether what runs here is ready for production, and not the database for faults. It checks
-    durability, disk, retention, workers, health, errors, token, versions and backups. Each line begins with "ok", "not"
-    or "cannot say". A line that does not begin with "ok" also shows what to do. The exit code is 1 if any line begins
-    with "not".
+    Without options, the command looks for faults in the database. With --production, it checks instead whether your
+    setup is ready for production: durability, disk, retention, workers, health, errors, token, versions and backups.
+    Each line begins with "ok", "not" or "cannot say", and says what to do if it does not begin with "ok". The exit code
+    is 1 if any line begins with "not".
     """
     if production:
         if repair:

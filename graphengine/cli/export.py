@@ -38,8 +38,9 @@ _TABLE_ENDINGS: Final = (".csv", ".tsv", ".xlsx", ".parquet")
 def export(context: CommandContext, run_id: str, output: str) -> int:
     """Export a run to a JSON file: its steps, including those shared with its parents, and its unread messages.
 
-    `graphengine import` records the run in another database, where the run can be resumed. `graphengine replay` reads
-    the file directly. The file contains the whole state of the run in clear text, except for secret fields.
+    You can use the file in two ways. `graphengine import` records the run in another database, where you can resume the
+    run. `graphengine replay` reads the file directly. The file contains the whole state of the run in clear text,
+    except for secret fields.
     """
     from graphengine import __version__
     from graphengine.cli.context import harmless_json

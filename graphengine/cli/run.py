@@ -192,9 +192,9 @@ def resume(
 ) -> int:
     """Resume a run after a crash, a stop, a failure, a reached limit or an answer.
 
-    Nodes that have finished are not run again. If the run has finished, the command prints the result again. If the run
-    still waits, the command shows what the run waits for. Nodes given with --pause-before replace the nodes that were
-    given with this option before.
+    The command does not run nodes again that have finished. If the run has finished, the command prints its result
+    again. If the run still waits, the command shows what the run waits for. If you give --pause-before, its nodes
+    replace those of an earlier --pause-before.
 
     Ctrl-C lets the node in flight finish and stops the run. SIGTERM lets the node in flight finish and releases the
     run, so that a worker can continue it.

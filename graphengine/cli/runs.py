@@ -138,13 +138,15 @@ def runs(  # noqa: PLR0913 - options
     - `why` says what the run is doing, what it waits for, or why it ended. On a terminal, this text is below the line
       of the run. `graphengine show` shows the commands that answer a question.
 
-    With --tree, a run is shown below the run from which it was branched, or which started it. That run, and the runs
-    that nodes of a listed run started, are shown even if they do not match. `spent` is what the models of the run
-    itself cost, without the steps that a branch shares with its parent. `in all` adds the cost of all runs that are
-    shown below the run.
+    With --tree, each run is shown below the run that started it, or from which it was branched. The run above a listed
+    run, and the runs that its nodes started, are shown even if they do not match the search.
 
-    With --fields, the table has the run's id, graph and status, and these fields of its state. With --csv, and with
-    --json, it also has when the run began and ended, and what its models cost. Empty cells are unknown.
+    `spent` is the cost of the run's own model calls, without the steps that a branch shares with its parent. `in all`
+    adds the cost of all runs that are shown below the run.
+
+    With --fields, the table shows the id, the graph and the status of each run, and the fields of its state that you
+    name. With --csv or --json, the rows also contain when the run began and ended, and what its models cost. An empty
+    cell means that the value is not known.
 
     With --trends, each line is about the runs of one graph or tag that began in one interval. The line contains:
 

@@ -96,11 +96,11 @@ def schedule_add(
 ) -> int:
     """Start runs at given times, or change the schedule of this name.
 
-    If there is a schedule of this name, the command changes it and prints what is different. Times that are due already
-    are kept, and so is a pause. Adding the same schedule again changes nothing.
+    If a schedule with this name exists, the command changes the schedule and prints the differences. Runs that are
+    already due are still started, and a paused schedule stays paused. If the schedule is the same, nothing changes.
 
-    Workers that have the graph start and drive the runs, once for each time. The id of a run contains the time in UTC,
-    as in daily@20261121T060000Z.
+    The runs are started and driven by workers that have the graph, one run for each time. The id of a run contains the
+    time in UTC, as in daily@20261121T060000Z.
     """
     from graphengine.api.runner import Runner
     from graphengine.cli.inputs import forms_of, parse_pairs

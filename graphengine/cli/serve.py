@@ -123,10 +123,10 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
 ) -> int:
     """Start, answer and follow runs of graphs over HTTP, until stopped.
 
-    The service serves the graphs of the given files, or all graphs of the project. `POST /graphs/GRAPH/runs` starts a
-    run with the body of the request as the input. If a client sends the same request again with the same
-    Idempotency-Key, no second run is started. `GET /openapi.json` describes every endpoint, with the inputs of the
-    graphs.
+    The service offers the graphs of the given files, or all graphs of the project. A client starts a run with `POST
+    /graphs/GRAPH/runs`, and sends the input as the body of the request. If the client sends the same request again with
+    the same Idempotency-Key, no second run is started. `GET /openapi.json` describes every endpoint, with the inputs of
+    the graphs.
 
     Besides its own HTTP API, the service can open doors to other protocols, such as --mcp or --openai. The command
     prints the address of each door that is open, and the options that open the others.
@@ -137,8 +137,9 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
     - The files of --pages need no token.
     - A request that starts a run can be signed instead, with --webhook-secret-env.
 
-    With --users, each user has a token of their own, and sees and starts only the runs of their tenant. The service
-    reads the file again when it changes. A token that allows everything then exists only if you give it.
+    With --users, each user has a token of their own, and sees and starts only the runs of their tenant. If you change
+    the file of users, the service reads the file again. There is then no token that allows everything, unless you set
+    one.
 
     This process drives the runs like a worker of the queue `default`, and removes old runs. It prints how long runs are
     kept. With --queue, this process only records the runs, and workers drive and remove them. Like `graphengine

@@ -50,12 +50,12 @@ def suite(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Export the fewest recorded runs that cover all that occurred, as tests.
 
-    "All that occurred" means every edge, ending, failure and fallback that the given runs took. The command writes the
-    chosen runs as exported files, and one test file that replays them. The test runs no node and calls no model. Secret
-    fields stay encrypted in the files, so the test needs their key.
+    "All that occurred" means every edge, ending, failure and fallback of the given runs. The command exports the chosen
+    runs to files, and writes one test file that replays them. The test runs no node and calls no model. Secret fields
+    stay encrypted in the files, so the test needs their key.
 
-    The output lists the edges that none of the given runs takes. If today's graph decides a run differently, the
-    command leaves the run out. The output counts such runs, with the reason, and --json names them.
+    The output lists the edges that none of the given runs takes. The command leaves out a run if today's graph decides
+    the run differently. The output says how many runs were left out and why, and --json names these runs.
     """
     from graphengine.cli.whatif import ended_runs
     from graphengine.testing.suites import suite as chosen_of

@@ -71,8 +71,8 @@ def users_add(  # noqa: PLR0913 - options
     The token is shown only now, because the file keeps only a hash of it. Servers that use the file know the user at
     once.
 
-    If NAME begins with `oidc:`, the command adds a user of the OpenID provider. NAME is then the name under which
-    answers of this user are recorded. The user gets no token from this command. The tenant and the rights given here
+    If NAME begins with `oidc:`, the command adds a user who signs in at the OpenID provider. The user therefore gets no
+    token from this command. Answers of this user are recorded under NAME. The tenant and the rights that you give here
     replace those that the provider names.
     """
     from graphengine.errors import InputError

@@ -73,7 +73,8 @@ def watch(
     - what the run waits for, with the command that answers
     - how to resume the run, if the process that drove it has died
 
-    If a node is in a loop, its first visits are shown one by one, and then only how many more visits went the same way.
+    If a node is in a loop, the command shows its first visits one by one. Of the later visits that went the same way,
+    the command shows only the number.
 
     The exit code is the outcome of the run: 0 if it finished, 1 if it failed, 4 if it was stopped. Ctrl-C ends only
     this command, with exit code 130. With --json, each line of the output is a document.

@@ -98,9 +98,9 @@ def whatif(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Compare recorded runs with the results that they would have had under a change.
 
-    The command branches each run where the change first matters, and drives the branch to its end. The branch keeps
-    what came before. The recorded runs must have ended, and they are not changed. The branches have the tag
-    whatif:NAME.
+    The recorded runs must have ended, and they are not changed. The command starts a branch of each run at the first
+    step that the change can affect, and drives the branch to its end. The steps before are shared. The branches have
+    the tag whatif:NAME.
 
     The change can be any of these:
 
@@ -109,8 +109,8 @@ def whatif(  # noqa: PLR0913 - one for each option
     - other values of fields of the state, with --set
     - the graph's file as it is now, or another graph with --graph
 
-    With --set, the branch begins at the start of the run, unless --at names a place. For the other changes, the
-    recorded log shows where the change first matters:
+    With --set, each branch begins at the start of its run, unless you name another place with --at. With the other
+    options, each branch begins at the first step that the change can affect. The recorded log shows which step this is:
 
     - at the first turn of an agent that has another model or other instructions
     - at the first visit of a node that is declared differently
@@ -119,8 +119,9 @@ def whatif(  # noqa: PLR0913 - one for each option
     The log does not contain the code of functions. If you changed the code of a node's function, name the place with
     --at.
 
-    The answers of people come from the log. If a branch asks a question that the log does not answer, the branch waits,
-    and the output shows the question. By default, results of tools come from the log if the arguments are unchanged.
+    The branches use the answers of people from the log. If a branch asks a question that the log does not answer, the
+    branch waits, and the output shows the question. Results of tools also come from the log if the arguments are
+    unchanged, unless you choose otherwise.
     """
     from graphengine.cli.evaluating import judges_in, scorers_of
     from graphengine.cli.inputs import parse_pairs, texts_of, update_forms_of

@@ -93,10 +93,12 @@ def worker(
     - It received an answer or a message.
     - The process that drove it died.
 
-    A worker takes only the runs of its own graphs. Any number of workers can share a database. The worker prints a line
-    on stdout for each run that it takes, and another line with the outcome of the run: on a terminal with the question
-    or the message of an error, else with the node and the code, since such output is kept as a log. With --json, each
-    line is a JSON document. A --model option for one agent applies to the graphs that contain this agent.
+    Any number of workers can share a database. Each of them takes only the runs of its own graphs. If you choose a
+    model for one agent with --model, the choice applies to all graphs that contain this agent.
+
+    The worker prints a line on stdout for each run that it takes, and another line with the outcome of the run. If the
+    output is a terminal, the outcome includes the text of a question or an error. Otherwise it includes only the node
+    and the code, because such output is often kept as a log. With --json, each line is a JSON document.
 
     A worker also removes old runs, which `retention=` of a graph or [tool.graphengine.retention] of the project no
     longer keeps. If several workers share a database, one of them removes the runs. `graphengine prune --retention
@@ -407,12 +409,12 @@ def queues_set(
 
     The new limits replace all earlier limits of the queue, and they apply to all workers together.
 
-    While a queue is paused, no worker takes a run from it, whether the run is new, due or answered, or its process
-    died. Runs that a process already drives continue, and `graphengine bulk stop` stops them. Setting new limits does
-    not end a pause, but --no-limits does.
+    While a queue is paused, workers take no runs from it: neither new runs nor runs that are due, that were answered,
+    or whose process died. Runs that a process already drives continue; to stop them, use `graphengine bulk stop`. A
+    pause does not end when you set new limits, but it ends with --no-limits.
 
-    A graph or a tenant can be paused in all queues. For this, give graph:NAME or tenant:NAME in place of QUEUE. Workers
-    notice the pause within a second. If you set a pause before you start workers, it holds from the first run on.
+    You can also pause a graph or a tenant in all queues: write graph:NAME or tenant:NAME in place of QUEUE. Workers
+    notice a pause within a second. A pause that you set before you start the workers applies from their first run on.
     """
     from graphengine.api.runner import Runner
     from graphengine.kernel.store import QueueLimits
