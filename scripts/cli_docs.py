@@ -145,9 +145,9 @@ This page lists the documents of all commands. These rules hold for all of them:
 ## Whole numbers in JavaScript
 
 graphengine sends whole numbers with all their digits, in these documents and in every protocol of `graphengine serve`.
-But JavaScript reads numbers as doubles, which round whole numbers from 2**53 on. For example, a client that reads a long
-id as a number gets another id, and later sends back the wrong one. The following functions read and write large numbers
-as `bigint`, so that no digit is lost. They work in browsers since 2025 and in Node.js 22:
+But JavaScript reads numbers as doubles, which round whole numbers from 2**53 on. For example, a client that reads a
+long id as a number gets another id, and later sends back the wrong one. The following functions read and write large
+numbers as `bigint`, so that no digit is lost. They work in browsers since 2025 and in Node.js 22:
 
 ```js
 const read = (text) =>

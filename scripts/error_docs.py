@@ -53,8 +53,8 @@ except GraphEngineError as error:
 ```
 
 If a node fails, the failure is recorded, and its `kind` is the code of the error or the name of the exception. Then the
-node is retried, its fallback is used, or an edge with `failed()` is taken. Only if the graph provides none of these, the
-run fails, and your call of `await run.result()` or `await graph.run(…)` raises `RunFailed`. The exception's attribute
+node is retried, its fallback is used, or an edge with `failed()` is taken. If the graph provides none of these, the run
+fails, and your call of `await run.result()` or `await graph.run(…)` raises `RunFailed`. The exception's attribute
 `result` contains the state up to the failure.
 
 Mistakes of the set-up, such as a missing key or a missing package, are raised before the first step of a run that
