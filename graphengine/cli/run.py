@@ -192,7 +192,7 @@ def resume(
 ) -> int:
     """Resume a run after a crash, a stop, a failure, a reached limit or an answer.
 
-    The command does not run nodes again that have finished. If the run has finished, the command prints its result
+    The command does not repeat nodes that have finished. If the run has finished, the command prints its result
     again. If the run still waits, the command shows what the run waits for. If you give --pause-before, its nodes
     replace those of an earlier --pause-before.
 
