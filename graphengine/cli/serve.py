@@ -128,8 +128,8 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
     the same Idempotency-Key, no second run is started. `GET /openapi.json` describes every endpoint, with the inputs of
     the graphs.
 
-    Besides its own HTTP API, the service can open doors to other protocols, such as --mcp or --openai. The command
-    prints the address of each door that is open, and the options that open the others.
+    The service can also speak other protocols, such as MCP (--mcp) or OpenAI's API (--openai). When it starts, it
+    prints the address of each protocol that is switched on, and the options that switch on the others.
 
     Every request needs the header `Authorization: Bearer TOKEN`, with these exceptions:
 
@@ -146,8 +146,9 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
     worker`, the command prints a line for each run that it takes. With --json, the first line is a document with the
     URL.
 
-    SIGTERM or Ctrl-C ends the service with exit code 0. Open streams end, nodes in flight finish and are recorded, and
-    the runs are released to other processes. A second Ctrl-C ends the service at once, with exit code 130.
+    SIGTERM or Ctrl-C ends the service with exit code 0. The service closes open streams, lets the nodes that are
+    running finish, and releases its runs, so that other processes can continue them. A second Ctrl-C ends the service
+    at once, with exit code 130.
     """
     from graphengine import __version__
     from graphengine.cli.driving import fleet_of, until_stopped

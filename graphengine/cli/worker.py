@@ -104,8 +104,8 @@ def worker(
     longer keeps. If several workers share a database, one of them removes the runs. `graphengine prune --retention
     --dry-run` shows which runs would be removed.
 
-    SIGTERM or Ctrl-C stops the worker with exit code 0. Nodes in flight finish and are recorded, and the runs are
-    released to other workers. A second Ctrl-C ends the worker at once, with exit code 130.
+    SIGTERM or Ctrl-C stops the worker with exit code 0. The worker lets the nodes that are running finish, and releases
+    its runs, so that other workers can continue them. A second Ctrl-C ends the worker at once, with exit code 130.
 
     A worker that cannot renew its lease cancels effects in flight before the lease ends, because another worker may
     then take its runs. If code blocks the event loop of the worker, the effects cannot be cancelled. The worker then
