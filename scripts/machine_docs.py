@@ -106,9 +106,9 @@ def _claim_table() -> str:
     some = sum(len(row.states) for row in claim.TABLE if row.why)
     every = len(known) * len(get_args(claim.State))
     counted = (
-        f"There are {every} pairs of an input and a state: in {len(taken) - some} of them the claim does something,\n"
+        f"There are {every} pairs of an input and a state. In {len(taken) - some} of them the claim does something,\n"
     )
-    counted += f"in {some} it ignores the input, and {every - len(taken)} are impossible."
+    counted += f"in {some} the claim ignores the input, and {every - len(taken)} pairs are impossible."
     return "\n".join([*lines, "", counted, ""])
 
 
