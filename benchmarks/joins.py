@@ -473,7 +473,7 @@ class First(Nodes):
 
 
 class Crossing(Nodes):
-    """Joins that do not nest: a → b → x and a → c; d waits for x and c, e only for c, and f for d and e.
+    """Joins that do not nest: a → b → x and a → c. d waits for x and c, e waits for c, and f waits for d and e.
 
     LangGraph's waiting edges make any such graph; graphengine refuses arms that share a node, and with two forks in a
     row instead, e waits for b and x as well.
