@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graphengine.cli import options
+from graphengine.cli.terminal import text_columns
 from graphengine.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,14 +71,9 @@ def budgets(  # noqa: PLR0913 - options
     if correct is not None:
         _correct_account(context, given, correct, key, spent)
     found = context.read(lambda store: left_of(given, store)) if given else BudgetsLeft(budgets=[])
-    if context.json:
-        context.document(found)
-    elif not given:
-        context.err.line("the project has no budgets; [[tool.graphengine.budgets]] in pyproject.toml sets them")
-    else:
-        table = table_of(found)
-        context.out.table(table.columns, table.rows, expendable=("then", "estimated"))
-    return 0
+    table = table_of(found)
+    no_budget = "the project has no budgets; [[tool.graphengine.budgets]] in pyproject.toml sets them"
+    return context.listed(found, text_columns(table.columns, "then", "estimated"), table.rows, no_budget)
 
 
 def _correct_account(

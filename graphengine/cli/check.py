@@ -10,7 +10,7 @@ import click
 
 from graphengine.cli import options
 from graphengine.cli.graphs import broken, file_and_line
-from graphengine.cli.terminal import linked_code
+from graphengine.cli.terminal import Column, linked_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from graphengine.errors import GraphEngineError, Problem
     from graphengine.kernel.store import Store
     from graphengine.testing import Bounds, Forecast, Preflight
+    from graphengine.testing.bounds import NodeBound
     from graphengine.testing.checked import Checked
+    from graphengine.testing.preflights import RunGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,10 +388,15 @@ def _show_bounds(context: CommandContext, found: Bounds) -> None:
     """Show a table of the nodes, then the whole, then the edges that are never taken."""
     out = context.out
     out.line("")
-    rows = [
-        (n.path, _most(n.visits), _most(n.calls), _most(n.output_tokens), _usd(n.cost_usd), n.by) for n in found.nodes
-    ]
-    out.table((found.graph, "visits", "calls", "tokens out", "cost", "bounded by"), rows, expendable=("tokens out",))
+    columns: Sequence[Column[NodeBound]] = (
+        Column(found.graph, lambda node: node.path),
+        Column("visits", lambda node: _most(node.visits)),
+        Column("calls", lambda node: _most(node.calls)),
+        Column("tokens out", lambda node: _most(node.output_tokens), 1),
+        Column("cost", lambda node: _usd(node.cost_usd)),
+        Column("bounded by", lambda node: node.by),
+    )
+    out.table(columns, found.nodes)
     amounts = f"{_most(found.visits)} visits, {_most(found.calls)} calls, {_most(found.output_tokens)} tokens out"
     out.line(("a run at most: ", "bold"), f"{amounts}, cost {_usd(found.cost_usd)}")
     for edge in found.never:
@@ -490,16 +497,14 @@ def _accept(
 def _show_preflight(context: CommandContext, found: Preflight) -> None:
     """Show a table of the runs, then why some do not fit, and the drafts."""
     context.out.line("")
-    headings = ("graph", "at", "runs", "status", "today", "such as")
-    rows = [
-        (
-            *(group.graph, ", ".join(group.places), f"{group.runs:,}"),
-            ", ".join(f"{count:,} {status}" for status, count in group.statuses.items()),
-            ", ".join((group.verdict, *group.migrations, *["asks again"] * group.asks_again)),
-            group.examples[0],
-        )
-        for group in found.groups
-    ]
-    if rows:
-        context.out.table(headings, rows, expendable=("such as", "status"))
+    columns: Sequence[Column[RunGroup]] = (
+        Column("graph", lambda each: each.graph),
+        Column("at", lambda each: ", ".join(each.places)),
+        Column("runs", lambda each: f"{each.runs:,}"),
+        Column("status", lambda each: ", ".join(f"{count:,} {status}" for status, count in each.statuses.items()), 2),
+        Column("today", lambda each: ", ".join((each.verdict, *each.migrations, *["asks again"] * each.asks_again))),
+        Column("such as", lambda each: each.examples[0], 1),
+    )
+    if found.groups:
+        context.out.table(columns, found.groups)
     context.out.prose((str(found), "" if found.fits else "red"))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphengine.cli.places import Database, DatabaseOption
-    from graphengine.cli.terminal import Channel
+    from graphengine.cli.terminal import Channel, Column
     from graphengine.kernel.store import RunInfo, Store
     from graphengine.wings import Settings
 
@@ -218,6 +218,20 @@ class CommandContext:
         """Write the one JSON document."""
         self.out.write(as_json(content) + "\n")
         self._has_answered = True
+
+    def listed(self, document: object, columns: Sequence[Column[T]], rows: Sequence[T], no_row: str) -> int:
+        """Write the document under `--json`, otherwise a table; `no_row` says on stderr that there is no row.
+
+        Returns:
+            The exit code of a command that has done its work.
+        """
+        if self.json:
+            self.document(document)
+        elif rows:
+            self.out.table(columns, rows)
+        else:
+            self.err.line(no_row)
+        return Exit.FINISHED
 
     def line(self, content: object) -> None:
         """Write one of many JSON documents, on a line of its own."""

@@ -14,6 +14,7 @@ from graphengine.cli import options
 from graphengine.cli.context import Exit
 from graphengine.cli.places import program
 from graphengine.cli.report import DriveJob
+from graphengine.cli.terminal import text_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -379,7 +380,7 @@ def _show_case_table(out: Channel, report: Report) -> None:
     ]
     means = [_format_score_arrow([version.means[scorer] for version in report.versions]) for scorer in report.scorers]
     rows.append(["mean", *means, _costs([version.cost_usd for version in report.versions]), "", ""])
-    out.table(["case", *report.scorers, "cost", "time", "failed"], rows, expendable=("time", "cost"))
+    out.table(text_columns(["case", *report.scorers, "cost", "time", "failed"], "time", "cost"), rows)
 
 
 def _iter_report_lines(report: Report) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graphengine.cli import options
+from graphengine.cli.terminal import Column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,19 +97,17 @@ def _show_replayed(context: CommandContext, found: Sequence[tuple[str, Replayed]
     from graphengine.records.words import counted
 
     out = context.out
-    headings = ("run", "graph", "steps", "today", "first", "what", "of another reason", "not checked")
-    rows = [
-        (
-            *(one.run_id, one.graph, str(one.steps)),
-            "not checked" if one.is_skipped else "same" if one.same else "differs",
-            f"step {one.first.seq}" if one.first is not None else "",
-            one.first.what if one.first is not None else "",
-            counted(len(one.reasons), "step") if one.reasons else "",
-            ", ".join(f"{what.partition(':')[0]} ({count})" for what, count in one.unchecked.items()),
-        )
-        for _, one in found
-    ]
-    out.table(headings, rows, expendable=("not checked", "of another reason", "graph"))
+    columns: Sequence[Column[Replayed]] = (
+        Column("run", lambda one: one.run_id),
+        Column("graph", lambda one: one.graph, 3),
+        Column("steps", lambda one: str(one.steps)),
+        Column("today", lambda one: "not checked" if one.is_skipped else "same" if one.same else "differs"),
+        Column("first", lambda one: f"step {one.first.seq}" if one.first is not None else ""),
+        Column("what", lambda one: one.first.what if one.first is not None else ""),
+        Column("of another reason", lambda one: counted(len(one.reasons), "step") if one.reasons else "", 2),
+        Column("not checked", _format_unchecked, 1),
+    )
+    out.table(columns, [one for _, one in found])
     for _, one in found:
         shown = [*one.differences, *one.reasons] if everything else one.differences[:1]
         if not shown:
@@ -123,3 +122,7 @@ def _show_replayed(context: CommandContext, found: Sequence[tuple[str, Replayed]
             more = len(one.differences) - 1
             text = f"{counted(more, 'more difference')} after it; --all shows {'it' if more == 1 else 'them'}"
             out.line((text, "dim"))
+
+
+def _format_unchecked(one: Replayed) -> str:
+    return ", ".join(f"{what.partition(':')[0]} ({count})" for what, count in one.unchecked.items())

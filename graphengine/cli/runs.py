@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 import click
 
 from graphengine.cli import options
+from graphengine.cli.terminal import STATUS_STYLES, Column, text_columns
 from graphengine.records.offline import are_offline
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from graphengine.cli.context import CommandContext
-    from graphengine.cli.terminal import Part
     from graphengine.kernel.reader import Snapshot, Usage
     from graphengine.kernel.store import RunInfo, Store, Summary
     from graphengine.records.at_work import AtWork
@@ -240,14 +240,14 @@ def _show_rows(context: CommandContext, runs: Sequence[RunInfo], names: str, *, 
         cells = (
             ["" if row[name] is None else compact(row[name], _CELL_CHARACTERS) for name in columns] for row in rows
         )
-        context.out.table(["run", *columns[1:]], cells)
+        context.out.table(text_columns(["run", *columns[1:]]), cells)
 
 
 def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "tag"], every: float) -> int:
     """Show a line for each interval and graph or tag."""
     from datetime import UTC, datetime
 
-    from graphengine.cli.terminal import fitted, padded
+    from graphengine.cli.terminal import fitted
     from graphengine.kernel.extension import dollars
     from graphengine.records.trends import DAY, trends
     from graphengine.records.words import seconds
@@ -274,10 +274,7 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
     ]
     headings = ("since (UTC)", by, "runs", *_COUNTED, "losses", "cost", "median", "95 %")
     spare = "running", "cancelled", "stopped", "95 %", "waiting", "losses", "median"
-    heading, *lines = padded(headings, rows, context.out.columns, spare)
-    context.out.line(("".join(heading), "bold"))
-    for line in lines:
-        context.out.line("".join(line).rstrip())
+    context.out.table(text_columns(headings, *spare), rows)
     if len(found.trends) > wanted.limit:
         context.err.line(f"the newest {wanted.limit} of {len(found.trends)} lines; --limit shows more")
     return 0
@@ -319,7 +316,7 @@ def _show_runs(context: CommandContext, seen: Found) -> None:
 
 def _show_run_table(context: CommandContext, runs: Sequence[RunInfo], works: Mapping[str, AtWork]) -> None:
     """Show a row for each run; on a terminal, below it what it does, why it waits or ended, and its losses."""
-    from graphengine.cli.terminal import padded, short_time
+    from graphengine.cli.terminal import short_time
     from graphengine.kernel.reader import status_of
     from graphengine.records.runs_below import failed_words, runs_below
     from graphengine.records.words import when
@@ -337,42 +334,34 @@ def _show_run_table(context: CommandContext, runs: Sequence[RunInfo], works: Map
             doing = _format_state_reason(info, due=due)
         return "; ".join(filter(None, (doing, failed_words(below.counts(info.id)))))
 
-    out = context.out
-    columns = out.columns
-    at = when if columns is None else short_time
-    rows = [
-        (
-            *(i.id, i.graph, status_of(i), str(i.seq), at(i.created_at), at(i.updated_at), _format_parent(i)),
-            ", ".join(i.tags),
-            at(i.due_at) if i.due_at is not None else "",
-            _format_summary_cost(i.summary),
-            _title(i, columns),
-            why_of(i) if columns is None else "",
-        )
-        for i in runs
-    ]
-    begun = ("run", "graph", "status", "seq", "begun", "last step", "branched from", "tags", "due", "cost")
-    headings = (*begun, "title", "why")
-    expendable = ("begun", "seq", "branched from", "tags", "due", "last step", "cost", "graph")
-    heading, *lines = padded(headings, rows, columns, expendable, "title")
-    out.line(("".join(heading), "bold"))
-    for info, line in zip(runs, lines, strict=True):
-        out.line(*_with_status(heading, line, status_of(info)))
-        if columns is not None and (why := why_of(info, due=True)):
-            out.prose(" " * _INDENT, why, indent=0)
+    width = context.out.columns
+    at = when if width is None else short_time
+    columns: Sequence[Column[RunInfo]] = (
+        Column("run", lambda info: info.id),
+        Column("graph", lambda info: info.graph, 8),
+        Column("status", status_of, style=lambda info: STATUS_STYLES[status_of(info)]),
+        Column("seq", lambda info: str(info.seq), 2),
+        Column("begun", lambda info: at(info.created_at), 1),
+        Column("last step", lambda info: at(info.updated_at), 6),
+        Column(
+            "branched from", lambda info: f"{info.parent} at {info.parent_seq}" if info.parent is not None else "", 3
+        ),
+        Column("tags", lambda info: ", ".join(info.tags), 4),
+        Column("due", lambda info: at(info.due_at) if info.due_at is not None else "", 5),
+        Column("cost", lambda info: _format_summary_cost(info.summary), 7),
+        Column("title", lambda info: _title(info, width), shrinks=True),
+        Column("why", lambda info: why_of(info) if width is None else ""),
+    )
 
+    def show_why(info: RunInfo) -> None:
+        if width is not None and (why := why_of(info, due=True)):
+            context.out.prose(" " * _INDENT, why, indent=0)
 
-def _with_status(heading: Sequence[str], line: Sequence[str], status: str) -> list[Part]:
-    """Return the cells of a row, the status in its colour."""
-    from graphengine.cli.terminal import STATUS_STYLES
-
-    style = STATUS_STYLES[status]
-    return [(cell, style) if name.strip() == "status" else cell for name, cell in zip(heading, line, strict=True)]
+    context.out.table(columns, runs, show_why)
 
 
 def _show_tree(context: CommandContext, tree: _Tree) -> None:
     """Show each run below its parent, with the step where it branched off."""
-    from graphengine.cli.terminal import padded
     from graphengine.kernel.reader import status_of
     from graphengine.records.at_work import load_at_work
     from graphengine.records.json_document import tree_document
@@ -383,29 +372,25 @@ def _show_tree(context: CommandContext, tree: _Tree) -> None:
         works = context.read(lambda store: load_at_work(store, tree.runs))
         context.document(tree_document(tree.runs, waiting, tree.after, (tree.spent, tree.sums()), works))
         return
-    now, drawn, sums, columns = time.time(), list(tree.rows()), tree.sums(), context.out.columns
+    now, drawn, sums, width = time.time(), list(tree.rows()), tree.sums(), context.out.columns
     parents = {info.parent for _, info in drawn}
-    rows = [
-        (
-            "~" * len(lines) + info.id,  # a placeholder of the same width: leading blanks would be stripped
-            info.graph,
-            status_of(info) + ("" if info.id in tree.listed else " *"),
-            str(info.parent_seq) if info.parent is not None else "",
-            str(info.seq),
-            age(now - info.updated_at),
-            tree.after.get(info.id, ""),
-            _format_models_cost(tree.spent.get(info.id)),
-            _format_models_cost(sums[info.id]) if info.id in parents else "",
-            _title(info, columns),
-        )
-        for lines, info in drawn
-    ]
-    headings = ("run", "graph", "status", "branched at", "seq", "last step", "follows", "spent", "in all", "title")
-    expendable = ("seq", "follows", "last step", "graph", "branched at", "in all", "spent")
-    heading, *body = padded(headings, rows, columns, expendable, "title")
-    context.out.line(("".join(heading), "bold"))
-    for (lines, info), (first, *others) in zip(drawn, body, strict=True):
-        context.out.line(*_with_status(heading, [lines + first[len(lines) :], *others], status_of(info)))
+    columns: Sequence[Column[tuple[str, RunInfo]]] = (
+        Column("run", lambda row: row[1].id, lead=lambda row: row[0]),
+        Column("graph", lambda row: row[1].graph, 4),
+        Column(
+            "status",
+            lambda row: status_of(row[1]) + ("" if row[1].id in tree.listed else " *"),
+            style=lambda row: STATUS_STYLES[status_of(row[1])],
+        ),
+        Column("branched at", lambda row: str(row[1].parent_seq) if row[1].parent is not None else "", 5),
+        Column("seq", lambda row: str(row[1].seq), 1),
+        Column("last step", lambda row: age(now - row[1].updated_at), 3),
+        Column("follows", lambda row: tree.after.get(row[1].id, ""), 2),
+        Column("spent", lambda row: _format_models_cost(tree.spent.get(row[1].id)), 7),
+        Column("in all", lambda row: _format_models_cost(sums[row[1].id]) if row[1].id in parents else "", 6),
+        Column("title", lambda row: _title(row[1], width), shrinks=True),
+    )
+    context.out.table(columns, drawn)
     if len(tree.runs) > len(tree.listed):
         context.err.line("*: not in the list; shown because a run above or below it is")
     if tree.more:
@@ -452,10 +437,6 @@ def _format_state_reason(info: RunInfo, *, due: bool = False) -> str:
         until = f"until {when(info.due_at)}"
         text += f" {until}" if summary.kind == "sleep" else f" ({until})"
     return text + (f" (and {summary.waits - 1} more)" if summary.waits > 1 else "")
-
-
-def _format_parent(info: RunInfo) -> str:
-    return f"{info.parent} at {info.parent_seq}" if info.parent is not None else ""
 
 
 def _above(info: RunInfo) -> str | None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from graphengine.cli import options
+from graphengine.cli.terminal import Column
+from graphengine.records.words import when
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -19,6 +21,16 @@ if TYPE_CHECKING:
 _MISSED: Final = ("skip", "one", "all")
 _OVERLAP: Final = ("all", "skip", "queue", "replace")
 _NAME: Final = click.argument("name", metavar="NAME")
+_COLUMNS: Final[Sequence[Column[Schedule]]] = (
+    Column("schedule", lambda each: each.name),
+    Column("times", lambda each: each.cron),
+    Column("zone", lambda each: each.zone, 4),
+    Column("graph", lambda each: each.graph),
+    Column("queue", lambda each: each.queue, 3),
+    Column("missed", lambda each: each.missed, 1),
+    Column("overlap", lambda each: each.overlap, 2),
+    Column("next", lambda each: "paused" if each.next_at is None else when(each.next_at)),
+)
 
 
 @options.command(
@@ -167,24 +179,5 @@ def _show_schedules_of(context: CommandContext, name: str | None = None) -> int:
         return [as_schedule(each) for each in await store.schedules()]
 
     found = [each for each in context.read(kept) if name in (None, each.name)]
-    if context.json:
-        context.document(Schedules(schedules=found))
-    elif found:
-        _show_schedule_table(context, found)
-    else:
-        context.err.line("there is no schedule" if name is None else f"removed schedule {name}")
-    return 0
-
-
-def _show_schedule_table(context: CommandContext, found: Sequence[Schedule]) -> None:
-    from graphengine.records.words import when
-
-    rows = [
-        (
-            *(each.name, each.cron, each.zone, each.graph, each.queue, each.missed, each.overlap),
-            "paused" if each.next_at is None else when(each.next_at),
-        )
-        for each in found
-    ]
-    headings = ("schedule", "times", "zone", "graph", "queue", "missed", "overlap", "next")
-    context.out.table(headings, rows, expendable=("missed", "overlap", "queue", "zone"))
+    no_schedule = "there is no schedule" if name is None else f"removed schedule {name}"
+    return context.listed(Schedules(schedules=found), _COLUMNS, found, no_schedule)

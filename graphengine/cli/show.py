@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import click
 
 from graphengine.cli import options
+from graphengine.cli.terminal import text_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -318,10 +319,9 @@ def _show_steps(out: Channel, recorded: _Recorded) -> None:
 
     Of a long run, only the last steps are shown.
     """
-    from graphengine.cli.terminal import fitted, padded, wrapped
+    from graphengine.cli.terminal import fitted, wrapped
     from graphengine.records.account import changes_in
 
-    headings = ("seq", "step", "visit", "attempt", "took", "leads to")
     steps = recorded.steps
     first = 1 if recorded.start is None else steps[-1].seq - _STEPS + 1
     if first > 1:
@@ -330,32 +330,46 @@ def _show_steps(out: Channel, recorded: _Recorded) -> None:
         ends = f"steps {removed[0]:,} to {removed[-1]:,} were removed by retention"
         out.line((f"{ends}: the run goes on from a snapshot after step {removed[-1]:,}", "dim"))
     rows = list(_iter_step_rows(recorded, first))
-    expendable = ("took", "attempt", "visit")
-    heading, *lines = map("".join, padded(headings, [row for row, _ in rows], out.columns, expendable))
-    indent = " " * (max([len("seq"), *(len(row[0]) for row, _ in rows)]) + 2)
+    indent = " " * (max([len("seq"), *(len(row.seq) for row in rows)]) + 2)
     room = (out.columns or _PIPE_COLUMNS) - len(indent)
-    out.line((heading, "bold"))
-    for (_, shown), line in zip(rows, lines, strict=True):
-        if shown is None:
-            out.line(line)
-            continue
-        entry, account = shown
-        style = (
-            "red" if account.tone == "failed" else "yellow" if account.is_trouble or account.tone == "waiting" else ""
-        )
-        out.line((line, style))
-        for change in changes_in(entry.step, room):
+
+    def show_reasons(row: _StepRow) -> None:
+        if row.account is None or row.entry is None:
+            return
+        for change in changes_in(row.entry.step, room):
             out.line(indent, fitted(change, room))
-        for change in (*account.shifts, _because(entry, account, is_last=entry.step is steps[-1])):
+        why = _because(row.entry, row.account, is_last=row.entry.step is steps[-1])
+        for change in (*row.account.shifts, why):
             for part in wrapped(change, room):
                 out.line(indent, (part, "dim"))
 
+    headings = ("seq", "step", "visit", "attempt", "took", "leads to")
+    out.table(text_columns(headings, "took", "attempt", "visit"), rows, show_reasons, _style_step)
 
-def _iter_step_rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str, ...], tuple[Entry, Account] | None]]:
-    """Yield a table row for each step from `first` on, with its entry and account.
 
-    Many consecutive items of a map are summed up in one row, without an entry and an account.
-    """
+class _StepRow(NamedTuple):
+    """A row about a step; or about many items of a map, without an entry and an account."""
+
+    seq: str
+    label: str
+    visit: str
+    attempt: str
+    took: str
+    targets: str
+    entry: Entry | None = None
+    account: Account | None = None
+
+
+def _style_step(row: _StepRow) -> str:
+    if row.account is None:
+        return ""
+    if row.account.tone == "failed":
+        return "red"
+    return "yellow" if row.account.is_trouble or row.account.tone == "waiting" else ""
+
+
+def _iter_step_rows(recorded: _Recorded, first: int) -> Iterator[_StepRow]:
+    """Yield a row for each step from `first` on. Many consecutive items of a map are summed up in one row."""
     from itertools import groupby
 
     from graphengine.records.account import account_of
@@ -365,11 +379,10 @@ def _iter_step_rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str
     for path, group in groupby(shown, key=_map_of):
         entries = list(group)
         if path and len({_read_map_item(entry) for entry in entries}) > _ITEMS:
-            yield _items_row(path, entries, run.time), None
+            yield _items_row(path, entries, run.time)
             entries = [entry for entry in entries if _is_news(entry.step)][:_ITEMS]
         for entry in entries:
-            account = account_of(entry)
-            yield _build_step_row(account), (entry, account)
+            yield _build_step_row(entry, account_of(entry))
 
 
 def _map_of(entry: Entry) -> str:
@@ -386,7 +399,7 @@ def _is_news(step: Step) -> bool:
     return step.kind in ("failed", "waiting", "answered", "refused")
 
 
-def _items_row(path: str, entries: Sequence[Entry], time: DrivenTime) -> tuple[str, ...]:
+def _items_row(path: str, entries: Sequence[Entry], time: DrivenTime) -> _StepRow:
     from graphengine.records.step_queries import falls_back
 
     first, last = entries[0].step, entries[-1].step
@@ -402,18 +415,20 @@ def _items_row(path: str, entries: Sequence[Entry], time: DrivenTime) -> tuple[s
         ),
     }
     label = f"{path}[…] {len(done):,} items" + "".join(f", {n:,} {what}" for what, n in facts.items() if n)
-    return (f"{first.seq}-{last.seq}", label, "", "", _format_took(time.between(began, last.at)), "")
+    return _StepRow(f"{first.seq}-{last.seq}", label, "", "", _format_took(time.between(began, last.at)), "")
 
 
-def _build_step_row(account: Account) -> tuple[str, ...]:
+def _build_step_row(entry: Entry, account: Account) -> _StepRow:
     is_fallback, targets = account.is_fallback, ", ".join(account.targets)
-    return (
+    return _StepRow(
         str(account.seq),
         f"{account.path} {account.event}{' (fallback)' if is_fallback else ''}".strip(),
         str(account.visit or ""),
         str(account.attempt) if (account.attempt > 1 or account.kind == "attempt") and not is_fallback else "",
         _format_took(account.took),
         f"{targets} [{account.edge}]" if account.edge else targets,
+        entry,
+        account,
     )
 
 
@@ -529,14 +544,10 @@ def _show_usage_table(out: Channel, heading: str, found: Sequence[Spent], key: C
         part = "" if True not in parts else "inherited" if is_inherited else "own"
         rows += [(name, part, usage) for name, usage in sum_by(of_part, key).items()]
         rows += [("all", part, usage) for usage in sum_by(of_part, lambda each: each.inherited).values()]
-    figures = [
-        (title, figure)
-        for title, figure in _FIGURES
-        if title not in _RARE or any(usage.get(figure) for _, _, usage in rows)
-    ]
+    figures = [each for each in _FIGURES if each[0] not in _RARE or any(usage.get(each[1]) for _, _, usage in rows)]
     cells = [
         (name, part, *(f"{usage.get(figure) or 0:,}" for _, figure in figures), cost(usage))
         for name, part, usage in rows
     ]
-    headings = (heading, "part", *(title for title, _ in figures), "cost")
-    out.table(headings, cells, expendable=[title for title, _ in reversed(figures) if title != "calls"])
+    spare = [title for title, _ in reversed(figures) if title != "calls"]
+    out.table(text_columns((heading, "part", *(title for title, _ in figures), "cost"), *spare), cells)

@@ -13,16 +13,19 @@ import threading
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias, cast
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TextIO, TypeAlias, TypeVar, cast
 
 from graphengine.errors import GraphEngineError
 from graphengine.records.words import clean, one_line, when
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rich.console import Console
     from rich.text import Text
+
+T = TypeVar("T")
 
 Part: TypeAlias = "str | tuple[str, str]"
 """Text, or text with a rich style."""
@@ -86,49 +89,69 @@ def _find_breaks(text: str, columns: int, first_columns: int) -> list[int]:
     return found
 
 
-def padded(
-    headings: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    columns: int | None,
-    expendable: Sequence[str],
-    shrinking: str = "",
-) -> list[list[str]]:
-    """Return the headings and the rows of a table as padded cells, so that each can have a style of its own.
+class Column(NamedTuple, Generic[T]):
+    """A column of a table.
+
+    Attributes:
+        heading: The heading.
+        cell: Returns the text of a row in this column.
+        dropped: When the column is left out on a terminal that is too narrow: 1 first, then 2, and so on; 0 for never.
+        shrinks: Whether the column is cut to the width that is left. At most one column of a table shrinks.
+        style: Returns the style of the cell in a row; None if the cell has the style of the row.
+        lead: Returns the lines of a tree that stand before the text in a row; None for no tree.
+    """
+
+    heading: str
+    cell: Callable[[T], str]
+    dropped: int = 0
+    shrinks: bool = False
+    style: Callable[[T], str] | None = None
+    lead: Callable[[T], str] | None = None
+
+
+def text_columns(headings: Sequence[str], *dropped: str) -> list[Column[Any]]:
+    """Return the columns of rows that are texts; `dropped` names the columns to leave out, the first one first."""
+    ranks = {heading: at for at, heading in enumerate(dropped, 1)}
+    return [Column(heading, itemgetter(at), ranks.get(heading, 0)) for at, heading in enumerate(headings)]
+
+
+def _pad(
+    columns: Sequence[Column[T]], rows: Iterable[Sequence[str]], room: int | None
+) -> tuple[list[int], list[list[str]]]:
+    """Return the numbers of the columns that are shown; and the headings and the rows as padded cells.
 
     Columns that are empty in every row are left out. A line is wider than the terminal if no column is left to drop. On
     a terminal one long name in the first column pushes only its own row to the right, not all columns out of sight.
 
     Args:
-        headings: One for each column.
+        columns: The columns.
         rows: Texts; control codes in them are shown as escapes.
-        columns: The width of the terminal; None if there is none.
-        expendable: Headings of the columns to drop if the lines are too wide, in this order.
-        shrinking: The heading of a column that is cut to what is left, and dropped only if that is next to nothing.
+        room: The width of the terminal; None if there is none.
     """
     from rich.cells import cell_len, set_cell_size
 
-    table: list[list[str]] = [[*headings], *([clean(one_line(cell, 10_000)) for cell in row] for row in rows)]
-    kept = [i for i in range(len(headings)) if any(row[i] for row in table[1:])]
+    table = [[each.heading for each in columns], *([clean(one_line(cell, 10_000)) for cell in row] for row in rows)]
+    kept = [i for i in range(len(columns)) if any(row[i] for row in table[1:])]
     widths = {i: max(cell_len(row[i]) for row in table) for i in kept}
-    if columns is not None and 0 in kept:
-        widths[0] = min(widths[0], max(20, columns // 4))
-    whole = next((i for i in kept if headings[i] == shrinking), None)
+    if room is not None and 0 in kept:
+        widths[0] = min(widths[0], max(20, room // 4))
+    whole = next((i for i in kept if columns[i].shrinks), None)
     most = 0 if whole is None else widths[whole]
-    if whole is not None and columns is not None:
+    if whole is not None and room is not None:
         widths[whole] = min(most, _LEAST_COLUMNS)
-    for heading in expendable:
-        if columns is not None and _sum_widths(widths, kept) > columns:
-            kept = [i for i in kept if headings[i] != heading]
-    if whole is not None and columns is not None:
-        left = columns - _sum_widths(widths, kept)
+    for i in sorted(kept, key=lambda i: columns[i].dropped):
+        if columns[i].dropped and room is not None and _sum_widths(widths, kept) > room:
+            kept.remove(i)
+    if whole is not None and room is not None:
+        left = room - _sum_widths(widths, kept)
         if left < 0:
             kept.remove(whole)
         widths[whole] = min(most, widths[whole] + max(left, 0))
         for row in table:
-            room = max(widths[whole] - max(cell_len(row[0]) - widths[0], 0), _LEAST_COLUMNS // 2)
-            if cell_len(row[whole]) > room:
-                row[whole] = set_cell_size(row[whole], room - 1) + "…"
-    return [[row[i] + " " * (widths[i] - cell_len(row[i])) + _GAP for i in kept] for row in table]
+            fits = max(widths[whole] - max(cell_len(row[0]) - widths[0], 0), _LEAST_COLUMNS // 2)
+            if cell_len(row[whole]) > fits:
+                row[whole] = set_cell_size(row[whole], fits - 1) + "…"
+    return kept, [[row[i] + " " * (widths[i] - cell_len(row[i])) + _GAP for i in kept] for row in table]
 
 
 def _sum_widths(widths: Mapping[int, int], kept: Sequence[int]) -> int:
@@ -282,18 +305,35 @@ class Channel:
             lines += [first, *(Text(" " * lead).append_text(rest) for rest in more)]
         self._print(lines)
 
-    def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]], expendable: Sequence[str] = ()) -> None:
+    def table(
+        self,
+        columns: Sequence[Column[T]],
+        rows: Iterable[T],
+        below: Callable[[T], None] = lambda _: None,
+        style: Callable[[T], str] = lambda _: "",
+    ) -> None:
         """Write a table, each row on one unbroken line, so that cells can be copied.
 
         Args:
-            headings: One for each column; a column that is empty in every row is left out.
-            rows: Texts.
-            expendable: Headings of the columns to drop on a terminal that is too narrow, in this order.
+            columns: The columns. A column that is empty in every row is left out.
+            rows: The rows.
+            below: Writes more about a row below its line.
+            style: Returns the style of a row.
         """
-        heading, *lines = padded(headings, rows, self.columns, expendable)
+        rows = list(rows)
+        leads = [["" if each.lead is None else each.lead(row) for each in columns] for row in rows]
+        # Padding removes blanks at the beginning, so characters of the same width stand for the tree.
+        cells = [
+            ["~" * len(lead) + each.cell(row) for each, lead in zip(columns, before, strict=True)]
+            for row, before in zip(rows, leads, strict=True)
+        ]
+        kept, (heading, *lines) = _pad(columns, cells, self.columns)
         self.line(("".join(heading), "bold"))
-        for line in lines:
-            self.line("".join(line))
+        for row, before, line in zip(rows, leads, lines, strict=True):
+            styles = [columns[at].style or style for at in kept]
+            texts = [before[at] + text[len(before[at]) :] for at, text in zip(kept, line, strict=True)]
+            self.line(*((text, how(row)) for text, how in zip(texts, styles, strict=True)))
+            below(row)
 
     def _print(self, lines: Iterable[Text]) -> None:
         with self._console.capture() as captured:

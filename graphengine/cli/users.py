@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from graphengine.cli import options
+from graphengine.cli.terminal import Column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.cli.context import CommandContext
-    from graphengine.serve.users import UsersFile
+    from graphengine.serve.users import User, UsersFile
 
 _FILE: Final = click.option(
     "--users",
@@ -191,11 +192,13 @@ def _show_users(context: CommandContext, file: UsersFile, token: str | None = No
         users = [KnownUser(name=each.name, tenant=each.tenant, rights=each.rights) for each in file.users]
         context.document(UserList(users=users, provider=provider, token=token))
         return 0
-    rows: Sequence[tuple[str, ...]] = [
-        (each.name, "all" if each.tenant is None else each.tenant, ", ".join(each.rights)) for each in file.users
-    ]
-    if rows:
-        context.out.table(("user", "tenant", "rights"), rows)
+    if file.users:
+        columns: Sequence[Column[User]] = (
+            Column("user", lambda each: each.name),
+            Column("tenant", lambda each: "all" if each.tenant is None else each.tenant),
+            Column("rights", lambda each: ", ".join(each.rights)),
+        )
+        context.out.table(columns, file.users)
     if provider is not None:
         context.err.line(f"and the users of {provider}")
     if token is not None:

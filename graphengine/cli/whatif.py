@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 import click
 
 from graphengine.cli import options
+from graphengine.cli.terminal import Column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from graphengine.cli.terminal import Channel
     from graphengine.kernel.reader import At
     from graphengine.testing.evaluation.earlier import Tools
-    from graphengine.testing.evaluation.what_if import BranchedRun, WhatIf
+    from graphengine.testing.evaluation.what_if import BranchedRun, RunEnd, WhatIf
 
 _ROWS: Final = 10
 """The maximum number of runs that are shown from each end of the list. `--json` contains all runs."""
@@ -252,8 +254,16 @@ def _show_extreme_runs(context: CommandContext, report: WhatIf) -> None:
     runs = list(report.runs)
     shown = runs if len(runs) <= 2 * _ROWS else [*runs[:_ROWS], *runs[-_ROWS:]]
     scorers = [name for name in report.differences if name not in ("cost_usd", "seconds", "visits")]
-    rows = [_build_pair_row(each, scorers) for each in shown]
-    context.out.table(["run", "at", *scorers, "cost", "visits", "before", "after"], rows, expendable=("visits", "at"))
+    columns: Sequence[Column[BranchedRun]] = (
+        Column("run", lambda each: each.run_id),
+        Column("at", lambda each: f"{each.at} {each.node}", 2),
+        *(Column(name, partial(_format_scores, name=name)) for name in scorers),
+        Column("cost", lambda each: " → ".join(_format_cost(side.cost_usd) for side in (each.before, each.after))),
+        Column("visits", lambda each: f"{each.before.visits} → {each.after.visits}", 1),
+        Column("before", lambda each: _format_ending(each.before)),
+        Column("after", lambda each: _format_ending(each.after)),
+    )
+    context.out.table(columns, shown)
     if len(runs) > len(shown):
         context.out.line((f"({len(runs) - len(shown)} in between are left out; --json has them all)", "dim"))
     for each in dict.fromkeys(each.run_id for each in (runs[0], runs[-1])):
@@ -267,27 +277,19 @@ def _show_extreme_runs(context: CommandContext, report: WhatIf) -> None:
     context.err.line(("look:   ", "dim"), command)
 
 
-def _build_pair_row(pair: BranchedRun, scorers: Sequence[str]) -> list[str]:
+def _format_scores(pair: BranchedRun, name: str) -> str:
+    scores = pair.before.scores.get(name), pair.after.scores.get(name)
+    return " → ".join("none" if score is None else f"{score:.2f}" for score in scores)
+
+
+def _format_cost(cost: float | None) -> str:
     from graphengine.kernel.extension import dollars
 
-    before, after = pair.before, pair.after
-    costs = ["?" if cost is None else f"${dollars(cost)}" for cost in (before.cost_usd, after.cost_usd)]
-    scores = [f"{_format_score(before.scores.get(name))} → {_format_score(after.scores.get(name))}" for name in scorers]
-    ended = [
-        side.why if side.status in ("failed", "waiting") else side.label or side.status for side in (before, after)
-    ]
-    return [
-        pair.run_id,
-        f"{pair.at} {pair.node}",
-        *scores,
-        " → ".join(costs),
-        f"{before.visits} → {after.visits}",
-        *ended,
-    ]
+    return "?" if cost is None else f"${dollars(cost)}"
 
 
-def _format_score(value: float | None) -> str:
-    return "none" if value is None else f"{value:.2f}"
+def _format_ending(side: RunEnd) -> str:
+    return side.why if side.status in ("failed", "waiting") else side.label or side.status
 
 
 def _show_rest(out: Channel, report: WhatIf) -> None:

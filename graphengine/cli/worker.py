@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
 from graphengine.cli import options
+from graphengine.cli.terminal import Column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -290,6 +291,22 @@ def _build_event_document(event: WorkerEvent) -> Document:
 _LISTED = 5
 
 
+def _queues_of(each: OwnerInfo) -> str:
+    return "" if each.role is None else ", ".join(each.role.get("queues") or []) or "all"
+
+
+_PROCESSES: Final[Sequence[Column[OwnerInfo]]] = (
+    Column("kind", lambda each: "worker" if each.role is not None else "runner", 2),
+    Column("host", lambda each: each.host),
+    Column("process", lambda each: str(each.pid)),
+    Column("queues", _queues_of, 1),
+    Column(
+        "drives", lambda each: str(each.driven) + (f" of {each.role['concurrency']}" if each.role is not None else "")
+    ),
+    Column("runs", lambda each: ", ".join(each.runs[:_LISTED]) + (" …" if each.driven > _LISTED else "")),
+)
+
+
 @options.command(
     "workers",
     options.DATABASE,
@@ -309,29 +326,8 @@ def workers(context: CommandContext) -> int:
         return sorted(await store.owners(), key=lambda each: (each.role is None, each.host, each.pid))
 
     found = context.read(listed)
-    if context.json:
-        context.document(Workers(workers=found))
-    elif found:
-        _show_workers(context, found)
-    else:
-        context.err.line("no process is alive that drives runs; start one: graphengine worker")
-    return 0
-
-
-def _show_workers(context: CommandContext, found: Sequence[OwnerInfo]) -> None:
-    rows = [
-        (
-            "worker" if each.role is not None else "runner",
-            each.host,
-            str(each.pid),
-            ", ".join((each.role or {}).get("queues") or []) or ("all" if each.role is not None else ""),
-            str(each.driven) + (f" of {each.role['concurrency']}" if each.role is not None else ""),
-            ", ".join(each.runs[:_LISTED]) + (" …" if each.driven > _LISTED else ""),
-        )
-        for each in found
-    ]
-    headings = ("kind", "host", "process", "queues", "drives", "runs")
-    context.out.table(headings, rows, expendable=("queues", "kind"))
+    no_process = "no process is alive that drives runs; start one: graphengine worker"
+    return context.listed(Workers(workers=found), _PROCESSES, found, no_process)
 
 
 # --- queues ---
@@ -444,15 +440,15 @@ def _list_queues(context: CommandContext, queue: str | None = None) -> int:
     counts, limits = context.read(_load_queue_counts)
     here = {count.queue: (count.queued, count.driven) for count in counts}
     names = sorted({*here, *limits})
-    rows = [(name, *here.get(name, (0, 0)), limits.get(name)) for name in names if queue in (None, name)]
-    if context.json:
-        context.document(Queues(queues=[OneQueue(*row) for row in rows]))
-    elif rows:
-        lines = [(name, str(queued), str(driven), _format_limits(found)) for name, queued, driven, found in rows]
-        context.out.table(("queue", "queued", "driven", "limits"), lines)
-    else:
-        context.err.line("no run is queued or driven" if queue is None else f"queue {queue} has no runs and no limits")
-    return 0
+    rows = [OneQueue(name, *here.get(name, (0, 0)), limits.get(name)) for name in names if queue in (None, name)]
+    no_row = "no run is queued or driven" if queue is None else f"queue {queue} has no runs and no limits"
+    columns: Sequence[Column[OneQueue]] = (
+        Column("queue", lambda each: each.queue),
+        Column("queued", lambda each: str(each.queued)),
+        Column("driven", lambda each: str(each.driven)),
+        Column("limits", lambda each: _format_limits(each.limits)),
+    )
+    return context.listed(Queues(queues=rows), columns, rows, no_row)
 
 
 async def _load_queue_counts(store: QueueStore) -> tuple[Sequence[QueueCount], dict[str, QueueLimits]]:

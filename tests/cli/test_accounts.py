@@ -118,7 +118,7 @@ async def agree(store: Store, info: RunInfo) -> Sequence[Account]:
         same = ("seq", "kind", "at", "path", "visit", "attempt", "took", "tone", "targets", "edge", "usage", "losses")
         for name in (*same, "agent", "model", "by", "ended_by", "child", "name", "choice", "withdrawn", "count"):
             assert getattr(short, name) == getattr(account, name), name
-        line = " ".join((*_build_step_row(account), _because(entry, account, is_last=False)))
+        line = " ".join((*_build_step_row(entry, account)[:6], _because(entry, account, is_last=False)))
         said = [account.path, account.event, account.edge, account.error, account.why, account.agent, account.model]
         for text in (*said, *account.targets, *account.lines):
             assert text in line
