@@ -15,7 +15,7 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
     from graphengine.api.runner import Runner
     from graphengine.cli.context import CommandContext
@@ -244,12 +244,9 @@ def read_answer(raw: str) -> str:
 
     if raw.startswith("@@"):
         return raw[1:]
-    is_file = raw == "-" or raw.startswith("@")
-    return _without_last_break(read_text(raw.removeprefix("@"), f"VALUE {raw}")) if is_file else raw
-
-
-def _without_last_break(text: str) -> str:
-    return text.removesuffix("\n").removesuffix("\r")
+    if raw != "-" and not raw.startswith("@"):
+        return raw
+    return read_text(raw.removeprefix("@"), f"VALUE {raw}").removesuffix("\n").removesuffix("\r")
 
 
 def _is_left_to_others(error: GraphEngineError) -> bool:
@@ -367,6 +364,7 @@ class _Post:
     def _report(self, error: GraphEngineError | None = None) -> int:
         """Show that the answer or message is recorded, why the run was not resumed here, and what continues the run."""
         from graphengine.cli.context import Exit
+        from graphengine.cli.places import graph_words
         from graphengine.errors import GraphNotFound
 
         context = self.context
@@ -393,7 +391,9 @@ class _Post:
         elif info.status == "waiting" and (worker := self._process(info)):
             context.err.line(f"run {info.id} is taken by a worker, {worker}, which continues it")
         elif info.status != "finished":
-            resume = context.place.command("resume", info.id, *self._graph_words(info.graph, error))
+            is_known = self.reference is not None and not isinstance(error, GraphNotFound)
+            words = ["--graph", str(self.reference)] if is_known else graph_words(info.graph)
+            resume = context.place.command("resume", info.id, *words)
             is_over = info.status not in ("waiting", "running")
             idle = f"no process drives run {info.id}; start `graphengine worker`, or resume: "
             context.err.line((f"run {info.id} is {info.status}; resume: " if is_over else idle, "dim"), resume)
@@ -409,10 +409,3 @@ class _Post:
         else:
             takes = [each for each in owners if each.role is not None and info.graph in each.role.get("graphs", ())]
         return process_words(DrivingProcess(takes[0].host, takes[0].pid)) if takes else ""
-
-    def _graph_words(self, graph: str, error: GraphEngineError | None) -> Sequence[str]:
-        from graphengine.cli.places import graph_words
-        from graphengine.errors import GraphNotFound
-
-        is_known = self.reference is not None and not isinstance(error, GraphNotFound)
-        return ["--graph", str(self.reference)] if is_known else graph_words(graph)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from graphengine.cli import options
+from graphengine.cli.context import Exit
 
 if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
-    from graphengine.databases.findings import Progress, Report
+    from graphengine.databases.findings import Progress
 
-_FAULTS_REMAIN: Final = 1
 _REPORT_SECONDS: Final = 2.0
 
 
@@ -46,29 +46,30 @@ def backup(context: CommandContext, /, *, file: Path, check: bool) -> int:
 
     The command copies SQLite files. For PostgreSQL, use pg_dump or base backups.
     """
+    from rich.filesize import decimal
+
+    from graphengine.cli.doctor import show_report
+    from graphengine.databases.sqlite import doctor
     from graphengine.databases.sqlite.backup import back_up
 
     source, began = _find_file_to_copy(context), time.monotonic()
     size = back_up(source, file, progress=_build_copy_progress(context))
     seconds = time.monotonic() - began
-    report = _examine_copy(file) if check else None
+    report = doctor.examine(file) if check else None
     if context.json:
         from msgspec import UNSET
 
         from graphengine.cli.documents import BackedUp
 
-        document = BackedUp(
-            database=str(source),
-            copy=str(file),
-            bytes=size,
-            seconds=round(seconds, 3),
-            sound=UNSET if report is None else report.is_sound,
-            findings=UNSET if report is None else report.findings,
-        )
+        document = BackedUp(str(source), str(file), size, round(seconds, 3))
+        document.sound = UNSET if report is None else report.is_sound
+        document.findings = UNSET if report is None else report.findings
         context.document(document)
     else:
-        _show_copied(context, file, size, seconds, report)
-    return _FAULTS_REMAIN if report is not None and not report.is_sound else 0
+        context.out.line("copied to ", (str(file), "bold"), f": {decimal(size)} in {seconds:.1f} s")
+        if report is not None:
+            show_report(context, report, str(file), ("--store", str(file)))
+    return Exit.FINISHED if report is None or report.is_sound else Exit.FAILED
 
 
 def _find_file_to_copy(context: CommandContext) -> Path:
@@ -99,19 +100,3 @@ def _build_copy_progress(context: CommandContext) -> Progress:
             context.err.line(f"copied {size(done)} of {size(total)}")
 
     return show
-
-
-def _examine_copy(file: Path) -> Report:
-    from graphengine.databases.sqlite import doctor
-
-    return doctor.examine(file)
-
-
-def _show_copied(context: CommandContext, file: Path, size: int, seconds: float, report: Report | None) -> None:
-    from rich.filesize import decimal
-
-    from graphengine.cli.doctor import show_report
-
-    context.out.line("copied to ", (str(file), "bold"), f": {decimal(size)} in {seconds:.1f} s")
-    if report is not None:
-        show_report(context, report, str(file), ("--store", str(file)))

@@ -327,22 +327,17 @@ def harmless_json(text: str) -> str:
 
 def unexpected(error: Exception) -> Unexpected:
     """Wrap an unexpected exception in an error with its location and a repair."""
-    kind = type(error).__name__
+    import traceback
+
+    kind, frames = type(error).__name__, traceback.extract_tb(error.__traceback__)
     text = " ".join(str(error).split())[:500]
     found = Unexpected(
         f"{kind}: {text}" if text else kind,
-        where=_format_raise_place(error),
+        where=f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "",
         repair="this is a bug in graphengine or in the graph's file; run again with --debug",
     )
     found.__cause__ = error
     return found
-
-
-def _format_raise_place(error: Exception) -> str:
-    import traceback
-
-    frames: Sequence[traceback.FrameSummary] = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
 def exit_code_of(error: GraphEngineError) -> Exit:

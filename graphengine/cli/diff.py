@@ -77,15 +77,15 @@ def diff(context: CommandContext, first: str, second: str, at: tuple[At, ...]) -
 def _show_diff(out: Channel, found: RunDiff) -> None:
     from graphengine.cli.terminal import fitted, wrapped
 
-    columns = out.columns or _PIPE_COLUMNS
-    for name, side in (("a", found.first), ("b", found.second)):
+    columns, sides = out.columns or _PIPE_COLUMNS, (("a", found.first), ("b", found.second))
+    for name, side in sides:
         status = f"{side.snapshot.status} at step {side.snapshot.seq}"
         if side.snapshot.seq < side.info.seq:
             status = f"as of step {side.snapshot.seq} of {side.info.seq}"
         out.line((name, "bold"), "  run ", (side.info.id, "bold"), f" of {side.info.graph}, {status}")
     out.line("")
     out.line(fitted(_describe_shared_steps(found), columns))
-    for name, side in (("a", found.first), ("b", found.second)):
+    for name, side in sides:
         _show_changed(out, name, side, columns)
     for line in _iter_parting_lines(found):
         out.line(fitted(line, columns))
@@ -98,7 +98,7 @@ def _show_diff(out: Channel, found: RunDiff) -> None:
         for line in found.setup:
             out.line(fitted(line, columns))
     out.line("")
-    for name, side in (("a", found.first), ("b", found.second)):
+    for name, side in sides:
         first, *more = wrapped(_format_side_cost(side, is_whole=found.shared is None), columns - 3)
         out.line((name, "bold"), f"  {first}")
         for line in more:

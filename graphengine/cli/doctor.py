@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from graphengine.cli import options
+from graphengine.cli.context import Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from graphengine.kernel.store import Store
     from graphengine.records.base_documents import Document
 
-_FAULTS_REMAIN: Final = 1
 _SHOWN: Final = 50
 
 
@@ -65,7 +65,9 @@ def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
     repaired = _repair_database(place) if repair else None
     report = repaired.report if repaired is not None else _examine_database(place)
     if not isinstance(place.database, str):
-        report = replace(report, findings=[*report.findings, *_of_the_library()])
+        from graphengine.databases.sqlite.doctor import of_this_library
+
+        report = replace(report, findings=[*report.findings, *of_this_library()])
     if report.is_sound:
         report = replace(report, findings=[*report.findings, *_schedule_notes(context)])
     if context.json:
@@ -75,7 +77,7 @@ def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
             _show_repair(context, repaired)
         show_report(context, report, shown(place.database), place.words)
     is_well = report.is_sound if repaired is None else repaired.is_whole
-    return 0 if is_well else _FAULTS_REMAIN
+    return Exit.FINISHED if is_well else Exit.FAILED
 
 
 def _ready(context: CommandContext) -> int:
@@ -84,13 +86,13 @@ def _ready(context: CommandContext) -> int:
     found = ready(context)
     if context.json:
         context.document(found)
-        return 0 if found.ready else _FAULTS_REMAIN
-    styles = {"ok": "bold green", "not": "bold red", "cannot say": "bold yellow"}
-    for each in found.checks:
-        context.out.line((f"{each.state:<10}", styles[each.state]), f"  {each.name}: {each.what}")
-        if each.repair:
-            context.out.prose(("            repair: ", "dim"), each.repair)
-    return 0 if found.ready else _FAULTS_REMAIN
+    else:
+        styles = {"ok": "bold green", "not": "bold red", "cannot say": "bold yellow"}
+        for each in found.checks:
+            context.out.line((f"{each.state:<10}", styles[each.state]), f"  {each.name}: {each.what}")
+            if each.repair:
+                context.out.prose(("            repair: ", "dim"), each.repair)
+    return Exit.FINISHED if found.ready else Exit.FAILED
 
 
 def _build_examined(report: Report, repaired: Repaired | None) -> Document:
@@ -125,12 +127,6 @@ def _examine_database(place: DatabaseOption) -> Report:
     from graphengine.databases.sqlite import doctor as of_file
 
     return of_file.examine(place.database)
-
-
-def _of_the_library() -> Iterator[Finding]:
-    from graphengine.databases.sqlite import doctor as of_file
-
-    return of_file.of_this_library()
 
 
 def _schedule_notes(context: CommandContext) -> Sequence[Finding]:
@@ -190,7 +186,11 @@ def show_report(context: CommandContext, report: Report, where: str, words: Sequ
 
     out = context.out
     for finding in report.findings[:_SHOWN]:
-        _show_finding(context, finding)
+        whose = f" run {finding.run_id}:" if finding.run_id else ""
+        word = ("note", "dim") if finding.note else ("fault", "bold red")
+        out.prose(word, f" {finding.code}:{whose} {finding.what}")
+        if finding.repair:
+            out.prose(("  repair: ", "dim"), finding.repair)
     left_out = len(report.findings) - _SHOWN + report.more
     if left_out > 0:
         out.line(f"and {left_out} more; --json has them")
@@ -204,14 +204,6 @@ def show_report(context: CommandContext, report: Report, where: str, words: Sequ
     out.line((counted(faults, "fault"), "bold red"), f" in {where}, {looked}")
     if any(finding.repairable for finding in report.faults):
         out.line(("repair: ", "dim"), shlex.join([*program(), "doctor", "--repair", *words]))
-
-
-def _show_finding(context: CommandContext, finding: Finding) -> None:
-    style = "dim" if finding.note else "bold red"
-    whose = f" run {finding.run_id}:" if finding.run_id else ""
-    context.out.prose(("note" if finding.note else "fault", style), f" {finding.code}:{whose} {finding.what}")
-    if finding.repair:
-        context.out.prose(("  repair: ", "dim"), finding.repair)
 
 
 def _show_repair(context: CommandContext, repaired: Repaired) -> None:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from graphengine.cli.models import Chosen
     from graphengine.cli.project import Found
     from graphengine.cli.report import StoredOutcome
-    from graphengine.cli.terminal import Channel
     from graphengine.kernel.extension import Run, Runnable
     from graphengine.testing.evaluation import Report, TrialReport
 
@@ -351,7 +350,10 @@ def _show_scores(job: DriveJob, ended: StoredOutcome, wanted: _Wanted) -> int:
     if job.context.json:
         job.context.document(report)
     else:
-        _show_case_table(out, report)
+        rows = [_build_case_row(report, each) for each in zip(*(v.trials for v in report.versions), strict=True)]
+        means = [_format_score_arrow([v.means[scorer] for v in report.versions]) for scorer in report.scorers]
+        rows.append(["mean", *means, _costs([version.cost_usd for version in report.versions]), "", ""])
+        out.table(text_columns(["case", *report.scorers, "cost", "time", "failed"], "time", "cost"), rows)
         for line in _iter_report_lines(report):
             out.line(line)
     if wanted.output is not None:
@@ -372,15 +374,6 @@ def _write_report(path: Path, text: str) -> None:
     except OSError as error:
         message = f"the report cannot be written: {error.strerror}"
         raise OutputFailed(message, where=str(path), repair="name another file") from error
-
-
-def _show_case_table(out: Channel, report: Report) -> None:
-    rows = [
-        _build_case_row(report, trials) for trials in zip(*(version.trials for version in report.versions), strict=True)
-    ]
-    means = [_format_score_arrow([version.means[scorer] for version in report.versions]) for scorer in report.scorers]
-    rows.append(["mean", *means, _costs([version.cost_usd for version in report.versions]), "", ""])
-    out.table(text_columns(["case", *report.scorers, "cost", "time", "failed"], "time", "cost"), rows)
 
 
 def _iter_report_lines(report: Report) -> Iterator[str]:

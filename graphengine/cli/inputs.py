@@ -170,7 +170,12 @@ def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], o
         items = _parse_items(raw, form.item, where, notes)
         values[key] = [*(known if isinstance(known, list) else ()), *items]
     else:
-        _set_once(values, key, _read_json_value(raw, where) if is_json else _parse_input_value(raw, form, where), where)
+        if is_json:  # given directly, or in a file
+            text = read_text(raw[1:], where) if raw.startswith("@") else raw
+            value: object = _parse_json_value(text, Form(frozenset()), where)
+        else:
+            value = _parse_input_value(raw, form, where)
+        _set_once(values, key, value, where)
 
 
 def _add_file(values: dict[str, object], given: str, forms: Mapping[str, Form], option: str) -> None:
@@ -259,7 +264,10 @@ def _parse_items(raw: str, item: Form, where: str, notes: list[str]) -> list[obj
     """Return the items that one occurrence of a key adds to a list."""
     if raw.startswith("@") and not raw.startswith("@@"):
         if item.file is not None:
-            return _read_input_files(raw[1:], item.file, where, notes)
+            with _name_option_in_errors(where):
+                sources = read_sources(raw[1:])
+            notes += [f"{where}: {sources}"] if sources.left_out else []
+            return [item.file(path=one.path, text=one.text) for one in sources.files]
         if item.is_text or item.media:
             return [_parse_input_value(raw, item, where)]
         found = _parse_json_value(read_text(raw[1:], where), item, where)
@@ -274,15 +282,6 @@ def _parse_items(raw: str, item: Form, where: str, notes: list[str]) -> list[obj
             raise InputError(f"the value is invalid JSON: {error}", where=where, repair=repair) from error
         return [_parse_input_value(raw, item, where)]
     return found if isinstance(found, list) else [_parse_input_value(raw, item, where)]
-
-
-def _read_input_files(name: str, kind: type[TextFile], where: str, notes: list[str]) -> list[object]:
-    """Return the file, or the files of the folder."""
-    with _name_option_in_errors(where):
-        found = read_sources(name)
-    if found.left_out:
-        notes.append(f"{where}: {found}")
-    return [kind(path=one.path, text=one.text) for one in found.files]
 
 
 def _fetch_page(url: str, kind: type[TextFile], where: str) -> TextFile:
@@ -351,11 +350,6 @@ def _read_media_file(name: str, where: str) -> Media:
         raise InputError(f"the file {name!r} cannot be read: {reason}", where=where, repair=repair) from error
 
 
-def _read_json_value(raw: str, where: str) -> JsonValue:
-    """Return the JSON after `:=`, which is given directly or in a file."""
-    return _parse_json_value(read_text(raw[1:], where) if raw.startswith("@") else raw, Form(frozenset()), where)
-
-
 def _parse_json_value(text: str, form: Form, where: str) -> JsonValue:
     try:
         return from_json(with_whole_characters(text.encode()), allow_inf_nan=False)
@@ -388,12 +382,7 @@ def _form(schema: Schema, root: Schema, annotation: object) -> Form:
         arrays = [branch for branch in branches if "array" in kinds(branch)]
         arguments = [a for m in members(annotation) if get_origin(m) is not dict for a in get_args(m)]
         item = _form(arrays[0].get("items") or {}, root, arguments[0] if arguments else object)
-    media = any(isinstance(member, type) and issubclass(member, Media) for member in members(annotation))
-    return Form(frozenset() if any_kind else found, _text_file(annotation), media, item)
-
-
-def _text_file(annotation: object) -> type[TextFile] | None:
-    for member in members(annotation):
-        if isinstance(member, type) and issubclass(member, TextFile):
-            return member
-    return None
+    classes = [member for member in members(annotation) if isinstance(member, type)]
+    file = next((each for each in classes if issubclass(each, TextFile)), None)
+    media = any(issubclass(each, Media) for each in classes)
+    return Form(frozenset() if any_kind else found, file, media, item)

@@ -104,7 +104,11 @@ def as_begun(given: Sequence[str], graphs: Mapping[str, Found]) -> AsBegun:
         InputError: A model or a set does not exist, or no graph has an agent with a given name.
         GraphFileBroken: The sets in a file are invalid.
     """
-    default = {f"{name}:{who}": each for name, found in graphs.items() for who, each in _default_of(found).items()}
+    default = {
+        f"{name}:{_find_agent_or_node(who, found.graph)}": model
+        for name, found in graphs.items()
+        for who, model in _of_graph(sets_of(found.module).get(DEFAULT, {}), found).items()
+    }
     return AsBegun(models_for_all(given, graphs), default)
 
 
@@ -114,14 +118,6 @@ def in_force(models: AsBegun, found: Found, snapshot: Snapshot | None) -> Chosen
     begun = {} if snapshot is None or snapshot.origin is None else snapshot.origin.models
     default = given_over({}, models.default, graph)
     return given_over(given_over(default, begun, graph), models.given, graph)
-
-
-def _default_of(found: Found) -> Chosen:
-    """Return the models of a graph in the set "default" of its file."""
-    return {
-        _find_agent_or_node(who, found.graph): model
-        for who, model in _of_graph(sets_of(found.module).get(DEFAULT, {}), found).items()
-    }
 
 
 def placeholders(chosen: Chosen) -> bool:
@@ -144,15 +140,12 @@ def _on_this_machine() -> Sequence[str]:
     """Return a model of each local server that answers on its usual port; an example if no server answers."""
     found: list[str] = []
     for address in dict.fromkeys(SERVERS.values()):
-        with suppress(*_NO_SERVER), closing(_open_connection(address)) as server:
-            server.request("GET", f"{urlsplit(address).path}/models")
+        parts = urlsplit(address)
+        with suppress(*_NO_SERVER), closing(HTTPConnection(parts.netloc, timeout=_PATIENCE_SECONDS)) as server:
+            server.request("GET", f"{parts.path}/models")
             listed = json.loads(server.getresponse().read(_MOST_READ))
             found.append(f"openai-chat:{listed['data'][0]['id']}@{address}")
     return found or [_LOCAL]
-
-
-def _open_connection(address: str) -> HTTPConnection:
-    return HTTPConnection(urlsplit(address).netloc, timeout=_PATIENCE_SECONDS)
 
 
 def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:

@@ -277,7 +277,9 @@ def write(folder: Path, files: Mapping[str, str], again: Path) -> None:
         _check_empty(folder, again)
         for path, text in files.items():
             file = folder / path
-            made += _make_folder_with_parents(file.parent)
+            missing = [each for each in file.parents if not each.exists()]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            made += reversed(missing)
             with file.open("x", encoding="utf-8", newline="\n") as stream:
                 made.append(file)
                 stream.write(text)
@@ -302,13 +304,6 @@ def _check_empty(folder: Path, again: Path) -> None:
         message = "a file of this name exists"
     if message:
         raise GraphEngineError(message, where=str(folder), repair=repair, code="no_place_for_project")
-
-
-def _make_folder_with_parents(folder: Path) -> list[Path]:
-    """Make a folder with its parents; return the new folders, the outermost first."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    return missing[::-1]
 
 
 def _take_back(made: list[Path]) -> None:

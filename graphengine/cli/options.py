@@ -578,19 +578,17 @@ def limits_from(given: Sequence[str], base: Limits) -> Limits:
     for pair in given:
         name, _, text = pair.partition("=")
         if name == _UNKNOWN_COST:
-            named[name] = _yes_or_no(name, text)
+            if text.lower() not in _ANSWERS:
+                raise click.BadParameter(f"{name}={text}: give yes or no", param_hint="--limit")
+            named[name] = _ANSWERS[text.lower()]
         elif name in _LIMITS:
             named[name] = _parse_limit(name, text)
         else:
-            raise click.BadParameter(f"{pair!r}: {_hint_at_limit(name)}", param_hint="--limit")
+            names = (*_LIMITS, _UNKNOWN_COST)
+            near = ["visits"] if name == "steps" else get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}=…?" if near else f"use one of {', '.join(names)}, e.g. visits=50"
+            raise click.BadParameter(f"{pair!r}: {hint}", param_hint="--limit")
     return replace(base, **named)
-
-
-def _hint_at_limit(name: str) -> str:
-    """Return a hint for an unknown limit: a similar name, or all names."""
-    names = (*_LIMITS, _UNKNOWN_COST)
-    near = ["visits"] if name == "steps" else get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]}=…?" if near else f"use one of {', '.join(names)}, e.g. visits=50"
 
 
 def _parse_limit(name: str, text: str) -> float | None:
@@ -604,9 +602,3 @@ def _parse_limit(name: str, text: str) -> float | None:
         kind = "whole number" if name in _WHOLE else "number"
         raise click.BadParameter(f"{name}={text}: give a {kind} of 0 or more, or none", param_hint="--limit")
     return number
-
-
-def _yes_or_no(name: str, text: str) -> bool:
-    if text.lower() not in _ANSWERS:
-        raise click.BadParameter(f"{name}={text}: give yes or no", param_hint="--limit")
-    return _ANSWERS[text.lower()]

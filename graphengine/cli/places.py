@@ -250,14 +250,11 @@ def place_of(given: Database | None, file: Path | None = None) -> DatabaseOption
     """Return the given database, or else the database of a graph's file, or else of the current project."""
     here = database_of()
     if given is not None:
-        is_here = given == here if isinstance(given, str) else given.absolute() == here
-        return DatabaseOption(given, "" if is_here else _format_database(given))
+        if isinstance(given, str):
+            return DatabaseOption(given, "" if given == here else shown(given))
+        return DatabaseOption(given, "" if given.absolute() == here else str(given))
     found = database_of(file)
     return DatabaseOption(found, "" if found == here else shown(found))
-
-
-def _format_database(given: Database) -> str:
-    return shown(given) if isinstance(given, str) else str(given)
 
 
 def shown(database: Database) -> str:

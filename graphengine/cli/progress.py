@@ -366,7 +366,8 @@ class Progress:
             self._show_node_end(entry, account, took)
             self._below(account.why, "dim")
         elif step.kind in ("left", "joined"):
-            self._show_move(account)
+            verb = "left" if step.kind == "left" else "failed" if account.is_trouble else "joined"
+            self._line(verb, account.path, *(arrow(account) if step.kind == "left" else ()))
             self._below(account.why, "dim")
         elif step.kind in ("mapped", "entered", "recorded"):
             self._inside(step, account)
@@ -375,13 +376,6 @@ class Progress:
                 self._line(step.kind, text)
             for text in account.shifts:
                 self._line("changed", text.removeprefix("the graph changed: "))
-
-    def _show_move(self, account: Account) -> None:
-        """Show that a node was left after its end, or that the arms of a fork joined."""
-        if account.kind == "left":
-            self._line("left", account.path, *arrow(account))
-        else:
-            self._line("failed" if account.is_trouble else "joined", account.path)
 
     def _inside(self, step: Step, account: Account) -> None:
         """Show that a node began its items or its graph, or recorded a piece of its work."""

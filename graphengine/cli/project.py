@@ -222,7 +222,8 @@ def graphs_to_drive(references: Sequence[str]) -> tuple[dict[str, Found], list[s
     """
     graphs: dict[str, Found] = {}
     for reference in references:
-        for found in _load_graphs_at(reference):
+        file, inner = _split_reference(reference)
+        for found in (_load_all_graphs(file) if file is not None and not inner else ()) or [find(reference)]:
             found.graph.compile()
             if graphs.setdefault(found.graph.name, found).graph is not found.graph:
                 message = f"two graphs are named {found.graph.name!r}, and a run records only the name of its graph"
@@ -236,13 +237,6 @@ def graphs_to_drive(references: Sequence[str]) -> tuple[dict[str, Found], list[s
         )
         raise GraphNotFound(message, where=str(project_of(Path.cwd()) or Path.cwd()), repair=repair)
     return graphs, unread
-
-
-def _load_graphs_at(reference: str) -> list[Found]:
-    """Return the graph of FILE:NAME or NAME, or all graphs of FILE."""
-    file, inner = _split_reference(reference)
-    found = [] if file is None or inner else _load_all_graphs(file)
-    return found or [find(reference)]
 
 
 def _load_all_graphs(file: Path) -> list[Found]:

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.context import CommandContext
     from graphengine.kernel.extension import Retention
-    from graphengine.records import Pruned, Vacuumed
-    from graphengine.records.base_documents import Document
+    from graphengine.records import Pruned
 
 _LISTED: Final = 20
 
@@ -114,7 +113,9 @@ def prune(
             context.err.line("shrinking the database")
         vacuumed = context.run(Runner(context.store).admin.vacuum())
     if context.json:
-        context.document(_build_prune_document(pruned, vacuumed))
+        from graphengine.cli.documents import PruneDone
+
+        context.document(PruneDone(pruned=pruned, vacuumed=vacuumed))
         return 0
     if pruned is not None:
         _show_pruned(context, pruned)
@@ -221,7 +222,9 @@ def _show_pruned(context: CommandContext, pruned: Pruned) -> None:
         context.out.line(run_id)
     if pruned.dry_run and len(pruned.runs) > _LISTED:
         context.out.line(f"… {len(pruned.runs) - _LISTED:,} more; --json lists all")
-    for reason, count in Counter(_generalise_reason(reason) for reason in pruned.kept.values()).items():
+    # Without the id of a branch or the name of a process, so that equal kinds of reasons are counted together.
+    kinds = [re.sub(r"^(needed by) (branch|parent) .*", r"\1 a \2", reason) for reason in pruned.kept.values()]
+    for reason, count in Counter("driven" if kind.startswith("driven by ") else kind for kind in kinds).items():
         context.out.line((f"{counted(count, 'run')} kept: {reason}", "dim"))
     if pruned.trimmed_steps:
         context.out.line(f"{counted(pruned.trimmed_steps, 'old step')} of runs that go on removed")
@@ -231,13 +234,6 @@ def _show_pruned(context: CommandContext, pruned: Pruned) -> None:
     context.out.line(f"{_in_short(pruned)} {'would be removed' if pruned.dry_run else 'removed'}")
 
 
-def _generalise_reason(reason: str) -> str:
-    """Return a reason without the id of a branch or the name of a process, so that equal kinds are counted together."""
-    return re.sub(
-        r"^(needed by) (branch|parent) .*|^driven by .*", lambda m: f"{m[1]} a {m[2]}" if m[1] else "driven", reason
-    )
-
-
 def _in_short(pruned: Pruned) -> str:
     from rich.filesize import decimal as size
 
@@ -245,9 +241,3 @@ def _in_short(pruned: Pruned) -> str:
 
     runs, steps = counted(len(pruned.runs), "run"), counted(pruned.steps, "step")
     return f"{runs} with {steps} (about {size(pruned.db_bytes)})"
-
-
-def _build_prune_document(pruned: Pruned | None, vacuumed: Vacuumed | None) -> Document:
-    from graphengine.cli import documents
-
-    return documents.PruneDone(pruned=pruned, vacuumed=vacuumed)

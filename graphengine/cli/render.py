@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from graphengine.render.charts import Chart
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail
-    from graphengine.render.scopes import Fold
 
 _Kind: TypeAlias = Literal["timeline", "scores"]
 
@@ -99,14 +98,20 @@ def render(  # noqa: PLR0913 - one for each option
     two printed pages; with a second run, what was changed, where the two part and why, what that saved, and their
     results word by word. Fields declared secret are left out.
     """
+    from graphengine.cli.project import file_of
+
     kind = _find_chart_kind(timeline=timeline, scores=scores)
-    is_story = kind is None and output.suffix == ".html" and (other is not None or _is_run(context, reference))
+    is_page = kind is None and output.suffix == ".html"
+    is_story = is_page and (
+        other is not None or (file_of(reference) is None and _find_run(context, reference) is not None)
+    )
     if other is not None and not is_story:
         raise click.UsageError("two runs are compared in a story: write it to a file .html")
     if is_story:
         _write_story(context, reference, other, output)
     elif kind is None:
-        _draw(context, reference, output, fold=_parse_fold(fold), theme=theme, detail=detail)
+        depth_or_paths = int(fold[0]) if len(fold) == 1 and fold[0].isdecimal() else fold or None
+        _draw(context, reference, output, fold=depth_or_paths, theme=theme, detail=detail)
     elif fold or theme != "auto" or detail != "full":
         raise click.UsageError("--fold, --theme and --detail are for the picture of a graph, or of a run on it")
     else:
@@ -123,12 +128,6 @@ def render(  # noqa: PLR0913 - one for each option
     return 0
 
 
-def _is_run(context: CommandContext, reference: str) -> bool:
-    from graphengine.cli.project import file_of
-
-    return file_of(reference) is None and _find_run(context, reference) is not None
-
-
 def _write_story(context: CommandContext, reference: str, other: str | None, output: Path) -> None:
     import time
 
@@ -139,13 +138,6 @@ def _write_story(context: CommandContext, reference: str, other: str | None, out
     second = ids[1] if len(ids) > 1 else None
     page = context.read(lambda store: story_of(store, ids[0], second, time.time()))
     write_file(output, page.encode())
-
-
-def _parse_fold(asked: tuple[str, ...]) -> Fold:
-    """Return the depth if a single number is given, otherwise the paths."""
-    if len(asked) == 1 and asked[0].isdecimal():
-        return int(asked[0])
-    return asked or None
 
 
 def _draw(context: CommandContext, reference: str, output: Path, **look: Any) -> None:  # noqa: ANN401 - how it is drawn

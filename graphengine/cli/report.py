@@ -479,22 +479,18 @@ def show_state(out: Channel, values: Mapping[str, JsonValue], *, is_whole: bool 
         values: The fields.
         is_whole: Whether to show long values uncut.
     """
-    is_cut = False
+    is_cut, columns = False, out.columns
     for name, value in values.items():
-        is_cut |= _show_field(out, name, value, is_whole=is_whole)
+        left_out = ""
+        if is_whole:
+            text = whole(value)
+        elif columns is None:
+            text, left_out = _for_pipe(value)
+        else:
+            text, left_out = _for_screen(value, _SCREEN_LINES * (columns - 2 * _INDENT) - len(name))
+        out.prose((name, "bold"), ": ", text, (f" … {left_out} more" if left_out else "", "dim"), indent=_INDENT)
+        is_cut |= bool(left_out)
     return is_cut
-
-
-def _show_field(out: Channel, name: str, value: JsonValue, *, is_whole: bool) -> bool:
-    columns, left_out = out.columns, ""
-    if is_whole:
-        text = whole(value)
-    elif columns is None:
-        text, left_out = _for_pipe(value)
-    else:
-        text, left_out = _for_screen(value, _SCREEN_LINES * (columns - 2 * _INDENT) - len(name))
-    out.prose((name, "bold"), ": ", text, (f" … {left_out} more" if left_out else "", "dim"), indent=_INDENT)
-    return bool(left_out)
 
 
 def whole(value: JsonValue) -> str:

@@ -149,7 +149,10 @@ def _build_show_document(recorded: _Recorded, *, is_usage: bool, is_step: bool) 
         entry = recorded.visits.entries[-1]
         why = entry.edge.why if entry.edge is not None else ""
         document = OneStep(run_id=recorded.info.id, step=step_document(entry.step, why))
-        asked = [(one, _as_document(one)) for one in recorded.asked]
+        asked = [
+            (one, {"system": one.system, "messages": [each.model_dump(mode="json") for each in one.messages]})
+            for one in recorded.asked
+        ]
         if failed := [{"agent": one.agent, "model": one.model, **each} for one, each in asked if one.answer is None]:
             document.failed_calls = failed
         elif asked:
@@ -157,11 +160,6 @@ def _build_show_document(recorded: _Recorded, *, is_usage: bool, is_step: bool) 
         return document
     place = recorded.info, recorded.snapshot, recorded.steps, recorded.below
     return run_document(*place, specs=recorded.specs, at_work=recorded.at_work, branches=recorded.branches)
-
-
-def _as_document(asked: TurnRequest) -> dict[str, Any]:
-    """Return a request to a model as a part of a document."""
-    return {"system": asked.system, "messages": [each.model_dump(mode="json") for each in asked.messages]}
 
 
 def _read_recorded_run(context: CommandContext, run_id: str, at: At | None, count: int | None) -> _Recorded:

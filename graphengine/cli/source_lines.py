@@ -66,22 +66,14 @@ def excerpt_of(file: str, line: int, message: str, where: str, columns: int | No
     if not 1 <= line <= len(lines):
         return None
     names = [*_QUOTED.findall(message), *where.replace(",", " ").split()[1:2]]
-    span = _find_named_place(lines, line, names) or _span_line(lines[line - 1], line)
+    statements, text = _statements(lines, line), lines[line - 1].rstrip()
+    places = (place for name in names for each in statements for place in _iter_name_places(each, name))
+    whole = _LineSpan(line, len(text[: len(text) - len(text.lstrip())].encode()), len(text.encode()))
+    span = next(places, whole)
     raw = lines[span.line - 1].rstrip("\n\r").encode()
     parts = (raw[: span.begin], raw[span.begin : span.end], raw[span.end :])
-    before, meant, after = (_clean_source_text(part.decode(errors="replace")) for part in parts)
+    before, meant, after = (clean(part.decode(errors="replace").expandtabs(4)) for part in parts)
     return _fit_excerpt(span.line, before, meant, after, columns)
-
-
-def _find_named_place(lines: Sequence[str], at: int, names: Sequence[str]) -> _LineSpan | None:
-    """Return the first place at which the statements at a line contain one of the names, tried in their order."""
-    statements = _statements(lines, at)
-    return next((span for name in names for each in statements for span in _iter_name_places(each, name)), None)
-
-
-def _span_line(text: str, line: int) -> _LineSpan:
-    text = text.rstrip()
-    return _LineSpan(line, len(text[: len(text) - len(text.lstrip())].encode()), len(text.encode()))
 
 
 def _statements(lines: Sequence[str], at: int) -> Sequence[ast.stmt]:
@@ -111,10 +103,6 @@ def _iter_name_places(statement: ast.stmt, name: str) -> Iterator[_LineSpan]:
                 continue
         if node.lineno == node.end_lineno:
             yield _LineSpan(node.lineno, node.col_offset, node.end_col_offset or node.col_offset + 1)
-
-
-def _clean_source_text(text: str) -> str:
-    return clean(text.expandtabs(4))
 
 
 def _fit_excerpt(line: int, before: str, meant: str, after: str, columns: int | None) -> Excerpt:

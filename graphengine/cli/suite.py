@@ -66,20 +66,16 @@ def suite(  # noqa: PLR0913 - one for each option
     chosen.folder, chosen.changes = str(output), chosen.changes_in(output, found.graph) if had else []
     chosen.written = bool(chosen.runs) and (update or not had)
     if chosen.written:
-        _write_suite_file(context, chosen, found)
+        module, name = locate_graph(found)
+        try:
+            context.read(lambda store: chosen.write(output, module, name, store))
+        except OSError as error:
+            raise describe_unwritable(chosen.folder, error) from error
     if context.json:
         context.document(chosen)
     else:
         _show_suite(context, chosen, had=had)
     return 0 if chosen.written or (chosen.runs and not chosen.changes) else 1
-
-
-def _write_suite_file(context: CommandContext, chosen: Suite, found: Found) -> None:
-    module, name = locate_graph(found)
-    try:
-        context.read(lambda store: chosen.write(Path(chosen.folder), module, name, store))
-    except OSError as error:
-        raise describe_unwritable(chosen.folder, error) from error
 
 
 def describe_unwritable(folder: str, error: OSError) -> GraphEngineError:
@@ -98,21 +94,17 @@ def locate_graph(found: Found) -> tuple[str, str]:
     Raises:
         InputError: No test could import the graph.
     """
-    module = ".".join(_relative(found.file).with_suffix("").parts)
+    from graphengine.cli.places import project_of
+
+    whole = found.file.absolute()
+    root = project_of(whole.parent) or Path.cwd()
+    place = whole.relative_to(root) if whole.is_relative_to(root) else Path(whole.name)
+    module = ".".join(place.with_suffix("").parts)
     name = next((key for key, value in vars(found.module).items() if value is found.graph), "")
     if not all(part.isidentifier() for part in (*module.split("."), name)):
         repair = "name the file as a Python module, and the graph as a variable in it"
         raise InputError("the test of the suite could not import the graph", where=str(found.file), repair=repair)
     return module, name
-
-
-def _relative(file: Path) -> Path:
-    """Return a file relative to its project, from which tests import it."""
-    from graphengine.cli.places import project_of
-
-    root = project_of(file.absolute().parent) or Path.cwd()
-    whole = file.absolute()
-    return whole.relative_to(root) if whole.is_relative_to(root) else Path(file.name)
 
 
 def _show_suite(context: CommandContext, found: Suite, *, had: bool) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.driving import Stopper
     from graphengine.kernel.extension import Retention
-    from graphengine.kernel.store import OwnerInfo, QueueCount, QueueLimits, QueueStore
+    from graphengine.kernel.store import OwnerInfo, QueueLimits, QueueStore
     from graphengine.records.base_documents import Document
     from graphengine.worker.worker import Refused, RunOutcome, WorkerEvent
 
@@ -437,7 +437,8 @@ def _list_queues(context: CommandContext, queue: str | None = None) -> int:
     """Show all queues, or the queue that was changed."""
     from graphengine.worker.documents import OneQueue, Queues
 
-    counts, limits = context.read(_load_queue_counts)
+    counts = context.read(lambda store: store.queue_counts())
+    limits = context.read(lambda store: store.queue_limits())
     here = {count.queue: (count.queued, count.driven) for count in counts}
     names = sorted({*here, *limits})
     rows = [OneQueue(name, *here.get(name, (0, 0)), limits.get(name)) for name in names if queue in (None, name)]
@@ -449,10 +450,6 @@ def _list_queues(context: CommandContext, queue: str | None = None) -> int:
         Column("limits", lambda each: _format_limits(each.limits)),
     )
     return context.listed(Queues(queues=rows), columns, rows, no_row)
-
-
-async def _load_queue_counts(store: QueueStore) -> tuple[Sequence[QueueCount], dict[str, QueueLimits]]:
-    return await store.queue_counts(), dict(await store.queue_limits())
 
 
 def _format_limits(limits: QueueLimits | None) -> str:
