@@ -13,13 +13,25 @@ from typing import TYPE_CHECKING
 import click
 
 from graphengine.cli import options
+from graphengine.cli.context import Exit
+from graphengine.cli.places import graph_words
+from graphengine.errors import (
+    CompileError,
+    GraphChanged,
+    GraphEngineError,
+    GraphNotFound,
+    InputError,
+    RunIsDriven,
+    RunNotResumable,
+    SecretKeyWrong,
+)
+from graphengine.wings import ProjectBroken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from graphengine.api.runner import Runner
     from graphengine.cli.context import CommandContext
-    from graphengine.errors import GraphEngineError, InputError
     from graphengine.kernel.extension import JsonValue
     from graphengine.kernel.reader import Snapshot
     from graphengine.kernel.store import RunInfo, Store
@@ -191,7 +203,6 @@ def _no_value(
 ) -> InputError:
     """Return the error for a missing VALUE, with the question and a command with a fitting answer."""
     from graphengine.cli.steps import example
-    from graphengine.errors import InputError
     from graphengine.records.account import wait_line
 
     value, others = example(asked.facts)
@@ -251,12 +262,10 @@ def read_answer(raw: str) -> str:
 
 def _is_left_to_others(error: GraphEngineError) -> bool:
     """Return whether an error prevents this process from resuming the run, but perhaps not other processes."""
-    from graphengine import errors
     from graphengine.cli.project import GraphFileBroken
-    from graphengine.wings import ProjectBroken
 
-    own = (errors.SecretKeyWrong, errors.CompileError, errors.GraphChanged, errors.GraphNotFound)
-    return isinstance(error, (*own, errors.InputError, errors.RunNotResumable, GraphFileBroken, ProjectBroken))
+    own = (SecretKeyWrong, CompileError, GraphChanged, GraphNotFound)
+    return isinstance(error, (*own, InputError, RunNotResumable, GraphFileBroken, ProjectBroken))
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +301,6 @@ class _Post:
         from graphengine.cli.models import models_for
         from graphengine.cli.project import graph_of
         from graphengine.cli.report import DriveJob
-        from graphengine.errors import GraphEngineError, RunIsDriven
 
         context = self.context
         limits = limits_of(context, snapshot)
@@ -322,7 +330,6 @@ class _Post:
         from graphengine.cli.driving import resume_to_rest
         from graphengine.cli.project import graph_of
         from graphengine.cli.report import DriveJob
-        from graphengine.errors import GraphEngineError
         from graphengine.kernel.inside import asks_anew, lives_of
         from graphengine.kernel.reader import load_snapshot, waits_of
 
@@ -363,10 +370,6 @@ class _Post:
 
     def _report(self, error: GraphEngineError | None = None) -> int:
         """Show that the answer or message is recorded, why the run was not resumed here, and what continues the run."""
-        from graphengine.cli.context import Exit
-        from graphengine.cli.places import graph_words
-        from graphengine.errors import GraphNotFound
-
         context = self.context
         code = Exit.FINISHED if error is None else Exit.WAITING
         if context.json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -84,8 +85,6 @@ def _correct_account(
     Raises:
         InputError: The project has no such budget, or the budget has no such account in its current window.
     """
-    import time
-
     from graphengine.budgets.ledger import Ledger, Place, window_of
 
     budget = next((each for each in given if each.name == name), None)

@@ -8,6 +8,7 @@ import click
 
 from graphengine.cli import options
 from graphengine.cli.prune import is_person
+from graphengine.records.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +121,6 @@ def _show_bulk(context: CommandContext, words: Sequence[str], found: Bulk) -> No
     from graphengine.cli.runs import show_seen
     from graphengine.records.search import wanted_of
     from graphengine.records.selection import Wanted
-    from graphengine.records.words import counted
 
     for run_id in found.runs[:_LISTED]:
         context.out.line(run_id)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from graphengine.cli import options
+from graphengine.cli.context import Exit
 from graphengine.cli.graphs import broken, file_and_line
+from graphengine.cli.places import settings_of, shown
 from graphengine.cli.terminal import Column, linked_code
+from graphengine.errors import CompileError, GraphNotFound, InputError
+from graphengine.records.words import counted
+from graphengine.wings import guarded, load, wings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
     from types import ModuleType
 
     from graphengine.api.graph import Graph
@@ -146,9 +151,6 @@ def check(  # noqa: PLR0913 - the options of the command
     """
     from msgspec import UNSET
 
-    from graphengine.cli.context import Exit
-    from graphengine.errors import GraphNotFound
-
     _refuse_lone_rule(context, accept, {"--graph": graph_name, **given})
     _refuse_lone_options(context, since, bounds=bounds, forecast=forecast)
     checked = [each for listed in _list_files_to_check(references) for each in _check_file(listed)]
@@ -209,8 +211,6 @@ def _list_files_to_check(references: Sequence[str]) -> Sequence[Listed]:
     Raises:
         GraphNotFound: No such file or graph exists, or there is no project.
     """
-    from pathlib import Path
-
     from graphengine.cli.project import GraphFileBroken, Listed, file_of, find, is_imported, list_file, list_graphs
 
     if not references:
@@ -254,9 +254,6 @@ def _with_servers(context: CommandContext, checked: _Checked) -> _Checked:
 
 def _list_wing_problems(graph: Graph[Any], file: Path) -> Sequence[Problem]:
     """Return what the wings find in a graph that compiles."""
-    from graphengine.cli.places import settings_of
-    from graphengine.wings import guarded, load, wings
-
     found: list[Problem] = []
     for wing in wings():
         if wing.checks:
@@ -279,8 +276,6 @@ def _check_document(checked: Sequence[_Checked], counts: tuple[int, int]) -> Che
 
 def _show_check(context: CommandContext, checked: Sequence[_Checked], errors: int, warnings: int) -> None:
     """Show the problems and a summary of each graph; for several graphs, also a total."""
-    from graphengine.records.words import counted
-
     for each in checked:
         if each.broken is not None:
             _show_broken(context, each.broken)
@@ -304,10 +299,6 @@ def _style(errors: int, warnings: int) -> str:
 
 def _show_problem(context: CommandContext, problem: Problem) -> None:
     """Show a problem after file:line, the form that editors and CI parse."""
-    from pathlib import Path
-
-    from graphengine.cli.places import shown
-
     word, style = ("WARNING", "bold black on yellow") if problem.warning else ("error", "bold red")
     place = f"{shown(Path(problem.file))}:{problem.line}: " if problem.file is not None else ""
     context.out.prose(place, (word, style), " ", linked_code(problem.code), f": {problem.message}")
@@ -332,10 +323,6 @@ def _show_source(  # noqa: PLR0913 - what a problem has
 
 
 def _show_broken(context: CommandContext, error: GraphEngineError) -> None:
-    from pathlib import Path
-
-    from graphengine.cli.places import shown
-
     file, line = file_and_line(error)
     place = f"{shown(Path(file))}:{line}" if line is not None else shown(Path(file))
     context.out.prose(f"{place}: ", ("error", "bold red"), " ", linked_code(error.code), f": {error.message}")
@@ -367,7 +354,6 @@ def _forecasts(context: CommandContext, graphs: Sequence[Graph[Any]]) -> tuple[S
     Raises:
         StoreError: There is no database, or it cannot be read.
     """
-    from graphengine.errors import InputError
     from graphengine.testing.bounds import forecast
 
     found: list[Forecast] = []
@@ -436,10 +422,7 @@ def _preflight(
     Raises:
         StoreError: There is no database, or it cannot be read.
     """
-    from contextlib import suppress
-
     from graphengine.cli.project import graphs_to_drive
-    from graphengine.errors import CompileError, GraphNotFound
     from graphengine.testing.preflights import compile_with_gaps, preflight
 
     given = [each.graph for each in checked if each.graph is not None]
@@ -474,7 +457,6 @@ def _accept(
     from graphengine.api.runner import Runner
     from graphengine.kernel.reader import TodaysCode
     from graphengine.records.selection import list_unfinished
-    from graphengine.records.words import counted
 
     sound = [each.graph for each in checked if each.graph is not None and not each.errors]
     graphs = {graph.name: graph for graph in sound if graph_name in (None, graph.name)}

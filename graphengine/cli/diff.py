@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from graphengine.cli import options
+from graphengine.cli.terminal import fitted, wrapped
+from graphengine.records.words import compact, counted, seconds, used
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,8 +78,6 @@ def diff(context: CommandContext, first: str, second: str, at: tuple[At, ...]) -
 
 
 def _show_diff(out: Channel, found: RunDiff) -> None:
-    from graphengine.cli.terminal import fitted, wrapped
-
     columns, sides = out.columns or _PIPE_COLUMNS, (("a", found.first), ("b", found.second))
     for name, side in sides:
         status = f"{side.snapshot.status} at step {side.snapshot.seq}"
@@ -117,9 +118,7 @@ def _describe_shared_steps(found: RunDiff) -> str:
 
 def _show_changed(out: Channel, name: str, side: Side, columns: int) -> None:
     """Show the changes with which a branch began, and the values before."""
-    from graphengine.cli.terminal import fitted
     from graphengine.records.account import changes_in
-    from graphengine.records.words import compact
 
     if not side.changed:
         for change in changes_in(side.begins, _VALUE_COLUMNS) if side.begins is not None else ():
@@ -136,8 +135,6 @@ def _show_changed(out: Channel, name: str, side: Side, columns: int) -> None:
 
 def _iter_parting_lines(found: RunDiff) -> Iterator[str]:
     """Yield lines that state where the runs diverge."""
-    from graphengine.records.words import counted
-
     first, second = found.first, found.second
     if first.parts_at is None and second.parts_at is None:
         if first.path or second.path:
@@ -151,8 +148,6 @@ def _iter_parting_lines(found: RunDiff) -> Iterator[str]:
 
 def _show_paths(out: Channel, found: RunDiff, columns: int) -> None:
     """Show the two paths side by side, with `|` between steps that differ."""
-    from graphengine.cli.terminal import fitted
-
     room = (columns - 2 * _GAP - 1) // 2
     paths = found.first.path, found.second.path
     count = max(map(len, paths))
@@ -203,9 +198,6 @@ def _show_differences(out: Channel, found: Sequence[Difference], columns: int) -
 
 def _show_difference(out: Channel, difference: Difference, columns: int, names: tuple[str, str]) -> None:
     """Show two values on one line if they fit, two long texts by the words that differ, otherwise below each other."""
-    from graphengine.cli.terminal import fitted
-    from graphengine.records.words import compact
-
     values = difference.before, difference.after
     before, after = (compact(value, _VALUE_COLUMNS) for value in values)
     line = f"{difference.path}: {before} -> {after}"
@@ -262,15 +254,11 @@ def word_parts(before: str, after: str) -> list[Part]:
 
 def _shorten_words(words: Sequence[str]) -> str:
     """Return words on one line. Only blanks that indent the first word are kept unchanged."""
-    import re
-
     shown = re.sub(r"(?<=\S)\s+", " ", "".join(words[:_SHOWN_WORDS]).strip("\r\n")).rstrip()
     return shown if len(words) <= _SHOWN_WORDS else f"{shown} … ({len(words)} words)"
 
 
 def _format_side_cost(side: Side, *, is_whole: bool) -> str:
-    from graphengine.records.words import counted, seconds, used
-
     since = "" if is_whole else " since they diverged"
     took = f"{counted(side.steps, 'visit')} in {seconds(side.seconds)}{since}"
     return f"{took}, {used(side.spent)}"

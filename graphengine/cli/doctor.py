@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -9,6 +10,9 @@ import click
 
 from graphengine.cli import options
 from graphengine.cli.context import Exit
+from graphengine.cli.places import program, shown
+from graphengine.errors import GraphEngineError
+from graphengine.records.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +63,6 @@ def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
         if repair:
             raise click.UsageError("--production checks something else and repairs nothing: give it without --repair")
         return _ready(context)
-    from graphengine.cli.places import shown
 
     place = context.place
     repaired = _repair_database(place) if repair else None
@@ -132,7 +135,6 @@ def _examine_database(place: DatabaseOption) -> Report:
 def _schedule_notes(context: CommandContext) -> Sequence[Finding]:
     """Return a note for each schedule of the current project's graphs whose input no longer fits its graph."""
     from graphengine.databases.findings import Finding
-    from graphengine.errors import GraphEngineError
 
     async def notes(store: Store) -> Sequence[Finding]:
         if not await store.schedules():
@@ -179,11 +181,6 @@ def _repair_database(place: DatabaseOption) -> Repaired:
 
 def show_report(context: CommandContext, report: Report, where: str, words: Sequence[str]) -> None:
     """Show the findings in a database, with the command that repairs it; `words` name the database for this command."""
-    import shlex
-
-    from graphengine.cli.places import program
-    from graphengine.records.words import counted
-
     out = context.out
     for finding in report.findings[:_SHOWN]:
         whose = f" run {finding.run_id}:" if finding.run_id else ""

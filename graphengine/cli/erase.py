@@ -8,6 +8,7 @@ import click
 
 from graphengine.cli import options
 from graphengine.cli.prune import is_person
+from graphengine.records.words import counted
 
 if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
@@ -85,8 +86,6 @@ def _report_erased(context: CommandContext, found: Erased) -> int:
 
 
 def _show_erased(context: CommandContext, found: Erased) -> None:
-    from graphengine.records.words import counted
-
     for run_id, reason in found.runs.items():
         context.out.line((run_id, "bold"), f": {reason}")
     for namespace, key in found.memories:

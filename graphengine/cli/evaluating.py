@@ -11,10 +11,12 @@ import click
 from typing_extensions import override
 
 from graphengine.cli import options
-from graphengine.cli.context import Exit
+from graphengine.cli.context import Exit, as_json
 from graphengine.cli.places import program
 from graphengine.cli.report import DriveJob
-from graphengine.cli.terminal import text_columns
+from graphengine.cli.terminal import OutputFailed, text_columns
+from graphengine.errors import GraphNotFound, InputError
+from graphengine.records.words import counted, seconds, usd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -232,7 +234,6 @@ def _names_graph(text: str, found: Found) -> bool:
     """
     from graphengine.cli.models import models_for
     from graphengine.cli.project import file_of, find
-    from graphengine.errors import GraphNotFound, InputError
 
     if file_of(text) is not None and "@http" not in text:
         return True
@@ -260,7 +261,6 @@ def scorers_of(found: Found, given: str | None) -> Mapping[str, Runnable]:
     from collections.abc import Mapping as AnyMapping
 
     from graphengine.cli.project import load
-    from graphengine.errors import InputError
     from graphengine.testing.evaluation.graph import named_scorers
 
     file, _, name = (given or "").partition(":")
@@ -341,7 +341,6 @@ def _show_scores(job: DriveJob, ended: StoredOutcome, wanted: _Wanted) -> int:
     """
     from msgspec.structs import replace as changed
 
-    from graphengine.cli.context import as_json
     from graphengine.testing.evaluation import report_of
 
     report = report_of(ended.result, ended.steps)
@@ -366,7 +365,6 @@ def _show_scores(job: DriveJob, ended: StoredOutcome, wanted: _Wanted) -> int:
 
 
 def _write_report(path: Path, text: str) -> None:
-    from graphengine.cli.terminal import OutputFailed
     from graphengine.output_file import write_file
 
     try:
@@ -377,8 +375,6 @@ def _write_report(path: Path, text: str) -> None:
 
 
 def _iter_report_lines(report: Report) -> Iterator[str]:
-    from graphengine.records.words import counted
-
     yield ""
     if report.against is not None:
         yield f"{report.subject.name} (right) against {report.against.name} (left)"
@@ -396,8 +392,6 @@ def _iter_report_lines(report: Report) -> Iterator[str]:
 
 
 def _build_case_row(report: Report, trials: tuple[TrialReport, ...]) -> list[str]:
-    from graphengine.records.words import seconds
-
     scores = [_format_score_arrow([trial.value(scorer) for trial in trials]) for scorer in report.scorers]
     took = " → ".join(seconds(trial.seconds) for trial in reversed(trials))
     failed = "; ".join(dict.fromkeys(trial.failure for trial in trials if trial.failure))
@@ -418,14 +412,10 @@ def _costs(values: list[float | None]) -> str:
 
 
 def _format_case_cost(value: float | None) -> str:
-    from graphengine.records.words import usd
-
     return usd(value) or "cost unknown"
 
 
 def _differences(report: Report, scorer: str) -> Iterator[str]:
-    from graphengine.records.words import counted
-
     found = report.differences.get(scorer)
     if found is not None:
         yield f"{scorer}: {found.text()}"

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from graphengine.cli import options
+from graphengine.cli.context import harmless_json
+from graphengine.cli.places import graph_words, shown
 from graphengine.errors import GraphEngineError, InputError
+from graphengine.records.words import counted
 
 if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
@@ -43,10 +46,8 @@ def export(context: CommandContext, run_id: str, output: str) -> int:
     except for secret fields.
     """
     from graphengine import __version__
-    from graphengine.cli.context import harmless_json
     from graphengine.output_file import write_file
     from graphengine.records.export import export_run, to_json_text
-    from graphengine.records.words import counted
 
     found = context.find(run_id).id
     if (ending := Path(output).suffix.lower()) in _TABLE_ENDINGS:
@@ -114,9 +115,6 @@ def import_(context: CommandContext, files: tuple[Path, ...]) -> int:
 
 
 def _show_exported(context: CommandContext, run: Exported, *, is_new: bool) -> None:
-    from graphengine.cli.places import graph_words, shown
-    from graphengine.records.words import counted
-
     info, place = run.info, context.place
     if not is_new:
         context.out.line("run ", (info.id, "bold"), f" is already in {shown(place.database)}; nothing was done")

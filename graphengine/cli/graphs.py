@@ -6,6 +6,8 @@ import inspect
 from typing import TYPE_CHECKING
 
 from graphengine.cli import options
+from graphengine.cli.context import Exit
+from graphengine.cli.terminal import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +42,6 @@ def graphs(context: CommandContext) -> int:
     If a file cannot be run, or if graphs of two files have the same name, the command says so on stderr and exits with
     code 2.
     """
-    from graphengine.cli.context import Exit
     from graphengine.cli.project import list_graphs
 
     found = list_graphs()
@@ -117,8 +118,6 @@ def file_and_line(error: GraphEngineError) -> tuple[str, int | None]:
 def show_described(context: CommandContext, rows: Sequence[tuple[str, str]]) -> None:
     """Show names with a description each. On a terminal, the descriptions are wrapped."""
     from rich.cells import cell_len
-
-    from graphengine.cli.terminal import wrapped
 
     width = max((cell_len(name) for name, _ in rows), default=0)
     columns = context.out.columns

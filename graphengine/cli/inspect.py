@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from graphengine.cli import options
+from graphengine.cli.places import DATABASE, graph_words, lock_options, program, project_of, shown
+from graphengine.databases import addresses
+from graphengine.errors import InputError
+from graphengine.wings import guarded, load, wings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
-    from pathlib import Path
 
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
@@ -94,9 +99,6 @@ def inspect(  # noqa: PLR0913 - one for each option
     from graphengine import __version__
     from graphengine.api.places import store_at
     from graphengine.cli.driving import until_stopped
-    from graphengine.cli.places import lock_options, shown
-    from graphengine.databases import addresses
-    from graphengine.errors import InputError
     from graphengine.kernel.inside import install_command
 
     try:
@@ -164,10 +166,6 @@ def _notes(url: str, drives: Drives | None, *, is_port_free: bool) -> Iterable[s
 
 def _token_file(place: DatabaseOption) -> Path:
     """Return the file for the page's token: beside the database file, or beside the project's default database."""
-    from pathlib import Path
-
-    from graphengine.cli.places import DATABASE, project_of
-
     if isinstance(place.database, Path):
         return place.database.absolute().with_name("inspect.token")
     here = Path.cwd()
@@ -180,8 +178,6 @@ def _tables(context: CommandContext) -> Sequence[Callable[[Store, str | None], A
     Raises:
         ProjectBroken: The settings of a wing cannot be used.
     """
-    from graphengine.wings import guarded, load, wings
-
     found = []
     for wing in wings():
         with guarded(wing):
@@ -193,8 +189,6 @@ def _tables(context: CommandContext) -> Sequence[Callable[[Store, str | None], A
 
 
 async def _tables_of(wing: Wing, settings: Settings, store: Store, tenant: str | None) -> Iterable[Table]:
-    from graphengine.wings import guarded, load
-
     with guarded(wing):
         found: Iterable[Table] = await load(wing.tables)(store, settings, tenant)
         return found
@@ -225,10 +219,6 @@ def _paste(place: DatabaseOption | None, info: RunInfo | None, name: str, *words
 
     Without a place, the command does not name the database.
     """
-    import shlex
-
-    from graphengine.cli.places import graph_words, program
-
     if info is None:
         return shlex.join([*program(), name, *words])
     if place is None:
@@ -246,7 +236,6 @@ def _drives(context: CommandContext, references: tuple[str, ...]) -> Drives:
     """
     from graphengine.api.places import store_at
     from graphengine.cli.driving import fleet_of
-    from graphengine.cli.places import lock_options
     from graphengine.serve.inspector.driving import Drives
 
     fleet = fleet_of(context, references)
@@ -263,7 +252,6 @@ def _drives(context: CommandContext, references: tuple[str, ...]) -> Drives:
 
 
 def _drivable(found: Found) -> Drivable:
-    from graphengine.cli.places import shown
     from graphengine.cli.run import example_of
     from graphengine.serve.inspector.driving import Drivable
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import click
 
 from graphengine.cli import options
+from graphengine.cli.places import lock_options
+from graphengine.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -55,10 +57,8 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
     """
     from graphengine import __version__
     from graphengine.cli.driving import fleet_of, until_stopped
-    from graphengine.cli.places import lock_options
     from graphengine.cli.serve import TOKEN, token_of
     from graphengine.cli.worker import show_event
-    from graphengine.errors import InputError
     from graphengine.kernel.inside import install_command
 
     try:

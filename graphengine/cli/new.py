@@ -18,12 +18,15 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from graphengine.cli import options
+from graphengine.cli.places import program
 from graphengine.errors import GraphEngineError
 from graphengine.kernel.inside import DISTRIBUTION
 
@@ -308,18 +311,13 @@ def _check_empty(folder: Path, again: Path) -> None:
 
 def _take_back(made: list[Path]) -> None:
     """Remove the created files and folders, the newest first. Entries that cannot be removed are left."""
-    from contextlib import suppress
-
     for path in reversed(made):
         with suppress(OSError):
             path.rmdir() if path.is_dir() else path.unlink()
 
 
 def _list_next_commands(path: Path, workflow: str | None) -> list[str]:
-    import shlex
     from importlib.util import find_spec
-
-    from graphengine.cli.places import program
 
     own = list(program())
     enter = [] if path.resolve() == Path.cwd() else [shlex.join(["cd", str(path)])]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from contextlib import suppress
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -572,8 +573,6 @@ def limits_from(given: Sequence[str], base: Limits) -> Limits:
     Raises:
         click.BadParameter: A limit is invalid.
     """
-    from dataclasses import replace
-
     named: dict[str, Any] = {}
     for pair in given:
         name, _, text = pair.partition("=")

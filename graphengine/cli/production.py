@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from graphengine.cli.documents import Check, Ready
+from graphengine.cli.places import read_settings, settings_of
+from graphengine.errors import GraphNotFound
+from graphengine.records.words import counted
 from graphengine.wings import guarded, load, wings
 
 if TYPE_CHECKING:
@@ -47,8 +51,6 @@ def ready(context: CommandContext) -> Ready:
 
 async def _load_production(store: Store) -> tuple[Sequence[OwnerInfo], Sequence[RunInfo], int]:
     """Return the live processes, the runs that no process drives any more, and the number of failed runs of a day."""
-    import time
-
     from graphengine.records.selection import Wanted, newest
 
     interrupted = await newest(store, Wanted(_FAILED, "interrupted"))
@@ -60,8 +62,6 @@ async def _load_production(store: Store) -> tuple[Sequence[OwnerInfo], Sequence[
 
 async def _ask_wings(store: Store) -> Sequence[Check]:
     """Return the results of the wings' checks."""
-    from graphengine.cli.places import settings_of
-
     found: list[Check] = []
     for wing in wings():
         if wing.questions:
@@ -138,9 +138,7 @@ def _check_log_size(path: Path) -> Check:
 
 def retention() -> Iterator[Check]:
     """Check that runs are not kept for ever."""
-    from graphengine.cli.places import read_settings
     from graphengine.cli.project import graphs_to_drive
-    from graphengine.errors import GraphNotFound
 
     whole = read_settings("retention")
     try:
@@ -159,8 +157,6 @@ def retention() -> Iterator[Check]:
 
 def rescue(owners: Sequence[OwnerInfo], interrupted: Sequence[RunInfo], failed: int) -> Iterator[Check]:
     """Check that a worker takes the runs of dead processes, and that few runs failed."""
-    from graphengine.records.words import counted
-
     workers = [each for each in owners if each.role is not None]
     if workers:
         yield Check("workers", "ok", f"{counted(len(workers), 'worker')} at work", "")

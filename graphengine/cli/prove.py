@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from graphengine.cli import options
-from graphengine.errors import GraphEngineError, InputError
+from graphengine.errors import GraphEngineError, InputError, StoreError
+from graphengine.records.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -142,7 +143,6 @@ def prove(  # noqa: PLR0913 - one for each option
 
 def _choose_failed(context: CommandContext, wanted: Wanted) -> tuple[Sequence[Exported], Mapping[str, str]]:
     """Return the failed runs with the most frequent failure, and why the others are left out, by id."""
-    from graphengine.errors import StoreError
     from graphengine.records.export import export_run
     from graphengine.records.in_common import classify_failure, find_failing_step
     from graphengine.records.selection import newest
@@ -406,8 +406,6 @@ def _join_import_paths() -> str:
 
 
 def _show_proof(context: CommandContext, proof: Proof) -> None:
-    from graphengine.records.words import counted
-
     out, err = context.out, context.err
     out.line(proof.shared.text)
     if proof.shared.sample:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
 from graphengine.cli import options
+from graphengine.cli.places import read_settings
+from graphengine.records.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -133,7 +136,6 @@ def _check_words(context: CommandContext, given: Mapping[str, Any]) -> None:
         click.UsageError: A tag seems misspelt, so runs that should be kept would be removed.
     """
     from difflib import get_close_matches
-    from functools import partial
 
     from graphengine.records.selection import other_words
 
@@ -155,7 +157,6 @@ def _retentions() -> list[Mapping[str, Any]]:
     Raises:
         click.UsageError: Neither the project nor a graph has a retention.
     """
-    from graphengine.cli.places import read_settings
     from graphengine.cli.project import graphs_to_drive
 
     whole: Retention | None = read_settings("retention")
@@ -216,8 +217,6 @@ def _consent(context: CommandContext, *, asks: bool) -> Callable[[Pruned], bool]
 
 
 def _show_pruned(context: CommandContext, pruned: Pruned) -> None:
-    from graphengine.records.words import counted
-
     for run_id in pruned.runs[:_LISTED] if pruned.dry_run else ():
         context.out.line(run_id)
     if pruned.dry_run and len(pruned.runs) > _LISTED:
@@ -236,8 +235,6 @@ def _show_pruned(context: CommandContext, pruned: Pruned) -> None:
 
 def _in_short(pruned: Pruned) -> str:
     from rich.filesize import decimal as size
-
-    from graphengine.records.words import counted
 
     runs, steps = counted(len(pruned.runs), "run"), counted(pruned.steps, "step")
     return f"{runs} with {steps} (about {size(pruned.db_bytes)})"

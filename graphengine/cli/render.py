@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import click
 
 from graphengine.cli import options
+from graphengine.cli.places import may_find, shown
+from graphengine.errors import GraphNotFound, UnknownRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,8 +132,6 @@ def render(  # noqa: PLR0913 - one for each option
 
 
 def _write_story(context: CommandContext, reference: str, other: str | None, output: Path) -> None:
-    import time
-
     from graphengine.output_file import write_file
     from graphengine.render.story import story_of
 
@@ -180,9 +181,7 @@ def _find_graph_or_run(context: CommandContext, reference: str) -> Graph[Any] | 
     Raises:
         GraphNotFound: Neither a graph nor a run matches.
     """
-    from graphengine.cli.places import shown
     from graphengine.cli.project import file_of, find
-    from graphengine.errors import GraphNotFound, UnknownRun
 
     try:
         return find(reference).graph
@@ -202,8 +201,6 @@ def _find_graph_or_run(context: CommandContext, reference: str) -> Graph[Any] | 
 
 def _find_run(context: CommandContext, run_id: str) -> RunInfo | None:
     """Return the row of a run; None if the run does not exist."""
-    from graphengine.errors import UnknownRun
-
     try:
         return context.read(lambda store: store.info(run_id)) if context.place.exists else None
     except UnknownRun:
@@ -232,9 +229,6 @@ def _run_id(context: CommandContext, given: str) -> str:
     Raises:
         UnknownRun: There is no such run. If the argument is the name of a graph, the error mentions it.
     """
-    from graphengine.cli.places import may_find
-    from graphengine.errors import UnknownRun
-
     try:
         return context.find(given).id
     except UnknownRun as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from graphengine.cli import options
 from graphengine.cli.terminal import Column
+from graphengine.records.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,8 +61,6 @@ def replay(context: CommandContext, *, runs: tuple[str, ...], everything: bool, 
 
 def _read_exported(context: CommandContext, name: str) -> Exported:
     """Return the run with a name: an exported file, or an id in the database."""
-    from pathlib import Path
-
     from graphengine.records.export import export_run, read_file
 
     if Path(name).is_file() or name.endswith(".json"):
@@ -94,8 +94,6 @@ def _build_replay_document(found: Sequence[tuple[str, Replayed]], *, everything:
 
 def _show_replayed(context: CommandContext, found: Sequence[tuple[str, Replayed]], *, everything: bool) -> None:
     """Show a table with a row for each run, and below it the first difference or all differences."""
-    from graphengine.records.words import counted
-
     out = context.out
     columns: Sequence[Column[Replayed]] = (
         Column("run", lambda one: one.run_id),

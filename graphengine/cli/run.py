@@ -10,7 +10,9 @@ import click
 from msgspec import UNSET
 
 from graphengine.cli import options
-from graphengine.errors import GraphEngineError, StoreCorrupt
+from graphengine.cli.places import graph_words
+from graphengine.errors import GraphEngineError, InputError, StoreCorrupt
+from graphengine.records.words import counted, used
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -321,7 +323,6 @@ def _show_dry(context: CommandContext, run_id: str, at: At) -> int:
     from graphengine.cli.documents import DryBranch
     from graphengine.kernel.extension import spent_since
     from graphengine.kernel.reader import load_snapshot
-    from graphengine.records.words import counted, used
 
     shared = context.read(lambda store: load_snapshot(store, run_id, at))
     whole = context.read(lambda store: load_snapshot(store, run_id, None))
@@ -391,7 +392,6 @@ def stop(context: CommandContext, run_id: str, *, now: bool, final: bool) -> int
     event loop or because a thread cannot be cancelled, the command says which process to end.
     """
     from graphengine.api.runner import Runner
-    from graphengine.cli.places import graph_words
     from graphengine.kernel.reader import status_of
 
     context.use(writes=True)
@@ -459,8 +459,6 @@ async def _await_reaction(store: Store, asked: RunInfo) -> OwnerInfo | None:
 
 def _show_silence(context: CommandContext, silent: OwnerInfo) -> None:
     """Show which process does not react to a stop, and what ending this process means."""
-    from graphengine.records.words import counted
-
     others = f"; it also drives {counted(silent.driven - 1, 'other run')}" if silent.driven > 1 else ""
     text = (
         f"process {silent.pid} on {silent.host} has not reacted for {REACTION_SECONDS:g} s{others}. Either code "
@@ -505,7 +503,6 @@ def _check_needs(job: DriveJob, state: Any) -> None:  # noqa: ANN401 - a state, 
         InputError: A field that a model needs is empty.
     """
     from graphengine.cli.models import ways_to_a_model
-    from graphengine.errors import InputError
 
     given = state if isinstance(state, dict) else vars(state)
     needs: dict[str, Sequence[str]] = getattr(job.found.module, "NEEDS", {})
@@ -525,7 +522,6 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
     from collections.abc import Mapping
 
     from graphengine.cli.inputs import forms_of, parse_pairs, state_from, update_forms_of
-    from graphengine.errors import InputError
     from graphengine.kernel.inside import is_state
 
     state = found.graph.state

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Final, cast
 import click
 
 from graphengine.cli import options
-from graphengine.cli.terminal import STATUS_STYLES, Column, text_columns
+from graphengine.cli.places import shown
+from graphengine.cli.terminal import STATUS_STYLES, Column, fitted, short_time, text_columns
+from graphengine.errors import StoreError
 from graphengine.records.offline import are_offline
+from graphengine.records.words import age, clean, compact, cost, counted, loss_words, one_line, seconds, when
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -155,7 +158,6 @@ def runs(  # noqa: PLR0913 - options
     - what the runs cost
     - how long the runs took: the median, and the time that 95 % of the runs did not exceed
     """
-    from graphengine.cli.places import shown
     from graphengine.records.search import wanted_of
     from graphengine.records.selection import Wanted, as_answered, find_runs, hint_of
 
@@ -226,7 +228,6 @@ def _show_rows(context: CommandContext, runs: Sequence[RunInfo], names: str, *, 
     """Show a row for each run, with the named fields of its state."""
     from graphengine.cli.documents import Rows
     from graphengine.records.result_rows import column_of, result_rows, to_csv
-    from graphengine.records.words import clean, compact
 
     fields = [*dict.fromkeys(filter(None, map(str.strip, names.split(","))))]
     rows = context.read(lambda store: result_rows(store, runs, fields))
@@ -247,10 +248,8 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
     """Show a line for each interval and graph or tag."""
     from datetime import UTC, datetime
 
-    from graphengine.cli.terminal import fitted
     from graphengine.kernel.extension import dollars
     from graphengine.records.trends import DAY, trends
-    from graphengine.records.words import seconds
 
     found = context.read(lambda store: trends(store, wanted, by=by, every_seconds=every))
     if context.json:
@@ -282,7 +281,6 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
 
 def _load_waiting(context: CommandContext, found: Sequence[RunInfo]) -> Mapping[str, Snapshot]:
     """Return the snapshots of the runs that wait: the schemas of their answers are only there."""
-    from graphengine.errors import StoreError
     from graphengine.records.now import load_now
 
     async def load(store: Store) -> Mapping[str, Snapshot]:
@@ -316,10 +314,8 @@ def _show_runs(context: CommandContext, seen: Found) -> None:
 
 def _show_run_table(context: CommandContext, runs: Sequence[RunInfo], works: Mapping[str, AtWork]) -> None:
     """Show a row for each run; on a terminal, below it what it does, why it waits or ended, and its losses."""
-    from graphengine.cli.terminal import short_time
     from graphengine.kernel.reader import status_of
     from graphengine.records.runs_below import failed_words, runs_below
-    from graphengine.records.words import when
 
     below = context.read(lambda store: runs_below(store, [info.id for info in runs]))
 
@@ -365,7 +361,6 @@ def _show_tree(context: CommandContext, tree: _Tree) -> None:
     from graphengine.kernel.reader import status_of
     from graphengine.records.at_work import load_at_work
     from graphengine.records.json_document import tree_document
-    from graphengine.records.words import age, counted
 
     if context.json:
         waiting = _load_waiting(context, tree.runs)
@@ -398,15 +393,11 @@ def _show_tree(context: CommandContext, tree: _Tree) -> None:
 
 
 def _title(info: RunInfo, columns: int | None) -> str:
-    from graphengine.records.words import one_line
-
     return one_line(info.title, _TITLE_CHARACTERS if columns is None else columns)
 
 
 def _format_models_cost(usage: Usage | None) -> str:
     """Return the cost of models; "" if no language model was called."""
-    from graphengine.records.words import cost
-
     return "" if usage is None or are_offline(usage) else cost(usage)
 
 
@@ -424,8 +415,6 @@ def _format_state_reason(info: RunInfo, *, due: bool = False) -> str:
 
     With `due`, also until when it waits, and not why it finished.
     """
-    from graphengine.records.words import loss_words, one_line, when
-
     summary = info.summary
     if summary is None or info.status == "running":
         return ""
@@ -502,7 +491,6 @@ class _Tree:
 
 async def _tree_of(store: Store, found: Sequence[RunInfo], limit: int) -> _Tree:
     """Return the tree of runs, with those above them, and at most `limit` of those below them."""
-    from graphengine.errors import StoreError
     from graphengine.kernel.reader import Started, load_snapshot
     from graphengine.records.runs_below import runs_below
     from graphengine.records.spending import own_usage

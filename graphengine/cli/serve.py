@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from graphengine.cli import options
+from graphengine.cli.places import lock_options
+from graphengine.databases import addresses
+from graphengine.errors import InputError
 from graphengine.serve.service.doors import doors as known_doors
 
 if TYPE_CHECKING:
@@ -152,9 +155,7 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
     """
     from graphengine import __version__
     from graphengine.cli.driving import fleet_of, until_stopped
-    from graphengine.cli.places import lock_options
     from graphengine.cli.worker import show_event
-    from graphengine.errors import InputError
     from graphengine.kernel.inside import install_command
 
     chosen = [door for door in known_doors() if given.pop(door.name.replace("-", "_"))]
@@ -207,8 +208,6 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
 
 def _show_served(context: CommandContext, settings: Settings, token: str | None, doors: Mapping[str, str]) -> None:
     """Show where the service listens, and the token if it was generated."""
-    from graphengine.databases import addresses
-
     database, graphs, url = addresses.shown(settings.database), list(settings.graphs), doors["http"]
     if context.json:
         from graphengine.serve.documents import Serving
@@ -257,8 +256,6 @@ def token_of(file: Path | None, *, is_needed: bool = True) -> tuple[str, bool]:
     """
     import secrets
 
-    from graphengine.errors import InputError
-
     where = f"--token-file {file}" if file is not None else TOKEN
     if file is not None:
         try:
@@ -283,7 +280,6 @@ def _webhook_secret(variable: str) -> str:
     Raises:
         InputError: The variable is empty, or its secret cannot be used.
     """
-    from graphengine.errors import InputError
     from graphengine.serve.signatures import key_of
 
     where, secret = f"--webhook-secret-env {variable}", os.environ.get(variable, "").strip()
@@ -321,7 +317,6 @@ def webhook_secret(context: CommandContext, /, *, variable: str, address: str) -
     """
     from urllib.parse import unquote, urlsplit
 
-    from graphengine.errors import InputError
     from graphengine.serve.documents import WebhookSecret
     from graphengine.serve.signatures import secret_for
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import click
 
 from graphengine.cli import options
-from graphengine.cli.terminal import text_columns
+from graphengine.cli.places import graph_words
+from graphengine.cli.terminal import STATUS_STYLES, fitted, text_columns, wrapped
+from graphengine.records.words import cost, one_line, seconds, when
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -238,12 +241,10 @@ def _show_recorded(context: CommandContext, recorded: _Recorded, *, is_state: bo
 
 def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> None:
     """Show how a run ended or what it waits for, and its cost."""
-    from graphengine.cli.places import graph_words
     from graphengine.cli.report import OFFLINE, show_cost, show_end, show_kept, show_published, show_refused
     from graphengine.cli.steps import is_offline, show_waits
     from graphengine.kernel.reader import status_of
     from graphengine.records.kept_children import children_in
-    from graphengine.records.words import when
 
     info, snapshot = recorded.info, recorded.snapshot
     is_past = snapshot.seq < info.seq
@@ -277,8 +278,6 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
 
 def _show_failed_below(out: Channel, place: DatabaseOption, failed: Sequence[RunInfo]) -> None:
     """Show the failed runs below a run, each with the command that shows it."""
-    from graphengine.records.words import one_line
-
     for each in failed[:_CHILDREN]:
         reason = one_line(each.summary.reason, _REASON) if each.summary is not None else ""
         out.prose("failed below: ", (each.title or each.id, "bold"), f": {reason}; {place.command('show', each.id)}")
@@ -298,8 +297,6 @@ def _show_branches(out: Channel, place: DatabaseOption, branches: Sequence[Branc
 
 def driven(info: RunInfo, place: DatabaseOption, at_work: AtWork | None = None) -> Sequence[Part]:
     """Return what an unfinished run is doing, with the process that drives it, or with the command that resumes it."""
-    from graphengine.cli.places import graph_words
-    from graphengine.cli.terminal import STATUS_STYLES
     from graphengine.records.at_work import at_work_words
 
     if info.driver is not None:
@@ -317,7 +314,6 @@ def _show_steps(out: Channel, recorded: _Recorded) -> None:
 
     Of a long run, only the last steps are shown.
     """
-    from graphengine.cli.terminal import fitted, wrapped
     from graphengine.records.account import changes_in
 
     steps = recorded.steps
@@ -368,8 +364,6 @@ def _style_step(row: _StepRow) -> str:
 
 def _iter_step_rows(recorded: _Recorded, first: int) -> Iterator[_StepRow]:
     """Yield a row for each step from `first` on. Many consecutive items of a map are summed up in one row."""
-    from itertools import groupby
-
     from graphengine.records.account import account_of
 
     run = recorded.visits
@@ -431,8 +425,6 @@ def _build_step_row(entry: Entry, account: Account) -> _StepRow:
 
 
 def _format_took(took: float | None) -> str:
-    from graphengine.records.words import seconds
-
     return seconds(took) if took is not None else ""
 
 
@@ -450,7 +442,6 @@ def _show_step(out: Channel, recorded: _Recorded) -> None:
     from graphengine.kernel.reader import Recorded
     from graphengine.records.account import account_of
     from graphengine.records.step_queries import ops_of
-    from graphengine.records.words import when
     from graphengine.records.work_records import call_record
 
     step, info, entry = recorded.steps[-1], recorded.info, recorded.visits.entries[-1]
@@ -533,7 +524,6 @@ def _show_usage(out: Channel, recorded: _Recorded) -> None:
 def _show_usage_table(out: Channel, heading: str, found: Sequence[Spent], key: Callable[[Spent], str]) -> None:
     """Show a row for each key, with inherited usage in separate rows, and a total of each part."""
     from graphengine.records.spending import sum_by
-    from graphengine.records.words import cost
 
     parts = dict.fromkeys(each.inherited for each in sorted(found, key=lambda each: each.inherited))
     rows: list[tuple[str, str, Usage]] = []

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from graphengine.cli import options
+from graphengine.cli.places import project_of
 from graphengine.errors import GraphEngineError, InputError
+from graphengine.records.words import counted
 
 if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
@@ -94,8 +96,6 @@ def locate_graph(found: Found) -> tuple[str, str]:
     Raises:
         InputError: No test could import the graph.
     """
-    from graphengine.cli.places import project_of
-
     whole = found.file.absolute()
     root = project_of(whole.parent) or Path.cwd()
     place = whole.relative_to(root) if whole.is_relative_to(root) else Path(whole.name)
@@ -108,8 +108,6 @@ def locate_graph(found: Found) -> tuple[str, str]:
 
 
 def _show_suite(context: CommandContext, found: Suite, *, had: bool) -> None:
-    from graphengine.records.words import counted
-
     out, err = context.out, context.err
     for line in found.changes:
         out.line(line)

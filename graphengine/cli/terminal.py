@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdo
 from datetime import datetime
 from functools import cached_property
 from operator import itemgetter
+from shutil import which
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TextIO, TypeAlias, TypeVar, cast
 
 from graphengine.errors import GraphEngineError
@@ -426,8 +427,6 @@ def pager_of(environ: Mapping[str, str]) -> str:
     >>> pager_of({"GRAPHENGINE_PAGER": "", "PAGER": "more"}), pager_of({"PAGER": "cat"}), pager_of({"PAGER": "more -s"})
     ('', '', 'more -s')
     """
-    from shutil import which
-
     for name in ("GRAPHENGINE_PAGER", "PAGER"):
         if name in environ:
             return "" if environ[name].strip() == "cat" else environ[name].strip()

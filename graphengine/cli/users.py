@@ -9,6 +9,7 @@ import click
 
 from graphengine.cli import options
 from graphengine.cli.terminal import Column
+from graphengine.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,6 @@ def users_add(  # noqa: PLR0913 - options
     token from this command. Answers of this user are recorded under NAME. The tenant and the rights that you give here
     replace those that the provider names.
     """
-    from graphengine.errors import InputError
     from graphengine.serve.users import OIDC, User, UsersFile, check_name, hash_of, new_token, read_users, rights_of
 
     file = read_users(path) if path.exists() else UsersFile()
@@ -103,7 +103,6 @@ def users_remove(context: CommandContext, name: str, path: Path) -> int:
 
     If the user has approved a tool call that has not begun yet, processes that use this file ask for approval again.
     """
-    from graphengine.errors import InputError
     from graphengine.kernel.extension import did_you_mean
     from graphengine.serve.users import UsersFile, read_users
 
@@ -173,7 +172,6 @@ def users_oidc(context: CommandContext, /, *, path: Path, all_tenants: bool, rig
 
 
 def _write_users_file(path: Path, file: UsersFile) -> None:
-    from graphengine.errors import InputError
     from graphengine.serve.users import write_users
 
     try:

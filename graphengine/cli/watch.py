@@ -8,13 +8,15 @@ determines the nodes at work and the waits of the run.
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from graphengine.cli import options
 from graphengine.cli.context import Exit, Interrupted
+from graphengine.cli.places import graph_words
+from graphengine.records.words import when
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -104,8 +106,6 @@ async def follow(store: Store, run_id: str, view: _RunLines | _Documents, first:
         UnknownRun: The run was removed in the meantime.
         StoreError: The run cannot be read.
     """
-    from contextlib import aclosing
-
     from graphengine.cli.report import CODES
     from graphengine.kernel.inside import StepReasons, polled
     from graphengine.kernel.reader import OVER, status_of
@@ -154,8 +154,6 @@ class _RunLines:
 
     def begins(self, info: RunInfo, visits: Visits) -> None:
         """Show which run was found, and the maps and graphs that began earlier, so that their ends follow a start."""
-        from graphengine.records.words import when
-
         self._out.line("run ", (info.id, "bold"), f" of {info.graph}, begun {when(info.created_at)}")
         self._progress.continues(visits)
         for frame, track in visits.live.items():
@@ -172,7 +170,6 @@ class _RunLines:
         from graphengine.cli.show import driven
         from graphengine.kernel.extension import NodeBegan
         from graphengine.records.at_work import nodes_at_work
-        from graphengine.records.words import when
 
         if info.status == "running" and info.driver is not None:
             self._is_idle = False
@@ -191,7 +188,6 @@ class _RunLines:
 
     def _show_waits(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Show what the run waits for if a wait is new, and how each wait is answered."""
-        from graphengine.cli.places import graph_words
         from graphengine.cli.steps import show_waits
 
         waits = {(frame.id, name) for frame in snapshot.frames.values() for name in frame.waits}
@@ -207,7 +203,6 @@ class _RunLines:
         self._progress.tick(time.time())
 
     def ends(self, info: RunInfo, snapshot: Snapshot, below: SpentBelow) -> None:
-        from graphengine.cli.places import graph_words
         from graphengine.cli.report import raised_limit, show_cost, show_end
         from graphengine.cli.show import driven
 

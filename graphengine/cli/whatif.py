@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Final, cast
 import click
 
 from graphengine.cli import options
+from graphengine.cli.places import read_settings, shown
 from graphengine.cli.terminal import Column
+from graphengine.errors import InputError
+from graphengine.records.words import counted, usd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,9 +131,7 @@ def whatif(  # noqa: PLR0913 - one for each option
     from graphengine.cli.evaluating import judges_in, scorers_of
     from graphengine.cli.inputs import parse_pairs, texts_of, update_forms_of
     from graphengine.cli.models import as_begun, split
-    from graphengine.cli.places import read_settings
     from graphengine.kernel.inside import new_id
-    from graphengine.records.words import counted
     from graphengine.testing.evaluation.what_if import what_if
 
     if budget is not None and not budget > 0:
@@ -186,9 +187,7 @@ def ended_runs(
     Raises:
         InputError: No run was found, or the runs belong to several graphs.
     """
-    from graphengine.cli.places import shown
     from graphengine.cli.project import file_of, graph_of
-    from graphengine.errors import InputError
     from graphengine.records.search import wanted_of
     from graphengine.records.selection import Wanted, hint_of, is_compared, newest
 
@@ -228,8 +227,6 @@ def _read_visit(at: At) -> tuple[str, int]:
 
 
 def _show_whatif(context: CommandContext, report: WhatIf) -> None:
-    from graphengine.records.words import counted
-
     out = context.out
     if report.runs:
         out.line((f"{counted(len(report.runs), 'run')} of {report.graph}, branched where the change matters", "bold"))
@@ -294,8 +291,6 @@ def _format_ending(side: RunEnd) -> str:
 
 def _show_rest(out: Channel, report: WhatIf) -> None:
     """Show the runs that were not compared, and why."""
-    from graphengine.records.words import counted, usd
-
     if report.untouched:
         if report.runs:
             out.line("")

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 
 from graphengine.cli import options
+from graphengine.cli.context import unexpected
+from graphengine.cli.places import graph_words, shown
 from graphengine.cli.terminal import Column
+from graphengine.errors import GraphEngineError, StoreError
+from graphengine.records.words import counted, one_line
+from graphengine.wings.delivery import deliver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,8 +121,6 @@ def worker(
     call has lost the right to answer since then, the call does not begin, and the run asks for approval again.
     """
     from graphengine.cli.driving import fleet_of, until_stopped
-    from graphengine.cli.places import shown
-    from graphengine.records.words import counted
 
     fleet = fleet_of(context, references, writes=True, only_able=True)
     graphs = fleet.graphs
@@ -160,7 +163,6 @@ async def _run_worker(  # noqa: PLR0913 - how a worker works
 ) -> None:
     from graphengine.api.runner import Runner
     from graphengine.databases.sql import SQLStore
-    from graphengine.wings.delivery import deliver
     from graphengine.worker.worker import Worker
 
     stopper.opens()
@@ -195,7 +197,6 @@ async def _run_worker(  # noqa: PLR0913 - how a worker works
 
 def show_event(context: CommandContext, event: WorkerEvent) -> None:
     """Show an event of a run on one line, and below it how to react to the event."""
-    from graphengine.records.words import counted
     from graphengine.worker.retention import Removed
     from graphengine.worker.worker import RunOutcome, Took
 
@@ -216,9 +217,6 @@ def show_event(context: CommandContext, event: WorkerEvent) -> None:
 
 
 def _show_end(context: CommandContext, event: RunOutcome) -> None:
-    from graphengine.cli.places import graph_words
-    from graphengine.records.words import one_line
-
     result = event.result
     verb = "left" if result.status == "running" else result.status
     text = ""
@@ -241,9 +239,6 @@ def _show_end(context: CommandContext, event: RunOutcome) -> None:
 
 
 def _show_refusal(context: CommandContext, event: Refused) -> None:
-    from graphengine.cli.context import unexpected
-    from graphengine.errors import GraphEngineError, StoreError
-
     error = event.error if isinstance(event.error, GraphEngineError) else unexpected(event.error)
     what = (
         f"run {event.info.id} of {event.info.graph} cannot be resumed" if event.info else "the poll for due runs failed"
@@ -257,8 +252,6 @@ def _show_refusal(context: CommandContext, event: Refused) -> None:
 def _build_event_document(event: WorkerEvent) -> Document:
     from msgspec import UNSET
 
-    from graphengine.cli.context import unexpected
-    from graphengine.errors import GraphEngineError
     from graphengine.records.base_documents import refusal_of
     from graphengine.records.step_document import failure_document
     from graphengine.worker import documents
