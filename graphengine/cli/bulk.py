@@ -109,7 +109,6 @@ def bulk(  # noqa: PLR0913 - options
 
 
 def _report_bulk(context: CommandContext, words: Sequence[str], found: Bulk) -> int:
-    """Show what was done; return the exit code."""
     if context.json:
         context.document(found)
     else:

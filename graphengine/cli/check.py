@@ -14,7 +14,7 @@ from graphengine.cli.context import Exit
 from graphengine.cli.graphs import broken, file_and_line
 from graphengine.cli.places import settings_of, shown
 from graphengine.cli.terminal import Column, linked_code
-from graphengine.errors import CompileError, GraphNotFound, InputError
+from graphengine.errors import CompileError, GraphNotFound, InputError, Problem
 from graphengine.records.words import counted
 from graphengine.wings import guarded, load, wings
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
     from graphengine.cli.project import Listed
-    from graphengine.errors import GraphEngineError, Problem
+    from graphengine.errors import GraphEngineError
     from graphengine.kernel.store import Store
     from graphengine.testing import Bounds, Forecast, Preflight
     from graphengine.testing.bounds import NodeBound
@@ -278,7 +278,8 @@ def _show_check(context: CommandContext, checked: Sequence[_Checked], errors: in
     """Show the problems and a summary of each graph; for several graphs, also a total."""
     for each in checked:
         if each.broken is not None:
-            _show_broken(context, each.broken)
+            (file, line), error = file_and_line(each.broken), each.broken
+            _show_problem(context, Problem(error.code, "", error.message, error.repair, file=file, line=line))
             continue
         for problem in each.problems:
             _show_problem(context, problem)
@@ -298,37 +299,23 @@ def _style(errors: int, warnings: int) -> str:
 
 
 def _show_problem(context: CommandContext, problem: Problem) -> None:
-    """Show a problem after file:line, the form that editors and CI parse."""
-    word, style = ("WARNING", "bold black on yellow") if problem.warning else ("error", "bold red")
-    place = f"{shown(Path(problem.file))}:{problem.line}: " if problem.file is not None else ""
-    context.out.prose(place, (word, style), " ", linked_code(problem.code), f": {problem.message}")
-    _show_source(context, problem.file, problem.line, problem.message, problem.where, warning=problem.warning)
-    context.out.prose(("  at: ", "dim"), problem.where)
-    if problem.repair:
-        context.out.prose(("  repair: ", "bold"), problem.repair)
-
-
-def _show_source(  # noqa: PLR0913 - what a problem has
-    context: CommandContext, file: str | None, line: int | None, message: str, where: str, *, warning: bool
-) -> None:
-    """Show the line of source that a problem is about, with what it names underlined."""
+    """Show a problem after file:line, the form that editors and CI parse, and below it the line of source."""
     from graphengine.cli.source_lines import excerpt_of
 
-    columns = context.out.columns
-    found = excerpt_of(file, line, message, where, columns) if file is not None and line is not None else None
-    if found is not None:
-        text, carets = found.shown()
-        context.out.line(text)
-        context.out.line((carets, "bold yellow" if warning else "bold red"))
-
-
-def _show_broken(context: CommandContext, error: GraphEngineError) -> None:
-    file, line = file_and_line(error)
-    place = f"{shown(Path(file))}:{line}" if line is not None else shown(Path(file))
-    context.out.prose(f"{place}: ", ("error", "bold red"), " ", linked_code(error.code), f": {error.message}")
-    _show_source(context, file, line, error.message, "", warning=False)
-    if error.repair:
-        context.out.prose(("  repair: ", "bold"), error.repair)
+    out, file, line = context.out, problem.file, problem.line
+    word, style = ("WARNING", "bold black on yellow") if problem.warning else ("error", "bold red")
+    place = "" if file is None else f"{shown(Path(file))}: " if line is None else f"{shown(Path(file))}:{line}: "
+    out.prose(place, (word, style), " ", linked_code(problem.code), f": {problem.message}")
+    if file is not None and line is not None:
+        found = excerpt_of(file, line, problem.message, problem.where, out.columns)
+        if found is not None:
+            text, carets = found.shown()
+            out.line(text)
+            out.line((carets, "bold yellow" if problem.warning else "bold red"))
+    if problem.where:
+        out.prose(("  at: ", "dim"), problem.where)
+    if problem.repair:
+        out.prose(("  repair: ", "bold"), problem.repair)
 
 
 # --- the most that a run can take, and what runs took ---

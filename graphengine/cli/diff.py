@@ -107,7 +107,6 @@ def _show_diff(out: Channel, found: RunDiff) -> None:
 
 
 def _describe_shared_steps(found: RunDiff) -> str:
-    """Return which steps the runs share."""
     first, second, shared = found.first, found.second, found.shared
     if shared is None:
         return "they share no step"
@@ -134,7 +133,6 @@ def _show_changed(out: Channel, name: str, side: Side, columns: int) -> None:
 
 
 def _iter_parting_lines(found: RunDiff) -> Iterator[str]:
-    """Yield lines that state where the runs diverge."""
     first, second = found.first, found.second
     if first.parts_at is None and second.parts_at is None:
         if first.path or second.path:
@@ -173,7 +171,6 @@ def _measure_cells(text: str) -> int:
 
 
 def _step_line(step: Step) -> str:
-    """Return a step on one short line."""
     from graphengine.records.account import account_of_step
 
     account = account_of_step(step)

@@ -99,24 +99,14 @@ def _ready(context: CommandContext) -> int:
 
 
 def _build_examined(report: Report, repaired: Repaired | None) -> Document:
-    from msgspec import UNSET
-
     from graphengine.cli.documents import Examined
 
-    copy = UNSET if repaired is None else None if repaired.copy is None else str(repaired.copy)
-    return Examined(
-        database=str(report.path),
-        sound=report.is_sound,
-        findings=report.findings,
-        more=report.more,
-        runs=report.runs,
-        steps=report.steps,
-        snapshots=report.snapshots,
-        done=UNSET if repaired is None else repaired.done,
-        lost=UNSET if repaired is None else repaired.lost,
-        unnamed=UNSET if repaired is None else repaired.unnamed,
-        copy=copy,
-    )
+    looked = report.findings, report.more, report.runs, report.steps, report.snapshots
+    document = Examined(str(report.path), report.is_sound, *looked)
+    if repaired is not None:
+        document.done, document.lost, document.unnamed = repaired.done, repaired.lost, repaired.unnamed
+        document.copy = None if repaired.copy is None else str(repaired.copy)
+    return document
 
 
 def _examine_database(place: DatabaseOption) -> Report:

@@ -378,7 +378,6 @@ class _Watch:
             await self._runner.stop(self._run.id)
 
     def _cut(self) -> None:
-        """Cancel the work that is still in flight."""
         self._cutting = asyncio.get_running_loop().create_task(self._runner.release(self._run.id, now=True))
 
 

@@ -128,7 +128,7 @@ def eval_(  # noqa: PLR0913 - one for each option
     if context.output is not None:
         check_output(context.output)
     plan = _plan(reference, scorers, against, context.models)
-    wanted = _Wanted(_thresholds(thresholds, plan.scorers), context.output)
+    least = _thresholds(thresholds, plan.scorers)
     cases = read_cases(data)
     for found in filter(None, (plan.found, plan.other)):
         found.graph.compile()
@@ -147,7 +147,7 @@ def eval_(  # noqa: PLR0913 - one for each option
         return await begin(runner, whole, state, run_id, limits=limits, tags=tags)
 
     ended = drive_to_rest(job, start)
-    return _show_scores(job, ended, wanted) if ended.result.status == "finished" else report(job, ended)
+    return _show_scores(job, ended, least) if ended.result.status == "finished" else report(job, ended)
 
 
 @dataclass(slots=True)
@@ -320,20 +320,7 @@ _REASONS: Final = 10
 """The maximum number of reasons of low scores that are shown. `--json` contains all reasons."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """The requirements on the report.
-
-    Attributes:
-        least: The lowest acceptable mean by scorer; the key "" applies to all scorers.
-        output: The file for the report as JSON, if a file was given.
-    """
-
-    least: Mapping[str, float]
-    output: Path | None
-
-
-def _show_scores(job: DriveJob, ended: StoredOutcome, wanted: _Wanted) -> int:
+def _show_scores(job: DriveJob, ended: StoredOutcome, least: Mapping[str, float]) -> int:
     """Show the report of a finished evaluation; return the exit code.
 
     Raises:
@@ -344,7 +331,7 @@ def _show_scores(job: DriveJob, ended: StoredOutcome, wanted: _Wanted) -> int:
     from graphengine.testing.evaluation import report_of
 
     report = report_of(ended.result, ended.steps)
-    report = changed(report, below=report.missed(wanted.least))
+    report = changed(report, below=report.missed(least))
     out, err = job.context.out, job.context.err
     if job.context.json:
         job.context.document(report)
@@ -355,9 +342,9 @@ def _show_scores(job: DriveJob, ended: StoredOutcome, wanted: _Wanted) -> int:
         out.table(text_columns(["case", *report.scorers, "cost", "time", "failed"], "time", "cost"), rows)
         for line in _iter_report_lines(report):
             out.line(line)
-    if wanted.output is not None:
-        _write_report(wanted.output, as_json(report) + "\n")
-        err.line(f"the report is in {wanted.output}")
+    if job.context.output is not None:
+        _write_report(job.context.output, as_json(report) + "\n")
+        err.line(f"the report is in {job.context.output}")
     err.line(("look:   ", "dim"), job.context.place.command("show", report.run_id))
     for reason in report.below:
         err.prose(("below the threshold", "bold red"), f": {reason}")
@@ -427,7 +414,6 @@ def _differences(report: Report, scorer: str) -> Iterator[str]:
 
 
 def _iter_lowest_reasons(report: Report) -> Iterator[str]:
-    """Yield the reasons of the lowest scores of the graph."""
     found = [
         (score.value, trial.case, scorer, score.why)
         for trial in report.subject.trials

@@ -252,7 +252,6 @@ def _fill_placeholders(text: str, words: Mapping[str, str]) -> str:
 
 
 def _about(text: str) -> str:
-    """Return the docstring of a module."""
     return ast.get_docstring(ast.parse(text)) or ""
 
 

@@ -333,12 +333,17 @@ def _keep_option(ctx: click.Context, param: click.Parameter, value: object) -> N
         setattr(ctx.obj, param.name, value)
 
 
+def _kept(*names: str, **given: Any) -> click.Option:  # noqa: ANN401 - click's own
+    """Return an option whose value is kept in the context, and not given to the command's function."""
+    return click.Option(names, expose_value=False, callback=_keep_option, **given)
+
+
 run_id = click.argument("run_id", metavar="RUN_ID", shell_complete=complete_runs)
 
 
 def _database(help: str) -> click.Option:  # noqa: A002 - click's name
-    kind, names = _Database(path_type=Path, readable=False), ["--store", "database"]
-    return click.Option(names, metavar="PATH|ADDRESS", type=kind, expose_value=False, callback=_keep_option, help=help)
+    kind = _Database(path_type=Path, readable=False)
+    return _kept("--store", "database", metavar="PATH|ADDRESS", type=kind, help=help)
 
 
 DATABASE: Final = _database(
@@ -426,39 +431,35 @@ instructions = click.option(
     help="Replace the standing instructions of WHO, which is an agent or a node's path. The branch records the"
     " new instructions. May be repeated.",
 )
-MODEL: Final = click.Option(
-    ["--model", "models"],
+MODEL: Final = _kept(
+    "--model",
+    "models",
     metavar="[WHO=]NAME",
     multiple=True,
-    expose_value=False,
-    callback=_keep_option,
     help="The model of all agents, or only of WHO, which is an agent or a node's path. NAME is "
     "anthropic:MODEL, openai:MODEL, openai-chat:MODEL@http://HOST:PORT/v1, recorded:FILE, rules, "
     "placeholder, or a set of models that the graph's file defines in MODELS. May be repeated.",
 )
-_OUTPUT: Final = click.Option(
-    ["-o", "--output"],
-    expose_value=False,
-    callback=_keep_option,
+_OUTPUT: Final = _kept(
+    "-o",
+    "--output",
     metavar="FILE",
     type=click.Path(path_type=Path, readable=False),
     help="Write the result of a finished run to this file. A text is written as it is, and other results are "
     "written as JSON.",
 )
-_LIMIT: Final = click.Option(
-    ["--limit", "limits"],
-    expose_value=False,
-    callback=_keep_option,
+_LIMIT: Final = _kept(
+    "--limit",
+    "limits",
     metavar="NAME=NUMBER",
     multiple=True,
     help="Stop the run at visits=…, tokens=…, cost_usd=… or seconds=…. The value 'none' removes a limit. With "
     "cost_usd, unknown_cost=yes allows models whose price is unknown. depth=… is different: it limits how"
     " many levels of child runs nodes can start. May be repeated.",
 )
-_PAUSE: Final = click.Option(
-    ["--pause-before", "pauses"],
-    expose_value=False,
-    callback=_keep_option,
+_PAUSE: Final = _kept(
+    "--pause-before",
+    "pauses",
     metavar="NODE",
     multiple=True,
     shell_complete=complete_nodes,
@@ -508,25 +509,19 @@ class ValueCommand(Command):
         return super().parse_args(ctx, args)
 
 
-_OTEL: Final = click.Option(
-    ["--otel"],
+_OTEL: Final = _kept(
+    "--otel",
     is_flag=True,
-    expose_value=False,
-    callback=_keep_option,
     help="Export traces and metrics with OpenTelemetry. The OTEL_* environment variables configure the export.",
 )
-_LOG_FORMAT: Final = click.Option(
-    ["--log-format"],
+_LOG_FORMAT: Final = _kept(
+    "--log-format",
     type=click.Choice(["text", "json"]),
-    expose_value=False,
-    callback=_keep_option,
     help="Write the log to stderr, as text or as one JSON object per line.",
 )
-_LOG_LEVEL: Final = click.Option(
-    ["--log-level"],
+_LOG_LEVEL: Final = _kept(
+    "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
-    expose_value=False,
-    callback=_keep_option,
     help="Log messages of this level and above.  [default with --log-format: info]",
 )
 

@@ -105,7 +105,6 @@ def setting(root: Path, name: str, *, checks: bool = False) -> object:
 
 
 def _not_read(name: str, place: Path, *, is_table: bool) -> InputError:
-    """Return the error for an unknown setting."""
     from graphengine.kernel.extension import did_you_mean
 
     near = did_you_mean(name, [*SETTINGS, *others()])

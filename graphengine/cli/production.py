@@ -61,7 +61,6 @@ async def _load_production(store: Store) -> tuple[Sequence[OwnerInfo], Sequence[
 
 
 async def _ask_wings(store: Store) -> Sequence[Check]:
-    """Return the results of the wings' checks."""
     found: list[Check] = []
     for wing in wings():
         if wing.questions:

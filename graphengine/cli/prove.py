@@ -426,7 +426,6 @@ def _show_proof(context: CommandContext, proof: Proof) -> None:
 
 
 def _show_side(out: Channel, version: str, tried: Sequence[TriedNode]) -> None:
-    """Show how many runs go through under one version, and which do not."""
     failing = [each for each in tried if each.verdict == "fails"]
     passing = sum(each.verdict == "passes" for each in tried)
     rest = f", {'this one does' if len(failing) == 1 else f'these {len(failing)} do'} not:" if failing else ""

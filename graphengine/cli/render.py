@@ -142,7 +142,6 @@ def _write_story(context: CommandContext, reference: str, other: str | None, out
 
 
 def _draw(context: CommandContext, reference: str, output: Path, **look: Any) -> None:  # noqa: ANN401 - how it is drawn
-    """Draw a graph, or a run on its graph."""
     from graphengine.api.graph import Graph
     from graphengine.cli.project import file_of
     from graphengine.kernel.reader import graph_spec_of, status_of

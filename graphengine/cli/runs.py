@@ -212,7 +212,6 @@ def _check_options(  # noqa: PLR0913 - the options that exclude each other
     is_csv: bool,
     is_other: bool,
 ) -> None:
-    """Check that the options fit together."""
     if older_than is not None and newer_than is not None and older_than >= newer_than:
         raise click.UsageError(
             "no run can be older and newer at once: give a shorter time to --older-than, as in "
@@ -225,7 +224,6 @@ def _check_options(  # noqa: PLR0913 - the options that exclude each other
 
 
 def _show_rows(context: CommandContext, runs: Sequence[RunInfo], names: str, *, is_csv: bool) -> None:
-    """Show a row for each run, with the named fields of its state."""
     from graphengine.cli.documents import Rows
     from graphengine.records.result_rows import column_of, result_rows, to_csv
 
@@ -245,7 +243,6 @@ def _show_rows(context: CommandContext, runs: Sequence[RunInfo], names: str, *, 
 
 
 def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "tag"], every: float) -> int:
-    """Show a line for each interval and graph or tag."""
     from datetime import UTC, datetime
 
     from graphengine.kernel.extension import dollars
@@ -295,7 +292,6 @@ def _load_waiting(context: CommandContext, found: Sequence[RunInfo]) -> Mapping[
 
 
 def _show_runs(context: CommandContext, seen: Found) -> None:
-    """Show a list of runs, as a table or as a document."""
     runs = seen.runs
     works: Mapping[str, AtWork] = {}
     if any(info.driver for info in runs):
@@ -402,7 +398,6 @@ def _format_models_cost(usage: Usage | None) -> str:
 
 
 def _format_summary_cost(summary: Summary | None) -> str:
-    """Return what models cost; "" if nothing."""
     from graphengine.kernel.extension import dollars
 
     if summary is None or not (summary.tokens or summary.cost_usd):

@@ -27,7 +27,6 @@ _LEAST_TOKEN: Final = 16
 
 
 def _door_options(function: Callable[..., int]) -> Callable[..., int]:
-    """Add an option for each door."""
     for door in reversed(known_doors()):
         text = f"Also serve {door.about}, at {door.path}{door.more}."
         function = click.option(f"--{door.name}", is_flag=True, help=text)(function)

@@ -474,7 +474,6 @@ def _show_step(out: Channel, recorded: _Recorded) -> None:
 
 
 def _show_asked(out: Channel, asked: TurnRequest) -> None:
-    """Show a request to a model: the instructions, and each message below its role."""
     parts = [("system", asked.system)] if asked.system else []
     for message in asked.messages:
         role = f"{message.role}, failed" if message.is_error else message.role

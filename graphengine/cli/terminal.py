@@ -156,7 +156,6 @@ def _pad(
 
 
 def _sum_widths(widths: Mapping[int, int], kept: Sequence[int]) -> int:
-    """Return the width of a line of these columns."""
     return sum(widths[i] + len(_GAP) for i in kept) - len(_GAP)
 
 

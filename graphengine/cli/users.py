@@ -182,7 +182,6 @@ def _write_users_file(path: Path, file: UsersFile) -> None:
 
 
 def _show_users(context: CommandContext, file: UsersFile, token: str | None = None) -> int:
-    """Show users, and the token of a new user."""
     provider = None if file.oidc is None else file.oidc.issuer
     if context.json:
         from graphengine.serve.documents import KnownUser, UserList

@@ -290,7 +290,6 @@ def _format_ending(side: RunEnd) -> str:
 
 
 def _show_rest(out: Channel, report: WhatIf) -> None:
-    """Show the runs that were not compared, and why."""
     if report.untouched:
         if report.runs:
             out.line("")

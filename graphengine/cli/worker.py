@@ -139,7 +139,6 @@ def worker(
 
 
 def _endpoint(given: str | None) -> tuple[str, int] | None:
-    """Return the host and port of the health endpoint."""
     if given is None:
         return None
     host, _, port = given.rpartition(":")
