@@ -151,8 +151,7 @@ def check(  # noqa: PLR0913 - the options of the command
     """
     from msgspec import UNSET
 
-    _refuse_lone_rule(context, accept, {"--graph": graph_name, **given})
-    _refuse_lone_options(context, since, bounds=bounds, forecast=forecast)
+    _refuse_lone_options(context, click.get_current_context().params)
     checked = [each for listed in _list_files_to_check(references) for each in _check_file(listed)]
     if servers:
         checked = [_with_servers(context, each) for each in checked]
@@ -185,24 +184,22 @@ def check(  # noqa: PLR0913 - the options of the command
     return Exit.FINISHED if found is None or found.fits else Exit.WAITING
 
 
-def _refuse_lone_options(context: CommandContext, since: float | None, *, bounds: bool, forecast: bool) -> None:
+def _refuse_lone_options(context: CommandContext, given: Mapping[str, Any]) -> None:
     """Refuse options that need another one. Raises: click.UsageError."""
-    if since is not None and context.database is None:
-        raise click.UsageError("--since selects runs of a database: add --store PATH")
-    if context.models and not bounds:
-        raise click.UsageError("--model chooses the models whose prices --bounds uses: add --bounds")
-    if forecast and context.database is None:
-        raise click.UsageError("--forecast reads the runs of a database: add --store PATH")
-
-
-def _refuse_lone_rule(context: CommandContext, accept: str | None, given: Mapping[str, str | None]) -> None:
-    """Refuse the options of a rule without a rule, and a rule without a database. Raises: click.UsageError."""
-    if accept is None and any(given.values()):
+    if given["accept"] is None and (given["graph_name"] or given["function"] or given["by"]):
         raise click.UsageError(
             "--graph, --function and --by describe the rule that --accept records: add --accept same|another|fail"
         )
-    if accept is not None and context.database is None:
-        raise click.UsageError("--accept records a rule for runs of a database: add --store PATH")
+    if context.models and not given["bounds"]:
+        raise click.UsageError("--model chooses the models whose prices --bounds uses: add --bounds")
+    needs = {
+        "accept": "--accept records a rule for runs of a database",
+        "since": "--since selects runs of a database",
+        "forecast": "--forecast reads the runs of a database",
+    }
+    for name, why in needs.items():
+        if given[name] not in (None, False) and context.database is None:
+            raise click.UsageError(f"{why}: add --store PATH")
 
 
 def _list_files_to_check(references: Sequence[str]) -> Sequence[Listed]:

@@ -48,7 +48,13 @@ def graphs(context: CommandContext) -> int:
     if context.json:
         context.document(_list_document(found))
     else:
-        _show_list(context, found)
+        rows = [(graph.name, about(each, graph.name)) for each in found for graph in each.graphs]
+        show_described(context, rows)
+        for each in found:
+            if each.error is not None:
+                context.show(each.error)
+        if not rows:
+            context.err.line("no graph found in the folders of [tool.graphengine] graphs")
     return Exit.USAGE if any(each.error is not None for each in found) else Exit.FINISHED
 
 
@@ -90,16 +96,6 @@ def _list_document(found: Sequence[Listed]) -> Document:
         for graph in each.graphs
     ]
     return Graphs(graphs=graphs, broken=[broken(each.file, each.error) for each in found if each.error])
-
-
-def _show_list(context: CommandContext, found: Sequence[Listed]) -> None:
-    rows = [(graph.name, about(each, graph.name)) for each in found for graph in each.graphs]
-    show_described(context, rows)
-    for each in found:
-        if each.error is not None:
-            context.show(each.error)
-    if not rows:
-        context.err.line("no graph found in the folders of [tool.graphengine] graphs")
 
 
 def broken(file: Path, error: GraphEngineError) -> Broken:

@@ -368,18 +368,14 @@ def _iter_step_rows(recorded: _Recorded, first: int) -> Iterator[_StepRow]:
 
     run = recorded.visits
     shown = [entry for entry in run.entries if entry.step.seq >= first and entry.step.kind != "removed"]
-    for path, group in groupby(shown, key=_map_of):
+    # The path of the outermost map whose item contains a step; "" outside of items.
+    for path, group in groupby(shown, lambda each: each.step.path.partition("[")[0] if "[" in each.step.frame else ""):
         entries = list(group)
         if path and len({_read_map_item(entry) for entry in entries}) > _ITEMS:
             yield _items_row(path, entries, run.time)
             entries = [entry for entry in entries if _is_news(entry.step)][:_ITEMS]
         for entry in entries:
             yield _build_step_row(entry, account_of(entry))
-
-
-def _map_of(entry: Entry) -> str:
-    """Return the path of the outermost map whose item contains a step; "" if the step is not inside an item."""
-    return entry.step.path.partition("[")[0] if "[" in entry.step.frame else ""
 
 
 def _read_map_item(entry: Entry) -> str:

@@ -16,7 +16,8 @@ from graphengine.databases.sqlite import SQLiteStore
 from graphengine.records.export import parse, read_file
 from graphengine.testing import replay
 from graphs.review_loop import review_loop
-from tests.cli.test_schemas import CALLS
+from tests.cli.test_schemas import ELSEWHERE as ENDLESS
+from tests.cli.test_schemas import calls
 from tests.kit.postgres import execute
 from tests.kit.record import FOLDER, REFUSED
 
@@ -35,9 +36,13 @@ NO_DATABASE = {
     "webhook-secret",
 }
 """Commands that open none as they are called here: no budget is set, and `check` has no `--store`."""
-ELSEWHERE = {"replay tides.json --all", "import tides.json --store elsewhere.db"}
-"""Calls that read a file, or write to another database."""
-LINES = [line for command, lines in CALLS.items() if command not in NO_DATABASE for line, _ in lines]
+ELSEWHERE = {
+    "replay tides.json --all",
+    "import tides.json --store elsewhere.db",
+    "backup copy.db --store checkpoints/runs.db",
+}
+"""Calls that read a file, write to another database, or name the database by another path."""
+LINES = [line for name in COMMANDS if name not in NO_DATABASE | ENDLESS for line in calls(name)]
 MORE = ["check --store checkpoints/runs.db", "worker", "serve", "inspect", "mcp review", "watch tides"]
 READING = ["import old.json", "replay old.json", "replay old.json --graph review"]
 OF_DATABASE = (

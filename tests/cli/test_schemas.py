@@ -32,6 +32,13 @@ ELSEWHERE = {"inspect", "mcp", "serve", "watch", "worker", "schema"}
 """Commands that are called below, or in tests of their own."""
 
 
+def calls(name: str) -> list[str]:
+    """Return calls that write all documents of a command: those above, and the examples of its `--help`."""
+    examples = (shlex.split(each.partition(" > ")[0], comments=True)[1:] for each in command(name).examples)
+    as_text = ([word for word in words if word not in ("--json", "--csv")] for words in examples)
+    return [*MORE.get(name, ()), *map(shlex.join, as_text)]
+
+
 def failing(folder: Path) -> None:
     """Record a run that failed after a retry, with a fallback and a graph inside."""
     more = """
@@ -73,10 +80,8 @@ def test_a_commands_output_matches_its_models(tried: Path, name: str, monkeypatc
         each: jsonschema.Draft202012Validator({"$ref": f"#/$defs/{each}", "$defs": schemas}) for each in models
     }
     seen = set[str]()
-    examples = [each.removeprefix("graphengine ") for each in command(name).examples]
-    for line in (*MORE.get(name, ()), *(examples[-1:] if name == "prove" else examples)):  # each of `prove` is slow
-        words = [word for word in shlex.split(line.partition(">")[0], comments=True) if word != "--csv"]
-        done = CliRunner().invoke(main, [*words, "--json"])
+    for line in calls(name)[-1:] if name == "prove" else calls(name):  # each of `prove` is slow
+        done = CliRunner().invoke(main, [*shlex.split(line), "--json"])
         assert done.exit_code in (0, 1, 2, 3, 4), done.output
         written = json.loads(done.stdout)
         check_document(name, written)
