@@ -74,7 +74,7 @@ def budgets(  # noqa: PLR0913 - options
     found = context.read(lambda store: left_of(given, store)) if given else BudgetsLeft(budgets=[])
     table = table_of(found)
     no_budget = "the project has no budgets; [[tool.graphengine.budgets]] in pyproject.toml sets them"
-    return context.listed(found, text_columns(table.columns, "then", "estimated"), table.rows, no_budget)
+    return context.show_rows(found, text_columns(table.columns, "then", "estimated"), table.rows, no_budget)
 
 
 def _correct_account(

@@ -219,7 +219,7 @@ class CommandContext:
         self.out.write(as_json(content) + "\n")
         self._has_answered = True
 
-    def listed(self, document: object, columns: Sequence[Column[T]], rows: Sequence[T], no_row: str) -> int:
+    def show_rows(self, document: object, columns: Sequence[Column[T]], rows: Sequence[T], no_row: str) -> int:
         """Write the document under `--json`, otherwise a table; `no_row` says on stderr that there is no row.
 
         Returns:

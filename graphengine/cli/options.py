@@ -333,7 +333,7 @@ def _keep_option(ctx: click.Context, param: click.Parameter, value: object) -> N
         setattr(ctx.obj, param.name, value)
 
 
-def _kept(*names: str, **given: Any) -> click.Option:  # noqa: ANN401 - click's own
+def _make_kept_option(*names: str, **given: Any) -> click.Option:  # noqa: ANN401 - click's own
     """Return an option whose value is kept in the context, and not given to the command's function."""
     return click.Option(names, expose_value=False, callback=_keep_option, **given)
 
@@ -343,7 +343,7 @@ run_id = click.argument("run_id", metavar="RUN_ID", shell_complete=complete_runs
 
 def _database(help: str) -> click.Option:  # noqa: A002 - click's name
     kind = _Database(path_type=Path, readable=False)
-    return _kept("--store", "database", metavar="PATH|ADDRESS", type=kind, help=help)
+    return _make_kept_option("--store", "database", metavar="PATH|ADDRESS", type=kind, help=help)
 
 
 DATABASE: Final = _database(
@@ -431,7 +431,7 @@ instructions = click.option(
     help="Replace the standing instructions of WHO, which is an agent or a node's path. The branch records the"
     " new instructions. May be repeated.",
 )
-MODEL: Final = _kept(
+MODEL: Final = _make_kept_option(
     "--model",
     "models",
     metavar="[WHO=]NAME",
@@ -440,7 +440,7 @@ MODEL: Final = _kept(
     "anthropic:MODEL, openai:MODEL, openai-chat:MODEL@http://HOST:PORT/v1, recorded:FILE, rules, "
     "placeholder, or a set of models that the graph's file defines in MODELS. May be repeated.",
 )
-_OUTPUT: Final = _kept(
+_OUTPUT: Final = _make_kept_option(
     "-o",
     "--output",
     metavar="FILE",
@@ -448,7 +448,7 @@ _OUTPUT: Final = _kept(
     help="Write the result of a finished run to this file. A text is written as it is, and other results are "
     "written as JSON.",
 )
-_LIMIT: Final = _kept(
+_LIMIT: Final = _make_kept_option(
     "--limit",
     "limits",
     metavar="NAME=NUMBER",
@@ -457,7 +457,7 @@ _LIMIT: Final = _kept(
     "cost_usd, unknown_cost=yes allows models whose price is unknown. depth=… is different: it limits how"
     " many levels of child runs nodes can start. May be repeated.",
 )
-_PAUSE: Final = _kept(
+_PAUSE: Final = _make_kept_option(
     "--pause-before",
     "pauses",
     metavar="NODE",
@@ -509,17 +509,17 @@ class ValueCommand(Command):
         return super().parse_args(ctx, args)
 
 
-_OTEL: Final = _kept(
+_OTEL: Final = _make_kept_option(
     "--otel",
     is_flag=True,
     help="Export traces and metrics with OpenTelemetry. The OTEL_* environment variables configure the export.",
 )
-_LOG_FORMAT: Final = _kept(
+_LOG_FORMAT: Final = _make_kept_option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     help="Write the log to stderr, as text or as one JSON object per line.",
 )
-_LOG_LEVEL: Final = _kept(
+_LOG_LEVEL: Final = _make_kept_option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="Log messages of this level and above.  [default with --log-format: info]",

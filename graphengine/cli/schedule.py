@@ -180,4 +180,4 @@ def _show_schedules_of(context: CommandContext, name: str | None = None) -> int:
 
     found = [each for each in context.read(kept) if name in (None, each.name)]
     no_schedule = "there is no schedule" if name is None else f"removed schedule {name}"
-    return context.listed(Schedules(schedules=found), _COLUMNS, found, no_schedule)
+    return context.show_rows(Schedules(schedules=found), _COLUMNS, found, no_schedule)

@@ -319,7 +319,7 @@ def workers(context: CommandContext) -> int:
 
     found = context.read(listed)
     no_process = "no process is alive that drives runs; start one: graphengine worker"
-    return context.listed(Workers(workers=found), _PROCESSES, found, no_process)
+    return context.show_rows(Workers(workers=found), _PROCESSES, found, no_process)
 
 
 # --- queues ---
@@ -441,7 +441,7 @@ def _list_queues(context: CommandContext, queue: str | None = None) -> int:
         Column("driven", lambda each: str(each.driven)),
         Column("limits", lambda each: _format_limits(each.limits)),
     )
-    return context.listed(Queues(queues=rows), columns, rows, no_row)
+    return context.show_rows(Queues(queues=rows), columns, rows, no_row)
 
 
 def _format_limits(limits: QueueLimits | None) -> str:
