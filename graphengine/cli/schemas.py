@@ -24,6 +24,7 @@ from graphengine.records.json_document import (
 )
 from graphengine.records.json_schema import schemas_of
 from graphengine.records.step_document import OneStep
+from graphengine.records.sums import Sums
 from graphengine.records.trends import Trends
 from graphengine.wings import BUILT_IN, Kind, guarded, load, wings
 
@@ -54,10 +55,11 @@ _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
     ],
     "stop": [Kind(own.Stopped)],
     "runs": [
-        Kind(Runs, "without `--fields`, `--tree` and `--trends`"),
+        Kind(Runs, "without `--fields`, `--tree`, `--trends` and `--sums`"),
         Kind(own.Rows, "with `--fields`"),
         Kind(Tree, "with `--tree`"),
         Kind(Trends, "with `--trends`"),
+        Kind(Sums, "with `--sums`"),
     ],
     "show": [
         Kind(Run, "without `--step` and `--usage`"),

@@ -13,7 +13,7 @@ The modules by subject:
 - JSON documents: `base_documents`, `step_document`, `json_document`, `event_json` and `json_schema` define the JSON
   that `--json`, the service and the page use.
 - Comparing: `states`, `run_diff`, `graph_spec_diff` and `word_diff` compare states, runs, graphs and texts. `spending`
-  adds up costs of one run, and `trends` adds up numbers over many runs.
+  adds up costs of one run, and `trends` and `sums` add up numbers over many runs.
 - Moving and checking: `export` writes a run to a file. `replay` decides a recorded run again with today's graph.
 - Changing many runs: `retention` and `kept_children` remove old runs, and `bulk` applies one action to many runs.
 - Starting again: `same_start` checks whether a start with the id of a recorded run asks for the same run.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 import time
@@ -135,6 +136,17 @@ class Wanted:
         return any(
             each is not None for each in (self.cost_above, self.version, self.error, self.agent, self.has_losses)
         ) or bool(self.fields)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether rows of runs must be read to know whether they fit: the store cannot select by all of this."""
+        by_rows = self.cost_above, self.version, self.error, self.agent, self.has_losses
+        by_times = self.older_seconds, self.newer_seconds
+        return (
+            any(each is not None for each in (*by_rows, *by_times))
+            or self.status in ONLY_SEEN
+            or any(each.is_scan or each.sign != "=" for each in self.fields)
+        )
 
     @property
     def recorded(self) -> Sequence[FieldComparison]:
@@ -316,6 +328,46 @@ async def newest(store: Store, wanted: Wanted, *, compared: bool = True) -> Sequ
     return (await find_runs(store, wanted, compared=compared)).runs
 
 
+@dataclass(slots=True)
+class Scan:
+    """The reading of all runs that match, whatever they are searched by.
+
+    Lists, trends and sums read runs with it if the store alone cannot select them, see `Wanted.is_read`.
+
+    Attributes:
+        store: The open store.
+        wanted: Selects the runs; its `limit` does not matter here.
+        compared: Whether branches that comparisons made are included.
+        looked_at: See `Found`.
+    """
+
+    store: Store
+    wanted: Wanted
+    compared: bool = True
+    looked_at: int | UnsetType = UNSET
+
+    async def runs(self) -> AsyncGenerator[RunInfo]:
+        """Yield the runs, the newest first; of those whose states must be read, only the newest `NEWEST`.
+
+        Raises:
+            StoreError: They cannot be read.
+        """
+        now, looked_at = time.time(), 0
+        self.looked_at = 0 if self.wanted.scanned else UNSET
+        async with aclosing(_scan_matching(self.store, self.wanted)) as infos:
+            async for info in infos:
+                if not self.wanted.fits(info, now) or not (self.compared or not is_compared(info)):
+                    continue
+                if self.wanted.scanned:
+                    if looked_at == NEWEST:
+                        break
+                    looked_at += 1
+                    self.looked_at = looked_at
+                    if not await state_fits(self.store, info, self.wanted.scanned):
+                        continue
+                yield info
+
+
 async def find_runs(store: Store, wanted: Wanted, *, compared: bool = True) -> Found:
     """Return the newest runs that match, as `newest` does, and how much the search has seen.
 
@@ -323,23 +375,15 @@ async def find_runs(store: Store, wanted: Wanted, *, compared: bool = True) -> F
         StoreError: They cannot be read.
     """
     found: list[RunInfo] = []
-    now, looked_at = time.time(), 0
-    async with aclosing(_scan_matching(store, wanted)) as infos:
+    scan = Scan(store, wanted, compared=compared)
+    async with aclosing(scan.runs()) as infos:
         async for info in infos:
-            if not wanted.fits(info, now) or not (compared or not is_compared(info)):
-                continue
-            if wanted.scanned:
-                if looked_at == NEWEST:
-                    break
-                looked_at += 1
-                if not await state_fits(store, info, wanted.scanned):
-                    continue
             found.append(info)
             if len(found) == wanted.limit:
                 break
     if not wanted.fields:
         return Found(found)
-    return Found(found, looked_at if wanted.scanned else UNSET, await count_unseen(store, wanted))
+    return Found(found, scan.looked_at, await count_unseen(store, wanted))
 
 
 async def state_fits(store: Store, info: RunInfo, wanted: Sequence[FieldComparison]) -> bool:
@@ -434,6 +478,7 @@ async def _scan_matching(store: Store, wanted: Wanted) -> AsyncGenerator[RunInfo
         found = await store.runs(**wanted.page(limit, before))
         for info in found:
             yield info
+        await asyncio.sleep(0)  # a store in memory never waits
         if len(found) < limit:
             return
         limit = _PAGE

@@ -1,6 +1,7 @@
 """Trends: how many runs there were, how they ended, what they lost, cost and took, over time by graph or tag.
 
-They are computed from the summaries of the runs, so that no log is read.
+They are computed from the summaries of the runs, so that no log is read. A search selects the same runs here as in a
+list of runs. `graphengine.records.sums` shows the numbers of a week, and those of nodes.
 """
 
 from __future__ import annotations
@@ -10,19 +11,20 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence  # noqa: TC003 - what a document has is read at run time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from graphengine.errors import InputError
 from graphengine.kernel.store import summary_text
 from graphengine.records.base_documents import Document, Part
 from graphengine.records.search import wanted_of
-from graphengine.records.selection import Wanted
+from graphengine.records.selection import Scan, Wanted, count_unseen
 
 if TYPE_CHECKING:
-    from graphengine.kernel.store import Page, RunInfo, Store
+    from graphengine.kernel.store import Page, RunInfo, Store, Summary
 
 By: TypeAlias = Literal["graph", "tag", "version"]
 DAY: Final = 86_400.0
@@ -32,10 +34,10 @@ _ENDED: Final = ("finished", "stopped", "failed", "cancelled")
 
 
 class Trend(Part):
-    """The runs of a graph or tag that began in one interval.
+    """The runs of a graph or tag, or of all graphs, that began in one interval.
 
     Attributes:
-        name: The graph or tag.
+        name: The graph or tag; "" for the runs of all graphs.
         since: When the interval begins, epoch seconds.
         runs: How many runs began.
         statuses: How many have each status; `running` counts those that are queued or interrupted too.
@@ -68,14 +70,19 @@ class Trends(Document):
         by: What they are grouped by.
         every_seconds: How long an interval is; the first begins at the epoch.
         trends: The newest interval first, in it by name; intervals without runs are left out.
+        looked_at: How many states were read to find the runs; omitted if the search compares no field of a state.
+        unseen: How many runs were not found because they lack a field of the search, which others of their graph have;
+            null if no run has the field, omitted if the search names none.
     """
 
     by: Literal["graph", "tag"]
     every_seconds: float
     trends: Sequence[Trend]
+    looked_at: int | UnsetType = UNSET
+    unseen: int | UnsetType | None = UNSET
 
 
-class _Spent(Struct, gc=False):
+class RunTotals(Struct, gc=False):
     """The part of a summary that trends need; few runs lose anything."""
 
     cost_usd: float | None = 0.0
@@ -83,7 +90,9 @@ class _Spent(Struct, gc=False):
     losses: msgspec.Raw = msgspec.Raw(_NONE_LOST)
 
 
-_DECODER: Final = msgspec.json.Decoder(list[_Spent | None])
+Groups: TypeAlias = dict[str, list[RunTotals | None]]
+"""What runs spent, by their status; None for a run that has no summary yet."""
+_DECODER: Final = msgspec.json.Decoder(list[RunTotals | None])
 _LOSSES: Final = msgspec.json.Decoder(dict[str, int])
 
 
@@ -111,24 +120,44 @@ async def trends(
         InputError: An argument is not valid.
     """
     wanted = wanted_of(search, Wanted(0)) if isinstance(search, str) else search
-    unsupported = wanted.older_seconds, wanted.newer_seconds, wanted.cost_above
-    compared = any(each.is_scan or each.sign != "=" for each in wanted.fields)
-    if compared or any(each is not None for each in unsupported) or wanted.status in ("queued", "interrupted"):
-        repair = "search by words, status, graph, tag, since, after, before and input.FIELD="
-        raise InputError("trends cannot be limited to these runs", where="trends", repair=repair)
     if by not in ("graph", "tag") or not 1 <= every_seconds < math.inf:
         raise InputError(
             f"trends(by={by!r}, every_seconds={every_seconds!r}) is not valid", repair="by graph or tag, of 1 s or more"
         )
-    found: dict[tuple[float, str], dict[str, list[_Spent | None]]] = {}
-    for name, status, since, texts in await summaries(store, wanted.page(sys.maxsize, None), by, every_seconds):
-        found.setdefault((since, name), {}).setdefault(status, []).extend(_decode_summaries(texts))
-        await asyncio.sleep(0)  # the runs of this process move in between
+    found, looked_at = await load_groups(store, wanted, by, every_seconds)
     made: list[Trend] = []
     for key, groups in sorted(found.items(), key=lambda item: (-item[0][0], item[0][1])):
-        made.append(_trend(*key, groups))
+        made.append(trend_of(*key, groups))
         await asyncio.sleep(0)
-    return Trends(by=by, every_seconds=every_seconds, trends=made)
+    return Trends(
+        by=by,
+        every_seconds=every_seconds,
+        trends=made,
+        looked_at=looked_at,
+        unseen=await count_unseen(store, wanted),
+    )
+
+
+async def load_groups(
+    store: Store, wanted: Wanted, by: Literal["graph", "tag"], every_seconds: float
+) -> tuple[dict[tuple[float, str], Groups], int | UnsetType]:
+    """Return what the runs that are wanted spent, by interval and graph or tag, and then by status.
+
+    The second value is how many states were read to find the runs, see `Found.looked_at`.
+    """
+    found: dict[tuple[float, str], Groups] = {}
+    if not wanted.is_read:
+        for name, status, since, texts in await summaries(store, wanted.page(sys.maxsize, None), by, every_seconds):
+            found.setdefault((since, name), {}).setdefault(status, []).extend(_decode_summaries(texts))
+            await asyncio.sleep(0)  # the runs of this process move in between
+        return found, UNSET
+    scan = Scan(store, wanted)
+    async with aclosing(scan.runs()) as infos:
+        async for info in infos:
+            for name in _group_names(info, by):
+                key = info.created_at // every_seconds * every_seconds, name
+                found.setdefault(key, {}).setdefault(info.status, []).append(_totals_of(info.summary))
+    return found, scan.looked_at
 
 
 async def summaries(store: Store, page: Page, by: By, every_seconds: float) -> Sequence[tuple[str, str, float, str]]:
@@ -153,14 +182,21 @@ def _group_names(info: RunInfo, by: By) -> Sequence[str]:
     return [info.graph if by == "graph" else JOINT.join(version)]
 
 
-def _decode_summaries(summaries: str) -> list[_Spent | None]:
+def _totals_of(summary: Summary | None) -> RunTotals | None:
+    if summary is None:
+        return None
+    return RunTotals(summary.cost_usd, summary.seconds, msgspec.Raw(msgspec.json.encode(summary.losses)))
+
+
+def _decode_summaries(summaries: str) -> list[RunTotals | None]:
     try:
         return _DECODER.decode(summaries)
     except ValueError:  # one is damaged: what the others spent is not worth a guess
-        return [_Spent(cost_usd=None)] * summaries.count('"reason"')
+        return [RunTotals(cost_usd=None)] * summaries.count('"reason"')
 
 
-def _trend(since: float, name: str, groups: Mapping[str, Sequence[_Spent | None]]) -> Trend:
+def trend_of(since: float, name: str, groups: Mapping[str, Sequence[RunTotals | None]]) -> Trend:
+    """Return the numbers of the runs of one interval."""
     known = [each for group in groups.values() for each in group if each is not None]
     times = sorted(each.seconds for status in _ENDED for each in groups.get(status, ()) if each is not None)
     lost = [text for each in known if (text := bytes(each.losses)) != _NONE_LOST]

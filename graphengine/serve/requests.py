@@ -149,6 +149,16 @@ class SortedParameters(ListParameters, kw_only=True):
     up: bool = False
 
 
+class SumParameters(Filters, kw_only=True):
+    """Of which runs there are sums.
+
+    Attributes:
+        midnight: When any day began where the reader is, epoch seconds; by default days are those of UTC.
+    """
+
+    midnight: Annotated[float, Meta(ge=0, lt=1e11)] = 0.0
+
+
 class TrendParameters(Struct):
     """The parameters of a request for trends.
 
@@ -705,6 +715,7 @@ __all__ = [
     "StopRequest",
     "StoryParameters",
     "StreamParameters",
+    "SumParameters",
     "TagRequest",
     "TallyParameters",
     "TodayParameters",

@@ -26,6 +26,7 @@ from msgspec.structs import fields
 
 from graphengine.records.in_common import InCommon
 from graphengine.records.json_document import Compared, PublishedValue, RunNow, Runs, SpendingOfRun
+from graphengine.records.sums import Sums
 from graphengine.records.trends import Trends
 from graphengine.serve.health import Health
 from graphengine.serve.read_documents import (
@@ -81,6 +82,7 @@ from graphengine.serve.requests import (
     StopRequest,
     StoryParameters,
     StreamParameters,
+    SumParameters,
     TagRequest,
     TallyParameters,
     TodayParameters,
@@ -195,6 +197,13 @@ DESCRIPTION: Final = Endpoint("/openapi.json", "openapi", "This description", No
 ENDPOINTS: Final = (
     Endpoint("/runs", "list_runs", "List the newest runs", document=Page, query=ListParameters),
     Endpoint("/trends", "trends", "How runs went over time", document=Trends, query=TrendParameters),
+    Endpoint(
+        "/sums",
+        "sums",
+        "Sums of a week of the runs that are found, by day and node",
+        document=Sums,
+        query=SumParameters,
+    ),
     Endpoint("/today", "today", "Today beside yesterday", document=Today, query=TodayParameters),
     Endpoint(
         "/questions",
@@ -315,7 +324,7 @@ def _of_service(*names: str, **more: Any) -> Sequence[Endpoint]:  # noqa: ANN401
 
 READS: Final = (
     *_of_service("list_runs", query=SortedParameters),
-    *_of_service("today", "questions", "state", "step_details"),
+    *_of_service("sums", "today", "questions", "state", "step_details"),
     _build_page_route("session", document=Session),
     _build_page_route("overview", Filters, Overview),
     _build_page_route("tally", TallyParameters, Tally),

@@ -264,7 +264,13 @@ OF_CHATS: Final[Sequence[Way]] = [
 """The ways to read a chat by what a page calls it."""
 NAME_NO_RUN: Final = {
     *("GET /health", "GET /openapi.json", "GET /runs", "GET /v1/models", "GET /v1/models/{name:path}"),
-    *("GET /trends", "GET /today", "GET /questions", "POST /bulk"),  # those that are found exist for the caller
+    *(
+        "GET /trends",
+        "GET /sums",
+        "GET /today",
+        "GET /questions",
+        "POST /bulk",
+    ),  # those that are found exist for the caller
     *("GET /a2a/{graph}/.well-known/agent-card.json", "GET /.well-known/agent-card.json", "POST /a2a/desk"),
 }
 

@@ -94,6 +94,7 @@ SERVICE: Mapping[str, list[Try]] = {
         plain("/trends?text=tenant:acme"),
         plain("/trends?text=hunter"),
     ],
+    "GET /sums": [plain("/sums"), plain("/sums?text=tenant:acme"), plain("/sums?text=hunter")],
     "GET /today": [plain("/today"), plain("/today?by=tenant"), plain("/today?by=version")],
     "GET /questions": [plain("/questions"), Try("/questions?run_id=RUN")],
     "POST /bulk": [
@@ -147,7 +148,7 @@ SERVICE: Mapping[str, list[Try]] = {
     "ANY /mcp": [],
 }
 OF_SERVICE = (
-    *("POST /graphs/{graph}/runs", "GET /runs", "GET /today", "GET /questions", "POST /bulk"),
+    *("POST /graphs/{graph}/runs", "GET /runs", "GET /sums", "GET /today", "GET /questions", "POST /bulk"),
     *("GET /runs/{run_id:path}/state", "GET /runs/{run_id:path}/steps/{seq}", "GET /runs/{run_id:path}/story"),
     *("POST /runs/{run_id:path}/answer", "POST /runs/{run_id:path}/messages", "POST /runs/{run_id:path}/stop"),
     *("POST /runs/{run_id:path}/resume", "POST /runs/{run_id:path}/tags", "POST /runs/{run_id:path}/branches"),

@@ -50,6 +50,7 @@ from graphengine.records.selection import (
 from graphengine.records.spending import load_spent_below
 from graphengine.records.states import find_changed_fields
 from graphengine.records.step_document import failure_document, step_document
+from graphengine.records.sums import Sums, load_sums
 from graphengine.records.trends import JOINT, summaries, trends
 from graphengine.render.scopes import path_at
 from graphengine.render.text import one_line
@@ -125,6 +126,7 @@ if TYPE_CHECKING:
         RowsParameters,
         ScoresParameters,
         StoryParameters,
+        SumParameters,
         TallyParameters,
         TodayParameters,
         TrendParameters,
@@ -184,6 +186,7 @@ class Views:
     _taken: Held[Taken] = field(default_factory=Held)
     _results: Held[InResults] = field(default_factory=Held)
     _shared: Held[InCommon] = field(default_factory=Held)
+    _sums: Held[Sums] = field(default_factory=Held)
     _counted: Held[Sequence[tuple[float, str, int]]] = field(default_factory=Held)
 
     def __post_init__(self) -> None:
@@ -331,6 +334,11 @@ class Views:
         """
         key = caller().tenant, structs.astuple(asked)
         return await self._shared.of(key, lambda: load_in_common(self.store, wanted_by(asked), contains_secrets))
+
+    async def sums(self, asked: SumParameters) -> Sums:
+        """Return the sums of a week of the runs that are searched for, by day and by node."""
+        key = caller().tenant, structs.astuple(asked)
+        return await self._sums.of(key, lambda: load_sums(self.store, wanted_by(asked), midnight=asked.midnight))
 
     async def trends(self, asked: TrendParameters) -> Trends:
         """Return how runs went over time."""

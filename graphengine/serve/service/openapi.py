@@ -31,6 +31,7 @@ _PLAIN: Final = "#/components/schemas/{name}"
 
 _OPERATIONS: Final = {
     "trends": "read_trends",
+    "sums": "read_sums",
     "today": "read_today",
     "questions": "list_questions",
     "bulk": "change_runs",

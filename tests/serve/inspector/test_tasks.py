@@ -112,6 +112,16 @@ TASKS: dict[str, tuple[int, int, Sequence[Do]]] = {
         1,
         [Do("role=searchbox", types="it broke"), row("broken"), Do("h1", reads="broken")],
     ),
+    "what a search cost, and its slowest node": (
+        1,
+        1,
+        [
+            Do("role=searchbox", types="agent:writer since:7d"),
+            Do("summary >> text=Sums of the last seven days"),
+            Do(".in-results", reads="$0.25"),
+            Do("table.sums >> nth=1", reads="write"),
+        ],
+    ),
     "follow a child run, and back": (
         4,
         3,

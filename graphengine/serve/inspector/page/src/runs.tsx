@@ -23,6 +23,7 @@ import {
 } from "./parts";
 import { isNote } from "./acts";
 import { Bulk } from "./bulk";
+import { Sums } from "./sums";
 import type { Line, ListedRun, Overview, Page, Session, Tally } from "./types";
 import { STATUSES, ago, count, dollars, failedBelow, isLossy, lost, moment, seconds, titleOf, when } from "./words";
 
@@ -478,6 +479,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
       )}
       <Seen {...extent} />
       {filters.text && <InResults key={found} filters={filters} />}
+      {isSearched && <Sums key={`sums ${found}`} search={wanted(filters)} />}
       <div class="row heading" role="group" aria-label="Order">
         <span>
           <input

@@ -716,6 +716,23 @@ export interface NodeAtWork {
   due: number | null;
 }
 
+export interface NodeSum {
+  /** The graph of the runs. */
+  graph: string;
+  /** The node's path, without the numbers of items. */
+  node: string;
+  /** How often the node was visited. Items of a map count as one visit. */
+  visits: number;
+  /** How many of these visits failed. */
+  failed: number;
+  /** The median of the driven times of the visits that ended; null if no time is known. */
+  median_seconds: number | null;
+  /** The driven time that 95 % of these visits did not exceed; null if no time is known. */
+  p95_seconds: number | null;
+  /** What models were asked and cost at the node. */
+  usage: Usage;
+}
+
 export interface Numbers {
   runs: number;
   failed: number;
@@ -1352,6 +1369,26 @@ export interface Summary {
   fields: Record<string, string>;
 }
 
+export interface Sums {
+  /** the version of the documents */
+  schema: 2;
+  /** Each of the seven days, the newest first, also if no run began. */
+  days: Trend[];
+  /** How many runs began in these days. */
+  runs: number;
+  /** The nodes of the runs that were read, those that take the longest first. */
+  nodes: NodeSum[];
+  /** How many of these runs were read for `nodes`: the newest. */
+  read: number;
+  /** How many others were left out, because they have too many steps or cannot be read. */
+  skipped: number;
+  /** Which runs were read, as a sentence. */
+  sample: string;
+  /** How many states were read to find the runs; omitted if the search compares no field of a state. */
+  looked_at?: number;
+  unseen?: number | null;
+}
+
 export interface Table {
   /** The title of the table. */
   title: string;
@@ -1401,6 +1438,31 @@ export interface Today {
   dearest: Spender | null;
   /** Whether there are more runs than are read, so that only those of the last hours count. */
   is_cut: boolean;
+}
+
+export interface Trend {
+  /** The graph or tag; "" for the runs of all graphs. */
+  name: string;
+  /** When the interval begins, epoch seconds. */
+  since: number;
+  /** How many runs began. */
+  runs: number;
+  /** How many have each status; `running` counts those that are queued or interrupted too. */
+  statuses: Record<string, number>;
+  /** How many lost something on the way. */
+  with_losses: number;
+  /** What they lost, by name. */
+  losses: Record<string, number>;
+  /** What models cost, US dollars, as far as prices are known. */
+  cost_usd: number;
+  /** How many runs called a model whose price is not known. */
+  unknown_costs: number;
+  /** The driven time of all of them. */
+  seconds: number;
+  /** The median of the driven times of those that ended; null if none did. */
+  median_seconds: number | null;
+  /** The driven time that 95 % of those that ended did not exceed; null if none did. */
+  p95_seconds: number | null;
 }
 
 export interface Tried {
@@ -1523,6 +1585,7 @@ export interface Answers {
   "runs/{run_id}/steps/{seq}": StepDetails;
   "scores": Chart;
   "session": Session;
+  "sums": Sums;
   "tables": Tables;
   "tally": Tally;
   "today": Today;
