@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.records.json_schema import schemas_of
 from graphengine.records.story import Story
+from graphengine.serve.read_documents import Doing
 from graphengine.serve.routes import DRIVES, PREFIX, READS, WRITES
 from graphengine.serve.service.openapi import described
 
@@ -30,9 +31,9 @@ _SIMPLE: Final = {"string": "string", "integer": "number", "number": "number", "
 def types() -> str:
     """Return the file."""
     paths, schemas = described([*READS, *WRITES, *DRIVES])
-    schemas |= schemas_of([Story], "#/components/schemas/{name}")[1]
+    schemas |= schemas_of([Story, Doing], "#/components/schemas/{name}")[1]
     answers: dict[str, Any] = {}
-    for row in sorted((row for row in READS if row.document is not None), key=lambda row: row.path):
+    for row in sorted((row for row in (*READS, *DRIVES) if row.body is None), key=lambda row: row.path):
         answer = paths[row.path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
         answers[f'"{row.path.removeprefix(f"{PREFIX}/")}"'] = answer
     parts = [_interface(name, schema) for name, schema in sorted(schemas.items())]

@@ -260,7 +260,8 @@ def _list_wing_problems(graph: Graph[Any], file: Path) -> Sequence[Problem]:
 
 
 def _check_document(checked: Sequence[_Checked], counts: tuple[int, int]) -> Checked:
-    from graphengine.testing.checked import Checked, CheckedGraph
+    from graphengine.records.base_documents import CheckedGraph
+    from graphengine.testing.checked import Checked
 
     graphs = [
         CheckedGraph(name=each.graph.name, file=str(each.file), problems=each.problems)

@@ -62,6 +62,20 @@ class Refusal(Error):
     problems: Sequence[Problem] | UnsetType = UNSET
 
 
+class CheckedGraph(Part):
+    """A graph and its problems.
+
+    Attributes:
+        name: The name of the graph.
+        file: The file of the graph, as given on the command line or relative to the project's folder.
+        problems: The errors and warnings, in the order in which they were found.
+    """
+
+    name: str
+    file: str
+    problems: Sequence[Problem]
+
+
 class Broken(Part):
     """A file that cannot be run, or that defines a graph with the same name as a graph in another file.
 

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
+from graphengine.kernel.extension import NodeBegan
 from graphengine.kernel.store import Status, Summary
 from graphengine.records.account import Account
-from graphengine.records.base_documents import Document, Part
+from graphengine.records.base_documents import Document, Error, Part
 from graphengine.records.branches import BranchResult
 from graphengine.records.json_document import Compared, ListedRun, RunHead
 from graphengine.records.result_fields import ResultFields
@@ -699,6 +700,54 @@ class Previewed(Document):
     """
 
     changes: Sequence[Difference]
+
+
+class LiveText(Part):
+    """A piece of the text of a model call that runs.
+
+    Attributes:
+        number: A unique number of the text.
+        path: The path of the node.
+        agent: The name of the agent.
+        at: The position at which the piece begins.
+        text: The piece.
+    """
+
+    number: int
+    path: str
+    agent: str
+    at: int
+    text: str
+
+
+class Doing(Part):
+    """What a run does between two steps, which its stream sends as `now`.
+
+    Attributes:
+        nodes: The nodes at work.
+        texts: What is new of the texts of the model calls that run.
+        trouble: Why the run could not be driven further; null if nothing is wrong.
+        here: Whether the run is driven in this process.
+    """
+
+    nodes: Sequence[NodeBegan]
+    texts: Sequence[LiveText]
+    trouble: Error | None
+    here: bool
+
+
+class StartForm(Part):
+    """What the form that starts a run shows of a graph.
+
+    Attributes:
+        schema: The JSON Schema of the state.
+        example: The fields of the example in the graph's file, without secret ones and defaults.
+        file: The file of the graph, as it is shown.
+    """
+
+    schema: Mapping[str, Any]
+    example: Mapping[str, Any]
+    file: str
 
 
 class BranchState(Part):

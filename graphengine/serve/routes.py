@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import fields
 
+from graphengine.records.base_documents import CheckedGraph
 from graphengine.records.in_common import InCommon
 from graphengine.records.json_document import Compared, PublishedValue, RunNow, Runs, SpendingOfRun
 from graphengine.records.sums import Sums
@@ -46,6 +47,7 @@ from graphengine.serve.read_documents import (
     Row,
     Run,
     Session,
+    StartForm,
     State,
     StepDetails,
     Tables,
@@ -353,9 +355,9 @@ WRITES: Final = _of_service("answer", "send", "stop_run", "tag", "bulk")
 """What the page changes, unless it is read-only."""
 DRIVES: Final = (
     *_of_service("start", "resume", "branch", "preview"),
-    _build_page_route("form", OfGraph),
+    _build_page_route("form", OfGraph, StartForm),
     _build_page_route("fields", AtStep, BranchForm),
-    _build_page_route("problems", OfGraph),
+    _build_page_route("problems", OfGraph, CheckedGraph),
 )
 """What the page does besides with `--drive`."""
 OF_PAGE: Final = (*FILES, *READS, *DOWNLOADS, STREAM, *WRITES, *DRIVES)

@@ -7,25 +7,10 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from graphengine.errors import Problem
-from graphengine.records.base_documents import Broken, Document, Part
+from graphengine.records.base_documents import Broken, CheckedGraph, Document
 from graphengine.testing.bounds import Bounds, Forecast
 from graphengine.testing.preflights import Preflight
 from graphengine.wings import Kind
-
-
-class CheckedGraph(Part):
-    """One checked graph and its problems.
-
-    Attributes:
-        name: The name of the graph.
-        file: The file of the graph, as given on the command line or relative to the project's folder.
-        problems: The errors and warnings, in the order in which they were found.
-    """
-
-    name: str
-    file: str
-    problems: Sequence[Problem]
 
 
 class Checked(Document):

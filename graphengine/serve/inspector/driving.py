@@ -20,10 +20,11 @@ from graphengine.kernel.extension import RunFailed
 from graphengine.kernel.inside import life_of, poke
 from graphengine.kernel.reader import load_snapshot
 from graphengine.migration.compatibility import plan_at
+from graphengine.records.base_documents import CheckedGraph, refusal_of
 from graphengine.serve.callers import CallersStore, caller
 from graphengine.serve.callers_runner import CallersRunner
 from graphengine.serve.inspector.live import LiveRun
-from graphengine.serve.read_documents import BranchForm, BranchState
+from graphengine.serve.read_documents import BranchForm, BranchState, StartForm
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -179,7 +180,7 @@ class Driver:
             with suppress(RunFailed):
                 await run.result()
         except GraphEngineError as error:
-            live.trouble = {"message": error.message, "repair": error.repair} if self.live.get(run.id) is live else None
+            live.trouble = refusal_of(error) if self.live.get(run.id) is live else None
         finally:
             live.is_driven = False
             live.nodes.clear()
@@ -192,7 +193,7 @@ class Driver:
         self.acts.graph_of(asked.graph)
         return self.drives.graphs[asked.graph]
 
-    async def form(self, asked: OfGraph) -> dict[str, Any]:
+    async def form(self, asked: OfGraph) -> StartForm:
         """Return the schema of a graph's state and the example in its file, for the form that starts a run."""
         found = self._drivable(asked)
         state, example = found.graph.compile().state, found.example()
@@ -202,11 +203,8 @@ class Driver:
         values: object = None
         with suppress(PydanticSerializationError):  # in this case the form begins empty
             values = to_jsonable_python(example, by_alias=False, exclude=hidden)
-        return {
-            "schema": state.model.model_json_schema(by_alias=False),
-            "example": values if isinstance(values, dict) else {},
-            "file": found.file,
-        }
+        schema, example = state.model.model_json_schema(by_alias=False), values if isinstance(values, dict) else {}
+        return StartForm(schema, example, found.file)
 
     async def fields(self, asked: AtStep) -> BranchForm:
         """Return the states that are open at a step, with their types and values, for the form of a branch."""
@@ -216,7 +214,7 @@ class Driver:
         inner = [frame for frame in snapshot.frames.values() if frame.kind in ("sub", "arm")]
         return BranchForm([_read_branch_state(plan, frame, snapshot) for frame in (snapshot.root, *inner)])
 
-    async def problems(self, asked: OfGraph) -> dict[str, Any]:
+    async def problems(self, asked: OfGraph) -> CheckedGraph:
         """Return the problems that `check` finds in a graph, and the schedules whose input no longer fits the graph."""
         found = self._drivable(asked)
         admin = Runner(self._store).admin
@@ -227,7 +225,7 @@ class Driver:
             for name, error in misfits.items()
             if name in seen
         ]
-        return {"file": found.file, "problems": [*found.graph.check(), *unfit]}
+        return CheckedGraph(asked.graph, found.file, [*found.graph.check(), *unfit])
 
 
 def _read_branch_state(plan: Plan[Any], frame: Frame, snapshot: Snapshot) -> BranchState:

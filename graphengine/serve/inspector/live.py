@@ -6,19 +6,21 @@ have them. A stream first sends a page the whole text, and then the new pieces o
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from graphengine.agents.live_events import AnswerReset, TextDelta
 from graphengine.kernel.extension import NodeBegan, StepRecorded
 from graphengine.kernel.reader import AttemptEnded, Recorded
 from graphengine.serve.large_values import MOST_OF_VALUE
+from graphengine.serve.read_documents import Doing, LiveText
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graphengine.kernel.extension import Event
+    from graphengine.records.base_documents import Error
 
 
 @dataclass(slots=True)
@@ -44,11 +46,11 @@ class Text:
         self.text = (self.text + piece)[-MOST_OF_VALUE:]
         self.length += len(piece)
 
-    def after(self, sent: int) -> dict[str, Any]:
-        """Return the text without the characters that were sent; `at` is the position at which the rest begins."""
+    def after(self, sent: int) -> LiveText:
+        """Return the text without the characters that were sent."""
         begin = max(sent, self.length - len(self.text))
         rest = self.text[len(self.text) - (self.length - begin) :] if begin < self.length else ""
-        return {"number": self.number, "path": self.path, "agent": self.agent, "at": begin, "text": rest}
+        return LiveText(self.number, self.path, self.agent, begin, rest)
 
 
 class LiveRun:
@@ -64,7 +66,7 @@ class LiveRun:
     def __init__(self) -> None:
         self.nodes: dict[str, NodeBegan] = {}
         self.texts: dict[tuple[str, str], Text] = {}
-        self.trouble: dict[str, Any] | None = None
+        self.trouble: Error | None = None
         self.is_driven = True
         self._numbers = count(1)
 
@@ -92,14 +94,10 @@ class LiveRun:
         for key in [key for key in self.texts if key[0] == path]:
             del self.texts[key]
 
-    def document(self, sent: Mapping[int, int]) -> dict[str, Any]:
+    def document(self, sent: Mapping[int, int]) -> Doing:
         """Return the nodes at work, and the texts without the characters that were sent, by the number of the text."""
-        return {
-            "nodes": [asdict(each) for each in self.nodes.values()],
-            "texts": [each.after(sent.get(each.number, 0)) for each in self.texts.values()],
-            "trouble": self.trouble,
-            "here": self.is_driven,
-        }
+        texts = [each.after(sent.get(each.number, 0)) for each in self.texts.values()]
+        return Doing([*self.nodes.values()], texts, self.trouble, self.is_driven)
 
 
 __all__ = ["LiveRun", "Text"]

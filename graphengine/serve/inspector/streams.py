@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import GraphEngineError, RunReplaced, StoreError
 from graphengine.kernel.inside import find_posted, follow
@@ -15,6 +15,7 @@ from graphengine.kernel.reader import status_of
 from graphengine.serve.callers import caller
 from graphengine.serve.large_values import shorten_document
 from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, stream_event
+from graphengine.serve.read_documents import Doing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -39,7 +40,7 @@ class _Now:
         self._run: LiveRun | None = None
         self._was_shown = False
 
-    def document(self) -> Mapping[str, Any] | None:
+    def document(self) -> Doing | None:
         """Return the new activity; None if the run is not driven in this process."""
         run = self._live.get(self.run_id)
         if run is not self._run:
@@ -48,9 +49,9 @@ class _Now:
             return None
         self._was_shown = run is not None
         if run is None:
-            return {"nodes": [], "texts": [], "trouble": None, "here": False}
+            return Doing([], [], None, here=False)
         found = run.document(self._sent)
-        self._sent = {each["number"]: each["at"] + len(each["text"]) for each in found["texts"]}
+        self._sent = {each.number: each.at + len(each.text) for each in found.texts}
         return found
 
 

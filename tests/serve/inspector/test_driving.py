@@ -65,10 +65,10 @@ async def test_the_text_of_a_running_call_is_streamed(tmp_path: Path) -> None:
     """While a call runs, its text so far can be read, and pages are woken; once it is recorded, it is gone."""
     async with streaming(tmp_path) as driver:
         live = driver.live["r"]
-        (text,) = live.document({})["texts"]
-        assert (text["path"], text["agent"], text["at"]) == ("write", "writer", 0)
-        assert 0 < len(text["text"]) < len(driven.TOLD)
-        assert [node["path"] for node in live.document({})["nodes"]] == ["write"]
+        (text,) = live.document({}).texts
+        assert (text.path, text.agent, text.at) == ("write", "writer", 0)
+        assert 0 < len(text.text) < len(driven.TOLD)
+        assert [node.path for node in live.document({}).nodes] == ["write"]
         (tmp_path / "gate").touch()
         await eventually(lambda: not live.texts)
         assert any(step.kind == "recorded" for step in await driver.acts.history("r"))
@@ -120,16 +120,16 @@ def test_a_long_text_is_sent_in_pieces() -> None:
     """A page gets what it does not have yet; of a very long text only the end is kept."""
     live = LiveRun()
     live.feed(TextDelta("write", "writer", "Once "))
-    first = live.document({})["texts"][0]
-    assert (first["path"], first["agent"], first["at"], first["text"]) == ("write", "writer", 0, "Once ")
+    first = live.document({}).texts[0]
+    assert (first.path, first.agent, first.at, first.text) == ("write", "writer", 0, "Once ")
     live.feed(TextDelta("write", "writer", "upon"))
-    number = live.document({})["texts"][0]["number"]
-    assert live.document({number: 5})["texts"][0]["text"] == "upon"
-    assert live.document({number: 9})["texts"][0]["text"] == ""
+    number = live.document({}).texts[0].number
+    assert live.document({number: 5}).texts[0].text == "upon"
+    assert live.document({number: 9}).texts[0].text == ""
     live.feed(TextDelta("write", "writer", "x" * 300_000))
-    kept = live.document({number: 9})["texts"][0]
-    assert kept["at"] + len(kept["text"]) == 300_009
-    assert len(kept["text"]) == 100_000
+    kept = live.document({number: 9}).texts[0]
+    assert kept.at + len(kept.text) == 300_009
+    assert len(kept.text) == 100_000
 
 
 async def test_a_schedule_whose_input_no_longer_fits_is_a_problem_of_its_graph(tmp_path: Path) -> None:
@@ -140,8 +140,8 @@ async def test_a_schedule_whose_input_no_longer_fits_is_a_problem_of_its_graph(t
     async with driver_of(tmp_path / "runs.db") as driver, Runner(tmp_path / "runs.db") as runner:
         daily = Schedule("daily", "0 7 * * *", "counter", tenant="ann")
         await runner.admin.schedule(daily, earlier, {"gone": 7})
-        [problem] = (await driver.problems(OfGraph("counter")))["problems"]
+        [problem] = (await driver.problems(OfGraph("counter"))).problems
         assert (problem.code, problem.where) == ("schedule_misfit", "schedule daily")
         assert "the input was given the field 'gone'" in problem.message
         with acting(Caller("bob", tenant="bob")):
-            assert not (await driver.problems(OfGraph("counter")))["problems"]
+            assert not (await driver.problems(OfGraph("counter"))).problems

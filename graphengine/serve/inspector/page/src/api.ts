@@ -99,11 +99,6 @@ export function addressOf(route: string, parameters: Query): string {
 
 /** Read a document. */
 export async function get<Route extends keyof Answers>(route: Route, parameters: Query = {}): Promise<Answers[Route]> {
-  return read(route, parameters);
-}
-
-/** Read a document of `--drive`, whose shape the caller knows. */
-export async function read<Shape>(route: string, parameters: Query): Promise<Shape> {
   return answer((part) => fetch(`${addressOf(route, parameters)}&${part}`));
 }
 

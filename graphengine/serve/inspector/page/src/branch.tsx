@@ -2,24 +2,18 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { post, query, read } from "./api";
+import { post, query } from "./api";
 import { Field, type Schema, blank, changedFields } from "./form";
 import { writeJson } from "./json";
 import { whole } from "./large";
-import { Copy, Failure, type Problem, go, runAddress, useAct, useDocument, useRead } from "./parts";
+import { Copy, Failure, type Problem, go, runAddress, useAct, useDocument } from "./parts";
 import { agentOf } from "./step";
 import { Diff, Path, Value } from "./text";
 import type { Row } from "./trace";
-import type { BranchForm, BranchState, Previewed, StepDetails } from "./types";
+import type { BranchState, Previewed, StepDetails } from "./types";
 import { both, count, dollars } from "./words";
 
 const MOST = 20; // branches that are begun at once
-
-interface Form {
-  schema: Schema;
-  example: Record<string, unknown>;
-  file: string;
-}
 
 const split = (text: string): string[] =>
   text
@@ -29,7 +23,7 @@ const split = (text: string): string[] =>
 
 /** A form that starts a run of a graph. */
 export function Start({ graph }: { graph: string }) {
-  const [found, error] = useRead("form", { graph }, () => read<Form>("form", { graph }));
+  const [found, error] = useDocument("form", { graph });
   const [value, setValue] = useState<Record<string, unknown> | null>(null);
   const [id, setId] = useState("");
   const [tags, setTags] = useState("");
@@ -39,17 +33,18 @@ export function Start({ graph }: { graph: string }) {
   }, [found]);
   if (error) return <Failure error={error} />;
   if (!found || !value) return null;
-  const properties = found.schema.properties || {};
+  const schema: Schema = found.schema;
+  const properties = schema.properties || {};
   const names = Object.keys(properties);
-  const first = names.filter((name) => (found.schema.required || []).includes(name) || name in found.example);
+  const first = names.filter((name) => (schema.required || []).includes(name) || name in found.example);
   const others = first.length ? names.filter((name) => !first.includes(name)) : [];
   const part = (wanted: string[]): Schema => ({
-    ...found.schema,
+    ...schema,
     properties: Object.fromEntries(wanted.map((name) => [name, properties[name]!])),
   });
   const start = async (event: Event) => {
     event.preventDefault();
-    const state = changedFields(found.schema, value);
+    const state = changedFields(schema, value);
     const named = query({ run_id: id.trim(), tag: split(tags) });
     const begun = await act(`graphs/${encodeURIComponent(graph)}/runs?${named}`, state);
     if (begun) go(runAddress(begun.run_id));
@@ -57,12 +52,12 @@ export function Start({ graph }: { graph: string }) {
   return (
     <form class="start form" onSubmit={start}>
       <p class="soft">
-        The initial state, of type <code>{found.schema.title || "state"}</code>
+        The initial state, of type <code>{schema.title || "state"}</code>
         {Object.keys(found.example).length ? ", filled in with the example" : ""} of {found.file}.
       </p>
       <Field
         schema={part(first.length ? first : names)}
-        root={found.schema}
+        root={schema}
         value={value}
         set={setValue}
         name="state"
@@ -70,7 +65,7 @@ export function Start({ graph }: { graph: string }) {
       {others.length > 0 && (
         <details>
           <summary>{count(others.length, "more field")}, with defaults</summary>
-          <Field schema={part(others)} root={found.schema} value={value} set={setValue} name="more of the state" />
+          <Field schema={part(others)} root={schema} value={value} set={setValue} name="more of the state" />
         </details>
       )}
       <div class="field">
@@ -158,7 +153,7 @@ export function Branch({
   /** The update with which the form begins. */
   begun?: { path: string; update: Record<string, unknown> };
 }) {
-  const [found, error] = useRead("fields", { id, at }, () => read<BranchForm>("fields", { run_id: id, at }));
+  const [found, error] = useDocument("fields", { run_id: id, at });
   const [step] = useDocument("runs/{run_id}/steps/{seq}", { run_id: id, seq });
   const [standing, setStanding] = useState<Record<string, string>>({});
   useEffect(() => {

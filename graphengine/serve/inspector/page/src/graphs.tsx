@@ -2,10 +2,10 @@
 
 import { useEffect, useMemo } from "preact/hooks";
 
-import { query, read } from "./api";
+import { query } from "./api";
 import { CannotDrive } from "./acts";
 import { Start } from "./branch";
-import { Command, Corner, Failure, Link, Sign, canDrive, runAddress, useDocument, useNow, useRead } from "./parts";
+import { Command, Corner, Failure, Link, Sign, canDrive, runAddress, useDocument, useNow } from "./parts";
 import { Picture } from "./picture";
 import type { Session } from "./types";
 import { ago, count } from "./words";
@@ -85,22 +85,9 @@ export function GraphList({ session }: { session: Session }) {
   );
 }
 
-interface Checked {
-  file: string;
-  problems: {
-    code: string;
-    where: string;
-    message: string;
-    repair: string;
-    file: string;
-    line: number;
-    warning: boolean;
-  }[];
-}
-
 /** What `check` finds. It needs the graph's code, which is there only with --drive. */
 function Problems({ name }: { name: string }) {
-  const [found, error] = useRead("problems", { graph: name }, () => read<Checked>("problems", { graph: name }));
+  const [found, error] = useDocument("problems", { graph: name });
   if (error) return <Failure error={error} />;
   if (!found) return null;
   if (!found.problems.length) return <p class="better">`check` finds none in {found.file}.</p>;

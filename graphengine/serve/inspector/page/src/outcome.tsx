@@ -12,10 +12,10 @@ import { type Large, isLarge } from "./large";
 import { Chip, Failure, Link, type Problem, Sign, Tabs, isUnderWay, runAddress } from "./parts";
 import { useDocument, useMoving, useRead } from "./parts";
 import { PublishedValues, RefusedMessages } from "./published";
-import { type Doing, Trouble } from "./step";
+import { Trouble } from "./step";
 import { Markdown, Reading, Value } from "./text";
 import { type Row, TROUBLES, nameOf, told } from "./trace";
-import type { Head, ListedRun, Run as Found, Session, Spending as Spent } from "./types";
+import type { Doing, Head, ListedRun, Run as Found, Session, Spending as Spent } from "./types";
 import { both, brief, count, dollars, kilo, likeness, lost, seconds, titleOf } from "./words";
 
 /** The tab Run: an open question first, then the result, how it ended, what went wrong, and the input. */

@@ -14,10 +14,10 @@ import { Chip, Copy, Corner, Divider, Failure, Icon, Link, Live, type Problem, S
 import { canDrive, go, runAddress, useDocument, useKeys, useNow, useWas, widthOf } from "./parts";
 import { harmless } from "./safe";
 import { Scrubbed } from "./scrub";
-import { type Doing, StepView } from "./step";
+import { StepView } from "./step";
 import { type Line, type Row, linesOf, whole as wholeRow } from "./trace";
 import { type Shown, Trace } from "./trace_view";
-import type { AsIf, AtWork, CountsBelow, Head, Row as Sent, Run as Found, Session } from "./types";
+import type { AsIf, AtWork, CountsBelow, Doing, Head, Row as Sent, Run as Found, Session } from "./types";
 import { ago, brief, cost, dollars, failedBelow, isLossy, lost, seconds, titleOf, tokens } from "./words";
 import { WhyNotView } from "./why_not";
 

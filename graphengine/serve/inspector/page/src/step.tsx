@@ -8,16 +8,8 @@ import { Chip, Command, Copy, Failure, Tabs, useDocument } from "./parts";
 import { largeIn, lengthOf } from "./large";
 import { Answer, Block, Change, Json, LargeValue, Path, Prompt, Value, inMegabytes } from "./text";
 import { type Line, costOf, nameOf } from "./trace";
-import type { Attempt, Call, Failure as Wrong, StepDetails, Session, Tried as Way } from "./types";
+import type { Attempt, Call, Doing, Failure as Wrong, StepDetails, Session, Tried as Way } from "./types";
 import { both, cost, dollars, kilo, seconds, when, wordsOf } from "./words";
-
-/** What streams in for the visits that run now. */
-export interface Doing {
-  nodes: { path: string; visit: number; attempt: number; at: number }[];
-  texts: { number: number; path: string; agent: string; at: number; text: string }[];
-  trouble: { message: string; repair: string } | null;
-  here: boolean;
-}
 
 export function StepView({
   id,

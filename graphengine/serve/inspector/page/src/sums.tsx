@@ -18,7 +18,7 @@ const dayOf = (since: number) =>
 export function Sums({ search }: { search: Query }) {
   const [isOpen, setOpen] = useState(false);
   return (
-    <details class="in-results" open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
+    <details class="in-results tall" open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary class="small">Sums of the last seven days, by day and by node</summary>
       {isOpen && <Tables search={search} />}
     </details>
@@ -33,7 +33,7 @@ function Tables({ search }: { search: Query }) {
   const { days, nodes, sample } = found;
   const isOne = new Set(nodes.map(({ graph }) => graph)).size < 2;
   return (
-    <>
+    <div class="sums-of">
       <table class="sums">
         <caption>By day</caption>
         <thead>
@@ -87,7 +87,7 @@ function Tables({ search }: { search: Query }) {
         {sample}
         {nodes.length > MOST && `; the slowest ${MOST} of ${count(nodes.length, "node")}`}
       </p>
-    </>
+    </div>
   );
 }
 

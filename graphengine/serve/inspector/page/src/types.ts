@@ -197,6 +197,15 @@ export interface Chart {
   words: string;
 }
 
+export interface CheckedGraph {
+  /** The name of the graph. */
+  name: string;
+  /** The file of the graph, as given on the command line or relative to the project's folder. */
+  file: string;
+  /** The errors and warnings, in the order in which they were found. */
+  problems: Problem[];
+}
+
 export interface Compared {
   /** the version of the documents */
   schema: 2;
@@ -383,6 +392,17 @@ export interface Difference {
   after: unknown;
 }
 
+export interface Doing {
+  /** The nodes at work. */
+  nodes: NodeBegan[];
+  /** What is new of the texts of the model calls that run. */
+  texts: LiveText[];
+  /** Why the run could not be driven further; null if nothing is wrong. */
+  trouble: Error | null;
+  /** Whether the run is driven in this process. */
+  here: boolean;
+}
+
 export interface Drivable {
   graphs: string[];
   left_out: string[];
@@ -404,6 +424,17 @@ export interface Ending {
   condition: string;
   /** The results of the conditions, with their values, as text. */
   why: string;
+}
+
+export interface Error {
+  /** The kind of the error. Codes do not change from version to version. */
+  code: string;
+  /** A sentence that says what happened, with the values. */
+  message: string;
+  /** The place of the error; "" if there is no place. */
+  where: string;
+  /** How to fix the error; "" if that is not known. */
+  repair: string;
 }
 
 export interface FailedPart {
@@ -644,6 +675,19 @@ export interface ListedRun {
   at_work: AtWork | null;
 }
 
+export interface LiveText {
+  /** A unique number of the text. */
+  number: number;
+  /** The path of the node. */
+  path: string;
+  /** The name of the agent. */
+  agent: string;
+  /** The position at which the piece begins. */
+  at: number;
+  /** The piece. */
+  text: string;
+}
+
 export interface Lost {
   agent: string;
   model: string;
@@ -714,6 +758,21 @@ export interface NodeAtWork {
   since: number;
   /** When this attempt will begin, if a retry has to wait; null if the node is at work. */
   due: number | null;
+}
+
+export interface NodeBegan {
+  /** The path of the node. */
+  path: string;
+  /** The name of the node. */
+  node: string;
+  /** The number of the visit of the node, from 1. */
+  visit: number;
+  /** The number of the attempt of the visit, from 1. */
+  attempt: number;
+  /** When the attempt began, in epoch seconds. */
+  at: number;
+  /** The seq of the last step before the attempt. */
+  after: number;
 }
 
 export interface NodeSum {
@@ -804,6 +863,23 @@ export interface Previewed {
   schema: 2;
   /** The fields that it would change. */
   changes: Difference[];
+}
+
+export interface Problem {
+  /** The kind of problem. */
+  code: string;
+  /** The place in the graph: a node, an outgoing edge, a field. */
+  where: string;
+  /** What is wrong, with the values. */
+  message: string;
+  /** What to do about it. */
+  repair: string;
+  /** Whether the graph can run in spite of it. */
+  warning: boolean;
+  /** The file of the declaration concerned; None if unknown. */
+  file: string | null;
+  /** The line in that file, from 1. */
+  line: number | null;
 }
 
 export interface PublishedPart {
@@ -1181,6 +1257,15 @@ export interface SpentSince {
   steps: number;
   /** How long it was driven since. */
   seconds: number;
+}
+
+export interface StartForm {
+  /** The JSON Schema of the state. */
+  schema: Record<string, unknown>;
+  /** The fields of the example in the graph's file, without secret ones and defaults. */
+  example: Record<string, unknown>;
+  /** The file of the graph, as it is shown. */
+  file: string;
 }
 
 export interface State {
@@ -1569,7 +1654,9 @@ export interface Answers {
   "below": Runs;
   "branches": Runs;
   "compare": Comparison;
+  "fields": BranchForm;
   "find": number[];
+  "form": StartForm;
   "graph": Graph;
   "in_common": InCommon;
   "in_results": InResults;
@@ -1577,6 +1664,7 @@ export interface Answers {
   "moments": Moments;
   "overview": Overview;
   "picture": Picture;
+  "problems": CheckedGraph;
   "questions": Questions;
   "rows": Row[];
   "run": Run;
