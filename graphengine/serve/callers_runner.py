@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 from msgspec import UNSET
 from pydantic_core import to_jsonable_python
 
-from graphengine.errors import GraphNotFound, InputError, NotPublishedYet, RunExists, UnknownRun
+from graphengine.errors import GraphEngineError, GraphNotFound, InputError, NotPublishedYet, RunExists, UnknownRun
 from graphengine.kernel.extension import OwnId, RunFailed, compiled, did_you_mean
 from graphengine.kernel.inside import ask_anew, bare, begun_otherwise, lives_of, polled, question_id, send_alone
 from graphengine.kernel.reader import graph_spec_of
@@ -319,10 +319,14 @@ class CallersRunner:
     # --- what requests ask: each with the key that is the same when it is sent again ---------------------------------
 
     async def answer_asked(self, asked: Answer, key: str | None) -> str:
-        """Answer a question of a run; return the run."""
+        """Answer a question of a run, which the page then drives on if it drives runs of the graph; return the run."""
         del key
         by, reason = asked.by or "", asked.reason or ""
         await self.answer(asked.run_id, asked.value, wait=question_id(asked.id), by=by, reason=reason)
+        info = await self.info(asked.run_id, "answer")
+        if self._begun is not None and info.graph in self._graphs:
+            with suppress(GraphEngineError):  # it is driven already, here or elsewhere
+                await self._begun(self._runner.resume(info.id, self._graphs[info.graph], user=caller().name or None))
         return asked.run_id
 
     async def send_asked(self, asked: SentMessage, key: str | None) -> str:

@@ -12,11 +12,12 @@ from graphengine import END, START, Graph, Runner
 from graphengine.agents import TextDelta
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import InputError, RunExists
+from graphengine.records.json_document import RunNow
 from graphengine.serve.callers import Caller, acting
 from graphengine.serve.inspector.driving import Drivable, Driver, Drives
 from graphengine.serve.inspector.live import LiveRun
 from graphengine.serve.reads.run_cache import RunCache
-from graphengine.serve.requests import OfGraph, StopRequest, fields_of
+from graphengine.serve.requests import Answer, OfGraph, StopRequest, fields_of
 from graphengine.worker import Schedule
 from tests.kit.runs import SOON
 from tests.serve.inspector import driven
@@ -49,6 +50,12 @@ async def driver_of(path: Path) -> AsyncIterator[Driver]:
 async def eventually(condition: Callable[[], object]) -> None:
     """Return once the condition holds."""
     while not condition():  # noqa: ASYNC110 - nothing announces it
+        await asyncio.sleep(0.01)
+
+
+async def become(driver: Driver, status: str) -> None:
+    """Return once the run `r` has a status."""
+    while (await driver.acts.info("r")).status != status:  # noqa: ASYNC110 - nothing announces it
         await asyncio.sleep(0.01)
 
 
@@ -114,6 +121,19 @@ async def test_a_driven_run_is_cut_off(tmp_path: Path, monkeypatch: pytest.Monke
             fields_of({"run_id": "r", "now": "yes"}, StopRequest)
         await driver.acts.stop_run_asked(StopRequest(run_id="r", now=True), None)
         assert (await driver.acts.info("r")).status == "stopped"
+
+
+async def test_an_answer_on_the_page_drives_the_run_on(tmp_path: Path) -> None:
+    """One request answers and resumes: also of a user who may answer, and not resume."""
+    (tmp_path / "gate").touch()
+    async with asyncio.timeout(SOON), driver_of(tmp_path / "runs.db") as driver:
+        await start(driver, gate=str(tmp_path / "gate"))
+        await become(driver, "waiting")
+        now = await driver.acts.now("r")
+        assert isinstance(now, RunNow)
+        with acting(Caller("ann", rights=frozenset(("read", "answer")))):
+            await driver.acts.answer_asked(Answer(run_id="r", id=now.waits[0].id, value=True), None)
+        await become(driver, "finished")
 
 
 def test_a_long_text_is_sent_in_pieces() -> None:

@@ -92,7 +92,6 @@ function Question({
     value: given ?? null,
     reason: why,
   });
-  const goOn = (keepalive = false) => post("runs/{run_id}/resume", { run_id: run.run_id }, { keepalive });
   const send = async (now: Held) => {
     setHeld(null);
     const done = drives
@@ -101,7 +100,6 @@ function Question({
     if (!(await act("runs/{run_id}/answer", bodyOf(now), done))) return;
     setSent(true);
     answered?.();
-    if (drives) goOn().catch(() => {}); // it is driven already, here or elsewhere
   };
   useEffect(() => {
     if (!held) return undefined;
@@ -113,9 +111,8 @@ function Question({
   leave.current = () => {
     if (!held) return;
     leave.current = () => {};
-    const then = () => (drives ? goOn(true) : undefined);
     // What was given is not taken back by leaving.
-    post("runs/{run_id}/answer", bodyOf(held), { keepalive: true }).then(then, () => {});
+    post("runs/{run_id}/answer", bodyOf(held), { keepalive: true }).catch(() => {});
   };
   useEffect(() => {
     const left = () => leave.current();
