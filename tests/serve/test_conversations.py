@@ -253,6 +253,8 @@ BY_ID: Final[Sequence[Way]] = [
     row("GET /runs/{run_id:path}/state", "id", tenants, None, path="/runs/RUN/state"),
     row("GET /runs/{run_id:path}/values/{name}", "id", tenants, None, path="/runs/RUN/values/far"),
     row("GET /runs/{run_id:path}/steps/{seq}", "id", tenants, None, path="/runs/RUN/steps/1"),
+    row("GET /runs/{run_id:path}/usage", "id", tenants, None, path="/runs/RUN/usage"),
+    row("GET /runs/{run_id:path}/below", "id", tenants, None, path="/runs/RUN/below"),
     row("GET /runs/{run_id:path}/compare", "id", tenants, None, path="/runs/RUN/compare?other=RUN"),
     row("GET /runs/{run_id:path}/story", "id", tenants, None, path="/runs/RUN/story"),
 ]
@@ -264,13 +266,8 @@ OF_CHATS: Final[Sequence[Way]] = [
 """The ways to read a chat by what a page calls it."""
 NAME_NO_RUN: Final = {
     *("GET /health", "GET /openapi.json", "GET /runs", "GET /v1/models", "GET /v1/models/{name:path}"),
-    *(
-        "GET /trends",
-        "GET /sums",
-        "GET /today",
-        "GET /questions",
-        "POST /bulk",
-    ),  # those that are found exist for the caller
+    *("GET /trends", "GET /sums", "GET /in_common", "GET /today"),  # those that are found exist for the caller
+    *("GET /questions", "POST /bulk"),
     *("GET /a2a/{graph}/.well-known/agent-card.json", "GET /.well-known/agent-card.json", "POST /a2a/desk"),
 }
 

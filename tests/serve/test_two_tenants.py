@@ -105,6 +105,9 @@ SERVICE: Mapping[str, list[Try]] = {
         plain("/bulk", {"action": "retry", "where": {"tag": "secret"}}),
     ],
     "GET /runs/{run_id:path}/state": [Try("/runs/RUN/state"), Try("/runs/RUN/state?at=1")],
+    "GET /in_common": [plain("/in_common"), plain("/in_common?text=tenant:acme")],
+    "GET /runs/{run_id:path}/usage": [Try("/runs/RUN/usage")],
+    "GET /runs/{run_id:path}/below": [Try("/runs/RUN/below")],
     "GET /runs/{run_id:path}/steps/{seq}": [Try("/runs/RUN/steps/1")],
     "GET /runs/{run_id:path}/compare": [Try("/runs/RUN/compare?other=RUN")],
     "GET /runs/{run_id:path}/story": [Try("/runs/RUN/story"), Try("/runs/RUN/story?other=RUN")],
@@ -149,6 +152,7 @@ SERVICE: Mapping[str, list[Try]] = {
 }
 OF_SERVICE = (
     *("POST /graphs/{graph}/runs", "GET /runs", "GET /sums", "GET /today", "GET /questions", "POST /bulk"),
+    *("GET /in_common", "GET /runs/{run_id:path}/usage", "GET /runs/{run_id:path}/below"),
     *("GET /runs/{run_id:path}/state", "GET /runs/{run_id:path}/steps/{seq}", "GET /runs/{run_id:path}/story"),
     *("POST /runs/{run_id:path}/answer", "POST /runs/{run_id:path}/messages", "POST /runs/{run_id:path}/stop"),
     *("POST /runs/{run_id:path}/resume", "POST /runs/{run_id:path}/tags", "POST /runs/{run_id:path}/branches"),
@@ -156,13 +160,12 @@ OF_SERVICE = (
 )
 """The routes of the service that the page has below `/api`."""
 READS = (
-    *("branches", "below", "run", "rows", "usage", "find&text=a", "scores&path=text", "export", "fields", "lines"),
+    *("branches", "run", "rows", "find&text=a", "scores&path=text", "export", "fields", "lines"),
     *("moments&field=text", "why_not&edge=0"),
 )
 LISTS = (
     *("overview", "tally", "tables", "all_graphs", "session", "form&graph=desk", "problems&graph=desk"),
     *("graph&graph=desk", "picture&fingerprint=PRINT", "in_results&text=false"),
-    "in_common&text=tenant:acme",
 )
 PAGES = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/today")
 INSPECTOR: Mapping[str, list[Try]] = {

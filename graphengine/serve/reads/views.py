@@ -383,6 +383,7 @@ class Views:
 
     async def below(self, asked: OfRun) -> Runs:
         """Return the runs below a run, at any depth, each before those below it."""
+        await self.store.info(asked.run_id)
         found = (await runs_below(self.store, [asked.run_id])).each(asked.run_id)
         return runs_document(await as_answered(self.store, [*islice(found, _KEPT)]))
 

@@ -32,6 +32,9 @@ _PLAIN: Final = "#/components/schemas/{name}"
 _OPERATIONS: Final = {
     "trends": "read_trends",
     "sums": "read_sums",
+    "in_common": "read_shared_features",
+    "usage": "read_usage",
+    "below": "list_runs_below",
     "today": "read_today",
     "questions": "list_questions",
     "bulk": "change_runs",

@@ -47,7 +47,7 @@ export function useBelow(id: string, rows: Row[]): Below {
       setFound(runs);
       if (runs.some((run) => isUnderWay(run.status))) timer = setTimeout(() => setTick(tick + 1), 1000);
     };
-    get("below", { run_id: id }).then(taken, () => {});
+    get("runs/{run_id}/below", { run_id: id }).then(taken, () => {});
     return () => clearTimeout(timer);
   }, [id, number, tick]);
   return useMemo(() => belowOf(id, found), [id, found]);

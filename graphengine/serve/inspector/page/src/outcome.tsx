@@ -471,7 +471,7 @@ type By = "agent" | "model" | "node";
 
 export function Spending({ id, seq, isBrief = false }: { id: string; seq: number; isBrief?: boolean }) {
   const [by, setBy] = useState<By>("agent");
-  const [found, error] = useDocument("usage", { run_id: id, seq });
+  const [found, error] = useDocument("runs/{run_id}/usage", { run_id: id, seq });
   if (error) return <Failure error={error} />;
   if (!found) return null;
   if (!found.spending.length) return <p>No model was asked.</p>;

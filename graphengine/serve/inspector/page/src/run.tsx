@@ -578,7 +578,7 @@ function Above({ runs, kind }: { runs: Found["above"]; kind: string }) {
 }
 
 function ChildrenCost({ id, seq }: { id: string; seq: number }) {
-  const [found] = useDocument("usage", { run_id: id, seq });
+  const [found] = useDocument("runs/{run_id}/usage", { run_id: id, seq });
   return found && found.children.cost_usd !== 0 ? (
     <small class="soft">+ {dollars(found.children.cost_usd)} children</small>
   ) : null;

@@ -402,7 +402,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
     if (!lines[id]?.below.runs || turned.has(id)) return;
     const taken = (found: { runs: ListedRun[] }) =>
       setOpened((was) => new Map([...was, ...found.runs.map((run): [string, ListedRun] => [run.run_id, run])]));
-    get("below", { run_id: id }).then(taken, () => {});
+    get("runs/{run_id}/below", { run_id: id }).then(taken, () => {});
   };
   return (
     <main class="runs page">

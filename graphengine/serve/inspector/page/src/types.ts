@@ -1651,7 +1651,6 @@ export interface WhyNot {
 
 export interface Answers {
   "all_graphs": Record<string, Record<string, number>>;
-  "below": Runs;
   "branches": Runs;
   "compare": Comparison;
   "fields": BranchForm;
@@ -1669,14 +1668,15 @@ export interface Answers {
   "rows": Row[];
   "run": Run;
   "runs": Page;
+  "runs/{run_id}/below": Runs;
   "runs/{run_id}/state": State;
   "runs/{run_id}/steps/{seq}": StepDetails;
+  "runs/{run_id}/usage": SpendingOfRun;
   "scores": Chart;
   "session": Session;
   "sums": Sums;
   "tables": Tables;
   "tally": Tally;
   "today": Today;
-  "usage": SpendingOfRun;
   "why_not": WhyNot[];
 }
