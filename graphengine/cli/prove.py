@@ -66,7 +66,8 @@ _GIT: Final = ("git", "-c", "core.hooksPath=/dev/null")
     "--act",
     is_flag=True,
     help="Let the node perform its declared effects, use the network, start processes and change files, once, under the"
-    " working tree. Models are refused nevertheless.",
+    " working tree. Models are refused nevertheless. The run does not know of these effects: a retry of the run"
+    " performs them again. Not with --retry.",
 )
 @click.option(
     "--time-limit",
@@ -115,6 +116,11 @@ def prove(  # noqa: PLR0913 - one for each option
     from graphengine.records.selection import Wanted
     from graphengine.testing.proofs import Proof, pair_runs
 
+    if act and retry:
+        raise click.UsageError(
+            "--act and --retry exclude each other: the retried runs would perform the effects of the trial a second"
+            " time"
+        )
     found = find(reference)
     context.use(found.file, writes=retry)
     wanted = wanted_of(" ".join(search), Wanted(limit, graph=found.graph.name))

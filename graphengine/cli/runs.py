@@ -386,7 +386,7 @@ def _show_tree(context: CommandContext, tree: _Tree) -> None:
         context.document(tree_document(tree.runs, waiting, tree.after, (tree.spent, tree.sums()), works))
         return
     now, drawn, sums, width = time.time(), list(tree.rows()), tree.sums(), context.out.columns
-    parents = {info.parent for _, info in drawn}
+    parents = {info.parent for _, info in drawn if info.parent is not None}
     columns: Sequence[Column[tuple[str, RunInfo]]] = (
         Column("run", lambda row: row[1].id, lead=lambda row: row[0]),
         Column("graph", lambda row: row[1].graph, 4),

@@ -246,6 +246,13 @@ def test_the_network_is_refused_unless_the_node_may_act(shop: Path) -> None:
             server.accept()
 
 
+def test_a_trial_that_acts_retries_nothing(shop: Path) -> None:
+    """A retried run does not know of the trial's effects and would perform them again, so the command refuses both."""
+    code, _, err = call("prove", "shop", "--old", "v1", "--act", "--retry")
+    assert code == 2
+    assert "the retried runs would perform the effects of the trial a second time" in " ".join(err.split())
+
+
 def test_what_cannot_be_known_is_said(shop: Path) -> None:
     """An unknown commit, a graph that cannot be loaded, a folder that is a file, and no failed runs end the command."""
     code, _, err = call("prove", "shop", "--old", "v9")
