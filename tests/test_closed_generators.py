@@ -16,7 +16,7 @@ ROOT = Path(graphengine.__file__).parent
 
 # What others wrote and close themselves, and what holds nothing: it may be read without `aclosing`.
 _ELSEWHERE = {
-    ("agents/a2a.py", "client.send_message(types.SendMessageRequest(message=said))"),
+    ("agents/a2a.py", "client.send_message(types.SendMessageRequest(message=message_to_send))"),
     ("agents/mcp_repairs.py", "whole(chunk_size)"),
     ("agents/mcp_repairs.py", "repaired()"),
     ("agents/conversation.py", "unhurried(self._tools.values())"),

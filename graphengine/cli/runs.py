@@ -172,7 +172,6 @@ def runs(  # noqa: PLR0913 - options
     they cost, and the time that 95 % of them did not exceed. A line for each node shows the same of its visits, the
     slowest node first. The command reads the steps of the newest 200 of these runs for this, and says how many.
     """
-    from graphengine.cli.sums import show_sums
     from graphengine.records.search import wanted_of
     from graphengine.records.selection import Wanted, as_answered, find_runs, hint_of
 
@@ -184,6 +183,8 @@ def runs(  # noqa: PLR0913 - options
     )
     wanted = wanted_of(" ".join(words), wanted)
     if is_sums:
+        from graphengine.cli.sums import show_sums
+
         return show_sums(context, wanted)
     if is_trends:
         return _show_trends(context, wanted, cast("Literal['graph', 'tag']", named["by"]), every)

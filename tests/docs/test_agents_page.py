@@ -49,6 +49,7 @@ def bodies(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     thread.start()
     monkeypatch.setenv("ANTHROPIC_BASE_URL", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "none")
+    monkeypatch.setattr("graphengine.agents.runtime._MODELS", {})  # an earlier test may have made this model
     yield found
     server.shutdown()
     thread.join()

@@ -1,15 +1,13 @@
 """A run that takes long to load is loaded once: then an answer and a resume read only the steps since."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Result, Runner, ask
-from graphengine.databases.sqlite import SQLiteStore
+from graphengine import END, START, Context, Graph, Runner, ask
 from graphengine.engine.fold import fold
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import Step
@@ -19,7 +17,6 @@ from graphengine.runner import cached_snapshots
 from graphengine.runner.cached_snapshots import CachedSnapshots
 from graphengine.runner.result import result_of
 from graphengine.runner.runner import lives_of
-from graphengine.stores.base import Store
 from graphengine.stores.memory import InMemoryStore
 
 COUNT = 80
@@ -138,76 +135,3 @@ async def test_an_answer_to_an_item_folds_only_new_steps_while_other_items_work(
     working.set()
     assert (await run.result()).state.labels == ["none", *["moon"] * (count - 1)]
     assert not lives_of(runner).shared.kept.ids
-
-
-async def heard(ctx: Context, words: list[str]) -> str:
-    """Receive a word."""
-    return await ctx.receive("word", str)
-
-
-def hearing() -> Graph[Said]:
-    """Return a graph that receives one word after another."""
-    graph = Graph("hearing", Said)
-    graph.add_node("hear", heard, writes="words")
-    graph.add_edge(START, "hear")
-    graph.add_edge("hear", END, when=lambda words: words[-1] == "bye")
-    graph.add_edge("hear", "hear")
-    return graph
-
-
-async def hear(runner: Runner, word: str) -> Result[Said]:
-    """Send a word to a run, which is started if there is none, and return its result once it waits again."""
-    run = await runner.start_or_send(hearing(), "r", "word", word)
-    return await run.result()
-
-
-@pytest.fixture(params=["memory", "SQLite"])
-def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """An empty store."""
-    return InMemoryStore() if request.param == "memory" else SQLiteStore(tmp_path / "r.db", synchronous="NORMAL")
-
-
-async def test_a_message_to_a_kept_run_reads_no_step(any_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The row of the run, which is read anyway, says that the run has no step that the kept snapshot lacks."""
-    async with Runner(any_store) as runner:
-        for word in ("sun", "moon", "star", "comet"):
-            await hear(runner, word)
-        calls: list[str] = []
-
-        def noted(name: str) -> Callable[..., object]:
-            call = getattr(any_store, name)
-
-            def calling(*given: object) -> object:
-                calls.append(name)
-                return call(*given)
-
-            return calling
-
-        for name in ("steps", "load", "info", "infos"):
-            monkeypatch.setattr(any_store, name, noted(name))
-        assert (await hear(runner, "planet")).state.words == ["sun", "moon", "star", "comet", "planet"]
-    assert not {"steps", "load"} & {*calls}
-    assert calls.count("infos") == 1
-
-
-@pytest.mark.parametrize("is_other", [True, False])
-async def test_a_kept_snapshot_that_is_not_the_last_is_not_returned(any_store: Store, *, is_other: bool) -> None:
-    """Another process moved the run on. Or it removed the run, and another one with as many steps has its id."""
-    async with Runner(any_store) as runner:
-        for word in ("sun", "moon", "star", "comet"):
-            await hear(runner, word)
-        mine, seq = CachedSnapshots(any_store), (await any_store.info("r")).seq
-        mine.hand_over(await load.load_snapshot(any_store, "r", None))
-        assert (await mine.read("r", await any_store.info("r"))).seq == seq
-        if is_other:
-            await hear(runner, "bye")
-            assert not await any_store.remove([await any_store.info("r")])
-            for word in ("one", "two", "three", "four"):
-                await hear(runner, word)
-        else:
-            await hear(runner, "planet")
-        info = await any_store.info("r")
-        assert (info.seq == seq) == is_other
-        found = await mine.read("r", info)
-        assert found.seq == info.seq
-        assert found.root.values["words"][-1] == ("four" if is_other else "planet")

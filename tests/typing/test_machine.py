@@ -21,7 +21,7 @@ def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Pat
         ("../records/replay/node_diff.py", 'graph_spec["reads"]', 'graph_spec["raeds"]'),
         ("frame_tree.py", 'joined["priced_usd"]', 'joined["priced_uds"]'),
         ("ready.py", 'usage.get("unknown_calls", 0)', 'usage.get("unknown_cals", 0)'),
-        ("../graph/options.py", 'given["unknown_cost"]', 'given["unknown_costs"]'),
+        ("../graph/options.py", 'limits["unknown_cost"]', 'limits["unknown_costs"]'),
         ("../records/spending.py", 'by.get("agent", "")', 'by.get("agnet", "")'),
         ("../state/amounts.py", 'usage.get("cost_usd", 0.0)', 'usage.get("cost_usds", 0.0)'),
         ("phases.py", "Phase: TypeAlias = Ready", f"{new_phase}Phase: TypeAlias = Asleep | Ready"),
