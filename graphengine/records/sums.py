@@ -108,7 +108,8 @@ async def load_sums(store: Store, wanted: Wanted, *, midnight: float = 0.0) -> S
 
     Args:
         store: The open store, as the caller can read it.
-        wanted: Selects the runs. The week ends today, or before `wanted.begun_before` if that is earlier.
+        wanted: Selects the runs. The week ends today, or before `wanted.begun_before` if that is earlier, but not
+            before 1970.
         midnight: When any day begins where the reader is, epoch seconds; by default days are those of UTC.
 
     Raises:
@@ -116,7 +117,7 @@ async def load_sums(store: Store, wanted: Wanted, *, midnight: float = 0.0) -> S
     """
     now = time.time()
     offset = midnight % DAY // _QUARTER * _QUARTER
-    end = now if wanted.begun_before is None else min(now, wanted.begun_before - 0.001)
+    end = now if wanted.begun_before is None else max(0.0, min(now, wanted.begun_before - 0.001))
     first = (end - offset) // DAY * DAY + offset - (_DAYS - 1) * DAY
     week = replace(wanted, begun_after=max(first, wanted.begun_after or first))
     groups, looked_at = await load_groups(store, week, "graph", _QUARTER if offset else DAY)

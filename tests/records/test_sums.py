@@ -183,6 +183,13 @@ async def test_days_begin_at_the_readers_midnight(runner: Runner) -> None:
     assert (later.runs, later.sample) == (0, "no such run began in these days")
     assert later.days[0].since <= begun - 86_400 < later.days[0].since + 86_400
     assert (await load_sums(runner.store, Wanted(9, begun_after=time.time() + 5))).runs == 0
+    for time_of_user in (-1.7e308, -1.0, 0.0, 1.7e308):
+        for found in (
+            await load_sums(runner.store, Wanted(9, begun_before=time_of_user)),
+            await load_sums(runner.store, Wanted(9, begun_after=time_of_user)),
+        ):
+            assert [type(each.since) for each in found.days] == [float] * 7
+            assert b"null" not in encode([each.since for each in found.days])
 
 
 async def test_the_sample_is_bounded_and_named(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
