@@ -99,10 +99,13 @@ async def test_a_kept_snapshot_that_is_not_the_last_is_not_returned(runner: Runn
     mine.hand_over(await load_snapshot(store, "r", None))
     assert (await mine.read("r", await store.info("r"))).seq == seq
     if is_other:
-        await hear(runner, "bye")
-        assert not await store.remove([await store.info("r")])
-        for word in ("one", "two", "three", "four"):
-            await hear(runner, word)
+        for _ in range(50):  # a node that finds its message at once records one step fewer than a node that waits
+            await hear(runner, "bye")
+            assert not await store.remove([await store.info("r")])
+            for word in ("one", "two", "three", "four"):
+                await hear(runner, word)
+            if (await store.info("r")).seq == seq:
+                break
     else:
         await hear(runner, "planet")
     info = await store.info("r")
