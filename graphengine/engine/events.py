@@ -81,7 +81,7 @@ class NodeFinished(Worked):
         result: The result.
         usage: The model calls, tokens and cost of the attempt.
         choice: If the node chooses among several bodies: the name of the body that ran.
-        chance: A random number from 0 to 1. If the result does not fit the state and the node is retried, the jitter of
+        chance: A random number from 1 to 2. If the result does not fit the state and the node is retried, the jitter of
             the delay is computed from this number.
         more: Further facts to copy into the step.
         answer: If the result is an answer that a person gave: the key under which the answer is recorded. If the result
@@ -91,7 +91,7 @@ class NodeFinished(Worked):
     result: object
     usage: Usage | None = None
     choice: str = ""
-    chance: float = 0.5
+    chance: float = 1.5
     more: Node | None = None
     answer: str = ""
 
@@ -106,7 +106,7 @@ class NodeFailed(Worked, gc=True):
         error: The failure.
         usage: The model calls, tokens and cost of the attempt.
         choice: If the node chooses among several bodies: the name of the body that ran.
-        chance: A random number from 0 to 1, from which the jitter of the retry's delay is computed.
+        chance: A random number from 1 to 2, from which the jitter of the retry's delay is computed.
         refused: The keys of recorded results that caused the failure and must not be used again: answers that the node
             could not use, and questions that nobody answered in time.
         lost: Work that began and whose result was not recorded, such as a failed model call: a description by the key
@@ -116,7 +116,7 @@ class NodeFailed(Worked, gc=True):
     error: FailureRecord
     usage: Usage | None = None
     choice: str = ""
-    chance: float = 0.5
+    chance: float = 1.5
     refused: Sequence[str] = ()
     lost: Mapping[str, JsonValue] = {}
 
@@ -137,7 +137,7 @@ class NodeEntered(Attempted):
     """A node begins that runs other frames: a map over a list, or a subgraph."""
 
     now: float
-    chance: float = 0.5
+    chance: float = 1.5
 
 
 class Noted(Worked):
@@ -212,7 +212,7 @@ class Settled(NamedTuple):
     frame: str
     now: float
     error: FailureRecord | None = None
-    chance: float = 0.5
+    chance: float = 1.5
 
 
 class RunResumed(NamedTuple):

@@ -389,7 +389,8 @@ class AttemptEnded(Outcome, kw_only=True):
             fit (`finished`), a failure that the value of a fallback replaced (`failed`), the beginning of a map or
             graph (`entered`), the end of the frames below (`settled`), a limit of the graph (`limit`), or the end of
             the wait (`answered`, `over`).
-        chance: The random number from 0 to 1 from which the jitter of the retry was computed, if there is any.
+        chance: The random number from 1 to 2 from which the jitter of the retry was computed, if there is any. Earlier
+            versions recorded a number from 0 to 1, and their longest pause had no jitter.
         keep_results: Whether the next attempt finds the results that this attempt recorded.
         refused: The keys of recorded results that the next attempt must not find, because they caused the failure.
         lost: Work that began in the attempt and whose result was not recorded: a description by the key that the result

@@ -85,7 +85,8 @@ class Retry:
         initial_seconds: The wait before the second attempt.
         multiplier: The factor by which each further wait grows.
         max_seconds: The longest wait; `math.inf` for no maximum.
-        jitter: The share of a wait that is added or removed at random, 0 to 1.
+        jitter: The share of a wait that is added or removed at random, 0 to 1. The longest wait varies too, below
+            `max_seconds`.
         on: The exceptions after which to try again. A mistake in the code (AssertionError, AttributeError, ImportError,
             NameError, NotImplementedError, SyntaxError, TypeError) would occur again at the next attempt, so it is
             retried only if one of these is listed, and not for Exception. If an agent's rule-based answer raised the
@@ -139,11 +140,23 @@ class Retry:
             failures: The number of failures so far, 1 or more.
             chance: A random number from 0 to 1, for the jitter. 0.5 leaves the wait unchanged.
         """
-        try:
-            wait = self.initial_seconds * self.multiplier ** (failures - 1)
-        except OverflowError:
-            wait = self.max_seconds
-        return min(wait * (1 + self.jitter * (2 * chance - 1)), self.max_seconds)
+        return pause_of(self, failures, chance + 1)
+
+
+def pause_of(retry: Retry, failures: int, recorded_chance: float) -> float:
+    """Return how many seconds to wait before the next attempt, for the random number that a step recorded.
+
+    A number from 1 to 2 stands for a chance from 0 to 1. A number below 1 was recorded by a version that cut a pause at
+    `max_seconds` after the jitter was added. A replay of such a step must decide the same pause.
+    """
+    try:
+        wait = retry.initial_seconds * retry.multiplier ** (failures - 1)
+    except OverflowError:
+        wait = retry.max_seconds
+    chance = recorded_chance
+    if recorded_chance >= 1:
+        wait, chance = min(wait, retry.max_seconds / (1 + retry.jitter)), recorded_chance - 1
+    return min(wait * (1 + retry.jitter * (2 * chance - 1)), retry.max_seconds)
 
 
 DEFAULT_RETRY: Final = Retry(attempts=4, initial_seconds=1.0, max_seconds=60.0, on=(Transient,))

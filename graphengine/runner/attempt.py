@@ -201,7 +201,7 @@ class Attempt(AttemptFacts):
                     ended(frame)
         if self.journal is not None or self.outputs is not None or frame.recorded_results:
             return self._end_with_records(result, was)
-        chance = random.random()  # noqa: S311 - jitter, should the update not fit
+        chance = 1 + random.random()  # noqa: S311 - jitter, should the update not fit
         return NodeFinished(task, self.began, services.now(), result, self.usage, self.choice, chance)
 
     def _end_with_records(self, result: object, was: str) -> Event | None:
@@ -213,7 +213,7 @@ class Attempt(AttemptFacts):
         more, now = self._more(), self.services.now()
         self._compare()
         answer = _answer_in(result, journal_of(self)) if self.journal is not None else ""
-        chance = random.random()  # noqa: S311 - as in `run`
+        chance = 1 + random.random()  # noqa: S311 - as in `run`
         return NodeFinished(
             self.task, self.began, now, result, self.usage, self.choice, chance, more=more, answer=answer
         )
@@ -309,7 +309,7 @@ class Attempt(AttemptFacts):
         if task.mode in ("wake", "deliver"):
             return WaitOver(task.frame, task.wait, max(now, task.due), delivered=task.mode == "deliver")
         error = self._find_change_by_items() if task.mode == "collect" and self.services.run.checks else None
-        return Settled(task.frame, now, error, random.random())  # noqa: S311 - jitter, should there be a retry
+        return Settled(task.frame, now, error, 1 + random.random())  # noqa: S311 - jitter, should there be a retry
 
     async def _end_with_rest(self, call: Call, result: object, *, has_begun: bool) -> object:
         """Ask a person about effects of earlier code that the node did not ask for again, and return the node's result.
@@ -326,7 +326,7 @@ class Attempt(AttemptFacts):
         return self._enter_node()
 
     def _enter_node(self) -> NodeEntered:
-        return NodeEntered(self.task, self.services.now(), random.random())  # noqa: S311 - jitter
+        return NodeEntered(self.task, self.services.now(), 1 + random.random())  # noqa: S311 - jitter
 
     def _asks(self, call: Call, body: AskBody, question: object) -> Noted:
         ask, now = body.ask, self.services.now()
@@ -358,7 +358,7 @@ class Attempt(AttemptFacts):
         return Noted(self.task, self.began, self.services.now(), facts) if waits else None
 
     def _fail_node(self, error: BaseException) -> NodeFailed:
-        chance = random.random()  # noqa: S311 - jitter
+        chance = 1 + random.random()  # noqa: S311 - jitter
         ended = self.services.now()
         record = failure_record(error, self.path, self.task.attempt)
         failed = NodeFailed(self.task, self.began, ended, record, self.usage, self.choice, chance)

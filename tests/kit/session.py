@@ -378,7 +378,7 @@ class Session:
         usage: Usage | None = None,
         *,
         of: str | None = None,
-        chance: float = 0.5,
+        chance: float = 1.5,
         seconds: float = 0.0,
     ) -> Step:
         """Fail a task (of a node or frame), after some seconds."""
@@ -386,7 +386,7 @@ class Session:
         record = failure_record(error, path_of(task.frame, task.node), task.attempt)
         return self.send(NodeFailed(task, began, self.now, record, usage, "", chance))
 
-    def act(self, of: str | None = None, *, dies_after: int = 0, chance: float = 0.5) -> Step | None:
+    def act(self, of: str | None = None, *, dies_after: int = 0, chance: float = 1.5) -> Step | None:
         """Run a task for real, as the runner does; the process dies after this many recorded pieces of work."""
         task = self.task(of)
         self.now = max(self.now, task.due)
@@ -422,7 +422,7 @@ class Session:
             event.chance = chance
         return self.send(event)
 
-    def enter(self, of: str | None = None, *, chance: float = 0.5) -> Step:
+    def enter(self, of: str | None = None, *, chance: float = 1.5) -> Step:
         """Enter a map or a subgraph."""
         task, _ = self._begin(0.0, of)
         assert task.mode == "run"
@@ -478,9 +478,9 @@ class Session:
 
     def collect(self, of: str | None = None) -> Step:
         """Collect the items of a map."""
-        return self.send(Settled(self.task(of, "collect").frame, self.now, chance=0.5))
+        return self.send(Settled(self.task(of, "collect").frame, self.now, chance=1.5))
 
-    def exit(self, of: str | None = None, *, chance: float = 0.5) -> Step:
+    def exit(self, of: str | None = None, *, chance: float = 1.5) -> Step:
         """Leave a subgraph that ended."""
         return self.send(Settled(self.task(of, "exit").frame, self.now, chance=chance))
 

@@ -38,7 +38,7 @@ from graphengine.engine.steps import (
 from graphengine.engine.trackers import note_changes, sample_again, track
 from graphengine.errors import EffectUnknown, NoEdge, TooLarge
 from graphengine.graph.conditions import exception_name
-from graphengine.graph.options import MISTAKES, START
+from graphengine.graph.options import MISTAKES, START, pause_of
 from graphengine.state.encoded import opened
 from graphengine.state.failure import Failure
 from graphengine.state.given import utf8_value
@@ -362,7 +362,7 @@ def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | No
     if not any(exception_name(kind) in error.names for kind in repeated):
         return None
     asked = error.pause_seconds if is_own else 0.0
-    return event.now + max(retry.pause_seconds(frame.tries + 1, event.chance), asked)
+    return event.now + max(pause_of(retry, frame.tries + 1, event.chance), asked)
 
 
 def fail_at_once(event: NodeEntered, error: FailureRecord) -> NodeFailed:
