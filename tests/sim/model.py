@@ -658,7 +658,7 @@ class Model:
             may_retry = kind not in FINAL and node.on in ("any", kind)
             may_retry = may_retry and not (node.graph is not None and frame.has_acted)  # K5
             if may_retry and frame.tries + 1 < node.attempts:
-                pause = min(30.0, node.pause * 2.0**frame.tries)
+                pause = min(30.0 / 1.1, node.pause * 2.0**frame.tries)  # the jitter of a tenth stays below 30
                 return self.again(frame, "ready", fault, pause)
             if kind in PASSING and node.attempts == 1 and node.graph is None and frame.tries < 3:
                 return self.again(frame, "ready", fault, self.near(2.0**frame.tries))
