@@ -625,6 +625,19 @@ async def test_a_conversation_that_is_continued_by_its_id_stays_its_tenants(tmp_
         assert {each.tenant for each in await here.runner.runs(tag="ge:conversation:support")} == {"acme", None}
 
 
+async def test_the_ids_of_a_response_tell_nothing_of_its_run(tmp_path: Path) -> None:
+    """An application may pass them on, so nobody can read the tenant, the graph or the conversation in them."""
+    gate = Gate()
+    gate.opens.set()
+    async with opened(tmp_path, slow=gate.graph()) as here:
+        first = await respond(here, "ada", conversation="support")
+        for name in (first["id"], first["output"][0]["id"]):
+            text = urlsafe_b64decode(f"{name.partition('_')[2]}==").decode()
+            assert not [word for word in ("acme", "ge:", "slow", "support") if word in text]
+        other = await here.send("bob", "GET", f"/v1/responses/{first['id']}")
+        assert (other.status, "acme" in other.text) == (404, False)
+
+
 async def test_a_conversation_of_no_tenant_is_found_below_those_of_many(tmp_path: Path) -> None:
     """However many newer ones tenants have of the same name."""
     gate = Gate()

@@ -41,6 +41,8 @@ CONVERSATION: Final = "ge:conversation:"
 """The prefix of the tag that contains the name of a run's conversation."""
 REQUEST: Final = "ge:request:"
 """The prefix of the tag by which a request without a key is recognized when it is sent again."""
+_RESPONSES: Final = "ge:responses:"
+"""The prefix of the tag that contains the digest of a run's id, by which the ids of its responses name the run."""
 UNNAMED: Final = "unnamed-"
 """The prefix of the names of conversations that their clients did not name."""
 KEYED: Final = "keyed-"
@@ -106,18 +108,35 @@ class Repeated:
     request: str
 
 
+@dataclass(frozen=True, slots=True)
+class RunOfResponses:
+    """The run to which the id of a response belongs.
+
+    Attributes:
+        run: The digest of the run's id, which stands in the ids of the run's responses.
+    """
+
+    run: str
+
+    @property
+    def tag(self) -> str:
+        """The tag by which the run is found."""
+        return OwnId(_RESPONSES + self.run)
+
+
 def request_digest(*parts: object) -> str:
     """Return a digest that identifies a request: it is equal only if the same caller sends the same request again."""
     who = caller()
     return digest([who.name, who.tenant, *parts])
 
 
-async def find(service: Service, wanted: str | Conversation | Repeated) -> RunInfo | None:
+async def find(service: Service, wanted: str | Conversation | Repeated | RunOfResponses) -> RunInfo | None:
     """Return the newest run that the caller means; None if there is no such run, so that a new run is started.
 
     Args:
         service: The service.
-        wanted: The id that belongs to a name (`Caller.derived_id`), a conversation, or a request that is repeated.
+        wanted: The id that belongs to a name (`Caller.derived_id`), a conversation, a request that is repeated, or the
+            run of a response.
 
     Raises:
         NotAllowed: The caller does not have the right to read.
@@ -131,6 +150,8 @@ async def find(service: Service, wanted: str | Conversation | Repeated) -> RunIn
             except UnknownRun:
                 return None
             return info if who.owns(info.tenant) else None
+        case RunOfResponses():
+            found = await service.runner.store.runs(tag=wanted.tag, limit=1)  # only runs that the caller may see
         case Conversation(graph, _, tenant):
             found = await _load_newest_runs(service, {"graph": graph, "tag": wanted.tag, "tenant": tenant}, 1)
         case Repeated(graph, request):
@@ -169,4 +190,14 @@ async def _may_lack_reply(service: Service, info: RunInfo) -> bool:
     return newest is not None and newest.id == info.id  # otherwise the client has continued the conversation
 
 
-__all__ = ["CONVERSATION", "KEYED", "REQUEST", "UNNAMED", "Conversation", "Repeated", "find", "request_digest"]
+__all__ = [
+    "CONVERSATION",
+    "KEYED",
+    "REQUEST",
+    "UNNAMED",
+    "Conversation",
+    "Repeated",
+    "RunOfResponses",
+    "find",
+    "request_digest",
+]

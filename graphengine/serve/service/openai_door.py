@@ -19,7 +19,7 @@ import re
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from uuid import uuid4
@@ -53,6 +53,7 @@ from graphengine.serve.service.conversations import (
     UNNAMED,
     Conversation,
     Repeated,
+    RunOfResponses,
     find,
     request_digest,
 )
@@ -353,7 +354,7 @@ class OpenAiDoor:
         if given and body.previous_response_id:
             repair = "send one of them: each says which run continues"
             raise InputError("previous_response_id and conversation exclude each other", where="body", repair=repair)
-        previous = _turn_named(body.previous_response_id) if body.previous_response_id else None
+        previous = await self._turn_named(body.previous_response_id) if body.previous_response_id else None
         texts = _read_given_messages(body.input if isinstance(body.input, list) else messages, "input")
         thread = "" if given or previous is not None else _conversation_in(request)
         said = await self._read_said(
@@ -419,10 +420,28 @@ class OpenAiDoor:
         Raises:
             UnknownRun: No response has this id.
         """
-        turn = _turn_named(request.path_params["id"])
+        turn = await self._turn_named(request.path_params["id"])
         info = await self._service.info_of(turn.identity)
         turns_with(turn, await self._turns.of(info))
         return self._find_model(info.graph), turn
+
+    async def _turn_named(self, name: str) -> Turn:
+        """Return the turn of a response.
+
+        Raises:
+            UnknownRun: The text is not the id of a response, or the run of the response was removed.
+        """
+        text = name.removeprefix("resp_")
+        try:
+            after, is_late, run, nonce = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(":")
+            turn = Turn(int(after), "", is_late == "1", nonce)
+        except ValueError:
+            run, turn = "", Turn(0, "")
+        info = await find(self._service, RunOfResponses(run))
+        if info is None:
+            repair = "send the id as it was received"
+            raise UnknownRun(f"there is no response {name!r}", where="response id", repair=repair)
+        return replace(turn, run_id=info.id)
 
     def _find_model(self, name: str) -> TextGraph:
         """Return the model with this name.
@@ -551,7 +570,8 @@ class OpenAiDoor:
         """Start the first run of a conversation, or the run that follows the run with the id `after`."""
         conversation, state = said.conversation, dict[str, Any]()
         run_id = conversation.run_id() if after is None else conversation.run_id(after)
-        place: dict[str, Any] = {"tags": [conversation.tag, *said.tags], "tenant": conversation.tenant}
+        place: dict[str, Any] = {"tenant": conversation.tenant}
+        place["tags"] = [conversation.tag, RunOfResponses(digest(run_id)).tag, *said.tags]
         if after is not None:
             place |= {"after": after} if compiled(model.graph).carry_over is not None else {}
         elif model.messages is not None:
@@ -857,25 +877,13 @@ def _read_given_messages(given: Sequence[Mapping[str, Any]], where: str) -> tupl
 
 
 def _name_turn_ids(turn: Turn) -> str:
-    """Return the part that is common to all ids of a turn."""
-    text = f"{turn.after}:{int(turn.is_late)}:{turn.identity}"
-    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    """Return the part that all ids of a turn have in common.
 
-
-def _turn_named(name: str) -> Turn:
-    """Return the turn of a response.
-
-    Raises:
-        UnknownRun: The text is not the id of a response.
+    The id of the run is in it only as a digest, because it names the tenant, the graph and the conversation, and an
+    application may pass the ids of responses on to browsers. `_turn_named` finds the run by its tag.
     """
-    text = name.removeprefix("resp_")
-    try:
-        after, is_late, identity = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(":", 2)
-        run_id, _, nonce = identity.partition(" ")
-        return Turn(int(after), run_id, is_late == "1", nonce)
-    except ValueError:
-        repair = "send the id as it was received"
-        raise UnknownRun(f"there is no response {name!r}", where="response id", repair=repair) from None
+    text = f"{turn.after}:{int(turn.is_late)}:{digest(turn.run_id)}:{turn.nonce}"
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 # --- Writing ---------------------------------------------------------------------------------------------------------

@@ -40,6 +40,12 @@ def client_of(service: Service, retries: int = 0) -> openai.OpenAI:
     return openai.OpenAI(base_url=service.opened["doors"]["openai"], api_key=TOKEN, max_retries=retries)
 
 
+def decoded(name: str) -> str:
+    """Return what an id of a response says."""
+    text = name.removeprefix("resp_")
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+
+
 def user(text: str) -> Any:
     """Return a message of a user."""
     return {"role": "user", "content": text}
@@ -147,12 +153,13 @@ def test_a_response_is_removed_only_if_its_id_cannot_come_again(serve: Callable[
     for each in kept:
         with pytest.raises(openai.BadRequestError, match="another response could have its id"):
             client.responses.delete(each.id)
-    unknown = base64.b64encode(f"7:0:{run_id}".encode()).decode().rstrip("=")
+    _, *rest = decoded(first.id).split(":")
+    unknown = base64.urlsafe_b64encode(":".join(["7", *rest]).encode()).decode().rstrip("=")
     for call in (client.responses.retrieve, client.responses.input_items.list, client.responses.delete):
         with pytest.raises(openai.NotFoundError, match="this turn is not known"):
             call(f"resp_{unknown}")
     client.responses.delete(first.id)
-    with pytest.raises(openai.NotFoundError, match="has no run"):
+    with pytest.raises(openai.NotFoundError, match="there is no response"):
         client.responses.create(**words, previous_response_id=first.id)
     assert len({each.id for each in [*kept, first]}) == 5
 
@@ -330,7 +337,7 @@ def test_background_responses_are_followed_and_cancelled(serve: Callable[..., Se
     assert client.responses.cancel(found.id).status == "cancelled"
     assert client.responses.retrieve(found.id).status == "cancelled"
     client.responses.delete(found.id)
-    with pytest.raises(openai.NotFoundError, match="has no run"):
+    with pytest.raises(openai.NotFoundError, match="there is no response"):
         client.responses.retrieve(found.id)
 
 
