@@ -248,7 +248,8 @@ async def both(here: Place, each: Try, turn: str, other_turn: str, print_: str) 
 def other(turn: str) -> str:
     """Return the name of the same turn of a run that does not exist."""
     kind, _, text = turn.partition("_")
-    read = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().replace("@talk", NOBODYS)
+    step, late, run, nonce = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(":")
+    read = ":".join((step, late, run[::-1], nonce))
     return f"{kind}_{urlsafe_b64encode(read.encode()).decode().rstrip('=')}"
 
 
@@ -306,6 +307,18 @@ async def test_no_user_starts_a_run_in_the_name_of_another(tmp_path: Path, datab
         got = await request(here.of(path), token_of("acme"), "POST", path, STARTED, origin="http://localhost")
         assert "acme cannot start a run in the name of bob" in got.text
         assert {info.user for info in await here.runner.runs()} == {"acme"}
+
+
+async def test_no_tag_makes_a_run_the_child_of_another_tenants_run(tmp_path: Path, database: Path | str) -> None:
+    """Which runs a run has started is recorded by the engine alone, and `child-of:` reads this record and no tags."""
+    async with opened(tmp_path, database) as here:
+        tag = f"child-of:{RUN}"
+        started = f"/graphs/desk/runs?tag={quote(tag, safe='')}"
+        own = (await here.send("globex", "POST", started, {"text": "own"})).json["run_id"]
+        assert (await here.runner.info(own)).tags == (tag,)
+        for who in ("acme", "globex", "chief"):
+            found = await here.send(who, "GET", f"/runs?text={quote(tag, safe='')}")
+            assert (found.status, found.json["runs"]) == (200, [])
 
 
 async def test_the_own_tenant_finds_it_by_the_same_requests(tmp_path: Path, database: Path | str) -> None:
