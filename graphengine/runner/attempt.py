@@ -81,23 +81,27 @@ _WITHOUT_RESULT: Final = ("sleep", STARTS)
 
 
 class _Anew(NamedTuple):
-    """The result of a node that began as an effect, begins again, and is not the code of a single node any more.
+    """The result of a node that began as an effect and has to begin again, but has become a graph, a map or a question.
 
-    Such a node is now a graph, a map or a question.
+    Such a node is not an effect any more, so its result must not be recorded as the result of an effect.
     """
 
     result: object
 
 
 class Attempt(AttemptFacts):
-    """A task, from the moment when it is ready to the event that ends it. Usually it is an attempt of a node."""
+    """One task of a run, from the moment when it can start to the event that ends it.
+
+    Usually it is an attempt of a node. Other tasks, such as the end of a wait, run no code of the graph.
+    """
 
     __slots__ = ()
 
     def moved(self) -> Event | None:
-        """Return the event of a task that runs no code of the graph, and so needs no asyncio task; otherwise None.
+        """Return the event of a task that runs no code of the graph.
 
-        Everything that `run` needs is looked up here, once.
+        Return None if the task runs a node, which `run` does then. The node, its body and its input are looked up here,
+        once.
         """
         task, run = self.task, self.services.run
         mode, frame = task.mode, run.snapshot.frames[task.frame]
@@ -129,10 +133,10 @@ class Attempt(AttemptFacts):
 
     @coroutine
     def run_in(self, context: contextvars.Context) -> Generator[Any, Any, Event | None]:
-        """Run the task as `run` does, in a separate context.
+        """Run the task as `run` does, with context variables of its own.
 
         The task runs in the caller's asyncio task, so a cancellation of that task reaches it. But the context variables
-        that it sets are set only in `context`.
+        that the node sets are set only in `context`.
         """
         work = self.run()
         step: Callable[[Any], Any] = work.send
@@ -149,10 +153,10 @@ class Attempt(AttemptFacts):
                 step, given = work.throw, error
 
     async def run(self) -> Event | None:  # noqa: C901, PLR0911, PLR0912 - an attempt in the order it happens
-        """Run a task for which `moved` returned None, and return its event.
+        """Run one attempt of the node, and return the event that ends it: the node finished, failed or waits.
 
         Returns:
-            The event; None if the node halted and will run again when the run is resumed.
+            The event; None if the node was interrupted without a result and will run again when the run is resumed.
         """
         task, services, frame = self.task, self.services, self.frame
         if services.is_shared and services.may_be_lost and not await self._may_begin():
@@ -205,7 +209,7 @@ class Attempt(AttemptFacts):
         return NodeFinished(task, self.began, services.now(), result, self.usage, self.choice, chance)
 
     def _end_with_records(self, result: object, was: str) -> Event | None:
-        """Return the event of an attempt that has returned after it recorded work, sent messages, or began to wait."""
+        """Return the event of a node that returned, if it recorded results, sent messages or began to wait before."""
         if was == "suspended":
             return None
         if was == "ending" and _take_back_cancellation():
@@ -219,9 +223,9 @@ class Attempt(AttemptFacts):
         )
 
     async def _may_begin(self) -> bool:
-        """Return whether the attempt may begin.
+        """Ask the store whether this process still owns the run, because its last write was long ago.
 
-        It is called long after the last write, when another process can have the run.
+        Return False if not.
         """
         # another process could not commit such a transaction
         reads = self.task.mode == "run" and self.node.effect in ("read", TRANSACTION)
@@ -230,8 +234,9 @@ class Attempt(AttemptFacts):
     def _start(self, call: Call, *, has_begun: bool) -> object:
         """Start the work of a node, and return its result or an awaitable of the result.
 
-        The records of the visit are read first. A transaction that was committed in this visit is not made again. An
-        effect that began in this visit is treated as an effect, whatever the current code declares.
+        What this visit of the node has already recorded decides first. A transaction that was committed in this visit
+        is not made again. An effect that began in this visit is treated as an effect, whatever the current code
+        declares.
         """
         node, is_run = self.node, self.task.mode == "run"
         acts = has_begun or (node.effect is not None and is_run)
@@ -246,7 +251,11 @@ class Attempt(AttemptFacts):
         return self._begin(call)
 
     def _replace_function(self, call: Call, *, has_begun: bool) -> Call:
-        """Return the call of an effect, with its function replaced by a substitute if one is given."""
+        """Replace the function of an effect by its substitute, for example in a test that must not act outside the run.
+
+        The call is returned unchanged if the function has no substitute. A function with `effect="transaction"` is
+        wrapped so that it runs in a database transaction.
+        """
         node = self.node
         replacement = self.acting("once" if has_begun else node.effect, call.body.name)
         if replacement is not None:
@@ -259,14 +268,14 @@ class Attempt(AttemptFacts):
     # --- how it ends by an exception, called while that is handled -------------------------------------------------
 
     def _end_cancelled(self, error: asyncio.CancelledError) -> Event | None:
-        """Return the event of an attempt whose code was cancelled.
+        """Return the event of an attempt that was cancelled.
 
         There are three possible causes: 1. A wait ends an attempt by cancelling it. 2. The Runner, or a limit, cancels
         everything in flight. 3. The code cancels its own task, or awaits a task that was cancelled. Only the third is a
         failure of the node.
 
         Raises:
-            CancelledError: The run cannot continue here.
+            CancelledError: The Runner or a limit cancelled the attempt, so there is no event to record.
         """
         if self.state == "suspended":
             return None  # The wait is already recorded.
@@ -283,7 +292,7 @@ class Attempt(AttemptFacts):
     def _end_raised(self, error: BaseException) -> Event | None:
         """Return the event of an attempt whose code raised an exception.
 
-        An interrupt of the process is raised again.
+        An interrupt such as Ctrl-C is raised again.
         """
         reraise_interrupt(error)
         if self.state == "suspended":
@@ -300,7 +309,6 @@ class Attempt(AttemptFacts):
     # --- its events ----------------------------------------------------------------------------------------------
 
     def _of_frame(self, now: float) -> Event:
-        """Return the event of a task that does not run a node."""
         task = self.task
         if task.mode == "leave":
             return NodeLeft(task.frame, now)
@@ -312,16 +320,16 @@ class Attempt(AttemptFacts):
         return Settled(task.frame, now, error, 1 + random.random())  # noqa: S311 - jitter, should there be a retry
 
     async def _end_with_rest(self, call: Call, result: object, *, has_begun: bool) -> object:
-        """Ask a person about effects of earlier code that the node did not ask for again, and return the node's result.
+        """Before a node ends, ask a person about side effects of the old code that the new code did not ask for again.
 
-        A node that must not be repeated has asked before it began.
+        Nodes that must not be repeated have asked before they began. Returns the node's result.
         """
         if has_begun or self.node.once is not None or self.node.effect == TRANSACTION:
             return result
         return await journal_of(self).end_with_rest(call.body, result)
 
     async def _enter_after_effects(self, call: Call) -> NodeEntered:
-        """Enter a graph or a map, after a person has answered the questions about effects of earlier code."""
+        """Enter a graph or a map, after a person has been asked about the side effects of the old code of this node."""
         await journal_of(self).effects.ask_about_rest(f"the graph or map {call.body.name}")
         return self._enter_node()
 
@@ -341,7 +349,10 @@ class Attempt(AttemptFacts):
         return Noted(self.task, self.began, now, Waiting(waits={self.path: wait}))
 
     def _compare(self) -> None:
-        """Log the first recorded piece of work that a node did not ask for when it ran again."""
+        """Warn about recorded work that a node did not ask for when it ran again after a wait (`run_again=True`).
+
+        Such a node does something else each time that it runs, so it would lose or repeat work after a crash.
+        """
         if (
             self.journal is not None
             and (work := journal_of(self)).has_run
@@ -368,7 +379,7 @@ class Attempt(AttemptFacts):
         return failed
 
     def _find_change_by_items(self) -> FailureRecord | None:
-        """Return the error if an item of a map changed in place an input that all items share; None otherwise."""
+        """Return an error if an item of a map changed an input in place that all items share; None otherwise."""
         task, frame = self.task, self.frame
         plan = plan_of(self.services.run.plan, frame)
         view = View(plan.state, frame)
@@ -383,7 +394,7 @@ class Attempt(AttemptFacts):
         return failure_record(MutatedInput(text, where=self.where, repair=repair), self.path, task.attempt)
 
     def _more(self) -> Node | None:
-        """Return the facts that the step of the node records in addition to its result, or None."""
+        """Return further facts for the node's step, besides its result: messages, live data, unused earlier work."""
         outputs = self.outputs or {}
         found = Node(sent=outputs.get("sent", ()), emitted=outputs.get("emitted", ()))
         if self.frame.recorded_results:
@@ -395,7 +406,7 @@ class Attempt(AttemptFacts):
         return found if outputs or found.unused or found.unawaited else None
 
     def _note_results_of_earlier_code(self, unused: Sequence[str]) -> None:
-        """Log and count the recorded results of earlier code that the current code did not ask for again.
+        """Warn about results that an earlier version of the node's code recorded and the current code no longer uses.
 
         Effects are left out, because a person was asked about them. Sleeps are left out too, because they have no
         result.
@@ -413,7 +424,7 @@ class Attempt(AttemptFacts):
 
     @property
     def acts(self) -> bool:
-        """Whether the attempt is doing something outside the run that a cancellation ends."""
+        """Whether the attempt is acting outside the run at this moment, in a way that a cancellation interrupts."""
         if self.journal is not None and self.journal.in_flight.acting:
             return True
         if self.state != "running" or self.task.mode != "run":
@@ -424,19 +435,19 @@ class Attempt(AttemptFacts):
     # --- its node's code -----------------------------------------------------------------------------------------
 
     def _has_begun(self) -> bool:
-        """Return whether the node began in this visit as an effect that must not be repeated."""
+        """Return whether the node itself is an effect that must not be repeated, and has begun in this visit before."""
         return journal_of(self).effects.concerns(self.visit_key, "")
 
     def _has_left_effects(self) -> bool:
-        """Return whether this visit has effects that a graph or map must not repeat before a person was asked."""
+        """Return whether this visit has effects about which a person must be asked before a graph or map is entered."""
         effects = journal_of(self).effects
         return self._has_begun() or bool(effects.unsettled) or effects.has_rest
 
     async def _goes_on(self) -> bool:
-        """Settle the effects that earlier code began in this visit, before the node runs.
+        """Find out how the unfinished effects of an earlier version of the code ended, before the node runs.
 
         Returns:
-            Whether this attempt runs a node that began in this visit as an effect that must not be repeated.
+            Whether the node itself is an effect that must not be repeated, and has begun in this visit before.
         """
         if journal_of(self).is_recoded:
             self.settles = True
@@ -445,23 +456,22 @@ class Attempt(AttemptFacts):
         return self.task.mode == "run" and self._has_begun()
 
     def _check_awaited(self, work: StepJournal) -> None:
-        """Check that all calls that the node began are awaited, unless a wait has ended the attempt.
-
-        Raises:
-            NotAwaited: A call was not awaited.
-        """
         if self.state == "running":
             work.check_awaited()
 
     def _find_committed_key(self, call: Call) -> str:
-        """Return the key of the transaction that this visit of the node has committed; "" if there is none.
+        """Return the key of the database transaction that this visit of the node has committed; "" if there is none.
 
-        The transaction is done, whatever the node reads by now, and whatever became of its function and its effect.
+        The transaction counts as done even if the node reads other values by now, or its function or declared effect
+        changed.
         """
         return journal_of(self).committed() if call.body.kind == "function" else ""
 
     def _enters(self, call: Call) -> bool:
-        """Return whether a call is a graph, or runs for each item of a map. The fallback of a map runs only once."""
+        """Return whether the node enters a graph, or a map that runs its body for each item.
+
+        The fallback of a map runs only once.
+        """
         is_map = self.node.each is not None and self.frame.kind != "item" and self.task.mode == "run"
         return call.graph is not None or is_map
 
@@ -499,9 +509,9 @@ class Attempt(AttemptFacts):
         return await journal_of(self).effects.once(effect)
 
     def _call_in_transaction(self, call: Call, **values: object) -> Coroutine[Any, Any, object]:
-        """Call the node's function as a recorded call in a transaction.
+        """Call the node's function as a recorded call in a database transaction.
 
-        The values that it reads from the state identify the call.
+        The values that the function reads from the state identify the call, so that it is made once for these values.
         """
         given = [name for name in values if name not in call.extras or name == "state"]
         try:
@@ -511,7 +521,7 @@ class Attempt(AttemptFacts):
         return journal_of(self).call(call.body.call, (), values, OF_NODE + key, TRANSACTION)
 
     def _begin(self, call: Call) -> object:
-        """Call the body, and return its result or an awaitable of the result."""
+        """Read the node's input from the state and call its body. Returns the result, or an awaitable of the result."""
         view, readers, checks = self.view, self.services.readers, self.services.run.checks
         if call.watched or call.parts:
             if checks and (readers or call.parts) and self.frame.kind != "item":
@@ -529,11 +539,14 @@ class Attempt(AttemptFacts):
         return call.function(**values)
 
     def _refresh(self, call: Call) -> None:
-        """Make sure that a node reads recorded values, even if they have been changed in place since.
+        """Restore fields that a leftover task of an earlier node has changed in place.
 
-        A task that an earlier node left running can change them. A task, a timer and `asyncio.to_thread` keep the
-        context variables of the node that began them. While nothing is left of any node that read a field, only parts
-        of fields are compared: a node's own changes of fields are found by their digests.
+        So this node reads the recorded values.
+
+        A task that an earlier node left running can still hold a field of the state. A task, a timer and
+        `asyncio.to_thread` keep the context variables of the node that began them, which is how leftovers are found.
+        While nothing is left of any node that read a field, only parts of fields are compared: a node's own changes of
+        fields are found by their digests.
         """
         paths = [a.reading.path for a in call.arguments if a.reading.path is not None and a.name in call.parts]
         late = self.view.refresh(call.watched if self.services.readers else (), paths)
@@ -547,7 +560,7 @@ class Attempt(AttemptFacts):
             )
 
     async def _call_watched(self, call: Call, values: dict[str, object]) -> object:
-        """Call the body, and fail if it changes its input in place.
+        """Call the body of the node, and fail if the node changes its input in place instead of returning a new value.
 
         Inputs that all items of a map share are checked when all items are done.
         """
@@ -576,7 +589,7 @@ class Attempt(AttemptFacts):
         return result
 
     async def _call_bounded(self, call: Call, values: dict[str, object]) -> object:
-        """Call the body under a timeout, on its executor, or in a thread if it blocks."""
+        """Call the body of the node under its timeout, on its executor, or in a thread if the function blocks."""
         timeout_seconds, threads = self.node.timeout_seconds, self.services.threads
         executors = self.services.executors if call.on else None
         function = functools.partial(call.function, **values)
@@ -602,7 +615,7 @@ class Attempt(AttemptFacts):
             ) from error
 
     def _keeps_result(self) -> bool:
-        """Return whether a plain function's result counts, although the run was released while the function worked.
+        """Return whether the result of a function in a thread counts although the run was released meanwhile.
 
         Nothing can end a function in a thread, so the release waits for the function. If the result were dropped, the
         effects of the function would happen twice.
@@ -625,20 +638,26 @@ _SET_CURRENT: Final = CURRENT.set
 
 
 def _answer_in(result: object, work: StepJournal) -> str:
-    """Return the key of a recorded answer if the result of a node is that answer; "" otherwise."""
+    """Return the key of a person's answer if the node returned exactly that answer; "" otherwise.
+
+    The step then names the answer as the origin of the value.
+    """
     key, answer = work.answer if work.answer is not None else ("", None)
     value = result.value if type(result) is Remembered else result
     return key if value is answer else ""
 
 
 def _take_back_cancellation() -> bool:
-    """Take back a cancellation that the node suppressed. Return False if something else cancelled the task too."""
+    """Withdraw the cancellation with which a wait ended the attempt.
+
+    Return False if the task was cancelled for another reason.
+    """
     current = asyncio.current_task()
     return current is not None and not current.uncancel()
 
 
 def _list_assigned_fields(state: object, view: View) -> list[str]:
-    """Return the fields to which a node assigned a value on its `state` instance."""
+    """Return the names of the fields that a node replaced on its `state` argument, which it must not change."""
     held = values_of(state)
     return [name for name in view.names if held.get(name) is not view.get(name)]
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class Returned:
-    """The type of a call's results, with which results are recorded and read back."""
+    """The return type of a recorded function, which converts the function's result to JSON and back."""
 
     __slots__ = ("_adapter",)
 
@@ -53,7 +53,9 @@ class Returned:
         self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
 
     def record(self, value: object, name: str) -> tuple[JsonValue, object, int]:
-        """Return the record of a result, the value that is read back from the record, and the size in bytes.
+        """Convert a result to JSON.
+
+        Returns the record, the value that is read back from the record, and the size in bytes.
 
         Raises:
             NotRecordable: JSON cannot represent the result, or the value read back differs from the result.
@@ -75,13 +77,12 @@ class Returned:
         return from_json(body), back, len(body)
 
     def read(self, record: JsonValue) -> object:
-        """Return the result that a record contains."""
         return self._read(to_json(record))
 
     def reread(self, record: JsonValue, name: str) -> Reread[object]:
-        """Decode a record that may have been written under an earlier form of the return type.
+        """Convert a record to the current return type, which may differ from the return type at the time of the record.
 
-        The notes of the returned `Reread` list each recorded value that is lost or changed by decoding.
+        The notes of the returned `Reread` list each recorded value that is lost or changed by the conversion.
 
         Args:
             record: The recorded result, as JSON values.
@@ -115,10 +116,10 @@ _ANNOTATE: Final = "annotate what the function returns with a type that JSON can
 
 
 def returned(function: Callable[..., object], name: str) -> Returned:
-    """Return the type of a function's results.
+    """Return the converter for the results of a function, according to its return annotation.
 
     Raises:
-        NotRecordable: JSON cannot represent its return annotation.
+        NotRecordable: JSON cannot represent values of the return annotation.
     """
     annotation = _find_return_annotation(function)
     if typing.get_origin(annotation) in (Awaitable, Coroutine):
@@ -138,7 +139,7 @@ def returned(function: Callable[..., object], name: str) -> Returned:
 
 
 def _find_return_annotation(function: Callable[..., object]) -> Any:  # noqa: ANN401 - a type
-    """Return the return annotation of a function. A class returns its instances."""
+    """Return the return annotation of a function, or a class itself, because calling a class returns its instances."""
     if isinstance(function, type):
         return function
     target = function if inspect.isroutine(function) else type(function).__call__
@@ -151,7 +152,10 @@ def _make_returned(annotation: Any) -> Returned:  # noqa: ANN401 - a type
 
 
 def identity_of(function: Callable[..., object]) -> tuple[str, object]:
-    """Return the name and the identity of a function. For a `functools.partial`, the function inside it counts."""
+    """Return the name of a function, and an object that is equal only for the same function.
+
+    For a `functools.partial`, this is the function inside it.
+    """
     function = unwrap_partials(function, (), {})[0]
     name = getattr(function, "__qualname__", type(function).__name__)
     bound = getattr(function, "__self__", None)
@@ -162,7 +166,7 @@ def identity_of(function: Callable[..., object]) -> tuple[str, object]:
 def unwrap_partials(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> tuple[Callable[..., object], Sequence[object], Mapping[str, object]]:
-    """Return the function inside `functools.partial` objects, and the arguments of partials and call together."""
+    """Return the function inside nested `functools.partial` objects, with all their arguments and those of the call."""
     while isinstance(function, functools.partial):
         args, kwargs = (*function.args, *args), {**function.keywords, **kwargs}
         function = function.func
@@ -170,16 +174,16 @@ def unwrap_partials(
 
 
 class DoesNotFit(ValueError):
-    """The current arguments cannot be the recorded arguments: they use a field that did not exist at that time."""
+    """Raised if the current arguments cannot be those of a recorded call, because they use a field added since."""
 
 
 class Shapes:
-    """The form that types and functions had when a call was recorded, to compare a current call with that call.
+    """The fields of types and parameters of functions as they were when a call was recorded.
 
-    A field or parameter that was added since then is left out of the current call if its value is the default. So the
-    addition of a field with a default does not turn the call into another one. A renamed class counts as the earlier
-    class if exactly one earlier class can be meant. A field whose type is a `Literal` or an enum tells values apart, so
-    it is never left out.
+    They tell whether a call of the current code is the recorded call. A field or parameter that was added since then is
+    ignored if its value is the default, so adding a field with a default does not turn the call into another one. A
+    renamed class counts as the earlier class if exactly one earlier class can be meant. An added field whose type is a
+    `Literal` or an enum is never ignored, because such fields often distinguish one kind of value from another.
 
     Args:
         then: The code that recorded the call, as `Code.body`.
@@ -199,26 +203,25 @@ class Shapes:
         return self._parameters.get(function)
 
     def narrow(self, value: object) -> Mapping[str, object] | None:
-        """Return the values of the fields that already existed when the call was recorded.
+        """Return the values of those fields that existed when the call was recorded.
 
         Returns None if the value is neither a model nor a dataclass.
 
         Raises:
-            DoesNotFit: The value of a field that the class did not have at that time differs from the field's default,
-                or the field tells values apart.
+            DoesNotFit: A field that was added since then differs from its default, or is a `Literal` or an enum.
         """
         values = field_values(value)
         return None if values is None else self.fields(value, values)[1]
 
     def project(self, value: object, record: object) -> object:
-        """Return the record that a value would have had when the call was recorded, without the fields added since.
+        """Return the JSON record that a value would have had at the time of the call, without fields added since.
 
         Args:
             value: The value.
             record: The record of the value, as JSON values.
 
         Raises:
-            DoesNotFit: The value contains a field that its class did not have at that time, as `narrow` says.
+            DoesNotFit: As for `narrow`.
         """
         values = field_values(value)
         if values is not None and isinstance(record, Mapping):
@@ -241,8 +244,7 @@ class Shapes:
         """Return the class name and the field values that a value would have had when the call was recorded.
 
         Raises:
-            DoesNotFit: The value of a field that the class did not have at that time differs from the field's default,
-                or the field tells values apart.
+            DoesNotFit: As for `narrow`.
         """
         kind = type(value)
         name = own_name(kind.__qualname__)
@@ -257,12 +259,12 @@ class Shapes:
         return name.removesuffix(kind.__name__) + then, kept
 
     def narrow_given(self, kind: type, typed: Mapping[str, object], given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the fields that a run is given, as JSON, in the form that their types had when it was started.
+        """Return the input fields of a child run as JSON, as the same start would have recorded them at that time.
 
         Args:
-            kind: The state model of the run.
+            kind: The state model of the child run.
             typed: The values of the fields.
-            given: The JSON of the fields that are given.
+            given: The JSON of the fields that the caller gave.
 
         Raises:
             DoesNotFit: As for `narrow`.
@@ -278,10 +280,10 @@ _NO_DEFAULT: Final = object()
 
 
 def _new_default(kind: type, field: str) -> object:
-    """Return the default of a field of a model or dataclass.
+    """Return the default value of a field that was added to a class.
 
-    Returns `_NO_DEFAULT` if the field has no default, if the field tells values apart because its type is a `Literal`
-    or an enum, or if the function that makes the default raises an error.
+    Returns `_NO_DEFAULT`, which equals no value, if the field has no default, if its type is a `Literal` or an enum, or
+    if the function that makes the default raises an error.
     """
     hint = hints_of(kind).get(field)
     if typing.get_origin(hint) is Literal or isinstance(hint, EnumType):
@@ -311,8 +313,8 @@ def bind_arguments(
         function: The function, or a `functools.partial` of the function.
         args: The positional arguments of the call.
         kwargs: The keyword arguments of the call.
-        shapes: The form that the function had when the call was recorded. A parameter that was added since then is left
-            out if its value is the default. None binds the arguments in the current form.
+        shapes: The parameters that the function had when the call was recorded. A parameter that was added since then
+            is left out if its value is the default. None binds the arguments in the current form.
 
     Returns:
         The arguments for `*args`, which have no names, and all other arguments by name. If the function has no
@@ -349,7 +351,7 @@ def bind_arguments(
 
 
 def _can_identify(value: object) -> bool:
-    """Return whether JSON can represent a value, so that the value can be part of a call's identity."""
+    """Return whether a value can be part of a call's identity, which requires that JSON can represent it."""
     if type(value) in _ATOMS:
         return True
     try:
@@ -364,7 +366,7 @@ def arguments_of(
 ) -> tuple[Mapping[str, object], Mapping[str, object]]:
     """Return the arguments of a call by name, and the defaults of its function by name.
 
-    The arguments of a function without a signature are named by their positions.
+    If the function has no signature, its arguments are named by their positions.
     """
     function, args, kwargs = unwrap_partials(function, args, kwargs)
     try:
@@ -381,9 +383,10 @@ def arguments_of(
 def held_call(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], handle: str
 ) -> tuple[Callable[[object], object], Mapping[str, object]]:
-    """Return a call that lacks one argument, as a function of this argument, and the other arguments by name.
+    """Return a call with one argument missing, as a function of that argument, and the other arguments by name.
 
-    The missing argument may come before the others.
+    It is used for functions that receive a database connection, which exists only when the call is made. The missing
+    argument may come before the others.
 
     Args:
         function: The function.
@@ -406,7 +409,7 @@ def held_call(
 
 
 def takes_key(function: Callable[..., object], kwargs: Mapping[str, object]) -> bool:
-    """Return whether a function has a parameter for the idempotency key for which the caller gave no argument."""
+    """Return whether a function has a parameter `idempotency_key` for which the caller gave no argument."""
     try:
         return KEY_NAME in signature_of(function).parameters and KEY_NAME not in kwargs
     except (TypeError, ValueError):
@@ -414,7 +417,7 @@ def takes_key(function: Callable[..., object], kwargs: Mapping[str, object]) -> 
 
 
 def recordable(values: Mapping[str, object]) -> JsonValue | UnsetType:
-    """Return values as JSON that can be shown; UNSET if there are no values.
+    """Convert values to JSON that is shown to people; UNSET if there are no values.
 
     A value that JSON cannot represent is replaced by a text.
     """
@@ -444,7 +447,7 @@ def _refuse_iterator(value: object) -> NoReturn:
 
 
 def shortened(values: JsonValue | UnsetType) -> JsonValue | UnsetType:
-    """Return the result of `recordable`, with each long value replaced by the beginning of its text."""
+    """Shorten each long value among the results of `recordable` to the beginning of its text."""
     if not isinstance(values, dict):
         return values
     texts = {name: to_json(value).decode() for name, value in values.items()}
@@ -455,7 +458,7 @@ def shortened(values: JsonValue | UnsetType) -> JsonValue | UnsetType:
 
 
 class _Same:
-    """Compares an object by identity, and keeps the object alive, so that its id is not used again."""
+    """Compares an object by identity, and keeps the object alive, so that no other object can get the same id."""
 
     __slots__ = ("_held",)
 
@@ -472,18 +475,18 @@ class _Same:
 def digest_of_call(
     name: str, args: Sequence[object], kwargs: Mapping[str, object], shapes: Shapes | None = None
 ) -> str:
-    """Return a digest of a call's typed arguments, the same in every process.
+    """Return a digest of a call's arguments and their types, which is the same in every process.
 
     Args:
         name: The name of the function, for errors.
         args: The arguments without names.
         kwargs: The arguments by name.
-        shapes: The form that the types had when a call was recorded, to compare the digest with the digest of that
-            call. None computes the digest in the current form of the types.
+        shapes: The types as they were when a call was recorded, to compare the digest with the digest of that call.
+            None computes the digest with the current types.
 
     Raises:
         NotRecordable: JSON cannot represent an argument, or an argument is an iterator, which reading would consume.
-        DoesNotFit: `shapes` is given, and the call cannot have been recorded in that form.
+        DoesNotFit: `shapes` is given, and the call cannot have been recorded with those types.
     """
     given: list[object] = [[*args], dict(kwargs)]
     try:
@@ -506,10 +509,11 @@ Such an object is `{"": [name of the type, content]}`.
 
 
 def _canonicalise(value: Any, shapes: Shapes | None = None) -> object:  # noqa: ANN401 - whatever a call is given
-    """Return a value as JSON values that are the same in each process and differ for each other value and type.
+    """Convert a value to JSON values from which a digest is computed. Equal values of one type give equal JSON.
 
-    JSON's own values represent themselves, with the keys of a dict in order. So `()` is not `[]`, `{1: x}` is not
-    `{"1": x}`, and a Decimal is not its text.
+    The JSON is the same in each process and differs for each other value and type. JSON's own values represent
+    themselves, with the keys of a dict in order. So `()` is not `[]`, `{1: x}` is not `{"1": x}`, and a Decimal is not
+    its text.
 
     Raises:
         PydanticSerializationError: The value is an iterator, or contains one, or JSON cannot represent it.
@@ -532,7 +536,7 @@ def _canonicalise(value: Any, shapes: Shapes | None = None) -> object:  # noqa: 
 
 
 def field_values(value: Any) -> Mapping[str, object] | None:  # noqa: ANN401 - as above
-    """Return the values of the fields of a model or dataclass; None for any other value."""
+    """Return the fields of a pydantic model or a dataclass by name; None for any other value."""
     if isinstance(value, BaseModel):
         return dict(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, (type, enum.Enum, Mapping, list, tuple)):
@@ -545,7 +549,7 @@ def _encode_members(value: Mapping[str, object], shapes: Shapes | None) -> objec
 
 
 def _encode_contents(value: Any, shapes: Shapes | None) -> object:  # noqa: ANN401 - as above
-    """Return the content of a value of a type that JSON does not have."""
+    """Convert the content of a value whose type JSON does not have, such as an enum, a set or a time."""
     if isinstance(value, enum.Enum):
         return _canonicalise(value.value, shapes)
     if isinstance(value, Iterator):

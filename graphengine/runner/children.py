@@ -89,12 +89,12 @@ _ALL: Final = 1_000_000
 
 
 class _Made(Struct, omit_defaults=True, kw_only=True):
-    """A start as it is recorded.
+    """The record of a started child run, as it is kept with the node that started it.
 
     Attributes:
         run_id: The id of the child.
         by: The id of the run that started the child.
-        state: The final state that a substitute returned instead of the child.
+        state: The final state that a substitute returned, if a substitute was called instead of starting the child.
     """
 
     run_id: str
@@ -103,11 +103,11 @@ class _Made(Struct, omit_defaults=True, kw_only=True):
 
 
 class _End(Struct, omit_defaults=True, kw_only=True):
-    """The end of a child as it is recorded with the node.
+    """The end of a child run, as it is recorded with the node that waited for it.
 
     Attributes:
         attempt: The attempt of the node that received the end.
-        fingerprint: The fingerprint of the graph spec whose form the values of a finished child have. Records of
+        fingerprint: The fingerprint of the graph version whose form the values of a finished child have. Records of
             earlier versions have no fingerprint, and their values are read as they are.
         version: The version of the graph whose form the values have.
     """
@@ -127,14 +127,14 @@ class _End(Struct, omit_defaults=True, kw_only=True):
 
     @property
     def is_from_above(self) -> bool:
-        """Whether the child was stopped together with a run above it."""
+        """Whether the child was stopped only because a run above it, such as its parent, was stopped."""
         return self.ending is not None and self.ending.reason == "above"
 
 
 class _KnownChild:
-    """A child that an attempt started or found, and its end.
+    """A child run that an attempt has started or found, and the child's end.
 
-    The end is received once, however often it is asked for.
+    Several tasks of a node can call `child.result()`. The lock lets only one of them wait for the end.
     """
 
     def __init__(self) -> None:
@@ -143,9 +143,9 @@ class _KnownChild:
 
 
 class _Known:
-    """The data that an attempt has about its run and the runs that it starts, each read once.
+    """Data that an attempt has read about its run and the child runs that it starts.
 
-    The data must not keep the attempt alive, as the context of a task would.
+    Each part is read from the store once. The data must not keep the attempt alive, as the context of a task would.
 
     Attributes:
         children: The children, by their ids.
@@ -160,11 +160,10 @@ class _Known:
         self.reading: asyncio.Task[RunInfo] | None = None  # set only until it is done
 
     def child(self, run_id: str) -> _KnownChild:
-        """Return the data about a child."""
         return self.children.setdefault(run_id, _KnownChild())
 
     def has_read(self, reading: asyncio.Task[RunInfo]) -> None:
-        """Note that reading the row of the run is over."""
+        """Keep the row of the run, which a task has just read for all callers that waited."""
         self.reading = None
         if not reading.cancelled() and reading.exception() is None:
             self.parent = reading.result()
@@ -178,29 +177,32 @@ def _known_to(attempt: AttemptFacts) -> _Known:
 
 
 class ChildRuns(Extension):
-    """Starts child runs in the Runner of the node's run.
+    """Starts child runs for `Context.start`, in the Runner of the node's run.
 
-    For a node that runs alone, every child must have a substitute.
+    If a node runs alone, without a Runner, every child must have a substitute.
     """
 
     def __init__(self) -> None:
         self._shared: ref[Shared[Life[Any]]] | None = None
 
     def live_in(self, runner: Runner) -> None:
-        """Let children be alive in this Runner."""
+        """Start child runs in this Runner. Called once, when the Runner is created."""
         # A weak reference: the shared objects contain the extensions, and are freed without the garbage collector. Each
         # run that is driven keeps them alive, even if nobody refers to its Runner any more.
         self._shared = ref(lives_of(runner).shared)
 
     @property
     def children(self) -> ChildRuns:
-        """This extension, which starts the child runs."""
+        """The extension itself, because it is also the object that starts child runs."""
         return self
 
     async def start(
         self, attempt: AttemptFacts, graph: GraphDefinition[S], state: object, options: Mapping[str, Any]
     ) -> StartedRun[S]:
-        """Start a run once, and return a handle on it; see `Context.start`."""
+        """Start a child run, or find the child that this call has already started. Returns the handle of the child.
+
+        `options` contains the arguments of `Context.start` by name.
+        """
         plan, journal = compiled(graph), journal_of(attempt)
         attempt.check_not_over(_WHERE)
         given: Any = {} if state is None else state
@@ -233,7 +235,7 @@ class ChildRuns(Extension):
 
 
 class _Start(Generic[S]):
-    """One call of `Context.start`."""
+    """One call of `Context.start`: creates the child run, or finds the child that it created before a crash."""
 
     def __init__(  # noqa: PLR0913 - a call and where it is made
         self,
@@ -260,17 +262,20 @@ class _Start(Generic[S]):
 
     @property
     def lives(self) -> Lives:
-        """The runs that are alive here."""
+        """The active runs of the Runner that drives the node's run."""
         assert self._shared is not None  # noqa: S101 - else something stood in for it
         return Lives(self._shared)
 
     @property
     def queue(self) -> str | None:
-        """The queue from which a worker takes the child. Where effects are refused, no worker may run them."""
+        """The queue from which a worker takes the child.
+
+        None if effects are refused, because workers would perform them.
+        """
         return self._options["queue"] if self.attempt.services.effects == "act" else None
 
     async def make(self) -> StepResult:
-        """Create the child, or find it, and return the record of its start."""
+        """Create the child run, or find the child that this call created before, and return the record of its start."""
         services, name, journal = self.attempt.services, self.graph.name, journal_of(self.attempt)
         taken = await journal.effects.take_over(journal.below, f"{_WHERE}({name})", self._shown, None)
         if taken is not None:
@@ -306,7 +311,7 @@ class _Start(Generic[S]):
         return _as_step_result(made)
 
     async def _parent(self) -> RunInfo:
-        """Return the row of this run. Many calls at the same time read the row only once."""
+        """Return the row of the run that starts the child. Many calls at the same time read the row only once."""
         known = _known_to(self.attempt)
         if known.parent is not None:
             return known.parent
@@ -317,15 +322,15 @@ class _Start(Generic[S]):
         return await asyncio.shield(known.reading)
 
     async def _create(self, run_id: str, parent: RunInfo, key_base: str, *, is_known: bool) -> None:
-        """Record the child with its starter, or find the child that this call has created before.
+        """Record the child run with its starter, or find the child that this call has created before.
 
         1. A call passes the current time as input, and begins child k. 2. The process dies before that is recorded, or
            the attempt fails. 3. The node runs again, and passes another time: k is the child of this call. But if this
            attempt has received k from an earlier call, as `is_known` tells, both calls must pass the same input.
 
         Raises:
-            InputError: There is a run with this id that this call did not start, or the place of the child in a queue
-                is not valid.
+            InputError: A run with this id exists that this call did not start, or the place of the child in a queue is
+                not valid.
         """
         lives, options, here = self.lives, self._options, self.attempt.services.run_id
         priority = options["priority"] if self.attempt.services.effects == "act" else 0
@@ -385,10 +390,10 @@ class _Start(Generic[S]):
                 await self._tell(post._replace(key=f"{post.key} for {self.attempt.services.run.snapshot.seq}"))
 
     async def _is_taken_over(self, chosen: str, derived: str, parent: RunInfo) -> bool:
-        """Return whether the chosen id of the child belongs to a child of a run from which this run branched off.
+        """Return whether the id that the caller chose belongs to a child of the run from which this run branched off.
 
-        Then this run, the branch, starts a child of its own under a derived id. The answer is also True if the child
-        with the derived id exists already, because the child with the chosen id can have been removed since.
+        In this case the branch starts a child of its own under a derived id. The answer is also True if the child with
+        the derived id exists already, because the child with the chosen id can have been removed since.
         """
         above, store = parent.parent, self.lives.shared.store
         if above is None:
@@ -405,7 +410,7 @@ class _Start(Generic[S]):
         return derived in found
 
     async def _find_unrecorded(self, derived: str) -> str:
-        """Return the id of the child run that this call began in an earlier process; "" if there is none.
+        """Return the id of a child that this call began before a crash, but whose start was not recorded; "" if none.
 
         An example in which the child is found only by this search:
 
@@ -414,7 +419,7 @@ class _Start(Generic[S]):
         3. The node runs again, and must not begin a second child.
 
         If an earlier process began a child with the same input for this attempt, that child belongs to this call. An
-        attempt reads the candidates once: the runs that began since the attempt was due.
+        attempt reads the candidates once: the runs that its run has started since the attempt could begin.
         """
         store, initial, known = self.lives.shared.store, self._initial, _known_to(self.attempt)
         assert initial is not None  # noqa: S101 - `make` has read it
@@ -441,18 +446,18 @@ class _Start(Generic[S]):
         return ""
 
     def _note_place(self, parent: RunInfo) -> None:
-        """Set the depth of the child in the tree of runs, and the root of that tree."""
+        """Set how many runs are above the child, and the run at the top. Stopping that run also stops the child."""
         self.starter.depth = parent.depth + 1
         if not self.starter.stays:
             self.starter.root = parent.root or parent.id
             self.starter.root_nonce = parent.root_nonce if parent.root else parent.nonce
 
     async def _tell(self, post: Post) -> bool:
-        """Post a message about the child to this run. Return whether the message is new to this run."""
+        """Post a message about the child to this run. Return False if the message was posted before."""
         return await self.lives.shared.store.post(*post[:-1], nonce=post.nonce)
 
     def _not_ours(self, run_id: str, was: StarterRecord | None) -> InputError:
-        """Return the error that is raised if the chosen id belongs to a run that this call did not start."""
+        """Return the error for a chosen id that belongs to a run which this call did not start."""
         text, repair = (
             f"run {run_id} exists already, and this call did not start it",
             "give another run_id, or leave it out",
@@ -463,7 +468,7 @@ class _Start(Generic[S]):
         return InputError(text, where=_WHERE, repair=repair)
 
     async def _is_other(self, run_id: str, *, is_known: bool) -> bool:
-        """Return whether the run was started by another call of this node: for another graph, or with another input."""
+        """Return whether another call of this node started the run, for another graph or with another input."""
         store, new = self.lives.shared.store, self._initial
         assert new is not None  # noqa: S101 - the child was made with it
         if (await store.info(run_id)).graph != self.plan.graph:
@@ -471,7 +476,7 @@ class _Start(Generic[S]):
         return is_known and bool(await begun_otherwise(store, run_id, self.plan, new))
 
     async def find_missed_end(self, run_id: str) -> int:
-        """Return the step with which a child ended whose message an earlier visit has received; 0 if there is none.
+        """Return the last step of a child whose end was reported to an earlier visit of this node; 0 if there is none.
 
         1. A node receives the end of its child, and waits for something else. 2. `Migration(moved=…)` drops the visit
            and with it the message, but keeps the record that the child was started. 3. The next node would wait for the
@@ -482,14 +487,16 @@ class _Start(Generic[S]):
         return found[0].seq if is_over and not await self._is_told(run_id, found[0].seq) else 0
 
     async def _is_told(self, run_id: str, seq: int) -> bool:
-        """Return whether this run has a message that the child ended with this step and that no node has received.
+        """Return whether this run already has, or had, the message that the child ended with this step.
 
-        A message from before the end, which only tells where to look, can be left too. The waiting node must get a
-        message from after the end.
+        That is so if the message about this end is still in the inbox or the mailbox.
 
-        A message on a topic that the caller chose is received once, by any node: 1. An item of a map starts a child,
-        which ends. 2. Another item receives the message. 3. The process dies before it has recorded the start. 4. The
-        first item starts the child again.
+        An older message, from before the end, does not count, because the waiting node must get the message about this
+        end.
+
+        A message on a topic that the caller chose also counts if any node has received it: 1. An item of a map starts a
+        child, which ends. 2. Another item receives the message. 3. The process dies before it has recorded the start.
+        4. The first item starts the child again.
         """
         services, topic = self.attempt.services, self.topic or topic_of(run_id)
         store = self.lives.shared.store
@@ -514,10 +521,10 @@ class _Start(Generic[S]):
         return False
 
     def _limit_depth(self, limits: LimitsRecord) -> None:
-        """Restrict the limits of a child, so that they allow no deeper tree than the limits of the run that starts it.
+        """Limit how deep the tree of runs below the child may become, as the limits of this run demand.
 
         Raises:
-            TooDeep: The limits of that run do not allow a child here.
+            TooDeep: The limits of this run do not allow a child here.
         """
         most = self.attempt.services.run.snapshot.limits.get("depth", DEPTH)
         if most is None:
@@ -531,12 +538,15 @@ class _Start(Generic[S]):
             limits["depth"] = most
 
     async def _halt_if_closed(self) -> None:
-        """End the attempt if the Runner closes while it is in flight. It runs again when the run is resumed."""
+        """End the attempt if the Runner closes, so that no child begins then.
+
+        The node runs again when the run is resumed.
+        """
         if self.lives.shared.closed:
             await journal_of(self.attempt).halt()
 
     async def continued(self, run_id: str, seq: int) -> None:
-        """Let a child that no process drives continue here.
+        """Continue the child in this process if no process drives it.
 
         Nothing is done if the child waits for an answer or a message, or has ended after the step `seq`.
         """
@@ -576,7 +586,7 @@ class _Start(Generic[S]):
 
 
 class StartedRun(Generic[S]):
-    """A run that a node started; see `graphengine.runner.ChildRun`."""
+    """The handle on a child run that `Context.start` returns; see `graphengine.runner.ChildRun`."""
 
     def __init__(self, start: _Start[S], made: _Made) -> None:
         self.id = made.run_id
@@ -616,7 +626,7 @@ class StartedRun(Generic[S]):
         return self._as_result(known.end)
 
     async def _await_end(self) -> _End:
-        """Return the end of the child, once it has ended.
+        """Wait until the child has ended, and return its recorded end.
 
         Raises:
             UnknownRun: The child was removed.
@@ -652,16 +662,16 @@ class StartedRun(Generic[S]):
             seq = end.seq
 
     async def _migrate(self, end: _End, seq: int) -> _End:
-        """Return the end of a finished child, with its values in the form of its current graph.
+        """Return the end of a finished child, with its values migrated to the current version of its graph.
 
-        1. The end of the child is recorded. 2. A deployment changes the version of the graph, and this node runs again.
-           The values as migrated by `migrate=` are recorded under the fingerprint that they had before. 3. The node
-           runs again, and uses that record, so that the team may remove `migrate=`. 4. The next deployment begins from
-           that record.
+        The migrated values are recorded as well: 1. The end of the child is recorded. 2. A deployment changes the
+        version of the graph, and this node runs again. The values as migrated by `migrate=` are recorded under the
+        fingerprint that they had before. 3. The node runs again, and uses that record, so that the team may remove
+        `migrate=`. 4. The next deployment begins from that record.
 
         Raises:
-            GraphChanged: The values do not fit the graph, or belong to a newer version. The run is released as it is,
-                because a process with another form of the graph can continue it.
+            GraphChanged: The values do not fit the graph, or belong to a newer version. The run is released unchanged,
+                because a process with another version of the graph can continue it.
             SecretKeyWrong: The graph has another key. The run is released too.
         """
         name, journal = f"{CHILD}{self.id}", journal_of(self._start.attempt)
@@ -680,7 +690,7 @@ class StartedRun(Generic[S]):
         return end
 
     async def _migrate_values(self, end: _End) -> _End:
-        """Return the end of a finished child under the current graph. Errors are raised as by `_migrate`."""
+        """Migrate the values of a finished child once, without recording them. Errors are raised as by `_migrate`."""
         plan, shared = self._start.plan, self._start.lives.shared
         state = StateOf(self.id, plan.graph, end.seq, end.values, end.fingerprint, end.version)
         try:
@@ -692,7 +702,7 @@ class StartedRun(Generic[S]):
         return msgspec.structs.replace(end, **new)
 
     async def _look(self, seq: int) -> StepResult:
-        """Return the end of the child at a step, as it is recorded.
+        """Read the end of the child at this step, and return the record of the end.
 
         1. The child fails, and reports its end to this run. 2. It is resumed, and its old steps are trimmed. 3. This
            run looks: the step no longer exists, so the child has continued, and will report its next end.
@@ -724,12 +734,12 @@ class StartedRun(Generic[S]):
         return replace(_as_step_result(end), usage={"failed_children": 1} if is_loss else None)
 
     async def _note_form(self, end: _End, fingerprint: str) -> None:
-        """Note the form of the child's graph under which the child ended."""
+        """Record under which version of the child's graph the child ended, so that its values can be migrated."""
         end.fingerprint = fingerprint
         end.version = await find_version(fingerprint, self._start.plan, self._start.lives.shared.store)
 
     def _as_result(self, end: _End) -> Result[S, Any]:
-        """Return the result of a finished child."""
+        """Build the result of a finished child from its recorded end."""
         snapshot = Snapshot(run_id=self.id, graph=self._start.graph.name, seq=end.seq, status="finished")
         snapshot.usage, snapshot.losses, snapshot.ending = end.usage, end.losses, end.ending
         snapshot.steps, snapshot.elapsed_seconds = end.visits, end.seconds
@@ -747,12 +757,12 @@ def _derive_child_id(name: str, key: str) -> str:
 
 
 def _tells(message: object, run_id: str, seq: int) -> bool:
-    """Return whether a message reports that a run ended with a step."""
+    """Return whether a message reports that this run ended with this step."""
     return isinstance(message, dict) and (message.get("run_id"), message.get("seq")) == (run_id, seq)
 
 
 def _has_result(attempt: AttemptFacts, run_id: str) -> bool:
-    """Return whether the result of a child is recorded with the node."""
+    """Return whether the node has recorded the result of this child."""
     found = attempt.frame.recorded_results.items()
     ends = [memo.value for key, memo in found if WorkKey.read(key).name == f"{CHILD}{run_id}"]
     return any(msgspec.convert(end, _End).status == "finished" for end in ends)

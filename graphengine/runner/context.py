@@ -47,7 +47,9 @@ TOOL_CALL: Final[ContextVar[tuple[AttemptFacts, str] | None]] = ContextVar("grap
 
 
 class Context:
-    """One attempt of one visit of a node. A node that declares a parameter `ctx: Context` gets it.
+    """Lets a node do more than compute a result: record calls, ask people, send messages or start child runs.
+
+    A node that declares a parameter `ctx: Context` gets a context for each of its attempts.
 
     Example:
         >>> async def draw(ctx: Context, n: int) -> int:
@@ -93,50 +95,53 @@ class Context:
 
     @property
     def item_index(self) -> int | None:
-        """The position of the item in the list of its map, from 0; None outside of a map.
+        """The position of the item in the list of its map, from 0; None if the node does not run for an item of a map.
 
-        A node in a graph that is mapped has the position of the graph's item.
+        If the node is inside a graph that runs for each item, this is the position of the graph's item.
         """
         index = self.path.rpartition("[")[2].partition("]")[0]
         return int(index) if "[" in self.path else None
 
     @property
     def visit(self) -> int:
-        """The number of this visit of the node, from 1."""
+        """How many times the run has come to this node, counting from 1. A loop in the graph increases this number."""
         return self._attempt.task.visit
 
     @property
     def attempt(self) -> int:
-        """The number of this attempt of the visit, from 1."""
+        """The number of this attempt, from 1. A retry after a failure is a new attempt of the same visit."""
         return self._attempt.task.attempt
 
     @property
     def idempotency_key(self) -> str:
-        """A key that stays the same over retries and resumes of this visit, and differs in each visit, item and branch.
+        """A key for services outside, by which they can recognise a repeated request of this visit of the node.
+
+        The key stays the same over retries and resumes of this visit. It differs in each visit, item of a map and
+        branch.
 
         The key begins with the id of the run. So if you choose the ids of runs yourself and reuse an id in another
-        database, the same keys appear again. In a tool, it is the key of the tool call: equal calls in one answer of an
-        agent have different keys, and a call that is repeated, after a crash or in a retry with the same request to the
-        agent, keeps its key.
+        database, the same keys appear again. In a tool, it is the key of the tool call: equal calls in one model
+        response have different keys, and a call that is repeated, after a crash or in a retry with the same request to
+        the agent, keeps its key.
         """
         attempt, call = self._attempt, TOOL_CALL.get()
         return attempt.visit_key if call is None or call[0] is not attempt else f"{attempt.visit_key}/{call[1]}"
 
     @property
     def random(self) -> random.Random:
-        """A random generator with a seed for this visit, so that an attempt that runs again draws the same numbers."""
+        """A random generator that draws the same numbers if this visit of the node runs again."""
         attempt = self._attempt
         if attempt.random is None:
             attempt.random = random.Random(attempt.visit_key)  # noqa: S311 - for repeatable choices, not for secrets
         return attempt.random
 
     def now(self) -> float:
-        """Return the time of the log, in epoch seconds.
+        """Return the time of the log, in epoch seconds, which is the same when the node runs again.
 
-        This is the time when the attempt could begin, or when the last recorded work was done. An attempt that runs
-        again, for instance after a crash, a stop or an answer, sees the same times. So recorded work whose key depends
-        on the time is found again. A retry, and a resume after a failure, are other attempts and have times of their
-        own. To measure durations, use `time.monotonic`.
+        This is the time when the attempt could begin, or when its last recorded call or answer was recorded. An attempt
+        that runs again, for instance after a crash, a stop or an answer, sees the same times. So a recorded call whose
+        arguments contain the time is found again. A retry, and a resume after a failure, are other attempts and have
+        times of their own. To measure durations, use `time.monotonic`.
         """
         attempt = self._attempt
         return attempt.journal.time if attempt.journal is not None else attempt.frame.arrived
@@ -179,9 +184,9 @@ class Context:
     ) -> Coroutine[Any, Any, Any]:
         """Call a function, sync or async, and record its result. A node that runs again gets the recorded result.
 
-        The record is kept across crashes and waits. In a retry it is kept too, if a recorded call raised the error. A
-        sync function runs in a thread. A call that was in progress at a crash is repeated, unless `effect` says that it
-        must not be.
+        The record is kept across crashes and waits. If the attempt fails, the retry gets the recorded results too,
+        unless a record itself caused the failure or the node has `Retry(afresh=True)`. A sync function runs in a
+        thread. A call that was in progress at a crash is repeated, unless `effect` says that it must not be.
 
         Args:
             function: The function. Its return annotation determines how the result is recorded. Without an annotation,
@@ -235,14 +240,17 @@ class Context:
         timeout_seconds: float | None = None,
         default: object = NO_ANSWER,
     ) -> Any:
-        """Wait for an answer. The attempt ends here; once there is an answer, the node runs again from its beginning.
+        """Ask a person a question, and return the answer.
+
+        While the answer is missing, the attempt ends and the run waits. Once there is an answer, the node runs again
+        from its beginning, and this call returns the answer.
 
         Args:
             question: The question.
             output: The type of the answer.
-            name: The name of the wait, by which it can be answered. By default it is the path of the node (`path#2` for
-                a second question).
-            timeout_seconds: How long to wait.
+            name: The name of the question, by which it can be answered. By default it is the path of the node (`path#2`
+                for a second question).
+            timeout_seconds: How long to wait; None to wait without a limit.
             default: The answer that applies after that time.
 
         Raises:
@@ -283,7 +291,9 @@ class Context:
         timeout_seconds: float | None = None,
         default: object = NO_ANSWER,
     ) -> Any:
-        """Receive the next message of a topic. If there is no message, wait for a message in the same way as `ask`.
+        """Return the next message on a topic of this run.
+
+        If there is no message, wait for one in the same way as `ask`.
 
         Args:
             topic: The topic.
@@ -390,7 +400,10 @@ class Context:
         return self._work("start").track("start", children.start(self._attempt, graph, state, options))
 
     def send(self, topic: str, payload: object) -> None:
-        """Send a message to a topic of this run. It is delivered exactly once, in order, with the step of the node.
+        """Send a message to this run, which other nodes can receive on the topic.
+
+        The message is recorded with the step of this node, so it is delivered exactly once, in order, when the node has
+        finished.
 
         Raises:
             DefinitionError: The node has ended.
@@ -400,11 +413,11 @@ class Context:
         self._attempt.add_output("sent", [topic, self._record(payload, "the message", marks=True)])
 
     def publish(self, name: str, value: object) -> Coroutine[Any, Any, None]:
-        """Show a value while the run continues, to readers of `Run.published`, of the service or of `graphengine show`.
+        """Show a value to readers outside while the run continues, for example the progress of the node.
 
-        The value is durable when this returns, like other recorded work: a node that runs again does not publish it
-        again. Only the newest value of a name counts; in a map, the newest value of each item. `Run.published` reads
-        both.
+        `Run.published`, the HTTP service and `graphengine show` return the value. The value is recorded before this
+        call returns, and a node that runs again does not publish it again. Readers get the newest value of a name. In a
+        map, each item has a newest value of its own.
 
         Args:
             name: The name of the value. Names that begin with `ge:` are reserved for the engine.
@@ -421,12 +434,10 @@ class Context:
         return work.track("publish", work.publish(name, record))
 
     def reply(self, request: RunRequest[Any], value: object) -> Coroutine[Any, Any, None]:
-        """Reply to a request that was received with `ctx.receive(topic, RunRequest[int])`.
+        """Reply to a request that the node received with `ctx.receive(topic, RunRequest[int])`.
 
-        `Run.request` returns the reply.
-
-        The reply is durable when this returns, and is recorded once, like a value that `publish` records. Only the
-        first reply to a request counts.
+        `Run.request`, which sent the request, returns the reply. The reply is recorded before this call returns. If the
+        node runs again, it does not reply again. Only the first reply to a request counts.
 
         Raises:
             NotRecordable: JSON cannot represent the value.
@@ -436,9 +447,9 @@ class Context:
         return self._reply("reply", {"to": request.key, "value": record})
 
     def refuse(self, request: RunRequest[Any], why: str) -> Coroutine[Any, Any, None]:
-        """Refuse a request, so that `Run.request` raises `RequestRefused` with this text.
+        """Refuse a request that the node received, so that `Run.request` raises `RequestRefused` with this text.
 
-        The refusal is durable, like a reply.
+        The refusal is recorded before this call returns, like a reply.
         """
         return self._reply("refuse", {"to": request.key, "why": to_show(why)})
 
@@ -449,7 +460,7 @@ class Context:
     async def runs(
         self, graph: GraphDefinition[Any] | str, last: int = 20, *, fields: Collection[str] | None = None
     ) -> Sequence[PastRun]:
-        """Return earlier finished runs of a graph, newest first. The returned runs are recorded.
+        """Return earlier finished runs of a graph, newest first. If the node runs again, it gets the same runs.
 
         If the graph itself is given, instead of its name, the states of runs that were recorded under an older version
         of the graph are migrated. Runs that cannot be migrated are left out, and a message in the log names them.
@@ -458,7 +469,7 @@ class Context:
             graph: The graph, or its name.
             last: The maximum number of runs.
             fields: The fields of the states to return; all fields if not given. Name the fields if states are large,
-                because they are recorded with this run.
+                because the returned values are recorded with this run.
 
         Raises:
             InputError: The graph has no such field.
@@ -481,9 +492,9 @@ class Context:
     async def _migrate_runs(
         self, runs: Sequence[PastRun], fields: Collection[str] | None, plan: Plan[Any], key: str
     ) -> Sequence[PastRun]:
-        """Migrate runs that were recorded before a deployment to the graph that was deployed after it.
+        """Migrate earlier runs to the current version of their graph, and record the migrated runs.
 
-        The migrated runs are recorded, so that migrations are called only once.
+        They are recorded so that the migration functions are called only once, even if the node runs again.
         """
         past = self._attempt.services.past
 
@@ -493,7 +504,9 @@ class Context:
         return await self.call(migrate_earlier_runs, key=" ".join([key, *sorted({run.fingerprint for run in runs})]))
 
     def emit(self, data: object, *, record: bool = False) -> None:
-        """Show data to the live watchers of the run.
+        """Show data to the watchers of the run while the node is running.
+
+        The data is not recorded unless `record` is set.
 
         Args:
             data: The data.
@@ -546,7 +559,7 @@ class Context:
 
 
 def _answers_of(output: Any, *, strict: bool = False) -> Answers:  # noqa: ANN401 - a type
-    """Return the `Answers` of a type, cached if possible."""
+    """Return the object that validates answers of this type. It is cached, unless the type cannot be hashed."""
     try:
         return _kept_answers(output, strict=strict)
     except TypeError:  # a type that cannot be hashed
@@ -557,7 +570,6 @@ _kept_answers: Final = functools.lru_cache(maxsize=512)(Answers)
 
 
 def _check_state_fields(graph: GraphDefinition[Any], fields: Collection[str]) -> None:
-    """Check that the state of a graph has these fields."""
     unknown = [name for name in fields if name not in graph.state.model_fields]
     if unknown:
         text = f"{graph.name} has no field {', '.join(map(repr, unknown))}"

@@ -106,41 +106,41 @@ _MARGIN_SECONDS: Final = 0.01
 
 
 class LifeTask(asyncio.Task[None]):
-    """The asyncio task of a run, which knows whether code of the graph that runs in it has cancelled it.
+    """The asyncio task that drives a run, and remembers whether the code of a node has cancelled it.
 
-    An event loop that ends, and a Runner that closes, cancel the task from outside. Both must leave the run in a state
-    in which it can be resumed, whereas a node that cancels its own task has failed.
+    A node can run directly in this task. If the node cancels its own asyncio task, the node has failed. But if an event
+    loop that ends, or a Runner that closes, cancels the task, the run must stay resumable.
     """
 
     cancelled_itself = False
 
     def cancel(self, msg: object = None) -> bool:
-        """Cancel the task, and note whether it cancels itself."""
+        """Cancel the task, and remember if the code that cancels it runs in the task itself."""
         self.cancelled_itself = self.cancelled_itself or asyncio.current_task(self.get_loop()) is self
         return super().cancel(msg)
 
 
 class Driving:
-    """Drives one run from a snapshot to its end, a wait, a stop, a release or a limit.
+    """Drives one run in this process: starts nodes and records their results, until the run ends, waits or is given up.
 
     Attributes:
         session: Decides and commits the events of the run.
-        plan: The plan of the graph.
+        plan: The compiled graph.
         snapshot: The snapshot of the run.
         audience: The watchers of the run.
         fence: The fencing number of this claim. The store refuses writes with an older number.
-        claim: The claim, which tells what the life of the run allows here and how it continues; see `engine.claim`.
-        wrote_at: When the last append began, by the machine's clock. Updated only if other processes can open the
-            store.
+        claim: The claim, which decides whether steps may be recorded and nodes may start; see `engine.claim`.
+        wrote_at: When the last append to the log began, by the machine's clock. Updated only if other processes can
+            open the store.
         time: The clock of the log, of pauses between attempts, and of the limit of seconds. It counts the time that
             passes while the run is driven, even if the machine's clock is set. Waits, in contrast, end by the machine's
             clock.
         resumed_at: When this process resumed the run, by `time`; 0 if the run began here. If an attempt may begin only
-            later, after a pause, it is the end of that pause.
-        following: The followers of the run; see `runner.extensions`.
+            after a pause, this is the end of that pause.
+        following: The followers of the run, which extensions provide; see `runner.extensions`.
         cut_off: The paths of the nodes that were cut off, because the Runner closed or a stop cancelled them.
-        raised: The exceptions of failed frames, by path.
-        fields: The fields by which the run is found so far; see `Summary.fields`.
+        raised: The exceptions of failed nodes, by path.
+        fields: The search fields recorded for the run so far; see `Summary.fields`.
     """
 
     __slots__ = (  # as each run makes one, with more attributes than a class without slots keeps without a dict
@@ -233,7 +233,7 @@ class Driving:
     # --- the loop -------------------------------------------------------------------------------------------------
 
     async def drive(self) -> None:  # noqa: C901 - a turn of the loop in the order it happens
-        """Run ready tasks until there are none.
+        """Run the nodes of the run and record their results, until the run has nothing to do or may not continue here.
 
         Raises:
             StoreError: A step could not be recorded. The run can be resumed from the recorded steps.
@@ -300,7 +300,10 @@ class Driving:
             await self._rest()
 
     async def _rest(self) -> None:
-        """Record that the run is stopped if no step has ended it, and a stop was asked for or a limit is reached."""
+        """Record that the run is stopped, if somebody asked for a stop or a limit is reached.
+
+        Nothing is recorded if the run has ended meanwhile.
+        """
         if not self.claim.step(Idle(self.snapshot.status)).append:
             return
         asked = self.claim.stop
@@ -312,9 +315,9 @@ class Driving:
         await self.commit([stop], partial(self.append, consume=consume))
 
     def _ready(self, *, anew: bool = False) -> list[Task]:
-        """Return the tasks that the last steps made ready; with `anew`, all ready tasks.
+        """Return the tasks that can start now, such as a node to run or a wait whose time is over.
 
-        For a run that waits, return all tasks that are due.
+        After a step, only the parts of the run that the step changed are examined. With `anew`, all parts are examined.
         """
         if self.claim.may_start and self.snapshot.status != "waiting":
             return self.session.take_tasks(anew=anew)
@@ -322,7 +325,10 @@ class Driving:
         return self._due_tasks()
 
     def _due_tasks(self) -> list[Task]:
-        """Return the tasks of a waiting run that are due now. Later tasks are left to the resume at their time."""
+        """Return the tasks of a waiting run whose time has come.
+
+        Later tasks are left to the process that resumes the run then.
+        """
         # `next_due` is checked first, because there can be thousands of waits.
         now, due = self._shared.clock.now(), next_due(self.snapshot)
         if self.is_halting or due is None or due > now:
@@ -330,7 +336,11 @@ class Driving:
         return [task for task in self.session.tasks() if task.mode != "wake" or task.due <= now]
 
     def _begin(self, services: NodeServices, ready: Iterable[Task]) -> list[Event]:
-        """Begin the tasks that run code of the graph, each in an asyncio task, and return the events of all others."""
+        """Start a node in an asyncio task of its own, for each task that runs a node.
+
+        Returns the events of all other tasks. Other tasks, such as the end of a wait, run no code of the graph. They
+        become an event at once.
+        """
         events: list[Event] = []
         jobs, suspended = self._jobs, self._suspended
         for task in ready:
@@ -365,9 +375,10 @@ class Driving:
         return events
 
     async def _run_alone(self, services: NodeServices, task: Task) -> list[Event]:
-        """Run the only task in the run's own asyncio task, in a context of its own, and return its event.
+        """Run a node directly in the asyncio task of the run, because no other node runs at the same time.
 
-        A separate asyncio task would cost as much as the whole step of a node that does not suspend.
+        Returns its event. This saves an asyncio task, which would cost as much as the whole step of a node that never
+        suspends. The node gets its own context variables.
         """
         is_shown = bool(self.audience.live) and self._announce(task)
         job = Attempt(task, services)
@@ -398,7 +409,7 @@ class Driving:
         return [] if event is None else [event]
 
     async def _work(self, job: Attempt) -> None:
-        """Run a job in its asyncio task."""
+        """Run an attempt of a node in its own asyncio task, and pass the event or exception to the loop in `drive`."""
         task = job.task
         outcome: Event | BaseException | None = None
         job.state = "running"
@@ -418,7 +429,7 @@ class Driving:
             self._wake()
 
     async def _next_events(self) -> list[Event]:
-        """Wait until a job has ended or mail has arrived, and return the events of all jobs that have ended."""
+        """Wait until a running node ends or a message arrives, and return the events of all nodes that have ended."""
         if not self._ended:
             awake = self._awake = self.loop.create_future()
             if self._suspended:
@@ -452,9 +463,10 @@ class Driving:
     # --- suspended attempts --------------------------------------------------------------------------------------
 
     def _is_again(self, task: Task) -> bool:
-        """Return whether a node has started runs or received messages in an earlier attempt.
+        """Return whether a node has started child runs or received messages before, in this visit.
 
-        Such a node gets an asyncio task of its own, in which it can be suspended.
+        Such a node gets an asyncio task of its own, because it probably waits again. Only a node with its own asyncio
+        task can be suspended while it waits, instead of running again from its beginning.
         """
         frame = self.snapshot.frames.get(task.frame)
         results = {} if frame is None else frame.recorded_results
@@ -462,16 +474,15 @@ class Driving:
 
     @property
     def runs_again(self) -> bool:
-        """Whether each wait ends its attempt; see `runner.scope.Host`."""
         return self._shared.runs_again
 
     def suspends(self, attempt: AttemptFacts, waits: Mapping[str, WaitRecord]) -> bool:
-        """Return whether an attempt stays suspended while it waits; see `runner.scope.Host`.
+        """Return whether an attempt stays suspended in memory while its node waits, instead of ending.
 
-        An attempt stays suspended if it waits only for the ends of children that move in this process, or if a message
-        for which it waits has already arrived. The wait for such a message ends at once, usually in the transaction
-        that records the wait. So a node that receives 400 messages does not run again 400 times, each time with more
-        recorded work to read.
+        An attempt stays suspended if it waits only for the ends of child runs that move in this process, or if a
+        message for which it waits has already arrived. The wait for such a message ends at once, usually in the
+        transaction that records the wait. So a node that receives 400 messages does not run again 400 times, each time
+        with more recorded work to read.
 
         An item of a map that waits for a message gives its turn to another item. So its attempt ends: the resources
         that its code uses, such as a connection, are released before the other item begins, as `concurrency=` promises.
@@ -499,9 +510,9 @@ class Driving:
         return True
 
     def _go_on(self, task: Task) -> None:
-        """Let a suspended attempt whose wait is over continue.
+        """Let a suspended attempt continue, because its wait is over.
 
-        If it cannot continue, it ends, and its node runs again.
+        If it cannot continue, end it, so that its node runs again.
         """
         job = self._jobs[task.frame]
         is_same = (task.mode, task.visit, task.attempt) == (job.task.mode, job.task.visit, job.task.attempt)
@@ -512,9 +523,10 @@ class Driving:
             self._end_suspended(lambda frame: frame == task.frame)
 
     def _end_suspended(self, holds: Callable[[str], bool] | None = None) -> None:
-        """End the suspended attempts, or only the attempts in some frames.
+        """End suspended attempts, so that their nodes run again from the beginning when their waits are over.
 
-        Each node runs again once its wait is over.
+        `holds` selects the attempts by their frame, which is the place in the run where the attempt is. By default all
+        are ended.
         """
         suspended = self._suspended or {}
         for frame in [frame for frame in suspended if holds is None or holds(frame)]:
@@ -523,9 +535,10 @@ class Driving:
                 job.within.cancel()
 
     async def _hear_ends(self, awake: asyncio.Future[None]) -> None:
-        """Wait until a job has ended or the end of a child has arrived.
+        """Wait until a running node ends or a child run reports its end.
 
-        Attempts that wait in vain, or for too long, are ended. The alarm is set up before the inbox is read, as in
+        Suspended attempts whose child runs no longer move here, or that have been suspended for too long, are ended
+        meanwhile. The alarm is set up before the inbox is read, so that no report between the two is missed; compare
         `runner.life`.
         """
         shared, run_id, suspended = self._shared, self.snapshot.run_id, self._suspended or {}
@@ -549,16 +562,19 @@ class Driving:
                 timer.cancel()
 
     def _ends_here(self, frame: str, told: Collection[str]) -> bool:
-        """Return whether a child for which a suspended attempt waits moves here, or has reported its end."""
+        """Return whether a suspended attempt will soon continue.
+
+        That is so if the child run for which it waits moves in this process, or has reported its end.
+        """
         job, moving = self._jobs.get(frame), self._shared.told.get(self.snapshot.run_id, ())
         topics = [] if job is None else [wait.topic or "" for wait in journal_of(job).in_flight.waits.values()]
         return any(topic in moving or topic in told or self.has_message(topic) for topic in topics)
 
     async def let_go(self) -> None:
-        """Give the lease back.
+        """Give back the lease on the run, so that another process can drive the run.
 
-        If attempts were suspended in a run that waits, the append that gives the lease back also records that the run
-        waits.
+        If attempts were suspended in memory, the log does not show yet that the run waits. Then the append that gives
+        the lease back also records the status `waiting`.
         """
         snapshot = self.snapshot
         is_listed = self._suspended is None or self._broken is not None
@@ -572,12 +588,13 @@ class Driving:
             await self._shared.store.release(snapshot.run_id, self.fence)
 
     async def _is_due(self, task: Task) -> bool:
-        """Wait until a task is due. Return False if a stop or mail came first.
+        """Wait until the time of a task has come, for example the end of a timeout.
 
-        When the time of a wait is over, the inbox is read once more: 1. The time of a question ends in a second. 2.
-        Another process records an answer, and shows its caller that the answer is recorded. 3. The time ends before the
-        inbox is polled. So the inbox is read once more, and an answer that is found there is recorded first. A read
-        that began after the time of several waits is enough for all these waits.
+        Return False if a stop or a message came first. When the time of a wait is over, the inbox is read once more: 1.
+        The time of a question ends in a second. 2. Another process records an answer, and shows its caller that the
+        answer is recorded. 3. The time ends before the inbox is polled. So the inbox is read once more, and an answer
+        that is found there is recorded first. A read that began after the time of several waits is enough for all these
+        waits.
         """
         clock = self._shared.clock if task.mode == "wake" else self.time
         if task.due > clock.now():
@@ -597,7 +614,7 @@ class Driving:
         return not (self.is_halting or has_mail) and frame is not None and task_of(self.snapshot, frame) == task
 
     def _cancel_job(self, frame: str) -> None:
-        """Cancel a job that steps made obsolete, without waiting for its end."""
+        """Cancel a running attempt whose result is no longer needed. Does not wait until the attempt has ended."""
         job = self._jobs.pop(frame)
         self._asleep.pop(frame, None)
         # The frame can come into being again under the same id, for example as an arm of a fork that is visited again.
@@ -609,7 +626,10 @@ class Driving:
             job.within.cancel()
 
     def _cancel_obsolete(self) -> None:
-        """Cancel the jobs whose frame the last steps dropped, and the jobs that wait for a time in vain."""
+        """Cancel the attempts that the last steps made obsolete.
+
+        These are attempts in dropped arms of a fork, and attempts that wait for a time that no longer matters.
+        """
         snapshot, changed = self.snapshot, dict.fromkeys(self.session.changed)
         for frame in [key for key in changed if key in self._jobs and key not in snapshot.frames]:
             self._cancel_job(frame)  # a join may have dropped arms
@@ -623,7 +643,10 @@ class Driving:
                 self._cancel_job(key)
 
     async def _cancel_all(self) -> None:
-        """Cancel everything in flight when the run cannot continue, and wait until it has ended, including threads."""
+        """Cancel all running nodes because the run cannot continue here.
+
+        Returns when they have ended, including threads.
+        """
         left = [job.within for job in self._jobs.values() if not job.within.done()]
         # Cleared first, so that `note_cut_off` sees that the jobs are cancelled here and not by code of the graph.
         self._jobs.clear()
@@ -636,7 +659,10 @@ class Driving:
     async def commit(
         self, events: Iterable[Event], append: Appender | None = None, *, of: Input = PROGRESS, is_note: bool = False
     ) -> Do:
-        """Commit events, show their steps once they are durable, and return the answer of the claim.
+        """Turn events into steps, append the steps to the log, and show them to watchers once they are durable.
+
+        Returns:
+            The answer of the claim, which tells whether further nodes may start.
 
         Raises:
             StoreError: The steps could not be recorded.
@@ -661,7 +687,9 @@ class Driving:
         return do
 
     async def note(self, event: Event) -> None:
-        """Record an event of a node that is still running, and return when the step is durable.
+        """Record an event of a node that is still running, such as the result of a call.
+
+        Returns when the step is durable.
 
         Raises:
             StoreError: The step could not be recorded, and the run ends here.
@@ -673,22 +701,24 @@ class Driving:
             raise
 
     def give_up(self, error: GraphEngineError) -> None:
-        """Record nothing more. The loop raises the error at its next step, and cancels everything in flight."""
+        """Stop recording steps because of an error.
+
+        `drive` raises the error after it has cancelled all running nodes.
+        """
         self._broken = error
         self.claim.step(Raised())
 
     @property
     def transactions(self) -> Transactional | None:
-        """The store, if functions can work in transactions of its database; otherwise None."""
         return transactional(self._shared.store)
 
     async def note_within(self, events: Sequence[Noted], transaction: Transaction) -> None:
-        """Record events as the last statement of a transaction, and commit the transaction; see `runner.scope.Host`.
+        """Record events as the last statement of a function's database transaction, and commit the transaction.
 
-        The numbers in the log have no gaps, and a transaction can be undone until its end. So its steps get their
-        numbers when all earlier steps are durable. Until COMMIT has ended, no other step of this run is decided, and
-        nothing of this run is sent to the store: it would wait for the lock on the run's row, and all runs that are
-        written together with it would wait too.
+        The steps of the run are numbered without gaps, and a transaction can be undone until its end. So the steps of
+        the transaction get their numbers when all earlier steps are durable. Until COMMIT has ended, no other step of
+        this run is decided, and nothing of this run is sent to the store: it would wait for the lock on the run's row,
+        and all runs that are written together with it would wait too.
         """
         self._numbering = self._numbering or asyncio.Lock()
         async with self._numbering:
@@ -707,7 +737,10 @@ class Driving:
                 raise
 
     async def _commit_within(self, steps: Sequence[Decided], transaction: Transaction) -> None:
-        """Append steps in a transaction, commit the transaction, and only then fold the steps."""
+        """Append steps in the transaction and commit it.
+
+        The steps are applied to the snapshot only after the commit.
+        """
         began, snapshot = self._shared.clock.now(), self.snapshot
         await transaction.commit(Append(snapshot.run_id, self.fence, steps, "running"))
         for step in steps:
@@ -727,7 +760,16 @@ class Driving:
     ) -> Awaitable[None] | None:
         """Append steps to the log of the run.
 
-        The current status of the run is recorded if `status` is not given. New code of the graph is stored too.
+        The returned awaitable ends when they are durable; None if they are already. The row of the run is updated in
+        the same transaction.
+
+        Args:
+            steps: The steps. Without steps, only the row of the run is written, which also checks that this process
+                still owns the run.
+            status: The status to record; by default the current status of the run.
+            consume: The ids of the messages that the steps take from the inbox.
+            changed: Whether to record that the run continues under another form of its graph.
+            code: The code of the graph, if it is to be stored although no step refers to it yet.
         """
         snapshot, shared = self.snapshot, self._shared
         for step in steps:
@@ -761,11 +803,11 @@ class Driving:
         return shared.store.append(batch)
 
     def fields_at(self, status: RunStatus, *, begins: bool = False) -> Mapping[str, str]:
-        """Return the fields by which the run is found from now on.
+        """Return the values of the graph's search fields, by which the list of runs can be filtered.
 
         Args:
             status: The status of the run.
-            begins: Whether the run begins, so that the snapshot has its input.
+            begins: Whether the run begins, so that the snapshot contains its input.
         """
         values = self.snapshot.root.values
         if begins:
@@ -778,7 +820,7 @@ class Driving:
         return encode_snapshot(self.snapshot)
 
     def _status(self) -> RunStatus:
-        """Return the status to record.
+        """Return the status to record with an append.
 
         The append that records an end or a wait also releases the lease of the run. So a run with nodes in flight, or
         with something to do at once, stays `running`: otherwise another process could claim the run at this moment.
@@ -788,7 +830,7 @@ class Driving:
         return "running" if self._jobs or goes_on else status
 
     def check(self) -> None:
-        """Refuse to continue after an append that failed.
+        """Raise the error of an append that failed, because the run must not continue here afterwards.
 
         Raises:
             StoreError: A step could not be recorded, and the run ends here.
@@ -797,7 +839,10 @@ class Driving:
             raise self._broken
 
     def take_failure(self, step: Step, failure: FailureRecord) -> None:
-        """Log a failure, and remove the exception from its record, so that no store or watcher keeps it alive."""
+        """Log the failure of a node, and keep its exception for the run's result.
+
+        The exception is removed from the step, so that no store or watcher keeps the exception alive.
+        """
         log_failure(self.snapshot, self.following, step, failure)
         if failure.raised is not None and outcome_of(step).has_failed:
             self.raised[failure.path] = failure.raised
@@ -806,11 +851,11 @@ class Driving:
     # --- requests and mail ----------------------------------------------------------------------------------------
 
     def ask(self, request: Stop | Release | Late | Closed) -> None:
-        """Pass on a request to halt. No further task starts, and the tasks in flight end or are cancelled."""
+        """Pass a request to stop, release or close the run to its claim, and do what the claim answers."""
         self.obey(self.claim.step(request))
 
     def obey(self, do: Do) -> None:
-        """Halt and cancel as the claim says."""
+        """Start no further node if the claim says so, and cancel the running nodes if the claim asks for that."""
         if self.is_halting:
             self._halted = self._halted or asyncio.Event()
             self._halted.set()
@@ -821,17 +866,17 @@ class Driving:
 
     @property
     def is_halting(self) -> bool:
-        """Whether no further task starts, because the run is stopped, released or lost."""
+        """Whether no further node starts, because the run is stopped or released, or this process lost it."""
         return not self.claim.may_start
 
     @property
     def is_released(self) -> bool:
-        """Whether the run is being released, or its Runner closes, while this process still owns the run."""
+        """Whether this process gives up the run, by a release or because its Runner closes, and still owns the run."""
         claim = self.claim
         return claim.may_record and (claim.released or claim.closed) and claim.stop is None
 
     def _end_if_late(self) -> None:
-        """Cancel everything in flight if the limit of seconds is reached, because a call that hangs would never end.
+        """Cancel all running nodes if the run has reached its limit of seconds, because a call that hangs never ends.
 
         Otherwise check again later. The clock of the run decides, because the timers of the event loop may count other
         seconds.
@@ -843,14 +888,20 @@ class Driving:
             self._timer = self.loop.call_later(max(0.0, left) + _MARGIN_SECONDS, self._end_if_late)
 
     def _driven_seconds(self) -> float:
-        """Return for how long the run has been driven until now, instead of until the last step."""
+        """Return for how many seconds processes have driven the run until now.
+
+        The snapshot counts only until the last step.
+        """
         snapshot = self.snapshot
         return snapshot.elapsed_seconds + (
             max(0.0, self.time.now() - snapshot.now) if snapshot.status == "running" else 0.0
         )
 
     def deliver(self, messages: Sequence[InboxMessage]) -> None:
-        """Accept messages to this run, which are recorded at the next safe point."""
+        """Accept messages to this run, which are recorded before the next nodes start.
+
+        A message that asks for a stop acts at once.
+        """
         for message in messages:
             if message.kind == "stop":
                 self.ask(stop_in(message))
@@ -861,9 +912,9 @@ class Driving:
             self._wake()
 
     def has_message(self, topic: str) -> bool:
-        """Return whether a message of a topic has arrived that no node has received.
+        """Return whether a message on this topic has arrived that no node has received yet.
 
-        Such a message is recorded before a wait for the message ends.
+        A node that would wait for such a message need not end: the message is recorded first, and then ends the wait.
         """
         arrived = [each.payload["topic"] for each in self._mail.values() if each.kind == "message"]
         return topic in self.snapshot.mailbox or topic in arrived
@@ -883,7 +934,10 @@ class Driving:
         )
 
     async def _take_mail(self) -> None:
-        """Record the mail in the order of its arrival: consecutive messages together, each answer alone."""
+        """Record the messages that have arrived, in order.
+
+        Consecutive messages are recorded together, and each answer alone.
+        """
         self._has_waited = True
         for _, group in groupby(list(self._mail.values()), lambda each: each.kind == "message" or each.id):
             events, ids = self.arrived(group)
@@ -893,17 +947,18 @@ class Driving:
                 break
 
     def arrived(self, messages: Iterable[InboxMessage]) -> tuple[Iterator[Event], Sequence[int]]:
-        """Take the accepted messages that can be recorded now. Return their events, and their ids.
+        """Take the messages that can be recorded now, and return their events and their ids.
 
-        A wait that they end is over in the same transaction, so that no code of the graph runs in between.
+        If one of the messages ends a wait, the end of the wait is among the events. It is recorded in the same
+        transaction, so that no code of the graph runs in between.
         """
         taken = [self._mail.pop(message.id) for message in messages if self._can_record(message)]
         return self._events_of(taken), [message.id for message in taken]
 
     def _events_of(self, arrived: Iterable[InboxMessage]) -> Iterator[Event]:
-        """Yield the events of messages, and then the end of a wait that one of the messages ends.
+        """Yield an event for each message, and then the end of a wait for which one of the messages has been waiting.
 
-        The end of the wait depends on the steps of the messages, so it comes after them.
+        The end of the wait depends on the steps of the messages, so its event is computed after those steps.
         """
         now, snapshot, claim = self.time.now(), self.snapshot, self.claim
         for each in arrived:
@@ -916,16 +971,15 @@ class Driving:
             yield from self._deliver_waits(now, snapshot.runnable)
 
     def _deliver_waits(self, now: float, frame: str) -> Iterator[Event]:
-        """Yield the end of a wait of a frame whose message has already arrived."""
+        """Yield an event for each wait at this place in the run that can end now because its message has arrived."""
         for task in ready(self.snapshot, (frame,)):
             if task.mode == "deliver":
                 yield WaitOver(task.frame, task.wait, now, delivered=True)
 
     def _with_ends(self, events: Sequence[Event]) -> Iterator[Event]:
-        """Yield events.
+        """Yield events, and then the end of a wait that began with these events and whose message has already arrived.
 
-        If a suspended attempt begins to wait for a message that has already arrived, its wait ends in the same
-        transaction.
+        Both are then recorded in one transaction, so that a suspended attempt continues without a further write.
         """
         yield from events
         if self.claim.may_start and not self._mail:
@@ -955,7 +1009,7 @@ class Driving:
         self.wrote_at = began
 
     async def may_begin(self, *, reads: bool) -> bool:
-        """Return whether a node may begin; see `runner.scope.Host`.
+        """Return whether a node may begin, after waiting for a process that may still run the same node.
 
         1. Another process drove the run, with a node in flight, and was cut off from the database. 2. This process took
            the run. 3. The other process continues to act until it notices. So nodes that were in flight begin here only
@@ -971,32 +1025,29 @@ class Driving:
         return True
 
     async def read_code(self, code: str) -> Mapping[str, Any] | None:
-        """Return the code with an id, as the store has it; see `runner.scope.Host`."""
         return await self._shared.store.code(code)
 
     async def keep_code(self) -> None:
-        """Store the code of the graph before a transaction; see `runner.scope.Host`."""
         if self.plan.code is not None and self.plan.code.id != self._kept_code:
             written = self.append((), status="running", code=self.plan.code)
             if written is not None:
                 await written
 
     def cut_until(self, seq: int) -> float:
-        """Return until when a process that was cut off may do what it began at a seq; see `runner.scope.Host`."""
         return self.snapshot.cut_until if seq < self.snapshot.cut_seq else 0.0
 
     @property
     def acting(self) -> Sequence[Attempt]:
-        """The attempts that are doing something outside the run that a cancellation ends."""
+        """The attempts that are acting outside the run right now and that a cancellation would interrupt."""
         return [job for job in self._jobs.values() if job.acts]
 
     async def confirm(self) -> None:
-        """End the run here if another process has taken it.
+        """Ask the store whether this process still owns the run, and end the run here if another process has taken it.
 
-        Nobody asks once the append that gives the lease back has been sent, because the append itself fails if the run
-        was taken. Otherwise: 1. The store is asked. 2. Meanwhile the run rests, gives its lease back, and is claimed
-        again. 3. The answer is that the former lease is gone. That is no statement about the process that has the run
-        now.
+        The question is skipped once the append that gives the lease back has been sent, because the append itself fails
+        if the run was taken. Otherwise: 1. The store is asked. 2. Meanwhile the run rests, gives its lease back, and is
+        claimed again. 3. The answer is that the former lease is gone. That is no statement about the process that has
+        the run now.
         """
         if self._recorded != "running":
             return
@@ -1009,18 +1060,19 @@ class Driving:
                 self.obey(self.claim.step(Raised()))
 
     async def halted(self) -> None:
-        """Return when no more tasks are started."""
+        """Return when no more nodes may start, because the run is being stopped or released."""
         self._halted = self._halted or asyncio.Event()
         await self._halted.wait()
 
     def spending(self) -> Sequence[AttemptFacts]:
-        """Return the attempts whose usage is not yet recorded in a step."""
+        """Return the attempts with usage, such as tokens, that is not recorded in a step yet."""
         return [job for job in self._jobs.values() if job.usage]
 
     def note_cut_off(self, attempt: AttemptFacts) -> bool:
-        """Return whether an attempt was cancelled here, or together with the run. If so, note its node as cut off.
+        """Return whether the driver, and not the code of a node, cancelled this attempt.
 
-        Otherwise code of the graph cancelled the asyncio task of the node, which is a failure of the node.
+        If so, remember that the node was cut off. If the node's own code cancelled its asyncio task, the node has
+        failed instead.
         """
         frame, within, run = attempt.task.frame, attempt.within, self._task
         is_own = self._jobs.get(frame) is attempt and within is asyncio.current_task() and not self.claim.cuts
@@ -1032,11 +1084,11 @@ class Driving:
         return True
 
     def _was_cancelled_inside(self) -> bool:
-        """Return whether code of the graph cancelled the run's own asyncio task."""
+        """Return whether the code of a node cancelled the asyncio task of the run, in which the node ran."""
         return not self.is_halting and isinstance(self._task, LifeTask) and self._task.cancelled_itself
 
     def emitted(self, path: str, data: object) -> None:
-        """Show data that a node emits, called from the event loop or from the thread of a node."""
+        """Show data from `ctx.emit` to watchers. May be called from the event loop or from the thread of a node."""
         if threading.get_ident() == self._thread:
             self.audience.show(Emitted(path, data))
         else:
@@ -1044,7 +1096,7 @@ class Driving:
                 self.loop.call_soon_threadsafe(self.audience.show, Emitted(path, data))
 
     def _announce(self, task: Task) -> bool:
-        """Announce the node of a task to watchers, and return whether anything was announced."""
+        """Tell live watchers that a node begins. Returns False if there is no watcher or the task runs no node."""
         if not self.audience.live or task.mode not in ("run", "fallback"):
             return False
         path, now = path_of(task.frame, task.node), self.time.now()
@@ -1052,7 +1104,10 @@ class Driving:
         return True
 
     def _show(self, steps: Sequence[Step]) -> None:
-        """Show durable steps to followers and watchers."""
+        """Pass durable steps to the followers of extensions and to watchers.
+
+        Watchers also get the reason why each edge was taken.
+        """
         stored = [as_stored(step) for step in steps]
         for recorded in self.following.recorded:
             recorded(stored)
@@ -1069,7 +1124,7 @@ def _is_below(around: str, frame: str) -> bool:
 
 
 def stop_in(message: InboxMessage) -> Stop:
-    """Return the stop that a message of an inbox asks for."""
+    """Return the stop that a message in the inbox of a run asks for."""
     asked = message.payload if isinstance(message.payload, dict) else {"why": message.payload}
     now, final = bool(asked.get("now")), bool(asked.get("final"))
     why = str(asked["why"]) or "asked"

@@ -85,7 +85,10 @@ _RELEASED: Final = "resume or recover continues it"
 
 
 async def _await_to_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await a coroutine to its end, even if this task is cancelled meanwhile, for instance by a Runner that closes."""
+    """Await work to its end even if the calling task is cancelled meanwhile. The cancellation is raised afterwards.
+
+    For example, a Runner that closes cancels the tasks of its runs, but extensions must still be told that a run ended.
+    """
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)
@@ -95,22 +98,25 @@ async def _await_to_end(work: Coroutine[Any, Any, None]) -> None:
 
 
 def _first_time(result: Result[Any]) -> float:
-    """Return the first time at which one of the waits of a result is over; infinity if none of them has a due time."""
+    """Return when the first wait of a waiting run is over, in epoch seconds; infinity if it waits without a time."""
     return min((wait.due_at for wait in result.waits if wait.due_at is not None), default=math.inf)
 
 
 class Life(Generic[S]):
-    """The life of one run in this process.
+    """One run while this process has it: opens the run, drives it, lets it sleep while it waits, and keeps its result.
+
+    A single asyncio task does all of this. The life ends when this process has nothing left to do for the run.
 
     Args:
         shared: The objects that the run shares with other runs. The life is in `shared.lives` until it is over.
         run_id: The id of the run.
-        plan: The plan of the graph.
+        plan: The compiled graph.
         open_: The function that opens the run, called in the run's own asyncio task.
         claim: The claim on the run. The life does what `claim.step` returns.
 
     Attributes:
-        seq: The seq of the last durable step here. While the run is driven, it is the seq before driving began.
+        seq: The number of the last durable step that this process knows. While the run is driven, it is the number
+            before driving began.
         is_over: Whether the life is over.
         driving: The object that drives the run, while it is driven.
         result: The result at the end of the life.
@@ -169,7 +175,7 @@ class Life(Generic[S]):
     # --- from its opening to its result ----------------------------------------------------------------------------
 
     async def _live(self, open_: Opening[S]) -> None:  # noqa: C901, PLR0912 - a life in the order it happens
-        """Open the run, drive it, and let it sleep, until the life is over.
+        """Open the run, drive it, and let it sleep while it waits, until this process has nothing left to do for it.
 
         If the run was asleep when its Runner closed, the life has no result. Thousands of runs can sleep in a process,
         so the objects that opened and drove the run, which hold its state, are freed before it sleeps.
@@ -221,7 +227,7 @@ class Life(Generic[S]):
             ) from error
 
     async def _open_as_claimed(self, do: Do, open_: Opening[S]) -> Driving | Result[S, Any]:
-        """Open the run in the way that the claim says, until the run is opened, found over, or refused for good."""
+        """Open the run as the claim says. If another process drives the run, follow that process and try again."""
         claim, shared = self.claim, self.shared
         while True:
             try:
@@ -240,7 +246,7 @@ class Life(Generic[S]):
                 await self._follow()
 
     async def _follow(self) -> None:
-        """Wait a moment while another process drives the run, and show the steps that it records."""
+        """Wait a moment while another process drives the run, and pass the steps that it records to watchers."""
         store, audience = self.shared.store, self.audience
         if not self.seq:
             self.note_seq((await store.info(self.id)).seq)
@@ -253,7 +259,7 @@ class Life(Generic[S]):
                 audience.tell(StepRecorded(seq, step, why))  # Watchers read the steps before this step from the store.
 
     def _tell_over(self) -> None:
-        """Notify callers that wait and watchers that the life is over."""
+        """Wake callers and watchers that wait for the end of this life."""
         self.shared.lives.discard(self)
         self.is_over = True
         if self.told is not None:
@@ -289,10 +295,11 @@ class Life(Generic[S]):
     def is_retrieved(self) -> bool:
         """Whether a caller retrieved the result or the error of the run.
 
-        When it becomes True, the finalizer that would report the error is removed. Otherwise objects would never be
-        freed: 1. A caller gets the error. The traceback of the error refers to the frame of the caller, and the frame
-        refers to the handle. 2. The finalizer refers to this life, and the life refers to its task with the error. 3.
-        So the error, through the finalizer, would keep the handle alive, whose end the finalizer waits for.
+        If no caller retrieves an error, it is logged when the handle is gone. When this becomes True, the finalizer
+        that would log the error is removed. Otherwise objects would never be freed: 1. A caller gets the error. The
+        traceback of the error refers to the frame of the caller, and the frame refers to the handle. 2. The finalizer
+        refers to this life, and the life refers to its task with the error. 3. So the error, through the finalizer,
+        would keep the handle alive, whose end the finalizer waits for.
         """
         return self._is_retrieved
 
@@ -304,7 +311,7 @@ class Life(Generic[S]):
             self._report = None
 
     def _log_error(self) -> None:
-        """Log the error that ended the run, unless a caller retrieved it."""
+        """Log the error that ended the run, unless a caller has retrieved it."""
         if self.is_retrieved:
             return
         self.is_retrieved = True
@@ -322,16 +329,15 @@ class Life(Generic[S]):
         log.error(text, self.id, type(error).__name__, error, RunText(recorded), exc_info=cause, extra={"run": self.id})
 
     def deliver(self, messages: Sequence[InboxMessage]) -> None:
-        """Pass messages to the run, if it is driven."""
         if self.driving is not None:
             self.driving.deliver(messages)
 
     def is_taken(self) -> Coroutine[object, object, bool]:
-        """Return whether the run is driven here.
+        """Return whether this process drives the run.
 
-        False if the run is over, still waits, or was claimed first by another process. The coroutine returns as soon as
-        this is clear. Call this method right after the life was made: it watches the run from this call on, no matter
-        when the coroutine is awaited.
+        False if the run is over, still waits, or was claimed by another process. The coroutine returns as soon as this
+        is clear. Call this method right after the life was made: it watches the run from this call on, no matter when
+        the coroutine is awaited.
         """
         return self._is_taken(self.audience.joined(live=False))
 
@@ -343,20 +349,20 @@ class Life(Generic[S]):
 
     @property
     def has_trouble(self) -> bool:
-        """Whether the run could not be opened for a reason other than that another process drives it."""
+        """Whether the run could not be opened. A run that another process drives does not count as trouble."""
         error = self.task.exception() if self.task.done() and not self.task.cancelled() else None
         return error is not None and not isinstance(error, RunIsDriven)
 
     def note_seq(self, seq: int) -> None:
-        """Note the seq of the last step here, which is durable."""
+        """Remember the number of the last durable step, and wake callers that wait for the first step."""
         self.seq = seq
         if "begun" in self._waiting:
             self._wake_waiters("begun")
 
     async def until(self, point: Point) -> None:
-        """Return when the run reaches a point.
+        """Wait until the first step of this life is durable (`begun`), or until the life is over (`over`).
 
-        `begun`: its first step is durable, or the life is over. `over`: the life is over.
+        A caller that waits for `begun` also wakes if the life ends without a durable step.
         """
         if not (self.is_over or (self.seq and point == "begun")):
             waiter = self.task.get_loop().create_future()
@@ -365,17 +371,17 @@ class Life(Generic[S]):
 
     @property
     def last_seq(self) -> int:
-        """The seq of the last step here.
+        """The number of the last step that this process has recorded or read.
 
-        Steps that another handle has recorded since lead to the result of that handle.
+        Another process may have recorded further steps since.
         """
         return self.seq if self.driving is None else self.driving.snapshot.seq
 
     async def outcome(self, *, retrieves: bool = False) -> Result[S, Any]:
-        """Wait until the life is over, and return its result, or raise the error that ended it.
+        """Wait until this process has nothing left to do for the run, and return the result or raise the error.
 
         Args:
-            retrieves: Whether to note that a caller retrieved the result or the error.
+            retrieves: Whether to note that a caller retrieved the result or the error, so that the error is not logged.
         """
         self._callers += 1
         try:
@@ -424,9 +430,16 @@ class Life(Generic[S]):
         parent: str | None = None,
         is_queued: bool = False,
     ) -> Driving:
-        """Return the object that drives the run from a snapshot.
+        """Create the object that drives the run from a snapshot.
 
-        Functions that open a run call it before they record a step.
+        Called before this process records its first step of the run.
+
+        Args:
+            snapshot: The snapshot of the run. For a new run it contains only the origin.
+            size_bytes: The size of the state as JSON, if it is known.
+            info: The row of the run in the database; None for a new run.
+            parent: The id of the run from which this run branches off, if any.
+            is_queued: Whether this is a new run that only a worker will drive.
         """
         shared = self.shared
         shared.keep_plan(self.plan)
@@ -444,9 +457,10 @@ class Life(Generic[S]):
     # --- driven -----------------------------------------------------------------------------------------------------
 
     async def _drive(self, driving: Driving) -> tuple[Do, Result[S, Any]]:
-        """Drive the run until it can no longer move here.
+        """Drive the run until it ends, waits or must be given up.
 
-        Return the next `Do` of the claim, and the result of the run.
+        Returns:
+            The next instruction of the claim, and the result of the run so far.
         """
         shared, claim = self.shared, self.claim
         self.driving = shared.note_driven(self, driving)
@@ -498,9 +512,10 @@ class Life(Generic[S]):
         return do, result
 
     def _keep(self, driving: Driving) -> None:
-        """Keep the snapshot that others will soon read.
+        """Keep the run's snapshot in memory for code that will soon read it.
 
-        They read it while the run waits, or, when the run has ended, for the run that started it and is alive here.
+        A waiting run is read when an answer or a message arrives. A finished child run is read by its parent run, if
+        that is active here too.
         """
         shared, snapshot = self.shared, driving.snapshot
         if snapshot.status == "waiting":
@@ -511,9 +526,9 @@ class Life(Generic[S]):
             shared.ends.keep(snapshot)
 
     async def _cut_off(self, paths: Iterable[str]) -> Result[S, Any]:
-        """Return the result of a run that a closing Runner, or a release at once, interrupted.
+        """Warn about nodes that were interrupted when the Runner closed or released the run.
 
-        Log the nodes that were cut off.
+        Returns the run's result.
         """
         result = await self._current_result()
         if result.status != "running":
@@ -528,10 +543,11 @@ class Life(Generic[S]):
     # --- asleep -----------------------------------------------------------------------------------------------------
 
     async def _sleep(self, seq: int, due: float | None, first: float) -> Do:
-        """Wait for a message to a waiting run, or for its time. Return the next `Do` of the claim.
+        """Wait until a message for the waiting run arrives or its time is over.
 
-        The alarm is set up before the inbox is read. So a message that was posted before is found in the inbox, and a
-        message that is posted later sets off the alarm. In the other order, a message between the two would be missed.
+        Returns the next instruction of the claim. The alarm is set up before the inbox is read. So a message that was
+        posted before is found in the inbox, and a message that is posted later sets off the alarm. In the other order,
+        a message between the two would be missed.
 
         The time of the run is checked even if this life does not wait for the time: 1. The run waits for a message
         until a time, and this life waits only for the message. 2. The time comes. 3. A caller that wants the run to be
@@ -558,7 +574,7 @@ class Life(Generic[S]):
             shared.gets_ends(self.id)
 
     def _due(self, result: Result[Any]) -> float | None:
-        """Return the time until which a waiting run can sleep here; None if it cannot sleep.
+        """Return until when a waiting run can sleep in this process, in epoch seconds; None if it cannot sleep here.
 
         The run can sleep if it waits only for times, or for a child run that moves in this process. The end of the
         child run wakes it, and so does the end of the child's life here.
@@ -570,10 +586,7 @@ class Life(Generic[S]):
         return _first_time(result)
 
     def note_starter(self, starter: StarterRecord) -> None:
-        """Note the run whose node started this run.
-
-        If that run waits for this run, it sleeps here as long as this run moves.
-        """
+        """Remember the parent of this child run, so that the parent sleeps here while the child is active."""
         if self.told is None:
             self.told = starter.run_id, starter.topic or topic_of(self.id)
             self.shared.told.setdefault(self.told[0], Moving()).began(self.told[1])
@@ -581,7 +594,7 @@ class Life(Generic[S]):
     # --- its recorded result ----------------------------------------------------------------------------------------
 
     async def _current_result(self) -> Result[S, Any]:
-        """Return the recorded result, even if the Runner closes while the result is read."""
+        """Return the result that the store has, even if the Runner closes while the result is read."""
         loading = asyncio.ensure_future(self._load_result())
         while not loading.done():
             try:
@@ -596,9 +609,9 @@ class Life(Generic[S]):
         return await read_result(self.shared, self.plan, await self.shared.kept.read(self.id))
 
     def ask(self, request: Stop | Release | Closed) -> None:
-        """Stop the run, or release it for another process.
+        """Stop the run, or give it up so that another process can drive it.
 
-        A released run ends here without a step, when the tasks in flight have ended.
+        A run that is given up ends here without a step.
         """
         if self.driving is not None:
             self.driving.ask(request)
@@ -607,12 +620,13 @@ class Life(Generic[S]):
 
 
 class Lives:
-    """The lives of a Runner's runs: finds lives by their ids, and begins lives.
+    """Finds the active runs of a Runner by their ids, and makes runs active.
 
-    The Runner, its handles, workers and commands share this object.
+    A run is active in this process while it is opened, driven or asleep. The Runner, its handles, workers and commands
+    share this object.
 
     Attributes:
-        shared: The objects that the lives share.
+        shared: The objects that the runs share.
         loop: The event loop that first used the Runner.
     """
 
@@ -624,7 +638,7 @@ class Lives:
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def check_usable(self) -> None:
-        """Check that the Runner is open, and is used in its own process and event loop.
+        """Check that the Runner is open, and that it is used in the process and event loop to which it belongs.
 
         Raises:
             RunAtImport: A file starts a run while it is imported only for its graphs.
@@ -652,9 +666,9 @@ class Lives:
         self.loop = loop
 
     def checked(self, plan: Plan[S], *, is_queued: bool = False) -> Plan[S]:
-        """Return a plan that is about to be run, after checking that everything that it needs is available here.
+        """Check that everything that a graph needs to run is available here, for example its resources.
 
-        Errors are raised as by `Runner.start`.
+        Returns the graph. Errors are raised as by `Runner.start`.
         """
         self.check_usable()
         resources = self.shared.resources
@@ -670,7 +684,7 @@ class Lives:
         return plan
 
     async def known(self, run_id: str) -> None:
-        """Wait until a run that was just started here is recorded, so that the store can be queried for it."""
+        """If the run was just started here, wait until it is recorded, so that the store can be asked about it."""
         self.check_usable()
         await self.shared.store.open()
         while (life := self.of(run_id)) is not None and not (life.seq or life.claim.held_back):
@@ -678,7 +692,7 @@ class Lives:
             self.check_usable()
 
     def of(self, run_id: str) -> Life[Any] | None:
-        """Return the life of a run that is alive here; None if the run is not alive here."""
+        """Return the object for a run that is active in this process; None if the run is not active here."""
         driven = self.shared.driven.get(run_id)
         if driven is not None:
             return driven
@@ -686,9 +700,12 @@ class Lives:
         return min(lives, key=lambda life: (not life.claim.may("be_wanted"), not life.seq), default=None)
 
     async def result_under(self, plan: Plan[S], snapshot: Snapshot) -> Result[S, Any]:
-        """Return the result of a recorded run, with its state in the form of the current graph; see `read_result`."""
+        """Return the result of a recorded run.
+
+        Its state is migrated to the current version of the graph if that is possible.
+        """
         return await read_result(self.shared, plan, snapshot)
 
     def begin(self, plan: Plan[S], run_id: str, open_: Opening[S], claim: Claim | None = None) -> Life[S]:
-        """Begin the life of a run in this process, from its opening to its result."""
+        """Make a run active in this process. The run is then opened and driven in an asyncio task of its own."""
         return Life(self.shared, run_id, plan, open_, claim or Claim())

@@ -90,11 +90,11 @@ T = TypeVar("T")
 
 
 class _Inside(NamedTuple):
-    """The position in an attempt's recorded work at which code runs.
+    """Where the running code is among the recorded calls of its node.
 
     Attributes:
         work: The recorded work of the attempt.
-        key: The key below which work that is recorded here has its keys.
+        key: The key of the surrounding call or conversation, with which the keys of work recorded here begin.
         is_call: Whether the code runs inside a `ctx.call`.
         around: The keys of the recorded work that contains the code.
         seals: Whether nothing can be recorded here, because the code runs inside a transaction, which can be undone and
@@ -115,7 +115,7 @@ _INSIDE: Final[ContextVar[_Inside]] = ContextVar("graphengine_step", default=_NO
 
 
 class StepJournal:
-    """The recorded work of one attempt.
+    """Records the calls, answers and other work of one attempt of a node, and returns them when the node runs again.
 
     Args:
         attempt: The attempt.
@@ -164,8 +164,8 @@ class StepJournal:
     def unused(self) -> Sequence[str]:
         """The keys of recorded results that this attempt has not asked for.
 
-        Results that were recorded inside another recorded call are not listed separately. Published values are left
-        out, because no code asks for them again.
+        A result that was recorded inside another call is not listed if that call's result was used. Published values
+        are left out, because no code asks for them again.
         """
         below = tuple(f"{key}/" for key in self._given)
         apart = (ASKED, BEGUN, KEYED, UNKNOWN, *below)
@@ -173,44 +173,44 @@ class StepJournal:
         return [k for k in left if not k.rpartition("/")[2].startswith(PUBLISH)]
 
     def is_used(self, key: str) -> bool:
-        """Return whether this attempt has asked for the work, or the group of work, with this key."""
+        """Return whether this attempt has asked for the recorded call or conversation with this key."""
         return key in self._used
 
     def group_of(self, name: str, what: str) -> str:
-        """Return the key of the next group of work with this name and text.
+        """Return the key for a new group of recorded work, such as a conversation of an agent.
 
-        A group is, for example, a conversation of an agent.
+        The work in the group is recorded under keys that begin with this key. Equal groups are numbered.
         """
         key = self.key_of(name, what)
         self.use(key)
         return key
 
     def use(self, key: str) -> None:
-        """Ask for a group of work by its key."""
+        """Note that the node has asked for the group of work with this key, such as a conversation of an agent."""
         self._used.add(key)
         self._groups[key] = f"{self.below}/" if self.below else ""
 
     def leave(self, key: str) -> None:
-        """Note that a group of work is intentionally not asked for again, because its purpose no longer exists."""
+        """Note that a group of work is not asked for again on purpose, so that nobody is asked about its effects."""
         self._left.add(key)
 
     def claim(self, keys: Iterable[str]) -> None:
-        """Note that this attempt has asked for the recorded work with these keys."""
+        """Note that this attempt has used the recorded work with these keys."""
         self._used.update(keys)
 
     def is_claimed(self, key: str) -> bool:
-        """Return whether this attempt has asked for recorded work, or for the call or conversation around it.
+        """Return whether this attempt has used recorded work, or the call or conversation that contains the work.
 
-        A conversation that is intentionally not asked for again counts too.
+        A conversation that was left on purpose counts too.
         """
         around = (*self._groups, *self._left, *self._given)
         return key in self._used or key.startswith(tuple(f"{each}/" for each in around))
 
     def find_left_behind(self, place: str) -> Sequence[RecordedResult]:
-        """Return the effects of other conversations that the attempt has not asked for again.
+        """Return the effects of an earlier conversation that the current code has replaced by another conversation.
 
-        1. A conversation acts, and the run waits. 2. The code changes, and asks for another conversation. 3. The model
-           of the other conversation does not know what the first conversation did, and would do the same again.
+        1. An agent acts, and the run waits. 2. The code changes, and begins another conversation. 3. The model in the
+           new conversation does not know what was done in the first conversation, and would do the same again.
 
         Args:
             place: The key of an effect that is about to begin inside a conversation. Only conversations beside this one
@@ -226,39 +226,42 @@ class StepJournal:
         return [memo for key, memo in effects.items() if key.startswith(beside) and not key.startswith(known)]
 
     def refused(self, error: BaseException) -> Sequence[str]:
-        """Return the keys of the recorded work that caused a failure.
-
-        With this work, the next attempt would fail again.
-        """
+        """Return the keys of the records that caused this failure, so that the next attempt does not use them again."""
         return [key for cause, key in self._refused if _came_from(error, cause)]
 
     def refuse(self, error: BaseException, name: str, what: str) -> None:
-        """Note that an exception was raised because the record of a piece of work cannot be used."""
+        """Remember that this exception was raised because the last record with this name and input cannot be used."""
         self.refuse_at(error, self._last_key(name, what))
 
     def refuse_at(self, error: BaseException, key: str) -> None:
-        """Note that an exception was raised because the record with a key cannot be used."""
+        """Remember that this exception was raised because the record with this key cannot be used."""
         self._refused.append((error, key))
 
     def answered(self, name: str, what: str, value: object) -> None:
-        """Note the value of the last recorded answer, and the piece of work that contains the answer."""
+        """Remember the last answer of a person, and the piece of work that contains it.
+
+        If the node returns exactly this value, its step names the answer as the origin.
+        """
         self.answer = self._last_key(name, what), value
 
     def _last_key(self, name: str, what: str) -> str:
-        """Return the key of the last piece of work with this name and text.
+        """Return the key of the last piece of work with this name and input.
 
-        If there is no such work, the returned key does not exist.
+        If there was none, no record has the returned key.
         """
         stem = self._stem(name, what)
         return numbered(stem, self._counts.get(stem, 0))
 
     def track(self, what: str, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
-        """Remember a coroutine that the node must await, under the name of its method, and return it."""
+        """Remember a coroutine of a `ctx` method, so that the node fails if it forgets to await it.
+
+        Returns the coroutine.
+        """
         self._tracked.append((what, coroutine))
         return coroutine
 
     def check_awaited(self) -> None:
-        """Check that the node awaited all coroutines that it got from its context.
+        """Check that the node has awaited every coroutine that it got from its `ctx`.
 
         Raises:
             NotAwaited: The node did not await a coroutine, so its work was not done.
@@ -277,7 +280,7 @@ class StepJournal:
 
     @property
     def time(self) -> float:
-        """The time in the log: when the attempt could begin, or when the last piece of recorded work was done."""
+        """The time that `ctx.now` returns: when the attempt could begin, or when its last recorded work was done."""
         return self._time
 
     def _pass(self, memo: RecordedResult) -> None:
@@ -291,7 +294,7 @@ class StepJournal:
         key: str | None,
         effect: Effect | None,
     ) -> object:
-        """Return the result of a call: the recorded result if there is one, else the result of making the call now.
+        """Return the recorded result of a call. If there is none, make the call and record its result.
 
         Raises:
             NotRecordable: JSON cannot represent the result, or, without a key, an argument.
@@ -361,7 +364,7 @@ class StepJournal:
         kwargs: Mapping[str, object],
         key: str | None,
     ) -> str:
-        """Return the key under which the result of a call is recorded.
+        """Return the key under which the result of a call is recorded: function, digest of the arguments, and number.
 
         Raises:
             NotRecordable: JSON cannot represent an argument, and the call was not given `key=`. Or the key contains a
@@ -381,22 +384,22 @@ class StepJournal:
         return place
 
     def committed(self) -> str:
-        """Return the key of the transaction that this node committed as a whole in this run; "" if there is none.
+        """Return the key of the transaction that the node has committed as its only work; "" if there is none.
 
-        A branch finds the transaction of its parent by the values that the node reads. The branch may begin with other
-        values, and then makes the transaction again.
+        Transactions of a parent run do not count. A branch may begin with other values, and then makes the transaction
+        again.
         """
         own, found = f"{self._services.run_id}/", self._frame.recorded_results
         return next((k for k, r in found.items() if str(r.id).startswith(own) and _is_node(k)), "")
 
     def reread(self, place: str, function: Callable[..., object]) -> object:
-        """Return a recorded result, decoded as the type that a function returns in the current code."""
+        """Return a recorded result, converted to the type that the function returns in the current code."""
         self.use(place)
         name = WorkKey.read(place).name
         return self._read_back(returned(function, name), own_name(name), place)
 
     async def end_with_rest(self, body: Body, result: object) -> object:
-        """Ask about the effects that the earlier code of a node did and that its current code has not asked for.
+        """Before a node ends, ask a person about effects of the node's old code that the new code does not contain.
 
         1. A node pays, and waits. 2. A deployment removes the payment from the node. 3. The node runs again, and ends.
            The payment must not be forgotten silently, and the node must not run once more because of a question.
@@ -431,9 +434,9 @@ class StepJournal:
         return result
 
     def read_outcome(self, function: Callable[..., object]) -> tuple[object] | None:
-        """Return the recorded result of a node that ended before a person was asked about its effects.
+        """Return the result that the node had before a person was asked about leftover effects; see `end_with_rest`.
 
-        Only the effects that were unclaimed when the result was recorded count as unclaimed.
+        Only the effects that were left when the result was recorded are asked about.
 
         Returns:
             `(result,)`, or None if no such result is recorded.
@@ -450,15 +453,18 @@ class StepJournal:
         return None if memo is None else memo.value
 
     def _read_back(self, kind: Returned, name: str, place: str) -> object:
-        """Return a recorded result, and repeat the messages and live data that the call sent and emitted."""
+        """Return the recorded result of a call.
+
+        Messages and live data that the call sent are added to this attempt again.
+        """
         record = self._repeat_known(place)
         is_recoded = bool(self._frame.recorded_results[place].recoded)
         return self._reread(kind, name, record) if is_recoded else kind.read(record)
 
     def _reread(self, kind: Returned, name: str, record: JsonValue) -> object:
-        """Decode the recorded result of a call whose return type may have changed since.
+        """Convert the recorded result of a call to the current return type of its function, which may have changed.
 
-        A warning in the log names each recorded value that is lost or changed by decoding.
+        A warning in the log names each recorded value that is lost or changed by the conversion.
         """
         found = kind.reread(record, name)
         for note in found.notes:
@@ -468,7 +474,7 @@ class StepJournal:
     async def _call_in_transaction(
         self, place: str, name: str, kind: Returned, handle: Handle, call: functools.partial[object]
     ) -> object:
-        """Make a call in a transaction that ends with the record of the call."""
+        """Make a call in a database transaction that also contains the record of the call."""
         own, began, key = own_name(name), self._services.now(), self.idempotency_key(place)
         given = dict(call.keywords, **{KEY_NAME: key} if takes_key(call.func, call.keywords) else {})
         where = f"ctx.call({own})"
@@ -492,7 +498,7 @@ class StepJournal:
             _INSIDE.set(around)
 
     async def acting(self, effect: Effect | None, function: object) -> contextlib.AbstractContextManager[None]:
-        """Return a block for work that may be repeated. Work that acts begins only if the run is still driven here.
+        """Return a block in which to act outside the run. Before it begins, check that this process still owns the run.
 
         Raises:
             LeaseLost: Another process has taken the run.
@@ -504,15 +510,15 @@ class StepJournal:
         return self.in_flight.acts(is_async=is_async(function))
 
     async def run(self, function: Callable[[], object]) -> object:
-        """Call a function, sync or async. A sync function runs in a thread."""
+        """Call a function and return its result. A sync function runs in a thread."""
         result = function() if is_async(function) else await in_thread(self._services.threads, function)
         return await result if inspect.isawaitable(result) else result
 
     async def keep_key(self, place: str, name: str, arguments: Mapping[str, object]) -> None:
-        """Record the idempotency key of an idempotent effect before it begins, unless the key is already recorded.
+        """Record the idempotency key of an effect before the effect begins, unless the key is already recorded.
 
         1. The process dies during the call. 2. A deployment adds a field to the type of an argument, so that the digest
-        of the call changes. 3. The next attempt makes the call again, and the receiver must see the first key.
+           of the call changes. 3. The next attempt makes the call again, and the receiver must see the first key.
 
         Therefore the idempotency key is recorded together with the call. The next attempt finds the record by the
         arguments in the form that their types had when the call was recorded (`as_recorded`).
@@ -525,15 +531,18 @@ class StepJournal:
 
     @functools.cached_property
     def is_recoded(self) -> bool:
-        """Whether work of this visit was recorded by code that has changed since. A resume decides this."""
+        """Whether some of this visit's work was recorded by code that has changed since.
+
+        This is found out at a resume.
+        """
         return any(memo.recoded for memo in self._frame.recorded_results.values())
 
     def as_recorded(self, place: str, digest_under: Callable[[Shapes | None], str]) -> str:
-        """Return the key under which the earlier code recorded a call or another piece of work.
+        """Return the key under which an earlier version of the code recorded the same call.
 
         1. A node makes a call with an order as its argument, and then waits. 2. A deployment adds a field with a
-        default to the class of the order, or renames the class. 3. The node runs again and makes the same call, but the
-        digest of the arguments has changed.
+           default to the class of the order, or renames the class. 3. The node runs again and makes the same call, but
+           the digest of the arguments has changed.
 
         Therefore the digest is computed once more, in the form that the types had when the call was recorded. Recorded
         work with the same name and this digest is the same call.
@@ -561,10 +570,10 @@ class StepJournal:
         return place
 
     async def prepare(self) -> None:
-        """Prepare the visit for work that the earlier code recorded, before the node runs.
+        """Prepare a node whose code has changed since it recorded work, before the node runs.
 
-        Reads the form that the types had when the work was recorded, and settles the effects that the earlier code
-        began. To settle an effect is to find out how it ended.
+        Loads the form that types had when the work was recorded, and finds out how unfinished effects of the old code
+        ended.
         """
         plan = self._services.run.plan
         for memo in self._frame.recorded_results.values():
@@ -575,12 +584,12 @@ class StepJournal:
             await self.effects.settle()
 
     def show_arguments(self, arguments: Mapping[str, object]) -> JsonValue | UnsetType:
-        """Return the arguments of an effect as they are recorded."""
+        """Return the arguments of an effect in their recorded form: as JSON, shortened and without secrets."""
         shown = recordable(arguments)
         return shortened(shown if self._guard is None else self._guard.hide(shown))
 
     async def act_inside(self, effect: Effecting[T]) -> T:
-        """Do an effect, during which the code cannot wait.
+        """Do an effect. While it lasts, the code cannot wait, because a wait would run the effect again.
 
         The keys of work that a node does inside the effect are the same as without `effect=`.
         """
@@ -599,7 +608,7 @@ class StepJournal:
             self._acts = acts
 
     def idempotency_key(self, place: str) -> str:
-        """Return the key by which receivers can recognise a repetition of a piece of work."""
+        """Return the key that is sent to services outside, so that they can recognise a repetition of this work."""
         own = self._attempt.visit_key
         return f"{own}/{place}" if place else own
 
@@ -611,7 +620,7 @@ class StepJournal:
         where: str = "",
         what_under: Callable[[Shapes | None], str] | None = None,
     ) -> JsonValue:
-        """Return the record of a piece of work: the existing record, or the record that `make` returns after the work.
+        """Return the record of a piece of work. If there is none, do the work with `make` and record it.
 
         Args:
             name: The kind of work.
@@ -634,7 +643,10 @@ class StepJournal:
         return await self._do_and_record(place, name, make, where, is_call=self.is_inside)
 
     async def publish(self, name: str, record: JsonValue) -> None:
-        """Record that a value is published. The same value with this name is found again, as a call is."""
+        """Record a published value.
+
+        If the node runs again and publishes the same value, nothing further is recorded.
+        """
         what, size = f"{PUBLISH}{name}", bytes_of(record)
 
         async def make() -> StepResult:
@@ -644,7 +656,7 @@ class StepJournal:
 
     @contextlib.contextmanager
     def group(self, place: str) -> Iterator[None]:
-        """Put the keys of all work that is recorded inside this block below a key."""
+        """Record all work inside this block under keys that begin with the given key."""
         around = _INSIDE.get()
         _INSIDE.set(self._here._replace(work=self, key=place))
         try:
@@ -654,27 +666,26 @@ class StepJournal:
 
     @property
     def around(self) -> Sequence[str]:
-        """The keys of the recorded work that contains the calling code."""
+        """The keys of the recorded calls and conversations that contain the calling code."""
         return self._here.around
 
     @property
     def _here(self) -> _Inside:
-        """The position in this attempt's work at which the calling code runs."""
+        """Where the calling code is among the recorded calls of this attempt."""
         here = _INSIDE.get()
         return here if here.work is self else _NOWHERE
 
     @property
     def below(self) -> str:
-        """The key below which work that is recorded here has its keys; "" if there is none."""
+        """The key of the surrounding call or conversation, with which new keys begin; "" directly in the node."""
         return self._here.key
 
     @property
     def is_inside(self) -> bool:
-        """Whether the calling code runs inside a `ctx.call`."""
         return self._here.is_call
 
     def check_open(self, what: str) -> None:
-        """Check that something can be recorded here.
+        """Check that work can be recorded at this point of the code.
 
         Raises:
             DefinitionError: The calling code runs inside a transaction, which can be undone.
@@ -685,11 +696,11 @@ class StepJournal:
 
     @property
     def may_wait(self) -> bool:
-        """Whether the calling code can wait as `ctx.ask` does. False inside a `ctx.call` and inside an effect."""
+        """Whether the calling code may wait (ask, sleep or receive). False inside a `ctx.call` or an effect."""
         return not (self._acts or self.is_inside)
 
     def check_may_wait(self, what: str) -> None:
-        """Check that the calling code can wait.
+        """Check that the calling code may wait. It may not inside a `ctx.call` or an effect.
 
         Code that waits runs again after the wait, so an effect around it would act twice.
 
@@ -706,16 +717,19 @@ class StepJournal:
         raise DefinitionError(text, where=self._attempt.where, repair=repair)
 
     async def halt(self) -> None:
-        """End the attempt here.
+        """End the attempt here without a result. This call never returns.
 
-        It runs again, with its recorded work, when the run is resumed. This call never returns.
+        The node runs again, with its recorded work, when the run is resumed.
         """
         self._attempt.check_not_over("an agent")
         self.in_flight.halts = True
         await self.in_flight.park(self._here.around)
 
     def _repeat_known(self, place: str) -> JsonValue:
-        """Return recorded work, and repeat the messages and live data that it sent and emitted."""
+        """Return the record with this key.
+
+        Messages and live data that the work sent are added to this attempt again.
+        """
         self._given.append(place)
         memo = self._frame.recorded_results[place]
         self._pass(memo)
@@ -725,7 +739,7 @@ class StepJournal:
         return memo.value
 
     def note_output(self, what: OutputKind, record: JsonValue) -> None:
-        """Add a message or live data to the recorded calls inside which the calling code runs."""
+        """Add a message or live data to the records of all `ctx.call`s inside which the calling code runs."""
         self.check_open(f"what is {what}")
         for place in self._here.around:
             self._outputs.setdefault(place, {}).setdefault(what, []).append(record)
@@ -733,7 +747,7 @@ class StepJournal:
     async def _do_and_record(
         self, place: str, name: str, make: Callable[[], Awaitable[StepResult]], where: str, *, is_call: bool
     ) -> JsonValue:
-        """Do a piece of work, record it, and return its record."""
+        """Do a piece of work, record it, and return the record."""
         around = _INSIDE.get()
         _INSIDE.set(_Inside(self, place, is_call, (*self._here.around, place)))
         self.in_flight.began(place, name)
@@ -751,7 +765,7 @@ class StepJournal:
             self.in_flight.ended(place)
 
     def _record_piece(self, place: str, name: str, piece: StepResult, began: float, where: str) -> Noted:
-        """Return the event that records a piece of work.
+        """Return the event that records a finished piece of work. Its size is checked, and that it contains no secret.
 
         Raises:
             TooLarge: The record takes too many bytes.
@@ -771,7 +785,7 @@ class StepJournal:
         return Noted(self._task, began, self._services.now(), done, piece.size_bytes)
 
     def _fits(self, name: str, size_bytes: int, where: str) -> None:
-        """Check the size of a record.
+        """Check that a record is not larger than `Sizes(work_bytes=…)`.
 
         Raises:
             TooLarge: The record takes too many bytes.
@@ -786,7 +800,7 @@ class StepJournal:
         """Refuse equal calls of two different functions with the same name, because their records could be confused.
 
         Raises:
-            NotRecordable: Another function with this name was called with this input.
+            NotRecordable: Another function with this name was called with these arguments.
         """
         known = self._functions.setdefault(f"{name}|{what}", identity)
         if known != identity:
@@ -797,7 +811,7 @@ class StepJournal:
             )
 
     async def wait(self, wait: WaitRecord, what: object, answers: Answers | None, name: str | None = None) -> Any:  # noqa: ANN401 - of the type of the answer
-        """Return the answer to a wait. If there is no answer yet, end the attempt.
+        """Return the answer for which the node waits. If there is none yet, end the attempt; the node runs again later.
 
         Args:
             wait: The wait, without its id and key.
@@ -814,14 +828,11 @@ class StepJournal:
         return await self.wait_for(wait, digest_of_call(wait.kind, (what,), {}), answers, name)
 
     def wait_for(self, wait: WaitRecord, digest: str, answers: Answers | None, name: str | None = None) -> Any:  # noqa: ANN401 - as `wait`
-        """Return the answer to a wait as `wait` does, with the digest of the value that distinguishes the wait."""
+        """Wait as `wait` does, for a caller that knows the digest which distinguishes this wait from others."""
         return self.wait_at(self.key_of(wait.kind, digest), wait, answers, name)
 
     async def wait_at(self, place: str, wait: WaitRecord, answers: ReadsAnswer | None, name: str | None = None) -> Any:  # noqa: ANN401 - of the type of the answer
-        """Return the answer to the wait with this key. If there is no answer yet, end the attempt.
-
-        Errors are raised as by `wait`.
-        """
+        """Wait as `wait` does, for a caller that knows the key under which the answer is recorded."""
         self._attempt.check_not_over(f"ctx.{wait.kind}")
         path = path_of(self._frame.id, self._frame.at)
         found = self._frame.recorded_results.get(place)
@@ -848,9 +859,9 @@ class StepJournal:
     async def _ask_and_wait(
         self, place: str, wait: WaitRecord, answers: ReadsAnswer | None, name: str | None, path: str
     ) -> None:
-        """Open a wait, and return when it is over.
+        """Record that the node waits, and end the attempt.
 
-        Usually the attempt ends instead, and the node runs again when the wait is over.
+        Returns only if the attempt was suspended in memory and the wait is over.
         """
         earlier = self._find_earlier_wait(place, wait)
         name = name or earlier.name or self._free_name(path)
@@ -879,12 +890,14 @@ class StepJournal:
             raise
 
     def _find_earlier_wait(self, place: str, wait: WaitRecord) -> RecordedResult:
-        """Return the kept data of a wait that an earlier attempt opened; empty data for a new wait.
+        """Return the data that an earlier attempt recorded when it began this wait, for example the end of a sleep.
+
+        For a new wait, the returned data is empty.
 
         1. A node sleeps for an hour. 2. A deployment inserts a sleep of a minute before that sleep. 3. The node runs
            again, and its first sleep is now the minute, which must not last for the rest of the hour.
 
-        Therefore a sleep that earlier code opened is continued only by a sleep of the same length.
+        Therefore a sleep that earlier code began is continued only by a sleep of the same length.
         """
         results = self._frame.recorded_results
         earlier = results.get(f"{ASKED}{place}")
@@ -898,37 +911,46 @@ class StepJournal:
         return earlier or RecordedResult()
 
     def note_names(self, names: Collection[str]) -> None:
-        """Note the names of waits that are now recorded."""
+        """Remember the names of waits that are recorded now, so that no later wait gets the same name."""
         if self._names is not None:
             self._names.update(names)
 
     def _warn_of(self, wait: WaitRecord, path: str, error: BaseException) -> None:
-        """Log that a message is refused, and why. Its values are left out, because they may quote a prompt."""
+        """Warn that a message was refused, and why.
+
+        The values of the message are left out, because they may quote a prompt.
+        """
         run_id = self._services.run_id
         told = explain(error, hide=True) if isinstance(error, ValidationError) else type(error).__name__
         log.warning(_REFUSED, wait.topic, run_id, path, told, extra={"run": run_id})
 
     def is_over(self, kind: str, what: object) -> bool:
-        """Return whether the next wait of this kind and text is recorded and over."""
+        """Return whether the next wait of this kind has its answer already, or its time is over.
+
+        `what` is the text or value that distinguishes the wait.
+        """
         return bool(self._frame.recorded_results) and self.known(kind, digest_of_call(kind, (what,), {})) is not None
 
     def has_begun(self, name: str, what: str) -> bool:
-        """Return whether the first piece of work with this name and text is recorded, or has begun."""
+        """Return whether the first piece of work with this name and input has begun, whether it has finished or not."""
         known, results = numbered(self._stem(name, what), 1), self._frame.recorded_results
         return bool(results) and (known in results or BEGUN + known in results or known in self._around)
 
     def inside(self, name: str, what: str, below: str) -> RecordedResult | None:
-        """Return the record with a key below the first piece of work with this name and text."""
+        """Return the record of work inside the first piece of work with this name and input; None if there is none.
+
+        `below` is the last part of its key.
+        """
         results = self._frame.recorded_results
         return results.get(f"{numbered(self._stem(name, what), 1)}/{below}") if results else None
 
     def taken(self, memo: RecordedResult) -> None:
-        """Note that a recorded answer is used by code that does not ask for the answer with `wait_at`."""
+        """Note that code uses a recorded answer that it did not wait for with `wait_at`, so that `ctx.now` advances."""
         self._pass(memo)
 
     @functools.cached_property
     def _around(self) -> Collection[str]:
-        """The keys of the work that contains work recorded before this attempt, and that has therefore begun."""
+        """The keys of calls and conversations inside which work was recorded before this attempt."""
         found: set[str] = set()
         for key in self._frame.recorded_results:
             work = WorkKey.read(key.removeprefix(BEGUN))
@@ -942,17 +964,17 @@ class StepJournal:
         return found
 
     def known(self, name: str, what: str) -> RecordedResult | None:
-        """Return the record of the next piece of work with this name and text, if it is recorded."""
+        """Return the record of the next piece of work with this name and input; None if it is not recorded yet."""
         stem = self._stem(name, what)
         return self._frame.recorded_results.get(numbered(stem, self._counts.get(stem, 0) + 1))
 
     def was_asked(self, what: str) -> bool:
-        """Return whether the next question with this text was asked in this visit, answered or not."""
+        """Return whether the next question with this text was asked before in this visit, answered or not."""
         stem = self._stem("ask", what)
         return self._frame.was_asked(numbered(stem, self._counts.get(stem, 0) + 1))
 
     def _free_name(self, path: str) -> str:
-        """Return a free name for a wait: the path of the node for the first wait, then `path#2` and so on."""
+        """Return an unused name for a wait of the node: the path of the node, then `path#2` and so on."""
         if self._names is None:
             memos = self._frame.recorded_results.values()
             self._names = {memo.name for memo in memos if not (memo.begun or memo.keyed)}
@@ -967,10 +989,10 @@ class StepJournal:
         return stem_of(here.key if here.work is self else "", name, what)
 
     def key_of(self, name: str, what: str) -> str:
-        """Return the key of the next piece of work, or group of work, with this name and text.
+        """Return the key for the next piece of work with this name and input. Equal pieces of work are numbered.
 
         Raises:
-            DefinitionError: The calling code runs inside a transaction.
+            DefinitionError: The calling code runs inside a transaction, where nothing can be recorded.
         """
         self.check_open(own_name(name))
         stem = self._stem(name, what)
@@ -987,10 +1009,10 @@ def _digest_under(
     kwargs: Mapping[str, object],
     shapes: Shapes | None,
 ) -> str:
-    """Return the digest that a call has under the code that recorded it.
+    """Return the digest that a call had under the version of the code that recorded it.
 
-    If that code is not known, the record is older than version 1.0. Then the digest is computed in the way of these
-    versions.
+    If that code is not known, the record is older than version 1.0 of graphengine. Then the digest is computed as in
+    these versions.
     """
     if shapes is None:
         function, args, kwargs = unwrap_partials(function, args, kwargs)
@@ -999,26 +1021,29 @@ def _digest_under(
 
 
 def _is_node(key: str) -> bool:
-    """Return whether a key belongs to the result of a call that is a node itself."""
+    """Return whether this key belongs to a node that is itself the recorded call, and not to a call inside the node."""
     work = WorkKey.read(key)
     is_done = work.number > 0 and not key.startswith(BEGUN)
     return is_done and not work.around and work.input.startswith(OF_NODE)
 
 
 def _describe_work(name: str) -> str:
-    """Return a description of recorded work with this name, for errors."""
+    """Return a description of recorded work for an error message, such as the result of a function."""
     return repr(name.removeprefix(PUBLISH)) if name.startswith(PUBLISH) else f"the result of {own_name(name)}"
 
 
 def journal_of(attempt: AttemptFacts) -> StepJournal:
-    """Return the recorded work of an attempt, which is created when it is first used."""
+    """Return the recorded work of an attempt.
+
+    It is created when it is first used, because many nodes record nothing.
+    """
     if attempt.journal is None:
         attempt.journal = StepJournal(attempt)
     return cast("StepJournal", attempt.journal)
 
 
 def _came_from(error: BaseException, cause: BaseException) -> bool:
-    """Return whether an exception is another exception, or was raised because of the other."""
+    """Return whether one exception caused another, directly or through other exceptions."""
     left: list[BaseException | None] = [error]
     seen: set[int] = set()
     while left:

@@ -84,11 +84,11 @@ _KEPT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """An answer that is recorded, and that waits for the process that drives its run.
+    """An answer to a question of a run, recorded for the process that drives the run or will resume it.
 
     Attributes:
         run_id: The id of the run.
-        wait: The name of the wait that the answer ends.
+        wait: The name of the question.
         id: The id of the question.
         driver: The process that drives the run and will process the answer; None if no process drives the run.
     """
@@ -103,17 +103,17 @@ class Posted:
 
     @property
     def then(self) -> str:
-        """What will process the answer, as a sentence."""
+        """A sentence that says who will process the answer: a live process, or the next one that resumes the run."""
         no = f"no process drives the run: runner.resume({self.run_id!r}, graph) takes it up, or a worker if not stopped"
         return no if self.driver is None else "a live process drives the run, and takes it up"
 
 
 class Run(Generic[S, Out_co]):
-    """A handle on a run. The run is driven in the background here or by another process, or it waits, or it is over.
+    """A handle on a run. It works whether this process, another process or no process drives the run at the moment.
 
-    `Runner.start`, `resume`, `branch`, `get` and `recover` return handles. If the handle that started or resumed a run
-    is dropped before anybody retrieved the run's error, by `result()` or by reading its events to the end, the error is
-    logged once, by the logger `graphengine.runner`.
+    `Runner.start`, `resume`, `branch`, `get` and `recover` return handles. A program should retrieve the error of a run
+    that it started or resumed, by `result()` or by reading the events to the end. If it drops the handle without doing
+    so, the error is logged once, by the logger `graphengine.runner`.
 
     Attributes:
         id: The id of the run.
@@ -138,10 +138,9 @@ class Run(Generic[S, Out_co]):
             raise DefinitionError("a Run was used as if it were its result", where=repr(self), repair=repair)
 
     def _repr_html_(self) -> str | None:
-        """Return what a notebook shows.
+        """Return the HTML that a notebook shows: the progress or the result of a run that is or was driven here.
 
-        For a run that is driven here, this is its progress. For a run that was driven here, it is the result. For other
-        runs, the notebook shows the `repr`.
+        For other runs, the notebook shows the `repr`.
         """
         life = self._life
         if life is not None and life.driving is not None:
@@ -150,12 +149,12 @@ class Run(Generic[S, Out_co]):
         return None if life is None or life.result is None else life.result._repr_html_()
 
     async def result(self) -> Result[S, Out_co]:
-        """Wait until the run is no longer driven, and return its result.
+        """Wait until no process drives the run any more, and return the result of the run.
 
         The status of the result is `finished`, `waiting`, `stopped` or `cancelled`, or `running` if the run was
         released. A run is released by `Runner.release`, by a Runner that closes, and by the death of the process that
-        drives it. If a run of workers waits only for a time or for runs that it started, the call keeps waiting as long
-        as a worker is alive.
+        drives it. If workers drive the run and it waits only for a time or for child runs, the call keeps waiting as
+        long as a worker is alive.
 
         Raises:
             RunFailed: The run failed. The error contains the result.
@@ -178,7 +177,10 @@ class Run(Generic[S, Out_co]):
         return result
 
     async def _wait_for_rest(self, life: Life[Any] | None) -> Result[S, Out_co]:
-        """Wait until the run is driven neither by a life in this process nor elsewhere, and return its result."""
+        """Wait until no process drives the run, and return the result that the run has then.
+
+        `life` is the run as this process drives it, if it does. Without one, the run is followed in the database.
+        """
         result: Result[S, Out_co] | None = None
         if life is not None:
             try:
@@ -198,13 +200,13 @@ class Run(Generic[S, Out_co]):
         return result
 
     async def _naps(self, result: Result[Any, Any]) -> bool:
-        """Return whether the run waits only for times and for runs that it started, and a worker is alive."""
+        """Return whether a worker will continue the run, because the run waits only for times or for its child runs."""
         if result.status != "waiting" or not all(each.kind == "sleep" or child_of(each.topic) for each in result.waits):
             return False
         return any(each.role is not None for each in await self._lives.shared.store.owners())
 
     async def _wait_for_move(self, seq: int) -> None:
-        """Wait until the run no longer rests at this step."""
+        """Wait until the run continues: it has a step after step `seq`, or its status is no longer `waiting`."""
         store = self._lives.shared.store
         async with aclosing(polled(store, await store.info(self.id), seq, wants_posted=False)) as polls:
             async for row, _, _ in polls:
@@ -212,16 +214,16 @@ class Run(Generic[S, Out_co]):
                     return
 
     async def begun(self) -> None:
-        """Return when the first step of this start, resume or branch is durable.
+        """Wait until the first step that this handle's start, resume or branch records is durable in the store.
 
-        If this handle did not begin the run, return when the run is recorded.
+        If this is a handle from `Runner.get`, wait until the run is recorded.
 
         Raises:
             RunExists: A run with this id exists already.
             StoreError: The first step could not be recorded. Other errors that `result` would raise for the same reason
                 are raised as well.
             RunnerClosed: The Runner was closed before the first step was durable.
-            UnknownRun: This handle did not begin the run, and no run with this id is recorded.
+            UnknownRun: No run with this id is recorded, for a handle that did not begin the run.
         """
         life = self._life
         if life is None:
@@ -234,9 +236,9 @@ class Run(Generic[S, Out_co]):
             life.ended_with()
 
     async def _wait_until_recorded(self) -> None:
-        """Wait until the run is recorded.
+        """Wait until a run that was just started here is recorded, so that the store can be asked about the run.
 
-        If this handle began the run and the run could not be recorded, the reason is raised.
+        If this handle started the run and the start failed, the error of the start is raised.
         """
         await self._lives.known(self.id)
         if self._life is not None and self._life.is_over and not self._life.seq:
@@ -248,7 +250,7 @@ class Run(Generic[S, Out_co]):
                 raise
 
     async def status(self) -> Status:
-        """Return the status of the run, as used by `Runner.runs`, whichever process drives the run.
+        """Return the status of the run, as listed by `Runner.runs`. It does not matter which process drives the run.
 
         Raises:
             UnknownRun: No run with this id is recorded.
@@ -258,7 +260,11 @@ class Run(Generic[S, Out_co]):
         return status_of(await self._lives.shared.store.info(self.id))
 
     async def history(self, *, after: int | str = 0, limit: int | None = None) -> Sequence[Step]:
-        """Return the steps of the run after a seq or a cursor, at most `limit`, including steps of its parents.
+        """Return the recorded steps of the run in order. For a branch, steps shared with the parent run are included.
+
+        Args:
+            after: Return only the steps after this one, given by its number (`seq`) or by a cursor.
+            limit: The maximum number of steps; None for all steps.
 
         Raises:
             UnknownRun: No run with this id is recorded.
@@ -273,7 +279,7 @@ class Run(Generic[S, Out_co]):
     async def answer(
         self, value: object, *, wait: str | Wait | None = None, by: str = "", reason: str = "", through: str = ""
     ) -> Posted:
-        """Answer a question of the run, without driving the run afterwards. `Runner.answer` also drives the run.
+        """Record an answer to a question of the run. Unlike `Runner.answer`, this does not continue the run here.
 
         Raises:
             UnknownRun: No run with this id is recorded.
@@ -304,10 +310,10 @@ class Run(Generic[S, Out_co]):
         return Posted(run_id, found.name, found.facts.id, driver)
 
     async def _post(self, found: Asked, answer: AnswerRecord) -> None:
-        """Post an answer under the id of its question. Only one answer can be posted under an id.
+        """Put an answer into the run's inbox. Its key contains the question's id, so that only one answer is accepted.
 
-        If the run has processed an answer to the question and still asks, the run has refused that answer. The next
-        answer then gets another key.
+        If the run has processed an earlier answer and still asks the same question, the run has refused that answer.
+        The next answer then gets another key.
         """
         shared, payload = self._lives.shared, {"wait": found.name, **msgspec.to_builtins(answer)}
         key = f"answer {answer.id}"
@@ -342,10 +348,14 @@ class Run(Generic[S, Out_co]):
     async def _send(
         self, topic: str, payload: object, idempotency_key: str | None, alone: str = "", info: RunInfo | None = None
     ) -> bool:
-        """Send a message, and return whether it is new.
+        """Send a message to the run, and return whether the message is new or was sent before.
 
-        No message is sent if an earlier message was sent whose key begins with `alone`. A caller that has just read the
-        row of the run passes it as `info`.
+        Args:
+            topic: The topic of the message.
+            payload: A JSON value or a pydantic model.
+            idempotency_key: A second message with the same key is not sent.
+            alone: If not "", the message is also not sent if an earlier message's key begins with this text.
+            info: The row of the run in the database, if the caller has just read it.
         """
         shared, where = self._lives.shared, f"run {self.id}"
         check_stored_name(topic, "a topic", where)
@@ -401,9 +411,9 @@ class Run(Generic[S, Out_co]):
 
         The node receives the request with `ctx.receive(topic, RunRequest[int])`, and replies with `ctx.reply(request,
         value)`. Any process can drive the run. If the run waits and no process drives it, it continues here, provided
-        that this handle has the graph of the run and that the run is not in a queue of its own. Requests are received
-        in order, and each request has its own reply. A request is durable before this call waits, and remains if the
-        wait is cancelled.
+        that this handle has the graph of the run and that the run was not started with a queue of its own. Requests are
+        received in order, and each request has its own reply. The request is recorded before this call waits. If the
+        wait is cancelled, the request remains, and the node still receives it.
 
         Args:
             topic: The topic of the request.
@@ -450,22 +460,22 @@ class Run(Generic[S, Out_co]):
         return await reply.find(self._lives.shared.store, info, after)
 
     async def _drive_if_waiting(self) -> None:
-        """Drive the run here if it waits, it is not meant for a worker, and this handle has its graph."""
+        """Continue a waiting run in this process, unless workers drive it or this handle does not know its graph."""
         info, plan = await self._lives.shared.store.info(self.id), self._plan
         if info.status == "waiting" and info.queue == DEFAULT_QUEUE and plan is not None:
             drive_here(self._lives, plan, self.id, opening.resume)
 
     def _plan_here(self, info: RunInfo) -> Plan[Any] | None:
-        """Return the plan of the run's graph in this process; None if this process does not know the graph."""
+        """Return the compiled graph of the run; None if this process does not know the graph."""
         life = self._lives.of(self.id)
         return life.plan if life is not None else self._plan or self._lives.shared.plan_by(info.fingerprint)
 
     async def _check_message(self, info: RunInfo, topic: str, record: JsonValue) -> None:
-        """Refuse a message whose type does not fit the wait of the run for this topic.
+        """Refuse a message if the run waits for a message on this topic and the payload has another type.
 
-        The message is not refused if another message of the topic comes first. A snapshot that this version cannot
-        read, because a newer version wrote it, is not checked. The message is then kept for a process that can read the
-        snapshot.
+        The message is not checked if an unread message on the topic comes before it, because that message will end the
+        wait. It is not checked either if a newer version of graphengine wrote the run's snapshot, which this version
+        cannot read.
         """
         shared, errors, topics = self._lives.shared, list[InputError](), set[str]()
         try:
@@ -492,10 +502,10 @@ class Run(Generic[S, Out_co]):
             log.warning(_KEPT, topic, self.id, listed, extra={"run": self.id})
 
     async def unread(self, topic: str) -> Sequence[JsonValue]:
-        """Return the messages of a topic that the run has not received yet, the oldest first.
+        """Return the messages on a topic that no node of the run has received yet, the oldest first.
 
-        Messages are received in order, so all messages have been received if the result is empty. While a message is
-        being recorded it can be listed twice.
+        Messages are received in order, so an empty result means that all of them have been received. For a moment,
+        while a message moves from the inbox into the run's log, it can be listed twice.
 
         Raises:
             UnknownRun: No run with this id is recorded.
@@ -532,12 +542,10 @@ class Run(Generic[S, Out_co]):
         item: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Published[Any]:
-        """Return the newest value that the nodes of the run published under a name.
+        """Return the newest value that the nodes of the run published under a name. If there is none yet, wait for one.
 
-        If there is none yet, wait for a value.
-
-        The call runs no code of the graph. It works whichever process drives the run, and also after the end of the
-        run.
+        The values are read from the store and no code of the graph runs, so it does not matter which process drives the
+        run, or whether the run is over.
 
         Args:
             name: The name that was passed to `ctx.publish`.
@@ -572,13 +580,13 @@ class Run(Generic[S, Out_co]):
     def publications(
         self, name: str, output: object = Any, *, after: int | str | None = None, item: str | None = None
     ) -> AsyncGenerator[Published[Any], None]:
-        """Iterate over the values of a name: the newest value, and then each further value until the run is over.
+        """Iterate over the values that nodes publish under a name, from the newest value on, until the run is over.
 
         Args:
             name: The name that was passed to `ctx.publish`.
             output: The type of the values; any JSON value by default.
-            after: Begin with the first value after this cursor or seq, instead of the newest value. For a client that
-                reconnects.
+            after: Begin with the first value after this cursor or step number (`seq`) instead of the newest value. This
+                is for a client that reconnects.
             item: An item of a map, as for `published`.
 
         Raises:
@@ -598,7 +606,7 @@ class Run(Generic[S, Out_co]):
             await self.result()
 
     async def progress(self) -> Sequence[MapProgress]:
-        """Return the progress of each map that the run is at now. A map that is over is not listed.
+        """Return how many items each map of the run has done, for the maps at which the run is now.
 
         Raises:
             UnknownRun: No run with this id is recorded.
@@ -607,7 +615,11 @@ class Run(Generic[S, Out_co]):
         return progress_in(await load_snapshot(self._lives.shared.store, self.id, None))
 
     async def _look(self) -> None:
-        """Read the inbox of the run now if the run is driven here, or wake the run if it sleeps here."""
+        """Let the run read a message that was just posted to its inbox, instead of at its next poll.
+
+        A run that is driven here reads its inbox now, and a run that sleeps here wakes. Watchers in this process look
+        again too.
+        """
         shared = self._lives.shared
         life = shared.driven.get(self.id)
         if life is not None:
@@ -616,7 +628,7 @@ class Run(Generic[S, Out_co]):
         poke(shared.store, self.id)
 
     async def stop(self, why: str = "asked", *, now: bool = False, final: bool = False) -> None:
-        """Stop the run and all runs below it, each at its next safe point.
+        """Stop the run and all runs that its nodes started, each at its next safe point.
 
         If another process drives one of these runs, the call returns without waiting for its end.
 
@@ -694,29 +706,29 @@ class Run(Generic[S, Out_co]):
         return handle_on(lives.begin(plan, child, when_recorded), lives)
 
     def events(self, after: int | str = 0, *, wait_out: bool = False, live: bool = True) -> AsyncGenerator[Event, None]:
-        """Iterate over the events of the run: its steps after the seq `after`, live events, status changes and the end.
+        """Iterate over the events of the run: recorded steps, live events while nodes run, status changes and the end.
 
         The last event is `RunEnded`, with the result that `result()` would return, or with the result of a failed run.
 
-        A run of this process is watched from the moment of this call, even if the iterator is awaited later. To get all
-        live events, call this before anything else is awaited, or at most one turn of the event loop later. A later
-        watcher gets the text that calls of agents in flight have shown in their current turn, in one piece for each
-        call, at most the last 100,000 characters. The text of earlier turns is in the recorded steps. A run of another
-        process has no live events. Instead, `StatusChanged` follows whenever its status, its driver or its waits have
-        changed.
+        If this process drives the run, the run is watched from the moment of this call, even if the iterator is used
+        later. To get all live events, call this before anything else is awaited, or at most one turn of the event loop
+        later. A watcher who comes later gets the text that agents have shown so far in the model response that is in
+        progress, in one piece for each call of an agent, at most the last 100,000 characters. The text of earlier model
+        responses is in the recorded steps. If another process drives the run, there are no live events. Instead,
+        `StatusChanged` follows whenever the status, the driver or the waits of the run have changed.
 
-        A watcher that is too slow loses no recorded step. The pieces of a text that it has not read yet are joined to
-        one piece, of which the last 100,000 characters are kept.
+        A watcher that reads too slowly loses no recorded step. The pieces of a text that it has not read yet are joined
+        to one piece, of which the last 100,000 characters are kept.
 
         Args:
-            after: Skip the steps up to this seq, or up to this cursor (`RunInfo.cursor`), for a client that reconnects.
-                A cursor is refused if another run has the id meanwhile.
+            after: Skip the steps up to this step number (`seq`), or up to this cursor (`RunInfo.cursor`), for a client
+                that reconnects. A cursor is refused if another run has the id meanwhile.
             wait_out: Whether to continue, until the run is over, while it waits or no process drives it.
-            live: Whether live events are wanted. Without them, the answer of a model is not read before its end, unless
-                somebody else watches the run.
+            live: Whether live events are wanted. If nobody wants them, model responses are not streamed.
 
         Raises:
-            WatcherTooSlow: More than 10,000 other live events wait for this watcher. Raised when iterated.
+            WatcherTooSlow: More than 10,000 live events that cannot be joined wait for this watcher. Raised when
+                iterated.
             UnknownRun: No run with this id is recorded. Raised when iterated.
             RunReplaced: The cursor belongs to an earlier run with this id. Raised when iterated.
             GraphEngineError: The run could not be begun, claimed (`RunIsDriven`) or recorded. Raised when iterated;
@@ -733,9 +745,13 @@ class Run(Generic[S, Out_co]):
     async def _events(
         self, after: int | str | None, living: tuple[Life[Any], Watcher] | None, *, wait_out: bool, live: bool = True
     ) -> AsyncGenerator[Event, None]:
-        """Yield the events after a seq, or only new events if `after` is None.
+        """Yield the events of the run, from this process while it drives the run, and otherwise from the store.
 
-        If the run is alive in this process, it is followed live first.
+        Args:
+            after: The step number or cursor after which to begin; None for only what happens from now on.
+            living: The run as this process drives it, with the queue of the watcher; None to begin with the store.
+            wait_out: Whether to continue until the run is over, as for `events`.
+            live: Whether live events are wanted, as for `events`.
         """
         if not isinstance(after, int):
             await self._wait_until_recorded()
@@ -762,7 +778,11 @@ class Run(Generic[S, Out_co]):
             living = None if life is None else (life, life.audience.joined(live=live))
 
     async def _poll(self, after: int, *, wait_out: bool) -> AsyncGenerator[Event, None]:
-        """Yield what another process records after a seq, until the run is over or is alive in this process."""
+        """Yield the steps and status changes that another process records, by polling the store.
+
+        Ends when the run is over, or when this process begins to drive the run and its live events can be followed
+        instead.
+        """
         store = self._lives.shared.store
         info = await store.info(self.id)
         snapshot = await load_snapshot(store, self.id, info.seq)  # at this step, and not at a later one
@@ -798,7 +818,7 @@ _FILL: Final = Run.__init__
 
 
 def handle_on(life: Life[S], lives: Lives) -> Run[S, Any]:
-    """Return the only handle on a life."""
+    """Return the handle of a run that this process drives. All callers share one handle object, while it is in use."""
     run: Run[S, Any] | None = None if life.handle is None else life.handle()
     if run is None:
         run = Run.__new__(Run)
@@ -808,18 +828,22 @@ def handle_on(life: Life[S], lives: Lives) -> Run[S, Any]:
 
 
 async def send_alone(run: Run[Any], topic: str, payload: object, key: str, alone: str) -> bool:
-    """Send a message unless an earlier message was sent whose idempotency key begins with `alone`.
+    """Send a message unless an earlier message has an idempotency key that begins with `alone`.
 
-    For doors whose messages are meant for a single place of a run. Errors are raised as by `Run.send`.
+    Protocol adapters use this for a message that belongs to one place of a conversation. Errors are raised as by
+    `Run.send`.
 
     Returns:
-        Whether the message is new.
+        Whether the message was sent now. False if it, or a message for the same place, was sent before.
     """
     return await run._send(topic, payload, key, alone)  # noqa: SLF001 - an own part of it
 
 
 def drive_here(lives: Lives, plan: Plan[S], run_id: str, resume: Opening[S]) -> Life[S]:
-    """Drive a run here from now on unless it is driven already, and return its life in this process."""
+    """Begin to drive a run in this process, unless it is driven already. Returns the run as this process follows it.
+
+    If another process drives the run, this process waits and continues the run if the other process leaves it.
+    """
     here = lives.of(run_id)
     if here is None or not here.claim.may("be_wanted"):
         return lives.begin(lives.checked(plan), run_id, resume, Claim(follows=True))
@@ -828,10 +852,10 @@ def drive_here(lives: Lives, plan: Plan[S], run_id: str, resume: Opening[S]) -> 
 
 
 def life_of(run: Run[S, Any]) -> Life[S]:
-    """Return the life that a handle began, for the command line and the inspector.
+    """Return the object that drives a run in this process. The command line and the inspector use it.
 
     Raises:
-        UnknownRun: The handle belongs to a run that is not alive in this process.
+        UnknownRun: The handle was not made by a start, resume or branch in this process.
     """
     life = run._life  # noqa: SLF001 - of this module
     if life is None:
@@ -840,15 +864,15 @@ def life_of(run: Run[S, Any]) -> Life[S]:
 
 
 def is_inside(run_id: str) -> bool:
-    """Return whether the caller is a node of this run. Such a node would wait for itself if it waited for the run."""
+    """Return whether the calling code belongs to a node of this run. Such a node must not wait for the run's end."""
     here = CURRENT.get()
     return isinstance(here, Attempt) and here.services.run_id == run_id
 
 
 async def _follow_life(life: Life[Any], queue: Watcher, last: int, *, wait_out: bool) -> AsyncGenerator[Event, None]:
-    """Yield what a life records after the seq `last`, its live events, and its end.
+    """Yield the events of a run that this process drives: the steps after step `last`, live events, and the end.
 
-    With `wait_out`, the end is left out if the run is not over.
+    With `wait_out`, the last event is left out if the run only waits, because the caller follows the run further.
     """
     try:
         await life.until("begun")
@@ -881,7 +905,11 @@ async def _follow_life(life: Life[Any], queue: Watcher, last: int, *, wait_out: 
 
 
 async def _live_events(life: Life[Any], queue: Watcher, last: int, reasons: StepReasons) -> AsyncGenerator[Event, None]:
-    """Yield the live events of a life, and the recorded steps after the seq `last` that the queue left out."""
+    """Yield the events in a watcher's queue until the run is no longer driven here.
+
+    A slow watcher's queue leaves out recorded steps. These are read from the store, so that the watcher gets every step
+    after `last` in order.
+    """
     while not (life.task.done() and queue.empty()):
         event = await queue.get()
         if event is None:

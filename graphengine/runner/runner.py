@@ -173,7 +173,7 @@ class Runner:
                     log.warning(_UNOPENED, life.id)  # Otherwise nobody would report this.
 
     async def _let_finish(self) -> None:
-        """Wait until the nodes in flight have finished, at most for the time of grace."""
+        """Wait until the running nodes have finished, but not longer than the Runner's `grace_seconds`."""
         driven = list(self._shared.driven.values())
         if driven and self._grace_seconds:
             clock = self._shared.clock
@@ -269,15 +269,16 @@ class Runner:
         user: str | None = None,
         wait_out: bool = True,
     ) -> Run[S, Out_co]:
-        """Resume a run after a crash, a stop, a failure, a reached limit, an answer or a message, or when it is due.
+        """Continue a run, for example after a crash, a stop, a failure, a reached limit, an answer or a message.
 
-        A run that has finished, or that still waits, is not changed; the status of its result says so. Arms of forks
-        and items of maps that failed while others wait are retried, unless an answer, a message or a time has come.
-        Failed items of a map with `on_item_error="keep"` are settled: they are retried only with `retry_failed`.
+        A run that has finished, or that still waits, is not changed; the status of its result says so. If some arms of
+        a fork or some items of a map failed while others wait, the failed ones are retried, unless an answer, a message
+        or the end of a waiting time lets the run continue. Failed items of a map with `on_item_error="keep"` count as
+        done: they are retried only with `retry_failed`.
 
         Args:
             run_id: The id of the run.
-            graph: The graph of the run, changed or not.
+            graph: The graph of the run. Its code and declaration may have changed since the run began.
             limits: Limits that replace the limits of the run.
             pause_before: Nodes that replace the nodes before which the run pauses.
             retry_failed: Whether to retry all failed parts, even if the run has other things to do. This includes
@@ -382,20 +383,25 @@ class Runner:
     def get(self, run_id: str, graph: GraphDefinition[S, Out_co]) -> Run[S, Out_co]: ...
 
     def get(self, run_id: str, graph: GraphDefinition[Any] | None = None) -> Run[Any]:
-        """Return a handle on a run. If the run is driven here, this is the handle that `start` or `resume` returned.
+        """Return a handle on an existing run, without starting or resuming the run.
 
-        For any other run `events()` follows it, and `result()` waits until no process drives it, it is not queued, and
-        it does not only wait for a time or a run of its own that a worker goes on with. To drive it here, call
-        `resume`. A start or resume that is about to fail is not distinguished: its handle raises its error, as
-        `RunExists`.
+        If this Runner drives the run, this is the handle that `start` or `resume` returned. For any other run,
+        `events()` follows the run in the database. `result()` waits until no process drives the run and the run is not
+        queued. If a worker will continue the run after a pause or after a child run, `result()` waits for that too. To
+        drive the run here, call `resume`.
+
+        If the run was just started or resumed here and that is about to fail, the methods of the handle raise the
+        reason, for example `RunExists`.
 
         Args:
-            run_id: The run.
-            graph: The run's graph, for the types of the result's state, and for `Run.branch`. Without it, and if no run
-                of it is driven here, the state of the result has the recorded JSON values.
+            run_id: The id of the run.
+            graph: The graph of the run, which determines the type of the result's state and is needed for `Run.branch`.
+                Without it, the state of the result contains the recorded JSON values, unless a run of this graph is
+                driven here.
 
         Raises:
-            CompileError: At once. `UnknownRun` by the handle's methods.
+            CompileError: The graph has an error. Raised at once.
+            UnknownRun: No run with this id is recorded. Raised by the methods of the handle.
 
         Example:
             >>> async def main() -> None:
@@ -457,7 +463,7 @@ class Runner:
         return self.get(run_id, graph).events(after, wait_out=wait_out, live=live)
 
     async def info(self, run_id: str) -> RunInfo:
-        """Return the facts about a run: its graph, status, last seq, driver, times and tags.
+        """Return what the database lists about a run: its graph, status, last step, driving process, times and tags.
 
         Raises:
             UnknownRun: No run with this id is recorded.
@@ -467,7 +473,12 @@ class Runner:
         return replace(info, status=status_of(info))
 
     async def history(self, run_id: str, *, after: int | str = 0, limit: int | None = None) -> Sequence[Step]:
-        """Return the steps of a run after a seq or a cursor, at most `limit`, including steps shared with its parents.
+        """Return the recorded steps of a run in order. For a branch, the steps shared with the parent run are included.
+
+        Args:
+            run_id: The id of the run.
+            after: Return only the steps after this one, given by its number (`seq`) or by a cursor.
+            limit: The maximum number of steps; None for all steps.
 
         Raises:
             UnknownRun: No run with this id is recorded.
@@ -507,7 +518,7 @@ class Runner:
         await Run(run_id, self._lives).stop(why, now=now, final=final)
 
     async def release(self, run_id: str, *, now: bool = False) -> None:
-        """Release a run that is driven or sleeps here, without ending it, and return when it is released.
+        """Give up a run that is driven or sleeps here, so that another process can continue the run.
 
         Nodes in flight finish and are recorded, and no further node is started. The run keeps the status `running` or
         `waiting`, and another Runner can resume it at once. If you call this right after `start`, the run is recorded
@@ -528,12 +539,12 @@ class Runner:
                 await life.until("over")
 
     async def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[Run[Any]]:
-        """Resume every orphan of these graphs: each run whose process died or released the run.
+        """Resume every run of these graphs whose process died or released the run.
 
         Call this in a program that restarts and should finish what it had started. A `Worker` does the same
         continuously, with a limited number of runs at a time, and also for runs that wait.
 
-        All orphans are driven at once, except runs with a node that was in flight at two crashes in a row: these are
+        All these runs are driven at once, except runs with a node that was in flight at two crashes in a row: these are
         driven after the others, one at a time. Runs that another process claims first are left out, so any number of
         processes can recover the same runs.
 
@@ -541,8 +552,8 @@ class Runner:
             graphs: The graphs, with distinct names.
 
         Returns:
-            A handle on each run, the longest orphaned run first. Runs that cannot be resumed (`GraphChanged`) are
-            included: their `result()` raises the reason.
+            Handles on the runs, beginning with the run that has had no process for the longest time. Runs that cannot
+            be resumed (`GraphChanged`) are included: their `result()` raises the reason.
 
         Raises:
             CompileError: A graph has an error.
@@ -689,15 +700,15 @@ class Runner:
         function: str | None = None,
         by: str = "",
     ) -> None:
-        """Record a rule that answers, in place of a person, whether earlier code has already done an effect.
+        """Record a rule that answers, in place of a person, whether a run has already done a side effect.
 
-        The rule holds only for the present code of the graph. When a run continues under this code, it may ask whether
-        an effect that is about to begin was already done by the earlier code. The rule then gives the answer, if the
-        question offers this answer. A rule that is recorded later takes precedence.
+        After a deployment, a run that continues under the new code may ask whether a side effect that is about to begin
+        was already done by the old code. The rule then gives the answer, if the question offers this answer. The rule
+        applies only to the present code of the graph. If several rules apply, the one recorded last decides.
 
         Args:
             run_id: The id of the run.
-            value: The answer: `same`, `another` or `fail`.
+            value: `same` if the effect was already done, `another` if it is a new one, or `fail` to let the node fail.
             graph: The graph of the run, with the code to which the rule applies.
             function: The name of the function to whose effects the rule applies; None for all effects.
             by: The person who made the rule. The recorded answer names the person.
@@ -809,13 +820,16 @@ class Runner:
 
 
 async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], wait: str | Wait | None) -> str:
-    """Let a run whose graph was changed ask its present question before an answer is recorded. Doors use this too.
+    """Let a run ask its question again if its graph has changed, before an answer to the old question is recorded.
+
+    Otherwise a person could answer a question that the new code no longer asks. The HTTP service and the protocol
+    adapters call this too.
 
     Returns:
         The id of the question to which the answer belongs.
 
     Raises:
-        QuestionChanged: The run now asks another question.
+        QuestionChanged: The run now asks another question, so the answer must not be recorded.
         GraphChanged: The run does not fit the graph.
     """
     lives = lives_of(runner)
@@ -829,5 +843,5 @@ async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], wai
 
 
 def lives_of(runner: Runner) -> Lives:
-    """Return the runs that are alive in a Runner, for workers, the command line and the inspector."""
+    """Return the object that keeps the active runs of a Runner. Workers, the command line and the inspector use it."""
     return runner._lives  # noqa: SLF001 - of this module

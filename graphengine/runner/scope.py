@@ -49,12 +49,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """A finished piece of work: its record, and facts about it.
+    """The result of a finished piece of work inside a node, such as a call, in the form in which it is recorded.
 
     Attributes:
         record: The value that is stored, and that is returned when the node asks for the work again.
         size_bytes: The size of the record as JSON.
-        usage: The usage of the work.
+        usage: The usage of the work, such as tokens and cost.
         by: For a call of a model: the `agent` that called, and the `model` that answered.
     """
 
@@ -68,31 +68,40 @@ _SIZES: Final = Sizes()
 
 
 class Host(Protocol):
-    """The driver of the run, as the code of nodes uses it."""
+    """The interface through which a running node uses the object that drives its run.
+
+    `Driving` implements it, and `Alone` for a node that runs without a run.
+    """
 
     @property
     def audience(self) -> Audience:
-        """The watchers of live events, and the calls that show live events."""
+        """The watchers of the run's live events, and the calls that show live events."""
         ...
 
     @property
     def is_halting(self) -> bool:
-        """Whether the run will stop, or be released, at the next safe point."""
+        """Whether the run will stop or be released as soon as the running nodes have ended."""
         ...
 
     @property
     def is_released(self) -> bool:
-        """Whether the run is being released, or its Runner closes, while this process still owns the run."""
+        """Whether this process gives up the run, by a release or because its Runner closes, and still owns the run."""
         ...
 
     @property
     def wrote_at(self) -> float:
-        """When this process last wrote to the store that it drives the run, by the machine's clock."""
+        """When this process last wrote to the store, which proved that it still owned the run.
+
+        By the machine's clock.
+        """
         ...
 
     @property
     def resumed_at(self) -> float:
-        """When this process resumed the run; see `Driving.resumed_at`."""
+        """When this process resumed the run, by the clock of the log; 0 if the run began here.
+
+        See `Driving.resumed_at`.
+        """
         ...
 
     async def check_owned(self) -> None:
@@ -104,7 +113,9 @@ class Host(Protocol):
         ...
 
     async def may_begin(self, *, reads: bool) -> bool:
-        """Return whether a node may begin, if the last write was long ago or another process was cut off from the run.
+        """Return whether a node may begin.
+
+        Called if the last write was long ago, or if another process may still run the node.
 
         Args:
             reads: Whether the node only reads. Such a node does not wait for another process.
@@ -115,26 +126,28 @@ class Host(Protocol):
         ...
 
     def cut_until(self, seq: int) -> float:
-        """Return until when a process that was cut off may still do what it began at a seq, in epoch seconds.
+        """Return until when a process that lost the run may still act, in epoch seconds; 0 if there is no such process.
 
-        0 if there is no such process.
+        Such a process was cut off from the database. It may finish what it began before the step number `seq`.
         """
         ...
 
     async def keep_code(self) -> None:
         """Store the code of the graph before a transaction whose steps refer to the code.
 
-        If several runs wrote the code in serializable transactions, these transactions would collide at the row of the
-        code.
+        If several transactions wrote the same code, they would collide at the row of the code.
         """
         ...
 
     async def read_code(self, code: str) -> Mapping[str, Any] | None:
-        """Return the stored code with an id, as `engine.plan.Code.body`; None if the store does not have it."""
+        """Return the stored code of a graph by its id; None if the store does not have it.
+
+        The code describes the functions and types of the graph, so that later code can be compared with it.
+        """
         ...
 
     def check(self) -> None:
-        """Refuse to continue after an append that failed.
+        """Raise the error of an append that failed, because the run must not continue here afterwards.
 
         Raises:
             StoreError: A step could not be recorded, and the run ends here.
@@ -142,56 +155,66 @@ class Host(Protocol):
         ...
 
     def give_up(self, error: GraphEngineError) -> None:
-        """Release the run without a step, so that it neither fails nor continues here. Its result raises the error.
+        """Release the run without recording a step, so that it neither fails nor continues here.
 
-        This is for work that a node cannot do in this process, but can do in a process with another form of a graph.
+        Its result raises the error. A node calls this for work that it cannot do in this process, but that a process
+        with another version of the graph can do.
         """
         ...
 
     def has_message(self, topic: str) -> bool:
-        """Return whether a message of a topic has arrived that no node has received."""
+        """Return whether a message on this topic has arrived that no node has received yet."""
         ...
 
     def spending(self) -> Sequence[AttemptFacts]:
-        """Return the attempts whose usage is not yet recorded in a step."""
+        """Return the attempts with usage, such as tokens, that is not recorded in a step yet."""
         ...
 
     def note_cut_off(self, attempt: AttemptFacts) -> bool:
-        """Return whether the driver, and not code of the graph, cancelled an attempt.
+        """Return whether the driver, and not the code of the node, cancelled this attempt.
 
-        If so, note the attempt and its usage.
+        If so, remember that it was cut off.
         """
         ...
 
     def emitted(self, path: str, data: object) -> None:
-        """Show data that a node emits. May be called from any thread."""
+        """Show data from `ctx.emit` to watchers. May be called from any thread."""
         ...
 
     async def halted(self) -> None:
-        """Return when the run will stop, or be released, at the next safe point."""
+        """Return when no more nodes may start, because the run is being stopped or released."""
         ...
 
     @property
     def runs_again(self) -> bool:
-        """Whether each wait makes its node run again, so that differences in what the node does can be logged."""
+        """Whether a node runs again after every wait, instead of being suspended in memory (`Runner(run_again=True)`).
+
+        Programs set this while they are developed, to find nodes that do something else when they run again.
+        """
         ...
 
     def suspends(self, attempt: AttemptFacts, waits: Mapping[str, WaitRecord]) -> bool:
-        """Return whether an attempt stays suspended while it waits. If so, record its waits."""
+        """Return whether an attempt stays suspended in memory while it waits. If so, its waits are recorded.
+
+        Otherwise the attempt ends, and the node runs again when a wait is over.
+        """
         ...
 
     @property
     def note(self) -> Callable[[Event], Awaitable[None]]:
-        """Record an event of a node that is still running, and return when the step is durable."""
+        """Record an event of a node that is still running, such as the result of a call.
+
+        Returns when the step is durable.
+        """
         ...
 
     @property
     def transactions(self) -> Transactional | None:
-        """The store, if functions can work in transactions of its database; otherwise None."""
+        """The store, if its database supports transactions for functions of nodes; otherwise None."""
         ...
 
     async def note_within(self, events: Sequence[Noted], transaction: Transaction) -> None:
-        """Record events as the last statement of a transaction, and commit the transaction.
+        """Record events as the last statement of a function's database transaction, and commit the transaction.
 
         Raises:
             TransactionUndone: The database undid the transaction. Nothing was recorded.
@@ -201,19 +224,18 @@ class Host(Protocol):
 
 
 class Executors(Protocol):
-    """Runs the nodes with `on=`, in other processes or on other machines."""
+    """Runs nodes that were declared with `on=`, in other processes or on other machines."""
 
     def counts_time(self, on: str) -> bool:
-        """Return whether an executor itself counts the time of its calls, from the moment when they begin."""
+        """Return whether the executor itself enforces the timeout of a call, counted from when the call begins."""
         ...
 
     async def call(self, call: Call, values: dict[str, object], context: Any, seconds: float | None) -> object:  # noqa: ANN401
-        """Call the function of a node on its executor, and return its result."""
         ...
 
 
 class ChildRun(Protocol[S, Out_co]):
-    """A run that a node started. `Context.start` returns it."""
+    """A handle on a child run that a node started. `Context.start` returns it."""
 
     @property
     def id(self) -> str:
@@ -221,9 +243,10 @@ class ChildRun(Protocol[S, Out_co]):
         ...
 
     def result(self) -> Coroutine[Any, Any, Result[S, Out_co]]:
-        """Wait until the child run has ended, and return its result, which is recorded.
+        """Wait until the child run has ended, and return its result. The result is recorded with the node.
 
-        Another attempt of the node, or a resume of its run, lets a child that failed or was stopped continue.
+        If the child failed or was stopped, another attempt of the node, or a resume of the node's run, lets the child
+        continue.
 
         Raises:
             ChildFailed: The child failed, was stopped, or was removed before its end was read.
@@ -232,26 +255,27 @@ class ChildRun(Protocol[S, Out_co]):
 
 
 class Children(Protocol):
-    """Starts the runs of `Context.start`, and waits for them."""
+    """Starts child runs for `Context.start`, and waits for them."""
 
     async def start(
         self, attempt: AttemptFacts, graph: GraphDefinition[Any], state: object, options: Mapping[str, Any]
     ) -> ChildRun[Any, Any]:
-        """Start a run once, and return a handle on it. The options are the arguments of `Context.start`."""
+        """Start a child run, or find the child that this call has already started. Returns the handle of the child.
+
+        `options` contains the arguments of `Context.start` by name.
+        """
         ...
 
 
 class EarlierRuns(Protocol):
-    """The earlier runs that a node can read with `ctx.runs`; see `graphengine.runner.other_forms.PastRuns`."""
+    """Finds the earlier runs that a node reads with `ctx.runs`; see `graphengine.runner.other_forms.PastRuns`."""
 
     async def find(
         self, run_id: str, graph: str, last: int, fields: Collection[str] | None, plan: Plan[Any] | None
-    ) -> list[PastRun]:
-        """Return the newest finished runs of a graph."""
-        ...
+    ) -> list[PastRun]: ...
 
     async def migrate(self, runs: Sequence[PastRun], fields: Collection[str] | None, plan: Plan[Any]) -> list[PastRun]:
-        """Return runs that the node received under another form of their graph, in the form of the current graph."""
+        """Migrate runs that were read under an older version of their graph to the current version."""
         ...
 
 
@@ -262,19 +286,19 @@ class NodeServices(Struct):
         run: The run.
         run_id: The id of the run, which is needed even after the snapshot is freed.
         host: The driver of the run.
-        resources: The resources of nodes, by the id of their plan.
+        resources: The resources of nodes, by the id of their compiled graph.
         threads: The thread pool of blocking functions.
         now: The clock of the run's log.
         wall: The machine's clock, by which waits end.
-        past: The earlier runs that nodes can read; None if nodes cannot read any.
-        executors: The executors of nodes with `on=`; None to run such nodes in place.
+        past: Finds the earlier runs that nodes read; None if nodes cannot read any.
+        executors: The executors of nodes with `on=`; None to run such nodes in this process.
         children: The object that starts runs from nodes; None if nodes cannot start runs.
-        following: The followers of the run.
+        following: The followers of the run, which extensions provide.
         loop: The event loop of the run.
         is_shared: Whether other processes can take the run if this process is suspended.
         guard: Keeps the graph's secrets out of recorded and shown data; None if the graph has no secrets.
-        effects: Whether effects outside the run happen.
-        types: Keeps the types with which nodes read answers; None if the types are not kept.
+        effects: Whether effects outside the run happen, and which functions replace them if not.
+        types: Remembers the types with which nodes read answers; None if the types are not kept.
         readers: The attempts that read mutable fields, as long as anything of these attempts is left.
     """
 
@@ -298,37 +322,41 @@ class NodeServices(Struct):
 
     @property
     def sizes(self) -> Sizes:
-        """The size limits of recorded data."""
+        """The limits of the size of recorded data."""
         return self.run.sizes or _SIZES
 
     @property
     def may_be_lost(self) -> bool:
-        """Whether another process may have taken the run, because this process has not written for a long time."""
+        """Whether this process has not written for so long that another process may have taken the run."""
         # If the clock was set, the difference counts as time that has passed.
         return self.is_shared and abs(self.wall() - self.host.wrote_at) > _RECENT_SECONDS
 
 
 class Journal(Protocol):
-    """The recorded work of an attempt, as far as this module uses it. `journal_of` returns it as a `StepJournal`."""
+    """The recorded work of one attempt, as far as this module uses it. `journal_of` returns the full `StepJournal`."""
 
     in_flight: InFlight
 
     @property
     def time(self) -> float:
-        """The time in the log: when the attempt could begin, or when the last piece of recorded work was done."""
+        """The time that `ctx.now` returns: when the attempt could begin, or when its last recorded work was done."""
         ...
 
     def note_output(self, what: OutputKind, record: JsonValue) -> None:
-        """Add a message or live data to the recorded calls inside which the calling code runs."""
+        """Add a sent message or live data to the records of the `ctx.call`s inside which the calling code runs.
+
+        If the node runs again, a recorded call is not repeated, so its record must contain what the call sent and
+        showed.
+        """
         ...
 
     def note_names(self, names: Collection[str]) -> None:
-        """Note the names of waits that are now recorded."""
+        """Remember the names of waits that are recorded now, so that no later wait gets the same name."""
         ...
 
 
 class AttemptFacts:
-    """The facts and the state of an attempt. `graphengine.runner.attempt.Attempt` runs it.
+    """The data of one attempt of a node. `graphengine.runner.attempt.Attempt` adds the code that runs it.
 
     Args:
         task: The task to be done.
@@ -338,12 +366,12 @@ class AttemptFacts:
         within: The asyncio task in which the attempt runs.
         state: `ready` to run; `running`; `suspended`, because it waits for something that ends here soon; `ending`,
             because it waits or halts, so that its asyncio task is cancelled; or `over`.
-        frame: The frame that is at the node.
-        plan: The plan of the graph in which the frame walks.
+        frame: The place in the run where the node is: the run itself, a subgraph, an arm of a fork or an item of a map.
+        plan: The compiled graph to which the node belongs.
         node: The node.
-        view: The values that the node can read.
-        call: The body that the node runs; None if the node chooses.
-        choice: The choice of the node.
+        view: The values of the state that the node can read.
+        call: The body that the node runs; None if the node itself chooses between several bodies.
+        choice: The name of the body that the node chose.
         began: When the node began, by the clock of the run's log.
         usage: The usage that is not recorded with a piece of work.
         outputs: Messages and recorded live data for the step of the node.
@@ -389,43 +417,44 @@ class AttemptFacts:
 
     @property
     def path(self) -> str:
-        """The path of the node in the run."""
+        """The path of the node in the run, such as `article/review` or `research[3]`."""
         return path_of(self.task.frame, self.task.node)
 
     @property
     def where(self) -> str:
-        """The place of the node, for errors."""
         return f"node {self.path}"
 
     @property
     def visit_key(self) -> str:
-        """A key that differs in each visit, item and branch. It is the same if the run is removed and started again."""
+        """A key that identifies this visit of the node, from which idempotency keys are derived.
+
+        It differs in each visit, item of a map and branch. It stays the same if the run is removed and started again.
+        """
         return f"{self.services.run.snapshot.key_base or self.services.run_id}/{place_of(self.frame)}"
 
     @property
     def must_stop(self) -> bool:
-        """Whether the run must stop, because somebody requested this or because a limit is reached.
-
-        The limit can belong to the run or to a subgraph around the node.
-        """
+        """Whether the run, or the subgraph with this node, must stop: somebody asked for it, or a limit is reached."""
         return self.services.host.is_halting or limit_over(self.services.run.snapshot, self.frame)
 
     @property
     def read_of_nodes(self) -> Sequence[str]:
-        """The parameters of the body that are read from fields which nodes wrote."""
+        """The parameters of the node's body whose values were written by nodes, and not by the caller of the run."""
         return () if self.call is None else read_of_nodes(self.call, self.frame)
 
     def is_given(self, text: str) -> bool:
-        """Return whether a text is exactly a text from a person or the caller that the node read or received."""
+        """Return whether the node read or received exactly this text from a person or from the caller of the run."""
         return is_given(self.frame, text)
 
     def given_for(self, name: str) -> Callable[..., object] | None:
-        """Return the substitute for the function, tool or graph with this name; None if there is none."""
+        """Return the substitute that the caller gave for this function, tool or graph; None if there is none."""
         effects, graph = self.services.effects, self.services.run.plan.graph
         return None if effects == "act" else replacing(effects, graph, without_items(self.path), name)
 
     def acting(self, effect: Effect | None, name: str, where: str = "") -> Callable[..., object] | None:
         """Return the substitute for a function that acts outside the run; None to call the function itself.
+
+        Substitutes are given with `Runner(effects={…})`, for example by a test that must not send real mail.
 
         Args:
             effect: The declared effect of the function outside the run.
@@ -447,19 +476,20 @@ class AttemptFacts:
         )
 
     def refuse_secrets(self, record: JsonValue, what: str) -> None:
-        """Check that a record which is kept outside the run's steps contains no secret.
+        """Refuse to record a value that contains a secret of the graph.
 
         Raises:
-            NotRecordable: The record contains a secret.
+            NotRecordable: The value contains a secret.
         """
         if self.services.guard is not None:
             self.services.guard.refuse(record, what, self.where)
 
     def check_not_over(self, what: str) -> None:
-        """Check that the attempt has not ended, and is not suspended.
+        """Refuse a call of the node's context after the attempt has ended, for example by a leftover task of the node.
 
         Raises:
-            DefinitionError: The attempt has ended.
+            DefinitionError: The node has ended.
+            CancelledError: The attempt is ending because it waits, so the calling code must end too.
         """
         if self.state == "suspended":
             # 1. A node waits for a child, and beside it for a timer of its own. 2. The timer comes first. If the node
@@ -488,7 +518,7 @@ class AttemptFacts:
             self.journal.note_output(what, record)
 
     def count(self, usage: Usage) -> None:
-        """Add a usage that is not recorded with a piece of work."""
+        """Add usage, such as tokens or cost, that belongs to the node's step and to no recorded call."""
         self.usage = add_usage(self.usage or {}, usage)
 
 
@@ -505,12 +535,12 @@ three turns: one for the task's callback, one for the race, one for the cancella
 
 
 class InFlight:
-    """The recorded work of one attempt that is in flight, and the way in which a wait ends the attempt.
+    """The calls and waits of one attempt that are in progress, and the way in which a wait ends the attempt.
 
-    A wait without an answer ends the attempt. First, recorded calls in flight finish. Then the node's asyncio task is
+    A wait without an answer ends the attempt. First, recorded calls in progress finish. Then the node's asyncio task is
     cancelled, as by a timeout, and the runner records the waits. A tool call that contains a wait cannot finish: it is
     cut off with the attempt, and is repeated when the node runs again, with the work that was recorded inside it. If
-    the attempt ends for another reason, work in flight is cancelled.
+    the attempt ends for another reason, calls in progress are cancelled.
 
     If the host suspends the attempt instead, the same is recorded, and the asyncio task stays. When a wait is over, the
     attempt continues where it waits, with the same values that it would get if it ran again. While it is suspended,
@@ -524,7 +554,7 @@ class InFlight:
         waits: The waits of the attempt, by name.
         acting: How many effects are being done that a cancellation would end. Effects in threads do not count.
         halts: Whether the attempt must end without waiting, and run again when the run is resumed.
-        cut_short: The names of the calls that were in flight when the attempt ended.
+        cut_short: The names of the calls that were in progress when the attempt ended.
     """
 
     def __init__(self, attempt: AttemptFacts) -> None:
@@ -542,7 +572,10 @@ class InFlight:
 
     @contextmanager
     def acts(self, *, is_async: bool) -> Iterator[None]:
-        """Count an effect during a block."""
+        """While the block runs, count an effect that a cancellation would interrupt.
+
+        Effects in threads are not counted.
+        """
         self.acting += is_async
         try:
             yield
@@ -550,21 +583,23 @@ class InFlight:
             self.acting -= is_async
 
     def began(self, place: str, name: str) -> None:
-        """Note that the calling asyncio task begins the work with this key."""
+        """Remember that the calling asyncio task does this work, so that a wait lets the work finish first."""
         self._busy[place] = (name, asyncio.current_task())
 
     def ended(self, place: str) -> None:
-        """Note that work is no longer in flight."""
         del self._busy[place]
         self._end_soon()
         if not self._busy and self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
     async def park(self, around: Sequence[str], key: str = "") -> None:
-        """Wait for the end of the attempt, and allow it to end. Return only if the wait of a suspended attempt is over.
+        """Wait here until the attempt is ended by cancellation, because the node waits for something.
+
+        Returns only if the attempt was suspended and its wait is over. The attempt is ended when nothing else in it can
+        finish.
 
         Args:
-            around: The keys of the work that contains the caller, and so cannot finish.
+            around: The keys of the recorded calls that contain the caller, and so cannot finish before it.
             key: The key of the wait; "" if the attempt must end in any case.
         """
         if self._attempt.state != "running":  # The node suppressed the cancellation, so it is cancelled again.
@@ -581,10 +616,12 @@ class InFlight:
             self._held.subtract(around)
 
     async def let_others_move(self, around: Sequence[str]) -> None:
-        """Return when nothing else of the attempt can move. If the attempt begins to wait, it ends before.
+        """Wait until every other part of the node has finished or waits.
+
+        If another part of the node waits for something, the attempt ends and this call is cancelled.
 
         Args:
-            around: The keys of the work that contains the caller, and so cannot finish meanwhile.
+            around: The keys of the recorded calls that contain the caller, and so cannot finish meanwhile.
         """
         moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._held.update(around)
@@ -597,7 +634,7 @@ class InFlight:
             self._held.subtract(around)
 
     def go_on(self) -> bool:
-        """Let a suspended attempt continue if some or all of its waits are over. Return False if it is ending.
+        """Let a suspended attempt continue, because some of its waits are over. Return False if it is already ending.
 
         The other waits are then in the same state as if the node had run again and asked for them again.
         """
@@ -620,7 +657,7 @@ class InFlight:
         return True
 
     async def end(self) -> None:
-        """Cancel everything that is in flight after the attempt, and return when it has ended."""
+        """Cancel the calls that are still in progress when the attempt ends, and wait until they have ended."""
         for parked in tuple(self._parked):
             parked.cancel()
         self.cut_short = sorted({name for name, _ in self._busy.values()})
@@ -632,7 +669,7 @@ class InFlight:
             await self._idle
 
     def _end_soon(self) -> None:
-        """End the attempt in a few turns of the event loop, unless work that will be recorded is in flight then."""
+        """Schedule the end of the attempt because it waits, unless a call is in progress that will be recorded."""
         if not self._turns and (self.waits or self.halts or self._moved) and not self._is_busy():
             self._turns = _TURNS + 1
             asyncio.get_running_loop().call_soon(self._end)
@@ -653,7 +690,7 @@ class InFlight:
             attempt.within.cancel()
 
     def _is_busy(self) -> bool:
-        """Return whether any work in flight can finish before the attempt ends."""
+        """Return whether a call is in progress that can finish before the attempt ends."""
         return any(not self._held[place] for place in self._busy)
 
 

@@ -70,12 +70,11 @@ This is much longer than the starting run needs to run again.
 
 
 class Moving:
-    """The child runs of one run that move in this process.
+    """The child runs of one run that are active in this process, so that their ends can be delivered together.
 
     Attributes:
-        started: The number of child runs that began to move since the last time at which none moved.
-        until: When the starting run gets the ends that were sent to it, by the event loop's time; None if there are
-            none.
+        started: The number of child runs that became active since the last time at which none was active.
+        until: When the parent run gets the reported ends, by the event loop's time; None if no end was reported.
     """
 
     __slots__ = ("_left", "started", "until")
@@ -86,12 +85,14 @@ class Moving:
         self.until: float | None = None
 
     def began(self, topic: str) -> None:
-        """Note that a child run begins to move."""
         self._left[topic] += 1
         self.started += 1
 
     def ended(self, topic: str) -> bool:
-        """Note that a child run no longer moves, and return whether others do."""
+        """Note that a child run is no longer active here.
+
+        Returns whether other child runs of the same parent still are.
+        """
         self._left[topic] -= 1
         if not self._left[topic]:
             del self._left[topic]
@@ -102,22 +103,20 @@ class Moving:
 
 
 class Hears(Protocol):
-    """An object that receives messages for a run: the life of the run."""
+    """A run in this process that can receive messages. `graphengine.runner.life.Life` implements it."""
 
     id: str
     seq: int
     driving: Driving | None
 
-    def deliver(self, messages: Sequence[InboxMessage]) -> None:
-        """Accept messages."""
-        ...
+    def deliver(self, messages: Sequence[InboxMessage]) -> None: ...
 
 
 L = TypeVar("L", bound=Hears)
 
 
 def _size_bound_in(driven: Mapping[str, Hears], run_id: str) -> int:
-    """Return an upper bound of the size of a run's state, if the run is driven here; otherwise -1.
+    """Return an upper bound of the size of a run's state, in bytes, if this process drives the run; otherwise -1.
 
     This is a function and not a method of `Shared`, because the cache of snapshots keeps a reference to it. A bound
     method would also refer back to `Shared`, and only the garbage collector would free the memory of a closed Runner.
@@ -127,24 +126,24 @@ def _size_bound_in(driven: Mapping[str, Hears], run_id: str) -> int:
 
 
 class Shared(Generic[L]):
-    """The objects that the runs of one Runner share. `L` is the class of a run's life, `runner.life.Life`.
+    """The objects that the runs of one Runner share. `L` is the class of a run that is active here, `runner.life.Life`.
 
     Attributes:
-        lives: The runs that are alive here: opened, driven or asleep.
+        lives: The runs that are active here: opened, driven or asleep.
         driven: The runs that are driven now, by run id.
         asleep: The alarms of sleeping runs, by run id. `wake` sets off an alarm.
-        suspended: The alarms of driven runs with attempts that wait for the ends of children, by run id.
-        told: The child runs that move here and will report their end, by the id of the run that started them. That run
-            sleeps here while it waits for them.
+        suspended: The alarms of driven runs with attempts that wait for the ends of child runs, by run id.
+        told: The child runs that are active here and will report their end, by the id of their parent run. The parent
+            run sleeps here while it waits for them.
         opening: How many runs are being resumed.
         leaving: Asyncio tasks of nodes that were cancelled and have not ended yet.
         kept: The snapshots of waiting runs.
         types: The types with which nodes read answers.
-        executors: The executors of nodes with `on=`; None to run such nodes in place.
+        executors: The executors of nodes with `on=`; None to run such nodes in this process.
         children: The object that starts runs from nodes; None if nodes cannot start runs.
-        effects: Whether effects outside the runs happen.
-        newest_plan: The plan of the run that was opened here last.
-        plans: The plans of all runs that were opened here, by fingerprint; None as long as there is only one plan.
+        effects: Whether effects outside the runs happen, and which functions replace them if not.
+        newest_plan: The compiled graph of the run that was opened here last.
+        plans: The compiled graphs of all runs that were opened here, by fingerprint; None as long as there is only one.
         runs_again: Whether a node runs again after each of its waits, also where it could stay suspended.
         checking: The extensions that check graphs which are about to be run.
         follows: The extensions that may follow a run.
@@ -250,7 +249,7 @@ class Shared(Generic[L]):
         self._sleepers_task: asyncio.Task[None] | None = None
 
     def _take_in(self, each: Extension) -> None:
-        """Note the parts of an extension and the moments at which it acts.
+        """Find out which parts an extension provides and at which moments it must be called.
 
         If several extensions have executors, the executors of the first extension count. The class of the extension is
         examined each time, because a decorator or a test can set a method on it later.
@@ -273,19 +272,19 @@ class Shared(Generic[L]):
 
     @property
     def one_at_a_time(self) -> asyncio.Lock:
-        """The lock of the run that is driven alone."""
+        """A lock for runs that must be driven alone in this process, because they may have crashed it before."""
         self._one_at_a_time = self._one_at_a_time or asyncio.Lock()
         return self._one_at_a_time
 
     @property
     def ends(self) -> EndsHere:
-        """The ends of runs that other runs here started."""
+        """The ends of child runs that finished in this process a moment ago, for their parent runs."""
         if self._ends is None:
             self._ends = EndsHere()
         return self._ends
 
     def keep_plan(self, plan: Plan[Any]) -> None:
-        """Note the plan of a run that is opened here. Often many runs of one graph begin one after the other."""
+        """Remember the compiled graph of a run that is opened here, for handles that were made without a graph."""
         newest = self.newest_plan
         if plan is newest:
             return
@@ -296,9 +295,9 @@ class Shared(Generic[L]):
         self.newest_plan = plan
 
     def plan_by(self, fingerprint: str) -> Plan[Any] | None:
-        """Return the plan with a fingerprint, if a run of it was opened here.
+        """Return the compiled graph with this fingerprint, if a run of it was opened here.
 
-        Of several such plans, return the newest.
+        If there are several such graphs, return the newest.
         """
         newest = self.newest_plan
         if newest is not None and newest.fingerprint == fingerprint:
@@ -306,10 +305,10 @@ class Shared(Generic[L]):
         return None if self.plans is None else self.plans.get(fingerprint)
 
     def origin(self, plan: Plan[Any], user: str | None, before: OriginRecord | None = None) -> OriginRecord:
-        """Return the record of the program and the user that begin, resume or branch off a run here.
+        """Return the record of the origin of a run: the program, the user, and models that were given to the run.
 
         Args:
-            plan: The plan of the run.
+            plan: The compiled graph of the run.
             user: The user who starts, resumes or branches off the run, if any.
             before: The record of the last start or resume of the run, whose models still apply.
         """
@@ -323,7 +322,7 @@ class Shared(Generic[L]):
         return msgspec.structs.replace(here, user=user or "", models=given_over(models, self._models, plan.graph))
 
     def posts(self, snapshot: Snapshot, status: RunStatus) -> list[Post]:
-        """Return the messages to other runs that report that a run gets a status."""
+        """Return the messages that tell other runs about the new status of a run, such as the end of a child run."""
         if snapshot.starter is None and not self._telling:
             return []
         posts = [each.told(snapshot, status) for each in self._telling]
@@ -332,7 +331,7 @@ class Shared(Generic[L]):
         return [post for post in posts if post is not None]
 
     async def following(self, run: OpenRun) -> Following:
-        """Return the followers of a run that is about to be driven or stopped."""
+        """Ask the extensions for the objects that follow a run which is about to be driven or stopped."""
         found: list[Follower] = []
         for each in self.follows:
             follower = await each.opened(run)
@@ -341,7 +340,7 @@ class Shared(Generic[L]):
         return Following(found) if found else NOBODY
 
     def note_driven(self, life: L, driving: Driving) -> Driving:
-        """Note that a run is driven here now, and watch for code that blocks the event loop meanwhile."""
+        """Remember that this process drives a run now, and begin to watch for code that blocks the event loop."""
         self.driven[life.id] = life
         if self._loop_watch is None:
             self._loop_watch = LoopWatch(self.driven)
@@ -349,37 +348,36 @@ class Shared(Generic[L]):
         return driving
 
     def unwatch(self) -> None:
-        """Stop watching the event loop, because no run is driven here any more."""
+        """Stop watching for code that blocks the event loop, because no run is driven here any more."""
         if self._loop_watch is not None:
             self._loop_watch.end()
 
     def has(self, run_id: str) -> bool:
-        """Return whether a run is driven or asleep here."""
         return run_id in self.driven or run_id in self.asleep
 
     async def idle(self) -> None:
-        """Return when no run is driven or being resumed here."""
+        """Wait until no run is driven or being resumed in this process."""
         while self.opening or self.driven:
             self._fewer = self._fewer or asyncio.Event()
             self._fewer.clear()
             await self._fewer.wait()
 
     def note_fewer(self) -> None:
-        """Note that a run was opened, or is no longer driven here."""
+        """Wake `idle`, because a run was opened or is no longer driven here."""
         if self._fewer is not None:
             self._fewer.set()
 
     def wake(self, run_id: str) -> None:
-        """Wake a run if it sleeps here or has suspended attempts."""
+        """Wake a run that sleeps in this process, or whose nodes are suspended, so that it reads its inbox."""
         for alarm in (self.asleep.get(run_id), self.suspended.get(run_id)):
             if alarm is not None and not alarm.done():
                 alarm.set_result(None)
 
     def has_come_to_rest(self, told: tuple[str, str]) -> None:
-        """Note that a child run no longer moves here, and wake the run that started it, now or soon.
+        """Note that a child run is no longer active here, and wake its parent run, now or soon.
 
         Args:
-            told: The id of the run that started it, and the topic to which its end is sent.
+            told: The id of the parent run, and the topic to which the child's end is sent.
         """
         starter, topic = told
         if not self.told[starter].ended(topic):
@@ -388,13 +386,13 @@ class Shared(Generic[L]):
             self.wake(starter)
 
     def gathers(self, run_id: str) -> bool:
-        """Return whether the ends that were sent to a run wait for further ends.
+        """Return whether the reported ends of child runs are held back for a moment, until more of them have arrived.
 
-        If the run sleeps here, its wake-up is scheduled.
+        If the parent run sleeps here, its wake-up is scheduled.
 
-        A node that gets an end runs again from its beginning, which takes about 20 µs for each run that it has started,
-        and many ends often come together. So the node gets the ends when no child run moves here any more, and at the
-        latest five milliseconds for each child run after the first end.
+        A node that gets the end of a child runs again from its beginning, which takes about 20 µs for each child that
+        it has started, and many ends often come together. So the node gets the ends when no child is active here any
+        more, and at the latest five milliseconds for each child after the first end.
 
         An end that comes meanwhile is not lost: 1. The alarm of a run is set up, and its inbox is read: A has ended, B
         and C move. 2. B ends while the inbox is read, so the timer is set. 3. The timer is already set. C ends, so that
@@ -411,7 +409,7 @@ class Shared(Generic[L]):
         return loop.time() < moving.until
 
     def gets_ends(self, run_id: str) -> None:
-        """Note that a run now gets all ends that were sent to it."""
+        """Note that a run now gets the ends of its child runs that were held back by `gathers`."""
         moving, timer = self.told.get(run_id), self._soon.pop(run_id, None)
         if moving is not None:
             moving.until = None
@@ -419,9 +417,14 @@ class Shared(Generic[L]):
             timer.cancel()
 
     async def until(self, due: float, alarm: asyncio.Future[None], run_id: str, seq: int) -> None:
-        """Return at a time, or when the alarm is set off.
+        """Wait until a time, or until the alarm of a sleeping run is set off, whichever comes first.
 
-        A step after `seq` by another process also sets off the alarm.
+        Args:
+            due: The time, in epoch seconds.
+            alarm: The alarm. A message to the run sets it off, and so does a step that another process records after
+                `seq`.
+            run_id: The id of the sleeping run.
+            seq: The number of the last step that the run had when it fell asleep.
         """
         if self.store.shared:
             # `seq` is not the last recorded seq now: another process may have stopped the run meanwhile, and the change
@@ -438,10 +441,11 @@ class Shared(Generic[L]):
             alarms.drop(alarm)
 
     async def _end_doubted(self, doubt: LeaseDoubt) -> None:
-        """Cancel actions outside the runs before other processes may do the same, or end runs that others have taken.
+        """Stop acting for runs whose leases this process may have lost, before other processes take these runs.
 
-        Calls of models continue: their answers can be recorded if the store is back in time, and asking a model twice
-        repeats no effect.
+        If the leases could not be renewed in time, actions outside the runs are cancelled, because another process may
+        do the same soon. Model calls continue: their responses can be recorded if the store is back in time, and asking
+        a model twice repeats no effect. Otherwise the runs that another process has taken end here.
         """
         lives = tuple(self.driven.values())
         if doubt != "late":
@@ -457,9 +461,9 @@ class Shared(Generic[L]):
             await asyncio.sleep(_SOON_SECONDS)
 
     async def hear(self, life: L) -> None:
-        """Deliver the messages that were sent to a run that is driven here from now on.
+        """Begin to deliver messages to a run that is driven here from now on.
 
-        Messages of other processes are found by polling.
+        Messages that other processes send are found by polling the inboxes.
         """
         if not self.store.shared:
             if life.seq:  # Otherwise every caller waits until the run is recorded.
@@ -468,7 +472,7 @@ class Shared(Generic[L]):
             self._inbox_task = asyncio.create_task(self._poll_inbox(), name="graphengine inbox")
 
     def close(self) -> list[asyncio.Task[Any]]:
-        """Stop polling, and return the asyncio tasks for whose end the caller should wait."""
+        """Stop polling the store, and return the asyncio tasks for whose end the closing Runner should wait."""
         waiter = None if self._alarms is None else self._alarms.close()
         polling = [task for task in (self._inbox_task, self._sleepers_task, waiter) if task is not None]
         for task in polling:
@@ -476,7 +480,7 @@ class Shared(Generic[L]):
         return [*polling, *self.leaving]
 
     async def _poll_sleepers(self) -> None:
-        """Wake each sleeping run for which another process recorded a step. Ends when no run sleeps here."""
+        """Wake each sleeping run for which another process has recorded a step. Ends when no run sleeps here."""
         try:
             while self._seen:
                 await asyncio.sleep(LOOK_SECONDS)
