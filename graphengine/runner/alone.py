@@ -43,16 +43,18 @@ _ENDS: Final = ("node", "item", "failed", "attempt")
 
 
 class Alone:
-    """Drives a node that runs alone, and is the host of the node's context (`graphengine.runner.scope.Host`).
+    """Drives a single node without a run, a store or other processes. Tools that test or replay a node are subclasses.
+
+    It is also the host that the node's context uses (`graphengine.runner.scope.Host`).
 
     Args:
-        plan: The plan of the whole graph.
-        frame: The frame that is at the node, and is about to run it.
-        snapshot: The run that contains the frame. It was never recorded.
+        plan: The compiled graph with the node.
+        frame: The place in the run where the node is about to run.
+        snapshot: A snapshot of a run at this place. The run was never recorded.
         clock: The clock.
         resources: Resources by name, which replace the resources of the graph.
         check: Whether a node fails if it changes its input in place.
-        effects: Whether effects happen.
+        effects: Whether effects outside happen, and which functions replace them if not.
 
     Attributes:
         returned: The value that the node returned last, or that was given as an answer.
@@ -90,7 +92,7 @@ class Alone:
         self._resources = Resources(resources)
 
     async def drive(self, followers: Sequence[Follower]) -> Decided | None:
-        """Return the step that ends the attempt of the node; None if the node waits."""
+        """Run the node until its attempt ends, and return the step that ends it; None if the node waits."""
         plan = self.plan
         services = NodeServices(
             run=self._session,
@@ -113,40 +115,43 @@ class Alone:
             CURRENT.reset(outer)
 
     async def close(self) -> None:
-        """Release the resources and the threads."""
+        """Close the resources and end the threads."""
         self._threads.shutdown(wait=False)
         await self._resources.close()
 
     # The data that a subclass gives to the node.
 
     def check_resources(self) -> None:
-        """Refuse names of resources that no graph here has.
+        """Refuse resources whose name looks like a misspelt name of the graph's resources.
 
         Raises:
-            InputError: There is such a name.
+            InputError: A name is similar, but not equal, to the name of a resource of the graph.
         """
         for plan in self.plan.nest:
             self._resources.check(plan.resources)
 
     def send(self, topic: str, payload: object) -> None:
-        """Let a message arrive."""
+        """Let a message to the node arrive on a topic."""
         record = as_record(payload, f"the message for {topic}", marks=True)
         self.decide(MessageCame(self.clock.now(), topic, record))
 
     def know(self, key: str, value: JsonValue) -> None:
-        """Let a piece of work be recorded already."""
+        """Give the node a recorded result, so that the work with this key is not done again."""
         now, name = self.clock.now(), WorkKey.read(key).name
         self.decide(Noted(self.frame.attempt_id, now, now, Recorded(key=key, name=name, value=value), 0))
 
     def answer(self, name: str, wait: WaitRecord, given: object) -> Decided:
-        """Answer a question, and return the step that records the answer or its refusal."""
+        """Answer a question of the node, and return the step that records the answer or its refusal."""
         record = as_record(given, f"the answer to {wait.question!r}", marks=True)
         check_against(Asked(name, wait), record, None)  # the next step reads the answer
         self.returned = given
         return self.decide(AnswerArrived(name, wait.id, self.clock.now(), AnswerRecord(record)))
 
     def decide(self, event: Event) -> Decided:
-        """Decide an event, and fold its step. The edge is not counted, because no run takes it."""
+        """Turn an event into a step, and apply the step to the snapshot.
+
+        No run takes the edge, so edge coverage ignores it.
+        """
         step = self._session.commit([event], lambda _: None).steps[0]
         if step.data.error is not None:
             step.data.error.drop_exceptions()
@@ -155,22 +160,25 @@ class Alone:
     # The decisions of a subclass.
 
     def answered(self) -> Decided | None:
-        """Answer an open question, and return the step.
+        """Answer an open question of the node, and return the step. Subclasses override this method.
 
-        None if there is no answer, or if the time of the question is to pass.
+        Returns None if there is no answer, or if the time limit of the question should pass.
         """
         return None
 
     def passes(self, wait: WaitRecord) -> bool:
-        """Return whether the time of a wait passes."""
+        """Return whether the time of this wait passes at once, instead of letting the node wait."""
         return wait.kind == "sleep"
 
     async def sleep(self, until: float) -> None:
-        """Let time pass, because there is nothing else to wait for."""
+        """Wait until a time, in epoch seconds, because the node waits for nothing else.
+
+        Subclasses can skip the time.
+        """
         await self.clock.sleep_until(until)
 
     def noted(self, done: Recorded) -> None:
-        """Process a piece of work that the node finished."""
+        """Called after the node has finished a piece of work, such as a call, with its record."""
 
     # The loop that drives the node.
 
@@ -200,66 +208,63 @@ class Alone:
         return step
 
     def _wakes(self, wanted: Sequence[Task]) -> Task | None:
-        """Return the first wait whose time passes."""
+        """Return the wait whose time passes first; None if no wait's time passes."""
         passing = [task for task in wanted if self.passes(self.snapshot.frames[task.frame].waits[task.wait])]
         return min(passing, key=lambda task: task.due, default=None)
 
     # The interface that the context of the node uses.
 
     async def halted(self) -> None:
-        """Wait for ever, because nothing stops the run."""
+        """Never return, because nothing stops a node that runs alone."""
         await asyncio.Event().wait()
 
     def check(self) -> None:
-        """Do nothing, because there is no store to check."""
+        """Do nothing: without a store, no append can have failed."""
 
     def give_up(self, error: GraphEngineError) -> None:
-        """Do nothing, because the node raises the error."""
+        """Do nothing: the node raises the error itself."""
 
     async def check_owned(self) -> None:
-        """Do nothing, because there is no store that another process could open."""
+        """Do nothing: without a store, no other process can take the run."""
 
     async def may_begin(self, *, reads: bool) -> bool:  # noqa: ARG002 - no other process has it
-        """Return True, because no other process has the run."""
         return True
 
     async def keep_code(self) -> None:
-        """Do nothing, because there is no store."""
+        """Do nothing: a node that runs alone has no store for the code."""
 
     async def read_code(self, code: str) -> None:
         """Return None, because no earlier code has recorded work."""
 
     def cut_until(self, seq: int) -> float:  # noqa: ARG002 - as above
-        """Return 0, because no process was cut off."""
         return 0.0
 
     def has_message(self, topic: str) -> bool:  # noqa: ARG002 - nothing is sent
-        """Return False, because no messages are sent."""
         return False
 
     def suspends(self, attempt: AttemptFacts, waits: Mapping[str, WaitRecord]) -> bool:  # noqa: ARG002 - each runs again
-        """Return False, because a node runs again after each wait."""
+        """Return False, because a node that runs alone runs again after each wait."""
         return False
 
     def spending(self) -> Sequence[AttemptFacts]:
-        """Return an empty sequence, because nothing limits calls."""
+        """Return an empty sequence, because no limit of the run depends on the usage."""
         return ()
 
     def note_cut_off(self, attempt: AttemptFacts) -> bool:  # noqa: ARG002 - no run drives it
-        """Return True, because only the caller cancels the node."""
+        """Return True, because only the caller cancels a node that runs alone."""
         return True
 
     def emitted(self, path: str, data: object) -> None:
-        """Do nothing with data that a node emits."""
+        """Ignore the data of `ctx.emit`, because nobody watches a node that runs alone."""
 
     async def note_within(self, events: Sequence[Event], transaction: object) -> None:
-        """Keep a finished piece of work. There is no store with which it could be committed."""
+        """Keep the record of a function that asked for a transaction. There is no database in which to commit it."""
         del transaction
         for event in events:
             await self.note(event)
 
     async def note(self, event: Event) -> None:
-        """Keep a finished piece of work."""
+        """Keep an event of the running node, such as the result of a call, in the snapshot."""
         self.decide(event)
         if isinstance(event, Noted) and isinstance(event.facts, Recorded):
             self.noted(event.facts)

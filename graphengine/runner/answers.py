@@ -56,12 +56,12 @@ _MOST_TYPES: Final = 4096
 
 
 class Asked(NamedTuple):
-    """A wait to be answered.
+    """A question of a run, or another wait that an answer from outside can end.
 
     Attributes:
         name: The name of the wait.
         facts: The record of the wait.
-        frame: The frame that has the wait now; None if no frame has it.
+        frame: The place in the run that waits now; None if no node waits for the answer at the moment.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Asked(NamedTuple):
     frame: Frame | None = None
 
     def changed(self, run_id: str, waits: Sequence[Wait]) -> QuestionChanged:
-        """Return the error for an answer to this question after the graph was changed and a new question is asked."""
+        """Return the error for an answer whose question was replaced by another one, because the graph was changed."""
         answerable = [wait for wait in waits if wait.answerable]
         now = [wait for wait in answerable if wait.name == self.name] or answerable
         words = [f"{wait.question!r}" + (f": {in_words(wait.schema)}" if wait.schema else "") for wait in now]
@@ -82,7 +82,7 @@ class Asked(NamedTuple):
 
 
 async def find_asked_wait(store: RunStore, kept: CachedSnapshots, run_id: str, wait: str | Wait | None) -> Asked:
-    """Return the wait of a run for which an answer is meant; see `question_of`.
+    """Find the question of a run for which an answer is meant; see `question_of`.
 
     Thousands of answers may wait to be processed. So they are only read if the name or id alone does not decide.
     """
@@ -98,9 +98,9 @@ async def find_asked_wait(store: RunStore, kept: CachedSnapshots, run_id: str, w
 
 
 def question_id(text: str) -> str:
-    """Check that a text is the id of a question, as doors require, and return it.
+    """Check that a text is the id of a question and not only its name, and return the text.
 
-    A name would not be enough, because later questions can have the same name.
+    The HTTP service and the protocol adapters require the id, because later questions can have the same name.
 
     Raises:
         InputError: The text is not the id of a question.
@@ -112,7 +112,7 @@ def question_id(text: str) -> str:
 
 
 def _open_now(snapshot: Snapshot, wait: str) -> Asked | None:
-    """Return the open question with an id, or with a name that no other question of the run has had."""
+    """Return the open question with this id; or with this name, if only one question of the run has had the name."""
     if name_in(wait):
         found = snapshot.open_waits.asked(wait)
         if found is None or found[1].kind not in ANSWERABLE:
@@ -127,7 +127,7 @@ def _open_now(snapshot: Snapshot, wait: str) -> Asked | None:
 async def question_of(
     store: RunStore, snapshot: Snapshot, wait: str | None, posted: Mapping[str, AnswerRecord]
 ) -> Asked:
-    """Return the question for which an answer is meant: the question that is open now.
+    """Find the question for which an answer is meant. It must be open now.
 
     Args:
         store: The store of the run.
@@ -173,15 +173,15 @@ async def question_of(
 
 
 def _name_question(snapshot: Snapshot, asked: Asked) -> str:
-    """Return a text that names an open question.
-
-    It is the name of the question, or its id if the run has asked several questions with this name.
-    """
+    """Return the name of an open question, or its id if the run has asked several questions with this name."""
     return asked.name if snapshot.asked[asked.name].times == 1 else asked.facts.id
 
 
 async def _find_reopened_question(store: RunStore, snapshot: Snapshot, wait_id: str) -> Asked | None:
-    """Return a question that a node has asked and is about to ask again. An answer is kept until the node asks it."""
+    """Return a question that a node has asked before and is about to ask again, because the node is running again.
+
+    An answer to such a question is accepted, and kept until the node asks the question.
+    """
     for frame in snapshot.frames.values():
         is_under_way = not frame.waits and frame.failing is None
         for name, (_, again) in frame.asked.items() if is_under_way else ():
@@ -191,7 +191,7 @@ async def _find_reopened_question(store: RunStore, snapshot: Snapshot, wait_id: 
 
 
 async def _not_open(store: RunStore, snapshot: Snapshot, wait: str, open_ones: Sequence[Asked]) -> InputError:
-    """Return the error for an answer whose question is not open, or whose name can mean several questions."""
+    """Return the error for an answer whose question is not open, or whose name fits several questions."""
     run_id, where, known = snapshot.run_id, f"run {snapshot.run_id}", snapshot.asked.get(wait)
     now = "; ".join(f"{each.facts.id} ({_first_line(show(each.facts.question))})" for each in open_ones[:_LISTED])
     if known is not None and (known.times > 1 or name_in(wait)):
@@ -235,15 +235,15 @@ def _question_ended_error(run_id: str, wait_id: str, ended: EndedQuestion, repai
 
 
 def _describe_author(answer: AnswerRecord) -> str:
-    """Return a text that tells who gave an answer and when, as far as that is known."""
+    """Return a text that says who gave an answer and when, as far as that is known."""
     at = f" at {datetime.fromtimestamp(answer.at, UTC).isoformat(timespec='seconds')}" if answer.at else ""
     return f"{f' by {answer.by}' if answer.by else ''}{at}"
 
 
 def refuse_second_answer(run_id: str, asked: Asked, given: AnswerRecord | None) -> AnsweredAlready:
-    """Return the error for a second answer.
+    """Return the error for a second answer to a question.
 
-    It names the author of the first answer if the run has not processed that yet.
+    If the first answer still waits to be processed, the error names its author.
     """
     text, repair = f"{asked.name!r} of run {run_id} was answered already", "see the run: it has taken that answer up"
     if given is not None:
@@ -256,9 +256,9 @@ _WORDS: Final = {"yes": True, "no": False, "true": True, "false": False}
 
 
 def parse_answer(text: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
-    """Return the value that a person means by a text, such as `5` or `yes`.
+    """Convert a text that a person typed, such as `5` or `yes`, to the value that the person probably means.
 
-    It is the first of these values that fits the schema:
+    The value is the first of these that fits the schema of the question:
 
     1. The text parsed as JSON, if it is valid JSON.
     2. The text itself.
@@ -277,7 +277,10 @@ def parse_answer(text: str, schema: Mapping[str, JsonValue] | None) -> JsonValue
 
 
 def fit_answer(value: object, schema: Mapping[str, JsonValue] | None) -> object:
-    """Return an answer. If a text does not fit, it is parsed, and replaced by the parsed value if that fits."""
+    """Return an answer unchanged if it fits the schema. A text that does not fit is parsed, as `parse_answer` does.
+
+    If the parsed value does not fit either, the text is returned.
+    """
     if not isinstance(value, str) or schema is None or not whats_wrong(schema, value):
         return value
     meant = parse_answer(value, schema)
@@ -285,12 +288,12 @@ def fit_answer(value: object, schema: Mapping[str, JsonValue] | None) -> object:
 
 
 def check_against(asked: Asked, record: JsonValue, reads: ReadsAnswer | None) -> None:
-    """Check an answer against the schema that is recorded with its question, and by its type if the type is known.
+    """Check an answer against the JSON Schema that is recorded with its question, and against its Python type.
 
     Args:
         asked: The question.
         record: The answer.
-        reads: The type with which the run will read the answer.
+        reads: The type with which the run will read the answer; None if it is not known.
 
     Raises:
         InputError: The answer does not fit.
@@ -318,18 +321,21 @@ def check_against(asked: Asked, record: JsonValue, reads: ReadsAnswer | None) ->
 
 
 class KnownTypes:
-    """The types with which the code of this process reads answers to questions that it asked, or that nodes ask.
+    """Remembers the Python types of the answers to questions that nodes in this process have asked.
 
-    A question is recorded with its JSON Schema, which has no validators, and no formats of some types. If the type is
-    not known, for example in another process without the graph, the run may still refuse an answer that fits the
-    schema, and asks again.
+    With the type, an answer can be checked before it is recorded. A question is recorded only with its JSON Schema,
+    which has no validators, and no formats of some types. If the type is not known, for example in another process
+    without the graph, the run may still refuse an answer that fits the schema, and asks again.
     """
 
     def __init__(self) -> None:
         self._asked: dict[tuple[str, str, str], ReadsAnswer] = {}
 
     def keep(self, run_id: str, frame: str, key: str, reads: ReadsAnswer) -> None:
-        """Keep the type with which a node reads the answer to a wait. Only the types that were kept last remain."""
+        """Remember the type with which a node reads the answer to a wait.
+
+        The oldest types are forgotten when there are too many.
+        """
         self._asked.pop((run_id, frame, key), None)
         self._asked[run_id, frame, key] = reads
         if len(self._asked) > _MOST_TYPES:
@@ -341,7 +347,7 @@ class KnownTypes:
         Args:
             run_id: The id of the run.
             asked: The question.
-            plan: The plan of the graph; None if it is not known.
+            plan: The compiled graph; None if it is not known.
         """
         frame, facts = asked.frame, asked.facts
         if frame is None:
@@ -358,6 +364,6 @@ class KnownTypes:
 
 
 def _first_line(question: str) -> str:
-    """Return the first line of a question, for an error."""
+    """Return the first line of a question, with an ellipsis if there are more lines, for an error message."""
     first, _, more = question.strip().partition("\n")
     return f"{first} \u2026" if more else first

@@ -29,7 +29,7 @@ _SIZES: Final = Sizes()
 
 
 def place_in(queue: str | None, priority: int, tenant: str | None, user: str | None = None) -> InQueue | None:
-    """Return the place of a run in a queue; None if no queue, tenant or user is given.
+    """Check the arguments that place a run in a queue, and return the place; None if no queue, tenant or user is given.
 
     Raises:
         InputError: A part of the place is not valid.
@@ -52,9 +52,9 @@ def place_in(queue: str | None, priority: int, tenant: str | None, user: str | N
 
 @functools.cache
 def _memory_class() -> type[InMemoryStore]:
-    """Return the class of the store in memory.
+    """Import the class of the in-memory store when it is first needed, and remember it.
 
-    The class is imported when it is first used, because an `import` in a function takes 7,000 instructions each time.
+    An `import` in a function takes 7,000 instructions each time, so the class is cached.
     """
     from graphengine.stores.memory import InMemoryStore  # noqa: PLC0415 - see above
 
@@ -62,7 +62,7 @@ def _memory_class() -> type[InMemoryStore]:
 
 
 def store_of(given: Store | None) -> Store:
-    """Return the store that is given. For None, return a new store in memory.
+    """Return the store that the caller gave, or a new in-memory store if the caller gave None.
 
     Raises:
         DefinitionError: The argument is the name of a database, which only `graphengine.Runner` opens.
@@ -77,7 +77,7 @@ def store_of(given: Store | None) -> Store:
 
 
 def sizes_of(given: object) -> Sizes:
-    """Return the sizes that are given, or the default sizes.
+    """Return the size limits that the caller gave, or the default limits.
 
     Raises:
         DefinitionError: The argument is not a `Sizes` object.
@@ -88,7 +88,7 @@ def sizes_of(given: object) -> Sizes:
 
 
 def check_tags(tags: object, where: str) -> tuple[str, ...]:
-    """Check tags, and return them sorted, without duplicates.
+    """Check the tags of a new run. Returns them sorted, without duplicates.
 
     Raises:
         InputError: The argument is not a list of tags.
@@ -112,7 +112,7 @@ def check_tags(tags: object, where: str) -> tuple[str, ...]:
 
 
 def graphs_by_name(graphs: Sequence[GraphDefinition[Any]], call: str) -> dict[str, GraphDefinition[Any]]:
-    """Return the graphs that were passed to a call as separate arguments, by name.
+    """Return graphs by their names, after checking that each argument is a graph and that the names are distinct.
 
     Raises:
         DefinitionError: An argument is not a graph, but for example a list of graphs, or two graphs have the same name.
@@ -130,7 +130,7 @@ def graphs_by_name(graphs: Sequence[GraphDefinition[Any]], call: str) -> dict[st
 
 
 def as_limits(limits: Limits) -> LimitsRecord:
-    """Return the limits that are set, in the form in which the engine keeps them.
+    """Return the limits that the caller has set, in the form in which the engine keeps them.
 
     Raises:
         DefinitionError: The argument is not a `Limits` object.
@@ -142,7 +142,7 @@ def as_limits(limits: Limits) -> LimitsRecord:
 
 
 def pauses_of(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:
-    """Check the paths of nodes before which a run pauses, and return them.
+    """Check that the graph has the nodes before which a run should pause, and return their paths.
 
     Raises:
         InputError: The graph has no such node.

@@ -40,14 +40,14 @@ def _no_size(run_id: str) -> int:
 
 
 class CachedSnapshot(NamedTuple):
-    """A loaded snapshot, and an upper bound of its size as JSON, which is -1 if it is not known."""
+    """The snapshot of a run, and an upper bound of its size as JSON. The size is -1 if it is not known."""
 
     snapshot: Snapshot
     size_bytes: int = -1
 
 
 class CachedSnapshots:
-    """The kept snapshots of one Runner.
+    """Keeps the last snapshots of long runs in memory, so that an answer or a resume need not load them again.
 
     Args:
         store: The store of the runs.
@@ -60,18 +60,17 @@ class CachedSnapshots:
         self._kept: dict[str, CachedSnapshot] = {}
 
     def __contains__(self, run_id: str) -> bool:
-        """Return whether the snapshot of a run is kept."""
         return run_id in self._kept
 
     @property
     def ids(self) -> frozenset[str]:
-        """The ids of the runs whose snapshot is kept."""
+        """The ids of the runs whose snapshots are kept."""
         return frozenset(self._kept)
 
     def keep(self, snapshot: Snapshot, size_bytes: int = -1) -> None:
-        """Keep a snapshot whose steps are all recorded, if keeping it is worth it.
+        """Keep a snapshot if loading it again would take long. All its steps must be recorded.
 
-        The caller must not change it any more.
+        The caller must not change the snapshot any more.
         """
         is_long = snapshot.seq >= _LONG and 0 <= size_bytes <= _MOST_BYTES
         # for example a map in which some items work while others wait
@@ -80,24 +79,24 @@ class CachedSnapshots:
             self.hand_over(snapshot, size_bytes)
 
     def drop(self, run_id: str) -> None:
-        """Forget the snapshot of a run that has ended."""
+        """Forget the snapshot of a run, because the run has ended."""
         self._kept.pop(run_id, None)
 
     def hand_over(self, snapshot: Snapshot, size_bytes: int = -1) -> None:
-        """Keep a snapshot that was just loaded for a run that is about to be resumed.
+        """Keep a snapshot without asking whether that is worth it, for example for a run that is about to be resumed.
 
-        The caller must not use it any more.
+        The caller must not use the snapshot any more.
         """
         self._kept[snapshot.run_id] = CachedSnapshot(snapshot, size_bytes)
         while len(self._kept) > _RUNS or sum(each.size_bytes for each in self._kept.values()) > _MOST_BYTES:
             del self._kept[next(iter(self._kept))]
 
     async def read(self, run_id: str, info: RunInfo | None = None) -> Snapshot:
-        """Return the last snapshot of a run. The caller must not use the snapshot after the next `await`.
+        """Return the last snapshot of a run, and keep it. The caller must not use the snapshot after the next `await`.
 
         Args:
             run_id: The id of the run.
-            info: As for `take`.
+            info: The row of the run, as for `take`.
 
         Raises:
             UnknownRun, StoreCorrupt: The run cannot be loaded; see `load_snapshot`.
@@ -109,12 +108,12 @@ class CachedSnapshots:
         return snapshot
 
     async def take(self, run_id: str, info: RunInfo | None = None) -> CachedSnapshot:
-        """Return the last snapshot of a run to the caller alone, which may change it.
+        """Return the last snapshot of a run and remove it from the cache, so that the caller may change it.
 
         Args:
             run_id: The id of the run.
-            info: The row of the run if the caller has just read it. It has the number and the time of the last step, so
-                a kept snapshot of this step is returned without reading the log.
+            info: The row of the run if the caller has just read it. It contains the number and the time of the last
+                step, so a kept snapshot of this step is returned without reading the log.
 
         Raises:
             UnknownRun, StoreCorrupt: The run cannot be loaded; see `load_snapshot`.

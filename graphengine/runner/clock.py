@@ -23,9 +23,9 @@ neither.
 
 
 async def first_of(*work: Awaitable[object]) -> Collection[asyncio.Future[object]]:
-    """Wait until the first of several awaitables has ended, and return the futures that have ended.
+    """Wait until the first of several awaitables has ended. Returns the futures that have ended by then.
 
-    The others are cancelled then, or if this function is cancelled, and have ended when it returns.
+    The others are cancelled, also if this function is cancelled, and have ended when it returns.
     """
     futures = [asyncio.ensure_future(each) for each in work]
     try:
@@ -38,19 +38,17 @@ async def first_of(*work: Awaitable[object]) -> Collection[asyncio.Future[object
 
 
 class Clock(Protocol):
-    """Returns the current time, and waits until a given time."""
+    """A clock of a Runner: tells the current time, and waits until a given time. Tests can replace it."""
 
-    def now(self) -> float:
-        """Return the current time, in epoch seconds."""
-        ...
+    def now(self) -> float: ...
 
     async def sleep_until(self, when: float) -> None:
-        """Return at the given time, in epoch seconds."""
+        """Wait until the given time, in epoch seconds."""
         ...
 
 
 class SystemClock:
-    """The machine's clock, which may be set at any time.
+    """The machine's clock. Somebody may set it while runs are driven.
 
     Args:
         now: A function that returns the time, in epoch seconds.
@@ -60,12 +58,12 @@ class SystemClock:
         self.now = now or time.time
 
     async def sleep_until(self, when: float) -> None:
-        """Return at the given time, in epoch seconds."""
+        """Wait until the given time, in epoch seconds, even if the clock is set meanwhile."""
         await _until(self.now, when)
 
 
 class SteadyClock:
-    """The clock that counts the time of a driven run. Nobody can set it.
+    """A clock that nobody can set. It counts the time during which a run is driven.
 
     Args:
         start: The time, in epoch seconds, when this process begins to drive the run.
@@ -75,11 +73,11 @@ class SteadyClock:
         self._offset = start - _passed()
 
     def now(self) -> float:
-        """Return the current time, in epoch seconds, provided that `start` was right."""
+        """Return the current time, in epoch seconds, counted from `start`."""
         return self._offset + _passed()
 
     async def sleep_until(self, when: float) -> None:
-        """Return at the given time, in epoch seconds."""
+        """Wait until the given time, in epoch seconds."""
         await _until(self.now, when)
 
 
@@ -89,7 +87,7 @@ async def _until(now: Callable[[], float], when: float) -> None:
 
 
 def _choose_steady_clock() -> Callable[[], float]:
-    """Return a clock that also counts while the machine is suspended, if such a clock can be read.
+    """Return a function that reads a clock which also counts while the machine is suspended, if there is such a clock.
 
     On Linux it is CLOCK_BOOTTIME, and on macOS CLOCK_MONOTONIC. Windows has neither. In a browser (Pyodide) both names
     exist, but reading CLOCK_BOOTTIME fails.
@@ -107,7 +105,7 @@ _passed: Final = _choose_steady_clock()
 
 
 class Alarms:
-    """The alarms of one Runner. A single asyncio task waits for the earliest alarm, however many runs sleep.
+    """Wakes sleeping runs at their times. However many runs sleep, a single asyncio task waits for the earliest time.
 
     Args:
         clock: The clock.
@@ -122,12 +120,12 @@ class Alarms:
         self._awaited = 0.0  # the time for which the task waits
 
     def set(self, alarm: asyncio.Future[None], due: float) -> None:
-        """Set off an alarm at a time, unless it is already done at that time."""
+        """Let an alarm go off at a time. An alarm is a future, which gets a result then unless it is already done."""
         heapq.heappush(self._set, (due, next(self._numbers), alarm))
         self._await_first()
 
     def drop(self, alarm: asyncio.Future[None]) -> None:
-        """Forget an alarm for which nothing waits any more."""
+        """Forget an alarm, because its run no longer waits."""
         alarm.cancel()
         self._dropped += 1
         if self._dropped > len(self._set) // 2:
@@ -137,7 +135,7 @@ class Alarms:
             self._await_first()
 
     def close(self) -> asyncio.Task[None] | None:
-        """Set off no more alarms. Return the asyncio task for whose end the caller should wait, if any."""
+        """Cancel all alarms. Returns the asyncio task for whose end the caller should wait, if there is one."""
         self._set.clear()
         waiter = self._waiter
         if waiter is not None:
@@ -145,7 +143,7 @@ class Alarms:
         return waiter
 
     def _await_first(self) -> None:
-        """Let the task wait for the earliest alarm."""
+        """Make the task wait for the earliest alarm, if it waits for another time."""
         first = self._set[0][0] if self._set else None
         if self._waiter is not None:
             if first == self._awaited:

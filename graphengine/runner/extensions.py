@@ -41,15 +41,15 @@ if TYPE_CHECKING:
 
 
 class OpenRun(NamedTuple):
-    """A run that is about to be driven here, to be stopped, or to be queued for a worker.
+    """A run that is about to be driven in this process, to be stopped, or to be queued for a worker.
 
     Attributes:
         store: The store of the run.
         snapshot: The snapshot of the run. For a new run it contains only the origin. It changes as the run moves;
             extensions must not change it.
-        info: The row of the run; None for a new run.
+        info: The row of the run in the database; None for a new run.
         parent: The id of the run from which it branches off, if any.
-        caller: The context of the caller who started or resumed the run; None if the run wakes up here.
+        caller: The context variables of the caller who started or resumed the run; None if the run wakes up here.
         graph: The name of the graph.
         is_queued: Whether it is a new run that only a worker will drive.
     """
@@ -64,7 +64,7 @@ class OpenRun(NamedTuple):
 
 
 class Extension:
-    """An extension of a Runner: `Runner(extensions=[…])`.
+    """Code that takes part in all runs of a Runner, such as telemetry or budgets: `Runner(extensions=[…])`.
 
     Override the methods for the moments at which the extension has something to do. The methods run in the event loop
     and must not block. An exception in a method fails the call or the run. An extension adds nothing to the log of a
@@ -90,42 +90,44 @@ class Extension:
 
     @property
     def models(self) -> Mapping[str, str]:
-        """The names of the models that are given to runs, by the agent for which they are given.
+        """The models that the extension gives to agents, by the name of the agent. They are recorded with each run.
 
-        The key `*` stands for all other agents. The log records these names.
+        The key `*` stands for all other agents.
         """
         return {}
 
     @property
     def executors(self) -> Executors | None:
-        """The executors that run nodes with `on=`. If no extension has executors, such nodes run in place."""
+        """The object that runs nodes with `on=` elsewhere.
+
+        If no extension provides one, such nodes run in this process.
+        """
         return None
 
     @property
     def children(self) -> Children | None:
-        """The object that starts runs from nodes. If no extension has such an object, `Context.start` fails."""
+        """The object that starts child runs for nodes. If no extension provides one, `Context.start` fails."""
         return None
 
     @property
     def is_used(self) -> bool:
-        """Whether a Runner that closes has to wait for `closed`. If False, it may skip the call."""
+        """Whether a Runner that closes must wait for `closed`. If False, the Runner may skip the call."""
         return type(self).closed is not Extension.closed
 
     def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:
-        """A graph is about to be run, here or by a worker.
+        """Called before runs of a graph begin, here or by a worker, so that the extension can refuse the graph.
 
-        This is not called for each run: if the last graph that was about to run here was the same graph, and was not
-        refused, it is not checked again, unless the run is to be queued. Put checks that depend on the run into
-        `opened`.
+        This is not called for each run: if the graph is the one that was checked last, and was not refused, it is not
+        checked again, unless the run is to be queued. Put checks that depend on the run into `opened`.
 
         Raises:
             GraphEngineError: The graph cannot be run.
         """
 
     def instructed(self, plan: Plan[Any], instructions: Mapping[str, str]) -> None:
-        """A run is about to branch off with these instructions.
+        """Called before a run branches off with other instructions for its agents, so that they can be checked.
 
-        The keys are the names of the agents or other parts that they instruct.
+        The keys are the names of the agents or other parts that receive the instructions.
 
         Raises:
             InputError: A name is not known.
@@ -137,19 +139,19 @@ class Extension:
         snapshot: Snapshot,  # noqa: ARG002
         graph_spec: GraphSpec | None,  # noqa: ARG002
     ) -> tuple[Shift, Snapshot] | None:
-        """A run is about to continue under another form of its graph than the form under which it was recorded.
+        """Called before a run continues under a graph that has changed since the run was recorded, to migrate the run.
 
         Args:
-            plan: The current plan.
+            plan: The compiled current graph.
             snapshot: The snapshot of the run, which must not be changed.
-            graph_spec: The recorded spec of the graph; None if it is not known.
+            graph_spec: The recorded declaration of the graph; None if it is not known.
 
         Returns:
             The changes that the resume must record, and the snapshot after them. None to leave the run to the next
             extension.
 
         Raises:
-            GraphChanged: The run does not fit the plan.
+            GraphChanged: The run does not fit the current graph.
         """
         return None
 
@@ -159,30 +161,31 @@ class Extension:
         snapshot: Snapshot,  # noqa: ARG002
         graph_spec: GraphSpec | None,  # noqa: ARG002
     ) -> Mapping[str, JsonValue] | None:
-        """Code that continues needs the state of a run that was recorded under another form of its graph.
+        """Called to migrate the state of a run to the current form of its graph, for code that uses the state.
 
         Args:
-            plan: The current plan.
+            plan: The compiled current graph.
             snapshot: The snapshot of the run, which must not be changed.
-            graph_spec: The recorded spec of the graph; None if it is not known.
+            graph_spec: The recorded declaration of the graph; None if it is not known.
 
         Returns:
-            The records of the state in the form of the current graph. None to leave the run to the next extension.
+            The records of the state in the form of the current graph. None to leave the state to the next extension.
 
         Raises:
-            GraphChanged: The state does not fit the plan.
+            GraphChanged: The state does not fit the current graph.
         """
         return None
 
     async def opened(self, run: OpenRun) -> Follower | None:  # noqa: ARG002 - for those that override it
-        """A run is about to be driven here, or stopped.
+        """Called before a run is driven in this process, or stopped.
 
-        Return a follower, or None if the extension does not follow the run.
+        Returns:
+            An object that follows the run; None if the extension does not follow the run.
         """
         return None
 
     def told(self, snapshot: Snapshot, status: RunStatus) -> Post | None:  # noqa: ARG002 - for those that override it
-        """A step that leaves a run waiting, or over, is about to be recorded.
+        """Called before a step is recorded that leaves the run waiting or ends it.
 
         Returns:
             A message for the inbox of another run, which is posted in the same transaction; None to post no message.
@@ -190,7 +193,7 @@ class Extension:
         return None
 
     async def polled(self, store: Store) -> None:
-        """A worker has looked at the queues. Called at most every 15 seconds."""
+        """Called after a worker has looked at the queues, at most every 15 seconds."""
 
     async def closed(self) -> None:
-        """The Runner closes."""
+        """Called when the Runner closes."""

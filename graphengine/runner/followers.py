@@ -25,41 +25,35 @@ _NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Follower:
-    """Follows one run for as long as it is driven here. Override the methods for the moments that matter.
+    """Receives notifications about one run while this process drives the run. Override the methods that you need.
 
     Attributes:
-        labels: Fields that it adds to each record of the log of runs.
+        labels: Fields that the follower adds to each log record about the run.
     """
 
     labels: Mapping[str, str] = _NO_LABELS
 
     def entered(self, frame: Frame) -> None:
-        """A node is about to begin.
-
-        Called in the context of the node, so that context variables can be set for the node.
-        """
+        """Called before a node begins, in the node's context, so that context variables can be set for the node."""
 
     def ended(self, frame: Frame) -> None:
-        """An attempt that recorded work has ended, and its event is about to be recorded."""
+        """Called when an attempt that recorded work, such as calls, has ended. Its step is recorded afterwards."""
 
     def recorded(self, steps: Sequence[Step]) -> None:
-        """Steps are durable.
+        """Called when steps are durable.
 
-        If nodes run in parallel, the steps can arrive in another order than the order of `seq`.
+        If nodes run in parallel, the steps can arrive in another order than the order of their numbers (`seq`).
         """
 
     async def left(self) -> None:
-        """The run is no longer driven here.
+        """Called when this process no longer drives the run.
 
-        Not called if the run never was driven here, for example if it was only queued.
+        It is not called for a run that was never driven here, for example because it was only queued.
         """
 
 
 class Following:
-    """The followers of one run, by the moments at which they are called.
-
-    A moment that no follower overrides costs nothing.
-    """
+    """All followers of one run. A method that no follower overrides is never called, so it costs nothing."""
 
     __slots__ = ("all", "ended", "entered", "left", "recorded")
 
@@ -81,9 +75,9 @@ class Following:
                 self.recorded = (*self.recorded, each.recorded)
 
     async def leave(self) -> None:
-        """Notify all followers that the run is no longer driven here.
+        """Tell all followers that this process no longer drives the run.
 
-        If a follower fails, the others are notified nevertheless, because the result of the run is already recorded.
+        If a follower fails, the others are called nevertheless, because the result of the run is already recorded.
         """
         for left in self.left:
             try:
@@ -93,7 +87,7 @@ class Following:
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The fields that the followers add to records of the log."""
+        """The fields that the followers add to log records about the run."""
         return {name: text for each in self.all for name, text in each.labels.items()}
 
 
@@ -101,7 +95,7 @@ NOBODY: Final = Following()
 
 
 class Audience(Struct, eq=False):
-    """The watchers of one run.
+    """The watchers of one run: readers of `Run.events` in this process.
 
     Attributes:
         watchers: The queues of all watchers, which receive recorded steps. None ends a queue.
@@ -114,17 +108,20 @@ class Audience(Struct, eq=False):
     in_flight: list[Showing] = []
 
     def show(self, event: Event) -> None:
-        """Send a live event to all watchers that want live events."""
+        """Send a live event, such as a piece of a model response, to all watchers that want live events."""
         for queue in self.live:
             queue.put_nowait(event)
 
     def tell(self, event: StepRecorded | None) -> None:
-        """Send a recorded step, or None for the end, to all watchers."""
+        """Send a recorded step to all watchers. None tells them that the run is no longer driven here."""
         for queue in self.watchers:
             queue.put_nowait(event)
 
     def joined(self, *, live: bool = True) -> Watcher:
-        """Return the queue of a new watcher."""
+        """Add a watcher, and return the queue from which it reads.
+
+        A late watcher first gets the live text shown so far.
+        """
         queue = Watcher()
         if live:
             for showing in self.in_flight:
@@ -135,7 +132,6 @@ class Audience(Struct, eq=False):
         return queue
 
     def left(self, queue: asyncio.Queue[Event | None]) -> None:
-        """Remove a watcher."""
         for queues in (self.watchers, self.live):
             if queue in queues:
                 queues.remove(queue)
@@ -155,7 +151,7 @@ runs_log.addHandler(logging.NullHandler())
 
 
 def log_run(snapshot: Snapshot, following: Following, *, is_over: bool) -> None:
-    """Log that a run is driven here from now on, or (`is_over`) no longer."""
+    """Log that this process begins to drive a run, or with `is_over`, that it has stopped driving the run."""
     level = logging.WARNING if is_over and snapshot.status == "failed" else logging.INFO
     if not runs_log.isEnabledFor(level):
         return
@@ -169,7 +165,7 @@ def log_run(snapshot: Snapshot, following: Following, *, is_over: bool) -> None:
 
 
 def log_failure(snapshot: Snapshot, following: Following, step: Step, failure: FailureRecord) -> None:
-    """Log an attempt that failed."""
+    """Log that an attempt of a node has failed."""
     if not (step.node and isinstance(step.data, (Attempt, Failed)) and runs_log.isEnabledFor(logging.WARNING)):
         return
     facts = {

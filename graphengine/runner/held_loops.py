@@ -59,7 +59,7 @@ _thread: threading.Thread | None = None
 
 
 def _forget_parent() -> None:
-    """Forget the event loops and the thread of the parent process after a fork. Neither exists in the child process."""
+    """Forget the event loops and the thread of the parent process after a fork. The child process has neither."""
     global _lock, _thread
     _lock, _thread = threading.Lock(), None
     _watched.clear()
@@ -70,10 +70,10 @@ if hasattr(os, "register_at_fork"):
 
 
 class LoopWatch:
-    """Watches the running event loop, while runs are driven on it.
+    """Watches one event loop while runs are driven on it, to report code that blocks the event loop.
 
     Args:
-        driven: The runs that are driven on it now.
+        driven: The runs that are driven on the event loop now.
     """
 
     def __init__(self, driven: Collection[str]) -> None:
@@ -84,7 +84,10 @@ class LoopWatch:
         self._held_by = ""
 
     def begin(self) -> None:
-        """Watch the event loop from now on, because a run is driven on it."""
+        """Begin to watch the event loop.
+
+        The thread that watches all event loops of the process is started if it is not running.
+        """
         global _thread  # noqa: PLW0603 - one for all event loops of the process
         with _lock:
             _watched.add(self)
@@ -94,7 +97,7 @@ class LoopWatch:
 
     @property
     def is_over(self) -> bool:
-        """Whether the event loop is closed, which can also happen if its Runner was never closed."""
+        """Whether the event loop is closed. This can also happen if the Runner was never closed."""
         return self._loop.is_closed()
 
     def end(self) -> None:
@@ -107,7 +110,10 @@ class LoopWatch:
             _watched.discard(self)
 
     def look(self) -> None:
-        """Take one turn: ask for a sign of life, or count that there was no sign since the last turn."""
+        """Ask the event loop for a sign of life, or report the event loop if it has given no sign for several turns.
+
+        The watching thread calls this twice a second.
+        """
         if not self._has_answered:
             self._missed += 1
             if self._missed == self._next:
@@ -121,13 +127,13 @@ class LoopWatch:
             self._loop.call_soon_threadsafe(self._answer)
 
     def _answer(self) -> None:
-        """Give the sign of life, on the event loop."""
+        """Give the sign of life. The event loop calls this as soon as nothing blocks it."""
         if self._held_by:
             log.warning(_FREE, os.getpid(), self._held_by, self._missed * TURN_SECONDS)
         self._held_by, self._has_answered = "", True
 
     def _report(self) -> None:
-        """Log the present activity of the event loop, and the node for which it acts, as far as they are known."""
+        """Log the code that blocks the event loop: its stack, and the node to which it belongs, if known."""
         frame = frames_of_threads().get(self._ident)
         attempt = _find_attempt(frame, self._loop)
         who, repair, extra = f"a task beside the nodes of {self._name_runs()}", _OF_OTHERS, dict[str, str]()
@@ -139,13 +145,13 @@ class LoopWatch:
         log.warning(_HELD, who, os.getpid(), self._missed * TURN_SECONDS, repair, _format_frames(frame), extra=extra)
 
     def _name_runs(self) -> str:
-        """Return the names of the runs on the event loop, for a report that cannot tell whose code it is."""
+        """List the runs on the event loop, for a report that cannot tell to which run the code belongs."""
         first = [*self._driven][:_NAMED]
         return f"run {', '.join(first)}{' and others' if len(self._driven) > len(first) else ''}"
 
 
 def _watch_loops() -> None:
-    """Look at each event loop again and again, until no Runner that drove runs is open."""
+    """The thread that checks all watched event loops twice a second. It ends when no event loop is watched any more."""
     global _thread  # noqa: PLW0603 - as above
     pause = threading.Event()
     try:
@@ -167,7 +173,7 @@ def _watch_loops() -> None:
 
 
 def _find_attempt(frame: FrameType | None, loop: asyncio.AbstractEventLoop) -> AttemptFacts | None:
-    """Return the attempt whose code an event loop is running; None if that is not known.
+    """Return the attempt of a node whose code an event loop is running; None if that is not known.
 
     The code of a node runs below `Attempt.run_in`. A task that a node started does not, but has the context variables
     of the node.
@@ -184,7 +190,7 @@ def _find_attempt(frame: FrameType | None, loop: asyncio.AbstractEventLoop) -> A
 
 
 def _format_frames(frame: FrameType | None) -> str:
-    """Return a stack as text without the frames of the engine and of the event loop, unless it has no other frames."""
+    """Format a stack as text, without the frames of graphengine and of the event loop unless there are no others."""
     stack = traceback.extract_stack(frame) if frame is not None else []
     engine = [place for place, each in enumerate(stack) if is_engine_code(each.filename)]
     loops = [
@@ -196,7 +202,7 @@ def _format_frames(frame: FrameType | None) -> str:
 
 
 def frames_of_threads() -> Mapping[int, FrameType]:
-    """Return the frames of all threads, by their ids.
+    """Return the current stack frame of every thread, by the id of the thread.
 
     Garbage collection is disabled meanwhile. Before CPython 3.11.9, a thread that collects garbage in the middle of
     this call waits for ever (gh-106883): 1. It holds the lock of the list of threads. 2. The collection lets another

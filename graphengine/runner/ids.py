@@ -29,34 +29,34 @@ if hasattr(os, "register_at_fork"):
 
 
 class OwnId(str):
-    """A name that is exempt from the rules for names of callers: the id of a new run, or a tag of a new run."""
+    """The id or a tag of a new run that the engine has chosen itself, so that it may begin with `RESERVED`."""
 
     __slots__ = ()
 
 
 def new_id(now: float) -> str:
-    """Return a new, unique run id.
+    """Return a new, unique run id, which consists of a random part and the time.
 
-    The id begins with its random part, for people who type only the first characters. The time of its creation, to the
+    The random part comes first, for people who type only the first characters. The time of creation, to the
     millisecond, follows.
     """
     return f"{_RANDOM.getrandbits(32):08x}-{int(now * 1000):011x}"
 
 
 def new_nonce() -> str:
-    """Return a new nonce for a run: 7 random letters, with 28 bits.
+    """Return seven random letters (28 bits) that distinguish a run from a removed run with the same id.
 
-    The nonce distinguishes the run from a removed run that had the same id. A time could not do this: a clock can stand
-    still, or be set back, between the removal of the first run and the start of the second run.
+    A time could not do this: a clock can stand still, or be set back, between the removal of the first run and the
+    start of the second run.
 
-    A nonce has no digits, so that a cursor, which consists of a seq and a nonce (`7.hgcnpab`), cannot be mistaken for a
-    number.
+    A nonce has no digits, so that a cursor, which consists of a step number and a nonce (`7.hgcnpab`), cannot be
+    mistaken for a number.
     """
     return f"{_RANDOM.getrandbits(28):07x}".translate(_AS_LETTERS)
 
 
 def check_id(run_id: str) -> str:
-    """Return the id of a run that exists.
+    """Check that a text can be the id of a run, and return it.
 
     Raises:
         InputError: The text cannot be the id of a run.
@@ -67,7 +67,7 @@ def check_id(run_id: str) -> str:
 
 
 def chosen_id(run_id: str, tenant: str | None = None) -> str:
-    """Return the id that a caller chose for a new run. The id may begin with the tenant of the run.
+    """Check the id that a caller chose for a new run, and return it. The id may begin with the tenant of the run.
 
     Raises:
         InputError: The text cannot be the id of a run, or may be the id of a run of another tenant.
@@ -84,7 +84,7 @@ def chosen_id(run_id: str, tenant: str | None = None) -> str:
 
 
 def check_unreserved(name: str, what: str) -> None:
-    """Check that a name that a caller chose is not reserved for the engine.
+    """Check that a name which a caller chose does not begin with the prefix of the engine's own names.
 
     Raises:
         InputError: The name begins with `RESERVED`.
@@ -95,7 +95,7 @@ def check_unreserved(name: str, what: str) -> None:
 
 
 def tenants_id(tenant: str | None, run_id: str) -> str:
-    """Return the id of the run that a tenant knows by this name. Two tenants can choose the same name.
+    """Return the full id of the run that a tenant calls by this name. Two tenants can choose the same name.
 
     The tenant is quoted, so that it contains no slash. So the ids of two tenants are never equal.
 
@@ -110,9 +110,9 @@ def tenants_id(tenant: str | None, run_id: str) -> str:
 
 
 def derive_id(kind: str, *parts: str, tenant: str | None = None) -> str:
-    """Return the id of a run that the engine begins for something with these names.
+    """Return the id of a run that the engine starts itself, for example for a chat or a child run, from several names.
 
-    The parts are quoted, so that different parts never give the same id.
+    The names are quoted, so that different names never give the same id.
 
     Example:
         >>> derive_id("chat", "ada"), derive_id("thread", "a-b", "c"), derive_id("thread", "a", "b-c")

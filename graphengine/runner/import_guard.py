@@ -28,7 +28,7 @@ class RunAtImport(GraphEngineError):
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Refuse runs that are started inside the block, including runs started in its tasks and threads."""
+    """Refuse to start runs inside the block, including its tasks and threads, while a file is imported."""
     token = IS_IMPORTING.set(True)
     try:
         yield

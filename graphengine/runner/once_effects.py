@@ -58,12 +58,12 @@ _OTHER_CODE: Final = "; its code has changed since"
 
 @dataclass(frozen=True, slots=True)
 class Effecting(Generic[T]):
-    """One effect that must not be repeated, or that was not to be repeated when it began.
+    """A side effect that must not be repeated, such as a payment, and the functions that do and read it.
 
     Attributes:
         once: What the current code declares for the case that the end of the effect is unknown; None if the current
             code allows that the effect is repeated.
-        place: The key of its result; "" for a node.
+        place: The key under which its result is recorded; "" if the node itself is the effect.
         key: Its idempotency key.
         name: The name of its function.
         arguments: Its arguments, by name.
@@ -98,12 +98,12 @@ class Effecting(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """The answers to the question how an effect ended: `rerun`, `fail`, or the result, which is read as a tuple."""
+    """Reads a person's answer to the question how an effect ended: `rerun`, `fail`, or the result of the effect."""
 
     read_result: Callable[[JsonValue], object]
 
     def read(self, record: object) -> Any:  # noqa: ANN401 - of the type of the effect
-        """Return an answer.
+        """Return `rerun`, `fail`, or a tuple with the result of the effect.
 
         Raises:
             ValidationError: The record is not an answer to such a question.
@@ -112,14 +112,15 @@ class Decisions:
 
 
 class OnceEffects:
-    """The effects of one attempt that must not be repeated.
+    """Does the effects of one attempt that must not be repeated, and finds out how effects ended that began before.
 
     Args:
         attempt: The attempt.
         journal: The recorded work of the attempt.
 
     Attributes:
-        taken: The key of the earlier code's record whose result is used, by the key of the current work.
+        taken: For each effect of the current code that uses the result of an effect of earlier code: the key of the
+            earlier record.
     """
 
     def __init__(self, attempt: AttemptFacts, journal: StepJournal) -> None:
@@ -134,12 +135,15 @@ class OnceEffects:
 
     @functools.cached_property
     def _earlier(self) -> tuple[Collection[tuple[str, ...]], Collection[str | None]]:
-        """The effects that began before this attempt: the parts of their keys that branches share, and their names."""
+        """The keys and the names of the effects that began before this attempt.
+
+        The keys do not contain the id of the run, so that a branch finds the effects of its parent.
+        """
         begun = [memo for memo in self._frame.recorded_results.values() if memo.begun and memo.id]
         return {self._at(memo.id) for memo in begun}, {memo.name for memo in begun}
 
     def concerns(self, key: str, name: str) -> bool:
-        """Return whether an effect with this key, or with this name, began before this attempt."""
+        """Return whether an effect with this idempotency key, or of this function, began before this attempt."""
         if not self._frame.recorded_results:
             return False
         keys, names = self._earlier
@@ -147,7 +151,7 @@ class OnceEffects:
 
     @property
     def unsettled(self) -> Sequence[Effecting[Any]]:
-        """The effects that the earlier code began and that have no recorded end.
+        """The effects that an earlier version of the code began and whose end is not recorded.
 
         Effects that were declared with `reconcile=` when they began are left out: only code that makes the same call
         again can call the function that finds out how the effect ended.
@@ -157,7 +161,7 @@ class OnceEffects:
         return [_effect_of_record(key, memo) for key, memo in left if self._is_of_this_code(memo)]
 
     def _is_of_this_code(self, memo: RecordedResult) -> bool:
-        """Return whether an earlier form of the code that runs now did this recorded work.
+        """Return whether an earlier version of the code that runs now has recorded this work.
 
         A node and its fallback are different code. Before a fallback runs, nobody is asked about the effects of the
         node, because the fallback replaces the node and does not do the node's effects again.
@@ -169,11 +173,11 @@ class OnceEffects:
         return memo.begun > fallback.since if memo.begun else memo.at >= self._frame.arrived
 
     async def settle(self) -> None:
-        """Find out how unfinished effects of the earlier code ended, before any current code of this node runs.
+        """Find out how the unfinished effects of a node's old code ended, before its new code runs.
 
         1. A call charges a card, and the process dies. 2. A deployment changes the node, so that it makes the call with
-        other arguments, or no longer makes it. 3. The current code would not notice that the call had begun, and would
-        charge the card again.
+           other arguments, or no longer makes it. 3. The current code would not notice that the call had begun, and
+           would charge the card again.
 
         Therefore a person is asked first: once for all unfinished effects, if each of them was declared to ask. The
         answer is kept for each effect, and code that asks for the effect later receives the answer.
@@ -193,7 +197,7 @@ class OnceEffects:
             await self._decision(effect, _OTHER_CODE, None)
 
     async def _settle_together(self, left: Sequence[Effecting[Any]]) -> None:
-        """Ask a person one question about how several effects ended.
+        """Ask a person a single question about how several effects ended.
 
         The question numbers each effect by the step that recorded the beginning of the effect.
         """
@@ -213,7 +217,7 @@ class OnceEffects:
         self._keep_answers(key, left)
 
     def _keep_answers(self, question: str, left: Sequence[Effecting[Any]]) -> None:
-        """Split the answer to one question about several effects, so that each of these effects finds its part.
+        """Split a person's answer about several effects into one answer for each of them.
 
         Each part is kept in memory under the key that a question about this effect alone would have. An effect that
         began after the question was asked has no part.
@@ -227,7 +231,7 @@ class OnceEffects:
                 self._told[self._key_of_question(effect)] = part, question
 
     def _read_answer(self, question: str, default: JsonValue) -> JsonValue | UnsetType:
-        """Return the answer to the question how an effect ended, or the part of a joint answer about the effect."""
+        """Return a person's answer to the question how an effect ended, or `default` if there is no answer."""
         memo = self._frame.recorded_results.get(question)
         return memo.value if memo is not None else self._told.get(question, (default, ""))[0]
 
@@ -235,12 +239,12 @@ class OnceEffects:
         return question in self._told or question in self._frame.recorded_results
 
     async def once(self, effect: Effecting[T]) -> T:
-        """Do an effect that must not be repeated, or find out how it ended if it began before.
+        """Do an effect that must not be repeated. If it began before, find out how it ended instead.
 
-        For an effect that has begun, the declaration at its beginning decides. The current declaration counts only for
-        an effect that has not begun.
+        For an effect that has begun, the declaration at its beginning decides what happens if its end is unknown. The
+        current declaration counts only for an effect that has not begun.
 
-        A branch finds an effect that its parent began with the same arguments, under the key of the parent. If that
+        A branch finds an effect that its parent run began with the same arguments, under the key of the parent. If that
         effect did not happen, the branch begins it under a key of its own.
 
         Raises:
@@ -271,10 +275,10 @@ class OnceEffects:
         return await (self._journal.act_inside(effect) if effect.once is None else self._first(effect))
 
     async def take_over(self, place: str, name: str, arguments: Mapping[str, object], once: Once | None) -> str | None:
-        """Find out whether an effect that is about to begin was already done by the earlier code.
+        """Find out whether an effect that is about to begin was already done by an earlier version of the node's code.
 
         1. A call charges a card, and the node waits. 2. A deployment moves the call, or changes its arguments. 3. The
-        node runs again, and the call looks like a new one.
+           node runs again, and the call looks like a new one.
 
         Therefore a person is asked before an effect begins while recorded effects of the earlier code are unclaimed. A
         recorded effect is claimed when the current code has asked for it. Code that makes several calls in parallel may
@@ -323,7 +327,7 @@ class OnceEffects:
         return None
 
     async def _wait_for_claims(self, place: str, kind: str) -> None:
-        """Wait until the current code can claim no more effects of the earlier code before this effect begins.
+        """Before an effect begins, let the rest of the node run, which may still ask for effects of the earlier code.
 
         Of several effects that wait here at once, those of a function that is among the unclaimed effects come first,
         because one of them is most probably what the question is about.
@@ -339,7 +343,7 @@ class OnceEffects:
             del self._about_to_begin[place]
 
     async def ask_about_rest(self, doing: str = "") -> None:
-        """Ask a person about the effects of the earlier code that the current code has left unclaimed at its end.
+        """Ask a person about effects that the node's earlier code did and its current code did not ask for.
 
         Args:
             doing: What the node is about to do; "" if the node ends.
@@ -360,24 +364,28 @@ class OnceEffects:
 
     @property
     def has_rest(self) -> bool:
-        """Whether the earlier code did effects that the current code has not asked for."""
+        """Whether the node's earlier code did effects that its current code has not asked for so far."""
         return self._journal.is_recoded and bool(self.list_unclaimed())
 
     def _list_answers(self, effect: str) -> Sequence[tuple[str, RecordedResult]]:
-        """Return the answers to questions that list an unclaimed effect, newest first, each with its key."""
+        """Return people's answers to questions in which this effect was listed, newest first, each with its key."""
         answers = [each for each in self._frame.recorded_results.items() if each[0].startswith(_LEFT)]
         return [(key, memo) for key, memo in reversed(answers) if effect in cast("list[str]", memo.seen["left"])]
 
     def _kind_of(self, key: str) -> str:
-        """Return the name of the function of a recorded effect; `STARTS` for the start of a child run."""
+        """Return the name of the function of a recorded effect.
+
+        All starts of child runs have the same name, `STARTS`.
+        """
         name = WorkKey.read(key).name
         return name if name == STARTS else self._frame.recorded_results[key].name or own_name(name)
 
     def list_unclaimed(self) -> Sequence[str]:
-        """Return the keys of the earlier code's effects that this attempt has not asked for, in recorded order.
+        """Return the keys of effects that the node's earlier code did and this attempt has not asked for.
 
-        Effects inside a recorded call or conversation are left out if the attempt has asked for that call or
-        conversation. Unfinished effects are left out if a person has said that they did not happen.
+        The keys are in the order of the records. Effects inside a recorded call or conversation are left out if the
+        attempt has asked for that call or conversation. Unfinished effects are left out if a person has said that they
+        did not happen.
         """
         left: list[str] = []
         for key, memo in self._frame.recorded_results.items():
@@ -395,14 +403,16 @@ class OnceEffects:
     async def _ask_about_left(
         self, left: Sequence[str], now: str, about: Mapping[str, JsonValue], *, may_ask: bool, same: bool
     ) -> None:
-        """Ask a person how an effect that is about to begin is related to unclaimed effects. Waits for the answer.
+        """Ask a person whether the effect that is about to begin was already done by the node's earlier code.
+
+        Waits for the answer.
 
         Args:
-            left: The keys of the unclaimed effects.
+            left: The keys of the earlier effects that the current code has not asked for.
             now: What the current code is about to do; "" if the node ends.
             about: The key of that effect, and the name of its function.
             may_ask: Whether the declarations of the effects allow the question.
-            same: Whether the effect can have the result of an unclaimed effect.
+            same: Whether the effect can have the result of one of the earlier effects.
         """
         results = self._frame.recorded_results
         key = f"{_LEFT}{sum(each.startswith(_LEFT) for each in results) + 1}"
@@ -421,7 +431,7 @@ class OnceEffects:
         await self._journal.wait_at(key, wait, None)
 
     def _refuse_unclaimed(self, left: Sequence[str], question: str) -> EffectUnknown:
-        """Return the error of an effect that may not begin, because effects of the earlier code are unclaimed."""
+        """Return the error for an effect that may not begin, because the node's earlier code may have done it."""
         path = path_of(self._frame.id, self._frame.at)
         names = ", ".join(WorkKey.read(key.removeprefix(BEGUN)).name or "the node" for key in left)
         unknown = EffectUnknown(
@@ -433,9 +443,9 @@ class OnceEffects:
         return unknown
 
     async def _result_of(self, taken: str, effect: Effecting[T]) -> T:
-        """Return the recorded result of the earlier code's effect as the result of an effect of the current code.
+        """Return the result of an effect of the node's earlier code, as the result of an effect of its current code.
 
-        If the recorded effect has no recorded end, its end is found out first.
+        If the end of the earlier effect is not recorded, its end is found out first.
         """
         memo = self._frame.recorded_results[taken]
         if not taken.startswith(BEGUN):
@@ -444,7 +454,10 @@ class OnceEffects:
         return await self._find_out_result(replace(begun, once=_as_begun(memo, effect.once)), None)
 
     async def _first(self, effect: Effecting[T]) -> T:
-        """Do an effect that has not begun. If its end is unknown and can be found out at once, find it out."""
+        """Do an effect that has not begun before.
+
+        If its end stays unknown, find it out at once where that is possible.
+        """
         try:
             result = await self._begin(effect)
         except NotDone:
@@ -462,7 +475,7 @@ class OnceEffects:
         return await self._find_out_result(effect, why)
 
     def _find_beginning(self, effect: Effecting[Any]) -> RecordedResult | None:
-        """Return the last beginning of an effect whose end is not recorded; None if there is no such beginning."""
+        """Return the record that an effect has begun, if its end is not recorded; None otherwise."""
         found, at = self._frame.recorded_results, self._at(effect.key)
         if f"{BEGUN}{effect.place}" in found or not any(at):
             return found.get(f"{BEGUN}{effect.place}")
@@ -470,11 +483,11 @@ class OnceEffects:
         return next(each, None)
 
     def _at(self, key: object) -> tuple[str, ...]:
-        """Return the parts of an effect's key without the id of the run. A branch shares them with its parent."""
+        """Return an effect's idempotency key without the id of the run, which is equal in a run and its branches."""
         return str(key).partition(f"/{place_of(self._frame)}")[1:]
 
     async def _begin(self, effect: Effecting[T]) -> T:
-        """Record that an effect begins, and do it."""
+        """Record that an effect begins, and then do the effect."""
         await self._note_begun(effect)
         # 1. This process is suspended here. 2. Its lease ends, and another process claims the run, and finds that the
         #    effect has begun. 3. A person says that the effect did not happen. 4. This process continues. It must not
@@ -484,13 +497,13 @@ class OnceEffects:
         return await self._journal.act_inside(effect)
 
     async def forget(self, place: str, key: str) -> None:
-        """Record that an effect did not begin, as a person has answered, because the node does something else now."""
+        """Record that an effect did not happen, because a person said so and the node now does something else."""
         await self._services.host.note(
             Noted(self._task, 0.0, self._services.now(), Begun(key=place, idempotency_key=key, not_done=True))
         )
 
     async def _note_begun(self, effect: Effecting[Any], *, not_done: bool = False) -> None:
-        """Record that an effect begins, or (`not_done`) that the effect reported that it did nothing."""
+        """Record that an effect begins. With `not_done`, record that the effect has reported that it did nothing."""
         shown = UNSET if not_done else self._journal.show_arguments(effect.arguments)
         begun = Begun(key=effect.place, name=effect.name, arguments=shown, idempotency_key=effect.key)
         begun.not_done = not_done
@@ -501,9 +514,10 @@ class OnceEffects:
         await self._services.host.note(Noted(self._task, 0.0, self._services.now(), begun, size_bytes))
 
     async def _find_out_result(self, effect: Effecting[T], why: BaseException | None) -> T:
-        """Return the result of an effect that began, either as it is found out or as a person answers.
+        """Find out how an effect ended that has begun: by its `reconcile` function, or by asking a person.
 
-        If a person has answered, the result is not found out again, except before the effect begins again.
+        Returns its result. If a person has already answered, the function is called only before the effect begins
+        again.
         """
         once, path = effect.once or Once(), path_of(self._frame.id, self._frame.at)
         told = f": {type(why).__name__}: {why}" if why is not None else ""
@@ -541,7 +555,10 @@ class OnceEffects:
         return cast("T", decision[0])
 
     async def _settle(self, effect: Effecting[Any], at: float) -> None:
-        """Wait until effects that a cut-off process had begun can no longer happen. The attempt ends meanwhile."""
+        """Wait until a process that lost the run can no longer do the effects that it began.
+
+        The attempt ends meanwhile.
+        """
         key, left = f"{self._key_of_question(effect)}|settled", at - self._services.now()
         if left > 0 and key not in self._frame.recorded_results:
             text = f"until {effect.name}, which another process may still be doing, has happened or not"
@@ -550,7 +567,7 @@ class OnceEffects:
             )
 
     async def _decision(self, effect: Effecting[Any], told: str, why: BaseException | None) -> tuple[str, Any]:
-        """Return the answer of a person to the question how an effect ended, and the key of the answer.
+        """Ask a person how an effect ended. Returns the key of the answer, and the answer.
 
         Raises:
             EffectUnknown: The answer is `fail`, or there is no answer and nobody may be asked here.
@@ -592,12 +609,12 @@ class OnceEffects:
         return f"{UNKNOWN}{effect.place}|{begun.begun}" if begun is not None else ""
 
     def _list_left_behind(self, effect: Effecting[Any]) -> Sequence[RecordedResult]:
-        """Return the effects of conversations that this work could repeat; see `StepJournal.find_left_behind`."""
+        """Return effects of an earlier conversation that this effect may repeat; see `StepJournal.find_left_behind`."""
         left = self._journal.find_left_behind(effect.place)
         return left if effect.once is not None else [memo for memo in left if memo.name == effect.name]
 
     async def _ask_before(self, effect: Effecting[T], left: Sequence[RecordedResult]) -> tuple[str, Any]:
-        """Ask a person whether an earlier conversation has already done this effect.
+        """Ask a person whether an earlier conversation of the agent has already done this effect.
 
         Returns:
             The key of the answer, and the answer.
@@ -626,13 +643,13 @@ class OnceEffects:
         return key, decision
 
     async def _begin_again(self, effect: Effecting[T]) -> T:
-        """Ask a person how each effect inside an effect ended, and then begin the outer effect again.
+        """Begin an effect again that did not happen. Before that, ask a person about each effect that began inside it.
 
         Code inside an effect cannot wait for a person, so the question comes before the effect begins:
 
-        1. A call inside of an effect is cut off: both began. 2. A person says that the outer one is to run again.
-        3. If the question came only when the inner call is reached, the call would fail, and the person would be asked
-        about the outer effect for ever.
+        1. A call inside of an effect is cut off: both began. 2. A person says that the outer one is to run again. 3. If
+           the question came only when the inner call is reached, the call would fail, and the person would be asked
+           about the outer effect for ever.
         """
         above = BEGUN + (f"{effect.place}/" if effect.place else "")
         for key, begun in [*self._frame.recorded_results.items()]:
@@ -643,7 +660,7 @@ class OnceEffects:
 
 
 def _effect_of_record(key: str, memo: RecordedResult) -> Effecting[Any]:
-    """Return an effect that the earlier code began, as far as its record describes it."""
+    """Rebuild an effect from its record, to find out how it ended without knowing its function."""
 
     async def make(_: str) -> object:
         raise AssertionError(key)  # the effect is only settled, and not made
@@ -653,11 +670,7 @@ def _effect_of_record(key: str, memo: RecordedResult) -> Effecting[Any]:
 
 
 def _show_effect(key: str, memo: RecordedResult) -> str:
-    """Describe a recorded effect to a person, by its key.
-
-    The text contains the name of the effect, and its recorded value: the arguments if the effect has only begun, or the
-    result if the effect has ended.
-    """
+    """Describe a recorded effect to a person: its name, with its arguments if it has only begun, or with its result."""
     name = memo.name or own_name(WorkKey.read(key).name)
     if memo.value is UNSET:
         return name
@@ -665,7 +678,7 @@ def _show_effect(key: str, memo: RecordedResult) -> str:
 
 
 def _as_begun(begun: RecordedResult, now: Once | None) -> Once:
-    """Return how an effect that has begun is treated: as it was declared when it began.
+    """Return the declaration that applies to an effect which has begun: the one with which it began.
 
     Only the current declaration can provide the function `reconcile=`. If the effect was declared with `reconcile=`
     when it began and is declared without `reconcile=` now, a person is asked, because the earlier declaration relied on

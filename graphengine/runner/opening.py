@@ -110,7 +110,7 @@ _TITLE_CHARACTERS: Final = 1000
 
 
 class InQueue(NamedTuple):
-    """The place of a run in a queue.
+    """The place of a run in a queue from which workers take runs.
 
     Attributes:
         queue: The queue; None if the run is driven at once.
@@ -138,12 +138,12 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     place: InQueue | None,
     above: OriginRecord | None = None,
 ) -> Driving | Result[S, Any]:
-    """Record the first step of a new run.
+    """Record the first step of a new run, so that this process can drive the run or a worker can take it.
 
     A child run begins with the models of its parent run.
 
     Args:
-        life: The life of the run to begin, with its id and its plan.
+        life: The life of the run to begin, with its id and its compiled graph.
         initial: The state with which the run begins; None if the run continues the state of the run in `facts.after`.
         given: The fields that replace fields of the continued state.
         facts: The facts about the start that the first step records.
@@ -152,13 +152,13 @@ async def begin(  # noqa: PLR0913 - what a run begins with
         above: The origin of the parent run; None if the run has no parent.
 
     Returns:
-        The run as it is driven in this process. If the run begins in a queue, its result so far.
+        The object that drives the run in this process. If the run begins in a queue, its result so far.
 
     Raises:
         RunExists: Another run has the id.
         InputError: The run in `facts.after` has not ended, or the state is too large.
-        GraphChanged: The run in `facts.after` was recorded under another form of the graph, and its state does not fit
-            this graph.
+        GraphChanged: The run in `facts.after` was recorded under another version of the graph, and its state does not
+            fit this graph.
     """
     shared, plan = life.shared, life.plan
     await shared.store.open()
@@ -185,7 +185,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
 async def _create(
     life: Life[Any], driving: Driving, tags: tuple[str, ...], place: InQueue | None, steps: Sequence[Decided]
 ) -> None:
-    """Record a run with its first step, and claim it."""
+    """Write the row of a new run, its first step and this process's claim to the store, in one transaction."""
     plan, snapshot, first = life.plan, driving.snapshot, steps[0]
     for step in steps:  # as in `Driving.append`
         step.typed = None
@@ -229,7 +229,7 @@ async def _create(
 async def _continue_state(
     shared: Shared[Any], plan: Plan[S], after: str, given: object
 ) -> tuple[Initial, tuple[str, ...]]:
-    """Return the initial state of a run that begins with the final state of another run.
+    """Return the initial state of a run that begins with the final state of an earlier run.
 
     The names of the fields that nodes wrote are returned too.
     """
@@ -268,15 +268,15 @@ async def _continue_state(
 
 
 def _encode_items(plan: Plan[Any], name: str, record: JsonValue) -> JsonValue:
-    """Return a list with encoded items. Items that are carried over are then encoded once, and not for each use."""
+    """Encode the items of a list, so that an item which is carried over is encoded once, and not at each use."""
     is_list = isinstance(record, list) and name not in plan.state.secrets
     return items_of(Raw(encode(record))) if is_list else record
 
 
 def _is_carried(plan: Plan[Any], name: str, records: Mapping[str, JsonValue], earlier: Mapping[str, object]) -> bool:
-    """Return whether a list or dict of a run of the same graph keeps its record.
+    """Return whether the new run can keep the record of a list or dict instead of checking it again.
 
-    It does if it fits its field, and no rules apply to it other than the rules of its type.
+    The field must have no rules other than its type, and the recorded value must fit it.
     """
     field, record = plan.state.fields[name], records.get(name)
     has_rules = field.own or field.dumped or field.constrained or field.secret or field.info.is_required()
@@ -296,7 +296,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
     instructions: Mapping[str, str],
     user: str | None = None,
 ) -> Driving:
-    """Record the first step of a branch.
+    """Record the first step of a branch, which continues after a step of its parent run.
 
     Raises:
         UnknownRun: No run with the id of the parent is recorded.
@@ -353,10 +353,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
 
 
 async def _limits_of(store: RunStore, run_id: str, snapshot: Snapshot) -> LimitsRecord:
-    """Return the limits that were last in force in a run.
-
-    If the end of the run cannot be read, return the limits of the snapshot.
-    """
+    """Return the limits that a run has now. If the end of the run cannot be read, return the limits of the snapshot."""
     try:
         return (await load_snapshot(store, run_id, None)).limits
     except StoreError:
@@ -373,15 +370,15 @@ _CUT_OFF: Final = (
 
 
 class Look(NamedTuple):
-    """The data that was read of a recorded run, and the claim on it.
+    """The data that was read about a recorded run before a resume, and the claim on the run.
 
     Attributes:
         info: The row of the run.
         kept: The snapshot of the run, if it is loaded.
         inbox: The messages of the run, if they are loaded.
         fence: The fencing number of the claim.
-        held: Whether the run was held before it was claimed, so that the process that held it has died.
-        former: For how many seconds that process may still act, if it is not known to be dead but may be cut off.
+        held: Whether another process owned the run before it was claimed. That process has died.
+        former: For how many seconds the former process may still act, if it is not known to be dead but may be cut off.
     """
 
     info: RunInfo
@@ -402,10 +399,11 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
     taken: ClaimedRun | None = None,
     by_starter: bool = False,
 ) -> Driving | Result[S, Any]:
-    """Look at a run, claim it unless it was claimed when it was taken, and record that it is resumed.
+    """Claim a recorded run and record that it is resumed.
 
-    If there is nothing to resume, return the result of the run unchanged. A run that failed or was stopped is resumed
-    only if a caller asked for that, or the node that started the run (`by_starter`).
+    If there is nothing to do, return the result of the run instead. A run that failed or was stopped is resumed only if
+    a caller asked for that, or the node that started the run (`by_starter`). For a run that a worker has already
+    claimed, `taken` contains the claim and the loaded data.
 
     Raises:
         UnknownRun: No run with this id is recorded.
@@ -455,7 +453,7 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
 
 
 async def _look_at_run(life: Life[Any], taken: ClaimedRun | None) -> Look:
-    """Return the data about a run. For a run that was taken and claimed, return all data that came with the run."""
+    """Read the row of a run. If a worker has claimed the run, return the data that was loaded with the claim."""
     shared = life.shared
     if taken is None or taken.fence is None:
         return Look(await shared.store.info(life.id))
@@ -467,7 +465,7 @@ async def _look_at_run(life: Life[Any], taken: ClaimedRun | None) -> Look:
 
 
 async def _find_reason_to_leave(life: Life[S], look: Look, *, as_it_was: bool) -> Result[S, Any] | None:
-    """Return the result of a run that there is no reason to resume, because it is over or still waits; otherwise None.
+    """Return the result of a run that is over or still waits, so that it need not be resumed; otherwise None.
 
     Raises:
         RunIsDriven: The run is driven here.
@@ -508,7 +506,7 @@ async def _record_resume(  # noqa: PLR0913 - what was seen, and what a caller as
     *,
     retry_failed: bool,
 ) -> Driving:
-    """Record the resume of a claimed run, and return the object that drives it.
+    """Record that a claimed run is resumed, and return the object that drives it.
 
     If a caller asked to resume the run, earlier requests to stop it are discarded. Otherwise they stop the run now,
     because the process that was to stop it died, or released it, before it saw them.
@@ -556,10 +554,10 @@ async def _record_resume(  # noqa: PLR0913 - what was seen, and what a caller as
 
 
 async def _settle_stop(life: Life[Any], info: RunInfo, *, by_starter: bool) -> None:
-    """Take back the stops that apply to a claimed run if a caller resumes it. Otherwise let the run obey them.
+    """Cancel earlier stops of a claimed run if a caller resumes it. Otherwise let the run stop.
 
-    A node that continues its child takes back a stop of the child, but no stop of a run above the child. A final stop
-    is never taken back.
+    A node that continues its child run cancels a stop of the child, but no stop of a run above the child. A final stop
+    is never cancelled.
     """
     store, asked = life.shared.store, life.claim.asked
     if info.stop_asked and asked:
@@ -577,20 +575,12 @@ async def _settle_stop(life: Life[Any], info: RunInfo, *, by_starter: bool) -> N
 
 
 def _check_free(life: Life[Any]) -> None:
-    """Check that the run is not driven here.
-
-    Raises:
-        RunIsDriven: The run is driven here.
-    """
     if life.id in life.shared.driven:
         raise RunIsDriven(life.id, "this Runner", math.inf)
 
 
 async def _still_waits(life: Life[Any], look: Look) -> bool:
-    """Return whether there is no reason to resume a waiting run.
-
-    A reason is an answer, a message, a time that has come, or a changed graph.
-    """
+    """Return whether a run still waits: nothing has arrived, no time has come, and its graph is unchanged."""
     info = look.info
     is_due = info.due_at is not None and info.due_at <= life.shared.clock.now()
     if is_due or info.fingerprint != life.plan.fingerprint:
@@ -599,13 +589,13 @@ async def _still_waits(life: Life[Any], look: Look) -> bool:
 
 
 def _sleeps_under_other_code(plan: Plan[Any], snapshot: Snapshot) -> bool:
-    """Return whether a node of a run sleeps that may sleep for another length of time in the current code."""
+    """Return whether a node sleeps and its code has changed, so that it may now sleep for another length of time."""
     waits = (asked for frame in snapshot.frames.values() for asked in frame.waits.values())
     return any(asked.kind == "sleep" and asked.key for asked in waits) and code_of(plan).id != snapshot.code
 
 
 def _check_graph_of_run(plan: Plan[Any], graph: str, run_id: str) -> None:
-    """Check that a run belongs to this graph, changed or not.
+    """Check that a run belongs to this graph, whose code and declaration may have changed since.
 
     Raises:
         GraphChanged: The run's graph has another name.
@@ -619,10 +609,12 @@ def _check_graph_of_run(plan: Plan[Any], graph: str, run_id: str) -> None:
 
 
 async def _fit_to_plan(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot) -> tuple[Shift, Snapshot]:
-    """Return the changes with which a run continues under this plan, and its snapshot after the changes.
+    """Compute how a run must change to continue under this version of its graph.
+
+    Returns the changes and the new snapshot.
 
     Raises:
-        GraphChanged: The run does not fit the plan.
+        GraphChanged: The run does not fit this version of the graph.
     """
     _check_graph_of_run(plan, snapshot.graph, snapshot.run_id)
     if snapshot.fingerprint == plan.fingerprint:
@@ -642,13 +634,13 @@ async def _fit_to_plan(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot)
 async def _find_other_code(
     store: RunStore, plan: Plan[Any], snapshot: Snapshot, *, changed: bool
 ) -> tuple[str, Sequence[str]]:
-    """Find the nodes whose work was recorded by code that has changed since.
+    """Find the nodes whose work was recorded by code that has changed since, so that they can deal with that work.
 
     Args:
         store: The store of the run.
-        plan: The plan of the current graph.
+        plan: The compiled current graph.
         snapshot: The snapshot of the run, with the names that its nodes have in the current graph.
-        changed: Whether the run was recorded under another graph spec. Then all nodes with recorded work count.
+        changed: Whether the declaration of the graph has changed too. Then all nodes with recorded work count.
 
     Returns:
         The id of the current code, and the paths of the nodes. The id is "" if the run has recorded the current code
@@ -663,10 +655,10 @@ async def _find_other_code(
 
 
 async def asks_anew(shared: Shared[Any], plan: Plan[Any], run_id: str, wait_id: str) -> bool:
-    """Return whether the run would drop a wait and ask a new question if it were resumed under this plan.
+    """Return whether resuming a run under this version of its graph would replace its open question by a new one.
 
     Raises:
-        GraphChanged: The run does not fit the plan.
+        GraphChanged: The run does not fit this version of the graph.
     """
     info = await shared.store.info(run_id)
     if info.driver is not None or info.fingerprint == plan.fingerprint:
@@ -678,9 +670,9 @@ async def asks_anew(shared: Shared[Any], plan: Plan[Any], run_id: str, wait_id: 
 async def is_better_alone(store: RunStore, info: RunInfo) -> bool:
     """Return whether a run should be alone in its process, because one of its nodes was in flight at two crashes.
 
-    1. Two processes list an orphan. 2. The first process claims it and records `resumed`, with the crash. 3. The second
-       process reads it: counted on top of that step, the crash in `info` would count twice. So it reads the run as of
-       `info`.
+    1. Two processes list a run whose process died. 2. The first process claims it and records `resumed`, with the
+       crash. 3. The second process reads it: counted on top of that step, the crash in `info` would count twice. So it
+       reads the run as of `info`.
     """
     if info.status != "running":
         return False
@@ -694,12 +686,14 @@ async def is_better_alone(store: RunStore, info: RunInfo) -> bool:
 
 
 def stopped_with(run_id: str, asked: Stop) -> Stop:
-    """Return the stop of a run below the run for which a stop was asked."""
+    """Return the stop for a child run of a run that is being stopped."""
     return Stop(f"stopped with run {run_id}", now=asked.now, final=asked.final, reason="above")
 
 
 async def stop_tree(shared: Shared[Any], run_id: str, asked: Stop) -> None:
-    """Stop a run and all runs below it in its tree, each run before the runs that it started.
+    """Stop a run and all runs below it: its child runs, their child runs, and so on.
+
+    Parents are stopped before children.
 
     1. The run is marked. From then on no run below it is created, in any process. 2. The run is stopped, then the runs
        that its nodes started, level by level. A process that dies in between leaves the mark: no run begins below, a
@@ -745,10 +739,11 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop, nonce: str | None 
     resume such a run to read a message. The messages and answers that the run has not taken are dropped.
 
     Args:
-        shared: The objects that the runs share.
+        shared: The objects that the runs of the Runner share.
         run_id: The id of the run.
         asked: The stop.
-        nonce: The nonce of the run; None for whatever run has the id.
+        nonce: The nonce of the run, which distinguishes it from a later run with the same id; None for whatever run has
+            the id.
 
     Raises:
         UnknownRun: The run was removed. If a later run has the same id, the later run is not stopped.
@@ -795,12 +790,12 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop, nonce: str | None 
 
 
 def _must_be_asked(info: RunInfo, asked: Stop) -> bool:
-    """Return whether only the process that drives a run, or the next process that does, can stop it."""
+    """Return whether only the process that drives the run can stop it, or the next process that will drive it."""
     return info.status == "running" and not info.queued and not (asked.final and info.driver is None)
 
 
 async def _load_row(store: RunStore, run_id: str, nonce: str | None) -> RunInfo:
-    """Return the row of a run.
+    """Return the row of a run from the store.
 
     Raises:
         UnknownRun: No run with this id and nonce is recorded.
@@ -821,7 +816,10 @@ async def _post_stop(store: RunStore, plan: Plan[Any] | None, info: RunInfo, ask
 
 
 async def release(store: RunStore, run_id: str, fence: int) -> None:
-    """Release a run for other processes. If the store fails, the lease expires anyway."""
+    """Give up the claim on a run, so that other processes can drive it.
+
+    If the store fails, the lease expires by itself.
+    """
     with contextlib.suppress(StoreError):
         await store.release(run_id, fence)
 
@@ -837,7 +835,7 @@ def _check_update_fields(plan: Plan[Any], update: Mapping[str, object], where: s
 
 
 def _frame_at(snapshot: Snapshot, path: str | None, where: str) -> Frame:
-    """Return the frame whose fields a branch writes.
+    """Return the place in the run whose state the update of a branch changes, such as the run itself or a subgraph.
 
     Raises:
         InputError: No state is open at this path, or several are open and no path is given.
@@ -865,9 +863,7 @@ def _apply_update(plan: Plan[Any], view: View, update: Mapping[str, object], whe
 
 
 def _own_secrets(plan: Plan[Any], left: Snapshot) -> Mapping[str, JsonValue]:
-    """Return the final values of a run.
-
-    If it is a run of another graph, its secrets are encrypted again for this graph.
+    """Return the final values of an earlier run, with its secrets encrypted for the new graph.
 
     Both graphs must have the same key.
 

@@ -40,15 +40,15 @@ _LEFT_OUT: Final = "run %s is left out of ctx.runs, because it cannot be read un
 
 
 class StateOf:
-    """A recorded state, and the form of the graph under which it was recorded.
+    """A recorded state of a run, together with the version of the graph under which it was recorded.
 
     Args:
         run_id: The id of the run to which the state belongs.
         graph: The name of the graph.
         seq: The step after which the run had this state.
         values: The records of the fields.
-        fingerprint: The fingerprint of the graph spec.
-        version: The version of the graph; 0 if it is not known. It is needed if the store has removed the graph spec
+        fingerprint: The fingerprint of the recorded declaration of the graph.
+        version: The version of the graph; 0 if it is not known. It is needed if the store has removed the declaration
             with its last run.
     """
 
@@ -61,20 +61,18 @@ class StateOf:
 
     @property
     def values(self) -> Mapping[str, JsonValue]:
-        """The records of the fields."""
         return self.snapshot.root.values
 
     @classmethod
     def last_of(cls, snapshot: Snapshot) -> StateOf:
-        """Return the last recorded state of a run."""
         return cls(snapshot.run_id, snapshot.graph, snapshot.seq, snapshot.root.values, snapshot.fingerprint)
 
     async def migrate_to(
         self, plan: Plan[Any], store: RunStore, extensions: Sequence[Extension]
     ) -> Mapping[str, JsonValue]:
-        """Return the state in the form of the current graph.
+        """Migrate the state to the current version of the graph, and return its values.
 
-        If no extension of the Runner migrates runs, return the state as it was recorded.
+        If no extension of the Runner migrates runs, the recorded values are returned unchanged.
 
         Raises:
             GraphChanged: The state does not fit the graph, or was recorded under a newer version of the graph.
@@ -88,14 +86,14 @@ class StateOf:
 
 
 async def find_version(fingerprint: str, plan: Plan[Any] | None, store: RunStore) -> int:
-    """Return the version of a graph whose spec has this fingerprint; 1 if the store does not have the spec."""
+    """Return the version number of the graph declaration with this fingerprint; 1 if the store does not have it."""
     if plan is not None and fingerprint == plan.fingerprint:
         return plan.version
     return (await graph_spec_of(store, fingerprint) or {}).get("version", 1)
 
 
 class _Runs(Protocol):
-    """The store of the runs and the extensions of the Runner; see `graphengine.runner.shared.Shared`."""
+    """The part of a Runner's shared objects that this module needs; see `graphengine.runner.shared.Shared`."""
 
     @property
     def store(self) -> Store:
@@ -104,15 +102,14 @@ class _Runs(Protocol):
 
     @property
     def extensions(self) -> Sequence[Extension]:
-        """The extensions of the Runner."""
+        """The extensions of the Runner, which know the migrations."""
         ...
 
 
 async def read_result(shared: _Runs, plan: Plan[S] | None, snapshot: Snapshot) -> Result[S, Any]:
-    """Return the result of a recorded run, with its state in the form of the current graph.
+    """Return the result of a recorded run, with its state migrated to the current version of the graph.
 
-    If the state cannot be migrated, the result contains the state as it was recorded, and the losses of the result say
-    so.
+    If the state cannot be migrated, the result contains the recorded values, and its `losses` contain `unmigrated`.
     """
     made = result_of(plan, snapshot)  # Before anything is awaited, because the caller's snapshot may change then.
     if plan is None or snapshot.graph != plan.graph or snapshot.fingerprint == plan.fingerprint:
@@ -127,11 +124,11 @@ async def read_result(shared: _Runs, plan: Plan[S] | None, snapshot: Snapshot) -
 
 
 class PastRuns:
-    """The earlier runs that a node can read with `ctx.runs`.
+    """Finds the earlier runs that a node reads with `ctx.runs`.
 
     Args:
         store: The store of the runs.
-        extensions: The extensions of the Runner.
+        extensions: The extensions of the Runner, which know the migrations.
     """
 
     def __init__(self, store: Store, extensions: Sequence[Extension]) -> None:
@@ -140,14 +137,14 @@ class PastRuns:
     async def find(
         self, run_id: str, graph: str, last: int, fields: Collection[str] | None, plan: Plan[Any] | None
     ) -> list[PastRun]:
-        """Return the newest finished runs of a graph, without the calling run and without runs that cannot be read.
+        """Return the newest finished runs of a graph. The calling run, and runs that cannot be read, are left out.
 
         Args:
             run_id: The id of the calling run.
             graph: The name of the graph.
             last: The maximum number of runs.
             fields: The fields of the states to return; None for all fields.
-            plan: The plan of the graph whose form the states are to have; None for the states as they were recorded.
+            plan: The compiled graph to which the states are migrated; None for the states as they were recorded.
         """
         found: list[PastRun] = []
         for info in await self._store.runs(limit=last + 1, status="finished", graph=graph):
@@ -161,9 +158,9 @@ class PastRuns:
         return found
 
     async def migrate(self, runs: Sequence[PastRun], fields: Collection[str] | None, plan: Plan[Any]) -> list[PastRun]:
-        """Migrate runs that the node received under an earlier form of their graph to the current form.
+        """Migrate runs that the node has read under an older version of their graph to the current version.
 
-        A migration needs all fields of a state. If the node received only some of them, the run is read again.
+        A migration needs all fields of a state. If the node has read only some of them, the run is loaded again.
         """
         found: list[PastRun] = []
         for run in runs:
@@ -187,9 +184,9 @@ class PastRuns:
     async def _read(
         self, state: StateOf, created_at: float, fields: Collection[str] | None, plan: Plan[Any] | None
     ) -> list[PastRun]:
-        """Return a run with these fields of its state.
+        """Return a run with the requested fields of its migrated state, as a list of one run.
 
-        If the state cannot be migrated, log that and return an empty list.
+        If the state cannot be migrated, a warning is logged and the list is empty.
         """
         values, fingerprint = state.values, state.snapshot.fingerprint
         if plan is not None and fingerprint != plan.fingerprint:

@@ -38,7 +38,7 @@ _LISTED: Final = 20
 
 
 class Reader(Generic[T]):
-    """Reads the values that a run publishes under one name.
+    """Reads the values that the nodes of a run publish under one name.
 
     Args:
         store: The store of the run.
@@ -59,7 +59,7 @@ class Reader(Generic[T]):
         self._item = item
 
     async def newest(self, cursor: int | str, timeout_seconds: float | None) -> Published[T]:
-        """Return the newest value after a step. If there is none yet, wait for a value.
+        """Return the newest published value if it is newer than the cursor. Otherwise wait for the next value.
 
         Errors are raised as by `Run.published`.
         """
@@ -91,7 +91,10 @@ class Reader(Generic[T]):
         raise NotPublishedYet(text, where=self._where, repair=repair)
 
     async def each(self, cursor: int | str | None) -> AsyncGenerator[Published[T], None]:
-        """Yield the newest value, or all values after a step, and then each new value until the run is over."""
+        """Yield published values until the run is over, beginning with the newest value.
+
+        If a cursor is given, begin with the first value after it instead.
+        """
         if cursor is None:
             loaded = await self._store.load(self._run_id)
             info, snapshot = loaded.info, snapshot_of(loaded, self._run_id)
@@ -107,9 +110,9 @@ class Reader(Generic[T]):
                     yield self._read_as_type(each, info)
 
     async def _poll_published(self, info: RunInfo, seq: int) -> AsyncGenerator[tuple[RunInfo, list[Publication]], None]:
-        """Yield the row of the run and the values that were published since, until the run is over.
+        """Yield newly published values after each change of the run, with the row of the run, until the run is over.
 
-        The first pair is yielded at once, and another pair after each change.
+        The first pair is yielded at once.
         """
         async with aclosing(polled(self._store, info, seq, wants_posted=False)) as polls:
             async for row, steps, _ in polls:
@@ -120,7 +123,7 @@ class Reader(Generic[T]):
                     return
 
     def _in(self, steps: Sequence[Step], after: int) -> Iterator[Publication]:
-        """Yield the values that steps publish.
+        """Yield the values that were published by these steps.
 
         If retention has trimmed steps from the log, only the newest value of each item among them is yielded.
         """
@@ -145,7 +148,7 @@ class Reader(Generic[T]):
         return f"as {self._name!r}{item}" + (f" after step {after}" if after else "")
 
     def _read_as_type(self, found: Publication, info: RunInfo) -> Published[T]:
-        """Return a value as its type.
+        """Convert a published value to the type that the reader asked for.
 
         Raises:
             InputError: The value has another type.
@@ -161,7 +164,7 @@ class Reader(Generic[T]):
         return Published(found.name, value, found.seq, found.at, found.path, found.item, cursor)
 
     async def _never(self, info: RunInfo, after: int) -> NotPublished:
-        """Return the error for a run that ended without such a value."""
+        """Return the error for a run that ended without publishing a value under this name."""
         known = find_published(await load_snapshot(self._store, self._run_id, info.seq))
         text = f"run {self._run_id} is {info.status}, and has published nothing {self._words(after)}"
         names = sorted({each.name for each in known})

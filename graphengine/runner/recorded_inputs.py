@@ -33,7 +33,7 @@ _MARK: Final = "ge:input"
 
 @dataclass(frozen=True, slots=True)
 class RecordedInput:
-    """The input of a run that is to be started later.
+    """The recorded input of a run that will be started later, for example by a schedule.
 
     Attributes:
         given: The records of the fields that the caller gave.
@@ -50,10 +50,10 @@ class RecordedInput:
 
     @classmethod
     def of(cls, plan: Plan[Any], given: object, where: str) -> RecordedInput:
-        """Return the record of an input, as the current graph reads the input.
+        """Check an input against the current graph, and return its record.
 
         Args:
-            plan: The plan of the graph to start. Its state has no secret fields.
+            plan: The compiled graph to start. Its state has no secret fields.
             given: The initial state, or a mapping of its fields.
             where: The purpose of the input, for errors.
 
@@ -67,7 +67,7 @@ class RecordedInput:
 
     @classmethod
     def find(cls, record: object) -> RecordedInput | None:
-        """Return the recorded input that `as_json` has written; None if the record is anything else."""
+        """Return the recorded input that a JSON value contains, as written by `as_json`; None for any other value."""
         if not isinstance(record, dict) or _MARK not in record:
             return None
         try:
@@ -77,7 +77,7 @@ class RecordedInput:
 
     @classmethod
     def of_state(cls, record: Any, version: int) -> RecordedInput:  # noqa: ANN401 - JSON
-        """Convert a recorded instance of a state to an input of a version of its graph.
+        """Use a recorded state as the input of a run of this version of its graph.
 
         Args:
             record: The JSON object of the state, which has the marks of `graphengine.state.marks`.
@@ -87,7 +87,6 @@ class RecordedInput:
         return cls({name: others.pop(name) for name in record.get(FIELDS_SET, list(others))}, version, "", others)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the recorded input as a JSON object."""
         return {
             _MARK: self.given,
             "version": self.version,
@@ -96,14 +95,14 @@ class RecordedInput:
         }
 
     async def fields_for(self, shared: Shared[Any], plan: Plan[Any], run_id: str) -> Mapping[str, object]:
-        """Return the fields with which to start a run, as values of the current state of the graph.
+        """Migrate the input to the current graph, and return the fields with which to start the run.
 
         These are the fields that the caller gave, and the fields that a migration made or changed. A field that was not
         given and was not changed begins with its current default.
 
         Args:
             shared: The objects that the runs of the Runner share.
-            plan: The plan of the current graph.
+            plan: The compiled current graph.
             run_id: The run to which the input belongs, for errors and warnings.
 
         Raises:
@@ -131,13 +130,16 @@ class RecordedInput:
 
 
 def as_input(plan: Plan[Any] | None, topic: str, payload: object, where: str) -> object:
-    """Return a message in the form in which it is sent: as a recorded input if the run collects inputs of a graph.
+    """Convert a message to a recorded input, if the receiving run collects inputs for a graph.
 
-    1. A process with version 1 of the graph sends an input, and a process with version 2 drives the run that collects.
-       2. If the message had no version, the receiver would read the input as an input of version 2.
+    Other messages are returned unchanged.
+
+    A recorded input contains the version of its graph: 1. A process with version 1 of the graph sends an input, and a
+    process with version 2 drives the run that collects. 2. If the message had no version, the receiver would read the
+    input as an input of version 2.
 
     Args:
-        plan: The plan of the run's graph; None if this process does not know it.
+        plan: The compiled graph of the receiving run; None if this process does not know it.
         topic: The topic of the message.
         payload: The message. None, and an input that is recorded already, stay as they are.
         where: The run, for errors.

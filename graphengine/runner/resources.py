@@ -32,7 +32,7 @@ _LOCKS: Final = (
 
 
 class Resources:
-    """The resources of one Runner.
+    """Builds the resources of one Runner, such as clients and connections, and closes them.
 
     A factory can return the resource, an awaitable of the resource, or a context manager (sync or async). A context
     manager is entered at once, and exited when the Runner closes.
@@ -57,11 +57,11 @@ class Resources:
 
     @property
     def is_used(self) -> bool:
-        """Whether any resource was built."""
+        """Whether any resource was built, so that something must be closed."""
         return bool(self._built)
 
     async def of(self, factories: Mapping[str, Callable[[], Any]]) -> dict[str, object]:
-        """Return the resources that a graph declares. Resources that do not exist yet are built.
+        """Return the resources that a graph declares, by name. Resources that do not exist yet are built.
 
         Raises:
             ResourceFailed: A resource could not be built.
@@ -73,10 +73,10 @@ class Resources:
             return {name: await self._one(name, factory) for name, factory in factories.items()}
 
     async def of_nest(self, plan: Plan[Any]) -> dict[int, Mapping[str, object]]:
-        """Return the resources of each graph of a run, by the id of its plan.
+        """Return the resources for a graph and for each graph inside it, by the id of the compiled graph.
 
         They consist of the graph's own resources, the resources of outer graphs, and the resources of the Runner. A
-        plan is used at several places only if the same resources surround it, so each plan is visited once.
+        compiled graph is used at several places only if the same resources surround it, so each is visited once.
 
         Raises:
             ResourceFailed: A resource could not be built.
@@ -94,7 +94,7 @@ class Resources:
                 await self._gather(inner, found[id(plan)], found)
 
     def check(self, factories: Mapping[str, object]) -> None:
-        """Refuse replacements whose name looks like a misspelt name of the graph.
+        """Refuse a replacement whose name looks like a misspelt name of one of the graph's resources.
 
         Raises:
             InputError: A name is similar, but not equal, to the name of a resource of the graph.
@@ -138,5 +138,5 @@ class Resources:
         return made if entered is None else entered
 
     async def close(self) -> None:
-        """Exit every context manager, the last entered first."""
+        """Exit the context managers of all resources, the last entered first."""
         await self._stack.aclose()

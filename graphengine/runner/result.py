@@ -42,12 +42,15 @@ _DRAWS: Final[list[Draws]] = []
 
 
 def draw_with(draws: Draws) -> None:
-    """Register the function that draws results as HTML. It also gets the snapshot of a run that is still driven."""
+    """Register the function that draws results as HTML for notebooks.
+
+    For a run in progress it also gets the snapshot.
+    """
     _DRAWS[:] = [draws]
 
 
 def html_of(result: Result[Any], snapshot: Snapshot | None = None) -> str | None:
-    """Return what a notebook shows for a result; None if no function that draws results is registered."""
+    """Draw a result as HTML for a notebook; None if no drawing function is registered."""
     return _DRAWS[0](result, snapshot) if _DRAWS else None
 
 
@@ -66,8 +69,8 @@ class FailedPart:
     """An item of a map, or an arm of a fork, that failed.
 
     Attributes:
-        item: The recorded value of the item, by its name in `each`: JSON values, with secrets encrypted. Empty for an
-            arm.
+        item: The recorded values of the item, by their names in `each`: JSON values, with secrets encrypted. Empty for
+            an arm.
         error: The failure. Its `path` contains the position of the item, from 0, such as `research[3]`. The traceback
             is "" if the run has left the map, because then only the log has it.
         attempts: How many attempts failed.
@@ -80,7 +83,7 @@ class FailedPart:
 
 @dataclass(frozen=True, slots=True)
 class Result(Generic[S, Out_co]):
-    """The result of a run that ended, or the state of a run so far.
+    """The result of a run that ended, or the state so far of a run that waits or was interrupted.
 
     Attributes:
         run_id: The id of the run.
@@ -98,12 +101,12 @@ class Result(Generic[S, Out_co]):
         inherited: The part of the usage from before the run branched off its parent.
         losses: How often something was lost on the way to the end: `failed_items`, `failed_children`, `unused_results`,
             `fallbacks`, `retries`, `rejected_answers` and `failed_tools`, each only if it occurred. `unmigrated` means
-            that the state was recorded under another form of the graph, and that the current graph cannot read it:
+            that the state was recorded under another version of the graph, and that the current graph cannot read it:
             `state` then contains the recorded values.
         deaths: How often a process died while nodes of the run were in flight. Model calls that were in flight then are
             not counted in the usage.
         visits: The number of completed visits of nodes.
-        seq: The seq of the last step of the log.
+        seq: The number of the last step of the log.
         elapsed_seconds: The time during which the run was driven.
         waits: The waits of the run.
         unread: The messages that the run has not received, by topic, as they are recorded.
@@ -141,12 +144,12 @@ class Result(Generic[S, Out_co]):
 
     @property
     def is_migrated(self) -> bool:
-        """Whether the state has the form of the current graph. False if the losses contain `unmigrated`."""
+        """Whether the state fits the current graph. If False, the state contains the values as they were recorded."""
         return UNMIGRATED not in self.losses
 
     @property
     def label(self) -> str:
-        """The label of the edge that led to the end; "" if the edge has no label."""
+        """The label of the edge that led to the end of the run; "" if the edge has no label."""
         return self.ending.label if self.ending is not None else ""
 
     @property
@@ -155,17 +158,17 @@ class Result(Generic[S, Out_co]):
         return {name: opened(record) for name, record in self.recorded.items()}
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[type[Self]], list[object]]:
-        """Return the fields of a copy, which can also be used in another process and without the graph.
+        """Return what `copy` and `pickle` need, so that a copy can be used in another process and without the graph.
 
-        Everything that is built when it is first read is built now. `__getstate__` cannot be used, because CPython
-        3.11.0 to 3.11.3 replace the `__getstate__` of a frozen dataclass with slots (gh-104035).
+        The state and the output, which are built when they are first read, are built now. `__getstate__` cannot be
+        used, because CPython 3.11.0 to 3.11.3 replace the `__getstate__` of a frozen dataclass with slots (gh-104035).
         """
         later = {name: partial(itself, getattr(self, name)) for name in _MADE}
         state = [later if each.name == "later" else getattr(self, each.name) for each in fields(self)]
         return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
 
     def _repr_html_(self) -> str | None:
-        """Return what a notebook shows: how the run ended, its cost, its waits, and its state."""
+        """Return the HTML that a notebook shows: how the run ended, its cost, its waits, and its state."""
         return html_of(self)
 
     if not TYPE_CHECKING:  # type checkers know that there are no items
@@ -187,7 +190,7 @@ class Result(Generic[S, Out_co]):
 
 
 class _OpenResult(Result[Any, Any]):
-    """A result whose fields are being set. It becomes a `Result` when its `__class__` is set.
+    """A result under construction. It becomes a `Result` when its `__class__` is set.
 
     Setting fields of this class is fast, whereas a frozen dataclass sets each of its fields by a call.
     """
@@ -198,7 +201,7 @@ class _OpenResult(Result[Any, Any]):
 
 
 class RecordedState(BaseModel):
-    """The state of a run whose graph is not known here: the recorded JSON values, as attributes."""
+    """The state of a run whose graph this process does not know: the recorded JSON values, as attributes."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -234,9 +237,9 @@ class RunFailed(GraphEngineError):
 
 
 def _more_items(path: str, failures: Sequence[FailedPart]) -> str:
-    """Return a text with the index of the item of a map that failed first and the number of further failed items.
+    """Return a text for the error of a map: the index of the item that failed first, and how many other items failed.
 
-    "" if no other item failed.
+    The text is "" if no other item failed.
     """
     over, bracket, _ = path.partition("[")
     items = {part.error.path.partition("]")[0] for part in failures if part.error.path.startswith(f"{over}[")}
@@ -246,16 +249,16 @@ def _more_items(path: str, failures: Sequence[FailedPart]) -> str:
 
 
 def _list_unread(snapshot: Snapshot) -> Mapping[str, Sequence[JsonValue]]:
-    """Return the messages of people and programs that the run has not received."""
+    """Return the messages that the run has not received, by topic, without messages that the engine itself has sent."""
     return {topic: list(kept) for topic, kept in snapshot.mailbox.items() if not topic.startswith(RESERVED)}
 
 
 def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | None = None) -> Result[S, Any]:
-    """Return the result of a snapshot.
+    """Build the result of a run from its snapshot.
 
     Args:
-        plan: The plan of the graph; None if it is not known here, so that the state contains the recorded JSON values.
-        snapshot: The run.
+        plan: The compiled graph; None if it is not known here, so that the state contains the recorded JSON values.
+        snapshot: The snapshot of the run.
         cause: The exception with which the run failed.
     """
     root = snapshot.root
@@ -294,7 +297,7 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
 def _build_later(
     plan: Plan[Any] | None, records: Mapping[str, Any], typed: dict[str, object]
 ) -> dict[str, Callable[[], Any]]:
-    """Return the functions that build the state and the output of a result when they are first read."""
+    """Return the functions that build `state` and `output` of a result when they are first read."""
     if plan is None:
         return {"state": partial(_build_recorded_state, records)}
     later: dict[str, Callable[[], Any]] = {"state": partial(plan.state.rebuild, records, typed)}
@@ -304,15 +307,15 @@ def _build_later(
 
 
 def read_with(plan: Plan[Any] | None, result: Result[Any, Any], records: Mapping[str, Any]) -> Result[Any, Any]:
-    """Return a result with other records of its state, which are read with the plan.
+    """Return a copy of a result with other values of its state, for example migrated values.
 
-    Without a plan, the state contains the records as they are.
+    Without a compiled graph, the state contains the values as they are.
     """
     return replace(result, recorded=records, later=_build_later(plan, records, {}))
 
 
 def itself(made: object) -> object:
-    """Return the argument."""
+    """Return the argument unchanged, where a function is needed that converts nothing."""
     return made
 
 
@@ -321,7 +324,7 @@ def _build_recorded_state(records: Mapping[str, Any]) -> RecordedState:
 
 
 def _read_output(plan: Plan[S], reading: Reading, records: Mapping[str, Any]) -> object:
-    """Return the value that the graph names with `result=`. Fields that it does not read are not built."""
+    """Return the value that the graph names with `result=`. Only the fields that this value needs are built."""
     read = {name: records[name] for name in reading.roots if name in records}
     built = values_of(plan.state.rebuild(read))  # with the defaults of the other fields
     typed = {name: built[name] for name in read if name in built}
@@ -334,14 +337,14 @@ def _build_failed_part(lost: LostItem) -> FailedPart:
 
 
 class PastRun(BaseModel):
-    """A finished run.
+    """An earlier run of a graph, as a node gets it from `ctx.runs`.
 
     Attributes:
         run_id: The id of the run.
         created_at: When the run began, in epoch seconds.
-        state: The records of the final state, restricted to the requested fields that the state has.
-        version: The version of the graph whose form the state has.
-        fingerprint: The fingerprint of the graph spec whose form the state has; "" in records without a fingerprint.
+        state: The recorded values of the final state, restricted to the requested fields that the state has.
+        version: The version of the graph to which the state belongs.
+        fingerprint: The fingerprint of the graph's declaration in that version; "" in records without a fingerprint.
     """
 
     run_id: str

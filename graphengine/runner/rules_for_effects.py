@@ -32,9 +32,10 @@ RULES: Final = f"{RESERVED}rules"
 
 
 def answers_by_rules(snapshot: Snapshot, plan: Plan[Any], now: float) -> Iterator[InboxMessage]:
-    """Yield an answer for each open question that a rule of the run answers, as the inbox would bring the answer.
+    """Answer open questions about effects of earlier code by the rules that people have recorded for the run.
 
-    The number of such a message is negative, and the same for the same question.
+    Each answer is yielded as a message of the inbox. The number of the message is negative, and the same for the same
+    question, so that it cannot be mistaken for a message of the store.
     """
     kept = cast("Sequence[Mapping[str, Any]]", snapshot.mailbox[RULES])
     rules = [rule for rule in kept if rule["code"] == code_of(plan).id]

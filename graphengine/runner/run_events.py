@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 
 class LiveEvent:
-    """A live event of an extension, for example of an agent. It is a dataclass, and a watcher gets it as it is.
+    """A live event that an extension shows while nodes run, such as a piece of an agent's model response.
+
+    Subclasses are dataclasses. A watcher gets the object as it is.
 
     Attributes:
         event: The name of the event in JSON documents.
@@ -39,36 +41,34 @@ class LiveEvent:
     ends_growth: ClassVar[bool] = False
 
     def growth(self) -> Growth | None:
-        """Return the object to which pieces like this event are joined while a watcher does not read.
+        """Return an object that joins pieces like this event to one event, while a slow watcher does not read.
 
-        None if the event is not a piece.
+        None if the event cannot be joined to others.
         """
         return None
 
 
 class Growth(Protocol):
-    """Pieces that wait as one event, such as the pieces of a text.
+    """Joins the pieces of a text, or similar live events, to one event for a slow watcher.
 
     Attributes:
         key: Pieces with equal keys are joined.
     """
 
     @property
-    def key(self) -> Hashable:
-        """Pieces with equal keys are joined."""
-        ...
+    def key(self) -> Hashable: ...
 
     def add(self, event: Any) -> None:  # noqa: ANN401 - of the type that made it
-        """Add a piece with this key."""
+        """Add a further piece with this key."""
         ...
 
     def whole(self) -> LiveEvent:
-        """Return the pieces as one event."""
+        """Return all added pieces as one event."""
         ...
 
 
 class Showing(Protocol):
-    """A call in flight that shows live events."""
+    """A call in progress that shows live events, such as a model call."""
 
     def so_far(self) -> Iterable[LiveEvent]:
         """Return the events that a watcher who joins now has missed."""
@@ -77,7 +77,7 @@ class Showing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NodeBegan:
-    """An attempt of a node began.
+    """Live event: an attempt of a node has begun.
 
     Attributes:
         event: The name of the event in JSON documents.
@@ -86,7 +86,7 @@ class NodeBegan:
         visit: The number of the visit of the node, from 1.
         attempt: The number of the attempt of the visit, from 1.
         at: When the attempt began, in epoch seconds.
-        after: The seq of the last step before the attempt.
+        after: The number (`seq`) of the last step before the attempt.
     """
 
     event: ClassVar[str] = "began"
@@ -100,7 +100,7 @@ class NodeBegan:
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """A node showed data with `ctx.emit`.
+    """Live event: a node showed data with `ctx.emit`.
 
     Attributes:
         event: The name of the event in JSON documents.
@@ -115,7 +115,7 @@ class Emitted:
 
 @dataclass(frozen=True, slots=True)
 class StepRecorded:
-    """A step is durable. Each watcher gets all steps, in order of seq.
+    """Event: a step of the run is durable. Each watcher gets all steps, in the order of their numbers.
 
     Attributes:
         seq: The number of the step in the run's log.
@@ -136,7 +136,7 @@ class StepRecorded:
 
 @dataclass(frozen=True, slots=True)
 class StatusChanged:
-    """The status, the driver or the waits of a run have changed. Only for runs that are not driven here.
+    """Event: the status, the driver or the waits of a run have changed. Only for runs that this process does not drive.
 
     Attributes:
         status: The status of the run, as used by `Runner.runs`.
@@ -151,7 +151,7 @@ class StatusChanged:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """The last event: the run is over, waits, or was released.
+    """The last event of a run: the run is over, waits, or was released.
 
     Attributes:
         result: The result. The result of a failed run contains its error.
@@ -168,16 +168,16 @@ MOST_WAITING: Final = 10_000
 
 
 class _Joined(NamedTuple):
-    """Pieces that wait as one event."""
+    """An entry in a watcher's queue to which further pieces of a text are joined."""
 
     growth: Growth
 
 
 class Watcher(asyncio.Queue["Event | None"]):
-    """The events that wait for one watcher of a run. None ends them.
+    """The queue of events of one watcher of a run. None is the last entry.
 
     Attributes:
-        is_behind: Whether recorded steps were left out.
+        is_behind: Whether recorded steps were left out, so that they must be read from the store.
     """
 
     is_behind: bool
@@ -189,7 +189,7 @@ class Watcher(asyncio.Queue["Event | None"]):
         self.is_behind = False
 
     def begins_after(self, seq: int) -> bool:
-        """Return whether the first waiting event is the step after this one."""
+        """Return whether the first event in the queue is the step that follows the step with this number."""
         first = self._queue[0] if self._queue else None
         return isinstance(first, StepRecorded) and first.seq == seq + 1
 
@@ -219,7 +219,10 @@ class Watcher(asyncio.Queue["Event | None"]):
         return item
 
     def _make_room(self) -> None:
-        """Leave out recorded steps, and nodes that began before them. If that is not enough, leave out everything."""
+        """Remove recorded steps from the queue, which can be read from the store, and nodes that began before them.
+
+        If that is not enough, all events are removed, and the watcher gets an error.
+        """
         kept = [item for item in self._queue if not isinstance(item, (StepRecorded, NodeBegan))]
         self.is_behind = True
         self._lost = len(kept) > MOST_WAITING // 2
@@ -229,7 +232,7 @@ class Watcher(asyncio.Queue["Event | None"]):
             self._queue.append(None)
 
     def check(self, run_id: str) -> None:
-        """Check that no events were lost.
+        """Raise an error if events were removed that cannot be read from the store.
 
         Raises:
             WatcherTooSlow: Events were lost.

@@ -40,10 +40,10 @@ REPLIES: Final = "ge:reply"
 
 
 class RunRequest(BaseModel, Generic[T]):
-    """A request to a run, as a node receives it with `ctx.receive(topic, RunRequest[int])`.
+    """A request that was sent with `Run.request`, as a node gets it from `ctx.receive(topic, RunRequest[int])`.
 
-    `Run.request` sends requests. The node, or a later node that gets the request from the state, answers with
-    `ctx.reply(request, value)` or `ctx.refuse(request, why)`.
+    The node, or a later node that gets the request from the state, answers with `ctx.reply(request, value)` or
+    `ctx.refuse(request, why)`.
 
     Attributes:
         value: The value of the request.
@@ -55,7 +55,7 @@ class RunRequest(BaseModel, Generic[T]):
 
 
 class Reply:
-    """A reply to a request for which a caller waits.
+    """Waits for the reply to one request, for `Run.request`.
 
     Args:
         run_id: The id of the run.
@@ -77,7 +77,7 @@ class Reply:
             raise DefinitionError(f"timeout_seconds={timeout_seconds!r} is not valid", where=self._where, repair=repair)
 
     async def find(self, store: Store, info: RunInfo, after: int) -> Any:  # noqa: ANN401 - of the type that was asked for
-        """Return the reply, which is in a step after this one.
+        """Follow the run's steps after the step number `after`, until one contains the reply, and return the reply.
 
         Raises:
             RequestRefused: A node refused the request, or receives messages of another type.
@@ -103,10 +103,10 @@ class Reply:
         raise NotPublishedYet(text, where=self._where, repair=repair)
 
     def _find_in(self, steps: Sequence[Step]) -> Mapping[str, Any] | None:
-        """Return the reply in steps; None if they do not contain the reply.
+        """Return the reply if one of these steps contains it; None otherwise.
 
         Raises:
-            RequestRefused: A visit whose last message was the request could not read the request.
+            RequestRefused: The node that received the request could not read it as the type that the node expects.
         """
         for step in steps:
             visit, facts = (step.frame, step.node, step.visit), step.data

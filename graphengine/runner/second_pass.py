@@ -49,7 +49,7 @@ _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 
 
 class _Pass:
-    """An attempt of a node that has already run up to a wait.
+    """An attempt of a node that runs again after a wait, and so repeats the code before the wait.
 
     Args:
         attempt: The attempt.
@@ -62,7 +62,10 @@ class _Pass:
         self._is_told = False
 
     def note(self, event: str, given: tuple[object, ...]) -> None:
-        """Log an audit event if the node's own code causes it before the last wait that is over."""
+        """Warn if the node repeats an action, such as opening a file, before it has reached its last finished wait.
+
+        `event` and `given` come from an audit hook of Python.
+        """
         attempt = self._attempt
         if self._is_told or attempt.state != "running" or not (_is_write(given) if event == "open" else True):
             return
@@ -83,14 +86,14 @@ _hooks: Final[list[object]] = []
 
 
 def _is_write(given: tuple[object, ...]) -> bool:
-    """Return whether a file is opened for writing. Byte code that Python keeps does not count."""
+    """Return whether a file is opened for writing. Byte code that Python caches is ignored."""
     path, mode, flags = (*given, None, None, None)[:3]
     is_write = bool({*mode} & {*"wax+"}) if isinstance(mode, str) else isinstance(flags, int) and bool(flags & _WRITES)
     return is_write and path != os.devnull and "__pycache__" not in str(path)
 
 
 def _is_of_user() -> bool:
-    """Return whether a node called the running code, and not graphengine, for example when a store connects."""
+    """Return whether the user's code caused the audit event, and not graphengine, such as a store that connects."""
     frame = sys._getframe(3)  # noqa: SLF001 - inspect.stack() reads files
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
@@ -103,20 +106,20 @@ def _is_of_user() -> bool:
 
 
 def _hear(event: str, given: tuple[object, ...]) -> None:
-    """Receive an audit event of this process."""
+    """The audit hook. Python calls it for each audit event of this process."""
     if _running and event in _EVENTS and (here := _PASS.get()) is not None:
         here.note(event, given)
 
 
 class SecondPass(Extension, Follower):
-    """Watches the nodes that run again after a wait, in all runs of a Runner."""
+    """Warns about nodes that repeat actions outside when they run again after a wait, for `Runner(run_again=True)`."""
 
     async def opened(self, run: OpenRun) -> Follower:  # noqa: ARG002 - each is watched
-        """Return this object, because it watches each run."""
+        """Follow every run."""
         return self
 
     def entered(self, frame: Frame) -> None:
-        """Begin to watch a node if one of its waits is over."""
+        """Begin to watch an attempt if it runs again after one of its waits is over."""
         results = frame.recorded_results.items() if frame.recorded_results else ()
         waits = [
             k for k, memo in results if memo.name is not None and not (memo.begun or memo.keyed or k.startswith(ASKED))
@@ -132,7 +135,6 @@ class SecondPass(Extension, Follower):
         _PASS.set(here)
 
     def ended(self, frame: Frame) -> None:  # noqa: ARG002 - the context has the node
-        """End watching a node."""
         if (here := _PASS.get()) is not None:
             _running.discard(here)
             _PASS.set(None)

@@ -35,20 +35,20 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class CallOutcome(Generic[T_co]):
-    """The outcome of a call as data: its result, or the exception that it raised."""
+    """The outcome of a call as data, to pass it from one thread or task to another: its result, or its exception."""
 
     value: T_co | None = None
     error: BaseException | None = None
 
     def result(self) -> T_co:
-        """Return the result, or raise the exception."""
+        """Return the result of the call, or raise its exception."""
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value]  # None only where that is the result
 
     @staticmethod
     async def of(call: Callable[[], Awaitable[T]]) -> CallOutcome[T]:
-        """Make a call in an asyncio task of its own, and return the exception that it raises as data.
+        """Await a call, and return its result or its exception as data. Made for calls in an asyncio task of their own.
 
         Otherwise SystemExit and KeyboardInterrupt would end the event loop, because asyncio raises them at once. The
         coroutine is created in this task, because a task that is cancelled before it begins would leave a coroutine
@@ -64,7 +64,7 @@ class CallOutcome(Generic[T_co]):
 
 
 class Threads(Executor):
-    """A pool of threads that is created, from the event loop, when it is first needed. Most runs need no threads.
+    """A thread pool that is created when it is first used, because most runs need no threads.
 
     Args:
         name: The beginning of the names of the threads.
@@ -76,24 +76,24 @@ class Threads(Executor):
         self._options = most, name
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call a function in a thread."""
+        """Call a function in a thread of the pool."""
         self._pool = self._pool or ThreadPoolExecutor(*self._options)
         return self._pool.submit(function, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as of any Executor
-        """End the threads, if there are any."""
+        """End the threads, if any were started."""
         if self._pool is not None:
             self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
 
 @dataclass(slots=True, eq=False)
 class Calls:
-    """The calls on the event loop for which a thread waits.
+    """The calls that code in a thread makes on the event loop, such as the call of an agent by a sync node.
 
     They end with the attempt, because a waiting thread cannot be ended.
 
     Attributes:
-        pool: The threads of the functions that these calls call. In the Runner's threads, there may be no room left,
+        pool: The threads for blocking functions inside these calls. In the Runner's threads, there may be no room left,
             because threads that wait for these calls can occupy the whole pool.
     """
 
@@ -102,7 +102,7 @@ class Calls:
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     async def make(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call in the event loop of the run.
+        """Make a call on the event loop of the run, for a thread that waits for the result.
 
         Raises:
             asyncio.CancelledError: The calls were cancelled.
@@ -117,7 +117,7 @@ class Calls:
             self._tasks.discard(task)
 
     def cancel(self) -> None:
-        """Cancel the calls, and any later calls."""
+        """Cancel these calls, and refuse later ones."""
         self._is_over = True
         for task in tuple(self._tasks):
             task.cancel()
@@ -130,12 +130,14 @@ FROM_THREAD: Final[ContextVar[Calls | None]] = ContextVar("graphengine_from_thre
 async def in_thread(
     pool: Executor, function: Callable[[], object], *, keeps: Callable[[], bool] = lambda: False
 ) -> object:
-    """Call a function in a thread of the pool, with the context variables of this task.
+    """Call a function in a thread of the pool, with the context variables of the calling task.
+
+    If the calling task is cancelled, the function still runs to its end before the cancellation is raised.
 
     Args:
         pool: The pool.
-        function: The function. A cancellation waits for its end.
-        keeps: Tells whether to return the result of the function although this call was cancelled.
+        function: The function.
+        keeps: Tells, after a cancellation, whether to return the result of the function instead of raising it.
 
     Raises:
         RuntimeError: The function raised StopIteration.
@@ -166,7 +168,7 @@ async def in_thread(
 
 
 async def _wait_for_thread(thread: asyncio.Future[CallOutcome[object]]) -> None:
-    """Return when the thread is done, even if this wait is cancelled meanwhile."""
+    """Wait until the thread is done, even if the calling task is cancelled meanwhile."""
     while not thread.done():
         with suppress(asyncio.CancelledError):
             await asyncio.wait((thread,))
@@ -180,7 +182,10 @@ def _outcome_of(function: Callable[[], object]) -> CallOutcome[object]:
 
 
 class TimeLimit:
-    """Cancels an `async with` block if the block takes too long, and raises TimeoutError, as `asyncio.timeout` does.
+    """Limits how long an `async with` block may take.
+
+    Like `asyncio.timeout`, it cancels the block and raises TimeoutError. Unlike `asyncio.timeout`, it can be paused and
+    extended.
 
     Args:
         seconds: How long the block may take; None for no limit.
@@ -228,16 +233,16 @@ class TimeLimit:
         await self._timeout.__aexit__(kind, error, traceback)
 
     def expired(self) -> bool:
-        """Return whether the time ran out before the block ended."""
+        """Return whether the block was cancelled because its time ran out."""
         return self._timeout.expired()
 
     @staticmethod
     def here() -> TimeLimit | None:
-        """Return the innermost limit of the running code; None if there is none in this event loop."""
+        """Return the innermost time limit around the running code; None if there is none in this event loop."""
         return _limit_here()
 
     def begin_again(self, most_seconds: float) -> None:
-        """Let the block take its full time again from now on, but at most `most_seconds` since it began."""
+        """Give the block its full time again from now on, but no more than `most_seconds` in all."""
         now = self.loop.time()
         if self._seconds is not None:
             self.is_longer, self._since = True, now
@@ -246,7 +251,11 @@ class TimeLimit:
                 self._set(now + self._left)
 
     def restart(self) -> None:
-        """Let this limit and the limits around it begin now, as if the node ran again after a wait."""
+        """Give this block and the blocks around it their full time again, because a wait is over.
+
+        If the node had run again after the wait, instead of being suspended, its time limits would have begun again
+        too.
+        """
         if self._seconds is not None:
             self._began = self._since = self.loop.time()
             self._left = self._seconds
@@ -257,11 +266,14 @@ class TimeLimit:
 
     @property
     def spent_seconds(self) -> float:
-        """How long the block has taken so far."""
+        """How many seconds the block has taken so far."""
         return self.loop.time() - self._began
 
     def stand_still(self) -> None:
-        """Pause this limit and the limits around it until `count_again`, because a function waits for a thread."""
+        """Pause this limit and the limits around it while a function waits for a free thread.
+
+        `count_again` ends the pause.
+        """
         self._queued += 1
         if self._queued == 1 and self._left is not None:
             self._left = max(0.0, self._left - (self.loop.time() - self._since))
@@ -270,7 +282,7 @@ class TimeLimit:
             self._around.stand_still()
 
     def count_again(self) -> None:
-        """Resume this limit and the limits around it, because the function no longer waits."""
+        """End the pause of this limit and the limits around it, because the function has got a thread."""
         self._queued -= 1
         if not self._queued and self._left is not None:
             self._since = self.loop.time()
@@ -285,10 +297,7 @@ class TimeLimit:
 
 @contextmanager
 def queued(function: Callable[[], object]) -> Iterator[Callable[[], object]]:
-    """Yield a wrapper of a function that is to be called in a thread.
-
-    The time limits around the block are paused until a thread calls the wrapper.
-    """
+    """Yield a wrapper of a function for a thread pool. Time limits are paused until a thread calls the wrapper."""
     limit = _limit_here()
     if limit is None:
         yield function
@@ -315,7 +324,7 @@ def queued(function: Callable[[], object]) -> Iterator[Callable[[], object]]:
 
 
 def _limit_here() -> TimeLimit | None:
-    """Return the limit of the running code, if it belongs to this event loop."""
+    """Return the innermost time limit around the running code, if the limit belongs to this event loop."""
     limit = _LIMIT.get()
     return limit if limit is not None and limit.loop is asyncio.get_running_loop() else None
 

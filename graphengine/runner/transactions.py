@@ -34,21 +34,21 @@ _REPAIR: Final = (
 
 
 class Commits(Protocol):
-    """The driver of a run, as far as transactions need it; see `runner.scope.Host`."""
+    """The part of a run's driver that transactions need; see `runner.scope.Host`."""
 
     @property
     def transactions(self) -> Transactional | None:
-        """The store, if it supports transactions for functions; otherwise None."""
+        """The store, if its database supports transactions for functions of nodes; otherwise None."""
         ...
 
     async def note_within(self, events: Sequence[Noted], transaction: Transaction) -> None:
-        """Record events as the last statement of a transaction, and commit the transaction."""
+        """Record events as the last statement of a function's database transaction, and commit the transaction."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Transacted:
-    """One call to be made in a transaction.
+    """A call that is to be made in a database transaction.
 
     Attributes:
         work: Calls the function. It receives a connection or a session.
@@ -65,7 +65,7 @@ class Transacted:
 
 
 def no_transactions(where: str) -> TransactionRefused:
-    """Return the error for a store that does not support transactions for the functions of its runs."""
+    """Return the error for a store whose database does not support transactions for functions of nodes."""
     return TransactionRefused(
         'effect="transaction" needs runs in PostgreSQL, and the store of this run is another one',
         where=where,
@@ -74,7 +74,7 @@ def no_transactions(where: str) -> TransactionRefused:
 
 
 async def transacted(host: Commits, call: Transacted) -> object:
-    """Make a call in a transaction that ends with the record of the call, and return its result.
+    """Make a call in a database transaction that also records the call, and return its result.
 
     If the database undoes the transaction, for example in favour of another transaction or because the connection was
     cut, the call is made again. If an error is raised, nothing has been done.
@@ -105,7 +105,7 @@ async def transacted(host: Commits, call: Transacted) -> object:
 
 @asynccontextmanager
 async def _open_transaction(transactions: Transactional) -> AsyncIterator[Transaction]:
-    """Yield a transaction. Time limits are paused while the call waits for a free session."""
+    """Yield a database transaction. Time limits of the node are paused while the call waits for a free connection."""
     limit = TimeLimit.here()
     waits = limit is not None
     if limit is not None:
@@ -122,9 +122,9 @@ async def _open_transaction(transactions: Transactional) -> AsyncIterator[Transa
 
 
 async def _call_in_thread(transaction: Transaction, call: Transacted) -> object:
-    """Call the function in its thread.
+    """Call the function in the thread of its transaction.
 
-    If the call is cancelled, the statement for which the function waits is cancelled too.
+    If the call is cancelled, the database statement for which the function waits is cancelled too.
     """
 
     def work() -> object:
@@ -142,7 +142,7 @@ async def _call_in_thread(transaction: Transaction, call: Transacted) -> object:
 
 
 async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await work that nothing may interrupt. A cancellation is raised when the work has ended."""
+    """Await work that nothing may interrupt, such as a COMMIT. A cancellation is raised after the work has ended."""
     working = asyncio.ensure_future(work)
     cancelled = await _wait_for_task(working)
     if cancelled is not None:
@@ -153,7 +153,7 @@ async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _wait_for_task(working: asyncio.Future[Any]) -> asyncio.CancelledError | None:
-    """Wait until a task is done. Return a cancellation that came meanwhile, if any."""
+    """Wait until a task is done. Returns a cancellation of the calling task that came meanwhile, or None."""
     cancelled: asyncio.CancelledError | None = None
     while not working.done():
         try:
