@@ -334,7 +334,7 @@ class KnownTypes:
     def keep(self, run_id: str, frame: str, key: str, reads: ReadsAnswer) -> None:
         """Remember the type with which a node reads the answer to a wait.
 
-        The oldest types are forgotten when there are too many.
+        Only the newest 4,096 types are remembered.
         """
         self._asked.pop((run_id, frame, key), None)
         self._asked[run_id, frame, key] = reads

@@ -81,9 +81,9 @@ _WITHOUT_RESULT: Final = ("sleep", STARTS)
 
 
 class _Anew(NamedTuple):
-    """The result of a node that began as an effect and has to begin again, but has become a graph, a map or a question.
+    """The result of a node that began as an effect, but that a deployment has changed to a graph, map or question.
 
-    Such a node is not an effect any more, so its result must not be recorded as the result of an effect.
+    Such a node begins again. Its result must not be recorded as the result of an effect.
     """
 
     result: object
@@ -394,7 +394,7 @@ class Attempt(AttemptFacts):
         return failure_record(MutatedInput(text, where=self.where, repair=repair), self.path, task.attempt)
 
     def _more(self) -> Node | None:
-        """Return further facts for the node's step, besides its result: messages, live data, unused earlier work."""
+        """Return the parts of the node's step besides its result: messages, live data, and unused records."""
         outputs = self.outputs or {}
         found = Node(sent=outputs.get("sent", ()), emitted=outputs.get("emitted", ()))
         if self.frame.recorded_results:
@@ -435,11 +435,11 @@ class Attempt(AttemptFacts):
     # --- its node's code -----------------------------------------------------------------------------------------
 
     def _has_begun(self) -> bool:
-        """Return whether the node itself is an effect that must not be repeated, and has begun in this visit before."""
+        """Return whether the node itself is an effect that must not be repeated, and began earlier in this visit."""
         return journal_of(self).effects.concerns(self.visit_key, "")
 
     def _has_left_effects(self) -> bool:
-        """Return whether this visit has effects about which a person must be asked before a graph or map is entered."""
+        """Return whether a person must be asked about earlier effects before this node enters a graph or a map."""
         effects = journal_of(self).effects
         return self._has_begun() or bool(effects.unsettled) or effects.has_rest
 
@@ -460,10 +460,10 @@ class Attempt(AttemptFacts):
             work.check_awaited()
 
     def _find_committed_key(self, call: Call) -> str:
-        """Return the key of the database transaction that this visit of the node has committed; "" if there is none.
+        """Return the key of the database transaction in which this visit of the node did its work; "" if there is none.
 
-        The transaction counts as done even if the node reads other values by now, or its function or declared effect
-        changed.
+        A committed transaction is never repeated, even if the node reads other values by now, or its function or
+        declared effect has changed.
         """
         return journal_of(self).committed() if call.body.kind == "function" else ""
 
@@ -539,9 +539,7 @@ class Attempt(AttemptFacts):
         return call.function(**values)
 
     def _refresh(self, call: Call) -> None:
-        """Restore fields that a leftover task of an earlier node has changed in place.
-
-        So this node reads the recorded values.
+        """Restore fields of the state that a leftover task of an earlier node has changed in place.
 
         A task that an earlier node left running can still hold a field of the state. A task, a timer and
         `asyncio.to_thread` keep the context variables of the node that began them, which is how leftovers are found.
@@ -640,7 +638,7 @@ _SET_CURRENT: Final = CURRENT.set
 def _answer_in(result: object, work: StepJournal) -> str:
     """Return the key of a person's answer if the node returned exactly that answer; "" otherwise.
 
-    The step then names the answer as the origin of the value.
+    The step of the node then records that its value came from the person.
     """
     key, answer = work.answer if work.answer is not None else ("", None)
     value = result.value if type(result) is Remembered else result
@@ -648,16 +646,19 @@ def _answer_in(result: object, work: StepJournal) -> str:
 
 
 def _take_back_cancellation() -> bool:
-    """Withdraw the cancellation with which a wait ended the attempt.
+    """Remove the cancellation request with which a wait ended the attempt from the node's asyncio task.
 
-    Return False if the task was cancelled for another reason.
+    Returns False if the task was also cancelled for another reason.
     """
     current = asyncio.current_task()
     return current is not None and not current.uncancel()
 
 
 def _list_assigned_fields(state: object, view: View) -> list[str]:
-    """Return the names of the fields that a node replaced on its `state` argument, which it must not change."""
+    """Return the fields of its `state` argument to which a node has assigned values.
+
+    A node must return new values instead.
+    """
     held = values_of(state)
     return [name for name in view.names if held.get(name) is not view.get(name)]
 

@@ -259,7 +259,7 @@ class Shapes:
         return name.removesuffix(kind.__name__) + then, kept
 
     def narrow_given(self, kind: type, typed: Mapping[str, object], given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the input fields of a child run as JSON, as the same start would have recorded them at that time.
+        """Return the input of a child run as JSON, as an earlier version of the code would have recorded it.
 
         Args:
             kind: The state model of the child run.
@@ -383,16 +383,16 @@ def arguments_of(
 def held_call(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], handle: str
 ) -> tuple[Callable[[object], object], Mapping[str, object]]:
-    """Return a call with one argument missing, as a function of that argument, and the other arguments by name.
+    """Split a call whose function needs a database connection, which exists only when the call is made.
 
-    It is used for functions that receive a database connection, which exists only when the call is made. The missing
-    argument may come before the others.
+    Returns the call as a function of the connection, and the other arguments by name. The parameter for the connection
+    may stand before the others.
 
     Args:
         function: The function.
-        args: The positional arguments of the call.
+        args: The positional arguments of the call, without the connection.
         kwargs: The keyword arguments of the call.
-        handle: The name of the missing parameter.
+        handle: The name of the parameter for the connection.
 
     Raises:
         TypeError: The function does not accept the other arguments.
@@ -509,9 +509,9 @@ Such an object is `{"": [name of the type, content]}`.
 
 
 def _canonicalise(value: Any, shapes: Shapes | None = None) -> object:  # noqa: ANN401 - whatever a call is given
-    """Convert a value to JSON values from which a digest is computed. Equal values of one type give equal JSON.
+    """Convert a value to JSON from which a digest is computed: equal for equal values, and different for all others.
 
-    The JSON is the same in each process and differs for each other value and type. JSON's own values represent
+    The JSON is the same in each process. It also differs if only the types differ. JSON's own values represent
     themselves, with the keys of a dict in order. So `()` is not `[]`, `{1: x}` is not `{"1": x}`, and a Decimal is not
     its text.
 

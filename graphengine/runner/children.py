@@ -275,7 +275,10 @@ class _Start(Generic[S]):
         return self._options["queue"] if self.attempt.services.effects == "act" else None
 
     async def make(self) -> StepResult:
-        """Create the child run, or find the child that this call created before, and return the record of its start."""
+        """Create the child run, or find the child that this call created before a crash.
+
+        Returns the record of the start.
+        """
         services, name, journal = self.attempt.services, self.graph.name, journal_of(self.attempt)
         taken = await journal.effects.take_over(journal.below, f"{_WHERE}({name})", self._shown, None)
         if taken is not None:
@@ -487,16 +490,14 @@ class _Start(Generic[S]):
         return found[0].seq if is_over and not await self._is_told(run_id, found[0].seq) else 0
 
     async def _is_told(self, run_id: str, seq: int) -> bool:
-        """Return whether this run already has, or had, the message that the child ended with this step.
-
-        That is so if the message about this end is still in the inbox or the mailbox.
+        """Return whether this run already has the message that the child ended with this step, or has received it.
 
         An older message, from before the end, does not count, because the waiting node must get the message about this
         end.
 
-        A message on a topic that the caller chose also counts if any node has received it: 1. An item of a map starts a
-        child, which ends. 2. Another item receives the message. 3. The process dies before it has recorded the start.
-        4. The first item starts the child again.
+        A received message counts only if the caller chose its topic, since such a message is received once, by any
+        node: 1. An item of a map starts a child, which ends. 2. Another item receives the message. 3. The process dies
+        before it has recorded the start. 4. The first item starts the child again.
         """
         services, topic = self.attempt.services, self.topic or topic_of(run_id)
         store = self.lives.shared.store
@@ -546,9 +547,9 @@ class _Start(Generic[S]):
             await journal_of(self.attempt).halt()
 
     async def continued(self, run_id: str, seq: int) -> None:
-        """Continue the child in this process if no process drives it.
+        """Continue a child run that no process drives, so that the node which waits for its end does not wait for ever.
 
-        Nothing is done if the child waits for an answer or a message, or has ended after the step `seq`.
+        Nothing is done if the child itself waits for an answer or a message, or has ended after the step `seq`.
         """
         if self.lives.shared.ends.has(run_id, self.starter):
             return
@@ -690,7 +691,10 @@ class StartedRun(Generic[S]):
         return end
 
     async def _migrate_values(self, end: _End) -> _End:
-        """Migrate the values of a finished child once, without recording them. Errors are raised as by `_migrate`."""
+        """Migrate the values of a finished child to the current version of its graph, without recording them.
+
+        Errors are raised as by `_migrate`.
+        """
         plan, shared = self._start.plan, self._start.lives.shared
         state = StateOf(self.id, plan.graph, end.seq, end.values, end.fingerprint, end.version)
         try:

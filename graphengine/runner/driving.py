@@ -115,7 +115,10 @@ class LifeTask(asyncio.Task[None]):
     cancelled_itself = False
 
     def cancel(self, msg: object = None) -> bool:
-        """Cancel the task, and remember if the code that cancels it runs in the task itself."""
+        """Cancel the task.
+
+        If the code in the task itself asks for this, remember that the code of a node cancelled the run's task.
+        """
         self.cancelled_itself = self.cancelled_itself or asyncio.current_task(self.get_loop()) is self
         return super().cancel(msg)
 
@@ -588,13 +591,13 @@ class Driving:
             await self._shared.store.release(snapshot.run_id, self.fence)
 
     async def _is_due(self, task: Task) -> bool:
-        """Wait until the time of a task has come, for example the end of a timeout.
+        """Wait until a task's time has come, for example the end of a timeout.
 
-        Return False if a stop or a message came first. When the time of a wait is over, the inbox is read once more: 1.
-        The time of a question ends in a second. 2. Another process records an answer, and shows its caller that the
-        answer is recorded. 3. The time ends before the inbox is polled. So the inbox is read once more, and an answer
-        that is found there is recorded first. A read that began after the time of several waits is enough for all these
-        waits.
+        Returns False if a stop or a message came first. Before a timeout takes effect, the inbox is read once more,
+        because an answer may have arrived in time: 1. The time of a question ends in a second. 2. Another process
+        records an answer, and shows its caller that the answer is recorded. 3. The time ends before the inbox is
+        polled. An answer that is found in this last read is recorded first. A read that began after the time of several
+        waits is enough for all these waits.
         """
         clock = self._shared.clock if task.mode == "wake" else self.time
         if task.due > clock.now():
@@ -851,7 +854,7 @@ class Driving:
     # --- requests and mail ----------------------------------------------------------------------------------------
 
     def ask(self, request: Stop | Release | Late | Closed) -> None:
-        """Pass a request to stop, release or close the run to its claim, and do what the claim answers."""
+        """Tell the claim that the run is to be stopped, released or closed, and halt as the claim demands."""
         self.obey(self.claim.step(request))
 
     def obey(self, do: Do) -> None:
@@ -1044,10 +1047,10 @@ class Driving:
     async def confirm(self) -> None:
         """Ask the store whether this process still owns the run, and end the run here if another process has taken it.
 
-        The question is skipped once the append that gives the lease back has been sent, because the append itself fails
-        if the run was taken. Otherwise: 1. The store is asked. 2. Meanwhile the run rests, gives its lease back, and is
-        claimed again. 3. The answer is that the former lease is gone. That is no statement about the process that has
-        the run now.
+        The store is not asked once this process has sent the append that gives the lease back, because that append
+        itself fails if the run was taken. Asking then could end the wrong claim: 1. The store is asked. 2. Meanwhile
+        the run gives its lease back, and is claimed here again. 3. The answer says that the former lease is gone, which
+        is true but no longer matters.
         """
         if self._recorded != "running":
             return

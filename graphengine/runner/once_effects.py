@@ -98,7 +98,10 @@ class Effecting(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """Reads a person's answer to the question how an effect ended: `rerun`, `fail`, or the result of the effect."""
+    """Reads a person's answer to the question how an effect ended.
+
+    The answer is `rerun` (it did not happen), `fail`, or the result that the effect had.
+    """
 
     read_result: Callable[[JsonValue], object]
 
@@ -135,7 +138,7 @@ class OnceEffects:
 
     @functools.cached_property
     def _earlier(self) -> tuple[Collection[tuple[str, ...]], Collection[str | None]]:
-        """The keys and the names of the effects that began before this attempt.
+        """The idempotency keys and the function names of the effects that began before this attempt.
 
         The keys do not contain the id of the run, so that a branch finds the effects of its parent.
         """
@@ -368,7 +371,7 @@ class OnceEffects:
         return self._journal.is_recoded and bool(self.list_unclaimed())
 
     def _list_answers(self, effect: str) -> Sequence[tuple[str, RecordedResult]]:
-        """Return people's answers to questions in which this effect was listed, newest first, each with its key."""
+        """Return the answers that people gave to questions about this effect, newest first, each with its key."""
         answers = [each for each in self._frame.recorded_results.items() if each[0].startswith(_LEFT)]
         return [(key, memo) for key, memo in reversed(answers) if effect in cast("list[str]", memo.seen["left"])]
 
@@ -381,7 +384,7 @@ class OnceEffects:
         return name if name == STARTS else self._frame.recorded_results[key].name or own_name(name)
 
     def list_unclaimed(self) -> Sequence[str]:
-        """Return the keys of effects that the node's earlier code did and this attempt has not asked for.
+        """Return the keys of effects that the node's old code did and that its new code has not asked for so far.
 
         The keys are in the order of the records. Effects inside a recorded call or conversation are left out if the
         attempt has asked for that call or conversation. Unfinished effects are left out if a person has said that they
@@ -443,9 +446,9 @@ class OnceEffects:
         return unknown
 
     async def _result_of(self, taken: str, effect: Effecting[T]) -> T:
-        """Return the result of an effect of the node's earlier code, as the result of an effect of its current code.
+        """Return the result of an effect that the node's old code did, because its new code now asks for this effect.
 
-        If the end of the earlier effect is not recorded, its end is found out first.
+        If the end of the effect is not recorded, its end is found out first.
         """
         memo = self._frame.recorded_results[taken]
         if not taken.startswith(BEGUN):
@@ -483,7 +486,7 @@ class OnceEffects:
         return next(each, None)
 
     def _at(self, key: object) -> tuple[str, ...]:
-        """Return an effect's idempotency key without the id of the run, which is equal in a run and its branches."""
+        """Return the part of an idempotency key after the id of the run, which is equal in a run and its branches."""
         return str(key).partition(f"/{place_of(self._frame)}")[1:]
 
     async def _begin(self, effect: Effecting[T]) -> T:
@@ -514,10 +517,9 @@ class OnceEffects:
         await self._services.host.note(Noted(self._task, 0.0, self._services.now(), begun, size_bytes))
 
     async def _find_out_result(self, effect: Effecting[T], why: BaseException | None) -> T:
-        """Find out how an effect ended that has begun: by its `reconcile` function, or by asking a person.
+        """Find out the result of an effect that has begun: call its `reconcile` function, or ask a person.
 
-        Returns its result. If a person has already answered, the function is called only before the effect begins
-        again.
+        If a person has already answered, the function is called only before the effect begins again.
         """
         once, path = effect.once or Once(), path_of(self._frame.id, self._frame.at)
         told = f": {type(why).__name__}: {why}" if why is not None else ""
@@ -555,10 +557,7 @@ class OnceEffects:
         return cast("T", decision[0])
 
     async def _settle(self, effect: Effecting[Any], at: float) -> None:
-        """Wait until a process that lost the run can no longer do the effects that it began.
-
-        The attempt ends meanwhile.
-        """
+        """Wait until a process that was cut off can no longer be doing this effect. The attempt ends meanwhile."""
         key, left = f"{self._key_of_question(effect)}|settled", at - self._services.now()
         if left > 0 and key not in self._frame.recorded_results:
             text = f"until {effect.name}, which another process may still be doing, has happened or not"
@@ -660,7 +659,7 @@ class OnceEffects:
 
 
 def _effect_of_record(key: str, memo: RecordedResult) -> Effecting[Any]:
-    """Rebuild an effect from its record, to find out how it ended without knowing its function."""
+    """Rebuild an effect from its record, to ask how it ended although the current code may not contain it any more."""
 
     async def make(_: str) -> object:
         raise AssertionError(key)  # the effect is only settled, and not made
@@ -678,11 +677,11 @@ def _show_effect(key: str, memo: RecordedResult) -> str:
 
 
 def _as_begun(begun: RecordedResult, now: Once | None) -> Once:
-    """Return the declaration that applies to an effect which has begun: the one with which it began.
+    """Return how an effect that has begun must be treated.
 
-    Only the current declaration can provide the function `reconcile=`. If the effect was declared with `reconcile=`
-    when it began and is declared without `reconcile=` now, a person is asked, because the earlier declaration relied on
-    the function.
+    The declaration with which it began decides, not the current one. Only the function `reconcile=` comes from the
+    current declaration. If the effect was declared with `reconcile=` when it began and is declared without `reconcile=`
+    now, a person is asked, because the earlier declaration relied on the function.
     """
     reconcile = now.reconcile if now is not None else None
     unknown: OnUnknown = "ask" if begun.reconcile and reconcile is None else begun.unknown

@@ -268,13 +268,13 @@ async def _continue_state(
 
 
 def _encode_items(plan: Plan[Any], name: str, record: JsonValue) -> JsonValue:
-    """Encode the items of a list, so that an item which is carried over is encoded once, and not at each use."""
+    """Encode the items of a list, so that items which the new run keeps are encoded only once."""
     is_list = isinstance(record, list) and name not in plan.state.secrets
     return items_of(Raw(encode(record))) if is_list else record
 
 
 def _is_carried(plan: Plan[Any], name: str, records: Mapping[str, JsonValue], earlier: Mapping[str, object]) -> bool:
-    """Return whether the new run can keep the record of a list or dict instead of checking it again.
+    """Return whether a new run can take over a list or dict of an earlier run without validating it again.
 
     The field must have no rules other than its type, and the recorded value must fit it.
     """

@@ -90,7 +90,7 @@ T = TypeVar("T")
 
 
 class _Inside(NamedTuple):
-    """Where the running code is among the recorded calls of its node.
+    """The position of the running code among the recorded calls of its node.
 
     Attributes:
         work: The recorded work of the attempt.
@@ -186,7 +186,7 @@ class StepJournal:
         return key
 
     def use(self, key: str) -> None:
-        """Note that the node has asked for the group of work with this key, such as a conversation of an agent."""
+        """Note that the node has asked for this group of recorded work, such as a conversation of an agent."""
         self._used.add(key)
         self._groups[key] = f"{self.below}/" if self.below else ""
 
@@ -199,7 +199,7 @@ class StepJournal:
         self._used.update(keys)
 
     def is_claimed(self, key: str) -> bool:
-        """Return whether this attempt has used recorded work, or the call or conversation that contains the work.
+        """Return whether this attempt has asked for a recorded result, or for the call or conversation around it.
 
         A conversation that was left on purpose counts too.
         """
@@ -226,7 +226,10 @@ class StepJournal:
         return [memo for key, memo in effects.items() if key.startswith(beside) and not key.startswith(known)]
 
     def refused(self, error: BaseException) -> Sequence[str]:
-        """Return the keys of the records that caused this failure, so that the next attempt does not use them again."""
+        """Return the keys of recorded results that caused this failure.
+
+        They are dropped, so that the next attempt can succeed.
+        """
         return [key for cause, key in self._refused if _came_from(error, cause)]
 
     def refuse(self, error: BaseException, name: str, what: str) -> None:
@@ -238,9 +241,9 @@ class StepJournal:
         self._refused.append((error, key))
 
     def answered(self, name: str, what: str, value: object) -> None:
-        """Remember the last answer of a person, and the piece of work that contains it.
+        """Remember the last answer of a person, and the recorded work that contains the answer.
 
-        If the node returns exactly this value, its step names the answer as the origin.
+        If the node returns exactly this value, its step records that the value came from the person.
         """
         self.answer = self._last_key(name, what), value
 
@@ -384,7 +387,7 @@ class StepJournal:
         return place
 
     def committed(self) -> str:
-        """Return the key of the transaction that the node has committed as its only work; "" if there is none.
+        """Return the key of the database transaction that the node as a whole has committed; "" if there is none.
 
         Transactions of a parent run do not count. A branch may begin with other values, and then makes the transaction
         again.
@@ -434,9 +437,9 @@ class StepJournal:
         return result
 
     def read_outcome(self, function: Callable[..., object]) -> tuple[object] | None:
-        """Return the result that the node had before a person was asked about leftover effects; see `end_with_rest`.
+        """Return the result that the node had before a person was asked about effects that its code no longer asks for.
 
-        Only the effects that were left when the result was recorded are asked about.
+        `end_with_rest` records this result. Only effects that were left at that time are asked about.
 
         Returns:
             `(result,)`, or None if no such result is recorded.
@@ -453,10 +456,7 @@ class StepJournal:
         return None if memo is None else memo.value
 
     def _read_back(self, kind: Returned, name: str, place: str) -> object:
-        """Return the recorded result of a call.
-
-        Messages and live data that the call sent are added to this attempt again.
-        """
+        """Return the recorded result of a call. Its messages and live data become part of this attempt's step."""
         record = self._repeat_known(place)
         is_recoded = bool(self._frame.recorded_results[place].recoded)
         return self._reread(kind, name, record) if is_recoded else kind.read(record)
@@ -589,9 +589,10 @@ class StepJournal:
         return shortened(shown if self._guard is None else self._guard.hide(shown))
 
     async def act_inside(self, effect: Effecting[T]) -> T:
-        """Do an effect. While it lasts, the code cannot wait, because a wait would run the effect again.
+        """Do an effect outside the run.
 
-        The keys of work that a node does inside the effect are the same as without `effect=`.
+        Meanwhile the code may not wait, because a node that waits would repeat the effect. The keys of recorded work
+        inside the effect are the same as without `effect=`.
         """
         around, acts = _INSIDE.get(), self._acts
         if effect.may_wait:
@@ -656,7 +657,7 @@ class StepJournal:
 
     @contextlib.contextmanager
     def group(self, place: str) -> Iterator[None]:
-        """Record all work inside this block under keys that begin with the given key."""
+        """Record all work inside this block below the given key, for example below the key of a conversation."""
         around = _INSIDE.get()
         _INSIDE.set(self._here._replace(work=self, key=place))
         try:
@@ -671,7 +672,7 @@ class StepJournal:
 
     @property
     def _here(self) -> _Inside:
-        """Where the calling code is among the recorded calls of this attempt."""
+        """The position of the calling code among the recorded calls of this attempt."""
         here = _INSIDE.get()
         return here if here.work is self else _NOWHERE
 
@@ -717,7 +718,7 @@ class StepJournal:
         raise DefinitionError(text, where=self._attempt.where, repair=repair)
 
     async def halt(self) -> None:
-        """End the attempt here without a result. This call never returns.
+        """End the attempt here without a result, for example because the Runner closes. This call never returns.
 
         The node runs again, with its recorded work, when the run is resumed.
         """
@@ -726,10 +727,7 @@ class StepJournal:
         await self.in_flight.park(self._here.around)
 
     def _repeat_known(self, place: str) -> JsonValue:
-        """Return the record with this key.
-
-        Messages and live data that the work sent are added to this attempt again.
-        """
+        """Return the record with this key. Its messages and live data become part of this attempt's step."""
         self._given.append(place)
         memo = self._frame.recorded_results[place]
         self._pass(memo)
@@ -739,7 +737,10 @@ class StepJournal:
         return memo.value
 
     def note_output(self, what: OutputKind, record: JsonValue) -> None:
-        """Add a message or live data to the records of all `ctx.call`s inside which the calling code runs."""
+        """Add a message or live data to the records of all `ctx.call`s inside which the calling code runs.
+
+        When the node runs again, these calls are not repeated. Their records tell what they sent and showed.
+        """
         self.check_open(f"what is {what}")
         for place in self._here.around:
             self._outputs.setdefault(place, {}).setdefault(what, []).append(record)
@@ -828,11 +829,14 @@ class StepJournal:
         return await self.wait_for(wait, digest_of_call(wait.kind, (what,), {}), answers, name)
 
     def wait_for(self, wait: WaitRecord, digest: str, answers: Answers | None, name: str | None = None) -> Any:  # noqa: ANN401 - as `wait`
-        """Wait as `wait` does, for a caller that knows the digest which distinguishes this wait from others."""
+        """Wait as `wait` does.
+
+        The caller has already computed the digest that distinguishes this wait from others of its kind.
+        """
         return self.wait_at(self.key_of(wait.kind, digest), wait, answers, name)
 
     async def wait_at(self, place: str, wait: WaitRecord, answers: ReadsAnswer | None, name: str | None = None) -> Any:  # noqa: ANN401 - of the type of the answer
-        """Wait as `wait` does, for a caller that knows the key under which the answer is recorded."""
+        """Wait as `wait` does. The caller knows the key under which the answer is recorded."""
         self._attempt.check_not_over(f"ctx.{wait.kind}")
         path = path_of(self._frame.id, self._frame.at)
         found = self._frame.recorded_results.get(place)
@@ -859,7 +863,7 @@ class StepJournal:
     async def _ask_and_wait(
         self, place: str, wait: WaitRecord, answers: ReadsAnswer | None, name: str | None, path: str
     ) -> None:
-        """Record that the node waits, and end the attempt.
+        """Let the run wait for an answer, a message or a time, which ends the attempt.
 
         Returns only if the attempt was suspended in memory and the wait is over.
         """
@@ -925,32 +929,32 @@ class StepJournal:
         log.warning(_REFUSED, wait.topic, run_id, path, told, extra={"run": run_id})
 
     def is_over(self, kind: str, what: object) -> bool:
-        """Return whether the next wait of this kind has its answer already, or its time is over.
+        """Return whether the answer to the next wait of this kind is already recorded, or its time is over.
 
-        `what` is the text or value that distinguishes the wait.
+        `what` is the text or value that distinguishes the wait from others of its kind.
         """
         return bool(self._frame.recorded_results) and self.known(kind, digest_of_call(kind, (what,), {})) is not None
 
     def has_begun(self, name: str, what: str) -> bool:
-        """Return whether the first piece of work with this name and input has begun, whether it has finished or not."""
+        """Return whether the first work with this name and input was begun earlier in this visit, finished or not."""
         known, results = numbered(self._stem(name, what), 1), self._frame.recorded_results
         return bool(results) and (known in results or BEGUN + known in results or known in self._around)
 
     def inside(self, name: str, what: str, below: str) -> RecordedResult | None:
-        """Return the record of work inside the first piece of work with this name and input; None if there is none.
+        """Return a record inside the first work with this name and input, such as a model response in a conversation.
 
-        `below` is the last part of its key.
+        `below` is the end of its key. Returns None if there is no such record.
         """
         results = self._frame.recorded_results
         return results.get(f"{numbered(self._stem(name, what), 1)}/{below}") if results else None
 
     def taken(self, memo: RecordedResult) -> None:
-        """Note that code uses a recorded answer that it did not wait for with `wait_at`, so that `ctx.now` advances."""
+        """Advance `ctx.now` to a recorded answer that code uses without waiting for it."""
         self._pass(memo)
 
     @functools.cached_property
     def _around(self) -> Collection[str]:
-        """The keys of calls and conversations inside which work was recorded before this attempt."""
+        """The keys of calls and conversations that have begun: work inside them was recorded before this attempt."""
         found: set[str] = set()
         for key in self._frame.recorded_results:
             work = WorkKey.read(key.removeprefix(BEGUN))
@@ -964,7 +968,7 @@ class StepJournal:
         return found
 
     def known(self, name: str, what: str) -> RecordedResult | None:
-        """Return the record of the next piece of work with this name and input; None if it is not recorded yet."""
+        """Return the record that the next call or wait with this name and input will find; None if there is none."""
         stem = self._stem(name, what)
         return self._frame.recorded_results.get(numbered(stem, self._counts.get(stem, 0) + 1))
 
@@ -1021,7 +1025,7 @@ def _digest_under(
 
 
 def _is_node(key: str) -> bool:
-    """Return whether this key belongs to a node that is itself the recorded call, and not to a call inside the node."""
+    """Return whether a key belongs to a whole node that was recorded like a call, and not to a call inside the node."""
     work = WorkKey.read(key)
     is_done = work.number > 0 and not key.startswith(BEGUN)
     return is_done and not work.around and work.input.startswith(OF_NODE)

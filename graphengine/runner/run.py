@@ -348,13 +348,14 @@ class Run(Generic[S, Out_co]):
     async def _send(
         self, topic: str, payload: object, idempotency_key: str | None, alone: str = "", info: RunInfo | None = None
     ) -> bool:
-        """Send a message to the run, and return whether the message is new or was sent before.
+        """Send a message to the run. Returns False if a message with this idempotency key was sent before.
 
         Args:
             topic: The topic of the message.
             payload: A JSON value or a pydantic model.
             idempotency_key: A second message with the same key is not sent.
-            alone: If not "", the message is also not sent if an earlier message's key begins with this text.
+            alone: The beginning of idempotency keys of which only one may exist: the message is not sent if an earlier
+                message has such a key. "" to send it in any case.
             info: The row of the run in the database, if the caller has just read it.
         """
         shared, where = self._lives.shared, f"run {self.id}"
@@ -852,7 +853,9 @@ def drive_here(lives: Lives, plan: Plan[S], run_id: str, resume: Opening[S]) -> 
 
 
 def life_of(run: Run[S, Any]) -> Life[S]:
-    """Return the object that drives a run in this process. The command line and the inspector use it.
+    """Return the object that drives a run in this process, which the handle began.
+
+    The command line and the inspector use it.
 
     Raises:
         UnknownRun: The handle was not made by a start, resume or branch in this process.

@@ -168,7 +168,7 @@ MOST_WAITING: Final = 10_000
 
 
 class _Joined(NamedTuple):
-    """An entry in a watcher's queue to which further pieces of a text are joined."""
+    """An event in a watcher's queue that grows: further pieces of the same text are joined to it."""
 
     growth: Growth
 

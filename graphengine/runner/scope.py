@@ -68,9 +68,9 @@ _SIZES: Final = Sizes()
 
 
 class Host(Protocol):
-    """The interface through which a running node uses the object that drives its run.
+    """The interface that a running node has to the object that drives it.
 
-    `Driving` implements it, and `Alone` for a node that runs without a run.
+    `Driving` implements the interface for the nodes of a run, and `Alone` for a single node, for example in a test.
     """
 
     @property
@@ -90,9 +90,9 @@ class Host(Protocol):
 
     @property
     def wrote_at(self) -> float:
-        """When this process last wrote to the store, which proved that it still owned the run.
+        """When this process last wrote to the store, in epoch seconds of the machine's clock.
 
-        By the machine's clock.
+        A successful write proves that the process still owned the run at that time.
         """
         ...
 
@@ -126,9 +126,10 @@ class Host(Protocol):
         ...
 
     def cut_until(self, seq: int) -> float:
-        """Return until when a process that lost the run may still act, in epoch seconds; 0 if there is no such process.
+        """Return until when a process that lost this run may still act, in epoch seconds; 0 if none may.
 
-        Such a process was cut off from the database. It may finish what it began before the step number `seq`.
+        A process that was cut off from the database continues until it notices. It may still do what it began before
+        the step with the number `seq`.
         """
         ...
 
@@ -171,9 +172,9 @@ class Host(Protocol):
         ...
 
     def note_cut_off(self, attempt: AttemptFacts) -> bool:
-        """Return whether the driver, and not the code of the node, cancelled this attempt.
+        """Return whether this process cancelled the attempt, and remember that the node was interrupted.
 
-        If so, remember that it was cut off.
+        Returns False if the node's own code cancelled its asyncio task, so that the node has failed.
         """
         ...
 
@@ -189,7 +190,7 @@ class Host(Protocol):
     def runs_again(self) -> bool:
         """Whether a node runs again after every wait, instead of being suspended in memory (`Runner(run_again=True)`).
 
-        Programs set this while they are developed, to find nodes that do something else when they run again.
+        Programs use this option during development, to find nodes that do something else when they run again.
         """
         ...
 
@@ -327,7 +328,7 @@ class NodeServices(Struct):
 
     @property
     def may_be_lost(self) -> bool:
-        """Whether this process has not written for so long that another process may have taken the run."""
+        """Whether another process may have taken the run, because this process has not written for a long time."""
         # If the clock was set, the difference counts as time that has passed.
         return self.is_shared and abs(self.wall() - self.host.wrote_at) > _RECENT_SECONDS
 
@@ -345,8 +346,7 @@ class Journal(Protocol):
     def note_output(self, what: OutputKind, record: JsonValue) -> None:
         """Add a sent message or live data to the records of the `ctx.call`s inside which the calling code runs.
 
-        If the node runs again, a recorded call is not repeated, so its record must contain what the call sent and
-        showed.
+        When the node runs again, these calls are not repeated. Their records tell what they sent and showed.
         """
         ...
 
@@ -439,7 +439,10 @@ class AttemptFacts:
 
     @property
     def read_of_nodes(self) -> Sequence[str]:
-        """The parameters of the node's body whose values were written by nodes, and not by the caller of the run."""
+        """The parameters of the node's body whose values nodes have written.
+
+        The caller of the run gave all other values.
+        """
         return () if self.call is None else read_of_nodes(self.call, self.frame)
 
     def is_given(self, text: str) -> bool:
@@ -485,7 +488,7 @@ class AttemptFacts:
             self.services.guard.refuse(record, what, self.where)
 
     def check_not_over(self, what: str) -> None:
-        """Refuse a call of the node's context after the attempt has ended, for example by a leftover task of the node.
+        """Refuse a call of a `ctx` method after the node has ended, for example by a task that the node left running.
 
         Raises:
             DefinitionError: The node has ended.
@@ -572,9 +575,9 @@ class InFlight:
 
     @contextmanager
     def acts(self, *, is_async: bool) -> Iterator[None]:
-        """While the block runs, count an effect that a cancellation would interrupt.
+        """Count an effect outside the run while the block runs, so that the effect is known to be in progress.
 
-        Effects in threads are not counted.
+        Effects in threads are not counted, because a cancellation cannot interrupt them.
         """
         self.acting += is_async
         try:
@@ -583,7 +586,10 @@ class InFlight:
             self.acting -= is_async
 
     def began(self, place: str, name: str) -> None:
-        """Remember that the calling asyncio task does this work, so that a wait lets the work finish first."""
+        """Remember that the calling asyncio task makes a recorded call.
+
+        If the node waits meanwhile, the call may finish first.
+        """
         self._busy[place] = (name, asyncio.current_task())
 
     def ended(self, place: str) -> None:
@@ -690,7 +696,7 @@ class InFlight:
             attempt.within.cancel()
 
     def _is_busy(self) -> bool:
-        """Return whether a call is in progress that can finish before the attempt ends."""
+        """Return whether a recorded call is in progress that can still finish, so that the attempt must not end yet."""
         return any(not self._held[place] for place in self._busy)
 
 

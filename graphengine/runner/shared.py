@@ -363,7 +363,7 @@ class Shared(Generic[L]):
             await self._fewer.wait()
 
     def note_fewer(self) -> None:
-        """Wake `idle`, because a run was opened or is no longer driven here."""
+        """Let callers of `idle` check again, because one run fewer may be driven or opened here."""
         if self._fewer is not None:
             self._fewer.set()
 
@@ -386,7 +386,7 @@ class Shared(Generic[L]):
             self.wake(starter)
 
     def gathers(self, run_id: str) -> bool:
-        """Return whether the reported ends of child runs are held back for a moment, until more of them have arrived.
+        """Return whether the reported ends of child runs are held back, to deliver several of them together.
 
         If the parent run sleeps here, its wake-up is scheduled.
 
@@ -409,7 +409,7 @@ class Shared(Generic[L]):
         return loop.time() < moving.until
 
     def gets_ends(self, run_id: str) -> None:
-        """Note that a run now gets the ends of its child runs that were held back by `gathers`."""
+        """Forget the timer that held back the ends of child runs, because their parent run now receives all of them."""
         moving, timer = self.told.get(run_id), self._soon.pop(run_id, None)
         if moving is not None:
             moving.until = None

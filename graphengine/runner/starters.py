@@ -31,11 +31,11 @@ That run usually looks within a second. Later, the end is read from the store.
 
 
 class EndHere(NamedTuple):
-    """How a run that this process drove has finished.
+    """The end of a child run that finished in this process, kept in memory for its parent run.
 
     Attributes:
-        by: The id and the nonce of the run that started it, and the number of the node's visit.
-        body: The final state as JSON, in the form of the graph spec with this fingerprint.
+        by: The id and the nonce of the parent run, and the number of the node's visit.
+        body: The final state as JSON, in the form of the graph version with this fingerprint.
     """
 
     by: tuple[str, str, int]
@@ -51,9 +51,9 @@ class EndHere(NamedTuple):
 
 
 class EndsHere:
-    """The last runs that finished in this process, for the runs that started them and that are alive here too.
+    """A cache of child runs that finished in this process a moment ago, for parent runs that are active here too.
 
-    A finished run does not change any more, so its starter need not read from the store what this process wrote there a
+    A finished run does not change any more, so its parent need not read from the store what this process wrote there a
     moment ago. Nothing depends on this cache: an end that is not in the cache is read from the store.
     """
 
@@ -61,7 +61,7 @@ class EndsHere:
         self._kept: dict[str, EndHere] = {}  # the oldest first
 
     def keep(self, snapshot: Snapshot) -> None:
-        """Keep the end of a run whose last step is durable, if the run finished and its state is not large."""
+        """Keep the end of a child run whose last step is durable, if the run finished and its state is small."""
         now, kept = monotonic(), self._kept
         while kept and (len(kept) >= _MOST or next(iter(kept.values())).until < now):
             del kept[next(iter(kept))]
@@ -76,12 +76,12 @@ class EndsHere:
             kept[snapshot.run_id] = EndHere(*head, snapshot.ending, usage, losses, *facts)
 
     def has(self, run_id: str, starter: StarterRecord) -> bool:
-        """Return whether the end of a run is kept for the visit of the node that started it."""
+        """Return whether the end of a child run is in the cache, for the visit of the node that started the child."""
         end = self._kept.get(run_id)
         return end is not None and end.by == (starter.run_id, starter.nonce, starter.visit)
 
     def take(self, run_id: str, seq: int, starter: StarterRecord) -> EndHere | None:
-        """Remove the end of a run and return it, if it is kept and its last step has this seq."""
+        """Remove the end of a child run at this step from the cache, and return it; None if it is not in the cache."""
         if not self.has(run_id, starter):
             return None
         end = self._kept.pop(run_id)
@@ -89,22 +89,22 @@ class EndsHere:
 
 
 def topic_of(run_id: str) -> str:
-    """Return the topic on which the end of a run is reported if no other topic is named."""
+    """Return the topic on which a child run reports its end to its parent, if the caller has chosen no other topic."""
     return f"{_TOPIC}{run_id}"
 
 
 def child_of(topic: str | None) -> str:
-    """Return the id of the run whose end is reported on a topic; "" for any other topic."""
+    """Return the id of the child run that reports its end on this topic; "" for any other topic."""
     return topic.removeprefix(_TOPIC) if topic is not None and topic.startswith(_TOPIC) else ""
 
 
 def is_end(message: InboxMessage) -> bool:
-    """Return whether a message reports the end of a run for which only its starter waits."""
+    """Return whether a message reports the end of a child run to its parent, on a topic of the engine."""
     return message.kind == "message" and bool(child_of(message.payload["topic"]))
 
 
 def told_end(snapshot: Snapshot, starter: StarterRecord, status: RunStatus) -> Post | None:
-    """Return the message with which a run reports its end to its starter; None if the status does not end the run."""
+    """Return the message with which a child run reports its end to its parent; None if the child has not ended."""
     if status not in OVER:
         return None
     told: dict[str, Any] = {"run_id": snapshot.run_id, "graph": snapshot.graph, "status": status, "seq": snapshot.seq}
@@ -118,10 +118,10 @@ def told_end(snapshot: Snapshot, starter: StarterRecord, status: RunStatus) -> P
 
 
 async def looks_after(store: RunStore, snapshot: Snapshot) -> bool:
-    """Let a waiting run check the child runs for which it waits and that may never report their end.
+    """Check the child runs for which a run waits, and wake the run for each child that may never report its end.
 
-    Such a child is removed, is driven by no process, waits for a time, or does not belong to this run: it was started
-    by the parent before this run branched off. A message for each such child makes the waiting run look.
+    Such a child was removed, is driven by no process, waits for a time, or belongs to the run from which this run
+    branched off. A message to the waiting run makes its node look at the child.
 
     Returns:
         Whether there are such children.

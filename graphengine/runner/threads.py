@@ -48,11 +48,11 @@ class CallOutcome(Generic[T_co]):
 
     @staticmethod
     async def of(call: Callable[[], Awaitable[T]]) -> CallOutcome[T]:
-        """Await a call, and return its result or its exception as data. Made for calls in an asyncio task of their own.
+        """Await a call in its own asyncio task, and return its result or its exception as data.
 
-        Otherwise SystemExit and KeyboardInterrupt would end the event loop, because asyncio raises them at once. The
-        coroutine is created in this task, because a task that is cancelled before it begins would leave a coroutine
-        that is never awaited.
+        If the task raised SystemExit or KeyboardInterrupt, asyncio would end the event loop at once. The coroutine is
+        created in this task, because a task that is cancelled before it begins would leave a coroutine that is never
+        awaited.
         """
         try:
             return CallOutcome(await call())
