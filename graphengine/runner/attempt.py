@@ -80,7 +80,7 @@ _UNUSED: Final = (
 _WITHOUT_RESULT: Final = ("sleep", STARTS)
 
 
-class _Anew(NamedTuple):
+class _RestartedNode(NamedTuple):
     """The result of a node that began as an effect, but that a deployment has changed to a graph, map or question.
 
     Such a node begins again. Its result must not be recorded as the result of an effect.
@@ -168,12 +168,12 @@ class Attempt(AttemptFacts):
         try:
             if task.mode == "crash_loop":
                 return self._fail_node(_crash_loop(task, frame))
-            has_begun = await self._goes_on() if frame.recorded_results else False
+            has_begun = await self._settle_earlier_effects() if frame.recorded_results else False
             call = self.call
             if call is None:
                 call, self.choice = self.node.pick(self.view)
             if frame.recorded_results:
-                if not has_begun and self._enters(call):
+                if not has_begun and self._enters_graph(call):
                     return await self._enter_after_effects(call)
             elif call.graph is not None:
                 return self._enter_node()
@@ -185,36 +185,36 @@ class Attempt(AttemptFacts):
                 result = await result
             if self.journal is not None:
                 self._check_awaited(journal_of(self))
-            if isinstance(result, _Anew):
-                if self._enters(call):
+            if isinstance(result, _RestartedNode):
+                if self._enters_graph(call):
                     return self._enter_node()
                 result, has_begun = result.result, False
             if frame.recorded_results:
                 result = await self._end_with_rest(call, result, has_begun=has_begun)
             if not self.node.plain and isinstance(call.body, AskBody) and not has_begun:
-                return self._asks(call, call.body, result)
+                return self._make_question(call, call.body, result)
         except asyncio.CancelledError as error:
             return self._end_cancelled(error)
         except BaseException as error:  # noqa: BLE001 - a node may raise anything
             return self._end_raised(error)
         finally:
-            was, self.state = self.state, "over"
+            state_before, self.state = self.state, "over"
             if self.journal is not None:
                 await self.journal.in_flight.end()
                 for ended in services.following.ended:
                     ended(frame)
         if self.journal is not None or self.outputs is not None or frame.recorded_results:
-            return self._end_with_records(result, was)
+            return self._end_with_records(result, state_before)
         chance = 1 + random.random()  # noqa: S311 - jitter, should the update not fit
         return NodeFinished(task, self.began, services.now(), result, self.usage, self.choice, chance)
 
-    def _end_with_records(self, result: object, was: str) -> Event | None:
+    def _end_with_records(self, result: object, state_before: str) -> Event | None:
         """Return the event of a node that returned, if it recorded results, sent messages or began to wait before."""
-        if was == "suspended":
+        if state_before == "suspended":
             return None
-        if was == "ending" and _take_back_cancellation():
-            return self._waits()
-        more, now = self._more(), self.services.now()
+        if state_before == "ending" and _take_back_cancellation():
+            return self._make_waits()
+        more, now = self._list_further_facts(), self.services.now()
         self._compare()
         answer = _answer_in(result, journal_of(self)) if self.journal is not None else ""
         chance = 1 + random.random()  # noqa: S311 - as in `run`
@@ -247,7 +247,7 @@ class Attempt(AttemptFacts):
             if (outcome := journal_of(self).read_outcome(call.body.call)) is not None:
                 return outcome[0]
         if acts and (node.once is not None or has_begun) and self.services.effects == "act":
-            return self._once(node.once, call)
+            return self._do_once(node.once, call)
         return self._begin(call)
 
     def _replace_function(self, call: Call, *, has_begun: bool) -> Call:
@@ -280,7 +280,7 @@ class Attempt(AttemptFacts):
         if self.state == "suspended":
             return None  # The wait is already recorded.
         if self.state == "ending" and _take_back_cancellation():
-            return self._waits()
+            return self._make_waits()
         current = asyncio.current_task()
         if current is not None and current.cancelling():
             if self.services.host.note_cut_off(self):
@@ -298,7 +298,7 @@ class Attempt(AttemptFacts):
         if self.state == "suspended":
             return None
         if self.state == "ending" and _take_back_cancellation():
-            return self._waits()  # The code raised an error of its own instead of the cancellation.
+            return self._make_waits()  # The code raised an error of its own instead of the cancellation.
         if self.journal and isinstance(error, AttributeError | TypeError) and "coroutine" in text_of(error):
             try:
                 journal_of(self).check_awaited()
@@ -336,7 +336,7 @@ class Attempt(AttemptFacts):
     def _enter_node(self) -> NodeEntered:
         return NodeEntered(self.task, self.services.now(), 1 + random.random())  # noqa: S311 - jitter
 
-    def _asks(self, call: Call, body: AskBody, question: object) -> Noted:
+    def _make_question(self, call: Call, body: AskBody, question: object) -> Noted:
         ask, now = body.ask, self.services.now()
         shown: Any = as_record(ask.facts_in(call.values(self.view)), "what the question shows")
         text = utf8_text(str(question))
@@ -362,7 +362,7 @@ class Attempt(AttemptFacts):
         ):
             log.warning(_OTHERWISE, self.where, self.services.run_id, unused[0], extra={"run": self.services.run_id})
 
-    def _waits(self) -> Noted | None:
+    def _make_waits(self) -> Noted | None:
         self._compare()
         waits = journal_of(self).in_flight.waits
         facts = Waiting(waits=dict(waits), usage=self.usage or {})
@@ -393,7 +393,7 @@ class Attempt(AttemptFacts):
         repair = "return the new value; the input of a node belongs to the run"
         return failure_record(MutatedInput(text, where=self.where, repair=repair), self.path, task.attempt)
 
-    def _more(self) -> Node | None:
+    def _list_further_facts(self) -> Node | None:
         """Return the parts of the node's step besides its result: messages, live data, and unused records."""
         outputs = self.outputs or {}
         found = Node(sent=outputs.get("sent", ()), emitted=outputs.get("emitted", ()))
@@ -443,7 +443,7 @@ class Attempt(AttemptFacts):
         effects = journal_of(self).effects
         return self._has_begun() or bool(effects.unsettled) or effects.has_rest
 
-    async def _goes_on(self) -> bool:
+    async def _settle_earlier_effects(self) -> bool:
         """Find out how the unfinished effects of an earlier version of the code ended, before the node runs.
 
         Returns:
@@ -467,7 +467,7 @@ class Attempt(AttemptFacts):
         """
         return journal_of(self).committed() if call.body.kind == "function" else ""
 
-    def _enters(self, call: Call) -> bool:
+    def _enters_graph(self, call: Call) -> bool:
         """Return whether the node enters a graph, or a map that runs its body for each item.
 
         The fallback of a map runs only once.
@@ -475,20 +475,20 @@ class Attempt(AttemptFacts):
         is_map = self.node.each is not None and self.frame.kind != "item" and self.task.mode == "run"
         return call.graph is not None or is_map
 
-    async def _once(self, once: Once | None, call: Call) -> object:
+    async def _do_once(self, once: Once | None, call: Call) -> object:
         """Run a node that must not be repeated, or find out how it ended if it had begun before.
 
-        If the node is now a graph, a map or a question, and is to begin again, return an `_Anew`, because such a node
-        is not an effect.
+        If the node is now a graph, a map or a question, and is to begin again, a `_RestartedNode` is returned, because
+        such a node is not an effect.
         """
-        is_code = not self._enters(call) and not isinstance(call.body, AskBody)
+        is_code = not self._enters_graph(call) and not isinstance(call.body, AskBody)
 
         async def made(_: str) -> object:
             if not is_code:
                 await journal_of(self).effects.forget("", self.visit_key)
-            result = None if self._enters(call) else self._begin(call)
+            result = None if self._enters_graph(call) else self._begin(call)
             result = await result if inspect.isawaitable(result) else result
-            return result if is_code else _Anew(result)
+            return result if is_code else _RestartedNode(result)
 
         values = call.values(self.view) if once is not None and once.reconcile is not None else {}
         resources = self.services.resources.get(id(self.plan), {}) if once is not None and once.reconcile else {}

@@ -66,7 +66,7 @@ class Returned:
         try:
             body = self._dump(value)
             check_depth(body)
-            body, back = kept(body, value, self._read(body), Ways(self._read, self._dump, self._again))
+            body, back = kept(body, value, self._read(body), Ways(self._read, self._dump, self._validate_again))
         except Changed as error:
             text = f"the record of {short(value)} "
             text += f"cannot carry {error.lost}" if error.lost else f"would be read back as {short(error.back)}"
@@ -106,7 +106,7 @@ class Returned:
     def _dump(self, value: object) -> bytes:
         return self._adapter.dump_json(value, by_alias=False, round_trip=True, warnings="error")
 
-    def _again(self, value: object, plain: bool) -> object:  # noqa: FBT001 - as `Ways.again`
+    def _validate_again(self, value: object, plain: bool) -> object:  # noqa: FBT001 - as `Ways.again`
         whole = self._adapter.dump_python(value, by_alias=False, round_trip=True) if plain else value
         return self._adapter.validate_python(whole, by_name=True, by_alias=False)
 
@@ -160,7 +160,7 @@ def identity_of(function: Callable[..., object]) -> tuple[str, object]:
     name = getattr(function, "__qualname__", type(function).__name__)
     bound = getattr(function, "__self__", None)
     inner = getattr(function, "__func__", function)
-    return name, (_Same(bound), _Same(inner))
+    return name, (_Identity(bound), _Identity(inner))
 
 
 def unwrap_partials(
@@ -457,7 +457,7 @@ def shortened(values: JsonValue | UnsetType) -> JsonValue | UnsetType:
     }
 
 
-class _Same:
+class _Identity:
     """Compares an object by identity, and keeps the object alive, so that no other object can get the same id."""
 
     __slots__ = ("_held",)
@@ -466,7 +466,7 @@ class _Same:
         self._held = held
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self._held is other._held
+        return isinstance(other, _Identity) and self._held is other._held
 
     def __hash__(self) -> int:
         return id(self._held)

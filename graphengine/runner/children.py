@@ -83,12 +83,12 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 
-_TOLD: Final = Answers(Any)
+_ANY_PAYLOAD: Final = Answers(Any)
 _WHERE: Final = "ctx.start"
 _ALL: Final = 1_000_000
 
 
-class _Made(Struct, omit_defaults=True, kw_only=True):
+class _StartRecord(Struct, omit_defaults=True, kw_only=True):
     """The record of a started child run, as it is kept with the node that started it.
 
     Attributes:
@@ -102,7 +102,7 @@ class _Made(Struct, omit_defaults=True, kw_only=True):
     state: dict[str, JsonValue] | None = None
 
 
-class _End(Struct, omit_defaults=True, kw_only=True):
+class _EndRecord(Struct, omit_defaults=True, kw_only=True):
     """The end of a child run, as it is recorded with the node that waited for it.
 
     Attributes:
@@ -131,7 +131,7 @@ class _End(Struct, omit_defaults=True, kw_only=True):
         return self.ending is not None and self.ending.reason == "above"
 
 
-class _KnownChild:
+class _AttemptChild:
     """A child run that an attempt has started or found, and the child's end.
 
     Several tasks of a node can call `child.result()`. The lock lets only one of them wait for the end.
@@ -139,10 +139,10 @@ class _KnownChild:
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
-        self.end: _End | None = None  # An error is not kept, because its traceback would keep the attempt alive.
+        self.end: _EndRecord | None = None  # An error is not kept, because its traceback would keep the attempt alive.
 
 
-class _Known:
+class _AttemptChildren:
     """Data that an attempt has read about its run and the child runs that it starts.
 
     Each part is read from the store once. The data must not keep the attempt alive, as the context of a task would.
@@ -154,13 +154,13 @@ class _Known:
     """
 
     def __init__(self) -> None:
-        self.children: dict[str, _KnownChild] = {}
+        self.children: dict[str, _AttemptChild] = {}
         self.begun: Sequence[RunInfo] | None = None
         self.parent: RunInfo | None = None
         self.reading: asyncio.Task[RunInfo] | None = None  # set only until it is done
 
-    def child(self, run_id: str) -> _KnownChild:
-        return self.children.setdefault(run_id, _KnownChild())
+    def child(self, run_id: str) -> _AttemptChild:
+        return self.children.setdefault(run_id, _AttemptChild())
 
     def has_read(self, reading: asyncio.Task[RunInfo]) -> None:
         """Keep the row of the run, which a task has just read for all callers that waited."""
@@ -169,11 +169,11 @@ class _Known:
             self.parent = reading.result()
 
 
-_KNOWN: Final[WeakKeyDictionary[AttemptFacts, _Known]] = WeakKeyDictionary()
+_CHILDREN: Final[WeakKeyDictionary[AttemptFacts, _AttemptChildren]] = WeakKeyDictionary()
 
 
-def _known_to(attempt: AttemptFacts) -> _Known:
-    return _KNOWN.setdefault(attempt, _Known())
+def _children_of(attempt: AttemptFacts) -> _AttemptChildren:
+    return _CHILDREN.setdefault(attempt, _AttemptChildren())
 
 
 class ChildRuns(Extension):
@@ -228,8 +228,10 @@ class ChildRuns(Extension):
         # Skip children that were recorded before this run branched off, unless their results were recorded too, because
         # they report their end to the other run.
         while True:
-            made = msgspec.convert(await journal.step_result(STARTS, what, start.make, _WHERE, digest_under), _Made)
-            _known_to(attempt).child(made.run_id)
+            made = msgspec.convert(
+                await journal.step_result(STARTS, what, start.make, _WHERE, digest_under), _StartRecord
+            )
+            _children_of(attempt).child(made.run_id)
             if made.by == attempt.services.run_id or _has_result(attempt, made.run_id):
                 return StartedRun(start, made)
 
@@ -282,12 +284,12 @@ class _Start(Generic[S]):
         services, name, journal = self.attempt.services, self.graph.name, journal_of(self.attempt)
         taken = await journal.effects.take_over(journal.below, f"{_WHERE}({name})", self._shown, None)
         if taken is not None:
-            return _as_step_result(msgspec.convert(self.attempt.frame.recorded_results[taken].value, _Made))
+            return _as_step_result(msgspec.convert(self.attempt.frame.recorded_results[taken].value, _StartRecord))
         if isinstance(given := self._given, RecordedInput):
             shared, run_id = self._shared, services.run_id
             self._given = given.given if shared is None else await given.fields_for(shared, self.plan, run_id)
             self._initial = self.plan.state.initial(self._given, f"{_WHERE}({name})")
-        effects, made = services.effects, _Made(run_id=name, by=services.run_id)
+        effects, made = services.effects, _StartRecord(run_id=name, by=services.run_id)
         if effects != "act" and (self._shared is None or self.attempt.given_for(name) is not None):
             replacement = self.attempt.acting("idempotent", name)
             final: Any = self._given if replacement is None else replacement(self._given)
@@ -307,7 +309,7 @@ class _Start(Generic[S]):
                 made.run_id = found
             if services.may_be_lost:
                 await services.host.check_owned()
-            known = _known_to(self.attempt)
+            known = _children_of(self.attempt)
             is_known = made.run_id in known.children
             known.child(made.run_id)
             await self._create(made.run_id, parent, "" if key_base == made.run_id else key_base, is_known=is_known)
@@ -315,7 +317,7 @@ class _Start(Generic[S]):
 
     async def _parent(self) -> RunInfo:
         """Return the row of the run that starts the child. Many calls at the same time read the row only once."""
-        known = _known_to(self.attempt)
+        known = _children_of(self.attempt)
         if known.parent is not None:
             return known.parent
         if known.reading is None:
@@ -337,7 +339,7 @@ class _Start(Generic[S]):
         """
         lives, options, here = self.lives, self._options, self.attempt.services.run_id
         priority = options["priority"] if self.attempt.services.effects == "act" else 0
-        self._note_place(parent)
+        self._note_place_in_tree(parent)
         limits = as_limits(options["limits"]) if options["limits"] else self.plan.limits.copy()
         self._limit_depth(limits)
         life = lives.of(here)
@@ -376,21 +378,21 @@ class _Start(Generic[S]):
             await journal_of(self.attempt).halt()
         except RunExists as error:
             snapshot = await load_snapshot(lives.shared.store, run_id, None)
-            was = snapshot.starter
-            if was is not None and self.attempt.frame.named:  # a changed graph has renamed the node since it began
-                was = msgspec.structs.replace(was, node=self.starter.node)
-            if was != self.starter or await self._is_other(run_id, is_known=is_known):
-                raise self._not_ours(run_id, was) from error
+            starter = snapshot.starter
+            if starter is not None and self.attempt.frame.named:  # a changed graph has renamed the node since it began
+                starter = msgspec.structs.replace(starter, node=self.starter.node)
+            if starter != self.starter or await self._was_begun_otherwise(run_id, is_known=is_known):
+                raise self._refuse_taken_id(run_id, starter) from error
             post = told_end(snapshot, self.starter, snapshot.status)
             if post is None:
                 await self.continued(run_id, 0)
             # If the first step of the child was its last step, its end may not have been reported.
-            elif not await self._tell(post) and not await self._is_told(run_id, snapshot.seq):
+            elif not await self._post_end(post) and not await self._has_end_message(run_id, snapshot.seq):
                 # 1. A node in a graph started the child, and received its end. 2. The graph failed, and is retried.
                 if snapshot.status not in FINAL:
                     await self.continued(run_id, snapshot.seq)  # another attempt resumes a failed child
                     return
-                await self._tell(post._replace(key=f"{post.key} for {self.attempt.services.run.snapshot.seq}"))
+                await self._post_end(post._replace(key=f"{post.key} for {self.attempt.services.run.snapshot.seq}"))
 
     async def _is_taken_over(self, chosen: str, derived: str, parent: RunInfo) -> bool:
         """Return whether the id that the caller chose belongs to a child of the run from which this run branched off.
@@ -424,7 +426,7 @@ class _Start(Generic[S]):
         If an earlier process began a child with the same input for this attempt, that child belongs to this call. An
         attempt reads the candidates once: the runs that its run has started since the attempt could begin.
         """
-        store, initial, known = self.lives.shared.store, self._initial, _known_to(self.attempt)
+        store, initial, known = self.lives.shared.store, self._initial, _children_of(self.attempt)
         assert initial is not None  # noqa: S101 - `make` has read it
         if await store.infos([derived]):
             return ""
@@ -448,29 +450,29 @@ class _Start(Generic[S]):
                 return info.id
         return ""
 
-    def _note_place(self, parent: RunInfo) -> None:
+    def _note_place_in_tree(self, parent: RunInfo) -> None:
         """Set how many runs are above the child, and the run at the top. Stopping that run also stops the child."""
         self.starter.depth = parent.depth + 1
         if not self.starter.stays:
             self.starter.root = parent.root or parent.id
             self.starter.root_nonce = parent.root_nonce if parent.root else parent.nonce
 
-    async def _tell(self, post: Post) -> bool:
+    async def _post_end(self, post: Post) -> bool:
         """Post a message about the child to this run. Return False if the message was posted before."""
         return await self.lives.shared.store.post(*post[:-1], nonce=post.nonce)
 
-    def _not_ours(self, run_id: str, was: StarterRecord | None) -> InputError:
+    def _refuse_taken_id(self, run_id: str, starter: StarterRecord | None) -> InputError:
         """Return the error for a chosen id that belongs to a run which this call did not start."""
         text, repair = (
             f"run {run_id} exists already, and this call did not start it",
             "give another run_id, or leave it out",
         )
-        if was is not None and was.run_id == self.starter.run_id and was.nonce != self.starter.nonce:
-            text = f"there is a run {run_id} that an earlier run {was.run_id} started, which was removed since"
+        if starter is not None and starter.run_id == self.starter.run_id and starter.nonce != self.starter.nonce:
+            text = f"there is a run {run_id} that an earlier run {starter.run_id} started, which was removed since"
             repair = f"give another run_id, or none, or remove run {run_id} too"
         return InputError(text, where=_WHERE, repair=repair)
 
-    async def _is_other(self, run_id: str, *, is_known: bool) -> bool:
+    async def _was_begun_otherwise(self, run_id: str, *, is_known: bool) -> bool:
         """Return whether another call of this node started the run, for another graph or with another input."""
         store, new = self.lives.shared.store, self._initial
         assert new is not None  # noqa: S101 - the child was made with it
@@ -487,9 +489,9 @@ class _Start(Generic[S]):
         """
         found = await self.lives.shared.store.infos([run_id])
         is_over = bool(found) and found[0].status in FINAL
-        return found[0].seq if is_over and not await self._is_told(run_id, found[0].seq) else 0
+        return found[0].seq if is_over and not await self._has_end_message(run_id, found[0].seq) else 0
 
-    async def _is_told(self, run_id: str, seq: int) -> bool:
+    async def _has_end_message(self, run_id: str, seq: int) -> bool:
         """Return whether this run already has the message that the child ended with this step, or has received it.
 
         An older message, from before the end, does not count, because the waiting node must get the message about this
@@ -502,9 +504,9 @@ class _Start(Generic[S]):
         services, topic = self.attempt.services, self.topic or topic_of(run_id)
         store = self.lives.shared.store
         mail = [each.payload for each in await store.inbox([services.run_id]) if each.kind == "message"]
-        told = [each["payload"] for each in mail if each["topic"] == topic]
-        told += services.run.snapshot.mailbox.get(topic, ())
-        if any(_tells(each, run_id, seq) for each in told):
+        messages = [each["payload"] for each in mail if each["topic"] == topic]
+        messages += services.run.snapshot.mailbox.get(topic, ())
+        if any(_reports_end(each, run_id, seq) for each in messages):
             return True
         if not self.topic:
             return False
@@ -515,7 +517,11 @@ class _Start(Generic[S]):
         if not graphs:
             return True  # A message that was posted and is no longer there was received.
         for step in reversed(await store.steps(services.run_id)):
-            if isinstance(step.data, Message) and step.data.topic == topic and _tells(step.data.payload, run_id, seq):
+            if (
+                isinstance(step.data, Message)
+                and step.data.topic == topic
+                and _reports_end(step.data.payload, run_id, seq)
+            ):
                 return True
             if isinstance(step.data, Entered) and step.frame in graphs:
                 break  # Earlier messages were received by an earlier attempt of a graph.
@@ -589,7 +595,7 @@ class _Start(Generic[S]):
 class StartedRun(Generic[S]):
     """The handle on a child run that `Context.start` returns; see `graphengine.runner.ChildRun`."""
 
-    def __init__(self, start: _Start[S], made: _Made) -> None:
+    def __init__(self, start: _Start[S], made: _StartRecord) -> None:
         self.id = made.run_id
         self._start, self._made = start, made
 
@@ -611,11 +617,11 @@ class StartedRun(Generic[S]):
         start, attempt = self._start, self._start.attempt
         attempt.check_not_over("child.result")
         if self._made.state is not None:
-            return self._as_result(_End(values=self._made.state))
+            return self._as_result(_EndRecord(values=self._made.state))
         if start.topic:
             text = f"the end of run {self.id} is told on {start.topic!r}"
             raise DefinitionError(text, where=attempt.where, repair="receive it, or start the run without topic=")
-        known = _known_to(attempt).child(self.id)
+        known = _children_of(attempt).child(self.id)
         async with known.lock:
             if known.end is None:
                 try:
@@ -626,7 +632,7 @@ class StartedRun(Generic[S]):
             raise ChildFailed(self.id, known.end.status, known.end.why, attempt.where)
         return self._as_result(known.end)
 
-    async def _await_end(self) -> _End:
+    async def _await_end(self) -> _EndRecord:
         """Wait until the child has ended, and return its recorded end.
 
         Raises:
@@ -638,8 +644,8 @@ class StartedRun(Generic[S]):
         topic, seq = topic_of(self.id), 0
         digest = digest_of_call("receive", (topic,), {})
         while True:
-            known = journal.known("receive", digest)
-            if known is None:
+            recorded = journal.known("receive", digest)
+            if recorded is None:
                 journal.in_flight.began(topic, where)  # Otherwise a wait beside it could end the attempt in between.
                 try:
                     await start.continued(self.id, seq)
@@ -648,21 +654,23 @@ class StartedRun(Generic[S]):
             wait = WaitRecord(kind="receive", topic=topic, question=to_show(f"the end of run {self.id}"))
             wait.keeps_slot = start.queue is None  # Nothing else limits how many children of a map run here.
             wait.together = True
-            missed = await start.find_missed_end(self.id) if known is None and journal.is_recoded else 0
-            told = {"seq": missed} if missed else await journal.wait_for(wait, digest, _TOLD)
-            if not (isinstance(told, dict) and isinstance(told.get("seq"), int)):
+            missed = await start.find_missed_end(self.id) if recorded is None and journal.is_recoded else 0
+            report = {"seq": missed} if missed else await journal.wait_for(wait, digest, _ANY_PAYLOAD)
+            if not (isinstance(report, dict) and isinstance(report.get("seq"), int)):
                 continue  # a message on the same topic from another sender
-            look = partial(self._look, told["seq"])
-            record = await journal.step_result(f"{CHILD}{self.id}", str(told["seq"]), look, where)
-            end = msgspec.convert(record, _End)
+            look = partial(self._read_end, report["seq"])
+            record = await journal.step_result(f"{CHILD}{self.id}", str(report["seq"]), look, where)
+            end = msgspec.convert(record, _EndRecord)
             if end.status == "finished":
-                return await self._migrate(end, told["seq"])
-            goes_on = end.attempt < attempt.task.attempt or (known is not None and known.at < attempt.frame.arrived)
+                return await self._migrate(end, report["seq"])
+            goes_on = end.attempt < attempt.task.attempt or (
+                recorded is not None and recorded.at < attempt.frame.arrived
+            )
             if end.status in OVER and not ((goes_on or end.is_from_above) and end.status != "cancelled"):
                 return end
             seq = end.seq
 
-    async def _migrate(self, end: _End, seq: int) -> _End:
+    async def _migrate(self, end: _EndRecord, seq: int) -> _EndRecord:
         """Return the end of a finished child, with its values migrated to the current version of its graph.
 
         The migrated values are recorded as well: 1. The end of the child is recorded. 2. A deployment changes the
@@ -683,14 +691,14 @@ class StartedRun(Generic[S]):
                 if new.version == end.version and encode(new.values) == encode(end.values):
                     break  # a record would contain nothing new
 
-            async def make(made: _End = new) -> StepResult:
+            async def make(made: _EndRecord = new) -> StepResult:
                 return _as_step_result(made)
 
             record = await journal.step_result(name, under, make, "child.result")
-            end = msgspec.convert(record, _End)
+            end = msgspec.convert(record, _EndRecord)
         return end
 
-    async def _migrate_values(self, end: _End) -> _End:
+    async def _migrate_values(self, end: _EndRecord) -> _EndRecord:
         """Migrate the values of a finished child to the current version of its graph, without recording them.
 
         Errors are raised as by `_migrate`.
@@ -705,18 +713,18 @@ class StartedRun(Generic[S]):
         new = {"values": _open_values(values), "fingerprint": plan.fingerprint, "version": plan.version}
         return msgspec.structs.replace(end, **new)
 
-    async def _look(self, seq: int) -> StepResult:
+    async def _read_end(self, seq: int) -> StepResult:
         """Read the end of the child at this step, and return the record of the end.
 
         1. The child fails, and reports its end to this run. 2. It is resumed, and its old steps are trimmed. 3. This
            run looks: the step no longer exists, so the child has continued, and will report its next end.
         """
-        end = _End(status="running", attempt=self._start.attempt.task.attempt, seq=seq)
+        end = _EndRecord(status="running", attempt=self._start.attempt.task.attempt, seq=seq)
         here = self._start.lives.shared.ends.take(self.id, seq, self._start.starter)
         if here is not None:
             end.status, end.ending, end.values = "finished", here.ending, from_json(here.body)
             end.usage, end.losses, end.visits, end.seconds = here.usage, here.losses, here.visits, here.seconds
-            await self._note_form(end, here.fingerprint)
+            await self._note_version(end, here.fingerprint)
             return _as_step_result(end)
         try:
             there = await load_snapshot(self._start.lives.shared.store, self.id, seq)
@@ -729,7 +737,7 @@ class StartedRun(Generic[S]):
         if there.status == "finished":
             end.values, end.usage, end.losses = _open_values(there.root.values), there.usage, there.losses
             end.visits, end.seconds = there.steps, there.elapsed_seconds
-            await self._note_form(end, there.fingerprint)
+            await self._note_version(end, there.fingerprint)
         elif there.failure is not None:
             end.why = f"{there.failure.kind}: {there.failure.message}"
         elif there.ending is not None:
@@ -737,12 +745,12 @@ class StartedRun(Generic[S]):
         is_loss = end.status in OVER and end.status != "finished" and not end.is_from_above
         return replace(_as_step_result(end), usage={"failed_children": 1} if is_loss else None)
 
-    async def _note_form(self, end: _End, fingerprint: str) -> None:
+    async def _note_version(self, end: _EndRecord, fingerprint: str) -> None:
         """Record under which version of the child's graph the child ended, so that its values can be migrated."""
         end.fingerprint = fingerprint
         end.version = await find_version(fingerprint, self._start.plan, self._start.lives.shared.store)
 
-    def _as_result(self, end: _End) -> Result[S, Any]:
+    def _as_result(self, end: _EndRecord) -> Result[S, Any]:
         """Build the result of a finished child from its recorded end."""
         snapshot = Snapshot(run_id=self.id, graph=self._start.graph.name, seq=end.seq, status="finished")
         snapshot.usage, snapshot.losses, snapshot.ending = end.usage, end.losses, end.ending
@@ -751,7 +759,7 @@ class StartedRun(Generic[S]):
         return result_of(self._start.plan, snapshot)
 
 
-def _as_step_result(made: _Made | _End) -> StepResult:
+def _as_step_result(made: _StartRecord | _EndRecord) -> StepResult:
     record = msgspec.to_builtins(made)
     return StepResult(record, len(encode(record)))
 
@@ -760,7 +768,7 @@ def _derive_child_id(name: str, key: str) -> str:
     return derive_id("child", f"{name[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
 
 
-def _tells(message: object, run_id: str, seq: int) -> bool:
+def _reports_end(message: object, run_id: str, seq: int) -> bool:
     """Return whether a message reports that this run ended with this step."""
     return isinstance(message, dict) and (message.get("run_id"), message.get("seq")) == (run_id, seq)
 
@@ -769,7 +777,7 @@ def _has_result(attempt: AttemptFacts, run_id: str) -> bool:
     """Return whether the node has recorded the result of this child."""
     found = attempt.frame.recorded_results.items()
     ends = [memo.value for key, memo in found if WorkKey.read(key).name == f"{CHILD}{run_id}"]
-    return any(msgspec.convert(end, _End).status == "finished" for end in ends)
+    return any(msgspec.convert(end, _EndRecord).status == "finished" for end in ends)
 
 
 def _open_values(values: Mapping[str, Any]) -> dict[str, Any]:

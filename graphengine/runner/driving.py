@@ -147,6 +147,7 @@ class Driving:
     """
 
     __slots__ = (  # as each run makes one, with more attributes than a class without slots keeps without a dict
+        "_accepted",
         "_asleep",
         "_awake",
         "_broken",
@@ -157,7 +158,6 @@ class Driving:
         "_has_waited",
         "_jobs",
         "_kept_code",
-        "_known",
         "_listed",
         "_looked_at",
         "_mail",
@@ -218,7 +218,7 @@ class Driving:
         self._awake: asyncio.Future[None] | None = None  # set while the loop waits for something to happen
         self._mail: dict[int, InboxMessage] = {}
         self._looked_at = -1.0  # when the last read of the inbox for a wait whose time was over began
-        self._known: set[int] = set()  # A poll of the inbox may return a message again while it is being recorded.
+        self._accepted: set[int] = set()  # A poll of the inbox may return a message again while it is being recorded.
         self._turn_began = time.monotonic()
         self._halted: asyncio.Event | None = None  # created when something first waits for this event
         # held while the transaction of a function is committed: see `note_within`
@@ -268,7 +268,7 @@ class Driving:
             types=shared.types,
         )
         if snapshot.limits.get("seconds") is not None:
-            self._timer = self.loop.call_soon(self._end_if_late)
+            self._timer = self.loop.call_soon(self._check_time_limit)
         try:
             ready = self._ready(anew=True)
             while claim.may_record:
@@ -280,7 +280,7 @@ class Driving:
                 if (
                     len(ready) == 1
                     and not (self._jobs or snapshot.waiting or ready[0].due)
-                    and not (self._has_waited and self._is_again(ready[0]))
+                    and not (self._has_waited and self._may_wait_again(ready[0]))
                 ):
                     events = await self._run_alone(services, ready[0])
                 else:
@@ -300,9 +300,9 @@ class Driving:
                 await self._cancel_all()
         self.check()
         if claim.may_record:
-            await self._rest()
+            await self._record_stop()
 
-    async def _rest(self) -> None:
+    async def _record_stop(self) -> None:
         """Record that the run is stopped, if somebody asked for a stop or a limit is reached.
 
         Nothing is recorded if the run has ended meanwhile.
@@ -361,7 +361,7 @@ class Driving:
                 elif task.mode == "deliver":
                     events += filter(None, [Attempt(task, services).moved()])
                 else:
-                    self._go_on(task)
+                    self._continue_suspended(task)
                 continue
             if frame in jobs or (task.mode == "limit" and any(key.startswith(frame) for key in jobs)):
                 continue
@@ -436,7 +436,7 @@ class Driving:
         if not self._ended:
             awake = self._awake = self.loop.create_future()
             if self._suspended:
-                await self._hear_ends(awake)
+                await self._await_job_or_end(awake)
             else:
                 await awake
         ended, self._ended = self._ended, []
@@ -465,7 +465,7 @@ class Driving:
 
     # --- suspended attempts --------------------------------------------------------------------------------------
 
-    def _is_again(self, task: Task) -> bool:
+    def _may_wait_again(self, task: Task) -> bool:
         """Return whether a node has started child runs or received messages before, in this visit.
 
         Such a node gets an asyncio task of its own, because it probably waits again. Only a node with its own asyncio
@@ -512,7 +512,7 @@ class Driving:
         self._wake()
         return True
 
-    def _go_on(self, task: Task) -> None:
+    def _continue_suspended(self, task: Task) -> None:
         """Let a suspended attempt continue, because its wait is over.
 
         If it cannot continue, end it, so that its node runs again.
@@ -537,7 +537,7 @@ class Driving:
             if (job := self._jobs.get(frame)) is not None and not job.within.done():
                 job.within.cancel()
 
-    async def _hear_ends(self, awake: asyncio.Future[None]) -> None:
+    async def _await_job_or_end(self, awake: asyncio.Future[None]) -> None:
         """Wait until a running node ends or a child run reports its end.
 
         Suspended attempts whose child runs no longer move here, or that have been suspended for too long, are ended
@@ -554,7 +554,7 @@ class Driving:
                 self.deliver(inbox)
                 shared.gets_ends(run_id)
             here = {message.payload["topic"] for message in inbox if is_end(message)}
-            self._end_suspended(lambda frame: not self._ends_here(frame, here))
+            self._end_suspended(lambda frame: not self._continues_soon(frame, here))
         now, is_over = self.loop.time(), bool(limit_reached(self.snapshot))
         self._end_suspended(lambda frame: is_over or suspended[frame] <= now)
         timer = self.loop.call_at(min(suspended.values()), self._wake) if suspended else None
@@ -564,7 +564,7 @@ class Driving:
             if timer is not None:
                 timer.cancel()
 
-    def _ends_here(self, frame: str, told: Collection[str]) -> bool:
+    def _continues_soon(self, frame: str, told: Collection[str]) -> bool:
         """Return whether a suspended attempt will soon continue.
 
         That is so if the child run for which it waits moves in this process, or has reported its end.
@@ -878,7 +878,7 @@ class Driving:
         claim = self.claim
         return claim.may_record and (claim.released or claim.closed) and claim.stop is None
 
-    def _end_if_late(self) -> None:
+    def _check_time_limit(self) -> None:
         """Cancel all running nodes if the run has reached its limit of seconds, because a call that hangs never ends.
 
         Otherwise check again later. The clock of the run decides, because the timers of the event loop may count other
@@ -888,7 +888,7 @@ class Driving:
         if left <= 0 and self.snapshot.status == "running":
             self.ask(Late())
         else:
-            self._timer = self.loop.call_later(max(0.0, left) + _MARGIN_SECONDS, self._end_if_late)
+            self._timer = self.loop.call_later(max(0.0, left) + _MARGIN_SECONDS, self._check_time_limit)
 
     def _driven_seconds(self) -> float:
         """Return for how many seconds processes have driven the run until now.
@@ -908,8 +908,8 @@ class Driving:
         for message in messages:
             if message.kind == "stop":
                 self.ask(stop_in(message))
-            elif message.id not in self._known:
-                self._known.add(message.id)
+            elif message.id not in self._accepted:
+                self._accepted.add(message.id)
                 self._mail[message.id] = message
         if self._mail:
             self._wake()

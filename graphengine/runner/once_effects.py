@@ -131,7 +131,7 @@ class OnceEffects:
         self._journal = journal
         # By the key of the question about an effect: the part of a joint answer that is about this effect, and the
         # joint question.
-        self._told: dict[str, tuple[JsonValue | UnsetType, str]] = {}
+        self._joint_answers: dict[str, tuple[JsonValue | UnsetType, str]] = {}
         # By the key of an effect that waits until others are claimed: the name of its function.
         self._about_to_begin: dict[str, str] = {}
         self.taken: dict[str, str] = {}
@@ -143,14 +143,14 @@ class OnceEffects:
         The keys do not contain the id of the run, so that a branch finds the effects of its parent.
         """
         begun = [memo for memo in self._frame.recorded_results.values() if memo.begun and memo.id]
-        return {self._at(memo.id) for memo in begun}, {memo.name for memo in begun}
+        return {self._strip_run(memo.id) for memo in begun}, {memo.name for memo in begun}
 
     def concerns(self, key: str, name: str) -> bool:
         """Return whether an effect with this idempotency key, or of this function, began before this attempt."""
         if not self._frame.recorded_results:
             return False
         keys, names = self._earlier
-        return self._at(key) in keys or name in names
+        return self._strip_run(key) in keys or name in names
 
     @property
     def unsettled(self) -> Sequence[Effecting[Any]]:
@@ -197,7 +197,7 @@ class OnceEffects:
         if len(open_) > 1 and all(effect.once is not None and effect.once.unknown == "ask" for effect in open_):
             await self._settle_together(open_)
         for effect in left:
-            await self._decision(effect, _OTHER_CODE, None)
+            await self._ask_how_it_ended(effect, _OTHER_CODE, None)
 
     async def _settle_together(self, left: Sequence[Effecting[Any]]) -> None:
         """Ask a person a single question about how several effects ended.
@@ -231,15 +231,15 @@ class OnceEffects:
             begun = self._find_beginning(effect)
             if begun is not None and str(begun.begun) in asked:
                 part = told[str(begun.begun)] if isinstance(told, Mapping) else told
-                self._told[self._key_of_question(effect)] = part, question
+                self._joint_answers[self._key_of_question(effect)] = part, question
 
     def _read_answer(self, question: str, default: JsonValue) -> JsonValue | UnsetType:
         """Return a person's answer to the question how an effect ended, or `default` if there is no answer."""
         memo = self._frame.recorded_results.get(question)
-        return memo.value if memo is not None else self._told.get(question, (default, ""))[0]
+        return memo.value if memo is not None else self._joint_answers.get(question, (default, ""))[0]
 
     def _is_answered(self, question: str) -> bool:
-        return question in self._told or question in self._frame.recorded_results
+        return question in self._joint_answers or question in self._frame.recorded_results
 
     async def once(self, effect: Effecting[T]) -> T:
         """Do an effect that must not be repeated. If it began before, find out how it ended instead.
@@ -254,9 +254,9 @@ class OnceEffects:
             EffectUnknown: Nobody knows how the effect ended.
             Exception: The function of the effect raised it.
         """
-        begun, at = self._find_beginning(effect), self._at(effect.key)
+        begun, at = self._find_beginning(effect), self._strip_run(effect.key)
         found = self._frame.recorded_results.items() if any(at) else ()
-        done = [(key, memo) for key, memo in found if memo.begun and self._at(memo.id) == at]
+        done = [(key, memo) for key, memo in found if memo.begun and self._strip_run(memo.id) == at]
         if done and begun is None:  # kept when an attempt started afresh
             self._journal.claim([key for key, _ in done])
             return effect.reread(done[-1][1].value)
@@ -275,7 +275,7 @@ class OnceEffects:
             if decision != "rerun":
                 self._journal.answer = key, decision[0]
                 return cast("T", decision[0])
-        return await (self._journal.act_inside(effect) if effect.once is None else self._first(effect))
+        return await (self._journal.act_inside(effect) if effect.once is None else self._do_first_time(effect))
 
     async def take_over(self, place: str, name: str, arguments: Mapping[str, object], once: Once | None) -> str | None:
         """Find out whether an effect that is about to begin was already done by an earlier version of the node's code.
@@ -456,7 +456,7 @@ class OnceEffects:
         begun = replace(effect, place=taken.removeprefix(BEGUN), key=memo.id or "")
         return await self._find_out_result(replace(begun, once=_as_begun(memo, effect.once)), None)
 
-    async def _first(self, effect: Effecting[T]) -> T:
+    async def _do_first_time(self, effect: Effecting[T]) -> T:
         """Do an effect that has not begun before.
 
         If its end stays unknown, find it out at once where that is possible.
@@ -479,13 +479,15 @@ class OnceEffects:
 
     def _find_beginning(self, effect: Effecting[Any]) -> RecordedResult | None:
         """Return the record that an effect has begun, if its end is not recorded; None otherwise."""
-        found, at = self._frame.recorded_results, self._at(effect.key)
+        found, at = self._frame.recorded_results, self._strip_run(effect.key)
         if f"{BEGUN}{effect.place}" in found or not any(at):
             return found.get(f"{BEGUN}{effect.place}")
-        each = (memo for key, memo in reversed(found.items()) if key.startswith(BEGUN) and self._at(memo.id) == at)
+        each = (
+            memo for key, memo in reversed(found.items()) if key.startswith(BEGUN) and self._strip_run(memo.id) == at
+        )
         return next(each, None)
 
-    def _at(self, key: object) -> tuple[str, ...]:
+    def _strip_run(self, key: object) -> tuple[str, ...]:
         """Return the part of an idempotency key after the id of the run, which is equal in a run and its branches."""
         return str(key).partition(f"/{place_of(self._frame)}")[1:]
 
@@ -550,7 +552,7 @@ class OnceEffects:
                 told = f"{told}; {once.name} says that it did not happen, but {_MAY_STILL}"
             except EffectUnknown as error:
                 told = f"{told}; {error.message}"
-        key, decision = await self._decision(effect, told, why)
+        key, decision = await self._ask_how_it_ended(effect, told, why)
         if decision == "rerun":
             return await self._begin_again(effect)
         self._journal.answer = key, decision[0]
@@ -565,7 +567,7 @@ class OnceEffects:
                 key, WaitRecord(kind="sleep", question=to_show(text), due=self._services.wall() + left), None
             )
 
-    async def _decision(self, effect: Effecting[Any], told: str, why: BaseException | None) -> tuple[str, Any]:
+    async def _ask_how_it_ended(self, effect: Effecting[Any], told: str, why: BaseException | None) -> tuple[str, Any]:
         """Ask a person how an effect ended. Returns the key of the answer, and the answer.
 
         Raises:
@@ -586,7 +588,7 @@ class OnceEffects:
             raise unknown from why
         arguments = "" if begun.value is UNSET else f"\n{to_json(begun.value).decode()}"
         wait = WaitRecord(kind="unknown", question=to_show(f"{text}.{arguments}\nAnswer {asked}."), schema=_DECISION)
-        (kept, joint), answers = self._told.get(key, (None, "")), Decisions(effect.read)
+        (kept, joint), answers = self._joint_answers.get(key, (None, "")), Decisions(effect.read)
         decision: Any = None
         if kept is not None:
             # If a validator of the user refuses the part, the question is about this effect alone, with the reason.
@@ -654,7 +656,9 @@ class OnceEffects:
         for key, begun in [*self._frame.recorded_results.items()]:
             if key.startswith(above) and (place := key.removeprefix(BEGUN)):
                 asked = replace(effect, once=Once(), place=place, key=str(begun.id), name=str(begun.name))
-                await self._decision(replace(cast("Effecting[Any]", asked), read=lambda record: record), "", None)
+                await self._ask_how_it_ended(
+                    replace(cast("Effecting[Any]", asked), read=lambda record: record), "", None
+                )
         return await self._begin(effect)
 
 

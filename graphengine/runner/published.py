@@ -79,14 +79,14 @@ class Reader(Generic[T]):
                     if publications:
                         return self._read_as_type(publications[-1], info)
                     if info.status in OVER:
-                        raise await self._never(info, after)
+                        raise await self._explain_never_published(info, after)
                     if timeout_seconds == 0:
                         break
         except TimeoutError as error:
             if isinstance(error, NotPublished):
                 raise
         in_time = f" in {timeout_seconds:g} s" if timeout_seconds else " yet"
-        text = f"run {self._run_id} has published nothing {self._words(after)}{in_time}"
+        text = f"run {self._run_id} has published nothing {self._describe_search(after)}{in_time}"
         repair = "wait longer, or follow the run: its status says whether it goes on"
         raise NotPublishedYet(text, where=self._where, repair=repair)
 
@@ -116,13 +116,13 @@ class Reader(Generic[T]):
         """
         async with aclosing(polled(self._store, info, seq, wants_posted=False)) as polls:
             async for row, steps, _ in polls:
-                found = list(self._in(steps, seq))
+                found = list(self._find_in(steps, seq))
                 yield row, found
                 seq = found[-1].seq if found else seq
                 if row.status in OVER:
                     return
 
-    def _in(self, steps: Sequence[Step], after: int) -> Iterator[Publication]:
+    def _find_in(self, steps: Sequence[Step], after: int) -> Iterator[Publication]:
         """Yield the values that were published by these steps.
 
         If retention has trimmed steps from the log, only the newest value of each item among them is yielded.
@@ -143,7 +143,7 @@ class Reader(Generic[T]):
     def _where(self) -> str:
         return f"run {self._run_id}"
 
-    def _words(self, after: int) -> str:
+    def _describe_search(self, after: int) -> str:
         item = "" if not self._item else f" in {self._item}"
         return f"as {self._name!r}{item}" + (f" after step {after}" if after else "")
 
@@ -163,10 +163,10 @@ class Reader(Generic[T]):
         cursor = info.cursor_at(found.seq)
         return Published(found.name, value, found.seq, found.at, found.path, found.item, cursor)
 
-    async def _never(self, info: RunInfo, after: int) -> NotPublished:
+    async def _explain_never_published(self, info: RunInfo, after: int) -> NotPublished:
         """Return the error for a run that ended without publishing a value under this name."""
         known = find_published(await load_snapshot(self._store, self._run_id, info.seq))
-        text = f"run {self._run_id} is {info.status}, and has published nothing {self._words(after)}"
+        text = f"run {self._run_id} is {info.status}, and has published nothing {self._describe_search(after)}"
         names = sorted({each.name for each in known})
         if self._name in names:
             here = [each for each in known if each.name == self._name]

@@ -89,7 +89,7 @@ _REFUSED: Final = "a message on %r to run %s is refused, and not kept, since nod
 T = TypeVar("T")
 
 
-class _Inside(NamedTuple):
+class _Position(NamedTuple):
     """The position of the running code among the recorded calls of its node.
 
     Attributes:
@@ -110,8 +110,8 @@ class _Inside(NamedTuple):
 
 _OUTCOME: Final = "node ended"
 _NOTHING: Final = contextlib.nullcontext()
-_NOWHERE: Final = _Inside()
-_INSIDE: Final[ContextVar[_Inside]] = ContextVar("graphengine_step", default=_NOWHERE)
+_NOWHERE: Final = _Position()
+_POSITION: Final[ContextVar[_Position]] = ContextVar("graphengine_step", default=_NOWHERE)
 
 
 class StepJournal:
@@ -140,10 +140,10 @@ class StepJournal:
         self.lost: dict[str, JsonValue] = {}
         self._counts: dict[str, int] = {}
         self._functions: dict[str, object] = {}
-        self._used: set[str] = set()
+        self._asked_for: set[str] = set()
         self._groups: dict[str, str] = {}  # the groups that were asked for, each with the key around it and a slash
-        self._left: set[str] = set()  # the groups that are intentionally not asked for again
-        self._given: list[str] = []
+        self._abandoned: set[str] = set()  # the groups that are intentionally not asked for again
+        self._reused: list[str] = []
         self._refused: list[tuple[BaseException, str]] = []
         self._tracked: list[tuple[str, Coroutine[Any, Any, Any]]] = []
         self._outputs: dict[str, Outputs] = {}
@@ -167,14 +167,14 @@ class StepJournal:
         A result that was recorded inside another call is not listed if that call's result was used. Published values
         are left out, because no code asks for them again.
         """
-        below = tuple(f"{key}/" for key in self._given)
+        below = tuple(f"{key}/" for key in self._reused)
         apart = (ASKED, BEGUN, KEYED, UNKNOWN, *below)
-        left = [k for k in self._frame.recorded_results if k not in self._used and not k.startswith(apart)]
+        left = [k for k in self._frame.recorded_results if k not in self._asked_for and not k.startswith(apart)]
         return [k for k in left if not k.rpartition("/")[2].startswith(PUBLISH)]
 
     def is_used(self, key: str) -> bool:
         """Return whether this attempt has asked for the recorded call or conversation with this key."""
-        return key in self._used
+        return key in self._asked_for
 
     def group_of(self, name: str, what: str) -> str:
         """Return the key for a new group of recorded work, such as a conversation of an agent.
@@ -187,24 +187,24 @@ class StepJournal:
 
     def use(self, key: str) -> None:
         """Note that the node has asked for this group of recorded work, such as a conversation of an agent."""
-        self._used.add(key)
+        self._asked_for.add(key)
         self._groups[key] = f"{self.below}/" if self.below else ""
 
     def leave(self, key: str) -> None:
         """Note that a group of work is not asked for again on purpose, so that nobody is asked about its effects."""
-        self._left.add(key)
+        self._abandoned.add(key)
 
     def claim(self, keys: Iterable[str]) -> None:
         """Note that this attempt has used the recorded work with these keys."""
-        self._used.update(keys)
+        self._asked_for.update(keys)
 
     def is_claimed(self, key: str) -> bool:
         """Return whether this attempt has asked for a recorded result, or for the call or conversation around it.
 
         A conversation that was left on purpose counts too.
         """
-        around = (*self._groups, *self._left, *self._given)
-        return key in self._used or key.startswith(tuple(f"{each}/" for each in around))
+        around = (*self._groups, *self._abandoned, *self._reused)
+        return key in self._asked_for or key.startswith(tuple(f"{each}/" for each in around))
 
     def find_left_behind(self, place: str) -> Sequence[RecordedResult]:
         """Return the effects of an earlier conversation that the current code has replaced by another conversation.
@@ -221,7 +221,7 @@ class StepJournal:
         around = max((key for key in self._groups if place.startswith(f"{key}/")), key=len, default=None)
         if around is None:
             return ()
-        beside, known = f"{self._groups[around]}{AGENT}", tuple(f"{key}/" for key in (*self._groups, *self._left))
+        beside, known = f"{self._groups[around]}{AGENT}", tuple(f"{key}/" for key in (*self._groups, *self._abandoned))
         effects = {key.removeprefix(BEGUN): memo for key, memo in self._frame.recorded_results.items() if memo.begun}
         return [memo for key, memo in effects.items() if key.startswith(beside) and not key.startswith(known)]
 
@@ -286,7 +286,7 @@ class StepJournal:
         """The time that `ctx.now` returns: when the attempt could begin, or when its last recorded work was done."""
         return self._time
 
-    def _pass(self, memo: RecordedResult) -> None:
+    def _advance_time(self, memo: RecordedResult) -> None:
         self._time = max(self._time, memo.at)
 
     async def call(
@@ -378,7 +378,7 @@ class StepJournal:
             what = check_stored_text(key, "the key of a call", where)
         else:
             what = digest_of_call(name, *bind_arguments(function, args, kwargs))
-            self._one_function(name, what, identity)
+            self._check_same_function(name, what, identity)
         place = self.key_of(name, what)
         if self.shapes and self._frame.recorded_results.keys().isdisjoint((place, BEGUN + place, KEYED + place)):
             place = self.as_recorded(place, functools.partial(_digest_under, name, function, args, kwargs))
@@ -489,13 +489,13 @@ class StepJournal:
             begun = Begun(key=place, name=own, arguments=shown, idempotency_key=key)
             return Noted(self._task, 0.0, done.now, begun), done
 
-        around = _INSIDE.get()
-        _INSIDE.set(self._here._replace(work=self, seals=True))
+        around = _POSITION.get()
+        _POSITION.set(self._here._replace(work=self, seals=True))
         try:
             with self.in_flight.acts(is_async=True):  # A cancellation undoes the transaction.
                 return await transacted(self._services.host, Transacted(work, handle.kind, noted, where))
         finally:
-            _INSIDE.set(around)
+            _POSITION.set(around)
 
     async def acting(self, effect: Effect | None, function: object) -> contextlib.AbstractContextManager[None]:
         """Return a block in which to act outside the run. Before it begins, check that this process still owns the run.
@@ -562,8 +562,8 @@ class StepJournal:
             keys = (found, BEGUN + found, KEYED + found, WorkKey.of_turn(found, 1))
             memo = next((results[key] for key in keys if key in results), None)
             taken_by = self._same_as.setdefault(str(today._replace(input=digest, number=1)), today.input)
-            if memo is not None and memo.recoded == code and taken_by == today.input and found not in self._used:
-                self._used.add(found)  # A later call whose arguments have exactly this digest is a different call.
+            if memo is not None and memo.recoded == code and taken_by == today.input and found not in self._asked_for:
+                self._asked_for.add(found)  # A later call whose arguments have exactly this digest is a different call.
                 stem = WorkKey.read(found).stem
                 self._counts[stem] = max(self._counts.get(stem, 0), today.number)
                 return found
@@ -594,18 +594,18 @@ class StepJournal:
         Meanwhile the code may not wait, because a node that waits would repeat the effect. The keys of recorded work
         inside the effect are the same as without `effect=`.
         """
-        around, acts = _INSIDE.get(), self._acts
+        around, acts = _POSITION.get(), self._acts
         if effect.may_wait:
             return await effect.make(effect.key)
         if effect.place:
-            _INSIDE.set(around._replace(work=self, is_call=True))
+            _POSITION.set(around._replace(work=self, is_call=True))
         else:
             self._acts = True
         try:
             with self.in_flight.acts(is_async=effect.is_async):
                 return await effect.make(effect.key)
         finally:
-            _INSIDE.set(around)
+            _POSITION.set(around)
             self._acts = acts
 
     def idempotency_key(self, place: str) -> str:
@@ -658,12 +658,12 @@ class StepJournal:
     @contextlib.contextmanager
     def group(self, place: str) -> Iterator[None]:
         """Record all work inside this block below the given key, for example below the key of a conversation."""
-        around = _INSIDE.get()
-        _INSIDE.set(self._here._replace(work=self, key=place))
+        around = _POSITION.get()
+        _POSITION.set(self._here._replace(work=self, key=place))
         try:
             yield
         finally:
-            _INSIDE.set(around)
+            _POSITION.set(around)
 
     @property
     def around(self) -> Sequence[str]:
@@ -671,9 +671,9 @@ class StepJournal:
         return self._here.around
 
     @property
-    def _here(self) -> _Inside:
+    def _here(self) -> _Position:
         """The position of the calling code among the recorded calls of this attempt."""
-        here = _INSIDE.get()
+        here = _POSITION.get()
         return here if here.work is self else _NOWHERE
 
     @property
@@ -728,9 +728,9 @@ class StepJournal:
 
     def _repeat_known(self, place: str) -> JsonValue:
         """Return the record with this key. Its messages and live data become part of this attempt's step."""
-        self._given.append(place)
+        self._reused.append(place)
         memo = self._frame.recorded_results[place]
-        self._pass(memo)
+        self._advance_time(memo)
         for what, records in cast("Mapping[OutputKind, Sequence[JsonValue]]", memo.outputs).items():
             for record in records:
                 self._attempt.add_output(what, record)
@@ -749,8 +749,8 @@ class StepJournal:
         self, place: str, name: str, make: Callable[[], Awaitable[StepResult]], where: str, *, is_call: bool
     ) -> JsonValue:
         """Do a piece of work, record it, and return the record."""
-        around = _INSIDE.get()
-        _INSIDE.set(_Inside(self, place, is_call, (*self._here.around, place)))
+        around = _POSITION.get()
+        _POSITION.set(_Position(self, place, is_call, (*self._here.around, place)))
         self.in_flight.began(place, name)
         try:
             began = self._services.now()
@@ -758,10 +758,10 @@ class StepJournal:
             # After a transaction, which ended with the record, the work is recorded already.
             if place not in self._frame.recorded_results:
                 await self._services.host.note(self._record_piece(place, name, piece, began, where))
-            self._pass(self._frame.recorded_results.get(place, RecordedResult()))
+            self._advance_time(self._frame.recorded_results.get(place, RecordedResult()))
             return piece.record
         finally:
-            _INSIDE.set(around)
+            _POSITION.set(around)
             self._outputs.pop(place, None)
             self.in_flight.ended(place)
 
@@ -773,7 +773,7 @@ class StepJournal:
             NotRecordable: The record or its key contains a secret.
         """
         try:
-            self._fits(name, piece.size_bytes, where)
+            self._check_size(name, piece.size_bytes, where)
             if self._guard is not None:
                 self._guard.refuse([piece.record, place], f"{_describe_work(name)}, or its key,", where)
         except (TooLarge, NotRecordable):
@@ -785,7 +785,7 @@ class StepJournal:
         done.outputs, done.took = self._outputs.get(place, {}), self.effects.taken.pop(place, "")
         return Noted(self._task, began, self._services.now(), done, piece.size_bytes)
 
-    def _fits(self, name: str, size_bytes: int, where: str) -> None:
+    def _check_size(self, name: str, size_bytes: int, where: str) -> None:
         """Check that a record is not larger than `Sizes(work_bytes=…)`.
 
         Raises:
@@ -797,7 +797,7 @@ class StepJournal:
             repair = "return less, the name of a file for instance, or raise Sizes(work_bytes=…)"
             raise TooLarge(text, where=where, repair=repair)
 
-    def _one_function(self, name: str, what: str, identity: object) -> None:
+    def _check_same_function(self, name: str, what: str, identity: object) -> None:
         """Refuse equal calls of two different functions with the same name, because their records could be confused.
 
         Raises:
@@ -846,7 +846,7 @@ class StepJournal:
             self.refuse_at(error, place)
             raise error
         if found is not None:
-            self._pass(found)
+            self._advance_time(found)
             try:
                 return answers.read(found.value) if answers is not None else None
             except BaseException as error:  # noqa: BLE001 - a validator of the user's
@@ -950,7 +950,7 @@ class StepJournal:
 
     def taken(self, memo: RecordedResult) -> None:
         """Advance `ctx.now` to a recorded answer that code uses without waiting for it."""
-        self._pass(memo)
+        self._advance_time(memo)
 
     @functools.cached_property
     def _around(self) -> Collection[str]:
@@ -1002,7 +1002,7 @@ class StepJournal:
         stem = self._stem(name, what)
         number = self._counts[stem] = self._counts.get(stem, 0) + 1
         key = numbered(stem, number)
-        self._used.add(key)
+        self._asked_for.add(key)
         return key
 
 

@@ -168,7 +168,7 @@ class Run(Generic[S, Out_co]):
         else:
             life = self._lives.of(self.id)  # The run can have been resumed here after `get`.
             result = await self._wait_for_rest(life)
-        while (life is None or life.claim.of_worker) and await self._naps(result):
+        while (life is None or life.claim.of_worker) and await self._will_worker_continue(result):
             await self._wait_for_move(result.seq)
             life = self._lives.of(self.id)
             result = await self._wait_for_rest(life)
@@ -199,7 +199,7 @@ class Run(Generic[S, Out_co]):
             raise UnknownRun(f"run {self.id} was removed", where=f"run {self.id}")
         return result
 
-    async def _naps(self, result: Result[Any, Any]) -> bool:
+    async def _will_worker_continue(self, result: Result[Any, Any]) -> bool:
         """Return whether a worker will continue the run, because the run waits only for times or for its child runs."""
         if result.status != "waiting" or not all(each.kind == "sleep" or child_of(each.topic) for each in result.waits):
             return False
@@ -303,7 +303,7 @@ class Run(Generic[S, Out_co]):
             record, by=by, through=through, reason=to_show(reason), at=shared.clock.now(), id=found.facts.id
         )
         await self._post(found, facts)
-        await self._look()
+        await self._notify_run()
         life, driver = self._lives.of(run_id), (await shared.store.info(run_id)).driver
         if driver is None and life is not None and life.claim.may("be_wanted"):
             driver = "this Runner"
@@ -375,7 +375,7 @@ class Run(Generic[S, Out_co]):
         is_new = await shared.store.post(
             self.id, "message", message, key=key, alone=f"message {topic} {alone}" if alone else ""
         )
-        await self._look()
+        await self._notify_run()
         return is_new
 
     @overload
@@ -615,7 +615,7 @@ class Run(Generic[S, Out_co]):
         await self._wait_until_recorded()
         return progress_in(await load_snapshot(self._lives.shared.store, self.id, None))
 
-    async def _look(self) -> None:
+    async def _notify_run(self) -> None:
         """Let the run read a message that was just posted to its inbox, instead of at its next poll.
 
         A run that is driven here reads its inbox now, and a run that sleeps here wakes. Watchers in this process look

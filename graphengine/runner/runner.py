@@ -567,27 +567,29 @@ class Runner:
             >>> asyncio.run(main())
         """
         self._lives.check_usable()
-        known = graphs_by_name(graphs, "recover(")
+        by_name = graphs_by_name(graphs, "recover(")
         for graph in graphs:
             compiled(graph)
         await self.store.open()
-        limit, due = _PAGE, partial(self.store.due, self._shared.clock.now(), graphs=list(known))
+        limit, due = _PAGE, partial(self.store.due, self._shared.clock.now(), graphs=list(by_name))
         while len(found := await due(limit=limit)) == limit:  # there may be more runs
             limit *= 4
         found = [info for info in found if info.status == "running"]
-        alone = [await opening.is_better_alone(self.store, info) for info in found]
-        plans = {name: self._lives.checked(compiled(known[name])) for name in {info.graph for info in found}}
+        better_alone = [await opening.is_better_alone(self.store, info) for info in found]
+        plans = {name: self._lives.checked(compiled(by_name[name])) for name in {info.graph for info in found}}
         # The claims do not have `asked`: if another process was faster and the run ended there, it is not retried.
-        claims = [Claim(asked=False, gives_way=True, held_back=a) for a in alone]
+        claims = [Claim(asked=False, gives_way=True, held_back=is_alone) for is_alone in better_alone]
         begin = self._lives.begin
         lives = [begin(plans[i.graph], i.id, opening.resume, c) for i, c in zip(found, claims, strict=True)]
         # The handles are made now. Otherwise an error that occurs before they are returned would be logged.
         runs = [handle_on(life, self._lives) for life in lives]
-        taken = await asyncio.gather(*(each.is_taken() for each, a in zip(lives, alone, strict=True) if not a))
+        taken = await asyncio.gather(
+            *(life.is_taken() for life, is_alone in zip(lives, better_alone, strict=True) if not is_alone)
+        )
         are_taken = iter(taken)
         kept: list[Run[Any]] = []
-        for run, life, a in zip(runs, lives, alone, strict=True):
-            if a or next(are_taken) or life.has_trouble:
+        for run, life, is_alone in zip(runs, lives, better_alone, strict=True):
+            if is_alone or next(are_taken) or life.has_trouble:
                 kept.append(run)
             else:
                 life.is_retrieved = True  # another process has the run
@@ -683,13 +685,13 @@ class Runner:
         if graph is not None:
             wait = await ask_anew(self, run_id, graph, wait)
         run: Run[Any] = Run(run_id, self._lives, plan=None if graph is None else compiled(graph))
-        given = await run.answer(value, wait=wait, by=by, reason=reason, through=through)
+        posted = await run.answer(value, wait=wait, by=by, reason=reason, through=through)
         if graph is not None:
             return await self.drive(run_id, graph)
-        if not through and given.driver is None:  # noqa: SIM102 - a door shows it itself; no worker takes a stopped run
+        if not through and posted.driver is None:  # noqa: SIM102 - a door shows it itself; no worker takes a stopped run
             if (await self.info(run_id)).status == "stopped" or all(x.role is None for x in await self.store.owners()):
-                log.warning("the answer to %r of run %s is recorded; %s", given.wait, run_id, given.then)
-        return given
+                log.warning("the answer to %r of run %s is recorded; %s", posted.wait, run_id, posted.then)
+        return posted
 
     async def answer_ahead(
         self,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from graphengine.runner.scope import AttemptFacts
 
 log = logging.getLogger("graphengine.runner")
-_TOLD: Final = (
+_WARNING: Final = (
     "acts_before_wait: %s (run %s) ran again after a wait, and did something again that is not recorded: %s%s\n"
     "  repair: put what must happen once into await ctx.call(function, …), or into a node of its own before this one"
 )
@@ -48,7 +48,7 @@ _EVENTS: Final = frozenset(
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 
 
-class _Pass:
+class _RepeatedAttempt:
     """An attempt of a node that runs again after a wait, and so repeats the code before the wait.
 
     Args:
@@ -59,7 +59,7 @@ class _Pass:
     def __init__(self, attempt: AttemptFacts, waits: Sequence[str]) -> None:
         self._attempt = attempt
         self._waits = waits
-        self._is_told = False
+        self._has_warned = False
 
     def note(self, event: str, given: tuple[object, ...]) -> None:
         """Warn if the node repeats an action, such as opening a file, before it has reached its last finished wait.
@@ -67,21 +67,21 @@ class _Pass:
         `event` and `given` come from an audit hook of Python.
         """
         attempt = self._attempt
-        if self._is_told or attempt.state != "running" or not (_is_write(given) if event == "open" else True):
+        if self._has_warned or attempt.state != "running" or not (_is_write(given) if event == "open" else True):
             return
         work = journal_of(attempt)
         if work.around or all(map(work.is_used, self._waits)) or not _is_of_user():
             return
-        self._is_told = True  # Set before the event is logged, because a log may be written to a file.
+        self._has_warned = True  # Set before the event is logged, because a log may be written to a file.
         what: object = given[0] if given and isinstance(given[0], str | bytes) else None
         what = given[1] if event.startswith("socket.") and len(given) > 1 else what
         on_what = RunText("" if what is None else f" {what!r}")  # A path or a command can contain values of a run.
         run_id = attempt.services.run_id
-        log.warning(_TOLD, attempt.where, run_id, event, on_what, extra={"run": run_id})
+        log.warning(_WARNING, attempt.where, run_id, event, on_what, extra={"run": run_id})
 
 
-_PASS: Final[ContextVar[_Pass | None]] = ContextVar("graphengine_second_pass", default=None)
-_running: Final[set[_Pass]] = set()
+_REPEATED: Final[ContextVar[_RepeatedAttempt | None]] = ContextVar("graphengine_second_pass", default=None)
+_running: Final[set[_RepeatedAttempt]] = set()
 _hooks: Final[list[object]] = []
 
 
@@ -105,9 +105,9 @@ def _is_of_user() -> bool:
     return True
 
 
-def _hear(event: str, given: tuple[object, ...]) -> None:
+def _on_audit_event(event: str, given: tuple[object, ...]) -> None:
     """The audit hook. Python calls it for each audit event of this process."""
-    if _running and event in _EVENTS and (here := _PASS.get()) is not None:
+    if _running and event in _EVENTS and (here := _REPEATED.get()) is not None:
         here.note(event, given)
 
 
@@ -128,13 +128,13 @@ class SecondPass(Extension, Follower):
         if not waits or attempt is None or attempt.task.mode == "crash_loop":
             return
         if not _hooks:
-            _hooks.append(_hear)
-            sys.addaudithook(_hear)
-        here = _Pass(attempt, waits)
+            _hooks.append(_on_audit_event)
+            sys.addaudithook(_on_audit_event)
+        here = _RepeatedAttempt(attempt, waits)
         _running.add(here)
-        _PASS.set(here)
+        _REPEATED.set(here)
 
     def ended(self, frame: Frame) -> None:  # noqa: ARG002 - the context has the node
-        if (here := _PASS.get()) is not None:
+        if (here := _REPEATED.get()) is not None:
             _running.discard(here)
-            _PASS.set(None)
+            _REPEATED.set(None)

@@ -222,7 +222,7 @@ class Shared(Generic[L]):
         self.closing: list[Extension] = []
         self._telling: list[Extension] = []
         for each in extensions:
-            self._take_in(each)
+            self._register_extension(each)
         self.lives: set[L] = set()
         self.driven: dict[str, L] = {}
         self.asleep: dict[str, asyncio.Future[None]] = {}
@@ -248,7 +248,7 @@ class Shared(Generic[L]):
         self._inbox_task: asyncio.Task[None] | None = None
         self._sleepers_task: asyncio.Task[None] | None = None
 
-    def _take_in(self, each: Extension) -> None:
+    def _register_extension(self, each: Extension) -> None:
         """Find out which parts an extension provides and at which moments it must be called.
 
         If several extensions have executors, the executors of the first extension count. The class of the extension is

@@ -112,7 +112,7 @@ _OLD: Final = {
     "effects by their record": Fault(
         "an effect acted again, since the code that came after its process died promised nothing",
         (
-            ("runner/once_effects.py", "return self._at(key) in keys or name in names", "return False"),
+            ("runner/once_effects.py", "return self._strip_run(key) in keys or name in names", "return False"),
         ),
     ),
     "decisions by their record": Fault(
@@ -445,8 +445,8 @@ _NEW: Final = {
     "looks that are left": _fault(
         "a retried node waited for ever for a child whose end it had been told, since a message to look at it was left",
         "runner/children.py",
-        "if any(_tells(each, run_id, seq) for each in told):",
-        "if told:",
+        "if any(_reports_end(each, run_id, seq) for each in messages):",
+        "if messages:",
     ),
     "crashes in a kept fallback": _fault(
         "a fallback that was given up after three crashes, and kept for an effect, was given up again at each resume",
@@ -472,8 +472,8 @@ _DRAWN: Final = {
     "children that were told before": _fault(
         "a graph that was tried again waited for ever for a child whose end its node had received before",
         "runner/children.py",
-        "elif not await self._tell(post) and not await self._is_told(run_id, snapshot.seq):",
-        "elif not await self._tell(post) and False:",
+        "elif not await self._post_end(post) and not await self._has_end_message(run_id, snapshot.seq):",
+        "elif not await self._post_end(post) and False:",
     ),
     "children under another input": _fault(
         "another attempt did not get the child that the first had begun under a chosen id, as it gave something else",
