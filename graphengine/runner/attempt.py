@@ -242,7 +242,9 @@ class Attempt(AttemptFacts):
         acts = has_begun or (node.effect is not None and is_run)
         self.call = call = self._replace_function(call, has_begun=has_begun) if acts else call
         if self.frame.recorded_results and is_run:
-            if committed := self._find_committed_key(call):
+            # A committed transaction is never repeated, even if the node reads other values by now, or its function or
+            # declared effect has changed.
+            if call.body.kind == "function" and (committed := journal_of(self).committed()):
                 return journal_of(self).reread(committed, call.body.call)
             if (outcome := journal_of(self).read_outcome(call.body.call)) is not None:
                 return outcome[0]
@@ -456,16 +458,8 @@ class Attempt(AttemptFacts):
         return self.task.mode == "run" and self._has_begun()
 
     def _check_awaited(self, work: StepJournal) -> None:
-        if self.state == "running":
+        if self.state == "running":  # otherwise a wait has ended the attempt
             work.check_awaited()
-
-    def _find_committed_key(self, call: Call) -> str:
-        """Return the key of the database transaction in which this visit of the node did its work; "" if there is none.
-
-        A committed transaction is never repeated, even if the node reads other values by now, or its function or
-        declared effect has changed.
-        """
-        return journal_of(self).committed() if call.body.kind == "function" else ""
 
     def _enters_graph(self, call: Call) -> bool:
         """Return whether the node enters a graph, or a map that runs its body for each item.
@@ -592,7 +586,9 @@ class Attempt(AttemptFacts):
         executors = self.services.executors if call.on else None
         function = functools.partial(call.function, **values)
         if call.thread and executors is None and timeout_seconds is None:
-            result = await in_thread(threads, function, keeps=self._keeps_result)
+            # Nothing can end a function in a thread, so a release waits for it. Its result is kept then: otherwise the
+            # effects of the function would happen twice.
+            result = await in_thread(threads, function, keeps=lambda: self.services.host.is_released)
             return await result if inspect.isawaitable(result) else result
         limit = TimeLimit(None if executors is not None and executors.counts_time(call.on) else timeout_seconds)
         try:
@@ -611,14 +607,6 @@ class Attempt(AttemptFacts):
                 where=f"node {call.body.name}",
                 repair="raise timeout_seconds, or make it faster; retry= tries it again",
             ) from error
-
-    def _keeps_result(self) -> bool:
-        """Return whether the result of a function in a thread counts although the run was released meanwhile.
-
-        Nothing can end a function in a thread, so the release waits for the function. If the result were dropped, the
-        effects of the function would happen twice.
-        """
-        return self.services.host.is_released
 
     def _extra(self, name: str) -> object:
         if name == "ctx":

@@ -852,7 +852,10 @@ class StepJournal:
             except BaseException as error:  # noqa: BLE001 - a validator of the user's
                 why = why_refused(error)
                 if wait.kind == "receive":
-                    self._warn_of(wait, path, error)
+                    # The values of the message are left out, because they may quote a prompt.
+                    hidden = explain(error, hide=True) if isinstance(error, ValidationError) else type(error).__name__
+                    run_id = self._services.run_id
+                    log.warning(_REFUSED, wait.topic, run_id, path, hidden, extra={"run": run_id})
                 refused = Refused(key=place, wait=wait.topic or "", message=to_show(why))
                 await self._services.host.note(Noted(self._task, 0.0, self._services.now(), refused))
         self.check_may_wait(f"ctx.{wait.kind}")
@@ -918,15 +921,6 @@ class StepJournal:
         """Remember the names of waits that are recorded now, so that no later wait gets the same name."""
         if self._names is not None:
             self._names.update(names)
-
-    def _warn_of(self, wait: WaitRecord, path: str, error: BaseException) -> None:
-        """Warn that a message was refused, and why.
-
-        The values of the message are left out, because they may quote a prompt.
-        """
-        run_id = self._services.run_id
-        told = explain(error, hide=True) if isinstance(error, ValidationError) else type(error).__name__
-        log.warning(_REFUSED, wait.topic, run_id, path, told, extra={"run": run_id})
 
     def is_over(self, kind: str, what: object) -> bool:
         """Return whether the answer to the next wait of this kind is already recorded, or its time is over.

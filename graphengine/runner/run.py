@@ -367,7 +367,9 @@ class Run(Generic[S, Out_co]):
         check_not_cancelled(info)
         if info.status == "finished":
             raise InputError(f"run {self.id} has ended", where=where, repair="send to a run that has not ended")
-        payload = as_input(self._plan_here(info), topic, payload, where)
+        life = self._lives.of(self.id)
+        plan = life.plan if life is not None else self._plan or shared.plan_by(info.fingerprint)
+        payload = as_input(plan, topic, payload, where)
         message = {"topic": topic, "payload": as_record(payload, "the message", shared.sizes.message_bytes, marks=True)}
         if info.status == "waiting":
             await self._check_message(info, topic, message["payload"])
@@ -456,20 +458,12 @@ class Run(Generic[S, Out_co]):
         await self._wait_until_recorded()
         info = await self._lives.shared.store.info(self.id)
         is_new = await self._send(topic, {"value": record, "key": reply.key}, idempotency_key, info=info)
-        await self._drive_if_waiting()
         after = info.seq if is_new else 0
-        return await reply.find(self._lives.shared.store, info, after)
-
-    async def _drive_if_waiting(self) -> None:
-        """Continue a waiting run in this process, unless workers drive it or this handle does not know its graph."""
-        info, plan = await self._lives.shared.store.info(self.id), self._plan
-        if info.status == "waiting" and info.queue == DEFAULT_QUEUE and plan is not None:
+        there, plan = await self._lives.shared.store.info(self.id), self._plan
+        # A run that waits continues here, unless workers drive it or this handle does not know its graph.
+        if there.status == "waiting" and there.queue == DEFAULT_QUEUE and plan is not None:
             drive_here(self._lives, plan, self.id, opening.resume)
-
-    def _plan_here(self, info: RunInfo) -> Plan[Any] | None:
-        """Return the compiled graph of the run; None if this process does not know the graph."""
-        life = self._lives.of(self.id)
-        return life.plan if life is not None else self._plan or self._lives.shared.plan_by(info.fingerprint)
+        return await reply.find(self._lives.shared.store, info, after)
 
     async def _check_message(self, info: RunInfo, topic: str, record: JsonValue) -> None:
         """Refuse a message if the run waits for a message on this topic and the payload has another type.
