@@ -1,6 +1,6 @@
-"""A node that is driven alone: as in a run, but without a store, another process or a next node.
+"""Drives a single node without a run: there is no store, no other process and no next node.
 
-The task of the node runs as in a run (`graphengine.runner.attempt`), and its result is decided as in a run
+The node's code runs as in a run (`graphengine.runner.attempt`), and its result is decided as in a run
 (`graphengine.engine.machine`). A subclass decides which answers the node gets, which times pass, and what happens to
 its recorded work.
 """
@@ -167,7 +167,10 @@ class Alone:
         return None
 
     def passes(self, wait: WaitRecord) -> bool:
-        """Return whether the time of this wait passes at once, instead of letting the node wait."""
+        """Return whether this wait ends when its time is over. By default this is so only for `ctx.sleep`.
+
+        Other waits, such as questions, need an answer.
+        """
         return wait.kind == "sleep"
 
     async def sleep(self, until: float) -> None:
@@ -208,7 +211,7 @@ class Alone:
         return step
 
     def _wakes(self, wanted: Sequence[Task]) -> Task | None:
-        """Return the wait whose time passes first; None if no wait's time passes."""
+        """Return the task of the wait whose time is over first; None if no wait ends by its time."""
         passing = [task for task in wanted if self.passes(self.snapshot.frames[task.frame].waits[task.wait])]
         return min(passing, key=lambda task: task.due, default=None)
 

@@ -1,4 +1,4 @@
-"""One attempt of a node: from a task to the event that ends it.
+"""One attempt of a node: runs the code of the node, and turns its outcome into an event for the engine.
 
 Every exception of a node becomes a `NodeFailed`, except a cancellation from outside and an interrupt of the process.
 This module also detects a node that changes its input in place: digests of mutable fields are computed before and after
@@ -223,11 +223,11 @@ class Attempt(AttemptFacts):
         )
 
     async def _may_begin(self) -> bool:
-        """Ask the store whether this process still owns the run, because its last write was long ago.
+        """Return whether the node may begin, after asking the store whether this process still owns the run.
 
-        Return False if not.
+        This is needed if the last write was long ago, because another process may have taken the run since.
         """
-        # another process could not commit such a transaction
+        # A node that only reads does harm in no process, and a process that lost the run cannot commit a transaction.
         reads = self.task.mode == "run" and self.node.effect in ("read", TRANSACTION)
         return await self.services.host.may_begin(reads=reads)
 

@@ -388,7 +388,8 @@ class _Start(Generic[S]):
                 await self.continued(run_id, 0)
             # If the first step of the child was its last step, its end may not have been reported.
             elif not await self._post_end(post) and not await self._has_end_message(run_id, snapshot.seq):
-                # 1. A node in a graph started the child, and received its end. 2. The graph failed, and is retried.
+                # 1. A node in a subgraph started the child, and received its end. 2. The subgraph failed, and is
+                #    retried, so that its node needs the message again.
                 if snapshot.status not in FINAL:
                     await self.continued(run_id, snapshot.seq)  # another attempt resumes a failed child
                     return
@@ -515,7 +516,7 @@ class _Start(Generic[S]):
             graphs.add(sub.parent)
             sub = sub.up.sub
         if not graphs:
-            return True  # A message that was posted and is no longer there was received.
+            return True  # The message is no longer in the inbox, so a node has received it.
         for step in reversed(await store.steps(services.run_id)):
             if (
                 isinstance(step.data, Message)

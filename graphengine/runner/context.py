@@ -1,4 +1,4 @@
-"""The Context: what a node can read and do in addition to reading its inputs and returning its result."""
+"""The `ctx` argument of a node: recorded calls, questions to people, messages, child runs and more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The receivers of notifications about one run while it is driven here: followers, watchers and the log."""
+"""The objects that are notified of the progress of a run: followers of extensions, watchers and the log."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The lives of runs in this process. A run is opened, driven, possibly asleep and driven again, until it is over here.
+"""A run while it is active in this process: opened, driven, possibly asleep and driven again, until it is over.
 
-One asyncio task runs the whole life of a run. Everything else about the run in this process belongs to its `Life`: its
+One asyncio task does all of this for a run. Everything else about the run in this process belongs to its `Life`: its
 handle, its watchers, and its claim on the store. Objects that all runs of a Runner share are in `Shared`.
 """
 

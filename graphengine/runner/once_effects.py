@@ -1,12 +1,12 @@
-"""The effects of one attempt of a node that must not be repeated: `effect="once"`.
+"""Effects that must not be repeated (`effect="once"`): does them, and finds out how they ended if a process died.
 
 An effect is an action outside the run, such as a payment. The beginning of such an effect is recorded. If the beginning
 is recorded and the result is not, nobody knows how the effect ended. Then the `Once` of the effect decides whether the
 effect begins again, or which result it has: either a function of the user finds that out, or a person is asked.
 
-A deployment can change the code of a node while its run waits. Then the effects that the earlier code began are settled
-before any current code runs. And before a new effect begins, a person is asked whether the earlier code has already
-done it.
+A deployment can change the code of a node while its run waits. Before any of the new code runs, the unfinished effects
+of the old code are settled, which means that their ends are found out. Before a new effect begins, a person is asked
+whether the old code has already done it. A recorded effect is unclaimed as long as the new code has not asked for it.
 """
 
 from __future__ import annotations
@@ -257,7 +257,7 @@ class OnceEffects:
         begun, at = self._find_beginning(effect), self._strip_run(effect.key)
         found = self._frame.recorded_results.items() if any(at) else ()
         done = [(key, memo) for key, memo in found if memo.begun and self._strip_run(memo.id) == at]
-        if done and begun is None:  # kept when an attempt started afresh
+        if done and begun is None:  # The result was kept although the retry starts afresh.
             self._journal.claim([key for key, _ in done])
             return effect.reread(done[-1][1].value)
         is_same = begun is not None and (

@@ -448,7 +448,7 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
         raise
     finally:
         shared.opening -= 1
-        # Also if the resume was refused, because a run that is to be driven alone may wait for this.
+        # This is done even if the resume was refused, because a run that must be driven alone may wait for it.
         shared.note_fewer()
 
 
@@ -521,7 +521,7 @@ async def _record_resume(  # noqa: PLR0913 - what was seen, and what a caller as
     crashed = snapshot.status == "running" and look.held
     # A worker can begin other runs beside it at any time, unless the worker drives it alone.
     shared_process = life.claim.gives_way or shared.opening > 1 or bool(shared.driven.keys() - {life.id})
-    # Also if there is other mail, or another part of the run can move.
+    # The child runs are checked even if there is other mail, or another part of the run can move.
     if life.claim.asked and await looks_after(store, snapshot):
         look = look._replace(inbox=None)
     inbox = await store.inbox([life.id]) if look.inbox is None else look.inbox
@@ -545,7 +545,7 @@ async def _record_resume(  # noqa: PLR0913 - what was seen, and what a caller as
         if look.former:
             log.warning(_CUT_OFF, life.id, look.former)
     event = RunResumed(driving.time.now(), facts, shift, is_idle and life.claim.asked, retry_failed)
-    # A frame that waits for its next attempt arrives later. Its last attempt may have run in the earlier process.
+    # An attempt after a pause begins only when the pause is over. Its last attempt may have run in the earlier process.
     driving.resumed_at = max([event.now, *(frame.arrived for frame in snapshot.frames.values())])
     driving.deliver(news)
     events, ids = driving.arrived(() if life.claim.stop else takewhile(lambda each: each.kind == "message", news))
@@ -701,7 +701,7 @@ async def stop_tree(shared: Shared[Any], run_id: str, asked: Stop) -> None:
        and the log names it.
     """
     store = shared.store
-    # Nothing is read before this, because a node could begin meanwhile.
+    # The mark comes first: while something is read, a node could start a further child run.
     await store.mark_stop(run_id, "cancel" if asked.final else "stop")
     top = await store.info(run_id)
     await _stop_one(shared, top, asked)

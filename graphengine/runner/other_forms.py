@@ -1,13 +1,13 @@
-"""Migrate states that were recorded under another form of their graph to the form that the graph has now.
+"""Migrates states that were recorded under an older version of their graph to the current version.
 
-A deployment can change the state of a graph while the store keeps runs of its earlier form. `Graph(version=, migrate=)`
-tells how such a state becomes a state of the current form. This module asks the extensions of a Runner for that,
-because they know the migrations, in three situations:
+A deployment can change the state of a graph while the store keeps runs of its older version. `Graph(version=,
+migrate=)` tells how such a state becomes a state of the current version. This module asks the extensions of a Runner
+for that, because they know the migrations, in three situations:
 
 - Code that continues gets the migrated state, for example a node that receives the result of a child run. The caller
   records the migrated state, so that each migration is called once for a record, and can be deleted when no run needs
   it.
-- A program asks for the result of a run that is not driven on. The state is migrated in memory, and nothing is
+- A program asks for the result of a run that is not driven any more. The state is migrated in memory, and nothing is
   recorded.
 - A node asks for earlier runs of a graph.
 """

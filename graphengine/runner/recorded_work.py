@@ -1,13 +1,14 @@
-"""Recorded work and waits of one attempt of a node: `ctx.call`, `ctx.ask`, `ctx.receive` and `ctx.sleep`.
+"""Records the work of a node (`ctx.call`, `ctx.ask` and others), so that a node that runs again does not repeat it.
 
-Each piece of work is kept in the log under a key. The key consists of the name of the work, a digest of its input, and
-its number among equal pieces. When the node runs again in the same attempt, for example after a wait or a crash,
-recorded work is not repeated. The order in which parallel pieces finish does not matter, because no key depends on
-time. If a call is made inside another call, its key is below the key of the other call.
+Each result is kept in the log under a key. The key consists of the name of the work, such as the function, a digest of
+its input, and a number that distinguishes equal pieces of work. When the node runs again in the same attempt, for
+example after a wait or a crash, recorded work is not repeated. The order in which parallel calls finish does not
+matter, because no key depends on time. If a call is made inside another call, its key begins with the key of the other
+call.
 
-A visit is one time that a run is at a node. Effects that must not be repeated are in `graphengine.runner.once_effects`.
-A node that is such an effect counts as a piece of its own work, with the key "". A wait without an answer ends the
-attempt, or suspends it for a moment: see `graphengine.runner.scope.InFlight`.
+A visit is one time that a run comes to a node. Effects that must not be repeated are in
+`graphengine.runner.once_effects`. A node that is itself such an effect counts as a piece of its own work, with the key
+"". A wait without an answer ends the attempt, or suspends it for a moment: see `graphengine.runner.scope.InFlight`.
 """
 
 from __future__ import annotations
@@ -498,7 +499,9 @@ class StepJournal:
             _POSITION.set(around)
 
     async def acting(self, effect: Effect | None, function: object) -> contextlib.AbstractContextManager[None]:
-        """Return a block in which to act outside the run. Before it begins, check that this process still owns the run.
+        """Return a block in which to make a call that may be repeated.
+
+        If the call acts outside the run, first check that this process still owns the run.
 
         Raises:
             LeaseLost: Another process has taken the run.
@@ -882,7 +885,7 @@ class StepJournal:
         if answers is not None and self._services.types is not None:
             self._services.types.keep(self._services.run_id, self._frame.id, place, answers)
         wait.asked_at = earlier.at
-        # The fold recognises questions that it has asked before.
+        # `engine.fold` recognises a question that was asked before, and keeps its id.
         wait.id = "" if wait.kind in ANSWERABLE else earlier.id or ""
         self.in_flight.waits[name] = wait
         try:

@@ -1,7 +1,8 @@
-"""A Run: the handle on a run, by which the run is followed, whichever process drives it.
+"""The handle on a run, with which a program follows the run, whichever process drives it.
 
-A run that is alive in this process is followed live. For any other run, its row is read when the row may have changed.
-If the seq in the row has changed, the new steps are read as well: see `history.changes`.
+If the run is active in this process, its events come directly from the loop that drives it. For any other run, the row
+of the run is read when it may have changed. If the number of the last step in the row has changed, the new steps are
+read as well: see `history.changes`.
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ class Run(Generic[S, Out_co]):
             except Exception as error:
                 if life is self._life or not isinstance(error, GraphEngineError):
                     life.is_retrieved = True
-                    raise  # Otherwise the run could not be claimed here, because another process has it.
+                    raise  # Otherwise another process has the run, which is followed in the store then.
         if result is None:
             async with aclosing(self._events(None, None, wait_out=False)) as events:
                 async for event in events:
@@ -321,7 +322,7 @@ class Run(Generic[S, Out_co]):
         while not await shared.store.post(self.id, "answer", payload, key=key, nonce=nonce):
             first = find_posted(await shared.store.inbox([self.id]), self.id).get(answer.id)
             if first is not None:
-                if (first.value, first.by) != (answer.value, answer.by):  # Otherwise the same answer was sent again.
+                if (first.value, first.by) != (answer.value, answer.by):  # The same answer may be sent again.
                     raise refuse_second_answer(self.id, found, first)
                 return
             await find_asked_wait(shared.store, shared.kept, self.id, answer.id)

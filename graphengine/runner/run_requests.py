@@ -1,13 +1,13 @@
-"""Requests to a run that continues: a message, and the reply that a node gives to exactly this message.
+"""Requests to a run: a message, and the reply that a node gives to exactly this message.
 
 A request is an ordinary message whose payload contains the key of the request beside its value. A reply is an ordinary
 published value, under one name for all replies, with the key of the request that it answers. So a run does not store
 more for many requests than for one. A caller that waits for a reply follows the steps of the run and takes the reply
 with its key.
 
-1. A caller sends a request and dies before the reply. 2. Another process sends the request again, with the same
-   idempotency key. 3. The store has that message already, so no second message is sent, and the reply is looked for
-   from the first step on.
+A caller that died can ask again: 1. A caller sends a request and dies before the reply. 2. Another process sends the
+request again, with the same idempotency key. 3. The store has that message already, so no second message is sent, and
+the reply is looked for from the first step on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""The surroundings of the code of a node: the driver of its run, the objects that attempts share, and recorded work."""
+"""The surroundings of a node's code: the driver of its run, objects that all attempts share, and calls in progress.
+
+`Host` is the interface of the object that drives the run. `NodeServices` contains the objects that all attempts of a
+run share. `AttemptFacts` is the data of one attempt. `InFlight` knows the calls and waits of an attempt, and ends the
+attempt when it only waits.
+"""
 
 from __future__ import annotations
 
@@ -439,10 +444,7 @@ class AttemptFacts:
 
     @property
     def read_of_nodes(self) -> Sequence[str]:
-        """The parameters of the node's body whose values nodes have written.
-
-        The caller of the run gave all other values.
-        """
+        """The parameters of the node's body whose values were written by nodes, not by the caller of the run."""
         return () if self.call is None else read_of_nodes(self.call, self.frame)
 
     def is_given(self, text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Child runs, which nodes start: how a child reports its end to its starter, and how the starter finds the child.
+"""The parent's side of child runs: how a child reports its end to its parent run, and how the parent finds the child.
 
 `graphengine.runner.children` starts child runs, and waits for them.
 """

@@ -132,12 +132,14 @@ async def in_thread(
 ) -> object:
     """Call a function in a thread of the pool, with the context variables of the calling task.
 
-    If the calling task is cancelled, the function still runs to its end before the cancellation is raised.
+    If the calling task is cancelled while the function runs, the function still runs to its end before the cancellation
+    is raised.
 
     Args:
         pool: The pool.
         function: The function.
-        keeps: Tells, after a cancellation, whether to return the result of the function instead of raising it.
+        keeps: Tells, after a cancellation, whether to return the result of the function instead of raising the
+            cancellation.
 
     Raises:
         RuntimeError: The function raised StopIteration.

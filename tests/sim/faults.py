@@ -37,7 +37,7 @@ _BEGAN_AGAIN: Final = """\
     if facts.withdrawn:"""
 _NO_TEXT: Final = 'given: list[object] = [[] if name == "ask" else [*args], dict(kwargs)]'
 _ONE_MARK: Final = """\
-    # Nothing is read before this, because a node could begin meanwhile.
+    # The mark comes first: while something is read, a node could start a further child run.
     await store.mark_stop(run_id, "cancel" if asked.final else "stop")
     top = await store.info(run_id)
     await _stop_one(shared, top, asked)
