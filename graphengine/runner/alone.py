@@ -115,7 +115,6 @@ class Alone:
             CURRENT.reset(outer)
 
     async def close(self) -> None:
-        """Close the resources and end the threads."""
         self._threads.shutdown(wait=False)
         await self._resources.close()
 

@@ -235,7 +235,6 @@ def _question_ended_error(run_id: str, wait_id: str, ended: EndedQuestion, repai
 
 
 def _describe_author(answer: AnswerRecord) -> str:
-    """Return a text that says who gave an answer and when, as far as that is known."""
     at = f" at {datetime.fromtimestamp(answer.at, UTC).isoformat(timespec='seconds')}" if answer.at else ""
     return f"{f' by {answer.by}' if answer.by else ''}{at}"
 
@@ -364,6 +363,5 @@ class KnownTypes:
 
 
 def _first_line(question: str) -> str:
-    """Return the first line of a question, with an ellipsis if there are more lines, for an error message."""
     first, _, more = question.strip().partition("\n")
     return f"{first} \u2026" if more else first

@@ -752,7 +752,6 @@ class StartedRun(Generic[S]):
         end.version = await find_version(fingerprint, self._start.plan, self._start.lives.shared.store)
 
     def _as_result(self, end: _EndRecord) -> Result[S, Any]:
-        """Build the result of a finished child from its recorded end."""
         snapshot = Snapshot(run_id=self.id, graph=self._start.graph.name, seq=end.seq, status="finished")
         snapshot.usage, snapshot.losses, snapshot.ending = end.usage, end.losses, end.ending
         snapshot.steps, snapshot.elapsed_seconds = end.visits, end.seconds
@@ -775,7 +774,6 @@ def _reports_end(message: object, run_id: str, seq: int) -> bool:
 
 
 def _has_result(attempt: AttemptFacts, run_id: str) -> bool:
-    """Return whether the node has recorded the result of this child."""
     found = attempt.frame.recorded_results.items()
     ends = [memo.value for key, memo in found if WorkKey.read(key).name == f"{CHILD}{run_id}"]
     return any(msgspec.convert(end, _EndRecord).status == "finished" for end in ends)

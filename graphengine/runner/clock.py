@@ -58,7 +58,6 @@ class SystemClock:
         self.now = now or time.time
 
     async def sleep_until(self, when: float) -> None:
-        """Wait until the given time, in epoch seconds, even if the clock is set meanwhile."""
         await _until(self.now, when)
 
 
@@ -73,11 +72,9 @@ class SteadyClock:
         self._offset = start - _passed()
 
     def now(self) -> float:
-        """Return the current time, in epoch seconds, counted from `start`."""
         return self._offset + _passed()
 
     async def sleep_until(self, when: float) -> None:
-        """Wait until the given time, in epoch seconds."""
         await _until(self.now, when)
 
 
@@ -143,7 +140,6 @@ class Alarms:
         return waiter
 
     def _await_first(self) -> None:
-        """Make the task wait for the earliest alarm, if it waits for another time."""
         first = self._set[0][0] if self._set else None
         if self._waiter is not None:
             if first == self._awaited:

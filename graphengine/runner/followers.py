@@ -165,7 +165,6 @@ def log_run(snapshot: Snapshot, following: Following, *, is_over: bool) -> None:
 
 
 def log_failure(snapshot: Snapshot, following: Following, step: Step, failure: FailureRecord) -> None:
-    """Log that an attempt of a node has failed."""
     if not (step.node and isinstance(step.data, (Attempt, Failed)) and runs_log.isEnabledFor(logging.WARNING)):
         return
     facts = {

@@ -259,7 +259,6 @@ class Life(Generic[S]):
                 audience.tell(StepRecorded(seq, step, why))  # Watchers read the steps before this step from the store.
 
     def _tell_over(self) -> None:
-        """Wake callers and watchers that wait for the end of this life."""
         self.shared.lives.discard(self)
         self.is_over = True
         if self.told is not None:

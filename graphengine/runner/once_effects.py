@@ -492,7 +492,6 @@ class OnceEffects:
         return str(key).partition(f"/{place_of(self._frame)}")[1:]
 
     async def _begin(self, effect: Effecting[T]) -> T:
-        """Record that an effect begins, and then do the effect."""
         await self._note_begun(effect)
         # 1. This process is suspended here. 2. Its lease ends, and another process claims the run, and finds that the
         #    effect has begun. 3. A person says that the effect did not happen. 4. This process continues. It must not

@@ -164,7 +164,6 @@ class Reader(Generic[T]):
         return Published(found.name, value, found.seq, found.at, found.path, found.item, cursor)
 
     async def _explain_never_published(self, info: RunInfo, after: int) -> NotPublished:
-        """Return the error for a run that ended without publishing a value under this name."""
         known = find_published(await load_snapshot(self._store, self._run_id, info.seq))
         text = f"run {self._run_id} is {info.status}, and has published nothing {self._describe_search(after)}"
         names = sorted({each.name for each in known})

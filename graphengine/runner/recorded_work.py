@@ -475,7 +475,6 @@ class StepJournal:
     async def _call_in_transaction(
         self, place: str, name: str, kind: Returned, handle: Handle, call: functools.partial[object]
     ) -> object:
-        """Make a call in a database transaction that also contains the record of the call."""
         own, began, key = own_name(name), self._services.now(), self.idempotency_key(place)
         given = dict(call.keywords, **{KEY_NAME: key} if takes_key(call.func, call.keywords) else {})
         where = f"ctx.call({own})"
@@ -751,7 +750,6 @@ class StepJournal:
     async def _do_and_record(
         self, place: str, name: str, make: Callable[[], Awaitable[StepResult]], where: str, *, is_call: bool
     ) -> JsonValue:
-        """Do a piece of work, record it, and return the record."""
         around = _POSITION.get()
         _POSITION.set(_Position(self, place, is_call, (*self._here.around, place)))
         self.in_flight.began(place, name)
@@ -1029,7 +1027,6 @@ def _is_node(key: str) -> bool:
 
 
 def _describe_work(name: str) -> str:
-    """Return a description of recorded work for an error message, such as the result of a function."""
     return repr(name.removeprefix(PUBLISH)) if name.startswith(PUBLISH) else f"the result of {own_name(name)}"
 
 

@@ -106,7 +106,6 @@ def _is_of_user() -> bool:
 
 
 def _on_audit_event(event: str, given: tuple[object, ...]) -> None:
-    """The audit hook. Python calls it for each audit event of this process."""
     if _running and event in _EVENTS and (here := _REPEATED.get()) is not None:
         here.note(event, given)
 

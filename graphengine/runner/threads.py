@@ -41,7 +41,6 @@ class CallOutcome(Generic[T_co]):
     error: BaseException | None = None
 
     def result(self) -> T_co:
-        """Return the result of the call, or raise its exception."""
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value]  # None only where that is the result
@@ -76,12 +75,10 @@ class Threads(Executor):
         self._options = most, name
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call a function in a thread of the pool."""
         self._pool = self._pool or ThreadPoolExecutor(*self._options)
         return self._pool.submit(function, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as of any Executor
-        """End the threads, if any were started."""
         if self._pool is not None:
             self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
