@@ -493,9 +493,9 @@ class Driving:
         The first wait of a visit always ends the attempt, and the node runs again. So code that cannot run again is
         noticed early, and not only after a process has died.
         """
-        frame, moving = attempt.task.frame, self._shared.told.get(self.snapshot.run_id, ())
+        frame, active = attempt.task.frame, self._shared.active_children.get(self.snapshot.run_id, ())
         is_job = self._jobs.get(frame) is attempt and attempt.within is not self._task and journal_of(attempt).has_run
-        ends_here = all(wait.together and (wait.keeps_slot or wait.topic in moving) for wait in waits.values())
+        ends_here = all(wait.together and (wait.keeps_slot or wait.topic in active) for wait in waits.values())
         is_in_item = "[" in frame
         has_come = not is_in_item and any(wait.topic and self.has_message(wait.topic) for wait in waits.values())
         if self.runs_again or self.is_halting or not (is_job and (ends_here or has_come)):
@@ -505,7 +505,7 @@ class Driving:
         if self._suspended is None:
             self._suspended = {}
         self._suspended[frame] = self.loop.time() + SUSPENDED_SECONDS
-        moves = any(wait.topic in moving or self.has_message(wait.topic or "") for wait in waits.values())
+        moves = any(wait.topic in active or self.has_message(wait.topic or "") for wait in waits.values())
         if not moves:
             # The children have ended, or do not move here. The inbox tells which.
             self._shared.wake(self.snapshot.run_id)
@@ -553,8 +553,8 @@ class Driving:
             if not (inbox and all(map(is_end, inbox)) and shared.gathers(run_id)):
                 self.deliver(inbox)
                 shared.gets_ends(run_id)
-            here = {message.payload["topic"] for message in inbox if is_end(message)}
-            self._end_suspended(lambda frame: not self._continues_soon(frame, here))
+            ended = {message.payload["topic"] for message in inbox if is_end(message)}
+            self._end_suspended(lambda frame: not self._continues_soon(frame, ended))
         now, is_over = self.loop.time(), bool(limit_reached(self.snapshot))
         self._end_suspended(lambda frame: is_over or suspended[frame] <= now)
         timer = self.loop.call_at(min(suspended.values()), self._wake) if suspended else None
@@ -564,14 +564,14 @@ class Driving:
             if timer is not None:
                 timer.cancel()
 
-    def _continues_soon(self, frame: str, told: Collection[str]) -> bool:
+    def _continues_soon(self, frame: str, ended: Collection[str]) -> bool:
         """Return whether a suspended attempt will soon continue.
 
         That is so if the child run for which it waits moves in this process, or has reported its end.
         """
-        job, moving = self._jobs.get(frame), self._shared.told.get(self.snapshot.run_id, ())
+        job, active = self._jobs.get(frame), self._shared.active_children.get(self.snapshot.run_id, ())
         topics = [] if job is None else [wait.topic or "" for wait in journal_of(job).in_flight.waits.values()]
-        return any(topic in moving or topic in told or self.has_message(topic) for topic in topics)
+        return any(topic in active or topic in ended or self.has_message(topic) for topic in topics)
 
     async def let_go(self) -> None:
         """Give back the lease on the run, so that another process can drive the run.

@@ -44,7 +44,7 @@ from graphengine.runner.other_forms import read_result
 from graphengine.runner.result import Result, RunFailed, result_of
 from graphengine.runner.run_events import StepRecorded
 from graphengine.runner.scope import CURRENT
-from graphengine.runner.shared import INBOX_SECONDS, Moving
+from graphengine.runner.shared import INBOX_SECONDS, ActiveChildren
 from graphengine.runner.starters import is_end, topic_of
 from graphengine.runner.threads import FROM_THREAD
 from graphengine.runner.transactions import no_transactions
@@ -121,7 +121,7 @@ class Life(Generic[S]):
         driving: The object that drives the run, while it is driven.
         result: The result at the end of the life.
         handle: The `Run` of this life, if a handle was made.
-        told: For a run that a node of another run started: the id of that run, and the topic on which the end is
+        reports_to: For a run that a node of another run started: the id of that run, and the topic on which the end is
             reported to it.
     """
 
@@ -139,11 +139,11 @@ class Life(Generic[S]):
         "is_over",
         "plan",
         "reasons",
+        "reports_to",
         "result",
         "seq",
         "shared",
         "task",
-        "told",
     )
 
     def __init__(self, shared: Shared[Life[Any]], run_id: str, plan: Plan[S], open_: Opening[S], claim: Claim) -> None:
@@ -159,7 +159,7 @@ class Life(Generic[S]):
         self.reasons: StepReasons | None = None  # the reasons of steps that another process records
         self._is_retrieved = False
         self._report: weakref.finalize[..., Any] | None = None  # reports the error of the run when the handle is gone
-        self.told: tuple[str, str] | None = None
+        self.reports_to: tuple[str, str] | None = None
         self._callers = 0
         self.context = copy_context()
         for inherited in (FROM_THREAD, CURRENT):
@@ -261,8 +261,8 @@ class Life(Generic[S]):
     def _tell_over(self) -> None:
         self.shared.lives.discard(self)
         self.is_over = True
-        if self.told is not None:
-            self.shared.has_come_to_rest(self.told)
+        if self.reports_to is not None:
+            self.shared.has_come_to_rest(self.reports_to)
         poke(self.shared.store, self.id)
         for point in tuple(self._waiting):
             self._wake_waiters(point)
@@ -278,7 +278,7 @@ class Life(Generic[S]):
         # The exception is retrieved, so that asyncio does not also warn about it.
         error = None if task.cancelled() else task.exception()
         self._tell_over()
-        if error is None and (self.told is not None or self.result is None or self.result.status != "failed"):
+        if error is None and (self.reports_to is not None or self.result is None or self.result.status != "failed"):
             return
         handle = self.handle() if self.handle is not None else None
         # The holder of the handle may still ask for the error. It is reported when the handle is gone, or when the
@@ -504,7 +504,7 @@ class Life(Generic[S]):
         )
         if do.outcome == "cut_off":
             return Do(outcome="driven"), await self._cut_off(driving.cut_off)
-        if self.told is not None or driving.snapshot.status == "waiting" or self.id in shared.kept:
+        if self.reports_to is not None or driving.snapshot.status == "waiting" or self.id in shared.kept:
             self._keep(driving)
         # Frees the snapshot, because the last append of the store may still refer to the claim.
         driving.session.snapshot = driving.snapshot = _GONE
@@ -521,7 +521,7 @@ class Life(Generic[S]):
             shared.kept.keep(snapshot, driving.session.size_bound)
             return
         shared.kept.drop(self.id)
-        if self.told is not None and not self.plan.secret and shared.has(self.told[0]):
+        if self.reports_to is not None and not self.plan.secret and shared.has(self.reports_to[0]):
             shared.ends.keep(snapshot)
 
     async def _cut_off(self, paths: Iterable[str]) -> Result[S, Any]:
@@ -578,17 +578,17 @@ class Life(Generic[S]):
         The run can sleep if it waits only for times, or for a child run that moves in this process. The end of the
         child run wakes it, and so does the end of the child's life here.
         """
-        waits, told = result.waits, self.shared.told.get(self.id)
-        moves = told is not None and any(wait.topic in told for wait in waits)
+        waits, active = result.waits, self.shared.active_children.get(self.id)
+        moves = active is not None and any(wait.topic in active for wait in waits)
         if not moves and any(wait.kind != "sleep" for wait in waits):
             return None
         return _first_time(result)
 
     def note_starter(self, starter: StarterRecord) -> None:
         """Remember the parent of this child run, so that the parent sleeps here while the child is active."""
-        if self.told is None:
-            self.told = starter.run_id, starter.topic or topic_of(self.id)
-            self.shared.told.setdefault(self.told[0], Moving()).began(self.told[1])
+        if self.reports_to is None:
+            self.reports_to = starter.run_id, starter.topic or topic_of(self.id)
+            self.shared.active_children.setdefault(self.reports_to[0], ActiveChildren()).began(self.reports_to[1])
 
     # --- its recorded result ----------------------------------------------------------------------------------------
 

@@ -226,11 +226,11 @@ class OnceEffects:
         began after the question was asked has no part.
         """
         memo = self._frame.recorded_results[question]
-        asked, told = cast("Sequence[str]", memo.seen["effects"]), memo.value
+        asked, answer = cast("Sequence[str]", memo.seen["effects"]), memo.value
         for effect in left:
             begun = self._find_beginning(effect)
             if begun is not None and str(begun.begun) in asked:
-                part = told[str(begun.begun)] if isinstance(told, Mapping) else told
+                part = answer[str(begun.begun)] if isinstance(answer, Mapping) else answer
                 self._joint_answers[self._key_of_question(effect)] = part, question
 
     def _read_answer(self, question: str, default: JsonValue) -> JsonValue | UnsetType:
@@ -398,8 +398,8 @@ class OnceEffects:
             if not ((memo.id and memo.begun) or WorkKey.read(key).name == STARTS):
                 continue
             question = f"{UNKNOWN}{place}|{memo.begun}"
-            told = self._read_answer(question, None)
-            if not (key.startswith(BEGUN) and told == "rerun"):
+            answer = self._read_answer(question, None)
+            if not (key.startswith(BEGUN) and answer == "rerun"):
                 left.append(key)
         return left
 
@@ -471,10 +471,10 @@ class OnceEffects:
                 raise
             why: BaseException = error
         else:
-            told = effect.cut_off(result) if effect.cut_off is not None else None
-            if told is None:
+            interruption = effect.cut_off(result) if effect.cut_off is not None else None
+            if interruption is None:
                 return result
-            why = told
+            why = interruption
         return await self._find_out_result(effect, why)
 
     def _find_beginning(self, effect: Effecting[Any]) -> RecordedResult | None:
@@ -523,12 +523,12 @@ class OnceEffects:
         If a person has already answered, the function is called only before the effect begins again.
         """
         once, path = effect.once or Once(), path_of(self._frame.id, self._frame.at)
-        told = f": {type(why).__name__}: {why}" if why is not None else ""
+        details = f": {type(why).__name__}: {why}" if why is not None else ""
         if why is not None:
-            log.warning("%s of node %s began and did not return%s", effect.name, path, RunText(told), exc_info=why)
+            log.warning("%s of node %s began and did not return%s", effect.name, path, RunText(details), exc_info=why)
         begun = self._find_beginning(effect)
         if begun is not None and begun.reconcile and once.reconcile is None:
-            told += f"; {begun.reconcile}, which was to find that out, is gone"
+            details += f"; {begun.reconcile}, which was to find that out, is gone"
         question = self._key_of_question(effect)
         said = self._read_answer(question, "rerun")
         cut_until = self._services.host.cut_until(begun.begun) if begun is not None and why is None else 0.0
@@ -548,10 +548,10 @@ class OnceEffects:
                     raise
                 if is_settled:
                     return await self._begin_again(effect)
-                told = f"{told}; {once.name} says that it did not happen, but {_MAY_STILL}"
+                details = f"{details}; {once.name} says that it did not happen, but {_MAY_STILL}"
             except EffectUnknown as error:
-                told = f"{told}; {error.message}"
-        key, decision = await self._ask_how_it_ended(effect, told, why)
+                details = f"{details}; {error.message}"
+        key, decision = await self._ask_how_it_ended(effect, details, why)
         if decision == "rerun":
             return await self._begin_again(effect)
         self._journal.answer = key, decision[0]
@@ -566,7 +566,9 @@ class OnceEffects:
                 key, WaitRecord(kind="sleep", question=to_show(text), due=self._services.wall() + left), None
             )
 
-    async def _ask_how_it_ended(self, effect: Effecting[Any], told: str, why: BaseException | None) -> tuple[str, Any]:
+    async def _ask_how_it_ended(
+        self, effect: Effecting[Any], details: str, why: BaseException | None
+    ) -> tuple[str, Any]:
         """Ask a person how an effect ended. Returns the key of the answer, and the answer.
 
         Raises:
@@ -576,7 +578,7 @@ class OnceEffects:
         how, asked = "nobody knows how it ended", 'rerun if it did not happen, {"result": …} if it did, or fail'
         if begun is not None and begun.by is not None:
             how, asked = f"its result was refused: {begun.by}", '{"result": …} with one that fits, rerun, or fail'
-        text = f"{f'{effect.name} in ' * bool(effect.place)}{path} began, and {how}{told}"
+        text = f"{f'{effect.name} in ' * bool(effect.place)}{path} began, and {how}{details}"
         repair = "look what happened, and resume; or say how it can be found out: effect=Once(reconcile=…)"
         unknown = EffectUnknown(text, where=f"node {path}", repair=repair)
         if effect.lost:

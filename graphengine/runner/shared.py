@@ -69,7 +69,7 @@ This is much longer than the starting run needs to run again.
 """
 
 
-class Moving:
+class ActiveChildren:
     """The child runs of one run that are active in this process, so that their ends can be delivered together.
 
     Attributes:
@@ -80,7 +80,7 @@ class Moving:
     __slots__ = ("_left", "started", "until")
 
     def __init__(self) -> None:
-        self._left: Counter[str] = Counter()  # the number of moving child runs, by the topic to which their end is sent
+        self._left: Counter[str] = Counter()  # the number of active child runs, by the topic to which their end is sent
         self.started = 0
         self.until: float | None = None
 
@@ -133,8 +133,8 @@ class Shared(Generic[L]):
         driven: The runs that are driven now, by run id.
         asleep: The alarms of sleeping runs, by run id. `wake` sets off an alarm.
         suspended: The alarms of driven runs with attempts that wait for the ends of child runs, by run id.
-        told: The child runs that are active here and will report their end, by the id of their parent run. The parent
-            run sleeps here while it waits for them.
+        active_children: The child runs that are active here and will report their end, by the id of their parent run.
+            The parent run sleeps here while it waits for these children.
         opening: How many runs are being resumed.
         leaving: Asyncio tasks of nodes that were cancelled and have not ended yet.
         kept: The snapshots of waiting runs.
@@ -166,6 +166,7 @@ class Shared(Generic[L]):
         "_sleepers_task",
         "_soon",
         "_telling",
+        "active_children",
         "asleep",
         "checking",
         "checks",
@@ -191,7 +192,6 @@ class Shared(Generic[L]):
         "store",
         "suspended",
         "threads",
-        "told",
         "types",
     )
 
@@ -227,7 +227,7 @@ class Shared(Generic[L]):
         self.driven: dict[str, L] = {}
         self.asleep: dict[str, asyncio.Future[None]] = {}
         self.suspended: dict[str, asyncio.Future[None]] = {}
-        self.told: dict[str, Moving] = {}
+        self.active_children: dict[str, ActiveChildren] = {}
         self.opening = 0
         self._fewer: asyncio.Event | None = None
         self._one_at_a_time: asyncio.Lock | None = None
@@ -373,17 +373,17 @@ class Shared(Generic[L]):
             if alarm is not None and not alarm.done():
                 alarm.set_result(None)
 
-    def has_come_to_rest(self, told: tuple[str, str]) -> None:
+    def has_come_to_rest(self, reports_to: tuple[str, str]) -> None:
         """Note that a child run is no longer active here, and wake its parent run, now or soon.
 
         Args:
-            told: The id of the parent run, and the topic to which the child's end is sent.
+            reports_to: The id of the parent run, and the topic to which the child's end is sent.
         """
-        starter, topic = told
-        if not self.told[starter].ended(topic):
-            del self.told[starter]
-        if not (child_of(topic) and self.gathers(starter)):
-            self.wake(starter)
+        parent, topic = reports_to
+        if not self.active_children[parent].ended(topic):
+            del self.active_children[parent]
+        if not (child_of(topic) and self.gathers(parent)):
+            self.wake(parent)
 
     def gathers(self, run_id: str) -> bool:
         """Return whether the reported ends of child runs are held back, to deliver several of them together.
@@ -399,20 +399,20 @@ class Shared(Generic[L]):
         none moves, and the alarm goes off. In the other order, C ends before 3: then none moves at 3, and the run is
         woken at once. An end is in the inbox before it is noted here, and a run that is woken reads its whole inbox.
         """
-        moving = self.told.get(run_id)
-        if moving is None:
+        children = self.active_children.get(run_id)
+        if children is None:
             return False
         loop = asyncio.get_running_loop()
-        moving.until = moving.until or loop.time() + _AN_END_SECONDS * moving.started
+        children.until = children.until or loop.time() + _AN_END_SECONDS * children.started
         if (run_id in self.asleep or run_id in self.suspended) and run_id not in self._soon:
-            self._soon[run_id] = loop.call_at(moving.until, self.wake, run_id)
-        return loop.time() < moving.until
+            self._soon[run_id] = loop.call_at(children.until, self.wake, run_id)
+        return loop.time() < children.until
 
     def gets_ends(self, run_id: str) -> None:
         """Forget the timer that held back the ends of child runs, because their parent run now receives all of them."""
-        moving, timer = self.told.get(run_id), self._soon.pop(run_id, None)
-        if moving is not None:
-            moving.until = None
+        children, timer = self.active_children.get(run_id), self._soon.pop(run_id, None)
+        if children is not None:
+            children.until = None
         if timer is not None:
             timer.cancel()
 

@@ -107,12 +107,12 @@ def told_end(snapshot: Snapshot, starter: StarterRecord, status: RunStatus) -> P
     """Return the message with which a child run reports its end to its parent; None if the child has not ended."""
     if status not in OVER:
         return None
-    told: dict[str, Any] = {"run_id": snapshot.run_id, "graph": snapshot.graph, "status": status, "seq": snapshot.seq}
+    report: dict[str, Any] = {"run_id": snapshot.run_id, "graph": snapshot.graph, "status": status, "seq": snapshot.seq}
     if starter.topic:
         failure = snapshot.failure
-        told["error"] = None if failure is None else f"{failure.kind}: {failure.message}"
-        told["state"] = {k: opened(v) for k, v in snapshot.root.values.items()} if status == "finished" else None
-    payload = {"topic": starter.topic or topic_of(snapshot.run_id), "payload": told, "told": True}
+        report["error"] = None if failure is None else f"{failure.kind}: {failure.message}"
+        report["state"] = {k: opened(v) for k, v in snapshot.root.values.items()} if status == "finished" else None
+    payload = {"topic": starter.topic or topic_of(snapshot.run_id), "payload": report, "told": True}
     key = f"end {snapshot.run_id} {cursor_of(snapshot.seq, snapshot.nonce)}"
     return Post(starter.run_id, "message", payload, key, starter.nonce)
 
