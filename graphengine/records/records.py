@@ -157,7 +157,7 @@ class Records(CoreRunner):
             first number ask Which number?
         """
         if run_id is not None:
-            await self._lives.known(run_id)
+            await self._lives.wait_until_recorded(run_id)
             return Page(run_waits_of(await load_now(self.store, run_id)))
         runs = await self.runs(status="waiting", graph=graph, limit=limit, before=before)
         found = Page[RunWait]()
@@ -183,7 +183,7 @@ class Records(CoreRunner):
             InputError: A text is not a valid tag.
         """
         added, removed = check_tags(add, "add="), check_tags(remove, "remove=")
-        await self._lives.known(run_id)
+        await self._lives.wait_until_recorded(run_id)
         return await self.store.tag(run_id, added, removed)
 
 

@@ -140,17 +140,17 @@ class Attempt(AttemptFacts):
         """
         work = self.run()
         step: Callable[[Any], Any] = work.send
-        given: object = None
+        sent: object = None
         while True:
             try:
-                awaited = context.run(step, given)
+                awaited = context.run(step, sent)
             except StopIteration as end:
                 value: Event | None = end.value
                 return value
             try:
-                step, given = work.send, (yield awaited)
+                step, sent = work.send, (yield awaited)
             except BaseException as error:  # noqa: BLE001 - it is thrown into the coroutine, which may handle it
-                step, given = work.throw, error
+                step, sent = work.throw, error
 
     async def run(self) -> Event | None:  # noqa: C901, PLR0911, PLR0912 - an attempt in the order it happens
         """Run one attempt of the node, and return the event that ends it: the node finished, failed or waits.
@@ -477,7 +477,7 @@ class Attempt(AttemptFacts):
         """
         is_code = not self._enters_graph(call) and not isinstance(call.body, AskBody)
 
-        async def made(_: str) -> object:
+        async def act(_: str) -> object:
             if not is_code:
                 await journal_of(self).effects.forget("", self.visit_key)
             result = None if self._enters_graph(call) else self._begin(call)
@@ -493,7 +493,7 @@ class Attempt(AttemptFacts):
             self.visit_key,
             name,
             values,
-            made,
+            act,
             itself,
             itself,
             given=resources,
@@ -507,9 +507,9 @@ class Attempt(AttemptFacts):
 
         The values that the function reads from the state identify the call, so that it is made once for these values.
         """
-        given = [name for name in values if name not in call.extras or name == "state"]
+        names = [name for name in values if name not in call.extras or name == "state"]
         try:
-            key = digest_of_call(call.body.name, (), {name: values[name] for name in given})
+            key = digest_of_call(call.body.name, (), {name: values[name] for name in names})
         except NotRecordable:  # A visit makes only one such call.
             key = ""
         return journal_of(self).call(call.body.call, (), values, OF_NODE + key, TRANSACTION)

@@ -149,13 +149,13 @@ class _AttemptChildren:
 
     Attributes:
         children: The children, by their ids.
-        begun: The runs that the run has started since the attempt could begin; None if they were not read.
+        started_runs: The runs that the run has started since the attempt could begin; None if they were not read.
         parent: The row of the attempt's own run. Its tenant, user and place never change.
     """
 
     def __init__(self) -> None:
         self.children: dict[str, _AttemptChild] = {}
-        self.begun: Sequence[RunInfo] | None = None
+        self.started_runs: Sequence[RunInfo] | None = None
         self.parent: RunInfo | None = None
         self.reading: asyncio.Task[RunInfo] | None = None  # set only until it is done
 
@@ -228,12 +228,12 @@ class ChildRuns(Extension):
         # Skip children that were recorded before this run branched off, unless their results were recorded too, because
         # they report their end to the other run.
         while True:
-            made = msgspec.convert(
+            record = msgspec.convert(
                 await journal.step_result(STARTS, what, start.make, _WHERE, digest_under), _StartRecord
             )
-            _children_of(attempt).child(made.run_id)
-            if made.by == attempt.services.run_id or _has_result(attempt, made.run_id):
-                return StartedRun(start, made)
+            _children_of(attempt).child(record.run_id)
+            if record.by == attempt.services.run_id or _has_result(attempt, record.run_id):
+                return StartedRun(start, record)
 
 
 class _Start(Generic[S]):
@@ -289,42 +289,42 @@ class _Start(Generic[S]):
             shared, run_id = self._shared, services.run_id
             self._given = given.given if shared is None else await given.fields_for(shared, self.plan, run_id)
             self._initial = self.plan.state.initial(self._given, f"{_WHERE}({name})")
-        effects, made = services.effects, _StartRecord(run_id=name, by=services.run_id)
+        effects, record = services.effects, _StartRecord(run_id=name, by=services.run_id)
         if effects != "act" and (self._shared is None or self.attempt.given_for(name) is not None):
             replacement = self.attempt.acting("idempotent", name)
             final: Any = self._given if replacement is None else replacement(self._given)
             final = await final if inspect.isawaitable(final) else final
-            made.state = _open_values(self.plan.state.initial(final, f"what replaces {name}").values)
+            record.state = _open_values(self.plan.state.initial(final, f"what replaces {name}").values)
         else:
             chosen, parent = self._options["run_id"], await self._parent()
             key = journal.idempotency_key(journal.below)
             # The idempotency keys of the child's work are the same as before this run was removed and started again.
             key_base = _derive_child_id(name, key)
-            made.run_id = _derive_child_id(name, f"{key} {self.starter.nonce}") if self.starter.nonce else key_base
-            if chosen and not await self._is_taken_over(tenants_id(parent.tenant, chosen), made.run_id, parent):
-                made.run_id, key_base = tenants_id(parent.tenant, chosen), ""
+            record.run_id = _derive_child_id(name, f"{key} {self.starter.nonce}") if self.starter.nonce else key_base
+            if chosen and not await self._is_taken_over(tenants_id(parent.tenant, chosen), record.run_id, parent):
+                record.run_id, key_base = tenants_id(parent.tenant, chosen), ""
             elif self.attempt.frame.arrived <= services.host.resumed_at and (
-                found := await self._find_unrecorded(made.run_id)
+                found := await self._find_unrecorded(record.run_id)
             ):
-                made.run_id = found
+                record.run_id = found
             if services.may_be_lost:
                 await services.host.check_owned()
-            known = _children_of(self.attempt)
-            is_known = made.run_id in known.children
-            known.child(made.run_id)
-            await self._create(made.run_id, parent, "" if key_base == made.run_id else key_base, is_known=is_known)
-        return _as_step_result(made)
+            children = _children_of(self.attempt)
+            is_known = record.run_id in children.children
+            children.child(record.run_id)
+            await self._create(record.run_id, parent, "" if key_base == record.run_id else key_base, is_known=is_known)
+        return _as_step_result(record)
 
     async def _parent(self) -> RunInfo:
         """Return the row of the run that starts the child. Many calls at the same time read the row only once."""
-        known = _children_of(self.attempt)
-        if known.parent is not None:
-            return known.parent
-        if known.reading is None:
+        cache = _children_of(self.attempt)
+        if cache.parent is not None:
+            return cache.parent
+        if cache.reading is None:
             row = self.lives.shared.store.info(self.attempt.services.run_id)
-            known.reading = asyncio.ensure_future(row)
-            known.reading.add_done_callback(known.has_read)
-        return await asyncio.shield(known.reading)
+            cache.reading = asyncio.ensure_future(row)
+            cache.reading.add_done_callback(cache.has_read)
+        return await asyncio.shield(cache.reading)
 
     async def _create(self, run_id: str, parent: RunInfo, key_base: str, *, is_known: bool) -> None:
         """Record the child run with its starter, or find the child that this call has created before.
@@ -427,17 +427,17 @@ class _Start(Generic[S]):
         If an earlier process began a child with the same input for this attempt, that child belongs to this call. An
         attempt reads the candidates once: the runs that its run has started since the attempt could begin.
         """
-        store, initial, known = self.lives.shared.store, self._initial, _children_of(self.attempt)
+        store, initial, children = self.lives.shared.store, self._initial, _children_of(self.attempt)
         assert initial is not None  # noqa: S101 - `make` has read it
         if await store.infos([derived]):
             return ""
-        if known.begun is None:
+        if children.started_runs is None:
             since, here = self.attempt.frame.arrived, self.starter.run_id
-            known.begun = await store.runs(starter=here, begun_after=since, limit=_ALL)
+            children.started_runs = await store.runs(starter=here, begun_after=since, limit=_ALL)
         memos = self.attempt.frame.recorded_results
         started = {cast("Any", memo.value)["run_id"] for key, memo in memos.items() if WorkKey.read(key).name == STARTS}
-        for info in known.begun:
-            if info.graph != self.plan.graph or info.id in started or info.id in known.children:
+        for info in children.started_runs:
+            if info.graph != self.plan.graph or info.id in started or info.id in children.children:
                 continue
             try:
                 was = (await load_snapshot(store, info.id, None)).starter
@@ -446,8 +446,8 @@ class _Start(Generic[S]):
             # A prune has removed the run since it was listed, so it belonged to a visit that is over.
             except UnknownRun:
                 continue
-            if is_alike and info.id not in known.children:  # another call can have found the run meanwhile
-                known.child(info.id)
+            if is_alike and info.id not in children.children:  # another call can have found the run meanwhile
+                children.child(info.id)
                 return info.id
         return ""
 
@@ -596,9 +596,9 @@ class _Start(Generic[S]):
 class StartedRun(Generic[S]):
     """The handle on a child run that `Context.start` returns; see `graphengine.runner.ChildRun`."""
 
-    def __init__(self, start: _Start[S], made: _StartRecord) -> None:
-        self.id = made.run_id
-        self._start, self._made = start, made
+    def __init__(self, start: _Start[S], record: _StartRecord) -> None:
+        self.id = record.run_id
+        self._start, self._record = start, record
 
     def __repr__(self) -> str:
         return f"ChildRun({self.id!r})"
@@ -606,8 +606,8 @@ class StartedRun(Generic[S]):
     if not TYPE_CHECKING:  # type checkers know the attributes
 
         def __getattr__(self, name: str) -> NoReturn:
-            known = dict.fromkeys(OF_A_RESULT, f"(await child.result()).{name}")
-            missing(self, name, "Run", "Runner", hints={**known, "run_id": "child.id"})
+            hints = dict.fromkeys(OF_A_RESULT, f"(await child.result()).{name}")
+            missing(self, name, "Run", "Runner", hints={**hints, "run_id": "child.id"})
 
     def result(self) -> CoroutineType[Any, Any, Result[S, Any]]:
         """Wait until the child run has ended, and return its result; see `ChildRun.result`."""
@@ -617,21 +617,21 @@ class StartedRun(Generic[S]):
     async def _result(self) -> Result[S, Any]:
         start, attempt = self._start, self._start.attempt
         attempt.check_not_over("child.result")
-        if self._made.state is not None:
-            return self._as_result(_EndRecord(values=self._made.state))
+        if self._record.state is not None:
+            return self._as_result(_EndRecord(values=self._record.state))
         if start.topic:
             text = f"the end of run {self.id} is told on {start.topic!r}"
             raise DefinitionError(text, where=attempt.where, repair="receive it, or start the run without topic=")
-        known = _children_of(attempt).child(self.id)
-        async with known.lock:
-            if known.end is None:
+        child = _children_of(attempt).child(self.id)
+        async with child.lock:
+            if child.end is None:
                 try:
-                    known.end = await self._await_end()
+                    child.end = await self._await_end()
                 except UnknownRun as error:
                     raise ChildFailed(self.id, "removed", "its end was not read before", attempt.where) from error
-        if known.end.status != "finished":
-            raise ChildFailed(self.id, known.end.status, known.end.why, attempt.where)
-        return self._as_result(known.end)
+        if child.end.status != "finished":
+            raise ChildFailed(self.id, child.end.status, child.end.why, attempt.where)
+        return self._as_result(child.end)
 
     async def _await_end(self) -> _EndRecord:
         """Wait until the child has ended, and return its recorded end.
@@ -692,8 +692,8 @@ class StartedRun(Generic[S]):
                 if new.version == end.version and encode(new.values) == encode(end.values):
                     break  # a record would contain nothing new
 
-            async def make(made: _EndRecord = new) -> StepResult:
-                return _as_step_result(made)
+            async def make(migrated: _EndRecord = new) -> StepResult:
+                return _as_step_result(migrated)
 
             record = await journal.step_result(name, under, make, "child.result")
             end = msgspec.convert(record, _EndRecord)
@@ -759,8 +759,8 @@ class StartedRun(Generic[S]):
         return result_of(self._start.plan, snapshot)
 
 
-def _as_step_result(made: _StartRecord | _EndRecord) -> StepResult:
-    record = msgspec.to_builtins(made)
+def _as_step_result(facts: _StartRecord | _EndRecord) -> StepResult:
+    record = msgspec.to_builtins(facts)
     return StepResult(record, len(encode(record)))
 
 

@@ -682,7 +682,7 @@ class Lives:
             self._checked = None if is_queued else plan
         return plan
 
-    async def known(self, run_id: str) -> None:
+    async def wait_until_recorded(self, run_id: str) -> None:
         """If the run was just started here, wait until it is recorded, so that the store can be asked about it."""
         self.check_usable()
         await self.shared.store.open()

@@ -258,8 +258,8 @@ async def _continue_state(
     for name, field in plan.state.fields.items():
         if name not in base and field.info.is_required() and name in update:
             base[name] = update.pop(name)
-    begun = plan.state.initial(base, where)
-    frame = Frame(values=begun.values | {name: encoded[name] for name in carried}, typed=begun.typed | carried)
+    start = plan.state.initial(base, where)
+    frame = Frame(values=start.values | {name: encoded[name] for name in carried}, typed=start.typed | carried)
     change = _apply_update(plan, View(plan.state, frame), update, where)
     apply_ops(frame, change.ops, change.typed)
     anew = {name for name in written if name not in update} | {op[1] for op in change.ops if op[0] == "set"}
@@ -706,14 +706,14 @@ async def stop_tree(shared: Shared[Any], run_id: str, asked: Stop) -> None:
     top = await store.info(run_id)
     await _stop_one(shared, top, asked)
     asked = stopped_with(run_id, asked)
-    level, seen = {run_id: top.nonce}, {run_id}
+    level, found = {run_id: top.nonce}, {run_id}
     while below := [
         info
         for info in await store.started([*level])
-        if info.id not in seen and info.starter_nonce == level[info.starter or ""]
+        if info.id not in found and info.starter_nonce == level[info.starter or ""]
     ]:
         level = {info.id: info.nonce for info in below}
-        seen.update(level)
+        found.update(level)
         for info in below:
             try:
                 with contextlib.suppress(UnknownRun):  # the run was removed meanwhile
@@ -840,15 +840,15 @@ def _frame_at(snapshot: Snapshot, path: str | None, where: str) -> Frame:
     Raises:
         InputError: No state is open at this path, or several are open and no path is given.
     """
-    known = {"": snapshot.root}
+    frames = {"": snapshot.root}
     for frame in snapshot.frames.values():
         if frame.kind in ("sub", "arm"):
-            known[frame.id.rstrip("/")] = frame
-    listed = ", ".join(repr(key) for key in known)
-    if path is None and len(known) > 1:
+            frames[frame.id.rstrip("/")] = frame
+    listed = ", ".join(repr(key) for key in frames)
+    if path is None and len(frames) > 1:
         text = "several states are open there, and no path selects the one to update"
         raise InputError(text, where=where, repair=f"name its path, one of: {listed} (path='' for the run's own)")
-    found = known.get((path or "").rstrip("/"))
+    found = frames.get((path or "").rstrip("/"))
     if found is None:
         raise InputError(f"no state is open at {path!r}", where=where, repair=f"the paths are: {listed}")
     return found

@@ -222,9 +222,9 @@ class StepJournal:
         around = max((key for key in self._groups if place.startswith(f"{key}/")), key=len, default=None)
         if around is None:
             return ()
-        beside, known = f"{self._groups[around]}{AGENT}", tuple(f"{key}/" for key in (*self._groups, *self._abandoned))
+        beside, used = f"{self._groups[around]}{AGENT}", tuple(f"{key}/" for key in (*self._groups, *self._abandoned))
         effects = {key.removeprefix(BEGUN): memo for key, memo in self._frame.recorded_results.items() if memo.begun}
-        return [memo for key, memo in effects.items() if key.startswith(beside) and not key.startswith(known)]
+        return [memo for key, memo in effects.items() if key.startswith(beside) and not key.startswith(used)]
 
     def refused(self, error: BaseException) -> Sequence[str]:
         """Return the keys of recorded results that caused this failure.
@@ -271,9 +271,11 @@ class StepJournal:
             NotAwaited: The node did not await a coroutine, so its work was not done.
         """
         created = inspect.CORO_CREATED
-        forgotten = [(what, made) for what, made in self._tracked if inspect.getcoroutinestate(made) == created]
-        for _, made in forgotten:
-            made.close()
+        forgotten = [
+            (what, coroutine) for what, coroutine in self._tracked if inspect.getcoroutinestate(coroutine) == created
+        ]
+        for _, coroutine in forgotten:
+            coroutine.close()
         if forgotten:
             names = ", ".join(what if "." in what else f"ctx.{what}" for what, _ in forgotten)
             raise NotAwaited(
@@ -314,17 +316,17 @@ class StepJournal:
         self._attempt.check_not_over(where)
         if place in self._frame.recorded_results:
             return self._read_back(kind, own, place)
-        known = known_result(self._services.effects, stem_of("", name, WorkKey.read(place).input))
+        substitute_result = known_result(self._services.effects, stem_of("", name, WorkKey.read(place).input))
         own_key = self.idempotency_key(place)
         then = "once" if self.effects.concerns(own_key, "") else effect
-        replacement = None if known is not UNSET else self._attempt.acting(then, own, where)
+        replacement = None if substitute_result is not UNSET else self._attempt.acting(then, own, where)
         once, called = (None, replacement) if replacement is not None else (once_of(effect), function)
         is_new = replacement is None and handle is not None  # a transaction, of which only the end is recorded
         concerns = replacement is None and self.effects.concerns(own_key, own)
         is_effect = once is not None or concerns or (is_new and self.effects.has_rest)
         results: list[object] = []
 
-        async def made(used_key: str) -> object:
+        async def act(used_key: str) -> object:
             if handle is not None and replacement is None:
                 bound = functools.partial(function, *args, **kwargs)
                 return await self._call_in_transaction(place, name, kind, handle, bound)
@@ -339,17 +341,17 @@ class StepJournal:
                 return await self.run(work)
 
         async def make() -> StepResult:
-            if known is not UNSET:
-                results.append(kind.read(known))
-                return StepResult(known, len(to_json(known)))
+            if substitute_result is not UNSET:
+                results.append(kind.read(substitute_result))
+                return StepResult(substitute_result, len(to_json(substitute_result)))
             if not is_effect:
-                result = await made(own_key)
+                result = await act(own_key)
             else:
                 named, given = arguments_of(function, args, kwargs)
                 reread = functools.partial(self._reread, kind, own)
                 result = await self.effects.once(
                     Effecting(
-                        once, place, own_key, own, named, made, kind.read, reread, given, is_async=is_async(called)
+                        once, place, own_key, own, named, act, kind.read, reread, given, is_async=is_async(called)
                     )
                 )
             record, back, size_bytes = kind.record(result, own)
@@ -804,8 +806,8 @@ class StepJournal:
         Raises:
             NotRecordable: Another function with this name was called with these arguments.
         """
-        known = self._functions.setdefault(f"{name}|{what}", identity)
-        if known != identity:
+        earlier = self._functions.setdefault(f"{name}|{what}", identity)
+        if earlier != identity:
             raise NotRecordable(
                 f"two different functions named {own_name(name)} were called with the same arguments",
                 where=f"ctx.call({own_name(name)})",
@@ -932,8 +934,8 @@ class StepJournal:
 
     def has_begun(self, name: str, what: str) -> bool:
         """Return whether the first work with this name and input was begun earlier in this visit, finished or not."""
-        known, results = numbered(self._stem(name, what), 1), self._frame.recorded_results
-        return bool(results) and (known in results or BEGUN + known in results or known in self._around)
+        key, results = numbered(self._stem(name, what), 1), self._frame.recorded_results
+        return bool(results) and (key in results or BEGUN + key in results or key in self._around)
 
     def inside(self, name: str, what: str, below: str) -> RecordedResult | None:
         """Return a record inside the first work with this name and input, such as a model response in a conversation.
@@ -1043,12 +1045,12 @@ def journal_of(attempt: AttemptFacts) -> StepJournal:
 def _came_from(error: BaseException, cause: BaseException) -> bool:
     """Return whether one exception caused another, directly or through other exceptions."""
     left: list[BaseException | None] = [error]
-    seen: set[int] = set()
+    visited: set[int] = set()
     while left:
         here = left.pop()
-        if here is None or id(here) in seen:
+        if here is None or id(here) in visited:
             continue
-        seen.add(id(here))
+        visited.add(id(here))
         if here is cause:
             return True
         left += [here.__cause__, None if here.__suppress_context__ else here.__context__]

@@ -241,7 +241,7 @@ class Run(Generic[S, Out_co]):
 
         If this handle started the run and the start failed, the error of the start is raised.
         """
-        await self._lives.known(self.id)
+        await self._lives.wait_until_recorded(self.id)
         if self._life is not None and self._life.is_over and not self._life.seq:
             try:
                 await self._lives.shared.store.info(self.id)
@@ -293,7 +293,7 @@ class Run(Generic[S, Out_co]):
         shared, run_id = self._lives.shared, self.id
         check_stored_name(by, "who answers", f"run {run_id}")
         check_stored_text(reason, "the reason of an answer", f"run {run_id}")
-        await self._lives.known(run_id)
+        await self._lives.wait_until_recorded(run_id)
         found = await find_asked_wait(shared.store, shared.kept, run_id, wait)
         record = as_record(fit_answer(value, found.facts.schema), "the answer", shared.sizes.message_bytes, marks=True)
         plan = self._plan

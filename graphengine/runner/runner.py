@@ -468,7 +468,7 @@ class Runner:
         Raises:
             UnknownRun: No run with this id is recorded.
         """
-        await self._lives.known(run_id)
+        await self._lives.wait_until_recorded(run_id)
         info = await self.store.info(run_id)
         return replace(info, status=status_of(info))
 
@@ -495,7 +495,7 @@ class Runner:
             UnknownRun: No run with this id is recorded.
             UnknownStep: The run has no such step or visit.
         """
-        await self._lives.known(run_id)
+        await self._lives.wait_until_recorded(run_id)
         return deepcopy((await load_snapshot(self.store, run_id, at)).root.values)
 
     async def stop(self, run_id: str, why: str = "asked", *, now: bool = False, final: bool = False) -> None:
@@ -784,11 +784,11 @@ class Runner:
         lives, run_id = self._lives, chosen_id(run_id)
         payload = as_input(compiled(graph), topic, payload, f"run {run_id}")
         record = as_record(payload, "the message", self._shared.sizes.message_bytes, marks=True)
-        await lives.known(run_id)
+        await lives.wait_until_recorded(run_id)
         info = next(iter(await self.store.infos([run_id])), None)
         if info is None:
             # Another caller may have started the run here meanwhile, and it may be resting already.
-            await lives.known(run_id)
+            await lives.wait_until_recorded(run_id)
             if not await self.store.infos([run_id]) and lives.of(run_id) is None:
                 run = self.start(graph, state, run_id=OwnId(run_id), limits=limits, tags=tags)
                 with contextlib.suppress(RunExists):  # another process has just started the run
@@ -816,7 +816,7 @@ class Runner:
             GraphChanged: The run does not fit the graph. Raised by `result()` and `events()`.
         """
         lives = self._lives
-        await lives.known(run_id)  # A start by another caller may be about to find that the run exists.
+        await lives.wait_until_recorded(run_id)  # A start by another caller may be about to find that the run exists.
         resume = opening.resume if limits is None else partial(opening.resume, limits=as_limits(limits))
         return handle_on(drive_here(lives, compiled(graph), run_id, resume), lives)
 
@@ -836,7 +836,7 @@ async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], wai
     """
     lives = lives_of(runner)
     plan, shared = lives.checked(compiled(graph)), lives.shared
-    await lives.known(run_id)
+    await lives.wait_until_recorded(run_id)
     asked = await answers.find_asked_wait(shared.store, shared.kept, run_id, wait)
     if await opening.asks_anew(shared, plan, run_id, asked.facts.id):
         result = await runner.resume(run_id, graph, wait_out=False).result()

@@ -387,7 +387,7 @@ class Admin:
         """
         from graphengine.records.spending import spending  # noqa: PLC0415 - few programs need it
 
-        await self._lives.known(run_id)
+        await self._lives.wait_until_recorded(run_id)
         return spending(await self._store.steps(run_id), (await self._store.info(run_id)).parent_seq)
 
     async def diff(

@@ -42,14 +42,14 @@ _ONE_MARK: Final = """\
     top = await store.info(run_id)
     await _stop_one(shared, top, asked)
     asked = stopped_with(run_id, asked)
-    level, seen = {run_id: top.nonce}, {run_id}
+    level, found = {run_id: top.nonce}, {run_id}
     while below := [
         info
         for info in await store.started([*level])
-        if info.id not in seen and info.starter_nonce == level[info.starter or ""]
+        if info.id not in found and info.starter_nonce == level[info.starter or ""]
     ]:
         level = {info.id: info.nonce for info in below}
-        seen.update(level)
+        found.update(level)
         for info in below:
             try:
                 with contextlib.suppress(UnknownRun):  # the run was removed meanwhile
@@ -613,8 +613,8 @@ _AGAIN: Final = {
     "ids of children of later runs": _fault(
         "a run with the id of one that was removed met the children of that one, as its own would have had their ids",
         "runner/children.py",
-        'made.run_id = _derive_child_id(name, f"{key} {self.starter.nonce}") if self.starter.nonce else key_base',
-        "made.run_id = key_base",
+        'record.run_id = _derive_child_id(name, f"{key} {self.starter.nonce}") if self.starter.nonce else key_base',
+        "record.run_id = key_base",
     ),
     "keys of later runs": _fault(
         "a run that was removed and started again did what it had done outside under other idempotency keys",
@@ -625,8 +625,8 @@ _AGAIN: Final = {
     "keys of children of later runs": _fault(
         "so did its child runs, as their keys began with their ids",
         "runner/children.py",
-        'await self._create(made.run_id, parent, "" if key_base == made.run_id else key_base, is_known',
-        'await self._create(made.run_id, parent, "", is_known',
+        'await self._create(record.run_id, parent, "" if key_base == record.run_id else key_base, is_known',
+        'await self._create(record.run_id, parent, "", is_known',
     ),
     "questions of earlier runs": _fault(
         "the link to a question of a run that was removed answered the same question of a later run with its id",
@@ -697,7 +697,7 @@ _BRANCHED: Final = {
     "children of branches": _fault(
         "a branch took the child run of the run that it left for its own",
         "runner/children.py",
-        "if made.by == attempt.services.run_id or _has_result(attempt, made.run_id):",
+        "if record.by == attempt.services.run_id or _has_result(attempt, record.run_id):",
         "if True:",
     ),
     "branches that wait for children": _fault(
