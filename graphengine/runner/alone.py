@@ -139,11 +139,11 @@ class Alone:
         now, name = self.clock.now(), WorkKey.read(key).name
         self.decide(Noted(self.frame.attempt_id, now, now, Recorded(key=key, name=name, value=value), 0))
 
-    def answer(self, name: str, wait: WaitRecord, given: object) -> Decided:
+    def answer(self, name: str, wait: WaitRecord, value: object) -> Decided:
         """Answer a question of the node, and return the step that records the answer or its refusal."""
-        record = as_record(given, f"the answer to {wait.question!r}", marks=True)
+        record = as_record(value, f"the answer to {wait.question!r}", marks=True)
         check_against(Asked(name, wait), record, None)  # the next step reads the answer
-        self.returned = given
+        self.returned = value
         return self.decide(AnswerArrived(name, wait.id, self.clock.now(), AnswerRecord(record)))
 
     def decide(self, event: Event) -> Decided:

@@ -192,22 +192,22 @@ async def _find_reopened_question(store: RunStore, snapshot: Snapshot, wait_id: 
 
 async def _not_open(store: RunStore, snapshot: Snapshot, wait: str, open_ones: Sequence[Asked]) -> InputError:
     """Return the error for an answer whose question is not open, or whose name fits several questions."""
-    run_id, where, known = snapshot.run_id, f"run {snapshot.run_id}", snapshot.asked.get(wait)
+    run_id, where, asked_before = snapshot.run_id, f"run {snapshot.run_id}", snapshot.asked.get(wait)
     now = "; ".join(f"{each.facts.id} ({_first_line(show(each.facts.question))})" for each in open_ones[:_LISTED])
-    if known is not None and (known.times > 1 or name_in(wait)):
+    if asked_before is not None and (asked_before.times > 1 or name_in(wait)):
         same = "; ".join(
             f"{each.facts.id} ({_first_line(show(each.facts.question))})"
             for each in open_ones[:_LISTED]
             if each.name == wait
         )
         return AmbiguousWait(
-            f"run {run_id} has asked {wait!r} {known.times} times, so the name does not say which question is "
+            f"run {run_id} has asked {wait!r} {asked_before.times} times, so the name does not say which question is "
             f"meant; open now: {same or 'none of that name'}",
             where=where,
             repair="give the id of the question that was read: wait=… takes a Wait of a result or of "
             "runner.waits(run_id), or its id; so does --wait",
         )
-    wait_id = wait if known is None else make_wait_id(wait, known.last, snapshot.nonce)
+    wait_id = wait if asked_before is None else make_wait_id(wait, asked_before.last, snapshot.nonce)
     ended = await ended_question(store, run_id, wait_id) if name_in(wait_id) else None
     if ended is None:
         if not open_ones and not name_in(wait):
@@ -239,14 +239,14 @@ def _describe_author(answer: AnswerRecord) -> str:
     return f"{f' by {answer.by}' if answer.by else ''}{at}"
 
 
-def refuse_second_answer(run_id: str, asked: Asked, given: AnswerRecord | None) -> AnsweredAlready:
+def refuse_second_answer(run_id: str, asked: Asked, first: AnswerRecord | None) -> AnsweredAlready:
     """Return the error for a second answer to a question.
 
     If the first answer still waits to be processed, the error names its author.
     """
     text, repair = f"{asked.name!r} of run {run_id} was answered already", "see the run: it has taken that answer up"
-    if given is not None:
-        text += _describe_author(given)
+    if first is not None:
+        text += _describe_author(first)
         repair = "resume it, or start `graphengine worker`"
     return AnsweredAlready(text, where=f"run {run_id}", repair=repair)
 

@@ -151,8 +151,8 @@ def pauses_of(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:
         raise InputError(
             f"pause_before={paths!r} is not valid", repair=f"give a list: pause_before=[{paths or 'a node'!r}]"
         )
-    known = set(plan.paths())
+    nodes = set(plan.paths())
     for path in paths:
-        if path not in known:
-            raise InputError(f"unknown node {path!r}", where="pause_before=", repair=did_you_mean(path, known))
+        if path not in nodes:
+            raise InputError(f"unknown node {path!r}", where="pause_before=", repair=did_you_mean(path, nodes))
     return list(paths)

@@ -251,11 +251,11 @@ class Shapes:
         then = self._names.get(kind.__name__, kind.__name__)
         if then not in self._types:
             return name, values
-        known = self._types[then]
-        for field in values.keys() - known.keys():
+        earlier = self._types[then]
+        for field in values.keys() - earlier.keys():
             if not is_same(values[field], _new_default(kind, field)):
                 raise DoesNotFit(field)
-        kept = {field: each for field, each in values.items() if field in known}
+        kept = {field: each for field, each in values.items() if field in earlier}
         return name.removesuffix(kind.__name__) + then, kept
 
     def narrow_given(self, kind: type, typed: Mapping[str, object], given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -269,11 +269,11 @@ class Shapes:
         Raises:
             DoesNotFit: As for `narrow`.
         """
-        known = self._types.get(self._names.get(kind.__name__, kind.__name__), given)
-        for name in given.keys() - known.keys():
+        earlier = self._types.get(self._names.get(kind.__name__, kind.__name__), given)
+        for name in given.keys() - earlier.keys():
             if not is_same(typed[name], _new_default(kind, name)):
                 raise DoesNotFit(name)
-        return {name: self.project(typed[name], each) for name, each in given.items() if name in known}
+        return {name: self.project(typed[name], each) for name, each in given.items() if name in earlier}
 
 
 _NO_DEFAULT: Final = object()
@@ -334,9 +334,9 @@ def bind_arguments(
         return args, kwargs
     rest: Sequence[object] = ()
     named: dict[str, object] = {}
-    known = None if shapes is None else shapes.parameters(own_name(getattr(function, "__qualname__", "")))
+    earlier = None if shapes is None else shapes.parameters(own_name(getattr(function, "__qualname__", "")))
     for name, each in parameters.items():
-        if known is not None and name not in known and is_same(given.get(name, each.default), each.default):
+        if earlier is not None and name not in earlier and is_same(given.get(name, each.default), each.default):
             continue  # the parameter was added since then, and its value is the default
         if name not in given:
             if each.default is not each.empty and name != KEY_NAME and _can_identify(each.default):
@@ -427,10 +427,10 @@ def recordable(values: Mapping[str, object]) -> JsonValue | UnsetType:
 def _recordable(value: object) -> JsonValue:
     try:
         _refuse_iterators(value)
-        made: JsonValue = from_json(to_json(value, fallback=shown, inf_nan_mode="strings"))
+        record: JsonValue = from_json(to_json(value, fallback=shown, inf_nan_mode="strings"))
     except (ValueError, RecursionError):  # an iterator, a cycle, or bytes that are not text
-        made = utf8_text(shown(value))
-    return made
+        record = utf8_text(shown(value))
+    return record
 
 
 def _refuse_iterators(value: object) -> None:

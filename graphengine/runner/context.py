@@ -335,13 +335,13 @@ class Context:
         """
         return self._sleep("sleep_until", f"until {when}", when, 0)
 
-    def _sleep(self, what: str, question: str, given: float, since: float) -> Coroutine[Any, Any, None]:
+    def _sleep(self, what: str, question: str, seconds: float, since: float) -> Coroutine[Any, Any, None]:
         wait = WaitRecord(kind="sleep", question=to_show(question))
-        if type(given) not in (int, float) or not (abs(given) <= LONGEST_SECONDS or given == math.inf):
+        if type(seconds) not in (int, float) or not (abs(seconds) <= LONGEST_SECONDS or seconds == math.inf):
             repair = "give seconds, as time.timestamp() and pause.total_seconds() return, or math.inf to wait for ever"
-            raise DefinitionError(f"ctx.{what}({given!r}) is not valid", where=self._attempt.where, repair=repair)
-        if given != math.inf:
-            wait.due = since + given
+            raise DefinitionError(f"ctx.{what}({seconds!r}) is not valid", where=self._attempt.where, repair=repair)
+        if seconds != math.inf:
+            wait.due = since + seconds
         work = self._work(what)
         return work.track(what, work.wait(wait, None, None))
 
@@ -526,8 +526,8 @@ class Context:
             kind = TooLarge if error.code == TooLarge.code else NotRecordable
             raise kind(error.message, where=self._attempt.where, repair=error.repair) from error
 
-    def _check_name(self, given: str, what: str) -> None:
-        check_stored_name(given, what, self._attempt.where)
+    def _check_name(self, name: str, what: str) -> None:
+        check_stored_name(name, what, self._attempt.where)
 
     def _check_topic(self, topic: str) -> None:
         self._check_name(topic, "a topic")

@@ -228,9 +228,9 @@ class OnceEffects:
         memo = self._frame.recorded_results[question]
         asked, answer = cast("Sequence[str]", memo.seen["effects"]), memo.value
         for effect in left:
-            begun = self._find_beginning(effect)
-            if begun is not None and str(begun.begun) in asked:
-                part = answer[str(begun.begun)] if isinstance(answer, Mapping) else answer
+            beginning = self._find_beginning(effect)
+            if beginning is not None and str(beginning.begun) in asked:
+                part = answer[str(beginning.begun)] if isinstance(answer, Mapping) else answer
                 self._joint_answers[self._key_of_question(effect)] = part, question
 
     def _read_answer(self, question: str, default: JsonValue) -> JsonValue | UnsetType:
@@ -254,23 +254,23 @@ class OnceEffects:
             EffectUnknown: Nobody knows how the effect ended.
             Exception: The function of the effect raised it.
         """
-        begun, at = self._find_beginning(effect), self._strip_run(effect.key)
+        beginning, at = self._find_beginning(effect), self._strip_run(effect.key)
         found = self._frame.recorded_results.items() if any(at) else ()
         done = [(key, memo) for key, memo in found if memo.begun and self._strip_run(memo.id) == at]
-        if done and begun is None:  # The result was kept although the retry starts afresh.
+        if done and beginning is None:  # The result was kept although the retry starts afresh.
             self._journal.claim([key for key, _ in done])
             return effect.reread(done[-1][1].value)
-        is_same = begun is not None and (
-            begun.id == effect.key
-            or begun.value == self._journal.show_arguments(effect.arguments)
+        is_same = beginning is not None and (
+            beginning.id == effect.key
+            or beginning.value == self._journal.show_arguments(effect.arguments)
             or (effect.place and self._is_answered(self._key_of_question(effect)))
         )
-        if begun is not None and is_same:
-            return await self._find_out_result(replace(effect, once=_as_begun(begun, effect.once)), None)
+        if beginning is not None and is_same:
+            return await self._find_out_result(replace(effect, once=_as_begun(beginning, effect.once)), None)
         if (taken := await self.take_over(effect.place, effect.name, effect.arguments, effect.once)) is not None:
             return await self._result_of(taken, effect)
-        left = self._list_left_behind(effect) if begun is None else ()
-        if left or (begun is None and effect.lost):
+        left = self._list_left_behind(effect) if beginning is None else ()
+        if left or (beginning is None and effect.lost):
             key, decision = await self._ask_before(effect, left)
             if decision != "rerun":
                 self._journal.answer = key, decision[0]
@@ -311,20 +311,20 @@ class OnceEffects:
             kinds = [self._kind_of(key) for key in left]
             alike = [key for key, other in zip(left, kinds, strict=True) if (other == STARTS) == (kind == STARTS)]
             like = next((key for key in alike if self._kind_of(key) == kind), alike[0] if alike else "")
-            for question, said in self._list_answers(left[0]):
-                is_asked = said.seen.get("place") == place
-                if said.value == "fail":
+            for question, answer in self._list_answers(left[0]):
+                is_asked = answer.seen.get("place") == place
+                if answer.value == "fail":
                     raise self._refuse_unclaimed(left, question)
-                is_alike = said.seen.get("kind") == name
-                if said.value == "another" and (is_asked or (is_alike and kind not in kinds)):
+                is_alike = answer.seen.get("kind") == name
+                if answer.value == "another" and (is_asked or (is_alike and kind not in kinds)):
                     return None
                 is_listed = self._kind_of(like) == kind if like else False
-                if said.value == "same" and like and (is_asked or (is_listed and (is_alike or kind != STARTS))):
+                if answer.value == "same" and like and (is_asked or (is_listed and (is_alike or kind != STARTS))):
                     self._journal.claim([like.removeprefix(BEGUN)])
                     self.taken[place] = like
                     return like
-            given = self._journal.show_arguments(arguments)
-            now = f"{name} {to_json(given).decode()}" if given is not UNSET else name
+            shown = self._journal.show_arguments(arguments)
+            now = f"{name} {to_json(shown).decode()}" if shown is not UNSET else name
             may_ask = (once or Once()).unknown != "fail"
             await self._ask_about_left(left, now, {"place": place, "kind": name}, may_ask=may_ask, same=bool(alike))
         return None
@@ -357,10 +357,10 @@ class OnceEffects:
         """
         while self.has_rest:
             left = self.list_unclaimed()
-            for question, said in self._list_answers(left[0]):
-                if said.value == "fail":
+            for question, answer in self._list_answers(left[0]):
+                if answer.value == "fail":
                     raise self._refuse_unclaimed(left, question)
-                if said.value == "another" and {*left} <= {*cast("list[str]", said.seen["left"])}:
+                if answer.value == "another" and {*left} <= {*cast("list[str]", answer.seen["left"])}:
                     return
             may_ask = all(self._frame.recorded_results[key].unknown != "fail" for key in left)
             await self._ask_about_left(left, doing, {"place": "", "kind": ""}, may_ask=may_ask, same=False)
@@ -453,8 +453,8 @@ class OnceEffects:
         memo = self._frame.recorded_results[taken]
         if not taken.startswith(BEGUN):
             return effect.reread(memo.value)
-        begun = replace(effect, place=taken.removeprefix(BEGUN), key=memo.id or "")
-        return await self._find_out_result(replace(begun, once=_as_begun(memo, effect.once)), None)
+        earlier = replace(effect, place=taken.removeprefix(BEGUN), key=memo.id or "")
+        return await self._find_out_result(replace(earlier, once=_as_begun(memo, effect.once)), None)
 
     async def _do_first_time(self, effect: Effecting[T]) -> T:
         """Do an effect that has not begun before.
@@ -526,22 +526,22 @@ class OnceEffects:
         details = f": {type(why).__name__}: {why}" if why is not None else ""
         if why is not None:
             log.warning("%s of node %s began and did not return%s", effect.name, path, RunText(details), exc_info=why)
-        begun = self._find_beginning(effect)
-        if begun is not None and begun.reconcile and once.reconcile is None:
-            details += f"; {begun.reconcile}, which was to find that out, is gone"
+        beginning = self._find_beginning(effect)
+        if beginning is not None and beginning.reconcile and once.reconcile is None:
+            details += f"; {beginning.reconcile}, which was to find that out, is gone"
         question = self._key_of_question(effect)
-        said = self._read_answer(question, "rerun")
-        cut_until = self._services.host.cut_until(begun.begun) if begun is not None and why is None else 0.0
+        answer = self._read_answer(question, "rerun")
+        cut_until = self._services.host.cut_until(beginning.begun) if beginning is not None and why is None else 0.0
         is_settled = not cut_until or self._is_answered(question)
-        if once.reconcile is not None and said == "rerun":
+        if once.reconcile is not None and answer == "rerun":
             if not is_settled and once.settle_seconds is not None and self._journal.may_wait:
                 await self._settle(effect, cut_until + once.settle_seconds)
                 is_settled = True
-            key = begun.id if begun is not None else effect.key
-            known = begun.value if begun is not None and isinstance(begun.value, dict) else {}
-            given = once.arguments({**effect.given, **known, **effect.arguments, KEY_NAME: key})
+            key = beginning.id if beginning is not None else effect.key
+            recorded = beginning.value if beginning is not None and isinstance(beginning.value, dict) else {}
+            arguments = once.arguments({**effect.given, **recorded, **effect.arguments, KEY_NAME: key})
             try:
-                return cast("T", await self._journal.run(functools.partial(once.reconcile, **given)))
+                return cast("T", await self._journal.run(functools.partial(once.reconcile, **arguments)))
             except NotDone:
                 if why is not None:
                     await self._note_begun(effect, not_done=True)
@@ -574,10 +574,10 @@ class OnceEffects:
         Raises:
             EffectUnknown: The answer is `fail`, or there is no answer and nobody may be asked here.
         """
-        path, begun = path_of(self._frame.id, self._frame.at), self._find_beginning(effect)
+        path, beginning = path_of(self._frame.id, self._frame.at), self._find_beginning(effect)
         how, asked = "nobody knows how it ended", 'rerun if it did not happen, {"result": …} if it did, or fail'
-        if begun is not None and begun.by is not None:
-            how, asked = f"its result was refused: {begun.by}", '{"result": …} with one that fits, rerun, or fail'
+        if beginning is not None and beginning.by is not None:
+            how, asked = f"its result was refused: {beginning.by}", '{"result": …} with one that fits, rerun, or fail'
         text = f"{f'{effect.name} in ' * bool(effect.place)}{path} began, and {how}{details}"
         repair = "look what happened, and resume; or say how it can be found out: effect=Once(reconcile=…)"
         unknown = EffectUnknown(text, where=f"node {path}", repair=repair)
@@ -585,9 +585,9 @@ class OnceEffects:
             text = f"{text}; {effect.lost}"
         key, once = self._key_of_question(effect), effect.once or Once()
         is_asked = self._is_answered(key) or (once.unknown != "fail" and self._journal.may_wait)
-        if begun is None or not is_asked:
+        if beginning is None or not is_asked:
             raise unknown from why
-        arguments = "" if begun.value is UNSET else f"\n{to_json(begun.value).decode()}"
+        arguments = "" if beginning.value is UNSET else f"\n{to_json(beginning.value).decode()}"
         wait = WaitRecord(kind="unknown", question=to_show(f"{text}.{arguments}\nAnswer {asked}."), schema=_DECISION)
         (kept, joint), answers = self._joint_answers.get(key, (None, "")), Decisions(effect.read)
         decision: Any = None
@@ -607,8 +607,8 @@ class OnceEffects:
 
     def _key_of_question(self, effect: Effecting[Any]) -> str:
         """Return the key of the question how an effect ended; "" if the effect has not begun."""
-        begun = self._find_beginning(effect)
-        return f"{UNKNOWN}{effect.place}|{begun.begun}" if begun is not None else ""
+        beginning = self._find_beginning(effect)
+        return f"{UNKNOWN}{effect.place}|{beginning.begun}" if beginning is not None else ""
 
     def _list_left_behind(self, effect: Effecting[Any]) -> Sequence[RecordedResult]:
         """Return effects of an earlier conversation that this effect may repeat; see `StepJournal.find_left_behind`."""
@@ -654,9 +654,9 @@ class OnceEffects:
            about the outer effect for ever.
         """
         above = BEGUN + (f"{effect.place}/" if effect.place else "")
-        for key, begun in [*self._frame.recorded_results.items()]:
+        for key, beginning in [*self._frame.recorded_results.items()]:
             if key.startswith(above) and (place := key.removeprefix(BEGUN)):
-                asked = replace(effect, once=Once(), place=place, key=str(begun.id), name=str(begun.name))
+                asked = replace(effect, once=Once(), place=place, key=str(beginning.id), name=str(beginning.name))
                 await self._ask_how_it_ended(
                     replace(cast("Effecting[Any]", asked), read=lambda record: record), "", None
                 )
@@ -681,7 +681,7 @@ def _show_effect(key: str, memo: RecordedResult) -> str:
     return f"{name}{' ' if key.startswith(BEGUN) else ' → '}{to_json(memo.value).decode()}"
 
 
-def _as_begun(begun: RecordedResult, now: Once | None) -> Once:
+def _as_begun(beginning: RecordedResult, now: Once | None) -> Once:
     """Return how an effect that has begun must be treated.
 
     The declaration with which it began decides, not the current one. Only the function `reconcile=` comes from the
@@ -689,5 +689,5 @@ def _as_begun(begun: RecordedResult, now: Once | None) -> Once:
     now, a person is asked, because the earlier declaration relied on the function.
     """
     reconcile = now.reconcile if now is not None else None
-    unknown: OnUnknown = "ask" if begun.reconcile and reconcile is None else begun.unknown
+    unknown: OnUnknown = "ask" if beginning.reconcile and reconcile is None else beginning.unknown
     return Once(reconcile, unknown, now.settle_seconds if now is not None else None)

@@ -278,20 +278,20 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
             break
     lost = list_lost_parts(snapshot) if snapshot.failures or snapshot.status != "finished" else []
     usage = snapshot.usage
-    made: Any = object.__new__(_OpenResult)
-    made.run_id, made.status, made.seq = snapshot.run_id, snapshot.status, snapshot.seq
-    made.ending, made.cause = snapshot.ending, cause
-    made.error, made.repair = (Failure.of(failure), failure.repair) if failure else (None, "")
-    made.usage = usage_from(usage) if usage else NO_USAGE
-    made.inherited = usage_from(snapshot.inherited) if snapshot.inherited else NO_USAGE
-    made.losses = losses_of(usage, snapshot.losses) if usage or snapshot.losses else {}
-    made.visits, made.deaths, made.elapsed_seconds = snapshot.steps, snapshot.deaths, snapshot.elapsed_seconds
-    made.failures = list(map(_build_failed_part, lost))
-    made.waits = waits_of(snapshot) if snapshot.waiting else []
-    made.unread, made.refused = (_list_unread(snapshot), refusals_in(snapshot)) if snapshot.mailbox else ({}, ())
-    made.cut_off, made.recorded, made.later = (), records, later
-    made.__class__ = Result
-    return made  # type: ignore[no-any-return]
+    result: Any = object.__new__(_OpenResult)
+    result.run_id, result.status, result.seq = snapshot.run_id, snapshot.status, snapshot.seq
+    result.ending, result.cause = snapshot.ending, cause
+    result.error, result.repair = (Failure.of(failure), failure.repair) if failure else (None, "")
+    result.usage = usage_from(usage) if usage else NO_USAGE
+    result.inherited = usage_from(snapshot.inherited) if snapshot.inherited else NO_USAGE
+    result.losses = losses_of(usage, snapshot.losses) if usage or snapshot.losses else {}
+    result.visits, result.deaths, result.elapsed_seconds = snapshot.steps, snapshot.deaths, snapshot.elapsed_seconds
+    result.failures = list(map(_build_failed_part, lost))
+    result.waits = waits_of(snapshot) if snapshot.waiting else []
+    result.unread, result.refused = (_list_unread(snapshot), refusals_in(snapshot)) if snapshot.mailbox else ({}, ())
+    result.cut_off, result.recorded, result.later = (), records, later
+    result.__class__ = Result
+    return result  # type: ignore[no-any-return]
 
 
 def _build_later(
@@ -314,9 +314,9 @@ def read_with(plan: Plan[Any] | None, result: Result[Any, Any], records: Mapping
     return replace(result, recorded=records, later=_build_later(plan, records, {}))
 
 
-def itself(made: object) -> object:
+def itself(value: object) -> object:
     """Return the argument unchanged, where a function is needed that converts nothing."""
-    return made
+    return value
 
 
 def _build_recorded_state(records: Mapping[str, Any]) -> RecordedState:

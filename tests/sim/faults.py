@@ -141,7 +141,7 @@ _OLD: Final = {
         (
             ("agents/runtime.py", "to_json([given, *instructed])", "to_json([inputs, str(agent.system), *instructed])"),
             ("agents/runtime.py", "elif self.is_node_of(agent) and _agree(", "elif not other and _agree("),
-            ("runner/once_effects.py", "left = self._list_left_behind(effect) if begun is None else ()", "left = ()"),
+            ("runner/once_effects.py", "self._list_left_behind(effect) if beginning is None else ()", "()"),
         ),
     ),
     "edges by the spec in force": Fault(
@@ -274,8 +274,8 @@ _NEW: Final = {
     "effects inside effects": _fault(
         "an effect began again before anybody was asked about the one inside of it",
         "runner/once_effects.py",
-        "        for key, begun in [*self._frame.recorded_results.items()]:\n            if key.startswith(above)",
-        "        for key, begun in [*()]:\n            if key.startswith(above)",
+        "        for key, beginning in [*self._frame.recorded_results.items()]:\n            if key.startswith(above)",
+        "        for key, beginning in [*()]:\n            if key.startswith(above)",
     ),
     "results that do not fit": _fault(
         "a result that a person gave for an effect failed its node because it did not fit",
@@ -514,7 +514,7 @@ _DRAWN: Final = {
     "effects of branches": _fault(
         "a branch with other arguments took an effect that had begun before it for its own",
         "runner/once_effects.py",
-        "or begun.value == self._journal.show_arguments(effect.arguments)",
+        "or beginning.value == self._journal.show_arguments(effect.arguments)",
         "or True",
     ),
     "messages of ended nodes": _fault(
