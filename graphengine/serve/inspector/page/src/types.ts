@@ -771,7 +771,7 @@ export interface NodeBegan {
   attempt: number;
   /** When the attempt began, in epoch seconds. */
   at: number;
-  /** The seq of the last step before the attempt. */
+  /** The number (`seq`) of the last step before the attempt. */
   after: number;
 }
 
