@@ -482,13 +482,13 @@ class Driving:
     def suspends(self, attempt: AttemptFacts, waits: Mapping[str, WaitRecord]) -> bool:
         """Return whether an attempt stays suspended in memory while its node waits, instead of ending.
 
-        An attempt stays suspended if it waits only for the ends of child runs that move in this process, or if a
+        An attempt stays suspended if it waits only for the ends of child runs that are active in this process, or if a
         message for which it waits has already arrived. The wait for such a message ends at once, usually in the
         transaction that records the wait. So a node that receives 400 messages does not run again 400 times, each time
         with more recorded work to read.
 
         An item of a map that waits for a message gives its turn to another item. So its attempt ends: the resources
-        that its code uses, such as a connection, are released before the other item begins, as `concurrency=` promises.
+        that its code uses, such as a connection, are released before the next item begins, as `concurrency=` promises.
 
         The first wait of a visit always ends the attempt, and the node runs again. So code that cannot run again is
         noticed early, and not only after a process has died.
@@ -540,9 +540,9 @@ class Driving:
     async def _await_job_or_end(self, awake: asyncio.Future[None]) -> None:
         """Wait until a running node ends or a child run reports its end.
 
-        Suspended attempts whose child runs no longer move here, or that have been suspended for too long, are ended
-        meanwhile. The alarm is set up before the inbox is read, so that no report between the two is missed; compare
-        `runner.life`.
+        Meanwhile, a suspended attempt is ended if its child runs are no longer active in this process, or if it has
+        been suspended for too long. The alarm is set up before the inbox is read, so that no report between the two is
+        missed; compare `runner.life`.
         """
         shared, run_id, suspended = self._shared, self.snapshot.run_id, self._suspended or {}
         alarm = shared.suspended.get(run_id)
@@ -567,7 +567,7 @@ class Driving:
     def _continues_soon(self, frame: str, ended: Collection[str]) -> bool:
         """Return whether a suspended attempt will soon continue.
 
-        That is so if the child run for which it waits moves in this process, or has reported its end.
+        That is so if the child run for which it waits is active in this process, or has reported its end.
         """
         job, active = self._jobs.get(frame), self._shared.active_children.get(self.snapshot.run_id, ())
         topics = [] if job is None else [wait.topic or "" for wait in journal_of(job).in_flight.waits.values()]

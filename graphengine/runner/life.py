@@ -575,8 +575,8 @@ class Life(Generic[S]):
     def _due(self, result: Result[Any]) -> float | None:
         """Return until when a waiting run can sleep in this process, in epoch seconds; None if it cannot sleep here.
 
-        The run can sleep if it waits only for times, or for a child run that moves in this process. The end of the
-        child run wakes it, and so does the end of the child's life here.
+        The run can sleep if it waits only for times, or for a child run that is active in this process. The run wakes
+        when the child run ends, and also when the child run is no longer active here.
         """
         waits, active = result.waits, self.shared.active_children.get(self.id)
         moves = active is not None and any(wait.topic in active for wait in waits)

@@ -283,9 +283,9 @@ class OnceEffects:
         1. A call charges a card, and the node waits. 2. A deployment moves the call, or changes its arguments. 3. The
            node runs again, and the call looks like a new one.
 
-        Therefore a person is asked before an effect begins while recorded effects of the earlier code are unclaimed. A
-        recorded effect is claimed when the current code has asked for it. Code that makes several calls in parallel may
-        claim an effect a moment later, so the question waits until nothing else in the attempt can move.
+        Therefore a person is asked before an effect begins, if there are recorded effects of the earlier code that the
+        current code has not asked for (unclaimed effects). Code that makes several calls in parallel may ask for an
+        effect a moment later, so the question waits until the rest of the node has finished or waits.
 
         The answer `same` also covers later effects of the functions that the question lists. The answer `another`
         covers the effect that is about to begin, and later effects of its function unless the question lists that
@@ -332,8 +332,8 @@ class OnceEffects:
     async def _wait_for_claims(self, place: str, kind: str) -> None:
         """Before an effect begins, let the rest of the node run, which may still ask for effects of the earlier code.
 
-        Of several effects that wait here at once, those of a function that is among the unclaimed effects come first,
-        because one of them is most probably what the question is about.
+        Several effects may wait here at once. An effect of a function that has unclaimed effects comes first, because
+        the question is most probably about this function.
         """
         self._about_to_begin[place] = kind
         try:

@@ -249,7 +249,7 @@ class StepJournal:
         self.answer = self._last_key(name, what), value
 
     def _last_key(self, name: str, what: str) -> str:
-        """Return the key of the last piece of work with this name and input.
+        """Return the key of the last call or wait with this name and input.
 
         If there was none, no record has the returned key.
         """
@@ -625,14 +625,16 @@ class StepJournal:
         where: str = "",
         what_under: Callable[[Shapes | None], str] | None = None,
     ) -> JsonValue:
-        """Return the record of a piece of work. If there is none, do the work with `make` and record it.
+        """Return the record of some work, such as a model response.
+
+        If there is no record, do the work with `make` and record it.
 
         Args:
-            name: The kind of work.
+            name: The kind of work, such as the name of a tool.
             what: A text that distinguishes the work from other work with the same name.
             make: Does the work, and returns its record.
             where: The name of the work in errors. By default, the work is named as work of an agent.
-            what_under: Returns the text in the form that the types had when the work was recorded; see `as_recorded`.
+            what_under: Returns `what` as an earlier version of the code would have computed it; see `as_recorded`.
 
         Raises:
             TooLarge: The record takes too many bytes.
@@ -769,7 +771,7 @@ class StepJournal:
             self.in_flight.ended(place)
 
     def _record_piece(self, place: str, name: str, piece: StepResult, began: float, where: str) -> Noted:
-        """Return the event that records a finished piece of work. Its size is checked, and that it contains no secret.
+        """Return the event that records the result of finished work, after its size and its secrets have been checked.
 
         Raises:
             TooLarge: The record takes too many bytes.
@@ -990,7 +992,9 @@ class StepJournal:
         return stem_of(here.key if here.work is self else "", name, what)
 
     def key_of(self, name: str, what: str) -> str:
-        """Return the key for the next piece of work with this name and input. Equal pieces of work are numbered.
+        """Return the key under which the next call, wait or other work with this name and input is recorded.
+
+        Equal calls in one visit get different numbers, which are the last part of the key.
 
         Raises:
             DefinitionError: The calling code runs inside a transaction, where nothing can be recorded.

@@ -429,14 +429,14 @@ class Runner:
     ) -> AsyncGenerator[Event, None]:
         """Iterate over the events of a run until it is over, whichever process drives it.
 
-        The events are: the recorded steps after the seq `after`; `StatusChanged` whenever the status, the driver or the
-        waits have changed; live events while the run is driven here; and `RunEnded` with the result. Watching only
-        reads the database, so it does not affect the run or its driver.
+        The iterator yields the recorded steps, live events while the run is driven here, `StatusChanged` whenever the
+        status, the driver or the waits have changed, and at the end `RunEnded` with the result. Watching only reads the
+        database, so it does not affect the run or its driver.
 
         Args:
             run_id: The id of the run.
             graph: The graph of the run, as for `get`.
-            after: Skip the steps up to this seq, or up to this cursor, as for `Run.events`.
+            after: Skip the steps up to this step number (`seq`), or up to this cursor, as for `Run.events`.
             wait_out: Whether to continue while the run waits, or while no process drives it. If False, the iteration
                 ends there.
             live: Whether live events are wanted, as for `Run.events`.
@@ -487,9 +487,12 @@ class Runner:
         return await Run(run_id, self._lives).history(after=after, limit=limit)
 
     async def state_at(self, run_id: str, at: At | None = None) -> Mapping[str, Any]:
-        """Return the recorded state of a run after a step.
+        """Return the recorded state of a run after one of its steps; by default after the last step.
 
-        The step is given by its seq, or by the path and the visit of a node. By default it is the last step.
+        Args:
+            run_id: The id of the run.
+            at: The number of the step (`seq`), or the path and the visit of a node for the step that completed that
+                visit, such as `("review", 2)`.
 
         Raises:
             UnknownRun: No run with this id is recorded.
@@ -729,7 +732,7 @@ class Runner:
         await self.store.post(run_id, "message", {"topic": RULES, "payload": rule}, key=key)
 
     async def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
-        """Send a message to a run. The message is kept until a node receives its topic.
+        """Send a message to a run. The message is kept until a node receives a message on its topic.
 
         Args:
             run_id: The id of the run.
@@ -756,7 +759,7 @@ class Runner:
         limits: Limits | None = None,
         tags: Iterable[str] = (),
     ) -> Run[S, Out_co]:
-        """Send a message to a run, which is driven here from then on. Start the run first if it does not exist.
+        """Send a message to a run. If the run does not exist, start it first. The run is driven here from then on.
 
         This is meant for a chat or an account that has one run: the first message starts the run, and every further
         message continues it. Any number of processes can call this at the same time. After a crash during the call,
@@ -799,7 +802,7 @@ class Runner:
     async def drive(
         self, run_id: str, graph: GraphDefinition[S, Out_co], *, limits: Limits | None = None
     ) -> Run[S, Out_co]:
-        """Return a handle on a run, and drive the run here from now on unless it is already driven, here or elsewhere.
+        """Return a handle on a run, and continue the run here if no process drives it.
 
         This is meant for servers and pages to which a client returns: the handle has the events and the result of the
         run, whichever process drives it. If another process leaves the run while it still has something to do, the run

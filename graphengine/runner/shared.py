@@ -394,10 +394,14 @@ class Shared(Generic[L]):
         it has started, and many ends often come together. So the node gets the ends when no child is active here any
         more, and at the latest five milliseconds for each child after the first end.
 
-        An end that comes meanwhile is not lost: 1. The alarm of a run is set up, and its inbox is read: A has ended, B
-        and C move. 2. B ends while the inbox is read, so the timer is set. 3. The timer is already set. C ends, so that
-        none moves, and the alarm goes off. In the other order, C ends before 3: then none moves at 3, and the run is
-        woken at once. An end is in the inbox before it is noted here, and a run that is woken reads its whole inbox.
+        An end that comes meanwhile is not lost. An example with the child runs A, B and C:
+
+        1. The alarm of the parent run is set up, and its inbox is read: A has ended, B and C are active.
+        2. B ends while the inbox is read, so the timer is set.
+        3. The timer is already set. C ends, so that no child is active, and the alarm goes off.
+
+        If C ends before 3, no child is active at 3, and the parent run is woken at once. An end is in the inbox before
+        it is noted here, and a run that is woken reads its whole inbox.
         """
         children = self.active_children.get(run_id)
         if children is None:
