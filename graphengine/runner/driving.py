@@ -450,7 +450,7 @@ class Driving:
             del self._jobs[job.task.frame]
             if self._suspended:
                 self._suspended.pop(job.task.frame, None)
-            # The frame is checked again, even if the job did nothing because mail had arrived.
+            # The next tasks are also looked for in this frame if the job did nothing because mail had arrived.
             self.session.changed.append(job.task.frame)
             if isinstance(outcome, BaseException):
                 if not (self.claim.cuts and isinstance(outcome, asyncio.CancelledError)):
@@ -507,7 +507,7 @@ class Driving:
         self._suspended[frame] = self.loop.time() + SUSPENDED_SECONDS
         moves = any(wait.topic in active or self.has_message(wait.topic or "") for wait in waits.values())
         if not moves:
-            # The children have ended, or do not move here. The inbox tells which.
+            # The children have ended, or are not active here. The inbox shows which is the case.
             self._shared.wake(self.snapshot.run_id)
         self._wake()
         return True
@@ -674,7 +674,7 @@ class Driving:
         while self._numbering is not None and self._numbering.locked():
             async with self._numbering:
                 pass
-        # the first condition is a shortcut for the table
+        # `may_record` decides the most frequent case without the table of the claim.
         if not ((of is PROGRESS and claim.may_record) or claim.step(of).append):
             self.check()
         done = self.session.commit(events, append or self.append)
@@ -793,7 +793,7 @@ class Driving:
             batch.due_at = next_due(snapshot) if status == "waiting" else None
             batch.posts = shared.posts(snapshot, status)
         self._recorded = self._listed = status
-        # While this is true, each node asks the store before it begins.
+        # While a cut-off process may still act, `wrote_at` is 0, so that each node asks the store before it begins.
         waits = snapshot.cut_until and snapshot.cut_until > self.time.now()
         self.wrote_at = 0.0 if waits or not shared.store.shared else shared.clock.now()
         if snapshot.code != self._code:

@@ -183,7 +183,7 @@ class Life(Generic[S]):
         claim = self.claim
         result: Result[S, Any] | None
         try:
-            if not self._callers:  # Otherwise the caller already waits for the end.
+            if not self._callers:  # A caller that already waits for the end needs no first events.
                 await asyncio.sleep(0)  # lets the caller watch the run from its first event on
             opened = await self._open_as_claimed(claim.step(Begin()), open_)
             del open_
@@ -468,7 +468,7 @@ class Life(Generic[S]):
         try:
             driving.obey(claim.step(Opened(beside=driving.snapshot.shared_process)))
             log_run(driving.snapshot, driving.following, is_over=False)
-            if self.seq or shared.store.shared:  # Otherwise nothing can be in the inbox of the run.
+            if self.seq or shared.store.shared:  # The inbox of a new run is empty if no other process uses the store.
                 await shared.hear(self)
             self.note_seq(driving.snapshot.seq)
             await driving.drive()

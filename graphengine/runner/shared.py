@@ -470,7 +470,7 @@ class Shared(Generic[L]):
         Messages that other processes send are found by polling the inboxes.
         """
         if not self.store.shared:
-            if life.seq:  # Otherwise every caller waits until the run is recorded.
+            if life.seq:  # Nobody could send a message before the run was recorded.
                 life.deliver(await self.store.inbox([life.id]))
         elif self._inbox_task is None:
             self._inbox_task = asyncio.create_task(self._poll_inbox(), name="graphengine inbox")
