@@ -1,4 +1,4 @@
-"""Check the right of the person who approved a call when the call is about to begin.
+"""Check the right of the person who approved a tool call when the call is about to begin.
 
 The person may have lost the right since the answer. The answer contains the person's name. If this user may not answer
 any more, the call does not begin, and the question is asked again with the reason.
@@ -24,17 +24,17 @@ _CHUNK: Final = 500
 
 
 class Approvers(Extension):
-    """Accepts an approval of a call only if its user may still answer.
+    """Accept the approval of a tool call only if the user who approved the call may still answer questions.
 
     Args:
-        users: The users.
+        users: The users of the server, with their current rights.
     """
 
     def __init__(self, users: Users) -> None:
         self._users = users
 
     async def opened(self, run: OpenRun) -> ChecksAnswers:
-        """Check the answers of a run."""
+        """Return the object that checks the approvals of a run that begins to be driven in this process."""
         return _RunApprovers(self._users, run.store, run.snapshot)
 
 
@@ -45,7 +45,7 @@ class _RunApprovers(ChecksAnswers):
         self._snapshot = snapshot
 
     async def objection(self, frame: str, answer: RecordedResult) -> str:
-        """Return why the person who answered may not answer any more; "" if the person may, or gave no name."""
+        """Return why the person who answered may no longer answer; "" if the person may, or if no name is recorded."""
         info = await self._store.info(self._snapshot.run_id)
         upto = info.seq
         while upto:

@@ -1,6 +1,6 @@
-"""A branch that is shown before it is begun: the step that it would record, without recording it.
+"""Preview a branch of a run: compute the first step of the branch without recording it.
 
-The same `Runner.branch` records it into a store that keeps nothing, so that no node runs.
+`Runner.branch` computes this step, as for a real branch, but writes it to a store that records nothing. No node runs.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 async def preview(store: Store, graph: Graph[Any], asked: PreviewRequest) -> Previewed:
-    """Return what a branch would change. Nothing is recorded, and nothing runs.
+    """Return how a branch's update would change the state of the run. Nothing is recorded, and no node runs.
 
     Raises:
-        GraphEngineError: It could not begin so.
+        GraphEngineError: The branch cannot begin with this update.
     """
     step = await _first_step(store, graph, asked)
     before, after = await _load_states_around(store, asked.run_id, asked.at, step)
@@ -39,7 +39,11 @@ async def preview(store: Store, graph: Graph[Any], asked: PreviewRequest) -> Pre
 
 
 async def begins_alike(store: Store, graph: Graph[Any], asked: BranchRequest, branch: RunInfo) -> bool:
-    """Return whether a recorded branch begins as this one would, but for its id and tags."""
+    """Return whether an existing branch has the same first step as the branch that a request asks for.
+
+    A client that repeats a request then gets the existing branch instead of an error. The ids and the tags are not
+    compared.
+    """
     if branch.parent != asked.run_id or branch.parent_seq != asked.at:
         return False
     (recorded,) = await store.steps(branch.id, asked.at, asked.at + 1)
@@ -61,7 +65,7 @@ async def _first_step(store: Store, graph: Graph[Any], asked: PreviewRequest) ->
 
 
 async def _load_states_around(store: Store, run_id: str, at: int, step: Step) -> tuple[JsonValue, JsonValue]:
-    """Return the state that a first step writes to, before and after it."""
+    """Return the part of the state that a branch's first step changes, before and after that step."""
     before, after = [await load_snapshot(store, run_id, at) for _ in range(2)]
     evolve(after, step)
     name = step.frame or ""
@@ -70,11 +74,11 @@ async def _load_states_around(store: Store, run_id: str, at: int, step: Step) ->
 
 
 class _NotKept(Exception):
-    """A store that keeps nothing got the first step of a run."""
+    """Raised by `_Unkept.create` to end a previewed branch before its nodes run."""
 
 
 class _Unkept:
-    """A store to read from, that keeps the first step of a new run for the caller and records nothing."""
+    """A store for previews of branches. It reads from a real store, and keeps a new run's first step only in memory."""
 
     def __init__(self, reader: Store) -> None:
         self._reader = reader
@@ -85,21 +89,21 @@ class _Unkept:
 
     @property
     def step(self) -> Step:
-        """The step of the run that was begun."""
+        """The first step of the branch, after `create` was called."""
         if self._step is None:
             raise InputError("the branch has no first step", where="branch", repair="send the request again")
         return self._step
 
     async def open(self) -> None:
-        """Do nothing: the reader is open, and stays open."""
+        """Do nothing, because the owner of the real store has opened it."""
 
     async def close(self) -> None:
-        """Do nothing."""
+        """Do nothing, because the owner of the real store closes it."""
 
     async def create(
         self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, code_body: object = None
     ) -> int:
-        """Keep the step, and end the run before anything of it runs."""
+        """Keep the branch's first step in memory, and end the branch before a node runs."""
         del info, graph_spec, code_body
         self._step = steps[0]
         raise _NotKept

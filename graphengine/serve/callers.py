@@ -1,9 +1,11 @@
-"""Who calls a server, and what they may see and do. Rights and tenants are compared here, and nowhere else.
+"""The caller of a server, and what the caller may see and do. Only this module compares rights and tenants.
 
-The guard of a server says who sent a request (`acting`), for as long as it is served, with the streams and tasks that
-it begins. A call without a caller is refused, so a door that does not say who calls opens nothing.
+The guard of a server determines who sent a request, and calls `acting` for as long as the request is served. The caller
+also applies to the streams and tasks that the request starts. If nobody called `acting`, the caller is `NOBODY`, who
+has no right.
 
-A run of another tenant is answered exactly like one that does not exist: `CallersStore` reads a store so.
+For a caller with a tenant, a run of another tenant is reported like a run that does not exist. `CallersStore` limits
+the reads of a store in this way.
 """
 
 from __future__ import annotations
@@ -36,20 +38,20 @@ _NEWEST: Final = 1000
 
 
 class NotAllowed(GraphEngineError):
-    """The caller is known, and has no right to do this."""
+    """The caller of a server is known, but does not have the right that this request needs."""
 
     code = "not_allowed"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls.
+    """The person or program that sent the current request to a server, with its tenant and its rights.
 
     Attributes:
-        name: The name of the user; "" for one who has the token of the server.
-        tenant: The tenant whose runs are all that there is for the caller; None for the runs of all.
-        rights: What the caller may do.
-        until: When their token is over, epoch seconds; a stream ends then.
+        name: The name of the user; "" for a caller who sent the server's own token instead of a user's token.
+        tenant: The only tenant whose runs the caller can see; None if the caller can see the runs of all tenants.
+        rights: The rights of the caller.
+        until: When the caller's token expires, in epoch seconds. Streams to the caller end then.
     """
 
     name: str
@@ -59,32 +61,44 @@ class Caller:
 
     @property
     def sees_all(self) -> bool:
-        """Whether the runs of all tenants exist for the caller."""
+        """Whether the caller can see the runs of all tenants."""
         return self.tenant is None
 
     def sees(self, tenant: str | None) -> bool:
-        """Return whether the runs of a tenant exist for the caller."""
+        """Return whether the caller can see the runs of a tenant."""
         return self.tenant in (None, tenant)
 
     def owns(self, tenant: str | None) -> bool:
-        """Return whether the names of a tenant, or of those who have none, are the caller's own."""
+        """Return whether this tenant is exactly the caller's; None stands for runs and callers without a tenant."""
         return self.tenant == tenant
 
     def may(self, *rights: Right) -> bool:
-        """Return whether the caller has one of these rights."""
+        """Return whether the caller has at least one of these rights."""
         return not self.rights.isdisjoint(rights)
 
     def own_id(self, run_id: str) -> str:
-        """Return the id of the run that the caller calls so; see `tenants_id`. Raises: InputError."""
+        """Convert a run id that the caller chose to the id in the store, which contains the caller's tenant.
+
+        Two tenants can therefore choose the same id. See `tenants_id`.
+
+        Raises:
+            InputError: The text cannot be the id of a run.
+        """
         return tenants_id(self.tenant, run_id)
 
     def derived_id(self, kind: str, *parts: str) -> str:
-        """Return the id of the caller's run for something that has these names."""
+        """Derive the id of a run from names, such as a graph and an idempotency key, and from the caller's tenant.
+
+        The same names always result in the same id, so a repeated request finds the run that the first request started.
+        """
         return derive_id(kind, *parts, tenant=self.tenant)
 
 
 class RequestId(str):
-    """The id of a run that a request begins: only its own user sends it again. Other ids are names of a tenant."""
+    """A run id that was derived from a request's idempotency key. Only the user who sent the request can repeat it.
+
+    Other ids, which callers choose themselves, can be used by everybody in the caller's tenant.
+    """
 
     __slots__ = ()
 
@@ -95,12 +109,16 @@ _CALLER: Final[ContextVar[Caller]] = ContextVar("graphengine.caller", default=NO
 
 
 def caller() -> Caller:
-    """Return who calls."""
+    """Return the caller of the current request."""
     return _CALLER.get()
 
 
 def require(right: Right) -> Caller:
-    """Return who calls. Raises: NotAllowed: They have not this right."""
+    """Check that the caller has a right, and return the caller.
+
+    Raises:
+        NotAllowed: The caller does not have the right.
+    """
     found = _CALLER.get()
     if not found.may(right):
         who, what = found.name or "this caller", f"no right to {right} here: they have {_format_rights(found.rights)}"
@@ -110,16 +128,16 @@ def require(right: Right) -> Caller:
 
 
 def starting(tenant: str | None = None, user: str | None = None, *, goes_before: bool = False) -> dict[str, Any]:
-    """Return for which tenant, and in whose name, the caller starts a run: options of `Runner.start`.
+    """Check that the caller may start a run, and return the options `tenant` and `user` for `Runner.start`.
 
     Args:
-        tenant: The tenant that was asked for.
-        user: The name that was asked for.
-        goes_before: Whether the run would go before those of others.
+        tenant: The tenant that the request names; None for the caller's own tenant.
+        user: The user that the request names; None for the caller's own name.
+        goes_before: Whether the run would overtake runs of other tenants, because of its queue or its priority.
 
     Raises:
-        NotAllowed: They may not start it, or not so.
-        InputError: It would be in another user's name.
+        NotAllowed: The caller may not start runs, not for this tenant, or not with this priority.
+        InputError: The caller is a user and names another user.
     """
     who = require("start")
     if who.tenant is not None:
@@ -133,10 +151,12 @@ def starting(tenant: str | None = None, user: str | None = None, *, goes_before:
 
 
 def signed_by(by: str, what: str = "answer", where: str = "by") -> str:
-    """Return in whose name the caller acts: a user in their own, one who has the token of the server in any.
+    """Return the name to record for an action of the caller.
+
+    A user always acts under the user's own name. A caller with the server's own token may give any name.
 
     Raises:
-        InputError: A user acts in another's name.
+        InputError: The caller is a user and gives the name of somebody else.
     """
     who = caller().name
     if who and by not in ("", who):
@@ -147,7 +167,7 @@ def signed_by(by: str, what: str = "answer", where: str = "by") -> str:
 
 @contextmanager
 def acting(who: Caller) -> Iterator[None]:
-    """Let a caller be the one who calls during a block."""
+    """Make `who` the caller of the current request for the duration of the block."""
     before = _CALLER.set(who)
     try:
         yield
@@ -160,7 +180,12 @@ def _format_rights(rights: frozenset[Right]) -> str:
 
 
 def no_run(run_id: str, graphs: Collection[str] | None = None) -> UnknownRun:
-    """Return the error for a run that does not exist for the caller, among those of some graphs, or of all."""
+    """Return the error for a run that does not exist, or that the caller cannot see.
+
+    Args:
+        run_id: The id of the run.
+        graphs: The graphs that this server serves; None if it serves all. The error message differs.
+    """
     if graphs is None:
         return unknown_run(run_id)
     message = f"this service has no run {run_id!r}"
@@ -168,13 +193,11 @@ def no_run(run_id: str, graphs: Collection[str] | None = None) -> UnknownRun:
 
 
 class CallersStore:
-    """The reads of a store, of the runs that exist for the caller.
-
-    What is not defined here cannot be read through it.
+    """Read from a store only the runs that the current caller can see. Only the methods of this class can be called.
 
     Args:
         store: The store.
-        graphs: The graphs whose runs there are; None for all.
+        graphs: Include only runs of these graphs; None includes all.
     """
 
     def __init__(self, store: Store, graphs: Collection[str] | None = None) -> None:
@@ -183,11 +206,10 @@ class CallersStore:
 
     @classmethod
     def of(cls, store: Store, graphs: Collection[str] | None = None) -> Store:
-        """Return the store as it is read by what takes a Store."""
+        """Return a `CallersStore` with the type `Store`, for functions that expect a store and only read from it."""
         return cast("Store", cls(store, graphs))
 
     def _has(self, info: RunInfo) -> bool:
-        """Return whether a run exists for the caller."""
         return caller().sees(info.tenant) and (self._graphs is None or info.graph in self._graphs)
 
     @property
@@ -195,7 +217,7 @@ class CallersStore:
         return self._graphs is None and caller().sees_all
 
     async def info(self, run_id: str) -> RunInfo:
-        """Return the facts about a run."""
+        """Return the `RunInfo` of a run, which is the run's row in the store."""
         with suppress(UnknownRun):
             info = await self._store.info(run_id)
             if self._has(info):
@@ -203,11 +225,14 @@ class CallersStore:
         raise no_run(run_id, self._graphs)
 
     async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """Return the facts about each of these runs."""
+        """Return the `RunInfo` of each of these runs that exists and that the caller can see."""
         return [info for info in await self._store.infos(run_ids) if self._has(info)]
 
     async def owners(self) -> Sequence[OwnerInfo]:
-        """Return the processes that are alive, without their runs; none for a caller with a tenant."""
+        """Return the live processes that drive runs. The runs of each process are left out.
+
+        A caller with a tenant gets an empty list, because a process can drive runs of several tenants.
+        """
         found = await self._store.owners() if caller().sees_all else ()
         return [replace(each, runs=(), driven=0) for each in found]
 
@@ -216,11 +241,11 @@ class CallersStore:
         return [info for info in await self._store.branches(run_ids) if self._has(info)]
 
     async def started(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """Return the runs that nodes of these runs started."""
+        """Return the child runs that nodes of these runs started."""
         return [info for info in await self._store.started(run_ids) if self._has(info)]
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
-        """Return a snapshot and the steps after it."""
+        """Return a snapshot of a run, with the steps that come after the snapshot."""
         with suppress(UnknownRun):
             found = await self._store.load(run_id, upto)
             if self._has(found.info):
@@ -228,25 +253,25 @@ class CallersStore:
         raise no_run(run_id, self._graphs)
 
     async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
-        """Return a range of a log."""
+        """Return the steps of a run's log after `after`, up to and including `upto`."""
         if not self._has_all:
             await self.info(run_id)
         return await self._store.steps(run_id, after, upto)
 
     async def inbox(self, run_ids: Sequence[str]) -> Sequence[InboxMessage]:
-        """Return the undelivered messages of these runs."""
+        """Return the messages to these runs that the runs have not received yet."""
         if not self._has_all:
             run_ids = [info.id for info in await self.infos(run_ids)]
         return await self._store.inbox(run_ids)
 
     async def message_keys(self, run_id: str, newest: int | None = None) -> Mapping[str, int]:
-        """Return the keys of a run's messages."""
+        """Return the idempotency keys of the messages that were sent to a run."""
         if not self._has_all:
             await self.info(run_id)
         return await self._store.message_keys(run_id, newest)
 
     async def runs(self, **page: Unpack[Page]) -> Sequence[RunInfo]:
-        """Return a page of the list of runs, of several graphs in the order in which they began."""
+        """Return a page of the list of runs, newest first. The runs of several graphs are merged by their start."""
         before = page.get("before")
         if before is not None:
             await self.info(before)
@@ -256,7 +281,7 @@ class CallersStore:
         return sorted(found, key=lambda info: (info.created_at, info.id), reverse=True)[: page.get("limit", 100)]
 
     async def counts(self, **page: Any) -> Sequence[Count]:  # noqa: ANN401 - the words of Store.counts
-        """Return how many runs there are."""
+        """Return how many runs of each graph exist, by status."""
         own = _restrict_to_tenant(cast("Page", page))
         found: Sequence[Count] = await self._store.counts(**own) if own is not None else []  # type: ignore[misc]
         return [each for each in found if self._graphs is None or each.graph in self._graphs]
@@ -268,14 +293,17 @@ class CallersStore:
         return [each for own in self._pages(page) for each in await summaries(self._store, own, *rest)]
 
     async def unsearched(self, page: Page, names: Mapping[str, bool]) -> int | None:
-        """Return how many runs lack a field by which others of their graph are found."""
+        """Return how many runs cannot be found by a search, because their state lacks a field of the search.
+
+        Only fields that other runs of the same graph have are counted as missing. None if no run has such a field.
+        """
         from graphengine.records.selection import count_lacking  # noqa: PLC0415 - only what lists runs needs it
 
         found = [await count_lacking(self._store, own, names) for own in self._pages(page)]
         return sum(filter(None, found)) if any(each is not None for each in found) else None
 
     def _pages(self, page: Page) -> Sequence[Page]:
-        """Return what is asked of all runs as it is asked of those that exist for the caller."""
+        """Return the queries of the store that together find the caller's runs: one query per served graph."""
         own, graphs = _restrict_to_tenant(page), self._graphs
         if own is None or graphs is None:
             return [] if own is None else [own]
@@ -283,7 +311,7 @@ class CallersStore:
         return [{**own, "graph": name} for name in graphs if wanted in {None, name}]
 
     async def graph_spec(self, fingerprint: str) -> GraphSpec | None:
-        """Return the spec of a graph of which a run exists for the caller."""
+        """Return the recorded spec of a graph, if the caller can see a run of this graph among the newest runs."""
         if not self._has_all:
             newest = await self.runs(limit=_NEWEST)
             if all(info.fingerprint != fingerprint for info in newest):
@@ -291,14 +319,14 @@ class CallersStore:
         return await self._store.graph_spec(fingerprint)
 
     async def code(self, code: str) -> Code | None:
-        """Return what is recorded about the code of a graph of which a run exists for the caller."""
+        """Return the recorded information about a graph's code, if the caller can see a run with this code."""
         if not self._has_all and all(info.code != code for info in await self.runs(limit=_NEWEST)):
             return None
         return await self._store.code(code)
 
 
 def _restrict_to_tenant(page: Page) -> Page | None:
-    """Return what is asked of all runs as it is asked of the caller's; None if there are none."""
+    """Restrict a query for runs to the caller's tenant; None if the query names another tenant."""
     tenant = caller().tenant
     if tenant is None:
         return page

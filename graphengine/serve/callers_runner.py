@@ -1,7 +1,7 @@
-"""What the doors of a service, and the page, do with a Runner: what the caller may, with the runs that exist for them.
+"""The actions of servers on runs, limited to what the current caller may do and to the runs that the caller can see.
 
-Each call checks the right that it takes and whose run it is, so that no door can leave that out. This is the one way to
-start, resume and branch a run for a client, to answer it, to send to it, and to stop it.
+Every action checks the caller's right and the tenant of the run, so no endpoint can forget these checks. The HTTP
+service, its doors and the page start, resume, branch, answer, message and stop runs only through `CallersRunner`.
 """
 
 from __future__ import annotations
@@ -62,25 +62,26 @@ _KEPT: Final = 8
 
 
 class CallersRunner:
-    """A Runner, as the caller may use it.
+    """A Runner that is limited to the rights of the current caller and to the runs that the caller can see.
 
-    Every call raises `NotAllowed` to a caller without the right, whether there is such a run or not, and then
-    `UnknownRun` if there is none for the caller. A call that takes a run takes its id, or its row: who has read that
-    need not read it again.
+    Every method raises `NotAllowed` if the caller lacks the right, even if the run does not exist. After that, the
+    method raises `UnknownRun` if the run does not exist or the caller cannot see it. Methods with a parameter `run`
+    accept the id of the run, or its row (`RunInfo`) if the caller of the method has already read the row.
 
     Attributes:
-        store: The reads of its store.
+        store: The store of the Runner, limited to the caller's runs.
 
     Args:
         runner: The Runner.
         graphs: The graphs whose runs can be driven, by name.
-        drives: Whether a run may be driven here, and not only by workers elsewhere.
-        sees: The graphs whose runs there are; None for all.
-        through: Where answers come from, as it is recorded.
-        begun: Called with a run that was started, resumed or branched here: it returns once the first step is durable,
-            or raises why that was refused. By default the run is left to a worker.
-        look: Called when something was made due, for a worker of this process.
-        queue: The queue in which runs are started, unless the caller names one; None to start them here.
+        drives: Whether this process may drive runs, and not only workers elsewhere.
+        sees: Only runs of these graphs are visible; None for all graphs.
+        through: The name of the server that is recorded with each answer, such as `http`.
+        begun: Called with each run that was started, resumed or branched. It drives the run in this process, and
+            returns when the first step is durable, or raises the reason why the run cannot begin. By default, a worker
+            drives the run.
+        look: Called when a worker in this process may find new work.
+        queue: The queue in which runs are started, unless the request names one; None to start them in this process.
     """
 
     def __init__(  # noqa: PLR0913 - what differs between a service and a page
@@ -108,7 +109,7 @@ class CallersRunner:
         self._resuming = WeakValueDictionary[str, asyncio.Lock]()
 
     async def info(self, run: str | RunInfo, right: Right = "read") -> RunInfo:
-        """Return the row of a run."""
+        """Return the row (`RunInfo`) of a run, after checking that the caller has the right and can see the run."""
         require(right)
         with suppress(UnknownRun):
             info = await self._runner.info(run) if isinstance(run, str) else run
@@ -125,7 +126,7 @@ class CallersRunner:
         before: str | None = None,
         limit: int = 100,
     ) -> Sequence[RunInfo]:
-        """Return the newest runs, as `Runner.runs`."""
+        """Return the newest runs that the caller can see. The arguments are those of `Runner.runs`."""
         tenant = require("read").tenant
         if before is not None:
             await self.info(before)
@@ -138,19 +139,19 @@ class CallersRunner:
         return await self._runner.history(info.id, after=info.seq_in(after), limit=limit)
 
     async def inbox(self, run: str | RunInfo) -> Sequence[InboxMessage]:
-        """Return the messages to a run that it has not taken up."""
+        """Return the messages to a run that the run has not received yet."""
         info = await self.info(run)
         return await self._runner.store.inbox([info.id])
 
     async def state_at(self, run_id: str, at: At | None = None) -> Mapping[str, Any]:
-        """Return the state of a run."""
+        """Return the state of a run after a step; after the last step if `at` is None."""
         await self.info(run_id)
         return await self._runner.state_at(run_id, at)
 
     async def watch(
         self, run: str | RunInfo, *, after: int | str = 0, wait_out: bool = True, live: bool = True
     ) -> AsyncGenerator[Event, None]:
-        """Yield the events of a run."""
+        """Yield the events of a run: its recorded steps after `after`, and its live events."""
         info = await self.info(run)
         after = info.seq_in(after)
         events = self._runner.watch(info.id, self._graphs[info.graph], after=after, wait_out=wait_out, live=live)
@@ -159,11 +160,11 @@ class CallersRunner:
                 yield event
 
     def lives(self, run_id: str) -> bool:
-        """Return whether a run is alive in this process, so that it has live events."""
+        """Return whether this process drives a run. Only then can the run's live events be watched here."""
         return lives_of(self._runner).of(run_id) is not None
 
     async def changes(self, run: str | RunInfo, after: int) -> AsyncGenerator[tuple[RunInfo, Sequence[Step]], None]:
-        """Yield the row of a run and its steps after a seq, at once and then whenever it changes."""
+        """Yield the row of a run and its new steps after the seq `after`: once at first, and then after each change."""
         changes = polled(self._runner.store, await self.info(run), after, wants_posted=False)
         async with aclosing(changes) as found:
             async for row, steps, _ in found:
@@ -172,7 +173,10 @@ class CallersRunner:
     async def published(
         self, run: str | RunInfo, name: str, *, after: int | str, item: str | None, timeout_seconds: float
     ) -> PublishedValue | None:
-        """Return the newest value of a name; None if it is not published in time and the run goes on."""
+        """Return the newest value that a run has published under a name.
+
+        None if no newer value than `after` is published in time and the run has not ended.
+        """
         info = await self.info(run)
         after = info.cursor_at(info.seq_in(after))
         try:
@@ -185,7 +189,7 @@ class CallersRunner:
         return PublishedValue(info.id, found.name, bare(found.value), *rest)
 
     async def answer(self, run_id: str, value: object, *, wait: str, by: str = "", reason: str = "") -> None:
-        """Answer a question of a run, by its id; a user does so in their own name."""
+        """Answer an open question of a run. If the caller is a user, the user's own name is recorded."""
         info = await self.info(run_id, "answer")
         by = signed_by(by)
         if self._drives and info.graph in self._graphs:
@@ -195,7 +199,13 @@ class CallersRunner:
         )
 
     async def send_alone(self, run: str | RunInfo, topic: str, payload: object, *, key: str, alone: str) -> bool:
-        """Send a message to a run, unless one has come whose key begins with `alone`; return whether it is new."""
+        """Send a message to a run, unless an earlier message has a key that begins with `alone`.
+
+        Two requests that continue a conversation at the same turn cannot both send their message in this way.
+
+        Returns:
+            Whether the message was sent.
+        """
         info = await self.info(run, "answer")
         return await send_alone(self._runner.get(info.id), topic, payload, key, alone)
 
@@ -207,29 +217,36 @@ class CallersRunner:
         await self._runner.send(info.id, topic, payload, idempotency_key=idempotency_key)
 
     async def revive(self, run_id: str) -> None:
-        """Resume a run that failed or was stopped, if this process drives runs: workers leave it alone."""
+        """Resume a failed or stopped run in this process, because workers do not resume such runs by themselves.
+
+        Does nothing if this process does not drive runs.
+        """
         info = await self.info(run_id, "answer")
         if self._drives:
             await self._runner.drive(run_id, self._graphs[info.graph])
 
     async def note(self, run: str | RunInfo, add: Sequence[str], remove: Sequence[str]) -> None:
-        """Note in the tags of a run what was said to it."""
+        """Add and remove tags of a run that record which messages of a conversation it received."""
         info = await self.info(run, "answer")
         await self._runner.store.tag(info.id, add, remove)
 
     async def stop(self, run_id: str, why: str, *, now: bool = False, final: bool = False) -> None:
-        """Stop a run."""
+        """Stop a run. With `now`, nodes in flight are cancelled; with `final`, the run ends as cancelled for good."""
         await self.info(run_id, "operate")
         await self._runner.stop(run_id, why, now=now, final=final)
 
     async def remove(self, run_id: str) -> str:
-        """Remove a run with everything that is recorded of it; return why it is kept, or "" if it is removed."""
+        """Remove a run and all its records; return the reason if the run must be kept, otherwise ""."""
         info, kept = await self.info(run_id, "operate"), dict[str, str]()
         await remove(self._runner.store, {info.id: info}, kept, dry_run=False)
         return kept.get(info.id, "")
 
     def graph_of(self, name: str) -> Graph[Any]:
-        """Return a graph whose runs can be driven. Raises: GraphNotFound."""
+        """Return a graph whose runs can be driven by this server.
+
+        Raises:
+            GraphNotFound: The server has no graph with this name.
+        """
         if name not in self._graphs:
             near = did_you_mean(name, self._graphs)
             repair = f"give its file to `graphengine inspect --drive --graph FILE`; {near}" if self._begun else near
@@ -237,11 +254,17 @@ class CallersRunner:
         return self._graphs[name]
 
     async def result_under(self, graph: Graph[Any], snapshot: Snapshot) -> Result[Any]:
-        """Return the result of a recorded run, with its state as the graph has it today; see `Result.is_migrated`."""
+        """Return the result of a recorded run, after converting its state to today's version of the graph.
+
+        See `Result.is_migrated`.
+        """
         return await lives_of(self._runner).result_under(compiled(graph), snapshot)
 
     async def now(self, run: str | RunInfo) -> RunNow | Mapping[str, str]:
-        """Return a run as it is now; but its id to a caller who may not read it. The row must just have been read."""
+        """Return the current document of a run. A caller who may not read runs only gets the run's id.
+
+        The function that calls this method must have read the row `run` just before.
+        """
         if not caller().may("read"):
             return {"run_id": run if isinstance(run, str) else run.id}
         info = await self.info(run)
@@ -265,15 +288,18 @@ class CallersRunner:
         tags: Sequence[str] = (),
         **place: Any,  # noqa: ANN401 - options of `Runner.start`
     ) -> tuple[str, bool]:
-        """Start a run, unless it exists with this id, graph and state; return its id, and whether it is new.
+        """Start a run for the caller, or return the existing run if the same request has already started it.
 
-        It is for the tenant of the caller and in their name. The id is one of the caller's: `own_id`, or `derived_id`.
-        A run of another tenant is not the same, nor is one of another user, if the id is a `RequestId`.
+        A run counts as the same if its id, graph, state and tenant are equal. If the id is a `RequestId`, the user must
+        be the same, too. The id must already contain the caller's tenant: use `Caller.own_id` or `Caller.derived_id`.
+
+        Returns:
+            The id of the run, and whether the run is new.
 
         Raises:
-            NotAllowed: It would be for another tenant, or go before the runs of others.
-            InputError: The state does not fit, the id cannot be one, or it would be in another user's name.
-            RunExists: It was started with another graph or state, or is another's.
+            NotAllowed: The caller may not start runs for this tenant, or not with this queue or priority.
+            InputError: The state does not fit the graph, the id is not valid, or the request names another user.
+            RunExists: The id belongs to a run with another graph, state, tenant or user.
         """
         goes_before = queue is not None or bool(place.get("priority"))
         place |= starting(place.get("tenant"), place.get("user"), goes_before=goes_before)
@@ -300,14 +326,17 @@ class CallersRunner:
         return run.id, True
 
     async def _is_same(self, found: RunInfo, graph: Graph[Any], state: Mapping[str, Any]) -> bool:
-        """Return whether a run was started as this one would be. Generated defaults, such as a time, do not count."""
+        """Return whether a run was started with this graph and state.
+
+        Generated defaults, such as times, are ignored.
+        """
         plan: Plan[Any] = graph.compile()
         if found.graph != plan.graph:
             return False
         return not await begun_otherwise(self.store, found.id, plan, plan.state.initial(state, f"run {found.id}"))
 
     async def _let_begin(self, run: Run[Any]) -> None:
-        """Let a run that is resumed or branched off be driven here, or leave it to a worker once that is recorded."""
+        """Drive a resumed or branched run in this process, or leave it to a worker once its first step is recorded."""
         if self._begun is not None:
             await self._begun(run)
             return
@@ -319,7 +348,10 @@ class CallersRunner:
     # --- what requests ask: each with the key that is the same when it is sent again ---------------------------------
 
     async def answer_asked(self, asked: Answer, key: str | None) -> str:
-        """Answer a question of a run, which the page then drives on if it drives runs of the graph; return the run."""
+        """Answer a question of a run as a client requested, and return the id of the run.
+
+        If this server drives runs of the graph, it resumes the run. Otherwise a worker does.
+        """
         del key
         by, reason = asked.by or "", asked.reason or ""
         await self.answer(asked.run_id, asked.value, wait=question_id(asked.id), by=by, reason=reason)
@@ -330,15 +362,15 @@ class CallersRunner:
         return asked.run_id
 
     async def send_asked(self, asked: SentMessage, key: str | None) -> str:
-        """Send a message to a run; return the run."""
+        """Send a message to a run as a client requested, and return the id of the run."""
         await self.send(asked.run_id, asked.topic, asked.payload, idempotency_key=key)
         return asked.run_id
 
     async def stop_run_asked(self, asked: StopRequest, key: str | None) -> str:
-        """Stop a run at its next safe point, or at once; return the run.
+        """Stop a run as a client requested, at its next safe point or at once, and return the id of the run.
 
-        A run that is driven here has been asked at once, and stops after its nodes in flight, when this has returned.
-        Any other stop is work in the database.
+        If this process drives the run, this method waits at most two seconds, because the run only stops after its
+        nodes in flight. Otherwise the stop is recorded in the database before the method returns.
         """
         del key
         info = await self.info(asked.run_id, "operate")
@@ -353,16 +385,17 @@ class CallersRunner:
         return info.id
 
     async def tag_asked(self, asked: TagRequest, key: str | None) -> str:
-        """Add and remove tags of a run; return the run."""
+        """Add and remove tags of a run as a client requested, and return the id of the run."""
         del key
         info = await self.info(asked.run_id, "operate")
         await self._runner.tag(info.id, add=asked.add, remove=asked.remove)
         return info.id
 
     async def resume_asked(self, asked: OfRun, key: str | None) -> str:
-        """Resume a run; one that failed is retried. Return the run.
+        """Resume a run as a client requested, and return the id of the run. A failed run retries its failed nodes.
 
-        A tag has the key and the seq before: if the run has a further step, what was sent before was done.
+        Repeating the request with the same key does not resume the run twice. A tag of the run contains a digest of the
+        key and the run's last step at that time. If the run has a later step, the request was already fulfilled.
         """
         info = await self.info(asked.run_id, "operate")
         graph, lock = self.graph_of(info.graph), self._resuming.setdefault(info.id, asyncio.Lock())
@@ -373,7 +406,7 @@ class CallersRunner:
         return info.id
 
     async def _was_resumed(self, run_id: str, key: str) -> bool:
-        """Return whether the run was resumed for a key; if not, note that it now is."""
+        """Return whether a request with this key has already resumed the run. If not, record the key in a tag."""
         info = await self.info(run_id, "operate")
         name = hashlib.sha256(f"{caller().name}\0{key}".encode()).hexdigest()[:16]
         noted = {tag: (int(found[1]), found[2]) for tag in info.tags if (found := _RESUMED.fullmatch(tag)) is not None}
@@ -385,10 +418,13 @@ class CallersRunner:
         return False
 
     async def branch_asked(self, asked: BranchRequest, key: str | None) -> str:
-        """Branch a run at a step, with updated fields; return the branch. The key is a part of its id.
+        """Branch a run at a step as a client requested, and return the id of the branch.
+
+        A request that is repeated with the same key finds the same branch, because the branch's id is derived from the
+        key.
 
         Raises:
-            RunExists: There is another run with its id.
+            RunExists: Another run has the id of the branch.
         """
         from graphengine.serve.branching import begins_alike  # noqa: PLC0415 - only a branch needs it
 
@@ -426,7 +462,7 @@ class CallersRunner:
         return run.id
 
     async def preview(self, asked: PreviewRequest) -> Previewed:
-        """Return what a branch would change. Nothing is recorded, and nothing runs."""
+        """Return how a branch's update would change the state of the run. Nothing is recorded, and no node runs."""
         from graphengine.serve.branching import preview  # noqa: PLC0415 - only a branch needs it
 
         info = await self.info(asked.run_id, "operate")
@@ -439,10 +475,10 @@ class CallersRunner:
             raise InputError(text, where="at", repair=f"graphengine show {info.id} has its steps")
 
     async def bulk(self, asked: BulkRequest) -> Bulked:
-        """Do something to the runs with these ids, or to all that are found; a dry run shows to which it would be done.
+        """Apply one action, such as stop or tag, to many runs, selected by their ids or by a search.
 
-        What was done counts, with some titles; so do those that were left out because of what they are, and those that
-        could not be changed, by the reason. `cost_usd` is what the runs cost so far.
+        With `dry_run`, nothing is changed, and the result shows what would be changed. The result counts the changed
+        runs and shows some of their titles. It also counts the runs that could not be changed, by the reason.
         """
         from graphengine.records.bulk import Order, bulk  # noqa: PLC0415 - the page opens without it
 

@@ -53,27 +53,30 @@ class Connections:
         self._busy: set[asyncio.BaseTransport] = set()
 
     def open(self, transport: asyncio.WriteTransport) -> None:
-        """Register a new connection, and close a connection if there are too many."""
+        """Register a new connection. If there are too many, close the one that has waited longest for its client."""
         self.wait(transport)
         if len(self._waiting) + len(self._busy) > self._most:
             self._abort(next(iter(self._waiting)))
 
     def wait(self, transport: asyncio.WriteTransport) -> None:
-        """Register that a connection waits for its client. If it already waits, the time continues to count."""
+        """Register that a connection waits for its client to send a request or to read an answer.
+
+        The connection is closed when it has waited too long. Calling this method again does not restart the time.
+        """
         if transport not in self._waiting:
             self._busy.discard(transport)
             loop = asyncio.get_running_loop()
             self._waiting[transport] = loop.call_later(self._seconds, self._abort, transport)
 
     def work(self, transport: asyncio.BaseTransport) -> None:
-        """Register that a request is in progress."""
+        """Register that a request of this connection is in progress, so that the connection is not closed."""
         handle = self._waiting.pop(transport, None)
         if handle is not None:
             handle.cancel()
             self._busy.add(transport)
 
     def close(self, transport: asyncio.BaseTransport) -> None:
-        """Forget a connection that was closed."""
+        """Remove a connection that was closed."""
         self.work(transport)
         self._busy.discard(transport)
 
@@ -118,10 +121,10 @@ class Shares:
 
     @contextmanager
     def held(self, who: Caller) -> Iterator[None]:
-        """Count a request as in progress during a block.
+        """Count a request of a caller as in progress during the block.
 
         Raises:
-            RequestInvalid: The caller has too many requests in progress; the status is 429.
+            RequestInvalid: The caller has too many requests in progress. The answer has the status 429.
         """
         if who is NOBODY:
             yield
@@ -147,9 +150,10 @@ async def until_gone() -> None:
 
 @contextmanager
 def watched(body: bytes, receive: Receive) -> Iterator[Receive]:
-    """Watch for the end of a client during a block, and provide a `receive` that returns the body and then this end.
+    """Detect during the block when a client disconnects, so that `until_gone` returns.
 
-    A waiting handler uses the share of its caller, so it must not wait for a client that has gone.
+    Provides a `receive` for the application, which returns the body and later the disconnection. A request handler that
+    waits uses a part of its caller's share, so it must stop waiting when the client has gone.
     """
     gone = asyncio.Event()
 
@@ -173,7 +177,7 @@ def watched(body: bytes, receive: Receive) -> Iterator[Receive]:
 
 
 def most_connections() -> int:
-    """Return how many connections a server can have: a quarter of the file descriptors that the process can have."""
+    """Return the maximum number of connections of a server: a quarter of the process's limit on file descriptors."""
     if sys.platform == "win32":
         return _WITHOUT_LIMIT // _SHARE
     import resource  # noqa: PLC0415 - not on Windows

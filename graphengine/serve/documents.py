@@ -11,12 +11,12 @@ from graphengine.worker.documents import WORKER
 
 
 class KnownUser(Part):
-    """A user.
+    """A user of a server, without the user's token.
 
     Attributes:
-        name: The name.
+        name: The name of the user.
         tenant: The tenant whose runs the user can see and start; null for the runs of all tenants.
-        rights: The rights of the user.
+        rights: The rights of the user: `start`, `answer`, `read`, `operate`, or `all`.
     """
 
     name: str
@@ -25,12 +25,12 @@ class KnownUser(Part):
 
 
 class UserList(Document):
-    """The users of a file.
+    """The users in a file of users, as `graphengine users --json` prints them.
 
     Attributes:
-        users: The users.
-        provider: The issuer whose tokens are accepted as well; null if there is none.
-        token: The token of the user who was added; null otherwise.
+        users: The users in the file.
+        provider: The issuer of the OpenID provider whose tokens are accepted as well; null if there is none.
+        token: The token of the user whom this command added; null if the command added no user.
     """
 
     users: Sequence[KnownUser]
@@ -42,9 +42,9 @@ class WebhookSecret(Document):
     """The secret with which a sender of webhooks signs requests to one address.
 
     Attributes:
-        path: The path of the address, decoded.
+        path: The path of the address, without percent-encoding.
         query: The query of the address.
-        secret: The secret.
+        secret: The secret to give to the sender.
     """
 
     path: str
@@ -53,15 +53,15 @@ class WebhookSecret(Document):
 
 
 class Serving(Document):
-    """A service that answers requests until it is stopped.
+    """The addresses and graphs of a service, printed when `graphengine serve` begins to accept requests.
 
     Attributes:
         url: The address of the service.
         doors: The address for each protocol: `http`, and the protocols that options opened.
-        database: The database of the runs.
+        database: The database that contains the runs.
         graphs: The graphs whose runs the service starts.
-        queue: The queue of the runs that the service starts.
-        token: The token, if it was generated; null if it was given.
+        queue: The queue in which the service starts runs.
+        token: The token, if this command generated one; null if the user chose the token.
     """
 
     url: str
@@ -73,12 +73,12 @@ class Serving(Document):
 
 
 class Inspected(Document):
-    """A local page that is served until Ctrl-C.
+    """The address of the page that `graphengine inspect` serves until Ctrl-C.
 
     Attributes:
         url: The address of the page, with the token that opens it.
         database: The database that the page shows.
-        read_only: Whether the page cannot change anything.
+        read_only: Whether the page can only show runs, but not change them.
     """
 
     url: str

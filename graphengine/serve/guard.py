@@ -114,13 +114,13 @@ _PAGE_HEADERS: Final = (
 
 
 class Access(ABC):
-    """The rules that decide who can use a server.
+    """The rules that decide who may send requests to a server.
 
     Attributes:
         body_bytes: The maximum size of a request's body.
-        send_less: The repair for a larger body.
-        headers: The headers of every answer.
-        users: The users; None if the server has no users.
+        send_less: The repair in the error message for a larger body.
+        headers: Headers that are added to every answer.
+        users: The users of the server; None if the server has no users.
     """
 
     body_bytes: int = BODY_BYTES
@@ -130,7 +130,7 @@ class Access(ABC):
 
     @abstractmethod
     async def check(self, scope: Scope, headers: Headers) -> Caller:
-        """Check a request before its body is read, and return its caller.
+        """Check the credentials of a request before its body is read, and return the caller.
 
         Raises:
             GraphEngineError: The request is refused.
@@ -138,7 +138,10 @@ class Access(ABC):
 
     @abstractmethod
     async def answer(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:
-        """Check the body of a request. Return the answer if the guard itself answers the request, otherwise None.
+        """Check the body of a request, or answer the request if it belongs to the guard, such as a request to sign in.
+
+        Returns:
+            The answer of the guard; None if the application must answer.
 
         Raises:
             NotAuthorized: The request is refused because of its credentials.
@@ -147,7 +150,7 @@ class Access(ABC):
 
 
 class AccessMiddleware:
-    """An ASGI application that passes on the requests that an `Access` accepts."""
+    """An ASGI middleware that passes on only the requests that an `Access` accepts, and sets their caller."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
@@ -155,7 +158,7 @@ class AccessMiddleware:
         self._shares = Shares(most_connections())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request that is refused or belongs to the guard; pass on any other request."""
+        """Refuse a request, answer it if it belongs to the guard, or pass it on to the application."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
@@ -210,10 +213,10 @@ class AccessMiddleware:
 
 
 class _EndingStream:
-    """Sends an answer, and ends a stream when its user is removed or gets other rights, or when the token expires.
+    """An ASGI `send` function that ends a stream when its user loses access.
 
-    A stream can last for days. It sends something every few seconds, at least a heartbeat, so the user is checked that
-    often.
+    This is the case when the user is removed or gets other rights, or when the user's token expires. A stream can last
+    for days, but it sends at least a heartbeat every few seconds. The user is checked each time.
     """
 
     def __init__(self, send: Send, users: Users, who: Caller) -> None:
@@ -221,10 +224,10 @@ class _EndingStream:
         self.has_ended = False
 
     async def __call__(self, message: Message) -> None:
-        """Send a part of an answer.
+        """Send a part of an answer, or end the stream if its user has lost access.
 
         Raises:
-            OSError: The stream was ended, in the same way as if the client had gone.
+            OSError: The stream was ended. The application sees the same error as if the client had disconnected.
         """
         if message.get("more_body") and not self._users.still_has(self._who):
             self.has_ended = True
@@ -236,18 +239,18 @@ class _EndingStream:
 
 @dataclass(frozen=True)
 class TokenAccess(Access):
-    """The access of a service that anybody may reach.
+    """The access rules of a service whose port anybody may reach. Requests need a token or a webhook's signature.
 
     Attributes:
-        token: The token that has all rights; "" if only users have tokens.
-        webhook_secret: The secret of webhooks, from which the secret of each address is derived; None if signatures are
-            not accepted.
+        token: The token with all rights; "" if only users have tokens.
+        webhook_secret: The secret from which the secrets of webhooks are derived, one for each address; None if
+            signatures are not accepted.
         body_bytes: The maximum size of a request's body.
-        has_pages: Whether the files below `PAGES` can be read without the token, because pages get the token in the
-            URL's fragment.
-        users: The users; None if there is only the service's token.
-        origins: The origins from which pages may send requests, besides this machine's names and plain addresses:
-            `https://name[:port]`.
+        has_pages: Whether the files below `PAGES` can be read without a token. These pages get the token from the
+            fragment of their URL.
+        users: The users; None if only the service's own token is accepted.
+        origins: The origins (`https://name[:port]`) from which web pages may send requests. Pages of this machine may
+            always do so, and pages at the numeric address of the server.
     """
 
     token: str = field(repr=False)
@@ -259,7 +262,11 @@ class TokenAccess(Access):
     send_less: ClassVar[str] = "send less, or start the service with a larger --body-bytes"
 
     async def check(self, scope: Scope, headers: Headers) -> Caller:
-        """Check the token of a request without a signature. Reading /health or pages needs no token."""
+        """Return the caller to whom the token of a request belongs.
+
+        A request to `/health`, or for a page, needs no token. The signature of a webhook is checked later, in `answer`,
+        because the signature covers the body.
+        """
         origin = headers.get("origin")
         if origin is not None and origin.lower() not in self.origins and not _is_own_page(origin, headers):
             page, host = clipped(origin, _SHOWN), clipped(headers.get("host", "no host"), _SHOWN)
@@ -277,7 +284,7 @@ class TokenAccess(Access):
         return _WEBHOOK
 
     async def answer(self, scope: Scope, headers: Headers, body: bytes) -> None:
-        """Check the signature of a body.
+        """Check the signature of a request that was sent by a webhook.
 
         Raises:
             NotAuthorized: The signature does not fit the body at this address.
@@ -297,7 +304,7 @@ class TokenAccess(Access):
 
 
 def _is_own_page(origin: str, headers: Headers) -> bool:
-    """Return whether a page belongs to this machine: by a local name, or by the numeric address of this server."""
+    """Return whether a request was sent by a page with a local name, or at this server's numeric address."""
     try:
         page, here = urlsplit(origin), urlsplit(f"//{headers.get('host', '')}")
         names = page.hostname or "", here.hostname or ""
@@ -310,7 +317,7 @@ def _is_own_page(origin: str, headers: Headers) -> bool:
 
 
 async def caller_of(headers: Headers, token: str, users: Users | None) -> Caller:
-    """Return the caller of a request with a token of the server or of a user.
+    """Return the caller to whom the token in the `Authorization` header belongs.
 
     Raises:
         NotAuthorized: The request has no token, or its token is unknown or invalid.
@@ -327,7 +334,12 @@ async def caller_of(headers: Headers, token: str, users: Users | None) -> Caller
 
 
 async def known(given: str, token: str, users: Users | None) -> Caller | None:
-    """Return the caller who has a token; None if the token is unknown.
+    """Return the caller to whom a token belongs; None if the token is unknown.
+
+    Args:
+        given: The token of a request.
+        token: The token of the server; "" if the server has none.
+        users: The users of the server.
 
     Raises:
         NotAuthorized: The token is an invalid token of an OpenID provider.
@@ -338,7 +350,7 @@ async def known(given: str, token: str, users: Users | None) -> Caller | None:
 
 
 class PageAccess(Access):
-    """The access of a page that is only served to this machine.
+    """The access rules of an inspector page that is served only to this machine.
 
     Args:
         port: The port of the server.
@@ -357,7 +369,7 @@ class PageAccess(Access):
         self._secret = hashlib.sha256(f"cookie {token}".encode()).hexdigest()  # the same after a restart
 
     async def check(self, scope: Scope, headers: Headers) -> Caller:
-        """Check the origin of a request, and its cookie if the request asks for data."""
+        """Check where a request comes from, and return the caller by the cookie if the request asks for data."""
         client, method = scope.get("client"), scope["method"]
         # A header that is sent twice is joined, so that it matches no allowed value.
         given = {name: ", ".join(headers.getlist(name)) for name in headers}
@@ -386,22 +398,22 @@ class PageAccess(Access):
         return found
 
     def _of_place(self, client: tuple[str, int] | None, host: str) -> Sequence[tuple[bool, int, str, str]]:
-        """Return the checks of the client and the host of a request."""
+        """Return the checks of a request's client and host: whether it fails, the status, the reason, the repair."""
         return (
             (client is None or client[0] not in _LOCAL, 403, "the inspector serves only this machine", _FOR_OTHERS),
             (host not in self._hosts, 421, f"the inspector does not serve the host {clipped(host, _SHOWN)!r}", _BY_URL),
         )
 
     async def _caller_of(self, cookie: str) -> Caller | None:
-        """Return the caller who has a cookie; None if the cookie is unknown."""
+        """Return the caller to whom a cookie belongs; None if the cookie is unknown."""
         return Caller("") if is_same(cookie, self._secret) else None
 
     async def _cookie_for(self, token: str) -> str | None:
-        """Return the cookie for a token; None if the token is not valid."""
+        """Return the value of the cookie for a token; None if the token is not valid."""
         return self._secret if is_same(token, self._token) else None
 
     async def answer(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:
-        """Exchange the token for the cookie, or delete the cookie."""
+        """Answer a request to sign in, which exchanges the token for the cookie, or a request to sign out."""
         if scope["path"] == SIGN_OUT:
             return self._keep_cookie("", headers, 0)
         if scope["path"] != SESSION:
@@ -413,7 +425,11 @@ class PageAccess(Access):
         return await self._answer_sign_in(given if isinstance(given, dict) else {}, headers)
 
     async def _answer_sign_in(self, given: Mapping[str, Any], headers: Headers) -> Response:
-        """Answer a request to sign in. A `state` means that an OpenID provider signs the user in, without a token."""
+        """Answer a request to sign in with the token from the page's URL.
+
+        A `state` in the body means that an OpenID provider has signed the user in; only `SharedPageAccess` accepts
+        that.
+        """
         token, stays = None if "state" in given else given.get("token"), given.get("stay") is True
         cookie = await self._cookie_for(token) if isinstance(token, str) else None
         if cookie is None:
@@ -421,20 +437,26 @@ class PageAccess(Access):
         return self._keep_cookie(cookie, headers, _STAY_SECONDS if stays else None)
 
     def _keep_cookie(self, cookie: str, headers: Headers, seconds: int | None) -> Response:
-        """Return an answer that sets the cookie for some seconds; without `seconds`, until the browser is closed."""
+        """Return an answer that sets the cookie for some seconds.
+
+        With None, the browser keeps it until it is closed.
+        """
         answer = json_answer({})
         _set_cookie(answer, headers, f"{self._cookie}={cookie}", seconds)
         return answer
 
 
 def _row_of(scope: Scope) -> Endpoint | None:
-    """Return the page's row for a request; None if the guard answers the request itself, or no row matches."""
+    """Return the row in the table of the page's requests that matches a request.
+
+    None if no row matches, such as for a request that the guard answers itself.
+    """
     method, path = "GET" if scope["method"] in _READS else scope["method"], scope["path"]
     return next((row for row, places in _ROWS if row.method == method and places.match(path)), None)
 
 
 def _cookie_of(text: str, wanted: str) -> str:
-    """Return the value of a cookie in a Cookie header; "" if the cookie is missing. The value is never quoted."""
+    """Return the value of a cookie in a `Cookie` header; "" if the cookie is missing."""
     for each in text.split(";"):
         name, _, value = each.strip().partition("=")
         if name == wanted and _IN_COOKIES.fullmatch(value):
@@ -449,10 +471,10 @@ def _set_cookie(answer: Response, headers: Headers, cookie: str, seconds: int | 
 
 
 class SharedPageAccess(PageAccess):
-    """The access of a page for users on other machines, behind a proxy that adds TLS. Users sign in with their tokens.
+    """The access rules of an inspector page for users on other machines, behind a proxy that adds TLS.
 
-    The cookie contains the token, so that every process knows it, and the cookie becomes invalid together with the
-    token.
+    Users sign in with their tokens. The cookie contains the token, so that every process behind the proxy accepts the
+    cookie, and so that the cookie becomes invalid together with the token.
 
     There are two other ways to sign in:
 
@@ -460,8 +482,8 @@ class SharedPageAccess(PageAccess):
     - An OpenID provider can sign users in. The page asks this server for the provider's address. The provider leads the
       browser back to `SIGNED_IN`, and the page exchanges the parameters of this address for the cookie.
 
-    The name of the host is the name of the proxy. It is not checked here, because a page of another site has no cookie
-    for this host, whatever its own name resolves to.
+    The host name of a request is the proxy's name, which this server does not know. It need not be checked: a page of
+    another site has no cookie for this host, even if its name resolves to this server.
 
     Args:
         port: The port of the server.
@@ -478,7 +500,7 @@ class SharedPageAccess(PageAccess):
         self.users = self._users = users
 
     async def check(self, scope: Scope, headers: Headers) -> Caller:
-        """Check the token of a request, and the origin of a request that a browser sent."""
+        """Return the caller by the token in the `Authorization` header, if there is one, otherwise by the cookie."""
         row = _row_of(scope)
         if "authorization" not in headers or row is None or "token" not in row.credentials:
             return await super().check(scope, headers)

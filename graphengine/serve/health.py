@@ -24,11 +24,11 @@ _LATE_SECONDS: Final = 30.0
 
 
 class Health(Struct):
-    """The health of a worker or a service. It can be read without a token, so it does not name runs.
+    """The health of a worker or a service. Anybody can read it without a token, so it contains no names of runs.
 
     Attributes:
-        status: The status.
-        error: The code of the error; null if there is no error.
+        status: Whether the worker or service works, stops after its current work, or fails.
+        error: The code of the error that prevents it from working; null if there is no error.
     """
 
     status: Literal["working", "stopping", "failing"]
@@ -36,12 +36,15 @@ class Health(Struct):
 
     @property
     def http_status(self) -> int:
-        """200 if the worker or service works, otherwise 503."""
+        """The HTTP status of the health endpoint: 200 if the worker or service works, otherwise 503."""
         return 200 if self.status == "working" else 503
 
 
 def health_of(worker: Worker) -> Health:
-    """Return the health of a worker."""
+    """Return the health of a worker.
+
+    A worker fails if it has an error, or if it has not looked for runs for a long time although it has free capacity.
+    """
     standing = worker.state
     trouble = None if standing.trouble is None else standing.trouble.code
     is_late = standing.idle_seconds is not None and standing.idle_seconds > _LATE_SECONDS
@@ -50,7 +53,7 @@ def health_of(worker: Worker) -> Health:
 
 @asynccontextmanager
 async def serving_health(worker: Worker, host: str, port: int) -> AsyncIterator[int]:
-    """Answer GET requests with a worker's health until the end of the block; yield the port.
+    """Answer GET requests with a worker's health until the end of the block, and yield the port of the endpoint.
 
     Raises:
         DefinitionError: The address cannot be used.

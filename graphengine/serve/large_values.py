@@ -46,14 +46,15 @@ _UNIONS: Final = (Union, UnionType)
 
 
 class Large(Struct):
-    """A value that was left out of a document.
+    """A large value that was left out of a document of the page. The page can request the value separately.
 
     Attributes:
-        part: Where the value is in the document, as a JSON Pointer.
-        digest: A digest of the value, so that another value that came there meanwhile is not taken for this one.
-        characters: How long the value is; a list or an object as JSON.
-        items: How many items a list or how many fields an object contains; null for a text.
-        begins: How the value begins.
+        part: The place of the value in the document, as a JSON Pointer.
+        digest: A digest of the value. A request for the value sends the digest, so that a value that has changed in the
+            meantime is detected.
+        characters: The length of the value: of the text, or of the JSON text of a list or an object.
+        items: The number of items of a list, or of fields of an object; null for a text.
+        begins: The beginning of the value.
     """
 
     part: str
@@ -64,11 +65,12 @@ class Large(Struct):
 
 
 def shorten_document(document: object) -> object:
-    """Return a document of the page as plain values, without its large values, which `large` then lists.
+    """Convert a document of the page to plain values, and replace large values by null.
 
-    The largest value is left out first, until no value is longer than `MOST_OF_VALUE` and all of them together are not
-    longer than `MOST_OF_DOCUMENT`. Of a large list or object with few members, the large members are left out, so that
-    the page still shows the names of the others.
+    The field `large` of the result lists the values that were left out. Values are left out, the largest first, until
+    every value has at most `MOST_OF_VALUE` characters and all together have at most `MOST_OF_DOCUMENT`. If a large list
+    or object has few members, only its large members are left out, so that the page can still show the names of the
+    others.
     """
     plain = to_builtins(document, str_keys=True)
     if not isinstance(document, Struct) or not isinstance(plain, dict) or len(to_json(plain)) <= MOST_OF_VALUE:
@@ -92,15 +94,15 @@ def shorten_document(document: object) -> object:
 
 
 def read_part(document: object, part: str, digest: str) -> object:
-    """Return one value of a document, whole.
+    """Return one whole value of a document that was sent to the page without this value.
 
     Args:
-        document: The document.
-        part: Where the value is, as `shorten_document` described it.
-        digest: The digest of the value.
+        document: The document, which was read again for this request.
+        part: The place of the value, as `shorten_document` described it in `Large.part`.
+        digest: The digest of the value, from `Large.digest`.
 
     Raises:
-        InputError: The document does not contain that value, or not any more.
+        InputError: The value has changed since, or does not exist.
     """
     value: Any = to_builtins(document, str_keys=True)
     try:
@@ -136,18 +138,15 @@ def _at(plain: Any, place: Pointer) -> Any:  # noqa: ANN401 - JSON
 
 
 def _places(content: object, plain: Any, kind: object, place: Pointer) -> Iterator[tuple[int, Pointer]]:  # noqa: ANN401 - JSON
-    """Yield the places of the values of a document that can be large.
+    """Yield the size and the place of each value of a document that `shorten_document` may leave out.
 
-    These are the texts, and the JSON values of runs, for which the types of the document allow any value.
+    These values are the texts, and the parts of the document whose declared type allows any JSON value.
 
     Args:
         content: A part of the document, as a struct.
         plain: The same part as plain values.
         kind: The declared type of the part.
-        place: Where the part is.
-
-    Yields:
-        The size of a value, and its place.
+        place: The place of the part in the document.
     """
     if isinstance(content, Struct) or is_dataclass(content):
         for name, shown, inner in _fields(cast("type", type(content))):
@@ -168,7 +167,7 @@ def _places(content: object, plain: Any, kind: object, place: Pointer) -> Iterat
 
 @cache
 def _fields(kind: type) -> Sequence[tuple[str, str, object]]:
-    """Return the fields of a struct or a dataclass: the name, the name in JSON, and the type of each."""
+    """Return the name, the name in JSON, and the type of each field of a struct or a dataclass."""
     hints = hints_of(kind, include_extras=False)
     names = kind.__struct_fields__ if issubclass(kind, Struct) else tuple(hints)
     shown = kind.__struct_encode_fields__ if issubclass(kind, Struct) else names
@@ -181,7 +180,7 @@ def _is_open(kind: object) -> bool:
 
 @cache
 def _member_kind(kind: object, container: type) -> object:
-    """Return the declared type of the members of a mapping or a sequence."""
+    """Return the declared type of the values of a mapping, or of the items of a sequence."""
     kinds = get_args(kind) if get_origin(kind) in _UNIONS else (kind,)
     return next((get_args(each)[-1] for each in kinds if issubclass(get_origin(each) or type, container)), Any)
 

@@ -38,7 +38,7 @@ class _LimitedState(ServerState):
 
 
 class _Protocol(H11Protocol):
-    """A connection that reports whether it waits for its client."""
+    """An HTTP connection that reports to `Connections` whether it waits for its client or has a request in progress."""
 
     server_state: _LimitedState
     cycle: RequestResponseCycle | None  # type: ignore[assignment]  # None before the first request
@@ -76,7 +76,10 @@ class _Protocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """A server that leaves the signals to its owner. uvicorn's own server raises the signal again after its end."""
+    """A uvicorn server that does not handle signals, because the program that starts it does.
+
+    uvicorn's own server handles signals, and raises them again after it has ended.
+    """
 
     def __init__(self, config: uvicorn.Config) -> None:
         config.http, config.backlog = _Protocol, _BURST
@@ -84,14 +87,14 @@ class Server(uvicorn.Server):
         self.server_state = _LimitedState()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to serve."""
+        """Start to serve on the given sockets."""
         await super().startup(sockets)
         for each in sockets or []:
             each.listen(_QUEUE)  # asyncio uses one number for the burst and the queue
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to the owner."""
+        """Handle no signals."""
         yield
 
 
@@ -123,7 +126,7 @@ def listen(port: int, host: str = HOST) -> socket.socket:
 
 
 def listen_near(port: int, host: str = HOST) -> socket.socket:
-    """Listen on a port, or on the next free port; on any free port if the next ports are taken too.
+    """Listen on `port`, or on the first free port among the next ports, or else on any free port.
 
     Raises:
         InputError: No port can be used, or the host is not an address of this machine.
@@ -135,7 +138,6 @@ def listen_near(port: int, host: str = HOST) -> socket.socket:
 
 
 def url_of(listening: socket.socket) -> str:
-    """Return the URL of a listening socket."""
     address, port = listening.getsockname()[:2]
     return f"http://{f'[{address}]' if ':' in address else address}:{port}"
 

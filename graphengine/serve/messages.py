@@ -55,7 +55,7 @@ class RequestInvalid(GraphEngineError):
 
 
 class NotAuthorized(GraphEngineError):
-    """A request has no token, signature or cookie, or a wrong one."""
+    """A request has no token, signature or cookie, or an invalid one."""
 
     code = "not_authorized"
     status: ClassVar[int] = 401
@@ -66,12 +66,15 @@ def _encode_document(content: object) -> bytes:
 
 
 def is_same(given: str, expected: str) -> bool:
-    """Compare two texts in a time that does not depend on the place of the first difference."""
+    """Compare two texts in constant time, so that nobody can guess a secret by measuring the time of the comparison."""
     return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
 
 
 async def body_of(receive: Receive, most: int = BODY_BYTES) -> bytes:
-    """Read a body. Reading ends when more than `most` bytes have arrived."""
+    """Read the body of a request.
+
+    Reading stops as soon as the body has more than `most` bytes. The caller must then refuse the request.
+    """
     body = bytearray()
     while len(body) <= most:
         message = await receive()
@@ -82,7 +85,7 @@ async def body_of(receive: Receive, most: int = BODY_BYTES) -> bytes:
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that returns the body, which was already read."""
+    """Return an ASGI `receive` function that first returns `body`, which has already been read from the client."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:
@@ -92,7 +95,7 @@ def replayed(body: bytes, receive: Receive) -> Receive:
 
 
 def with_headers(send: Send, headers: Sequence[tuple[bytes, bytes]]) -> Send:
-    """Return a `send` that adds headers to the answer."""
+    """Return an ASGI `send` function that adds headers to the answer."""
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -103,18 +106,24 @@ def with_headers(send: Send, headers: Sequence[tuple[bytes, bytes]]) -> Send:
 
 
 def json_answer(content: object, status: int = 200) -> Response:
-    """Return an answer in JSON, which caches do not store."""
+    """Return an HTTP answer with a JSON body, which caches must not store."""
     body = _encode_document(content)
     return Response(body, status, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def is_outcome(error: GraphEngineError) -> bool:
-    """Return whether an error is the end of a run or of a chat's turn. A repeated request would end the same way."""
+    """Return whether an error reports how a run or a turn of a chat ended, instead of a failed request.
+
+    Repeating the request would return the same error.
+    """
     return error.code in _OUTCOMES
 
 
 def shown_error(error: GraphEngineError) -> GraphEngineError:
-    """Return an error in the form that clients see. The path of the database is left out and only logged."""
+    """Return the error that clients see.
+
+    For an error of the database, its details, such as the path, are only logged.
+    """
     if not error.code.startswith("store_"):
         return error
     _LOG.warning("%s: %s", error.code, error)
@@ -125,15 +134,15 @@ def shown_error(error: GraphEngineError) -> GraphEngineError:
 
 
 def refused(error: GraphEngineError, other: int = 500, document: object = None) -> Response:
-    """Return the answer to a request that cannot be served.
+    """Convert an error to the HTTP answer of the request that failed with it.
 
-    Clients automatically repeat a request after the statuses 408, 409, 425, 429 and 5xx. Therefore the end of a run is
-    answered with another status.
+    Clients automatically repeat requests that were answered with the status 408, 409, 425, 429 or 5xx. Therefore a
+    failed, stopped or cancelled run is answered with 422, so that clients do not repeat the request.
 
     Args:
-        error: The reason.
+        error: The error.
         other: The status for kinds of errors that have no status of their own.
-        document: The answer in the form of a protocol; None for the service's own form.
+        document: The body of the answer in the form of another protocol; None for the service's own form.
     """
     is_later = isinstance(error, StoreError | RunnerClosed) or error.code == "provider_unreachable"
     status = 503 if is_later else other
@@ -163,7 +172,13 @@ HEARTBEAT: Final = b": still here\n\n"
 
 
 def stream_event(content: object, *, name: str = "", number: int | str | None = None) -> bytes:
-    """Return one server-sent event."""
+    """Encode one server-sent event.
+
+    Args:
+        content: The data of the event, which is encoded as JSON.
+        name: The type of the event; "" if the event has no type.
+        number: The id of the event, which a client sends when it reconnects; None if the event has no id.
+    """
     head = f"id: {number}\n" if number is not None else ""
     kind = f"event: {name}\n" if name else ""
     return f"{head}{kind}data: ".encode() + _encode_document(content) + b"\n\n"

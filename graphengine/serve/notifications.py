@@ -98,7 +98,7 @@ _TRY_LATER: Final = (408, 425, 429)
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A web address that receives news of runs.
+    """An HTTP address to which news about runs is sent: questions, ends, failures and losses.
 
     Args:
         name: The name, by which the runs that deliver to the webhook are found.
@@ -154,14 +154,17 @@ class Webhook:
             raise DefinitionError("its secret cannot be used", where=where, repair="whsec_ and base64, or any text")
 
     def wants(self, info: RunInfo) -> bool:
-        """Return whether the webhook wants news of a run."""
+        """Return whether a run passes the filters of the webhook: its graph, its tag and its tenant."""
         is_of = self.graphs is None or info.graph in self.graphs
         is_of = is_of and (self.tag is None or self.tag in info.tags)
         return is_of and (self.tenant is None or self.tenant == info.tenant)
 
 
 class News(BaseModel):
-    """The state of a run that delivers news: the notification to send."""
+    """The state of a run that delivers a notification.
+
+    It says what happened to which run, and which webhook is told.
+    """
 
     webhook: str = ""
     kind: str = ""
@@ -176,12 +179,12 @@ class News(BaseModel):
 
 
 class Posting(NamedTuple):
-    """A request to send.
+    """An HTTP request that delivers a notification.
 
     Attributes:
         post: Sends the request, and returns the status of the answer.
-        shares: The names of the parties that the request is for, such as a webhook, a tenant or a host. A single party
-            cannot use all places for requests at once.
+        shares: The names of the parties that the request is for, such as a webhook, a tenant or a host. The number of
+            requests for the same party at a time is limited, so that a slow party does not delay the others.
     """
 
     post: Callable[[], int]
@@ -189,7 +192,7 @@ class Posting(NamedTuple):
 
 
 class _Told(msgspec.Struct):
-    """News in the form in which the outbox contains it; `wait_id` is set if the news is about a single question."""
+    """A piece of news as a message in the outbox; `wait_id` is set if the news is about a single question."""
 
     run_id: str
     seq: int
@@ -204,7 +207,10 @@ class _WebhookMessage(msgspec.Struct):
 
 
 async def rest(ctx: Context) -> None:
-    """Sleep forever. The inbox or the state of such a run contains the data for which the run exists."""
+    """Sleep forever.
+
+    This is the only node of runs that exist because of the data that they keep: messages in their inbox, or a state.
+    """
     await ctx.sleep(math.inf)
 
 
@@ -216,9 +222,10 @@ _OWN: Final = ("outbox", "notification", "a2a push", "a2a notification")
 
 
 class _Deliverer(Worker):
-    """A worker that runs beside the store's own worker, whose role it must not replace.
+    """A worker for the runs that deliver notifications.
 
-    A store has one role, which records what its worker takes, and which runs the worker removes.
+    It does not record in the store which graphs and queues it serves, as other workers do. A process has only one such
+    record, which would replace that of the process's main worker.
     """
 
     async def _introduce(self) -> None:
@@ -226,13 +233,14 @@ class _Deliverer(Worker):
 
 
 class Notifications(Extension):
-    """Sends news of the runs that a Runner drives to webhooks: `Runner(extensions=[notifications])`.
+    """Send webhooks when runs ask a question or end: `Runner(extensions=[notifications])`.
 
-    Every process that drives runs needs this extension. At least one of these processes must deliver the news.
+    Every process that drives runs needs this extension, which records the news. At least one process must also deliver
+    the news: see `delivering`.
 
     Args:
         webhooks: The webhooks that receive news.
-        retry: How often and how long a webhook that does not answer is tried again; by default for some eight hours.
+        retry: How often and how long a failed request is repeated; by default for about eight hours.
 
     Attributes:
         name: The name of the graph whose runs deliver the news.
@@ -261,11 +269,14 @@ class Notifications(Extension):
         self._store: Store
 
     async def opened(self, run: OpenRun) -> None:
-        """Make sure that the outbox exists before a run can post to it."""
+        """Make sure that the outbox exists before the run's first news is posted to it."""
         await self.open_outbox(run.store)
 
     def told(self, snapshot: Snapshot, status: RunStatus) -> Post | None:
-        """Return the news of a run that gets a status; None if no webhook wants news of this kind."""
+        """Return the message to the outbox for a run that waits or ends; None if no webhook wants this kind of news.
+
+        The runner writes the message in the same transaction as the step, so the news cannot be lost.
+        """
         if snapshot.graph in _OWN or not self._is_news(snapshot, status):
             return None
         self._has_news.set()
@@ -280,7 +291,10 @@ class Notifications(Extension):
 
     @asynccontextmanager
     async def delivering(self, runner: CoreRunner) -> AsyncGenerator[None]:
-        """Deliver news during this block, including news of other processes, and news that an earlier process left."""
+        """Deliver news during this block.
+
+        This includes news that other processes have recorded, and news that an earlier process has not delivered.
+        """
         await runner.store.open()
         self._store, self._has_news = runner.store, asyncio.Event()  # the event belongs to the current event loop
         await self.open_outbox(runner.store)
@@ -302,9 +316,10 @@ class Notifications(Extension):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def open_outbox(self, store: Store) -> None:
-        """Start the run whose inbox receives the news, unless it exists.
+        """Start the run `OUTBOX`, whose inbox collects the news, unless this run exists already.
 
-        The run must already sleep when news arrives, because a process that drives the run would read the news.
+        The run must sleep before news arrives. While a process drives the run, the messages in its inbox would be
+        delivered to the run itself.
         """
         if store not in self._known:
             with suppress(RunExists):
@@ -314,7 +329,7 @@ class Notifications(Extension):
     # --- from the outbox to runs that deliver -------------------------------------------------------------------------
 
     async def _hand_on(self, runner: CoreRunner, worker: Worker) -> None:
-        """Hand on news until the task is cancelled. If the store fails, the attempt is repeated."""
+        """Start runs for the news in the outbox until the task is cancelled. After an error of the store, try again."""
         while True:
             with suppress(StoreError):
                 if await self.hand_on(runner):
@@ -326,7 +341,11 @@ class Notifications(Extension):
                     await asyncio.sleep(_LOOK_SECONDS / 20)  # the news is just being recorded
 
     async def hand_on(self, runner: CoreRunner) -> int:
-        """Start the runs that deliver the news in the outbox; return how much news there was."""
+        """Start a delivering run for each piece of news in the outbox and each webhook that wants it.
+
+        Returns:
+            The number of messages that were in the outbox.
+        """
         store = runner.store
         inbox = await store.inbox([OUTBOX])
         for message in inbox:
@@ -362,7 +381,7 @@ class Notifications(Extension):
                 await self.deliver(runner, news, info.tenant)
 
     async def deliver(self, runner: CoreRunner, news: News, tenant: str | None) -> None:
-        """Start the run that delivers news, unless it was started before."""
+        """Start the run that delivers one notification to one webhook, unless this run exists already."""
         what = [news.webhook, news.run_id, news.kind, news.wait_id or f"{news.seq} {news.nonce}".strip(), news.to]
         run_id = OwnId(derive_id("notice", hashlib.sha256(to_json(what)).hexdigest()[:20]))
         tags = [f"about:{news.run_id}"[:100], f"to:{news.webhook}"[:100]]
@@ -372,7 +391,7 @@ class Notifications(Extension):
     # --- a run that delivers ------------------------------------------------------------------------------------------
 
     def graph(self) -> Graph[News]:
-        """Return the graph that sends a notification and its reminders."""
+        """Return the graph of the runs that deliver: it sends a notification, waits, and sends reminders."""
         graph = Graph(self.name, News)
         graph.add_node("send", self._send, writes="reminders", retry=self._retry)
         graph.add_node("remind", self._remind, writes="is_open")
@@ -390,7 +409,11 @@ class Notifications(Extension):
         return self._webhooks[name]
 
     async def _send(self, ctx: Context, state: News) -> int:
-        """Send a notification; return how many reminders may follow."""
+        """Send a notification.
+
+        Returns:
+            The number of reminders that may follow; 0 if the webhook wants none.
+        """
         posting, where = await self.post_of(state, ctx.idempotency_key), f"webhook {state.webhook}"
         if posting is None:
             return 0
@@ -413,11 +436,18 @@ class Notifications(Extension):
         return _REMINDERS - ctx.visit if is_reminded else 0
 
     def _has_no_place(self, share: str) -> bool:
-        """Return whether a share, whose answers are slow, has as many requests in progress as there are places left."""
+        """Return whether a party must wait, because many requests to it are in progress and few places are free.
+
+        The more places are in use, the fewer a single party may have. A party that answers slowly thus leaves places
+        for others.
+        """
         return sum(share in each for each in self._posting.values()) >= _AT_ONCE - len(self._posting)
 
     async def post_of(self, news: News, number: str) -> Posting | None:
-        """Return the request that delivers news, with the id `number`; None if the news is no longer relevant."""
+        """Return the HTTP request that delivers a notification, with the message id `number`.
+
+        Subclasses return None if the notification is no longer relevant.
+        """
         webhook = self._webhook(news.webhook)
         body = to_json(await self._body(webhook, news))
         headers = signed(key_of(webhook.secret), number, time.time(), body)
@@ -425,7 +455,7 @@ class Notifications(Extension):
         return Posting(posting, [news.webhook])
 
     async def _remind(self, ctx: Context, state: News) -> int:
-        """Wait, then return 1 if the question is still open, else 0."""
+        """Wait until a reminder is due. Return 1 if the question is still open, otherwise 0."""
         await ctx.sleep(self._webhook(state.webhook).remind_seconds or math.inf)
         with suppress(UnknownRun):
             snapshot = await load_now(self._store, state.run_id)
@@ -433,7 +463,7 @@ class Notifications(Extension):
         return 0
 
     async def _body(self, webhook: Webhook, news: News) -> Mapping[str, Any]:
-        """Return the body of the request."""
+        """Return the JSON body of the request to the webhook."""
         info = await self._store.info(news.run_id)
         info.check_nonce(news.nonce, "the news")
         there = await load_snapshot(self._store, news.run_id, news.seq)
@@ -462,7 +492,7 @@ class Notifications(Extension):
 
 
 def extension(settings: ProjectSettings) -> Notifications:
-    """Return the extension that sends the notifications of a project: `[[tool.graphengine.notify]]`.
+    """Create the extension that sends the notifications of a project from its settings `[[tool.graphengine.notify]]`.
 
     Raises:
         ProjectBroken: The settings are not a list of tables, or one table has an unknown key or lacks its secret.
@@ -518,7 +548,7 @@ async def delegate(runner: CoreRunner, run_id: str, wait: str, *, to: str, by: s
 
 
 def _questions(snapshot: Snapshot) -> Iterator[tuple[Any, str, Any]]:
-    """Yield the open questions to people: the frame, the name and the wait of each."""
+    """Yield the open questions to people: the frame, the name and the wait of each question."""
     for frame in snapshot.frames.values():
         for name, wait in frame.waits.items():
             if wait_of(name, wait).answerable and wait.id not in snapshot.posted:
@@ -526,7 +556,10 @@ def _questions(snapshot: Snapshot) -> Iterator[tuple[Any, str, Any]]:
 
 
 def _kinds_of(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """Yield the news that a run has: the kind, and the id of the question."""
+    """Yield the kinds of news that a run has in its current state.
+
+    Each kind comes with the id of the question; "" if the news is not about a question.
+    """
     if snapshot.status in OVER:
         yield snapshot.status, ""
     if snapshot.status == "finished" and losses_of(snapshot.usage, snapshot.losses):
@@ -536,7 +569,7 @@ def _kinds_of(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
 
 
 def post(url: str, headers: Mapping[str, str], body: bytes, *, seconds: float, is_own: bool) -> int:
-    """Post JSON, and return the status of the answer.
+    """Send a JSON body to an address by POST, and return the status of the answer. This function blocks.
 
     Raises:
         AddressRefused: The address is not allowed.

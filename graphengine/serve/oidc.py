@@ -69,13 +69,13 @@ _WHERE: Final = "header Authorization"
 
 
 class ProviderUnreachable(GraphEngineError):
-    """The keys of the OpenID provider cannot be read."""
+    """The OpenID provider does not answer, or publishes nothing that can be used, so its tokens cannot be checked."""
 
     code = "provider_unreachable"
 
 
 class Provider:
-    """An OpenID provider.
+    """An OpenID provider: checks the tokens of its users, and signs users of the page in.
 
     Args:
         settings: The address of the provider, and the requirements on its tokens.
@@ -96,10 +96,10 @@ class Provider:
         self._refused = 0
 
     def secret(self) -> str:
-        """Return the secret of the page's client; "" if the client has no secret.
+        """Return the secret with which the page is registered with the provider; "" if it has no secret.
 
         Raises:
-            InputError: The environment variable with the secret is not set.
+            InputError: The environment variable that should contain the secret is not set.
         """
         name = self.settings.secret_variable
         found = os.environ.get(name) if name else ""
@@ -109,11 +109,11 @@ class Provider:
         return found
 
     async def caller_of(self, token: str) -> Caller:
-        """Return the caller who has a token.
+        """Check a token of the provider, and return the caller whom the token describes.
 
         Raises:
             NotAuthorized: The token is not valid here.
-            ProviderUnreachable: The keys cannot be read.
+            ProviderUnreachable: The provider's keys cannot be read.
         """
         settings, claims = self.settings, await self._claims(token, self.settings.audience)
         name = _read_claim(claims, settings.name_claim)
@@ -122,10 +122,12 @@ class Provider:
         return Caller(OIDC + name, tenant, rights_of(rights, "users, oidc"), float(claims["exp"]) + _LEEWAY_SECONDS)
 
     async def way_in(self, back: str) -> tuple[str, str]:
-        """Return the address at which the provider signs a user in, and a text that the browser keeps meanwhile.
+        """Begin to sign a user in: return the provider's address to open, and a text to keep in a cookie.
+
+        The text contains the secrets of this sign-in, and `signed_in` needs it when the user comes back.
 
         Args:
-            back: The address to which the user returns.
+            back: The address to which the provider sends the user back.
 
         Raises:
             ProviderUnreachable: The provider's description of itself cannot be read.
@@ -147,16 +149,19 @@ class Provider:
         return f"{address}{'&' if '?' in address else '?'}{urlencode(asked)}", f"{state}.{nonce}.{verifier}"
 
     async def signed_in(self, given: Mapping[str, Any], kept: str, back: str) -> tuple[str, float]:
-        """Return the token of a user who returns from the provider, and the time until which the token is valid.
+        """Complete the sign-in of a user who comes back from the provider: get the user's token, and check it.
 
         Args:
-            given: The parameters of the address to which the user returned.
-            kept: The text that `way_in` returned for the browser; "" if the browser has none.
-            back: The address to which the user returned.
+            given: The parameters of the address to which the user came back.
+            kept: The text of the cookie, which `way_in` returned; "" if the browser has no such cookie.
+            back: The address to which the user came back.
+
+        Returns:
+            The token, and the time until which it is valid, in epoch seconds.
 
         Raises:
-            NotAuthorized: This browser has not started the sign-in, the provider refused the user, or its tokens are
-                not valid.
+            NotAuthorized: Another browser started the sign-in, the provider refused the user, or the tokens are not
+                valid.
             ProviderUnreachable: The provider does not answer.
             RequestInvalid: The provider has refused too many codes in the last seconds.
             InputError: The secret of the page's client is missing.
@@ -188,7 +193,10 @@ class Provider:
         return token, (await self.caller_of(token)).until
 
     def _count(self) -> None:
-        """Count a code as refused until the provider accepts it, so that codes in progress count towards the limit too.
+        """Count an authorization code that is about to be exchanged, to limit the number of requests to the provider.
+
+        A code counts as refused until the provider has accepted it, so that exchanges in progress count towards the
+        limit, too.
 
         Raises:
             RequestInvalid: The provider has refused too many codes in the last seconds.
@@ -202,11 +210,11 @@ class Provider:
         self._refused += 1
 
     def _exchange_code(self, code: str, verifier: str, back: str, secret: str) -> Mapping[str, Any]:
-        """Exchange a code for the tokens of the provider.
+        """Exchange an authorization code for the user's tokens at the provider. This method blocks.
 
         Raises:
             NotAuthorized: The provider refused the code.
-            ProviderUnreachable: The provider does not answer, or answers with something else.
+            ProviderUnreachable: The provider does not answer, or its answer is not as expected.
         """
         own = self.settings
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": back, "code_verifier": verifier}
@@ -229,10 +237,10 @@ class Provider:
             raise ProviderUnreachable(text, where="users, oidc", repair="try again") from error
 
     def _endpoint(self, name: str) -> str:
-        """Return an address that the provider publishes.
+        """Return an address from the provider's published description of itself.
 
         Raises:
-            ProviderUnreachable: The provider publishes no such address, or one that cannot be used.
+            ProviderUnreachable: The provider publishes no such address, or an address that cannot be used.
         """
         found = self._about.get(name)
         try:
@@ -243,11 +251,11 @@ class Provider:
         return str(found)
 
     async def _claims(self, token: str, audience: str) -> Mapping[str, Any]:
-        """Return the claims of a token, after checking that the token is valid for an audience.
+        """Check that a token is valid for an audience, and return the token's claims.
 
         Raises:
             NotAuthorized: The token is not valid.
-            ProviderUnreachable: The keys cannot be read.
+            ProviderUnreachable: The provider's keys cannot be read.
         """
         try:
             key = await self._key(str(jwt.get_unverified_header(token).get("kid", "")))
@@ -266,7 +274,7 @@ class Provider:
         return claims
 
     async def _key(self, kid: str) -> PyJWK:
-        """Return the key with an id. If the token names no key, return the only key."""
+        """Return the provider's key with this id. If the token names no key, return the provider's only key."""
         await self._refresh(is_known=self._find_key_of(kid) is not None)
         key = self._find_key_of(kid)
         if key is None:
@@ -274,7 +282,10 @@ class Provider:
         return key
 
     async def _refresh(self, *, is_known: bool) -> None:
-        """Read the data that the provider publishes, if it is old or lacks the key that is needed.
+        """Read the provider's description and keys again, if they are old or lack the key that is needed.
+
+        Args:
+            is_known: Whether the key that is needed was read before.
 
         Raises:
             ProviderUnreachable: The keys were never read successfully.
@@ -293,7 +304,7 @@ class Provider:
         return self._keys.get(kid, only)
 
     async def _read(self) -> None:
-        """Read the keys. If they cannot be read, the keys that were read before stay in use."""
+        """Read the provider's description and keys. If that fails, those that were read before stay in use."""
         self._read_at = time.monotonic()
         try:
             self._about, self._keys = await asyncio.to_thread(_fetch_published, self.settings.issuer)
@@ -303,10 +314,10 @@ class Provider:
 
 
 def _check_address(address: str) -> None:
-    """Check that an address is encrypted, or belongs to this machine.
+    """Check that an address uses https, or is an address of this machine.
 
     Raises:
-        InputError: The address is neither.
+        InputError: The address uses http and belongs to another machine, or is not a web address.
     """
     parts = urlsplit(address)
     if not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL)):
@@ -315,7 +326,7 @@ def _check_address(address: str) -> None:
 
 
 def _fetch_published(issuer: str) -> tuple[Mapping[str, Any], Mapping[str, PyJWK]]:
-    """Return a provider's description of itself, and the keys that it publishes for signatures."""
+    """Read a provider's description of itself, and the keys with which it signs tokens. This function blocks."""
     about = _fetch_json_object(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
     if about.get("issuer") != issuer:
         message = f"its configuration is of the issuer {about.get('issuer')!r}"
@@ -334,7 +345,7 @@ def _fetch_published(issuer: str) -> tuple[Mapping[str, Any], Mapping[str, PyJWK
 
 
 class _UnexpectedStatus(OSError):
-    """An answer with a status other than 200."""
+    """The provider answered with a status other than 200."""
 
     def __init__(self, address: str, status: int) -> None:
         super().__init__(f"{address} answered {status}")
@@ -342,7 +353,7 @@ class _UnexpectedStatus(OSError):
 
 
 def _fetch_json_object(address: str, form: bytes = b"", headers: Mapping[str, str] | None = None) -> Mapping[str, Any]:
-    """Return the JSON object at an address. Redirects are refused: they could lead to an unencrypted address."""
+    """Read the JSON object at an address. Redirects are refused, because they could lead to an unencrypted address."""
     _check_address(address)
     method = "POST" if form else "GET"
     try:
@@ -360,7 +371,7 @@ def _fetch_json_object(address: str, form: bytes = b"", headers: Mapping[str, st
 
 
 def _read_claim(claims: Mapping[str, Any], name: str) -> str:
-    """Return a claim that must be a name.
+    """Return a claim of a token that must be a name, such as the name of the user or the tenant.
 
     Raises:
         NotAuthorized: The token lacks the claim, or the claim is not a name.
@@ -373,7 +384,7 @@ def _read_claim(claims: Mapping[str, Any], name: str) -> str:
 
 
 def _rights(claims: Mapping[str, Any], name: str) -> Sequence[str]:
-    """Return the rights that a claim names. Other words, such as roles in other systems, are ignored."""
+    """Return the words of a claim that are rights. Other words, such as roles in other systems, are ignored."""
     found = claims.get(name)
     words = found.split() if isinstance(found, str) else found if isinstance(found, list) else []
     plain = [str(word).removeprefix("graphengine:") for word in words]

@@ -1,4 +1,4 @@
-"""The questions of `graphengine doctor --production` about a service: its token and its users."""
+"""Check a service's token and users for `graphengine doctor --production`."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _LEAST_TOKEN: Final = 16
 
 
 async def questions(store: Store, settings: Settings) -> Sequence[Readiness]:
-    """Return the answers to all questions."""
+    """Return the results of the checks of this module, in the order in which `graphengine doctor` prints them."""
     del store, settings
     return [token(), users()]
 
 
 def token() -> Readiness:
-    """Check the token that `serve` would use."""
+    """Check that `GRAPHENGINE_TOKEN`, the access token of `graphengine serve`, is set and long enough."""
     token = os.environ.get("GRAPHENGINE_TOKEN")
     if token is None:
         repair = "export GRAPHENGINE_TOKEN, or give --token-file: else each start of `serve` makes a new one"
@@ -38,7 +38,10 @@ def token() -> Readiness:
 
 
 def users() -> Readiness:
-    """Check the file of users at the place where `graphengine users` writes it."""
+    """Check that the file `users.json` in the current folder can be read, and that only its owner can write it.
+
+    `graphengine users` writes this file by default.
+    """
     path = Path("users.json")
     if not path.exists():
         repair = "if several people use it: graphengine users add NAME, then `serve --users users.json`, workers too"

@@ -1,4 +1,7 @@
-"""What is read of runs, as structs. `scripts/page_types.py` writes the types of the page's code from them."""
+"""The documents and their parts with which servers answer requests that read runs.
+
+`scripts/page_types.py` generates the TypeScript types of the page's code from these structs.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,17 @@ from graphengine.wings import Table
 
 
 class Drivable(Part):
-    """The graphs whose runs can be driven here, and why others cannot."""
+    """The graphs whose runs the page can start and resume, and the graphs that it cannot, each with the reason."""
 
     graphs: Sequence[str]
     left_out: Sequence[str]
 
 
 class Session(Part):
-    """What does not change while the server runs, and who reads the page, by their name, "" for the token's holder."""
+    """The settings of the inspector, and the user who reads the page.
+
+    `user` is the name of the user; "" for a reader who opened the page with the server's own token.
+    """
 
     version: str
     database: str
@@ -45,10 +51,10 @@ class Page(Document):
 
     Attributes:
         runs: The runs.
-        next: The run after which the next page begins, as `before`; null if there is none.
+        next: The value of the parameter `before` for the next page; null if this is the last page.
         looked_at: How many states were read to find the runs; omitted if the search compares no field of a state.
-        unseen: How many runs were not found because they lack a field of the search, which others of their graph have;
-            null if no run has the field, omitted if the search names none.
+        unseen: How many runs could not be found because they lack a field of the search that other runs of their graph
+            have; null if no run has the field, omitted if the search names no field.
     """
 
     runs: Sequence[ListedRun]
@@ -58,13 +64,17 @@ class Page(Document):
 
 
 class Tables(Part):
-    """What wings show below today's numbers."""
+    """The tables that extensions of the inspector show below the numbers of today."""
 
     tables: Sequence[Table]
 
 
 class Numbers(Part):
-    """The runs that began in a time; `lost` finished and lost something. Costs are of own steps, as far as known."""
+    """The numbers of runs that began in a period, and their costs.
+
+    `lost` counts runs that finished but lost something. `cost_usd` is the sum of the costs of the runs' own steps that
+    are known, and `unknown_costs` counts the runs whose cost is not known.
+    """
 
     runs: int
     failed: int
@@ -74,7 +84,7 @@ class Numbers(Part):
 
 
 class Rate(Part):
-    """How many of the runs of a version or a day failed."""
+    """The number of failed runs among the runs of one version of a graph, or of one day."""
 
     name: str
     runs: int
@@ -82,9 +92,11 @@ class Rate(Part):
 
 
 class NewError(Part):
-    """A message of failed runs, without numbers and names in `like`; `example` is the first one as it was.
+    """Runs that failed with similar error messages.
 
-    `versions` are the graphs and versions that had it, `tenants` whose runs these were, the most first.
+    `like` is the message without the numbers and names that differ, and `example` is the whole message of the first
+    run. `versions` are the graphs and versions of the runs, and `tenants` are their tenants, both sorted by the number
+    of runs.
     """
 
     example: str
@@ -97,24 +109,26 @@ class NewError(Part):
 
 
 class Group(Part):
-    """The runs of a graph, version or tenant, or those in which an agent called a model, with what its answers cost.
+    """The runs of one graph, version, tenant or agent, compared with earlier runs.
+
+    The runs of an agent are those in which the agent called a model, with the costs of its model calls only.
 
     Attributes:
-        name: What it is called.
+        name: The name of the graph, version, tenant or agent.
         graph: The graph.
-        version: Its newest version; "" for a tenant or agent.
-        since: When that version had its first run; null if there is no other version to compare.
-        today: Its runs of today.
-        yesterday: Its runs of yesterday until the same minute.
-        now: How many failed of its newest version, or today.
-        was: The same of the version before it, or of yesterday.
-        errors_off: By how many standard errors the first is above the second.
-        verdict: What that is: `new` without a run of yesterday and without another version, `few` under 20 runs,
-            `noise` within three standard errors.
-        median_seconds: The driven time of its runs that ended today, of half of them at most.
-        p95_seconds: The same of 95 %.
-        hours: Its runs, and those that failed, in each hour of today.
-        error: Its most frequent message of today.
+        version: The newest version of the graph; "" for a tenant or agent.
+        since: When this version had its first run; null if there is no other version to compare with.
+        today: The numbers of today's runs.
+        yesterday: The numbers of yesterday's runs that began before this time of day.
+        now: The failures that are compared: of the newest version, or of today.
+        was: The failures that they are compared with: of the version before, or of yesterday.
+        errors_off: The number of standard errors by which the failure rate `now` is above the rate `was`.
+        verdict: What the comparison shows: `new` if there was no run yesterday and no other version, `few` if there are
+            less than 20 runs, `noise` if the difference is within three standard errors.
+        median_seconds: The median of the driven times of the runs that ended today.
+        p95_seconds: The 95th percentile of these driven times.
+        hours: The number of runs, and of failed runs, in each hour of today.
+        error: The most frequent error message of today.
     """
 
     name: str
@@ -134,21 +148,21 @@ class Group(Part):
 
 
 class Groups(Part):
-    """The groups: what got worse, then the others, those that cost most first."""
+    """The runs of today in groups. Groups whose failures got worse come first, then the most expensive groups."""
 
     by: Literal["graph", "version", "tenant", "agent"]
     groups: Sequence[Group]
 
 
 class Culprit(Part):
-    """The graph whose failures got worse the most, by its newest version if there is another one.
+    """The graph whose failure rate rose the most, and what it is compared with.
 
     Attributes:
         graph: The graph.
-        now: How many runs of its newest version failed, or of all its runs of today.
-        was: The same of the version before it, or of yesterday.
-        is_version: Whether these are versions.
-        error: The most frequent message of those that failed today.
+        now: The failures of the graph's newest version, or of today.
+        was: The failures of the version before, or of yesterday.
+        is_version: Whether two versions are compared, instead of two days.
+        error: The most frequent error message of the runs that failed today.
     """
 
     graph: str
@@ -159,16 +173,16 @@ class Culprit(Part):
 
 
 class RetriedRuns(Part):
-    """Runs that failed with one message and were tried again today.
+    """Runs that had failed with similar error messages and were retried today.
 
     Attributes:
-        graph: Their graph.
-        example: The message of one of them.
-        like: What their messages have in common.
-        runs: How many they are.
-        since: When the first of them failed.
-        last: When the last of them failed.
-        statuses: How many have which status now.
+        graph: The graph of the runs.
+        example: The error message of one of the runs.
+        like: The part that all messages have in common.
+        runs: The number of runs.
+        since: When the first of the runs failed.
+        last: When the last of the runs failed.
+        statuses: The number of runs by their current status.
     """
 
     graph: str
@@ -181,7 +195,7 @@ class RetriedRuns(Part):
 
 
 class Spender(Part):
-    """The agent whose answers cost most today, and in how many runs."""
+    """The agent whose model calls cost most today, with the number of runs in which it called a model."""
 
     name: str
     runs: int
@@ -189,22 +203,24 @@ class Spender(Part):
 
 
 class Today(Document):
-    """Today beside yesterday until the same minute.
+    """The runs of today, compared with the runs that began yesterday before the same time of day.
 
     Attributes:
         midnight: When today began.
-        now: The last moment that counts.
-        today: The runs of today.
-        yesterday: Those of yesterday until the same minute.
-        forecast_usd: What today costs by midnight, if the rest is as yesterday was; null if yesterday cost nothing.
-        hours: For each hour the runs of today, those that failed, and the same of yesterday.
-        marks: The versions whose first run of the two days was today: when, the graph, and the version.
-        groups: The same by graph, version, tenant or agent.
-        errors: The messages of today that no run of yesterday had.
-        culprit: What most likely broke; null if nothing got worse.
-        retried: What had failed and was tried again today, with what became of it.
-        dearest: The agent that cost most; null if none cost anything.
-        is_cut: Whether there are more runs than are read, so that only those of the last hours count.
+        now: The time up to which runs are counted.
+        today: The numbers of today's runs.
+        yesterday: The numbers of yesterday's runs that began before this time of day.
+        forecast_usd: The expected cost of the whole day, if the rest of today relates to the rest of yesterday as today
+            does to yesterday so far; null if yesterday cost nothing.
+        hours: For each hour: today's runs, today's failed runs, yesterday's runs, and yesterday's failed runs.
+        marks: The versions of graphs whose first run was today, while another version had run before: the time, the
+            graph and the version.
+        groups: The comparison by graph, version, tenant or agent.
+        errors: Error messages of today that no run of yesterday had.
+        culprit: The graph that most likely broke; null if none got worse.
+        retried: Runs that had failed and were retried today.
+        dearest: The agent that cost most; null if no agent cost anything.
+        is_cut: Whether there are too many runs to read, so that only those of the last hours are counted.
     """
 
     midnight: float
@@ -223,9 +239,10 @@ class Today(Document):
 
 
 class Line(Part):
-    """How a run stands now; `at` are the nodes where it is, or the last message of a conversation that waits.
+    """The current state of a run, as the list of runs shows it.
 
-    `below` has how many runs are below it, and how many of them failed.
+    `at` lists the nodes at which the run is. For a conversation that waits for the next message, it contains the last
+    message instead. `below` counts the child runs at any depth, and how many of them failed.
     """
 
     shown: str
@@ -236,9 +253,10 @@ class Line(Part):
 
 
 class Overview(Part):
-    """How many runs there are by status; `bars` have when they began, in so many seconds, and a status.
+    """The number of runs that a search finds, by status and by the time of their start.
 
-    `questions` is how many questions to people are open, whatever is searched for.
+    Each of the `bars` has the beginning of an interval of `width` seconds, a status, and the number of runs.
+    `questions` counts the open questions to people in all runs, whatever the search is.
     """
 
     statuses: Mapping[str, int]
@@ -248,7 +266,10 @@ class Overview(Part):
 
 
 class InResult(Part):
-    """A run that has the words of a search in a field of its state, and what stands around the first of them there."""
+    """A run whose state contains the words of a search.
+
+    `field` is the field of the state that contains the words, and `text` is the text around the first of them.
+    """
 
     run: ListedRun
     field: str
@@ -258,7 +279,8 @@ class InResult(Part):
 class InResults(Part):
     """The newest runs whose state contains the words of a search.
 
-    `looked_at` is the number of runs whose states were searched. `is_cut` is true if there are more runs than that.
+    `looked_at` is the number of runs whose states were searched. `is_cut` is true if there are older runs, or if the
+    time was up, so that not all runs were searched.
     """
 
     looked_at: int
@@ -267,29 +289,29 @@ class InResults(Part):
 
 
 class Tally(Part):
-    """How many runs a search finds, and how many of them lost something; null if that is not counted."""
+    """The number of runs that a search finds, and of those with losses; null if counting would take too long."""
 
     runs: int | None
     lossy: int | None
 
 
 class Decided(Part):
-    """An answer that a person gave.
+    """A person's answer to a question of a run.
 
     Attributes:
-        run_id: The run.
-        graph: The name of its graph.
+        run_id: The id of the run.
+        graph: The name of the run's graph.
         title: What the run is about.
-        wait: The name of the question.
-        id: Its id; "" if that is not known.
-        question: Its text.
+        wait: The name of the question in the graph.
+        id: The id of the question; "" if it is not known.
+        question: The text of the question.
         value: The answer.
-        by: Who gave it; "" if that is not known.
-        at: When.
-        reason: Why, in their words.
-        is_taken: Whether the run went on with it; else it waits for a worker or a resume.
-        status: The status of the run.
-        ended: Why the run ended; "" while it has not.
+        by: The name of the person who answered; "" if it is not known.
+        at: When the person answered.
+        reason: The reason that the person gave.
+        is_taken: Whether the run has used the answer. If not, the run waits for a worker or a resume.
+        status: The current status of the run.
+        ended: Why the run ended; "" if it has not ended.
     """
 
     run_id: str
@@ -308,7 +330,7 @@ class Decided(Part):
 
 
 class Found(Part):
-    """A call that an agent made, and what it returned, both cut if they are long."""
+    """A tool call that an agent made before its question, and the result. Long arguments and results are cut."""
 
     tool: str
     arguments: Mapping[str, Any]
@@ -317,18 +339,18 @@ class Found(Part):
 
 
 class About(Part):
-    """What the one who answers a question must know, besides what its graph names.
+    """The context that a person needs to answer a question.
 
     Attributes:
         id: The id of the question.
-        agent: The agent that asks; "" if a node does.
-        said: What that agent was asked, or the last message of a person.
-        writes: What the agent wrote beside the call.
-        found: The calls that the agent made before, the last ones.
-        tool: The tool that it wants to call; "" for none.
-        arguments: The arguments of that call.
-        words: What the question says besides these.
-        differs: Fields of the run's state that distinguish it from others that ask the same.
+        agent: The agent that asks; "" if a node asks without an agent.
+        said: The question to the agent, or the last message of a person.
+        writes: What the agent wrote together with the tool call.
+        found: The last tool calls that the agent made before, with their results.
+        tool: The tool that the agent wants to call; "" if the question is not about a call.
+        arguments: The arguments of this tool call.
+        words: The text of the question without these facts.
+        differs: Fields of the run's state that distinguish this question from similar questions of other runs.
     """
 
     id: str
@@ -343,13 +365,13 @@ class About(Part):
 
 
 class Questions(Document):
-    """The runs that ask people something, each with its open questions, and the answers of the last seven days.
+    """The runs that ask people something, with their open questions, and the answers of the last seven days.
 
     Attributes:
         runs: The runs.
-        about: What is to be known of their questions, by run.
+        about: The context of each run's questions, by the id of the run.
         done: The answers.
-        answerers: The users who may answer; empty if the server has no users.
+        answerers: The names of the users who may answer; empty if the server has no users.
         looked_at: The number of runs that were searched for answers; null if all runs were searched.
     """
 
@@ -361,13 +383,13 @@ class Questions(Document):
 
 
 class Row(Part, omit_defaults=True):
-    """A step in the trace: its account, and where it is in the picture of the graph.
+    """A step in the trace of a run, with the parts of the graph's picture to highlight.
 
     Attributes:
-        account: What it did.
-        spots: The numbers of the nodes that it visits in the picture.
-        edges: Those of the edges that it takes.
-        compared: The numbers that its conditions compared with numbers, by their paths.
+        account: The description of the step.
+        spots: The numbers of the picture's nodes that the step visits.
+        edges: The numbers of the picture's edges that the step takes.
+        compared: The numbers of the state that the edges' conditions compared with other numbers, by their paths.
     """
 
     account: Account
@@ -377,11 +399,12 @@ class Row(Part, omit_defaults=True):
 
 
 class Head(RunHead, tag=False):
-    """A run after a step, `at`; its last one is `seq`. `starter` is the run of which a node started it.
+    """A run after step `at`. The last step of the run so far is `seq`.
 
-    Standings are by the number of the node. `version` is the deploy with which it began, or how its graph's fingerprint
-    begins. `about` is what is to be known of its open questions, `is_chat` whether its
-    state has a conversation.
+    `starter` is the id of the parent run whose node started this run. `standings` describes what the run does at each
+    node, by the number of the node. `version` is the deployment with which the run began, or the beginning of its
+    graph's fingerprint. `about` is the context of the open questions. `is_chat` is true if the state contains a
+    conversation.
     """
 
     shown: str
@@ -401,7 +424,7 @@ class Head(RunHead, tag=False):
 
 
 class Above(Part):
-    """A run above another: a node of it, or of one below it, started that one."""
+    """A run whose node started another run, directly or through runs in between."""
 
     run_id: str
     title: str
@@ -409,10 +432,10 @@ class Above(Part):
 
 
 class Run(Head, tag=False, kw_only=True):
-    """A run after a step, with the steps before it, and the commands that act on it.
+    """A run after a step, with the steps just before it, and command lines for the run.
 
-    `above` are the runs above it, from the top; `branches` those that were branched off from it, the newest first;
-    `result` says which fields of its state came of it.
+    `above` lists the parent runs, from the top. `branches` lists the branches of the run, newest first. `result` tells
+    which fields of the state are the run's result.
     """
 
     above: Sequence[Above]
@@ -426,8 +449,8 @@ class State(Document):
     """The state of a run after a step.
 
     Attributes:
-        state: Its fields; secret ones are encrypted.
-        inside: Those of the graphs, arms and items inside of it, by their places.
+        state: The fields of the run's state. Secret fields are encrypted.
+        inside: The states of inner graphs, of the arms of forks and of the items of maps, by their places.
     """
 
     state: Mapping[str, Any]
@@ -435,15 +458,16 @@ class State(Document):
 
 
 class Moment(Part, omit_defaults=True):
-    """A run just after a step.
+    """The position of a run just after one of its steps.
 
     Attributes:
-        seq: The step.
-        status: Its status then.
-        cost_usd: What it had spent on models; null if that is not known.
-        standings: Where it was, by the number of the node.
-        tokens: How many of its frames were at each node, by its number, but those that others were inside of.
-        value: The chosen field, if it changed: null where it is nowhere.
+        seq: The number of the step.
+        status: The status of the run after this step.
+        cost_usd: The cost of the model calls until then; null if it is not known.
+        standings: What the run did at each node, by the number of the node.
+        tokens: The number of tokens in the picture at each node, by its number: one for each part of the run that is at
+            work or waits there.
+        value: The value of the chosen field, if the step changed it; null if the field has no value.
     """
 
     seq: int
@@ -455,14 +479,14 @@ class Moment(Part, omit_defaults=True):
 
 
 class Moments(Document):
-    """A run after each of some steps that follow each other.
+    """The positions of a run after several consecutive steps.
 
     Attributes:
-        fields: The fields that can be chosen: those of the state, and of the graphs and arms inside of it; of more than
-            a hundred, those that are in no item of a map.
-        field: The one that is chosen; "" for none.
-        before: Its value before the first of the steps.
-        moments: The run after each step.
+        fields: The fields that can be chosen: of the state, and of the states of inner graphs, arms and items. If there
+            are more than a hundred, fields of items are left out.
+        field: The chosen field; "" if none was chosen.
+        before: The value of the chosen field before the first of the steps.
+        moments: The position after each step.
     """
 
     fields: Sequence[str]
@@ -472,7 +496,7 @@ class Moments(Document):
 
 
 class Tried(Part):
-    """An edge that was tried; `why` is what its condition compared."""
+    """An edge whose condition was evaluated at a step; `why` contains the values that the condition compared."""
 
     to: str
     label: str
@@ -482,14 +506,16 @@ class Tried(Part):
 
 
 class Decision(Part):
-    """A step that chose among the edges of a node.
+    """A step at which a run chose among the edges of a node, and what that meant for the edge in question.
 
     Attributes:
-        seq: The step.
-        visit: The visit of the node.
-        how: What became of the edge: an earlier one held, it did not hold itself, or it was taken.
-        why: What its condition compared, and by how much a number missed it; or that of the edge that held before it.
-        before: The label or target of the edge that held before it; "" if none did.
+        seq: The number of the step.
+        visit: The number of the visit to the node.
+        how: `taken` if the edge was taken, `missed` if its condition was false, `earlier` if an edge before it was
+            taken.
+        why: The values that the edge's condition compared, and how far a number was from the limit; for `earlier`, the
+            same for the edge that was taken.
+        before: For `earlier`, the label or the target of the edge that was taken; otherwise "".
     """
 
     seq: int
@@ -500,13 +526,13 @@ class Decision(Part):
 
 
 class AsIf(Part):
-    """A branch in which an edge could be taken.
+    """A suggestion for a branch of the run in which an edge would be taken.
 
     Attributes:
-        at: After which step it begins.
-        path: The state that the update is for.
-        update: The fields with which its condition holds; empty if none can be named.
-        note: What the update does and does not decide.
+        at: The step after which the branch begins.
+        path: The place of the state to change.
+        update: The fields and values with which the edge's condition is true; empty if no values can be named.
+        note: What the update does, and what it cannot guarantee.
     """
 
     at: int
@@ -516,20 +542,20 @@ class AsIf(Part):
 
 
 class WhyNot(Part):
-    """Why an edge was not taken.
+    """The reasons why a run did not take an edge.
 
     Attributes:
-        edge: Its number in the picture.
-        source: Its node.
-        to: Its target.
-        label: Its label.
-        condition: Its condition in words.
-        taken: How often the run took it.
-        decisions: The last steps that chose among the edges of its node, the newest first.
-        runs: How many of the newest runs of the graph were looked at, the bound on their steps included.
-        took: How many of these took it.
-        unmapped: How many of them ran on a version without an edge that is declared so.
-        as_if: A branch in which it could be taken; null if its node never chose.
+        edge: The number of the edge in the picture.
+        source: The node at which the edge begins.
+        to: The node to which the edge leads.
+        label: The label of the edge.
+        condition: The condition of the edge, in words.
+        taken: How often the run took the edge.
+        decisions: The last steps at which the run chose among the node's edges, newest first.
+        runs: The number of the graph's newest runs that were examined.
+        took: How many of these runs took the edge.
+        unmapped: How many of these runs had a version of the graph that lacks this edge.
+        as_if: A branch in which the edge would be taken; null if there is no suggestion.
     """
 
     edge: int
@@ -546,14 +572,14 @@ class WhyNot(Part):
 
 
 class Said(Part):
-    """A text that a model was sent: the instructions, a question, or why its answer was sent back."""
+    """A text that was sent to a model: instructions, a question, or the reason why the model's answer was rejected."""
 
     role: str
     text: str
 
 
 class Lost(Part):
-    """A call of a model that failed, with the question and what came before it."""
+    """A model call that failed, with the messages that were sent to the model."""
 
     agent: str
     model: str
@@ -561,7 +587,7 @@ class Lost(Part):
 
 
 class Attempt(Part):
-    """An attempt of a visit, with the calls that failed in it."""
+    """One attempt of a visit to a node, with the model calls that failed during the attempt."""
 
     number: int
     seq: int
@@ -572,7 +598,7 @@ class Attempt(Part):
 
 
 class Call(Part):
-    """Recorded work of a visit: a turn of a model, a tool, or a step of its own, with its account."""
+    """A recorded result within a visit to a node, such as a model's response or a tool's result."""
 
     account: Account
     step: Step
@@ -580,18 +606,18 @@ class Call(Part):
 
 
 class StepDetails(Document, kw_only=True):
-    """Everything about one step; a step of a visit has all attempts and calls of the visit, and its node's agents.
+    """Everything that is recorded about one step, and about the visit to a node to which the step belongs.
 
     Attributes:
-        account: What it did.
+        account: The description of the step.
         step: The step.
-        waited: How long the run waited before it, in seconds.
-        tried: The edges that were tried.
-        changes: What it changed of the state.
-        attempts: The attempts of the visit.
-        calls: The recorded work of the visit.
-        agents: The agents of the node.
-        commands: The command lines that act on the run after it; none where the reader has no command line.
+        waited: The time between this step and the step before, during which the run waited, in seconds.
+        tried: The edges whose conditions were evaluated at this step.
+        changes: The changes of the state by this step.
+        attempts: All attempts of the visit.
+        calls: All recorded results of the visit.
+        agents: The settings of the node's agents.
+        commands: Command lines for the run as of this step; empty if the reader has no command line.
     """
 
     account: Account
@@ -606,7 +632,7 @@ class StepDetails(Document, kw_only=True):
 
 
 class Box(Part):
-    """A node in a picture; `folded` if it stands for the graph that it is."""
+    """A node in a picture; `folded` is true if the node contains a graph that is not drawn."""
 
     spot: int | None
     name: str
@@ -615,16 +641,17 @@ class Box(Part):
 
 
 class Arrow(Part):
-    """An arrow in a picture, with the edges that it shows."""
+    """An arrow in a picture, with the numbers of the edges that it stands for."""
 
     edges: Sequence[int]
     to: str
 
 
 class Picture(Part):
-    """The picture of a graph; without `svg`, `trouble` is why it cannot be drawn.
+    """The picture of a graph, as SVG and in words.
 
-    `legend` is what its signs mean; `nodes` has every node, also those in folded graphs.
+    If the graph cannot be drawn, `svg` is missing and `trouble` contains the reason. `legend` explains the symbols.
+    `nodes` contains the path of every node by its number, including nodes of folded graphs.
     """
 
     words: str
@@ -637,18 +664,18 @@ class Picture(Part):
 
 
 class Chart(Part):
-    """A chart, drawn and in words."""
+    """A chart as SVG, and its content in words."""
 
     svg: str
     words: str
 
 
 class ComparedRun(Part):
-    """What the page compares of a run's steps.
+    """One of two compared runs, as the page shows it.
 
     Attributes:
-        parted: The row of its first step that the other run does not have.
-        asked: The last step at which each agent was asked, by the agent's name.
+        parted: The row of the first step that the other run does not have; null if there is none.
+        asked: The last step at which each agent called a model, by the name of the agent.
         visits: How often each node was visited, by the number of the node.
         edges: How often each edge was taken, by the number of the edge.
     """
@@ -660,7 +687,12 @@ class ComparedRun(Part):
 
 
 class Comparison(Part):
-    """Two runs; `same` is whether one picture shows both. The way of each run in `diff` ends after 100 steps."""
+    """Two compared runs.
+
+    `same` is true if one picture can show both, because their graphs have the same nodes and edges.
+
+    The list of the steps of each run in `diff` ends after 100 steps.
+    """
 
     diff: Compared
     heads: Sequence[Head]
@@ -669,17 +701,19 @@ class Comparison(Part):
 
 
 class Bulked(Document):
-    """What was done to many runs, or would be.
+    """The result of one action on many runs, or of its dry run.
 
     Attributes:
-        found: How many runs were named or found.
-        runs: How many of them were changed, or would be.
-        titles: What some of these are about.
-        refused: How many could not be changed, by the reason.
-        cost_usd: What those that were changed cost so far, as far as that is known.
-        run_ids: Which were changed, or would be: with these, what was looked at is done, and to no other run.
+        found: The number of runs that were selected.
+        runs: The number of runs that were changed, or would be changed.
+        titles: The titles of some of these runs.
+        refused: The number of runs that could not be changed, by the reason.
+        cost_usd: The cost of the changed runs so far, as far as it is known.
+        run_ids: The ids of the runs that were changed, or would be changed. A second request with these ids changes
+            exactly the runs that a dry run showed.
         looked_at: How many states were read to find the runs; omitted if the search compares no field of a state.
-        unseen: How many runs were not found because they lack a field of the search, which others of their graph have.
+        unseen: How many runs could not be found because they lack a field of the search that other runs of their graph
+            have; null if no run has the field, omitted if the search names no field.
     """
 
     found: int
@@ -693,23 +727,23 @@ class Bulked(Document):
 
 
 class Previewed(Document):
-    """What a branch would begin with.
+    """What a branch would change at its beginning.
 
     Attributes:
-        changes: The fields that it would change.
+        changes: The differences between the state of the run and the state with which the branch would begin.
     """
 
     changes: Sequence[Difference]
 
 
 class LiveText(Part):
-    """A piece of the text of a model call that runs.
+    """A piece of the text that a running model call streams.
 
     Attributes:
         number: A unique number of the text.
         path: The path of the node.
         agent: The name of the agent.
-        at: The position at which the piece begins.
+        at: The position in the text at which the piece begins.
         text: The piece.
     """
 
@@ -721,13 +755,13 @@ class LiveText(Part):
 
 
 class Doing(Part):
-    """What a run does between two steps, which its stream sends as `now`.
+    """The activity of a run between two steps. The stream of a run sends it as the event `now`.
 
     Attributes:
         nodes: The nodes at work.
-        texts: What is new of the texts of the model calls that run.
+        texts: The new pieces of the texts that running model calls stream.
         trouble: Why the run could not be driven further; null if nothing is wrong.
-        here: Whether the run is driven in this process.
+        here: Whether the run is driven in the inspector's process.
     """
 
     nodes: Sequence[NodeBegan]
@@ -737,12 +771,12 @@ class Doing(Part):
 
 
 class StartForm(Part):
-    """What the form that starts a run shows of a graph.
+    """The content of the form with which a person starts a run of a graph.
 
     Attributes:
         schema: The JSON Schema of the state.
-        example: The fields of the example in the graph's file, without secret ones and defaults.
-        file: The file of the graph, as it is shown.
+        example: The fields of the example in the graph's file, without secret fields and fields with default values.
+        file: The file that contains the graph.
     """
 
     schema: Mapping[str, Any]
@@ -751,12 +785,12 @@ class StartForm(Part):
 
 
 class BranchState(Part):
-    """A state that a branch can change.
+    """A state that a person can change when they branch a run.
 
     Attributes:
-        path: The place of the graph, the arm or the item that has the state; "" for the run.
+        path: The place of the inner graph or the arm that has the state; "" for the state of the run.
         schema: The JSON Schema of the state.
-        values: The fields, without secret ones.
+        values: The fields, without secret fields.
         fields: For each field, the `operation` by which an update changes the field.
         secrets: The names of the secret fields.
     """
@@ -769,13 +803,13 @@ class BranchState(Part):
 
 
 class BranchForm(Part):
-    """The states that are open at a step, for the form of a branch."""
+    """The states that a person can change when they branch a run at a step."""
 
     states: Sequence[BranchState]
 
 
 class Unused(Part, rename={"source": "from"}):
-    """An edge that no run took."""
+    """An edge that none of the examined runs took."""
 
     source: str
     to: str
@@ -784,7 +818,11 @@ class Unused(Part, rename={"source": "from"}):
 
 
 class Graph(Part):
-    """A graph, as its newest run has it, and what its newest runs took of it."""
+    """A graph in its newest recorded version, and how often its newest runs took each edge.
+
+    `is_changed` is true if the graph's file differs from this version. `counted` is the number of runs whose edges and
+    visits were counted.
+    """
 
     fingerprint: str
     is_changed: bool

@@ -1,7 +1,8 @@
-"""What a request gives: its parameters and its body, checked, and the errors of requests.
+"""Check and decode the parameters and the bodies of HTTP requests.
 
-The structs are what requests are checked against, and what the OpenAPI description has. A field that the path of an
-endpoint names, such as `run_id`, is a part of the path. The page names it in its parameters and bodies.
+Each struct describes the parameters or the body of one kind of request. The OpenAPI description of the service is made
+from these structs. A field that an endpoint's path contains, such as `run_id`, is read from the path. The paths of the
+page contain no fields, so the page sends every field as a parameter or in the body.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class ServiceFailed(GraphEngineError):
 
 
 class RunStopped(GraphEngineError):
-    """A run that a client waits for was stopped."""
+    """The run that a client waits for was stopped."""
 
     code = "run_stopped"
 
@@ -64,20 +65,22 @@ Texts = Annotated[list[Text], Meta(max_length=50)]
 
 
 class NoParameters(Struct):
-    """The parameters of a request that takes none."""
+    """A request without parameters."""
 
 
 class StartParameters(Struct):
     """The parameters of a request that starts a run.
 
     Attributes:
-        run_id: The id of the run; generated if there is no key either.
-        field: The field of the input that gets the whole body, such as a webhook's.
+        run_id: The id of the run. By default, the id is derived from the idempotency key, or generated if there is no
+            key.
+        field: The input field whose value is the whole body of the request, such as the body of a webhook. By default,
+            the body is an object with the input's fields.
         queue: The queue from which a worker takes the run.
-        priority: The higher, the sooner it is taken.
-        tenant: For whom the run is; the tenants of a queue take turns.
-        user: Who starts the run; a user of the server is that themselves.
-        tag: A tag of the run; can be repeated.
+        priority: The priority of the run in its queue. Workers take runs with a higher priority first.
+        tenant: The tenant of the run. Workers take the runs of a queue's tenants in turn.
+        user: The name of the person for whom the run is started. A user of the server can only give their own name.
+        tag: A tag of the run. The parameter can be repeated.
     """
 
     run_id: Text | None = None
@@ -90,17 +93,17 @@ class StartParameters(Struct):
 
 
 class Filters(Struct, kw_only=True):
-    """Which runs are meant.
+    """Filters that select runs. A run is selected if it passes every filter that is given.
 
     Attributes:
-        text: A search as it is typed: words, and filters such as `status:failed since:1d`.
-        graph: Only runs of this graph.
-        status: Only runs with this status.
-        tag: Only runs with this tag.
-        view: `losses`: only runs that finished and lost something on the way.
-        begun_after: Only runs that began then or later, epoch seconds.
-        begun_before: Only runs that began before then.
-        cost_above: Only runs whose models cost more, US dollars, as far as that is known.
+        text: A search in the words of the page's search field: words, and filters such as `status:failed since:1d`.
+        graph: Select only runs of this graph.
+        status: Select only runs with this status.
+        tag: Select only runs with this tag.
+        view: With `losses`, select only runs that finished but lost something, such as a failed item of a map.
+        begun_after: Select only runs that began at this time or later, in epoch seconds.
+        begun_before: Select only runs that began before this time, in epoch seconds.
+        cost_above: Select only runs whose models cost more than this number of US dollars, as far as the cost is known.
     """
 
     text: Text | None = None
@@ -117,9 +120,9 @@ class ListParameters(Filters, kw_only=True):
     """The parameters of a request for a list of runs.
 
     Attributes:
-        limit: The most runs.
-        before: The next page: only runs that began before this run, as `next` of a page names it.
-        waits: Whether each has what it waits for, which is read from its log.
+        limit: The maximum number of runs.
+        before: The run after which this page of the list begins: the `next` of the page before.
+        waits: Whether the list shows what each run waits for. This is read from the logs of the runs.
     """
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
@@ -128,21 +131,22 @@ class ListParameters(Filters, kw_only=True):
 
 
 class TallyParameters(Filters, kw_only=True):
-    """What is counted.
+    """The parameters of a request for the number of runs that a search finds.
 
     Attributes:
-        change: Another word after each change of the runs: the same one can be answered with an older count.
+        change: Any word. After it changed a run, a page sends another word, because a count may be reused for requests
+            with the same word.
     """
 
     change: str = ""
 
 
 class SortedParameters(ListParameters, kw_only=True):
-    """The parameters of a list of runs in another order.
+    """The parameters of a request for a list of runs in a chosen order.
 
     Attributes:
-        sort: By what it is ordered.
-        up: Whether the least come first.
+        sort: The property by which the runs are sorted; by default the time at which they began.
+        up: Whether the runs with the smallest values come first.
     """
 
     sort: Sort | None = None
@@ -150,22 +154,23 @@ class SortedParameters(ListParameters, kw_only=True):
 
 
 class SumParameters(Filters, kw_only=True):
-    """Of which runs there are sums.
+    """The parameters of a request for the sums of many runs, such as their costs by day.
 
     Attributes:
-        midnight: When any day began where the reader is, epoch seconds; by default days are those of UTC.
+        midnight: The time at which some day begins in the reader's time zone, in epoch seconds. By default, days begin
+            at midnight UTC.
     """
 
     midnight: Annotated[float, Meta(ge=0, lt=1e11)] = 0.0
 
 
 class TrendParameters(Struct):
-    """The parameters of a request for trends.
+    """The parameters of a request for the number of runs and their costs over time.
 
     Attributes:
-        text: Only the runs that this search finds.
-        by: By what the runs are grouped.
-        every: How long an interval is, in seconds.
+        text: Count only the runs that this search finds.
+        by: The property by which the runs are grouped.
+        every: The length of an interval in seconds.
     """
 
     text: Text | None = None
@@ -174,11 +179,11 @@ class TrendParameters(Struct):
 
 
 class TodayParameters(Struct):
-    """The parameters of a request for today.
+    """The parameters of a request that compares today's runs with yesterday's runs.
 
     Attributes:
-        by: By what the runs are grouped.
-        midnight: When today began, epoch seconds; by default at midnight UTC.
+        by: The property by which the runs are grouped.
+        midnight: The time at which today began in the reader's time zone, in epoch seconds; by default midnight UTC.
     """
 
     by: Literal["graph", "version", "tenant", "agent"] = "graph"
@@ -186,42 +191,42 @@ class TodayParameters(Struct):
 
 
 class OfRun(Struct, kw_only=True):
-    """What is asked of one run.
+    """The parameters of a request about one run.
 
     Attributes:
-        run_id: The run.
+        run_id: The id of the run.
     """
 
     run_id: Text
 
 
 class AtStep(OfRun, kw_only=True):
-    """What is asked of a run at one of its steps.
+    """The parameters of a request about a run as it was after one of its steps.
 
     Attributes:
-        at: After which step; by default after its last one.
+        at: The number of the step; by default the last step.
     """
 
     at: Seq | None = None
 
 
 class RowsParameters(OfRun, kw_only=True):
-    """Which rows of a run's trace are asked for.
+    """The parameters of a request for a page of the rows of a run's trace.
 
     Attributes:
-        before: The step before which the rows end; 0 for the newest rows.
+        before: Return rows before this step; 0 for the newest rows.
     """
 
     before: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
 
 
 class MomentsParameters(OfRun, kw_only=True):
-    """After which steps a run is looked at.
+    """The parameters of a request for a run as it was after each of several consecutive steps.
 
     Attributes:
-        first: The first of them.
-        limit: The most of them.
-        field: Which field of its state is followed.
+        first: The first of the steps.
+        limit: The maximum number of steps.
+        field: The field of the state whose values are shown; by default none.
     """
 
     first: Annotated[int, Meta(ge=1, lt=1 << 32)] = 1
@@ -230,17 +235,17 @@ class MomentsParameters(OfRun, kw_only=True):
 
 
 class EdgeParameters(AtStep, kw_only=True):
-    """Which edges of a run are asked about.
+    """The parameters of a request for the reasons why a run did not take some edges of its graph.
 
     Attributes:
-        edge: The numbers of the edges in the picture.
+        edge: The numbers of the edges in the picture of the graph.
     """
 
     edge: Annotated[list[Seq], Meta(max_length=20)] = []
 
 
 class OfStep(OfRun, kw_only=True):
-    """What is asked of a step.
+    """The parameters of a request about one step of a run.
 
     Attributes:
         seq: The number of the step.
@@ -250,72 +255,73 @@ class OfStep(OfRun, kw_only=True):
 
 
 class OfTwo(OfRun, kw_only=True):
-    """What is asked of two runs.
+    """The parameters of a request that compares two runs.
 
     Attributes:
-        other: The other run.
+        other: The id of the second run.
     """
 
     other: Text
 
 
 class StoryParameters(OfRun, kw_only=True):
-    """The parameters of a story.
+    """The parameters of a request for the story of a run, or for the stories of two runs beside each other.
 
     Attributes:
-        other: Another run, beside which it is told.
+        other: The id of the second run, if there is one.
     """
 
     other: Text | None = None
 
 
 class MaybeOfRun(Struct):
-    """What is asked of one run, or of all.
+    """The parameters of a request about one run or about all runs.
 
     Attributes:
-        run_id: The run.
+        run_id: The id of the run; by default all runs.
     """
 
     run_id: Text | None = None
 
 
 class StreamParameters(MaybeOfRun):
-    """Which stream the page follows: of one run, or of the list.
+    """The parameters of the page's request for a stream of changes of one run, or of the list of runs.
 
     Attributes:
-        run_id: The run.
-        after: Leave out the steps up to this cursor, or this `seq`.
+        run_id: The id of the run; by default the list of runs.
+        after: The cursor, or the `seq`, of the last step that the page already has. The stream begins with the step
+            after it.
     """
 
     after: Cursor = "0"
 
 
 class OfRuns(Struct):
-    """What is asked of some runs.
+    """The parameters of a request about several runs.
 
     Attributes:
-        run_id: The runs.
+        run_id: The ids of the runs.
     """
 
     run_id: list[Text] = []
 
 
 class FindParameters(OfRun, kw_only=True):
-    """What is searched for in the steps of a run.
+    """The parameters of a request for the steps of a run that contain a text.
 
     Attributes:
-        text: The text.
+        text: The text to search for.
     """
 
     text: Text
 
 
 class ScoresParameters(OfRun, kw_only=True):
-    """Which numbers of a state are drawn.
+    """The parameters of a request for a chart of the numbers in a run's state over time.
 
     Attributes:
-        path: Where they are; by default those that conditions compare.
-        column: The width of the chart, in pixels.
+        path: The path of the numbers in the state; by default, the numbers that conditions of edges compare.
+        column: The width of the chart in pixels.
     """
 
     path: Text | None = None
@@ -323,15 +329,15 @@ class ScoresParameters(OfRun, kw_only=True):
 
 
 class PictureParameters(Struct):
-    """How a graph is drawn.
+    """The parameters of a request for the picture of a graph.
 
     Attributes:
-        fingerprint: Which.
-        detail: How much of it.
-        theme: In which colours.
-        whole: Whether no graph in it is folded.
-        open: The nodes in graphs that are not folded.
-        fold: Whether graphs in it are folded also if it has few nodes.
+        fingerprint: The fingerprint of the graph's version.
+        detail: The level of detail.
+        theme: The colours.
+        whole: Whether all inner graphs are drawn unfolded.
+        open: The nodes inside inner graphs that must be visible, so that the graphs around them are drawn unfolded.
+        fold: Whether inner graphs are folded even if the graph has few nodes.
     """
 
     fingerprint: Text
@@ -343,20 +349,20 @@ class PictureParameters(Struct):
 
 
 class OfGraph(Struct):
-    """What is asked of a graph.
+    """The parameters of a request about one graph.
 
     Attributes:
-        graph: Its name.
+        graph: The name of the graph.
     """
 
     graph: Text
 
 
 class RunParameters(Struct):
-    """The parameters of a request for a run.
+    """The parameters of a request for the current document of a run.
 
     Attributes:
-        wait: Wait up to this number of seconds until the run is over or waits.
+        wait: The number of seconds to wait until the run has ended or waits; 0 to answer at once.
         after: Wait also until the run has a step after this `cursor`, or after this `seq`, which an answer returns.
     """
 
@@ -368,10 +374,11 @@ class ValueParameters(Struct):
     """The parameters of a request for a value that a run publishes.
 
     Attributes:
-        name: Its name.
-        wait: Wait so many seconds for it.
-        after: For one that is newer: the `cursor` of the value that was seen last, or its `seq`.
-        item: An item of a map, such as `research[3]`, whose newest value is wanted; the newest of all by default.
+        name: The name under which the value is published.
+        wait: The number of seconds to wait for a value; 0 to answer at once.
+        after: Return only a newer value than the value with this `cursor` or this `seq`.
+        item: The item of a map whose newest value is wanted, such as `research[3]`; by default the newest value of all
+            items.
     """
 
     name: str
@@ -384,7 +391,8 @@ class EventParameters(Struct):
     """The parameters of a request for the events of a run.
 
     Attributes:
-        after: Leave out the steps up to this cursor, or this `seq`.
+        after: The cursor, or the `seq`, of the last step that the client already has. Steps up to this step are left
+            out.
     """
 
     after: Cursor = "0"
@@ -397,11 +405,12 @@ class Answer(OfRun, kw_only=True):
     """An answer to a question of a run.
 
     Attributes:
-        run_id: The run.
-        id: The `id` of the wait that was shown to the person, as `waits` of the run has it.
-        value: The answer; it has to fit the `schema` of the wait.
-        by: Who answers, as the client says; it is recorded, and not checked.
-        reason: Why, in the words of who answers; it is recorded.
+        run_id: The id of the run.
+        id: The `id` of the wait that was shown to the person, from `waits` of the run's document.
+        value: The answer, which must fit the `schema` of the wait.
+        by: The name of the person who answers. The name is recorded. It is not checked if the request has the server's
+            own token.
+        reason: The person's reason for the answer, which is recorded.
     """
 
     id: Text
@@ -414,9 +423,9 @@ class SentMessage(OfRun, kw_only=True):
     """A message to a run.
 
     Attributes:
-        run_id: The run.
-        topic: The topic that the run receives.
-        payload: Any JSON value.
+        run_id: The id of the run.
+        topic: The topic under which the run receives the message.
+        payload: The content of the message: any JSON value.
     """
 
     topic: Text
@@ -424,13 +433,13 @@ class SentMessage(OfRun, kw_only=True):
 
 
 class StopRequest(OfRun, kw_only=True):
-    """How to stop a run.
+    """A request to stop a run.
 
     Attributes:
-        run_id: The run.
-        why: The reason to record.
-        now: Whether to cancel the nodes in flight.
-        final: Whether it ends as cancelled, for good.
+        run_id: The id of the run.
+        why: The reason, which is recorded.
+        now: Whether to cancel the nodes in flight, instead of waiting for their end.
+        final: Whether the run ends as cancelled, so that it cannot be resumed.
     """
 
     why: str | None = None
@@ -439,12 +448,12 @@ class StopRequest(OfRun, kw_only=True):
 
 
 class TagRequest(OfRun, kw_only=True):
-    """Which tags a run gets, and which it loses.
+    """A request to add and remove tags of a run.
 
     Attributes:
-        run_id: The run.
-        add: The tags that it gets.
-        remove: The tags that it loses.
+        run_id: The id of the run.
+        add: The tags to add.
+        remove: The tags to remove.
     """
 
     add: Texts = []
@@ -452,15 +461,15 @@ class TagRequest(OfRun, kw_only=True):
 
 
 class BulkRequest(Struct, kw_only=True):
-    """What is done to many runs: those with some ids, or all that are found.
+    """A request to apply one action to many runs. The runs are selected either by `ids` or by `where`.
 
     Attributes:
-        action: What is done to each run that it is for.
-        ids: The runs.
-        where: All runs that these find, with the parameters of a list of runs; `{}` finds all.
-        tag: The tag, to tag and untag.
-        why: The reason to record, of a stop or a cancellation.
-        dry_run: Whether nothing is changed, and only shown to which runs it would be done.
+        action: The action.
+        ids: The ids of the runs.
+        where: Select the runs that these parameters of a list of runs find; `{}` selects all runs.
+        tag: The tag, for the actions that add or remove a tag.
+        why: The reason for a stop or a cancellation, which is recorded.
+        dry_run: Whether to change nothing, and only return which runs would be changed.
     """
 
     action: Action
@@ -472,13 +481,14 @@ class BulkRequest(Struct, kw_only=True):
 
 
 class PreviewRequest(OfRun, kw_only=True):
-    """A branch that is shown before it begins.
+    """A request to show how a branch of a run would begin, without starting it.
 
     Attributes:
-        run_id: The run that it branches off.
-        at: The last step that both share.
-        update: Fields to write first.
-        path: The state to write to, if several are open at that step; "" for that of the run.
+        run_id: The id of the run from which the branch starts.
+        at: The last step that the run and the branch have in common.
+        update: Fields of the state to change first, with their new values.
+        path: The place of the state to change, if inner graphs or arms have a state of their own at that step; "" for
+            the state of the run.
     """
 
     at: Annotated[int, Meta(ge=1, lt=1 << 32)]
@@ -487,16 +497,18 @@ class PreviewRequest(OfRun, kw_only=True):
 
 
 class BranchRequest(PreviewRequest, kw_only=True):
-    """A branch of a run.
+    """A request to start a branch: a new run that continues another run from one of its steps.
 
     Attributes:
-        run_id: The run that it branches off.
-        at: The last step that both share.
-        update: Fields to write first.
-        path: The state to write to, if several are open at that step; "" for that of the run.
+        run_id: The id of the run from which the branch starts.
+        at: The last step that the run and the branch have in common.
+        update: Fields of the state to change first, with their new values.
+        path: The place of the state to change, if inner graphs or arms have a state of their own at that step; "" for
+            the state of the run.
         child: The id of the branch; generated if it is left out.
         tags: Tags of the branch.
-        instructions: Standing instructions that replace those in the graph, by agent.
+        instructions: The standing instructions of agents, by the name of the agent. They replace the instructions in
+            the graph.
     """
 
     child: Text | None = None
@@ -505,7 +517,10 @@ class BranchRequest(PreviewRequest, kw_only=True):
 
 
 def wanted_by(asked: Filters, limit: int = sys.maxsize, before: str | None = None) -> Wanted:
-    """Return which runs are asked for: `text` is a search as it was typed, and each filter can be a parameter too."""
+    """Combine the filters of a request to one selection of runs.
+
+    The search text `text` can contain the same filters as the other parameters, in the form in which people type them.
+    """
     wanted = Wanted(
         limit,
         asked.status,
@@ -521,15 +536,15 @@ def wanted_by(asked: Filters, limit: int = sys.maxsize, before: str | None = Non
 
 
 def parameters_of(request: Request, kind: type[S], *, ignores_others: bool = False) -> S:
-    """Return the parameters of a request's address, with those of its path that the kind has.
+    """Read the parameters of a request from the query of its address, and from its path, and check them.
 
     Args:
         request: The request.
-        kind: What it can have.
-        ignores_others: Whether it can have others: a page adds some to read again.
+        kind: The struct that describes the parameters.
+        ignores_others: Whether unknown parameters are ignored. The page adds parameters of its own to some requests.
 
     Raises:
-        InputError: One is unknown, given more than once, or invalid.
+        InputError: A parameter is unknown, is given more than once, or has an invalid value.
     """
     path = in_path(request, kind) if request.path_params else _NOTHING
     if not request.query_params and not path and not _is_asked(kind):
@@ -548,33 +563,30 @@ def parameters_of(request: Request, kind: type[S], *, ignores_others: bool = Fal
 
 
 def in_path(request: Request, kind: type[Struct]) -> Mapping[str, Any]:
-    """Return the parameters of a request's path that a kind has."""
+    """Return the parts of a request's path that are fields of the struct `kind`."""
     return {name: text for name, text in request.path_params.items() if name in kind.__struct_fields__}
 
 
 @lru_cache
 def _is_asked(kind: type[Struct]) -> bool:
-    """Return whether something must be given."""
     return any(each.required for each in fields(kind))
 
 
 @lru_cache
 def _numbers_of(kind: type[Struct]) -> Sequence[str]:
-    """Return the fields that are numbers, which can be infinite."""
     return [name for name, hint in hints_of(kind, include_extras=False).items() if float in (hint, *get_args(hint))]
 
 
 @lru_cache
 def _lists_of(kind: type[Struct]) -> frozenset[str]:
-    """Return the parameters that can be given more than once."""
     return frozenset(each.name for each in fields(kind) if each.default_factory is list)
 
 
 def fields_of(body: object, kind: type[S], path: Mapping[str, Any] = _NOTHING) -> S:
-    """Return a body that is a JSON object with the fields of a struct, besides those in the path.
+    """Convert the JSON body of a request to a struct. Fields that the path contains must not be in the body.
 
     Raises:
-        InputError: It is something else.
+        InputError: The body is not an object, or its fields do not fit the struct.
     """
     if not isinstance(body, dict):
         shown = ", ".join(f'"{name}": …' for name in kind.__struct_fields__ if name not in path)
@@ -586,10 +598,17 @@ def fields_of(body: object, kind: type[S], path: Mapping[str, Any] = _NOTHING) -
 
 
 def parse_struct(given: Mapping[str, Any], kind: type[S], word: Literal["parameter", "field", "filter"]) -> S:
-    """Return values as a struct; those of an address, and filters, can be texts.
+    """Convert parameters or the fields of a body to a struct, and check them.
+
+    The values of parameters and filters can be texts, which are converted to the type of the field.
+
+    Args:
+        given: The values by their names.
+        kind: The struct.
+        word: What error messages call a value.
 
     Raises:
-        InputError: One is unknown or invalid.
+        InputError: A name is unknown, or a value is invalid.
     """
     known, place = kind.__struct_fields__, "body, " if word == "field" else f"{word} "
     for name in given:
@@ -612,7 +631,7 @@ def parse_struct(given: Mapping[str, Any], kind: type[S], word: Literal["paramet
 
 
 def _build_misfit_error(text: str, given: Mapping[str, Any], kind: type[Struct], place: str) -> InputError:
-    """Return the error for values that do not fit."""
+    """Convert the message of a failed conversion by msgspec to an error that names the wrong value and the repair."""
     missing, found = _MISSING.fullmatch(text), _PLACE.fullmatch(text)
     repair = "GET /openapi.json describes it"
     if missing is not None:
@@ -627,16 +646,20 @@ def _build_misfit_error(text: str, given: Mapping[str, Any], kind: type[Struct],
 
 
 def _list_field_choices(kind: type[Struct], name: str) -> Sequence[str]:
-    """Return the words that a field can be; none if it is no such field."""
+    """Return the words that are allowed for a field with a `Literal` type; an empty list for any other field."""
     hint = hints_of(kind, include_extras=False)[name]
     return [word for each in (hint, *get_args(hint)) for word in get_args(each) if isinstance(word, str)]
 
 
 async def json_body(request: Request, default: object = ...) -> Any:  # noqa: ANN401 - JSON
-    """Return the body as JSON values; the default if it is empty.
+    """Decode the JSON body of a request.
+
+    Args:
+        request: The request.
+        default: The result for an empty body. Without a default, an empty body is refused.
 
     Raises:
-        RequestInvalid: It is not JSON, or has another content type.
+        RequestInvalid: The body is not JSON, or has another content type or an encoding such as gzip.
     """
     body = await request.body()
     if not body and default is not ...:
@@ -659,19 +682,22 @@ async def json_body(request: Request, default: object = ...) -> Any:  # noqa: AN
 
 
 def is_signed(request: Request) -> bool:
-    """Return whether a request was let in because of its signature."""
+    """Return whether the guard accepted a request because of a webhook's signature instead of a token."""
     return bool(request.scope.get(SIGNED))
 
 
 def delivery_of(request: Request) -> str | None:
-    """Return the key that is the same when a request is sent again; None if it has none.
+    """Return the key by which a repeated request is recognized; None if the request has no key.
 
-    It is `Idempotency-Key`, the `webhook-id` of Standard Webhooks, or the `X-GitHub-Delivery` of GitHub. An
-    attacker who captured a signed request can change what its signature does not cover. So the key of a signed request
-    is the `webhook-id` of Standard Webhooks, which it covers, or GitHub's signature of the body.
+    The key is one of the headers `Idempotency-Key`, `webhook-id` of Standard Webhooks, and `X-GitHub-Delivery` of
+    GitHub.
+
+    For a signed request, the key must be covered by the signature, because an attacker who captured the request can
+    change everything else and send it again. The key is then the `webhook-id` of Standard Webhooks, or GitHub's
+    signature itself.
 
     Raises:
-        InputError: It cannot be a part of the id of a run.
+        InputError: The key is too long, or contains blanks or characters that cannot be printed.
     """
     names: Sequence[str] = ("idempotency-key", "webhook-id", "x-github-delivery")
     if is_signed(request):

@@ -1,7 +1,7 @@
-"""The router makes routes of the rows in `serve.routes`, for the service and for the page.
+"""Make HTTP routes from the table of endpoints in `serve.routes`, for the service and for the page.
 
-A route checks the right of its row and the parameters of the request. Then it reads by `Views`, or changes a run by
-`CallersRunner`.
+A route checks the caller's right and the parameters of the request. After that it reads through `Views`, or changes a
+run through `CallersRunner`.
 """
 
 from __future__ import annotations
@@ -52,13 +52,15 @@ FAILED: Final = "the service failed; its log has the cause"
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """Makes routes that answer the rows of a server.
+    """Makes the HTTP routes of a server from rows of the table `serve.routes`.
+
+    A request is answered by the method that has the name of its row.
 
     Attributes:
-        own: The object with the endpoints that do more than one read or one change, by the names of their rows.
-        reads: Functions that return the objects with the read methods. The first object with a method of the row's name
-            answers.
-        acting: Provides the Runner for a change of a run, given the id of the run or None.
+        own: The server's object. Its methods answer the rows that need more than one read or one change.
+        reads: Functions that return the objects with the read methods. The first object that has the method is used.
+        acting: Provides the Runner for a request that changes runs, given the id of the run, or None if the request
+            names no run.
     """
 
     own: object
@@ -66,7 +68,7 @@ class Router:
     acting: Callable[[str | None], AbstractAsyncContextManager[CallersRunner]]
 
     def routes(self, rows: Iterable[Endpoint]) -> Sequence[Route]:
-        """Return the routes of some rows."""
+        """Return the HTTP routes of these rows of the table."""
         return [_Route(row.route, self._endpoint(row), methods=[row.method]) for row in rows]
 
     def _endpoint(self, row: Endpoint) -> Callable[[Request], Awaitable[Response]]:
@@ -96,7 +98,11 @@ class Router:
         return _answer_with(row, request, found if row.is_of_page and caller().sees_all else for_clients(found))
 
     async def _acts(self, row: Endpoint, needs_body: bool, request: Request) -> Response:  # noqa: FBT001 - of the row
-        """Change a run as requested, once for each key; answer with a document, or with the run's current state."""
+        """Answer a request that changes runs, by a method of `CallersRunner`.
+
+        A method whose name ends with `_asked` makes the change once for each idempotency key, and returns the id of the
+        run. The answer is then the current document of this run. The document of any other method is the answer itself.
+        """
         parameters_of(request, NoParameters, ignores_others=row.is_of_page)
         body = await json_body(request, ... if needs_body else {})
         asked = fields_of(body, row.asks, in_path(request, row.asks))
@@ -108,9 +114,9 @@ class Router:
             return _answer_with(row, request, for_clients(await acts.now(run_id)), int(next(iter(row.answers))))
 
     async def _starts(self, row: Endpoint, request: Request) -> Response:
-        """Start a run, or return the run that the same request started before.
+        """Answer a request that starts a run. A repeated request with the same key returns the run that already exists.
 
-        The key is a part of the run's id, and a run and its key are recorded in one transaction. Therefore the store
+        The key is part of the run's id, and the run is recorded in the same transaction as its id. Therefore the store
         detects repeated requests, even between processes and after a crash.
         """
         name, who = request.path_params["graph"], caller()
@@ -135,10 +141,10 @@ class Router:
 
 
 def _answer_with(row: Endpoint, request: Request, document: object, status: int = 200) -> Response:
-    """Answer with a document.
+    """Return a document as the answer to a request.
 
-    The page gets the document without its large values. If the request names one of these values, the page gets only
-    this value.
+    The page gets the document without its large values. A request of the page that names one of these values with
+    `part` and `digest` gets only this value.
     """
     asked = request.query_params
     if row.is_of_page:
@@ -148,16 +154,19 @@ def _answer_with(row: Endpoint, request: Request, document: object, status: int 
 
 
 def _key_in(run_id: str, who: Caller, graph: str) -> str | None:
-    """Return the `Idempotency-Key` from which the id of a caller's run was made; None if it was not made from a key."""
+    """Return the idempotency key from which the id of a run was derived; None if it was not derived from a key.
+
+    A client may send back the id that it got from an earlier answer. The run is then found by its key.
+    """
     key = unquote(run_id.removeprefix(who.derived_id("key", graph, "")))
     return key if is_tag(key) and who.derived_id("key", graph, key) == run_id else None
 
 
 def _check_id(request: Request, query: StartParameters) -> None:
-    """Check that a request may choose the id of its run.
+    """Check that a request that names the id of its run may do so.
 
     Raises:
-        InputError: The request also has an `Idempotency-Key`, or is signed.
+        InputError: The request also has an `Idempotency-Key`, or is signed instead of sent with a token.
     """
     if query.run_id is not None and "idempotency-key" in request.headers:
         repair = "leave one out: a run_id alone is enough to start a run once"
@@ -168,7 +177,11 @@ def _check_id(request: Request, query: StartParameters) -> None:
 
 
 async def _read_request_input(request: Request, field: str | None) -> dict[str, Any]:
-    """Return the input in the body of a request. If `field` is given, the whole body is the value of this field."""
+    """Read the input of a new run from the body of a request.
+
+    With `field`, the whole body becomes the value of this input field, such as for the body of a webhook. Otherwise the
+    body is an object with the input's fields.
+    """
     body = await json_body(request, {})
     if field is None and not isinstance(body, dict):
         repair = "send the fields of the input, or name the field for the whole body: ?field=NAME"
@@ -178,13 +191,16 @@ async def _read_request_input(request: Request, field: str | None) -> dict[str, 
 
 
 class _RunIdConvertor(PathConvertor):
-    """The id of a run, possibly with a tenant before a slash, if another part that can contain slashes follows."""
+    """Matches the id of a run in a path in which another part follows that can contain slashes.
+
+    The id may contain one slash, after the name of its tenant.
+    """
 
     regex = "[^/]+(?:/[^/]+)??"
 
 
 class _OfValue(PathConvertor):
-    """The name of a published value, which can be any text."""
+    """Matches the name of a published value in a path. The name can be any text."""
 
     regex = "(?s:.*)"
 
@@ -194,9 +210,9 @@ register_url_convertor("of_value", _OfValue())
 
 
 class _Route(Route):
-    """A route that first compares the end of the path.
+    """A route that compares the end of the path before its pattern, which is faster.
 
-    There are many routes for a run, whose id can contain slashes, and comparing the end is faster.
+    There are many routes for a run, and the pattern of a run's id is slow because the id can contain slashes.
     """
 
     def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], methods: Sequence[str]) -> None:
@@ -208,7 +224,7 @@ class _Route(Route):
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Return whether the route is for a request."""
+        """Return whether this route answers a request, without trying the pattern if the end of the path differs."""
         return super().matches(scope) if scope["path"].endswith(self._end) else (Match.NONE, {})
 
 
@@ -219,7 +235,12 @@ def _refuse_page(error: GraphEngineError) -> Response:
 def answering(
     handler: Callable[[Request], Awaitable[Response]], shape: Callable[[GraphEngineError], Response] = refused
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return an endpoint that answers every error with one document, in the form of its protocol."""
+    """Wrap a request handler so that every error becomes an answer, in the form of the handler's protocol.
+
+    Args:
+        handler: The request handler.
+        shape: Converts an error to an answer.
+    """
 
     async def endpoint(request: Request) -> Response:
         try:

@@ -112,21 +112,21 @@ def _describe_found() -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What can be requested.
+    """One row of the table: an HTTP request that a server answers.
 
     Attributes:
-        path: Its path.
-        name: What answers: a method of the `Service` or of the page, or of `Views` or `CallersRunner`. Also the id of
-            the operation.
-        summary: What it does.
-        right: What the caller must have the right to; None if nothing of a run is in the answer.
-        credentials: Each of these suffices.
-        answers: What its answers mean, by status.
-        document: The type of its answers; None if they are no JSON.
-        media: The content type of its answers.
-        query: Its parameters.
-        body: Its body; None if it is a read.
-        headers: The headers that it reads, with their meaning.
+        path: The path of the request.
+        name: The name of the method that answers: of `Service`, of the page's server, of `Views` or of `CallersRunner`.
+            Also the operation's id in the OpenAPI description, unless `openapi.py` has a better one.
+        summary: What the request does, in one sentence.
+        right: The right that the caller needs; None if the answer contains nothing about runs.
+        credentials: The kinds of credentials that are accepted. One of them suffices.
+        answers: The meaning of each status of the answer.
+        document: The type of the answer's document; None if the answer is not JSON.
+        media: The content type of the answer.
+        query: The struct that describes the parameters.
+        body: The struct that describes the body; None if the request only reads.
+        headers: The names and meanings of the headers that the request can have.
     """
 
     path: str
@@ -143,27 +143,27 @@ class Endpoint:
 
     @property
     def method(self) -> Literal["GET", "POST"]:
-        """Its method."""
+        """The HTTP method."""
         return "GET" if self.body is None else "POST"
 
     @property
     def route(self) -> str:
-        """Its path as routes have it: the id of a run can have slashes."""
+        """The path for Starlette's router, where the id of a run may contain slashes."""
         return self.path.replace("{run_id}", "{run_id:path}")
 
     @property
     def is_of_page(self) -> bool:
-        """Whether the page asks for it, not a client of the service."""
+        """Whether the page sends this request, and not a client of the service."""
         return "cookie" in self.credentials
 
     @property
     def asks(self) -> type[Struct]:
-        """What it is asked with: its body, or its parameters."""
+        """The struct that describes what is requested: the body, or the parameters if the request only reads."""
         return self.query if self.body is None else self.body
 
     @property
     def is_body_required(self) -> bool:
-        """Whether a body has to be sent: some of its fields, besides those of the path, have no default."""
+        """Whether a body must be sent, because one of its fields has no default and is not part of the path."""
         given = [] if self.body is None else fields(self.body)
         return any(each.required for each in given if f"{{{each.name}}}" not in self.path)
 
@@ -317,12 +317,15 @@ FILES: Final = (
 
 
 def _build_page_route(name: str, query: type[Struct] = NoParameters, document: Any = None, **more: Any) -> Endpoint:  # noqa: ANN401
-    """Return a route that only the page has; its name is what `Views`, or what drives runs, calls it."""
+    """Return a row for a request that only the page can send.
+
+    The row's name is the name of the method of `Views` or `Driver` that answers.
+    """
     return Endpoint(f"{PREFIX}/{name}", name, "", query=query, credentials=_PAGE, document=document, **more)
 
 
 def _of_service(*names: str, **more: Any) -> Sequence[Endpoint]:  # noqa: ANN401 - fields of a row
-    """Return routes of the service as the page has them."""
+    """Return rows of the service with the path and the credentials that the page uses."""
     rows = {row.name: row for row in API}
     return [replace(rows[name], path=PREFIX + rows[name].path, credentials=_PAGE, **more) for name in names]
 

@@ -31,7 +31,10 @@ _LATE_SECONDS: Final = 300.0
 
 
 def key_of(secret: str) -> bytes:
-    """Return the key of a secret: the base64 after `whsec_`, as in Standard Webhooks, or else the bytes of the text.
+    """Convert the secret of a webhook to the bytes of the key.
+
+    In a secret that begins with `whsec_`, the rest of the text is the key in base64, as in Standard Webhooks. The bytes
+    of any other text are the key.
 
     Raises:
         ValueError: The text after `whsec_` is not base64, or is empty. Everybody could sign with an empty key.
@@ -48,11 +51,11 @@ def key_of(secret: str) -> bytes:
 
 
 def secret_for(secret: str, path: str, query: str = "") -> str:
-    """Return the secret for one address of a service, which its senders use.
+    """Derive the secret with which senders sign webhooks to one address of the service.
 
     Args:
         secret: The secret of the service.
-        path: The path of the address, decoded: `/graphs/news desk/runs`.
+        path: The path of the address, without percent-encoding: `/graphs/news desk/runs`.
         query: The query of the address. The order of its parameters makes no difference.
 
     Raises:
@@ -70,7 +73,7 @@ def secret_for(secret: str, path: str, query: str = "") -> str:
 
 
 def has_signature(headers: Headers) -> bool:
-    """Return whether a request has a signature, valid or not."""
+    """Return whether a request has the header of a signature. The signature is not checked."""
     return "webhook-signature" in headers or "x-hub-signature-256" in headers
 
 

@@ -40,14 +40,14 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class User(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """A user.
+    """A user in the file of users.
 
     Attributes:
-        name: The name, recorded with each answer. A name that begins with `oidc:` belongs to a user of the provider.
-            The tenant and the rights in the file then replace the ones in the user's token.
-        rights: The rights: `start`, `answer`, `read`, `operate`, or `all`.
-        tenant: The tenant whose runs the user can see and start; None for all runs.
-        sha256: The SHA-256 of the user's token.
+        name: The name of the user, which is recorded with each answer. A name that begins with `oidc:` belongs to a
+            user of the OpenID provider; the tenant and the rights in the file then replace those in the user's token.
+        rights: The rights of the user: `start`, `answer`, `read`, `operate`, or `all`.
+        tenant: The tenant whose runs the user can see and start; None for the runs of all tenants.
+        sha256: The SHA-256 hash of the user's token; "" for a user of the provider.
     """
 
     name: str
@@ -57,20 +57,22 @@ class User(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Oidc(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
-    """An OpenID provider whose tokens are accepted.
+    """The settings of an OpenID provider whose tokens are accepted.
 
     Attributes:
         issuer: The address of the provider. The provider describes itself at `/.well-known/openid-configuration` below
             this address.
         audience: The audience for which a token must be issued.
-        name_claim: The claim with the user's name.
-        tenant_claim: The claim with the user's tenant; "" if `tenant` applies to all users.
-        rights_claim: The claim with the user's rights, as a list or as words, plain or after `graphengine:`; "" if
-            `rights` apply to all users.
-        tenant: The tenant of all users of the provider; None for all runs.
+        name_claim: The claim of the token that contains the user's name.
+        tenant_claim: The claim that contains the user's tenant; "" if `tenant` applies to all users.
+        rights_claim: The claim that contains the user's rights, as a list or as words separated by blanks, with or
+            without the prefix `graphengine:`; "" if `rights` apply to all users.
+        tenant: The tenant of all users of the provider; None for all tenants.
         rights: The rights of all users of the provider.
-        client_id: The id of the client as which the page signs users in; "" if the page does not sign users in.
-        secret_variable: The environment variable with the secret of this client; "" if the client has no secret.
+        client_id: The id under which the page is registered with the provider to sign users in; "" if the page does not
+            sign users in.
+        secret_variable: The environment variable that contains the secret of this client; "" if the client has no
+            secret.
         scope: The scope that the page requests from the provider.
     """
 
@@ -87,11 +89,11 @@ class Oidc(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
 
 
 class UsersFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """The content of a file of users.
+    """The content of the file of users.
 
     Attributes:
         users: The users.
-        oidc: The OpenID provider; None if no provider is used.
+        oidc: The settings of the OpenID provider; None if no provider is used.
     """
 
     users: list[User] = field(default_factory=list)
@@ -99,17 +101,20 @@ class UsersFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 def hash_of(token: str) -> str:
-    """Return the hash of a token. A token has 256 random bits, so one round of hashing without a salt is sufficient."""
+    """Return the hash of a user's token, which the file of users contains instead of the token.
+
+    A token has 256 random bits, so one round of hashing without a salt is sufficient.
+    """
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def new_token() -> str:
-    """Return a new token."""
+    """Generate a random token for a user."""
     return _TOKEN + secrets.token_urlsafe(32)
 
 
 def rights_of(words: Sequence[str], where: str) -> frozenset[Right]:
-    """Return the rights that some words name.
+    """Convert the names of rights in a file or a token to a set of rights. The word `all` stands for every right.
 
     Raises:
         InputError: A word is not the name of a right.
@@ -122,10 +127,10 @@ def rights_of(words: Sequence[str], where: str) -> frozenset[Right]:
 
 
 def read_users(path: Path) -> UsersFile:
-    """Read a file of users.
+    """Read and check a file of users.
 
     Raises:
-        InputError: The file cannot be read, or has a fault.
+        InputError: The file cannot be read, or its content is not valid.
     """
     where, repair = f"users {path}", "let `graphengine users` write it, or repair it by hand"
     try:
@@ -153,10 +158,10 @@ def read_users(path: Path) -> UsersFile:
 
 
 def check_name(text: str, what: str, where: str) -> None:
-    """Check that a text can be a name.
+    """Check that a text can be the name of a user or a tenant.
 
     Raises:
-        InputError: The text is too long, empty, or contains characters that cannot be printed.
+        InputError: The text is too long or empty, or contains characters that cannot be printed.
     """
     if not is_tag(text):
         repair = "use 1 to 100 printable characters, not only blanks"
@@ -164,18 +169,18 @@ def check_name(text: str, what: str, where: str) -> None:
 
 
 def write_users(path: Path, file: UsersFile) -> None:
-    """Write a file of users. Only its owner can read a new file."""
+    """Write the file of users. If the file is new, only its owner can read it."""
     write_file(path, msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n", is_private=True)
 
 
 class Users:
-    """The users in the current version of a file.
+    """The users of a server, read from a file. The file is read again whenever it has changed.
 
     Args:
-        path: The file.
+        path: The path of the file.
 
     Raises:
-        InputError: The file cannot be read, or packages that the OpenID provider needs are not installed.
+        InputError: The file cannot be read, or the packages that the OpenID provider needs are not installed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -185,7 +190,10 @@ class Users:
         self._provider = _provider_of(self._file, None)
 
     def _now(self) -> UsersFile:
-        """Return the content of the file, which is read again if the file has changed."""
+        """Return the current content of the file.
+
+        If the changed file cannot be read, the content before the change is used.
+        """
         stamp = _stamp(self._path)
         if stamp != self._seen:
             self._seen = stamp
@@ -203,16 +211,16 @@ class Users:
 
     @property
     def signs_in(self) -> Provider | None:
-        """The provider that signs users of a page in; None if no provider does."""
+        """The OpenID provider at which users of the page sign in; None if users sign in with their tokens only."""
         self._now()
         found = self._provider
         return found if found is not None and found.settings.client_id else None
 
     async def caller_of(self, token: str) -> Caller | None:
-        """Return the caller who has a token; None if the token is unknown.
+        """Return the caller to whom a token belongs; None if the token is unknown.
 
         Raises:
-            NotAuthorized: The token is a token of the provider that is not valid here.
+            NotAuthorized: The token is an invalid token of the OpenID provider.
             ProviderUnreachable: The provider's keys cannot be read.
         """
         file, given, found = self._now(), hash_of(token), None
@@ -228,9 +236,10 @@ class Users:
         return caller if known is None else replace(_caller(known), until=caller.until)
 
     def still_has(self, who: Caller) -> bool:
-        """Return whether a caller still has the tenant and the rights with which the caller was accepted.
+        """Return whether a caller who was accepted earlier would still be accepted with the same tenant and rights.
 
-        The rights in a token of an OpenID provider apply until the token expires, unless the file names its user.
+        A long stream calls this method repeatedly, so that it ends when its user is removed. The rights in a token of
+        an OpenID provider apply until the token expires, unless the file contains its user.
         """
         if time.time() > who.until:
             return False
@@ -241,15 +250,20 @@ class Users:
         return _caller(user) == who
 
     def who_may(self, right: Right, tenant: str | None) -> Sequence[str]:
-        """Return the users of the file who have a right for the runs of a tenant, or for the runs of all tenants."""
+        """Return the names of the users in the file who have a right for the runs of a tenant."""
         found = [_caller(user) for user in self._now().users]
         return [each.name for each in found if each.may(right) and each.sees(tenant)]
 
     def objection(self, name: str, right: Right, tenant: str | None) -> str:
-        """Return why a user no longer has a right for a run of a tenant; "" if the user has the right.
+        """Return why a user who answered a question may no longer answer it; "" if the user may.
 
-        The rights in a token of an OpenID provider still apply after the token was used, unless the file names its
-        user.
+        The file decides, not the token: a user of the OpenID provider whom the file does not contain is accepted even
+        after the token has expired.
+
+        Args:
+            name: The recorded name of the user; "" if no name is recorded, which is accepted.
+            right: The right that the answer needs.
+            tenant: The tenant of the run.
         """
         file = self._now()
         user = next((user for user in file.users if user.name == name), None)
@@ -275,7 +289,10 @@ def _stamp(path: Path) -> object:
 
 
 def _provider_of(file: UsersFile, before: Provider | None) -> Provider | None:
-    """Return the provider of a file. An unchanged provider is reused, because it has already read its keys."""
+    """Return the OpenID provider of the file.
+
+    If its settings are unchanged, keep the object that has already read the keys.
+    """
     if file.oidc is None or (before is not None and before.settings == file.oidc):
         return before if file.oidc is not None else None
     try:

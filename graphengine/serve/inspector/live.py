@@ -1,7 +1,7 @@
-"""The activity of a run between two steps: the nodes at work, and the text of model calls while it is streamed.
+"""The activity of a driven run between two steps: the nodes at work, and the text of model calls as it is streamed.
 
-Live events are not recorded, and no other process can read them. Therefore only runs that the inspector itself drives
-have them. A stream first sends a page the whole text, and then the new pieces of each text.
+Live events are not recorded, and other processes cannot read them. Therefore the page shows this activity only for runs
+that the inspector itself drives. A stream first sends a page the whole text, and then only the new pieces of each text.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Text:
-    """The text of one running model call so far.
+    """The text that a running model call has streamed so far.
 
     Attributes:
         number: A unique number. The next call of the same agent at the same node has another number.
         path: The path of the node.
         agent: The name of the agent.
-        text: The last characters of the text. The whole answer is recorded later.
+        text: The last `MOST_OF_VALUE` characters of the text. The whole answer is recorded later.
         length: The number of characters of the whole text.
     """
 
@@ -42,23 +42,22 @@ class Text:
     length: int = 0
 
     def add(self, piece: str) -> None:
-        """Add a piece."""
         self.text = (self.text + piece)[-MOST_OF_VALUE:]
         self.length += len(piece)
 
     def after(self, sent: int) -> LiveText:
-        """Return the text without the characters that were sent."""
+        """Return the part of the text that comes after the first `sent` characters."""
         begin = max(sent, self.length - len(self.text))
         rest = self.text[len(self.text) - (self.length - begin) :] if begin < self.length else ""
         return LiveText(self.number, self.path, self.agent, begin, rest)
 
 
 class LiveRun:
-    """The current activity of a run.
+    """The activity of a run that this process drives: its nodes at work and its running model calls.
 
     Attributes:
         nodes: The nodes at work, by path.
-        texts: The texts of the running calls, by node and agent.
+        texts: The texts of the running model calls, by node and agent.
         trouble: Why the run could not be driven further; None if nothing is wrong.
         is_driven: Whether the run is still driven in this process.
     """
@@ -71,7 +70,7 @@ class LiveRun:
         self._numbers = count(1)
 
     def feed(self, event: Event) -> None:
-        """Apply the next event."""
+        """Update the activity by the next event of the run."""
         match event:
             case TextDelta(path, agent, text):
                 if (path, agent) not in self.texts:
@@ -95,7 +94,11 @@ class LiveRun:
             del self.texts[key]
 
     def document(self, sent: Mapping[int, int]) -> Doing:
-        """Return the nodes at work, and the texts without the characters that were sent, by the number of the text."""
+        """Return the nodes at work and the new pieces of the texts, as the document that a page receives.
+
+        Args:
+            sent: The number of characters that the page already has, by the number of the text.
+        """
         texts = [each.after(sent.get(each.number, 0)) for each in self.texts.values()]
         return Doing([*self.nodes.values()], texts, self.trouble, self.is_driven)
 

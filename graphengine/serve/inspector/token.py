@@ -18,10 +18,11 @@ _TOKEN: Final = re.compile(r"[\w-]{43}")
 
 
 def kept_token(path: Path | None) -> str:
-    """Return the token in a file. If the file does not exist, write a new token that only the owner can read.
+    """Return the token of a local page from a file, so that saved links work after a restart.
 
-    A file that other users can read or write, or that another user owns, is not used, because its token may be known.
-    In this case, and if the file cannot be written, the token is valid for this process only, and the reason is logged.
+    If the file does not exist, a new token is written that only the owner can read. The file is ignored if others can
+    read or write it or if it belongs to somebody else, because its token may then be known. In this case, or if the
+    file cannot be written, the returned token is valid for this process only, and the reason is logged.
 
     Args:
         path: The file; None for a new token that is not kept.
@@ -41,7 +42,7 @@ def _read_token_file(path: Path) -> str:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The file is not safe, or does not contain a token.
+        ValueError: Others can read or write the file, or it does not contain a token.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
@@ -59,7 +60,7 @@ def _read_token_file(path: Path) -> str:
 
 
 def _write_token_file(path: Path, token: str) -> str:
-    """Write a token, and return the token that the file contains afterwards.
+    """Write a token to a new file, and return the token that the file contains afterwards.
 
     Two processes, A and B, can start at the same time:
 

@@ -1,7 +1,7 @@
-"""Find the context that a person needs to answer a question.
+"""Collect the context that a person needs to answer a question of a run.
 
-The context consists of the last message, the results that the agent has found, the tool call, and the differences
-between questions that look alike.
+The context consists of the last message, the results that the agent has found, the tool call that the person must
+approve, and the fields that distinguish questions which look alike.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TEXT: Final = 1200
 
 
 def about(snapshot: Snapshot) -> list[About]:
-    """Return the context of each open question of a run."""
+    """Return the context of each open question to a person in a run."""
     found: list[About] = []
     for frame in snapshot.frames.values():
         for wait in frame.waits.values():
@@ -57,7 +57,10 @@ def about(snapshot: Snapshot) -> list[About]:
 
 
 def last_message(values: Mapping[str, Any], roles: Collection[str] = ("user",)) -> str:
-    """Return the last message with one of these roles in a state's conversation, shortened; "" without one."""
+    """Return the last message from one of these roles in a conversation of the state; "" if there is none.
+
+    A long message is cut.
+    """
     for each in values.values():
         said = [message for message in each if isinstance(message, dict)] if isinstance(each, list) else []
         texts = [str(message["text"]) for message in said if message.get("role") in roles and message.get("text")]
@@ -67,7 +70,7 @@ def last_message(values: Mapping[str, Any], roles: Collection[str] = ("user",)) 
 
 
 def is_chat(values: Mapping[str, Any]) -> bool:
-    """Return whether a state contains a conversation."""
+    """Return whether a state contains a conversation: a list that begins with a message."""
     firsts = [each[0] for each in values.values() if isinstance(each, list) and each]
     return any(isinstance(each, dict) and each.get("role") in ("user", "summary") for each in firsts)
 
@@ -75,7 +78,11 @@ def is_chat(values: Mapping[str, Any]) -> bool:
 def told_apart(
     asking: Iterable[tuple[ListedRun, Snapshot]], known: Mapping[str, Sequence[About]]
 ) -> Mapping[str, Sequence[About]]:
-    """Return the context of the questions of some runs, with the fields that distinguish questions which look alike."""
+    """Add to the context of similar questions the fields of the runs' states that differ.
+
+    Example: two runs of a graph ask "Refund this order?". A person can only tell the questions apart if they show the
+    orders' numbers.
+    """
     alike: dict[bytes, list[tuple[ListedRun, Snapshot]]] = {}
     for run, snapshot in asking:
         looks = [structs.replace(each, id="") for each in known[run.run_id]]

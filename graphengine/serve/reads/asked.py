@@ -1,7 +1,7 @@
-"""The questions of a database: open questions, and answered questions with the outcome of their runs.
+"""Find the questions to people in a database, and the answers with the outcome of their runs.
 
-Open questions are counted from the rows of waiting runs if the rows are sufficient. Answers are in the logs of runs.
-Each log is read once, and later only from the step up to which it was read.
+Open questions are counted from the rows of waiting runs, as far as the rows suffice. Answers are found in the logs of
+runs. Each log is read once, and later only its new steps.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _DAYS: Final = 7 * 86_400.0
 
 
 async def asking(store: Store) -> Sequence[RunInfo]:
-    """Return the waiting runs that may ask a person something, newest first."""
+    """Return the waiting runs that may have a question to a person, newest first."""
     found: list[RunInfo] = []
     before: str | None = None
     for _ in range(_PAGES):
@@ -55,7 +55,7 @@ async def asking(store: Store) -> Sequence[RunInfo]:
 
 
 async def open_count(store: Store) -> int:
-    """Return how many questions to people are open, as shown on the page of questions."""
+    """Return the number of open questions to people, as the page of questions lists them."""
     infos = await asking(store)
     inbox = await store.inbox([info.id for info in infos]) if infos else ()
     number = 0
@@ -74,7 +74,7 @@ def _list_open_asks(snapshot: Snapshot) -> list[Wait]:
 
 @dataclass(slots=True)
 class _AskLog:
-    """The part of a log that was read.
+    """The questions and answers that were found in the log of a run so far.
 
     Attributes:
         graph: The name of the run's graph.
@@ -89,7 +89,7 @@ class _AskLog:
     answers: list[tuple[Step, str, str]] = field(default_factory=list)
 
     def feed(self, steps: Sequence[Step]) -> None:
-        """Read the next steps."""
+        """Find questions and answers in the next steps of the log."""
         for step in steps:
             self.seq, facts = step.seq, step.data
             if isinstance(facts, Waiting):
@@ -99,10 +99,10 @@ class _AskLog:
 
 
 class QuestionLog:
-    """The questions of a store, and the answers that were read from its logs.
+    """Finds the questions and answers in a store, and remembers what it has read from the logs.
 
     Args:
-        store: The store, limited to the rights of the caller.
+        store: The store, limited to what the caller can see.
     """
 
     def __init__(self, store: Store) -> None:
@@ -110,7 +110,12 @@ class QuestionLog:
         self._logs: OrderedDict[tuple[str, str, float], _AskLog] = OrderedDict()
 
     async def questions(self, only: str | None, answerers: Sequence[str]) -> Questions:
-        """Return the open questions and the answers of the last days, of all runs or of one run."""
+        """Return the open questions and the answers of the last seven days, of all runs or of one run.
+
+        Args:
+            only: The id of the run; None for all runs.
+            answerers: The users who may answer, for the document.
+        """
         store = self._store
         found = await (store.infos([only]) if only else asking(store))
         snapshots: dict[str, Snapshot] = {}
@@ -138,7 +143,7 @@ class QuestionLog:
         )
 
     async def _list_runs_to_look_at(self, open_now: Sequence[RunInfo]) -> tuple[Sequence[RunInfo], bool]:
-        """Return the runs that are searched for answers, and whether there are other runs.
+        """Return the runs whose logs are searched for answers, and whether other runs may have answers too.
 
         Three kinds of runs are searched: the newest runs, the newest runs of each graph that is known to ask questions,
         and each run that is known to have asked a question, whenever the run began.
@@ -160,7 +165,7 @@ class QuestionLog:
         return [*found.values(), *await self._store.infos(asked)], is_cut
 
     async def _load_log(self, info: RunInfo) -> _AskLog:
-        """Return the questions and answers in the log of a run. Only its new steps are read."""
+        """Return the questions and answers in the log of a run. Only steps that were not read before are read."""
         key = (info.id, info.nonce, info.created_at)
         log = self._logs.setdefault(key, _AskLog(info.graph, max(info.parent_seq, info.seq - _STEPS)))
         self._logs.move_to_end(key)
@@ -172,7 +177,7 @@ class QuestionLog:
         return log
 
     async def _load_decided(self, info: RunInfo) -> list[Decided]:
-        """Return the answers that a run has used."""
+        """Return the answers that a run has used, from its log."""
         log = await self._load_log(info)
         if not log.answers:
             return []
@@ -185,7 +190,7 @@ class QuestionLog:
 
 
 def _read_posted(run: ListedRun) -> list[Decided]:
-    """Return the answers that a run has not used yet."""
+    """Return the answers that were posted to a run but that the run has not used yet."""
     found = [wait for wait in run.waits if wait.kind in ASKS]
     return [
         _build_decision(run, (each.name, each.id, each.question), each.answered, each.answered.at, is_taken=False)

@@ -1,4 +1,4 @@
-"""Results that many pages request and that take long: computed once for all pages, and again only after a while."""
+"""A cache for results that many pages request and that take long to compute."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Open pages therefore use at most a twentieth of a processor.
 
 
 class Held(Generic[T]):
-    """Results, by a key that describes them.
+    """A cache of results that take long to compute. A result is computed once for all pages, and is kept for a while.
 
     Args:
-        least_seconds: How long each result is kept at least.
+        least_seconds: The minimum time for which a result is kept.
     """
 
     def __init__(self, least_seconds: float = 0.0) -> None:
@@ -31,7 +31,13 @@ class Held(Generic[T]):
         self._held: dict[Hashable, tuple[float, asyncio.Task[T]]] = {}
 
     async def of(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
-        """Return the result under a key, which must include who may see the result; raise the error of the work."""
+        """Return the result under a key, and compute the result if it is not in the cache. Errors are not kept.
+
+        Args:
+            key: Identifies the result. The key must contain the tenant of the caller, so that no tenant gets a result
+                that was computed for another.
+            work: Computes the result.
+        """
         now = time.monotonic()
         self._held = {each: held for each, held in self._held.items() if held[0] > now}
         if key not in self._held:

@@ -1,6 +1,6 @@
-"""A run after each of some steps, for the slider below its graph.
+"""Compute the position of a run after each of several steps, for the time slider below the picture of its graph.
 
-The steps are read from a near snapshot on. The cost depends on these steps and on the frames that are open, but not on
+The steps are read from the last snapshot before the first of them. The cost depends on the number of steps, but not on
 the length of the run.
 """
 
@@ -30,7 +30,16 @@ _FIELDS: Final = 100
 async def moments(  # noqa: PLR0913 - which steps, and which field
     store: Store, books: RunCache, info: RunInfo, *, first: int, limit: int, field: str | None
 ) -> Moments:
-    """Return a run after each of `limit` steps, beginning with the step `first`."""
+    """Return the position of a run after each of `limit` steps, beginning with the step `first`.
+
+    Args:
+        store: The store, limited to what the caller can see.
+        books: The cache of runs.
+        info: The row of the run.
+        first: The number of the first step.
+        limit: The maximum number of steps.
+        field: The field of the state whose values are included; None for no field.
+    """
     first = max(1, min(first, info.seq))
     book = await books.recent(info, first - 1)
     steps = await store.steps(info.id, first - 1, min(first - 1 + limit, info.seq))
@@ -66,7 +75,7 @@ def _prefix(frame: Frame) -> str:
 
 
 def _find_field_value(snapshot: Snapshot, name: str) -> Any:  # noqa: ANN401 - a value of a state
-    """Return the value of a field; None if no frame has the field."""
+    """Return the value of a field whose name contains its place; None if no open state has the field."""
     place, _, field = name.rpartition("/")
     for frame in snapshot.frames.values():
         # The frame of an item, or of the graph inside an item.

@@ -1,6 +1,6 @@
-"""Pictures of graphs for the page, with a mapping from the parts of a picture to nodes and edges.
+"""Draw pictures of graphs for the page, and map the parts of each picture to nodes and edges.
 
-A picture is drawn once for each graph, without a run. The page highlights the parts for the selected step.
+A picture shows a graph without a run, so it is drawn only once. The page highlights the parts that a run has reached.
 """
 
 from __future__ import annotations
@@ -36,13 +36,16 @@ _MOST_BOXES: Final = 12
 
 @dataclass(frozen=True, eq=False)
 class GraphLayout:
-    """The graphs of a graph spec, with a number for each of their nodes and edges."""
+    """A graph and its inner graphs, with a number for each of their nodes and edges.
+
+    Pictures, traces and statistics refer to nodes and edges by these numbers.
+    """
 
     graph_spec: GraphSpec
 
     @cached_property
     def scopes(self) -> Mapping[Place, Scope]:
-        """The graphs by place."""
+        """The graph and its inner graphs, by place."""
         return scopes_of(self.graph_spec)
 
     @cached_property
@@ -75,17 +78,22 @@ class GraphLayout:
 
     @property
     def shape(self) -> list[object]:
-        """The nodes and edges without their conditions. Graphs with the same shape have the same numbers."""
+        """The nodes and edges without their conditions. If two graphs have equal shapes, their numbers are the same."""
         edges = [(place, e.source, e.target, e.label) for place, scope in self.scopes.items() for e in scope.edges]
         return [*self.spots, *edges]
 
 
 @lru_cache(maxsize=_KEPT)
 def picture_of(atlas: GraphLayout, detail: Detail, theme: Theme, folded: frozenset[str] = frozenset()) -> Picture:
-    """Return a picture: its SVG, and the numbers of its parts by their ids.
+    """Draw the picture of a graph as SVG, and map the ids of its parts to the numbers of nodes and edges.
 
-    The function blocks, so call it in a thread. Nodes with the paths in `folded` are drawn as one box each. If the
-    graph cannot be laid out, the picture contains a description in words.
+    This function blocks, so call it in a thread. If the graph cannot be drawn, the picture contains only words.
+
+    Args:
+        atlas: The graph, with the numbers of its nodes and edges.
+        detail: The level of detail.
+        theme: The colours.
+        folded: The paths of inner graphs to draw as one box each.
     """
     from graphengine.render.svg import name_in, svg_of  # noqa: PLC0415 - only pictures need it
 

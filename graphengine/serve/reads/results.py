@@ -39,7 +39,10 @@ _FIELD: Final = re.compile(r"([A-Za-z_][\w.]*):(?!//)(\S+)")
 
 
 async def in_results(store: Store, wanted: Wanted) -> InResults:
-    """Return the newest runs whose state contains the words of a search, and which the index does not find."""
+    """Return the newest runs whose state contains the words of a search.
+
+    Runs that the store's index of words finds are left out, because the list of runs already shows them.
+    """
     fields, words = _split_fields(wanted.text or "")
     sought, until = sought_words(words), time.perf_counter() + _SECONDS
     if not sought and not fields:
@@ -68,15 +71,16 @@ async def in_results(store: Store, wanted: Wanted) -> InResults:
 
 
 def _split_fields(text: str) -> tuple[Sequence[tuple[str, str]], str]:
-    """Return the fields that a search names, with their values, and the other words of the search."""
+    """Split a search such as `country:CH tax` into fields with their values, and the remaining words."""
     parts = [(word, _FIELD.fullmatch(word)) for word in text.split()]
     return [(found[1], found[2]) for _, found in parts if found], " ".join(word for word, found in parts if not found)
 
 
 def _has_field(values: Mapping[str, Any], texts: Mapping[str, str], path: str, text: str) -> bool:
-    """Return whether the state of a run has this value at this path.
+    """Return whether the state of a run contains the value `text` at the path `path`.
 
-    If there is no text or number at the path, `path:text` is searched for as words in the texts of all fields.
+    If there is no text or number at the path, the search was not meant as a field: the words of `path:text` are then
+    searched for in all fields.
     """
     found, value = find_value(dict(values), path)
     if not found or not isinstance(value, (str, int, float)):
@@ -93,9 +97,9 @@ def _has_field(values: Mapping[str, Any], texts: Mapping[str, str], path: str, t
 
 
 def _find_best_field(texts: Mapping[str, str], sought: Sequence[str]) -> tuple[str, str]:
-    """Return the field that contains most words of a search, and the first of these words.
+    """Return the field that contains the most words of a search, and the first of the words that it contains.
 
-    If several fields contain the same number of words, the last of these fields is returned.
+    If several fields contain the same number of words, the last of them is returned.
     """
     has = {name: [word for word in sought if has_all([word], [text])] for name, text in texts.items()}
     name = max(reversed(has), key=lambda each: len(has[each]))
@@ -103,12 +107,12 @@ def _find_best_field(texts: Mapping[str, str], sought: Sequence[str]) -> tuple[s
 
 
 def _read_field_words(values: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return the words of each field of a state, without secret fields."""
+    """Return all texts and numbers in each field of a state, joined to one text. Secret fields are left out."""
     return {name: "\n".join(_leaves(value))[:_TEXT] for name, value in values.items() if not is_sealed(value)}
 
 
 def _leaves(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON
-    """Yield the texts and numbers in a value."""
+    """Yield the texts and numbers at any depth of a JSON value."""
     left: list[Any] = [value]
     while left:
         each = left.pop()

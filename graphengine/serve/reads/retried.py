@@ -1,11 +1,13 @@
-"""Find the runs that failed and were retried today, and how they stand now.
+"""Find the runs that failed and were retried today, and their current status.
 
-The summary of a run shows only how the run stands now. A failure that a retry has repaired is found only in the log. To
-read few logs, this module looks only at runs that can have been retried. Such a run stood still between its failure and
-the retry, so more time has passed from its beginning to its last change than the run was driven. Runs that waited for
-a person or for a time stood still, too. Of the log of such a run, the last 300 steps are read once; when the run is
-looked at again, only its new steps are read. A reading of the page reads at most 1,000 logs, the newest runs first, and
-the next reading goes on with the others: so runs that were approved do not hide older runs that were retried.
+The row of a run in the store contains only its current status. A failure that a retry has repaired is found only in the
+log. To read few logs, this module reads only the logs of runs that may have been retried. Between its failure and the
+retry, such a run was not driven. Therefore the time from its beginning to its last change is longer than the time for
+which it was driven. This is also true of runs that waited for a person or slept.
+
+When the log of such a run is read for the first time, only its last 300 steps are read. Later, only its new steps are
+read. A request reads at most 1,000 logs, newest runs first, and the next request continues with the others. So the logs
+of many runs that only waited do not prevent older runs from being found.
 """
 
 from __future__ import annotations
@@ -42,11 +44,11 @@ _Failed: TypeAlias = "tuple[str, float]"
 
 @dataclass(slots=True)
 class _Read:
-    """What was read of the log of a run.
+    """The failures and retries that were read from the log of a run so far.
 
     Attributes:
         seq: The last step that was read.
-        failed: The failure that nothing has retried yet.
+        failed: The last failure that no retry has followed yet.
         retried: The failure before the last retry.
         at: When the run was retried.
     """
@@ -58,10 +60,10 @@ class _Read:
 
 
 class RetryLog:
-    """The runs of a store that were retried.
+    """Finds retried runs in the logs of a store, and remembers what it has read.
 
     Args:
-        store: The store, as the caller can read it.
+        store: The store, limited to what the caller can see.
     """
 
     def __init__(self, store: Store) -> None:
@@ -91,7 +93,10 @@ class RetryLog:
         return sorted(found.values(), key=lambda each: -each.runs)
 
     async def _list_still_runs(self, tenant: str | None, midnight: float) -> Sequence[RunInfo]:
-        """Return the runs that changed today and stood still before, the newest first."""
+        """Return the runs that changed today and were not driven for some time before, newest first.
+
+        Only these runs can have been retried today.
+        """
         found: list[RunInfo] = []
         before: str | None = None
         since = midnight - _BACK
@@ -109,7 +114,7 @@ class RetryLog:
         return found
 
     async def _read_log(self, info: RunInfo, read: _Read) -> None:
-        """Read the next steps of a run: how it failed, and whether it was retried."""
+        """Read the new steps of a run, and record in `read` how the run failed and whether it was retried."""
         with suppress(StoreError):  # it was removed meanwhile, or cannot be read
             for step in await self._store.steps(info.id, read.seq, info.seq):
                 facts = step.data

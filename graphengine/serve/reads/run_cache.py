@@ -1,7 +1,7 @@
-"""RunCache: the runs that pages show, computed once and continued with each further step.
+"""RunCache: keep the runs that pages show in memory, and add each further step when it is recorded.
 
-A `Book` contains one run. It has a row for each step, which the page's trace and picture show. The page itself counts
-the visits and edges up to the selected step, by adding up the earlier rows. The state of the run at a step, and the
+A `Book` contains one run, with a row for each of its steps. The trace and the picture of the page show these rows. The
+page adds up the rows to count the visits and edges up to the selected step. The state of the run at a step, and the
 changes of a step, are read from the store when they are needed.
 """
 
@@ -41,11 +41,11 @@ _NO_GRAPH: Final = GraphLayout({"graph": "", "nodes": [], "ways": []})
 
 
 class Book:
-    """One run, computed up to a step.
+    """A run up to one of its steps, in memory, with what the page shows of each step.
 
     Attributes:
-        atlas: The graphs of the run, with numbers for their nodes and edges.
-        visits: The visits of the run.
+        atlas: The graph of the run, with the numbers of its nodes and edges.
+        visits: The visits of the run to its nodes.
         rows: A row for each step.
     """
 
@@ -62,18 +62,18 @@ class Book:
         self._tally = Tally(atlas.graph_spec, atlas.scopes, self.visits)
 
     def feed(self, steps: Sequence[Step]) -> None:
-        """Add the next steps."""
+        """Add the next steps of the run."""
         for step in steps:
             entry, counted = self._tally.feed(step)
             self.rows.append(_build_cache_row(entry, counted, self.atlas))
 
     def standings(self) -> dict[int, PlaceState]:
-        """Return the state of each node after the last step, by the number of the node."""
+        """Return what the run does at each node after the last step, by the number of the node."""
         spots, found = self.atlas.spots, self._tally.standings()
         return {spots[spot]: each for spot, each in found.items() if spot in spots}
 
     def moment(self) -> Moment:
-        """Return the position of the run after its last step, without the value of a field."""
+        """Return the position of the run after the last step. The value of a field is left out."""
         snapshot, standings = self.visits.snapshot, self.standings()
         spent = usage_from(snapshot.usage).cost_usd
         return Moment(snapshot.seq, snapshot.status, spent, standings, Counter(self.tokens(standings).values()))
@@ -104,7 +104,10 @@ class Book:
         return found
 
     def find(self, text: str) -> list[int]:
-        """Return the steps whose record, or the reason for whose edge, contains a text. Case is ignored."""
+        """Return the numbers of the steps that contain a text in their record, or in the reason for the edge taken.
+
+        Upper and lower case are not distinguished.
+        """
         # The text in the form of JSON, and in plain words.
         wanted, plain = to_json(text).decode()[1:-1].casefold(), text.casefold()
 
@@ -115,12 +118,12 @@ class Book:
         return [entry.step.seq for entry in self.visits.entries if has(entry)]
 
     def scores(self, path: str, column: float, status: str) -> Chart:
-        """Return a chart of numbers in the state: the numbers that conditions compare, or the numbers at a path.
+        """Return a chart of numbers in the run's state over time.
 
-        The page's style sheet contains the chart's dark colours.
+        The dark colours of the chart are in the page's style sheet.
 
         Args:
-            path: The path; "" for the numbers in conditions.
+            path: The path of the numbers; "" for the numbers that conditions of edges compare.
             column: The width of the chart, in pixels.
             status: The status of the run in the store.
 
@@ -134,7 +137,7 @@ class Book:
 
 
 class RunCache:
-    """The books of the runs that were read last."""
+    """A cache of the books of the runs that were read last."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -142,7 +145,7 @@ class RunCache:
         self._atlases: dict[str, GraphLayout] = {}
 
     async def atlas(self, fingerprint: str) -> GraphLayout:
-        """Return the graphs that were recorded under a fingerprint; a layout without nodes if there are none."""
+        """Return the graph with a fingerprint, with the numbers of its nodes; an empty graph if none is recorded."""
         if fingerprint not in self._atlases:
             with suppress(StoreError):  # a run with a damaged graph spec can still be read
                 graph_spec = await graph_spec_of(self._store, fingerprint)
@@ -151,11 +154,11 @@ class RunCache:
         return self._atlases.get(fingerprint, _NO_GRAPH)
 
     def know(self, fingerprint: str, graph_spec: GraphSpec) -> None:
-        """Add the spec of a graph that may not have a run yet."""
+        """Add the spec of a graph that the server can drive, so that its picture can be drawn before it has a run."""
         self._atlases[fingerprint] = GraphLayout(graph_spec)
 
     async def book(self, info: RunInfo) -> Book:
-        """Return the book of a run, with all its steps.
+        """Return the book of a run with all steps up to `info.seq`.
 
         Raises:
             UnknownRun: The run was removed in the meantime.
@@ -182,7 +185,10 @@ class RunCache:
         return book
 
     async def recent(self, info: RunInfo, seq: int) -> Book:
-        """Return a book that ends with a step and begins shortly before. It is fast, however long the run is."""
+        """Return a new book that contains only the steps shortly before the step `seq`, up to this step.
+
+        The time for this does not depend on the length of the run.
+        """
         book = Book(await self.atlas(info.fingerprint), await load_start(self._store, info.id, seq - _RECENT))
         steps = await self._store.steps(info.id, book.visits.snapshot.seq, seq)
         book.specs.update(await load_specs(self._store, steps, book.visits.snapshot.fingerprint))

@@ -59,7 +59,7 @@ _DIGITS: Final = re.compile(r"(\d+)")
 
 
 class _Ended(Struct, gc=False):
-    """The part of a run's summary that is read."""
+    """The fields of a run's summary that the comparison needs."""
 
     reason: str = ""
     cost_usd: float | None = 0.0
@@ -73,7 +73,7 @@ _DECODER: Final = msgspec.json.Decoder(list[_Ended | None])
 
 @dataclass(slots=True)
 class _Error:
-    """A message of failed runs: an example, the number of runs, the times, and where the message occurred."""
+    """Runs that failed with similar messages: an example, the times, the number of runs, their versions and tenants."""
 
     example: str
     since: float
@@ -85,10 +85,11 @@ class _Error:
 
 @dataclass(slots=True)
 class _Cell:
-    """The runs of a graph, version and tenant in two days.
+    """The numbers of the runs of two days that have the same graph, version, tenant and agent.
 
-    In lists of three numbers, index 0 is yesterday until the current time, 1 is today, and 2 is all of yesterday. If
-    `agent` is set, only the runs in which this agent called a model count, with the cost of its answers.
+    In lists of three numbers, index 0 is yesterday until the current time of day, 1 is today, and 2 is all of
+    yesterday. If `agent` is set, only the runs in which this agent called a model are counted, with the cost of its
+    answers.
     """
 
     graph: str = ""
@@ -107,7 +108,7 @@ class _Cell:
     had: set[str] = field(default_factory=set)
 
     def feed(self, status: str, at: float, ended: Iterable[_Ended | None], midnight: float, now: float) -> None:
-        """Add the runs that began in one minute and have this status."""
+        """Count runs with this status that began in the same minute."""
         is_today = at >= midnight
         days = (1,) if is_today else (0, 2) if at <= now - DAY else (2,)  # 2 means all of yesterday
         hour = self.hours[min(_HOURS - 1, int((at - midnight + (0 if is_today else DAY)) // _HOUR))]
@@ -145,7 +146,7 @@ class _Cell:
             error.tenants[self.tenant] += 1
 
     def add(self, other: _Cell) -> None:
-        """Add the runs of another cell."""
+        """Add the numbers of another cell to this one."""
         self.first = min(self.first, other.first)
         for name in ("runs", "failed", "lost", "cost", "unknown"):
             mine, theirs = getattr(self, name), getattr(other, name)
@@ -162,10 +163,10 @@ class _Cell:
 
 
 class TodayBook:
-    """The comparison for a store, read once for all pages, and again only after a while.
+    """Compares today with yesterday for all pages of one store. The numbers are read again only after a while.
 
     Args:
-        store: The store, limited to the rights of the caller.
+        store: The store, limited to what the caller can see.
     """
 
     def __init__(self, store: Store) -> None:
@@ -174,7 +175,7 @@ class TodayBook:
         self._held = Held[tuple[Sequence[_Cell], bool, Sequence[RetriedRuns]]](1.0)
 
     async def today(self, tenant: str | None, midnight: float, by: By) -> Today:
-        """Return the comparison for the day that began at `midnight`, in epoch seconds."""
+        """Return the comparison of the day that began at `midnight` (in epoch seconds) with the day before."""
         now = time.time()
         key = tenant, midnight
         cells, is_cut, retried = await self._held.of(key, lambda: self._read(tenant, midnight, now))
@@ -254,7 +255,7 @@ def _today(found: Sequence[_Cell], midnight: float, now: float, by: By, *, is_cu
 
 
 def _rank_group(group: Group) -> tuple[float, float, int]:
-    """Return the sort key of a group: groups that got worse first, the worst first, then the most expensive groups."""
+    """Return a sort key that puts groups whose failures got worse first, and the most expensive groups next."""
     worse = group.errors_off if group.verdict == "worse" else 0.0
     return -worse, -group.today.cost_usd, -group.today.runs
 
@@ -262,7 +263,7 @@ def _rank_group(group: Group) -> tuple[float, float, int]:
 def _find_culprit(
     cells: Sequence[_Cell], versions: dict[tuple[str, ...], _Cell], graphs: Sequence[Group] | None
 ) -> Culprit | None:
-    """Return the graph that got worse the most, with its current version."""
+    """Return the graph whose failure rate rose the most; None if no graph got worse."""
     groups = sorted(_iter_today_groups(cells, versions, "graph"), key=_rank_group) if graphs is None else graphs
     if not groups or groups[0].verdict != "worse":
         return None
@@ -294,7 +295,7 @@ def _group_cells(cells: Iterable[_Cell], key: Callable[[_Cell], tuple[str, ...]]
 
 
 def _iter_today_groups(cells: Sequence[_Cell], versions: dict[tuple[str, ...], _Cell], by: By) -> Iterator[Group]:
-    """Yield a group for each name that has a run today."""
+    """Yield the comparison of each graph, version, tenant or agent that has a run today."""
     before = _find_versions_before(versions)
     if by == "version":
         for (graph, version), cell in versions.items():
@@ -320,7 +321,7 @@ def _iter_today_groups(cells: Sequence[_Cell], versions: dict[tuple[str, ...], _
 
 
 def _find_versions_before(versions: dict[tuple[str, ...], _Cell]) -> dict[tuple[str, ...], _Cell]:
-    """Return the previous version of each version that has one, in the order of their first runs."""
+    """Map each version of a graph to the version whose first run was before it. The first version has no entry."""
     found: dict[tuple[str, ...], _Cell] = {}
     last: dict[str, _Cell] = {}
     for name, cell in sorted(versions.items(), key=lambda item: _age(item[1])):
@@ -331,13 +332,16 @@ def _find_versions_before(versions: dict[tuple[str, ...], _Cell]) -> dict[tuple[
 
 
 def _age(cell: _Cell) -> tuple[float, Sequence[tuple[int, str]]]:
-    """Return the sort key of versions: the minute of the first run, then the version with v9 before v10."""
+    """Return a sort key that puts older versions first: by the minute of the first run, then with v9 before v10."""
     parts = [(int(each), "") if each.isdecimal() else (-1, each) for each in _DIGITS.split(cell.version)]
     return cell.first, parts
 
 
 def _pair(cell: _Cell, older: _Cell | None) -> tuple[Rate, Rate] | None:
-    """Return the rates of a version and of the version before it, over both days; None if one has too few runs."""
+    """Return the failure rates of a version and of the version before it, over both days.
+
+    None if there is no version before, or if one of the two has too few runs to compare.
+    """
     if older is None or min(each.runs[1] + each.runs[2] for each in (cell, older)) < _FEW:
         return None
     both = [(each, each.runs[1] + each.runs[2], each.failed[1] + each.failed[2]) for each in (cell, older)]
@@ -376,7 +380,7 @@ def _group(cell: _Cell, name: str, rates: tuple[Rate, Rate] | None, since: _Cell
 
 
 def _errors_off(now: Rate, was: Rate) -> float:
-    """Return by how many standard errors a rate is above another rate."""
+    """Return the number of standard errors by which the failure rate `now` is above the failure rate `was`."""
     if not now.runs or not was.runs:
         return 0.0
     share = (now.failed + was.failed) / (now.runs + was.runs)

@@ -1,6 +1,7 @@
-"""What is read of runs, for the HTTP service and for the page: each read is a method, and its answer a document.
+"""Read runs for the HTTP service and for the page: each request that only reads has a method of `Views`.
 
-The parts that commands write too are the same documents. What is asked was checked before: see `requests`.
+The methods return documents. Documents that commands print under `--json` as well have the same types there. The
+parameters were checked before: see `requests`.
 """
 
 from __future__ import annotations
@@ -159,17 +160,18 @@ _ACCOUNT_TEXT: Final = 10_000
 
 @dataclass(slots=True)
 class Views:
-    """Reads of one database.
+    """Answers the requests of one server that read runs.
 
     Attributes:
-        store: The database, as the caller can read it.
-        books: Its runs that were looked at.
-        command: Returns a command line to paste, given the run or None, the command and its further words; None for a
-            reader who has no command line here.
-        about: What the page shows of the database itself.
-        wings: Return the tables that wings show to a tenant; to those who see all if it is None.
-        graphs: The fingerprints of the graphs whose runs can be driven here, by name.
-        users: Who can open the page; None for those who have the token.
+        store: The database, limited to what the caller can see.
+        books: The cache of runs that were read recently.
+        command: Returns a command line to paste, given the run or None, the command and its further words; None if
+            readers of this server have no command line.
+        about: Facts about the server that the page shows.
+        wings: Functions that return the tables of extensions for a tenant, or for callers who see all runs if the
+            tenant is None.
+        graphs: The fingerprints of the graphs whose runs can be driven here, by the graph's name.
+        users: The users who can open the page; None if everybody with the server's token can.
     """
 
     store: Store
@@ -194,7 +196,7 @@ class Views:
         self._today = TodayBook(self.store)
 
     async def session(self, asked: NoParameters) -> Session:
-        """Return what does not change while the server runs."""
+        """Return the settings of the server and the rights of the caller, limited to what the caller may know."""
         del asked
         who = caller()
         database = self.about.database if who.sees_all else f"runs of {who.tenant}"
@@ -205,7 +207,7 @@ class Views:
         return structs.replace(self.about, database=database, drives=drives, read_only=read_only, **who_reads)
 
     async def list_runs(self, asked: ListParameters) -> Page:
-        """Return a page of the list of runs, each with its status as shown and, if that is asked, what it waits for."""
+        """Return a page of the list of runs, with what each waiting run waits for if the request asks for that."""
         seen, following = await self.found(asked)
         found = seen.runs
         works = await load_at_work(self.store, found)
@@ -223,7 +225,7 @@ class Views:
         return Page(runs_document(found, waiting, works).runs, following, seen.looked_at, seen.unseen)
 
     async def found(self, asked: ListParameters) -> tuple[Found, str | None]:
-        """Return a page of the runs that are asked for, and where the next one begins."""
+        """Return a page of the runs that a request searches for, and the id after which the next page begins."""
         wanted = wanted_by(asked, asked.limit, asked.before)
         following = wanted.before
         shown: list[RunInfo] = []
@@ -245,12 +247,12 @@ class Views:
         return Found(shown, looked_at if wanted.scanned else UNSET, await count_unseen(self.store, wanted)), following
 
     async def questions(self, asked: MaybeOfRun) -> Questions:
-        """Return the open questions and the last answers, of all runs or of one."""
+        """Return the open questions and the answers of the last seven days, of all runs or of one run."""
         answerers = self.users.who_may("answer", caller().tenant) if self.users is not None else ()
         return await self._asked.questions(asked.run_id, answerers)
 
     async def overview(self, asked: Filters) -> Overview:
-        """Return how many of the runs that are searched for there are by status and when they began."""
+        """Return the number of runs that a search finds, by status and by the time of their start."""
         wanted, key = wanted_by(asked), (caller().tenant, structs.astuple(asked))
         counts = await self._counts(wanted, key)
         statuses = Counter[str]()
@@ -276,12 +278,15 @@ class Views:
         return Overview(statuses, questions, width, [(*each, runs) for each, runs in bars.items()])
 
     async def _counts(self, wanted: Wanted, key: Hashable, width: float = _DAY) -> Sequence[tuple[float, str, int]]:
-        """Return how many of the runs that are wanted began in each interval, with each status.
+        """Count the runs that a search finds, by the interval in which they began and by status.
+
+        The store does not distinguish some statuses, such as `queued` and `running`. A search for one of them also
+        counts the others.
 
         Args:
-            wanted: The runs; of a status that the store does not distinguish, also others that it counts with them.
-            key: What the request is known by.
-            width: The seconds of an interval.
+            wanted: The search.
+            key: The key under which the result is kept for a while.
+            width: The length of an interval in seconds.
         """
         plain = Wanted(wanted.limit, graph=wanted.graph, tag=wanted.tag, text=wanted.text)
         if wanted == plain:  # the store has these in an index
@@ -303,9 +308,10 @@ class Views:
         return await summaries(self.store, page, "version" if wanted.is_searched else "graph", width)
 
     async def tally(self, asked: TallyParameters) -> Tally:
-        """Return how many runs a search finds, and how many of them have losses; null if that is not counted.
+        """Return the number of runs that a search finds, and of those with losses; null if this is too slow to count.
 
-        Pages with the same parameters share a count; one that has changed runs sends another `change`.
+        Pages with the same parameters share a result. After a page has changed runs, it sends another `change` to get a
+        new result.
         """
         wanted = wanted_by(asked)
         if wanted.status in ONLY_SEEN or wanted.scanned:
@@ -317,12 +323,12 @@ class Views:
         return await self._tallies.of((caller().tenant, structs.astuple(asked)), counted)
 
     async def in_results(self, asked: Filters) -> InResults:
-        """Return which of the newest runs have the words of a search in what they made."""
+        """Return the newest runs whose state contains the words of a search."""
         key = caller().tenant, structs.astuple(asked)
         return await self._results.of(key, lambda: in_results(self.store, wanted_by(asked)))
 
     async def today(self, asked: TodayParameters) -> Today:
-        """Return today beside yesterday; `midnight` is when it began where the reader is."""
+        """Return the runs of today compared with those of yesterday, as the days are in the reader's time zone."""
         now = time.time()
         midnight = asked.midnight or now // _DAY * _DAY
         return await self._today.today(caller().tenant, min(max(midnight, now - _DAY), now), asked.by)
@@ -330,31 +336,31 @@ class Views:
     async def in_common(self, asked: Filters) -> InCommon:
         """Return what failed runs have in common at the node where most of them failed.
 
-        The page asks for it after it has shown Today, since many logs are read.
+        This reads many logs, so the page requests it separately, after it has shown the numbers of today.
         """
         key = caller().tenant, structs.astuple(asked)
         return await self._shared.of(key, lambda: load_in_common(self.store, wanted_by(asked), contains_secrets))
 
     async def sums(self, asked: SumParameters) -> Sums:
-        """Return the sums of a week of the runs that are searched for, by day and by node."""
+        """Return the sums of the last week, by day and by node, of the runs that a search finds."""
         key = caller().tenant, structs.astuple(asked)
         return await self._sums.of(key, lambda: load_sums(self.store, wanted_by(asked), midnight=asked.midnight))
 
     async def trends(self, asked: TrendParameters) -> Trends:
-        """Return how runs went over time."""
+        """Return the numbers, failures and costs of runs over time."""
         return await trends(self.store, asked.text or "", by=asked.by, every_seconds=asked.every)
 
     async def tables(self, asked: NoParameters) -> Tables:
-        """Return what wings show; to a caller with a tenant, what is of that tenant alone."""
+        """Return the tables of extensions. A caller with a tenant gets only the tables of this tenant."""
         del asked
         found = [table for each in self.wings for table in await each(caller().tenant)]
         return Tables(found)
 
     async def lines(self, asked: OfRuns) -> Mapping[str, Line]:
-        """Return the status of runs and its reason, for the visible part of the list.
+        """Return the current state of the runs in the visible part of the list.
 
-        A run's row has its summary as of the last change of its status. A run that is driven is read from its snapshot,
-        and so is a conversation that waits for the next message.
+        The row of a run in the store contains a summary from the last change of its status. That is too old for a run
+        that is driven, and lacks the last message of a conversation. In these cases, the snapshot is read.
         """
         found: dict[str, Line] = {}
         below = await runs_below(self.store, asked.run_id[:_PAGE])
@@ -378,17 +384,17 @@ class Views:
         return found
 
     async def branches(self, asked: OfRun) -> Runs:
-        """Return the whole tree of branches that a run is in, each run before those that were branched off from it."""
+        """Return all runs that are related to a run by branching. Each run comes before its own branches."""
         return runs_document(await load_branch_tree(self.store, asked.run_id))
 
     async def below(self, asked: OfRun) -> Runs:
-        """Return the runs below a run, at any depth, each before those below it."""
+        """Return the child runs of a run, at any depth. Each run comes before its own child runs."""
         await self.store.info(asked.run_id)
         found = (await runs_below(self.store, [asked.run_id])).each(asked.run_id)
         return runs_document(await as_answered(self.store, [*islice(found, _KEPT)]))
 
     async def run(self, asked: AtStep) -> Run:
-        """Return a run as of a step, with the steps just before it."""
+        """Return a run as it was after a step, with the steps just before this step."""
         info = await self.store.info(asked.run_id)
         seq = min(asked.at or info.seq, info.seq)
         book = await self.books.recent(info, seq)
@@ -401,7 +407,7 @@ class Views:
         return Run(**asdict(head), above=above, **more)
 
     async def head(self, info: RunInfo, book: Book) -> Head:
-        """Return where a run is after the last step of a book, with the answers that are in its inbox."""
+        """Describe a run after the last step of a book, including answers in its inbox that it has not used yet."""
         snapshot = book.visits.snapshot
         is_now = snapshot.seq == info.seq
         snapshot.posted = find_posted(await self.store.inbox([info.id]), info.id) if is_now else {}
@@ -427,23 +433,23 @@ class Views:
         )
 
     def _commands(self, info: RunInfo, seq: int) -> dict[str, str]:
-        """Return the commands that need the graph's code, to paste."""
+        """Return command lines to paste that resume or branch the run. They run where the graph's code is."""
         words = {"resume": ["resume"], "branch": ["branch", "--at", str(seq)]}
         return {} if self.command is None else {key: self.command(info, *each) for key, each in words.items()}
 
     async def rows(self, asked: RowsParameters) -> Sequence[Row]:
-        """Return a row for each step of a run: the newest ones, or the ones just before a step; `MOST_ROWS` at most."""
+        """Return the rows of the trace of a run, at most `MOST_ROWS`: the newest rows, or the rows before a step."""
         info = await self.store.info(asked.run_id)
         end = min(asked.before - 1, info.seq) if asked.before else info.seq
         return (await self.books.book(info)).rows[max(0, end - MOST_ROWS) : end]
 
     async def moments(self, asked: MomentsParameters) -> Moments:
-        """Return a run after each of some steps: where it was, and what changed of one field of its state."""
+        """Return the position of a run after each of several steps, and the changes of one field of its state."""
         info = await self.store.info(asked.run_id)
         return await moments(self.store, self.books, info, first=asked.first, limit=asked.limit, field=asked.field)
 
     async def why_not(self, asked: EdgeParameters) -> Sequence[WhyNot]:
-        """Return why edges were not taken up to a step, and in how many of the newest runs of the graph they were."""
+        """Return the reasons why a run did not take some edges, and how often the graph's newest runs took them."""
         info = await self.store.info(asked.run_id)
         book = await self.books.book(info)
         taken = await self._taken.of((caller().tenant, info.graph), partial(taken_in, self.store, info.graph))
@@ -451,19 +457,19 @@ class Views:
         return [each for each in found if each is not None]
 
     async def usage(self, asked: OfRun) -> SpendingOfRun:
-        """Return what a run spent, by agent, model and node."""
+        """Return what a run spent on models, by agent, model and node."""
         info = await self.store.info(asked.run_id)
         book, below = await self.books.book(info), await load_spent_below(self.store, info.id)
         return spending_of_run(info, book.visits.snapshot, [entry.step for entry in book.visits.entries], below)
 
     async def state(self, asked: AtStep) -> State:
-        """Return the state of a run after a step: its own, and those of the graphs, arms and items it is in."""
+        """Return the state of a run after a step, including the states of inner graphs, arms and items of maps."""
         snapshot = await load_snapshot(self.store, asked.run_id, asked.at or None)
         inner = {frame.id: frame.values for frame in snapshot.frames.values() if frame.id and frame.values}
         return State(state=snapshot.root.values if snapshot.frames else {}, inside=inner)
 
     async def step_details(self, asked: OfStep) -> StepDetails:
-        """Return everything about one step."""
+        """Return everything that is recorded about one step and about the visit to which it belongs."""
         info, seq = await self.store.info(asked.run_id), asked.seq
         book = await self.books.book(info)
         if not 1 <= seq <= len(book.rows):
@@ -492,7 +498,10 @@ class Views:
         )
 
     async def _calls(self, info: RunInfo, visit: Visit) -> list[Call]:
-        """Return the recorded work of a visit: the turns of models with what they were asked, tools, other steps."""
+        """Return the recorded results of a visit.
+
+        Each model response comes with the messages that were sent to the model.
+        """
         found: list[Call] = []
         for each in visit.entries:
             if isinstance(each.step.data, Recorded):
@@ -503,7 +512,7 @@ class Views:
         return found
 
     async def _attempts(self, info: RunInfo, visit: Visit) -> list[Attempt]:
-        """Return the attempts of a visit."""
+        """Return the attempts of a visit, each with the model calls that failed in it."""
         steps = {each.step.seq: each.step for each in visit.entries}
         found: list[Attempt] = []
         for each in visit.attempts:
@@ -520,7 +529,7 @@ class Views:
         return found
 
     async def picture(self, asked: PictureParameters) -> Picture:
-        """Return the picture of a graph, with `whole` or with its graphs folded that have no node of `open` inside."""
+        """Return the picture of a graph. Inner graphs are folded to one box, unless the request opens them."""
         fingerprint = asked.fingerprint
         is_known = caller().sees_all or fingerprint in self.graphs.values()
         is_known = is_known or await self.store.graph_spec(fingerprint) is not None
@@ -529,13 +538,13 @@ class Views:
         return await asyncio.to_thread(picture_of, atlas, asked.detail, asked.theme, folded)
 
     async def compared(self, asked: OfTwo) -> Compared:
-        """Return where two runs part, and how they differ."""
+        """Return the first step at which two runs differ, and how their states differ."""
         for run_id in (asked.run_id, asked.other):
             await self.store.info(run_id)
         return diff_document(await diff(self.store, asked.run_id, asked.other, most=MOST_PLACES))
 
     async def compare(self, asked: OfTwo) -> Comparison:
-        """Return where two runs part, and what each of them took of its graph."""
+        """Return the differences between two runs, and the nodes and edges of the graph that each of them took."""
         found = await self.compared(asked)
         infos = [await self.store.info(run_id) for run_id in (asked.run_id, asked.other)]
         books = [await self.books.book(info) for info in infos]
@@ -548,12 +557,12 @@ class Views:
         return Comparison(found, heads, sides, books[0].atlas.shape == books[1].atlas.shape)
 
     async def find(self, asked: FindParameters) -> Sequence[int]:
-        """Return the steps of a run whose record contains a text."""
+        """Return the numbers of a run's steps whose record contains a text."""
         book = await self.books.book(await self.store.info(asked.run_id))
         return await asyncio.to_thread(book.find, asked.text)
 
     async def scores(self, asked: ScoresParameters) -> Chart:
-        """Return numbers of a run's state over time."""
+        """Return a chart of numbers in a run's state over time."""
         info = await self.store.info(asked.run_id)
         book = await self.books.book(info)
         least, usual, most = _COLUMNS
@@ -561,18 +570,18 @@ class Views:
         return await asyncio.to_thread(book.scores, asked.path or "", column, status_of(info))
 
     async def export(self, asked: OfRun) -> str:
-        """Return a run as the file that `graphengine export` writes."""
+        """Return a run in the form of the file that `graphengine export` writes."""
         found = await export_run(self.store, asked.run_id)
         return await asyncio.to_thread(to_json_text, found, self.about.version)
 
     async def story(self, asked: StoryParameters) -> str:
-        """Return the story of a run, or of two, as the file that `graphengine render` writes."""
+        """Return the story of one or two runs in the form of the page that `graphengine render` writes."""
         from graphengine.render.story import story_of  # noqa: PLC0415 - only this read needs it
 
         return await story_of(self.store, asked.run_id, asked.other, time.time())
 
     async def graph(self, asked: OfGraph) -> Graph:
-        """Return a graph by name: as its newest run has it, with the edges that its newest runs took."""
+        """Return a graph in the version of its newest run, with how often its newest runs took each edge."""
         name = asked.graph
         newest = await self.store.runs(limit=_UNUSED_RUNS, graph=name)
         if not newest and name not in self.graphs:
@@ -598,7 +607,7 @@ class Views:
         )
 
     async def all_graphs(self, asked: NoParameters) -> Mapping[str, Mapping[str, int]]:
-        """Return the graphs that have runs or can be driven here, each with its runs by status."""
+        """Return the number of runs by status for each graph that has runs or can be driven here."""
         del asked
         found = {name: Counter[str]() for name in self.graphs}
         for each in await self.store.counts(every_seconds=_DAY):
@@ -621,7 +630,7 @@ def _count_fitting(groups: Iterable[tuple[str, str, float, str]], wanted: Wanted
 def _find_fitting(
     groups: Iterable[tuple[str, str, float, str]], wanted: Wanted
 ) -> Iterator[tuple[float, str, Sequence[Summary | None]]]:
-    """Yield the summaries of runs that fit what the store does not check."""
+    """Yield the summaries of the runs that pass the filters which the store itself does not apply."""
     for name, status, since, text in groups:
         found = _ENDED.decode(text)
         if wanted.is_searched:
@@ -631,12 +640,12 @@ def _find_fitting(
 
 
 def last_said(values: Mapping[str, Any]) -> str:
-    """Return the last message of a conversation in a state, on one line; "" if it has none."""
+    """Return the last message of the conversation in a state, shortened to one line; "" if there is no conversation."""
     return clipped(one_line(last_message(values, _SAYS)[: 4 * _SAID]), _SAID)
 
 
 def _take_side(rows: Sequence[Row], parted_at: int | None) -> ComparedRun:
-    """Return what the page compares of a run's rows."""
+    """Return the step at which a run begins to differ from another, and how often it took each node and edge."""
     asked = {row.account.agent: row.account.seq for row in rows if row.account.agent}
     visits = Counter(spot for row in rows for spot in row.spots)
     edges = Counter(edge for row in rows for edge in row.edges)
@@ -644,7 +653,6 @@ def _take_side(rows: Sequence[Row], parted_at: int | None) -> ComparedRun:
 
 
 def _find_unused_edges(atlas: GraphLayout, taken: Mapping[int, int]) -> list[Unused]:
-    """Return the edges that were never taken."""
     return [
         Unused(path_at(place, edge.source), edge.target, edge.label, edge.condition or edge.fork)
         for (place, index), number in atlas.edges.items()
@@ -654,7 +662,7 @@ def _find_unused_edges(atlas: GraphLayout, taken: Mapping[int, int]) -> list[Unu
 
 
 def _list_tried_edges(entry: Entry, book: Book) -> list[Tried]:
-    """Return the edges among which a step chose."""
+    """Return the edges among which a run chose at a step, with the result of each condition."""
     edge = entry.edge
     scope = book.atlas.scopes.get(edge.track.place) if edge is not None else None
     if edge is None or scope is None or not edge.source:
@@ -666,7 +674,7 @@ def _list_tried_edges(entry: Entry, book: Book) -> list[Tried]:
 
 
 def _list_new_messages(turn: TurnRequest) -> list[Said]:
-    """Return what is new in a turn, but for the results of tools, which have steps of their own."""
+    """Return the messages that were new in a request to a model, without tool results, which are steps of their own."""
     texts = [("system", turn.system)] if not turn.new else []
     texts += [(each.role, each.text) for each in turn.messages[turn.new :] if each.role != "tool"]
     return [Said(role, text) for role, text in texts if text]

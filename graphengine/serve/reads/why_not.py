@@ -1,8 +1,8 @@
-"""Explain why a run did not take an edge: the values that its condition compared, and how often other runs take it.
+"""Explain why a run did not take an edge: what its condition compared, and how often other runs took the edge.
 
-The explanation also contains a branch in which the edge would be taken. The choices of a run are read from its `Book`.
-The frequency in other runs is counted in one pass over the newest runs. The number of steps in this pass is limited,
-and its result, which covers all edges of a graph, is kept for a while.
+The explanation suggests a branch of the run in which the edge would be taken. The choices of a run are read from its
+`Book`. How often other runs took each edge is counted in one pass over the newest runs, whose result is kept for a
+while. The number of steps in this pass is limited.
 """
 
 from __future__ import annotations
@@ -41,12 +41,13 @@ _SHOWN: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """How many runs took each edge.
+    """How many of the newest runs of a graph took each edge.
 
     Attributes:
         runs: The number of runs that were examined.
-        took: The number of runs that took an edge, by the place of its graph, its declaration, and its target.
-        known: The number of runs on a version of the graph that contains the edge.
+        took: The number of runs that took an edge. An edge is identified by the place of its graph, by its declaration,
+            and by its target.
+        known: The number of runs with a version of the graph that contains the edge.
     """
 
     runs: int
@@ -55,7 +56,7 @@ class Taken:
 
 
 async def taken_in(store: Store, graph: str) -> Taken:
-    """Count the edges that the newest runs of a graph took."""
+    """Count how many of the newest runs of a graph took each edge."""
     took: Counter[tuple[Place, Declaration, str]] = Counter()
     known: Counter[tuple[Place, Declaration]] = Counter()
     runs, left, specs = 0, _STEPS, _Specs({}, {})
@@ -72,25 +73,25 @@ async def taken_in(store: Store, graph: str) -> Taken:
 
 @dataclass(frozen=True, slots=True)
 class _Specs:
-    """Versions of a graph: their specs by fingerprint, and the place and declarations of each graph in these specs.
+    """The specs of several versions of a graph, and the declared edges of each inner graph in these specs.
 
     Attributes:
         specs: The specs, by fingerprint.
-        places: The place and the declared edges of each graph, by the id of its list of edges.
+        places: The place and the declared edges of each graph, by the `id()` of its list of edges in the spec.
     """
 
     specs: dict[str, GraphSpec]
     places: dict[int, tuple[Place, Sequence[Declaration]]]
 
     def add(self, more: Mapping[str, GraphSpec]) -> None:
-        """Add further specs."""
+        """Add the specs of further versions."""
         for fingerprint, spec in more.items():
             if fingerprint not in self.specs:
                 self.specs[fingerprint] = spec
                 self.places.update(_list_graph_places(spec))
 
     def taken(self, steps: Sequence[Step]) -> set[tuple[Place, Declaration, str]]:
-        """Return the edges that a run took, each found in the spec that was in force at its step."""
+        """Return the edges that a run took. Each edge is looked up in the version that the run had at that step."""
         force = InForce(self.specs)
         found: set[tuple[Place, Declaration, str]] = set()
         for step in steps:
@@ -101,7 +102,7 @@ class _Specs:
         return found
 
     def declared(self, fingerprint: str) -> set[tuple[Place, Declaration]]:
-        """Return the edges of a version."""
+        """Return the declared edges of a version."""
         spec = self.specs.get(fingerprint)
         return (
             set()
@@ -111,7 +112,7 @@ class _Specs:
 
 
 def _list_graph_places(spec: GraphSpec) -> Mapping[int, tuple[Place, Sequence[Declaration]]]:
-    """Return the place of each graph in a spec and its declared edges, by the id of its list of edges."""
+    """Return the place and the declared edges of a graph and its inner graphs, by the `id()` of the list of edges."""
     found: dict[int, tuple[Place, Sequence[Declaration]]] = {}
     left: list[tuple[Place, GraphSpec]] = [((), spec)]
     while left:
@@ -124,7 +125,14 @@ def _list_graph_places(spec: GraphSpec) -> Mapping[int, tuple[Place, Sequence[De
 
 
 def why_not(book: Book, number: int, at: int, taken: Taken) -> WhyNot | None:
-    """Return why an edge was not taken up to a step; None if no edge has this number."""
+    """Return the reasons why a run did not take an edge until a step; None if there is no edge with this number.
+
+    Args:
+        book: The run.
+        number: The number of the edge in the picture.
+        at: The step.
+        taken: How often the newest runs of the graph took each edge.
+    """
     spot = next((key for key, each in book.atlas.edges.items() if each == number), None)
     if spot is None:
         return None
@@ -164,7 +172,10 @@ def why_not(book: Book, number: int, at: int, taken: Taken) -> WhyNot | None:
 
 
 def _find_edge_decision(entry: Entry, scope: Scope, edge: DrawnEdge) -> Decision | None:
-    """Return the decision about an edge at a step; None if the version in force did not contain the edge."""
+    """Return what a step at the edge's node decided about the edge.
+
+    None if the version of the graph at that step did not contain the edge.
+    """
     if entry.edge is None:
         return None
     tried = list_tried_edges(scope, entry.edge)
@@ -190,10 +201,10 @@ def _find_edge_decision(entry: Entry, scope: Scope, edge: DrawnEdge) -> Decision
 
 
 def _as_if(last: tuple[Entry, Decision], scope: Scope, edge: DrawnEdge) -> AsIf | None:
-    """Return a branch before the last visit that decided about the edge; None if there is no such branch.
+    """Suggest a branch of the run in which the edge would be taken; None if there is no such branch.
 
-    An edge cannot be forced. Instead, the branch sets the fields that the edge's condition compares, unless the node
-    writes these fields itself.
+    The branch begins before the last visit that chose among the node's edges. An edge cannot be forced. Instead, the
+    branch sets the fields that the edge's condition compares, unless the node writes these fields itself.
     """
     entry, decision = last
     at = entry.visit.entries[0].step.seq - 1 if entry.visit is not None and entry.visit.entries else 0
@@ -219,7 +230,7 @@ _STEP: Final = {">": 1, "<": -1}
 
 
 def _find_satisfying_values(condition: ConditionSpec) -> Sequence[tuple[str, Any]]:
-    """Return values of fields that satisfy a condition; empty if single values cannot satisfy the condition."""
+    """Return fields and values that make a condition true; an empty list if this cannot be read from the condition."""
     if condition["is"] == "and":
         parts = [_find_satisfying_values(part) for part in condition.get("parts", ())]
         return [each for part in parts for each in part] if all(parts) else []
