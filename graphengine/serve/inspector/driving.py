@@ -1,6 +1,7 @@
-"""Drive runs with `--drive`: the page starts, resumes and branches runs on one `Runner` in the inspector's process.
+"""Drive runs in the inspector's process, if `graphengine inspect` has the option `--drive`.
 
-The graphs are those that the command line found. Their files are run once, when the inspector starts.
+The page then starts, resumes and branches runs on one `Runner`. The command line has found the graphs. Their files are
+executed once, when the inspector starts.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ _SHOW_SECONDS: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Drivable:
-    """A graph whose runs the inspector can drive.
+    """A graph whose runs the page can start and resume.
 
     Attributes:
         graph: The graph.
-        file: The file of the graph, as it is shown.
-        example: Returns the example in the file; None if the file has no example.
+        file: The name of the graph's file for readers.
+        example: Returns the example input in the file; None if the file has no example.
     """
 
     graph: Graph[Any]
@@ -61,14 +62,14 @@ class Drivable:
 
 @dataclass(frozen=True, slots=True)
 class Drives:
-    """The graphs, models and extensions for the runs that `--drive` allows to drive.
+    """The graphs whose runs the page can start and resume, and the settings of the Runner that drives them.
 
     Attributes:
         graphs: The graphs by name.
         models: The models that replace agents' own.
         left_out: The graphs of the project that cannot be driven, each with the reason.
         executors: The executors of heavy nodes.
-        extensions: Further objects that act in the runs.
+        extensions: Extensions that take part in the runs.
         telemetry: The traces and metrics of the runs.
     """
 
@@ -81,12 +82,12 @@ class Drives:
 
 
 class Driver:
-    """Starts, resumes and branches runs, and follows the runs that it drives.
+    """Starts, resumes and branches runs for the page, and collects the live events of the runs that it drives.
 
     Attributes:
         drives: The graphs that can be driven, and their settings.
         live: The current activity of the driven runs, by run id.
-        released: The runs that were released at the end, which another process can resume.
+        released: The unfinished runs that were released when the inspector ended. Another process can resume them.
     """
 
     def __init__(self, drives: Drives, writer: Callable[[], Store], store: Store, books: RunCache) -> None:
@@ -102,7 +103,7 @@ class Driver:
 
     @cached_property
     def fingerprints(self) -> Mapping[str, str]:
-        """The fingerprints of the graphs, by name. With them, pictures of graphs can be drawn before a run exists."""
+        """The fingerprints of the graphs, by name, so that pictures of graphs can be drawn before a run exists."""
         plans = [each.graph.compile() for each in self.drives.graphs.values()]
         for plan in plans:
             self._books.know(plan.fingerprint, plan.graph_spec)
@@ -110,7 +111,7 @@ class Driver:
 
     @property
     def acts(self) -> CallersRunner:
-        """The Runner, limited to the rights of the current caller."""
+        """The actions on runs, limited to the rights of the current caller."""
         if self._acts is None:
             message = "the Runner is not open"
             raise RuntimeError(message)
@@ -118,13 +119,13 @@ class Driver:
 
     @asynccontextmanager
     async def acting(self, run_id: str | None) -> AsyncIterator[CallersRunner]:
-        """Provide this Runner for a change of a run."""
+        """Provide the Runner for one request that changes a run."""
         del run_id
         yield self.acts
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Open the Runner. At the end, runs that are driven are released after their nodes in flight."""
+        """Open the Runner for the duration of the block. At the end, the driven runs are released."""
         drives = self.drives
         parts: Any = {name: getattr(drives, name) for name in ("models", "executors", "extensions", "telemetry")}
         async with Runner(self._writer(), **parts) as runner:
@@ -136,7 +137,10 @@ class Driver:
                 await self._release(runner)
 
     async def _release(self, runner: Runner) -> None:
-        """Release the runs that are driven. Nodes in flight have some seconds to finish."""
+        """Release the driven runs, so that another process can resume them.
+
+        Nodes in flight get some seconds to finish.
+        """
         following = dict(self._following)
         releasing = [asyncio.create_task(runner.release(run_id)) for run_id in following.values()]
         if releasing:
@@ -148,7 +152,7 @@ class Driver:
         await asyncio.gather(*releasing, *following, return_exceptions=True)
 
     async def _follow_from_first_step(self, run: Run[Any]) -> None:
-        """Follow a run, and return when its first step in this process is durable.
+        """Collect the live events of a run in the background, and return when the run's first step here is durable.
 
         Raises:
             GraphEngineError: The run could not be started.
@@ -165,7 +169,10 @@ class Driver:
                 await run.result()
 
     async def _follow(self, run: Run[Any], events: asyncio.Queue[Event | None]) -> None:
-        """Pass on live events until the run is no longer driven here, at most 20 times a second."""
+        """Apply the live events of a run to its activity, and wake its streams at most 20 times a second.
+
+        Returns when this process no longer drives the run.
+        """
         live = LiveRun()
         try:
             event = await events.get()
@@ -194,7 +201,7 @@ class Driver:
         return self.drives.graphs[asked.graph]
 
     async def form(self, asked: OfGraph) -> StartForm:
-        """Return the schema of a graph's state and the example in its file, for the form that starts a run."""
+        """Return the schema of a graph's state and the example input in its file, for the form that starts a run."""
         found = self._drivable(asked)
         state, example = found.graph.compile().state, found.example()
         hidden = set(state.secrets)
@@ -207,7 +214,7 @@ class Driver:
         return StartForm(schema, example, found.file)
 
     async def fields(self, asked: AtStep) -> BranchForm:
-        """Return the states that are open at a step, with their types and values, for the form of a branch."""
+        """Return the states that a branch at a step can change, with their values, for the form of a branch."""
         info = await self._reader.info(asked.run_id)
         snapshot = await load_snapshot(self._reader, info.id, asked.at or None)
         plan = self.acts.graph_of(info.graph).compile()
@@ -215,7 +222,7 @@ class Driver:
         return BranchForm([_read_branch_state(plan, frame, snapshot) for frame in (snapshot.root, *inner)])
 
     async def problems(self, asked: OfGraph) -> CheckedGraph:
-        """Return the problems that `check` finds in a graph, and the schedules whose input no longer fits the graph."""
+        """Return the problems of a graph: those that `Graph.check` finds, and schedules whose input no longer fits."""
         found = self._drivable(asked)
         admin = Runner(self._store).admin
         misfits = await admin.misfit_schedules(found.graph)
@@ -229,7 +236,7 @@ class Driver:
 
 
 def _read_branch_state(plan: Plan[Any], frame: Frame, snapshot: Snapshot) -> BranchState:
-    """Return a state that a branch can change."""
+    """Describe one state that a branch can change: its schema, its values without secrets, and its operations."""
     state = plan_at(plan, frame).state
     values = frame.values if frame.values or frame is snapshot.root else {}
     fields = {

@@ -54,7 +54,7 @@ PORT: Final = 8765
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of an inspector.
+    """The settings of `graphengine inspect`.
 
     Attributes:
         database: The path of the database, or its address.
@@ -70,8 +70,8 @@ class Settings:
             runs either.
         drives: The graphs whose runs the page can start, resume and branch; None if there are none.
         busy_timeout_seconds: How long a write waits for another program's lock of a SQLite file.
-        tables: Functions that return the tables of wings for a tenant, or for callers who see all runs if the tenant is
-            None.
+        tables: Functions that return the tables of extensions for a tenant, or for callers who see all runs if the
+            tenant is None.
     """
 
     database: Path | str
@@ -89,17 +89,17 @@ class Settings:
 
 
 class Signals(Protocol):
-    """Handles the signals that end the program; see `graphengine.cli.driving.Stopper`."""
+    """Handles the signals that end the program, such as Ctrl-C; see `graphengine.cli.driving.Stopper`."""
 
     def opens(self) -> None:
-        """Let a signal cancel the current asyncio task, which opens the server."""
+        """Let a signal cancel the current asyncio task, because the database is still being opened."""
 
     def drives(self, stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Let a signal call a function instead, because everything is open."""
+        """Let a signal call `stop` from now on, because the server accepts requests."""
 
 
 def serve(settings: Settings, opened: Callable[[str], object], signals: Signals) -> Sequence[RunInfo]:
-    """Serve until interrupted; return the runs that were driven here and released.
+    """Serve the page until a signal arrives. Return the runs that were driven here and that are not finished.
 
     Args:
         settings: The settings.
@@ -142,7 +142,7 @@ def serve(settings: Settings, opened: Callable[[str], object], signals: Signals)
 
 
 def application(settings: Settings) -> Starlette:
-    """Return the application, without its guard."""
+    """Return the Starlette application of the page, which does not check credentials: see `AccessMiddleware`."""
     store = settings.reader
     writer = partial(store_at, settings.database, busy_timeout_seconds=settings.busy_timeout_seconds)
     books = RunCache(store)
@@ -176,10 +176,10 @@ def application(settings: Settings) -> Starlette:
 
 @asynccontextmanager
 async def _acts(writer: Callable[[], Store], seen: Store, run_id: str | None) -> AsyncIterator[CallersRunner]:
-    """Provide a Runner for one change of a run.
+    """Provide a Runner for one request that changes a run, on a page that does not drive runs.
 
-    The Runner is opened for each change, so that the page holds no lease, and does not migrate the database before it
-    is needed.
+    The Runner is opened for each request, so that the page holds no lease, and so that an old database is not migrated
+    before a person changes something.
     """
     from graphengine.api.runner import Runner  # noqa: PLC0415 - the page opens without it
 
@@ -194,7 +194,7 @@ async def _serve_index(_: Request) -> Response:
 
 
 def _provider(users: Users | None) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint with the name of the OpenID provider that signs users in, which the sign-in page shows."""
+    """Return the endpoint that names the OpenID provider at which users sign in, for the sign-in page."""
 
     async def answer(_: Request) -> Response:
         found = None if users is None else users.signs_in
@@ -208,7 +208,7 @@ async def _static(request: Request) -> Response:
 
 
 def _build_file_response(name: str) -> Response:
-    """Return one of the page's files. Only these names are allowed, so no path can leave the folder."""
+    """Answer with one of the page's files. Only known names are allowed, so that no path can leave the folder."""
     if name not in _FILES:
         return Response("not found", 404)
     return Response(_read_page_file(name), media_type=_FILES[name], headers={"Cache-Control": "no-cache"})
@@ -222,7 +222,7 @@ def _read_page_file(name: str) -> bytes:
 def _build_events_endpoint(
     views: Views, books: RunCache, store: Store, live: Mapping[str, LiveRun]
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint of the event streams: of one run if `run_id` is given, otherwise of the list of runs."""
+    """Return the endpoint of the event streams: for one run if `run_id` is given, otherwise for the list of runs."""
 
     async def answer(request: Request) -> Response:
         asked = parameters_of(request, StreamParameters, ignores_others=True)

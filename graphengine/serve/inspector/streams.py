@@ -1,4 +1,4 @@
-"""The event streams of the page: one for the list of runs, and one for each run that a page shows.
+"""Stream changes to the page: changes of the list of runs, or of one run that the page shows.
 
 One loop for each store looks for changes on behalf of all streams.
 """
@@ -31,7 +31,7 @@ _MOST_BEHIND: Final = 2000
 
 
 class _Now:
-    """The activity of a run between two steps, for one stream. Each piece of a text is sent once."""
+    """The activity of a driven run as one stream sends it. Each piece of a text is sent only once."""
 
     def __init__(self, live: Mapping[str, LiveRun], run_id: str) -> None:
         self.run_id = run_id
@@ -41,7 +41,7 @@ class _Now:
         self._was_shown = False
 
     def document(self) -> Doing | None:
-        """Return the new activity; None if the run is not driven in this process."""
+        """Return what is new since the last call; None if this process does not drive the run."""
         run = self._live.get(self.run_id)
         if run is not self._run:
             self._run, self._sent = run, {}
@@ -56,7 +56,7 @@ class _Now:
 
 
 async def list_events(views: Views, store: Store) -> AsyncIterator[bytes]:
-    """Yield an event when a run changes. A caller with a tenant only gets events about the tenant's runs."""
+    """Yield an event whenever the list of runs has changed. A caller with a tenant only learns of the tenant's runs."""
     yield stream_event({}, name="hello")
     shown: object = None
     version = 0
@@ -84,15 +84,17 @@ async def list_events(views: Views, store: Store) -> AsyncIterator[bytes]:
 
 
 class RunStream:
-    """The stream of one run: its steps after a cursor, each once and in order, its position, and its current activity.
+    """The stream of one run, with its steps after a cursor, its current status, and its activity between steps.
+
+    Each step is sent once and in order.
 
     Args:
         views: The reads of the page.
         books: The cache of the runs that pages show.
         store: The store.
-        live: The activity of the runs that are driven in this process.
+        live: The activity of the runs that this process drives.
         run_id: The id of the run.
-        after: The cursor or the seq after which the page wants the steps.
+        after: The cursor, or the number, of the last step that the page already has.
     """
 
     def __init__(  # noqa: PLR0913 - what it reads, and of which run
@@ -107,7 +109,7 @@ class RunStream:
         self._shown: object = None
 
     async def events(self) -> AsyncIterator[bytes]:
-        """Yield the events."""
+        """Yield the encoded events of the stream, and heartbeats while nothing changes."""
         yield b"retry: 500\n\n"
         with follow(self._store, self._run_id) as follower:
             while True:
@@ -131,10 +133,10 @@ class RunStream:
                     yield stream_event(error.message, name="trouble")
 
     async def _news(self, info: RunInfo | None) -> AsyncGenerator[bytes]:
-        """Yield the news since the last call.
+        """Yield the events for what has changed since the last call.
 
-        A page that is far behind gets `reset`, and reloads. A page that has shown an earlier run with the same id gets
-        `reset` too.
+        A page that is far behind, or that has shown an earlier run with the same id, gets the event `reset` and loads
+        the run again.
         """
         if info is None or not caller().sees(info.tenant):
             if self._shown != "gone":

@@ -99,7 +99,7 @@ def told_apart(
 
 
 def _find_differing_fields(states: Sequence[Mapping[str, Any]]) -> Sequence[str]:
-    """Return the fields that differ between the states, those with the shortest values first."""
+    """Return the names of at most three fields whose values differ between the states, short values first."""
     sizes: dict[str, int] = {}
     for name in dict.fromkeys(name for state in states for name in state):
         if any(is_sealed(state.get(name)) for state in states):

@@ -61,7 +61,7 @@ async def moments(  # noqa: PLR0913 - which steps, and which field
 
 
 def _list_field_names(snapshot: Snapshot) -> list[str]:
-    """Return the names of the fields of the state and of inner graphs and arms, with their place before the name."""
+    """Return the names of the fields of all open states, each after the place of its inner graph or arm."""
     return [
         _prefix(frame) + name
         for frame in snapshot.frames.values()

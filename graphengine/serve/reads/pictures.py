@@ -61,11 +61,12 @@ class GraphLayout:
         return {edge: number for number, edge in enumerate(found)}
 
     def folded(self, opened: Iterable[str], *, is_tight: bool = False) -> frozenset[str]:
-        """Return the nodes that are graphs and are folded to one box, so that a picture has few boxes of readable size.
+        """Return the paths of the inner graphs to draw as one box, so that a picture is small enough to read.
 
         Args:
-            opened: The paths of selected nodes. A graph is not folded if it is one of these nodes or contains one.
-            is_tight: Whether graphs are folded even if there are few nodes.
+            opened: The paths of nodes that must stay visible. An inner graph is not folded if it is one of these nodes
+                or contains one.
+            is_tight: Whether inner graphs are folded even if there are few nodes.
         """
         inner = {path_at(place[:-1], place[-1][0]) for place in self.scopes if place}
         if not is_tight and sum(len(scope.nodes) for scope in self.scopes.values()) <= _MOST_BOXES:

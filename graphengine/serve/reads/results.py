@@ -127,7 +127,7 @@ def _leaves(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON
 
 
 def _excerpt(text: str, word: str) -> str:
-    """Return the text around a word; the beginning of the text if the word has another form in it."""
+    """Return the text around a word; the beginning of the text if it contains only another form of the word."""
     line = " ".join(text.split())
     at = max(0, line.casefold().find(word))
     begin = max(0, at - _AROUND)

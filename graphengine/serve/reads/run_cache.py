@@ -79,9 +79,9 @@ class Book:
         return Moment(snapshot.seq, snapshot.status, spent, standings, Counter(self.tokens(standings).values()))
 
     def tokens(self, standings: Mapping[int, PlaceState]) -> dict[str, int]:
-        """Return the position of each frame.
+        """Return the number of the node at which each frame is: the run, an inner graph, an arm or an item.
 
-        A frame that contains other frames has a position only when all of these have arrived.
+        A frame in which others are still at work has no node of its own.
         """
         frames, spots, found = self.visits.snapshot.frames, self.atlas.spots, dict[str, int]()
         last: str | None = None

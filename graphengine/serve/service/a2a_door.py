@@ -114,14 +114,14 @@ _WORKING: Final = a2a.TaskState.TASK_STATE_WORKING
 
 
 async def routes(opening: Opening) -> Sequence[BaseRoute]:
-    """Return the routes of the door. The door sends push notifications until it is closed."""
+    """Return the routes of the door, and start to send push notifications until the service stops."""
     door = A2aDoor(opening.service, opening.version, opening.a2a_root)
     await opening.stack.enter_async_context(door.pushes.delivering(opening.service.unguarded))
     return door.routes()
 
 
 class A2aDoor:
-    """The agents of a service.
+    """The door for the A2A protocol, which offers each graph as an agent.
 
     Args:
         service: The service that starts, follows and answers runs.
@@ -129,7 +129,7 @@ class A2aDoor:
         root: The graph whose agent represents the host; None if there is only one graph.
 
     Attributes:
-        pushes: The push notifications.
+        pushes: The push notifications that clients have requested.
 
     Raises:
         GraphNotFound: The service does not serve the graph `root`.
@@ -146,7 +146,7 @@ class A2aDoor:
         self._root = root or (next(iter(service.graphs)) if len(service.graphs) == 1 else None)
 
     def routes(self) -> Sequence[BaseRoute]:
-        """Return the routes of the agents and of their cards."""
+        """Return the routes of the agents, and of the cards that describe them."""
         found: list[BaseRoute] = [PublicRoute(f"{PATH}/{{graph}}{_CARD}", answering(self.card))]
         if self._root is not None:
             found.append(PublicRoute(_CARD, answering(self.card)))
@@ -157,7 +157,7 @@ class A2aDoor:
         return found
 
     async def card(self, request: Request) -> Response:
-        """Return the public card of an agent."""
+        """Answer with the public card that describes an agent."""
         name = str(request.path_params.get("graph", self._root))
         if name not in self._service.graphs:  # no token is needed here, so the error must not name other graphs
             raise GraphNotFound(
@@ -167,7 +167,10 @@ class A2aDoor:
 
 
 def _answer_cacheable(card: object, headers: Mapping[str, str]) -> Response:
-    """Return an answer that caches may keep for a minute, or the status 304 if the client's copy is still valid."""
+    """Return a card as an answer that caches may keep for a minute.
+
+    If the client's cached copy is still valid, the answer is 304 without a body.
+    """
     body = to_json(card)
     mark = f'"{blake2b(body, digest_size=16).hexdigest()}"'
     cached = {"Cache-Control": f"public, max-age={_CARD_SECONDS}", "ETag": mark, "Vary": "X-Forwarded-Proto"}
@@ -177,10 +180,10 @@ def _answer_cacheable(card: object, headers: Mapping[str, str]) -> Response:
 
 
 def _check_request(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Return an endpoint that refuses some requests which the SDK would misunderstand.
+    """Wrap an endpoint of the SDK, and refuse requests that the SDK would misunderstand.
 
-    The SDK reports a body of another content type as a parse error. It also ignores an unknown status in a request for
-    a list, and would list all tasks.
+    The SDK reports a body of another content type as a parse error. In a request for a list, it ignores an unknown
+    status, and would list all tasks.
     """
 
     async def checked(request: Request) -> Response:
@@ -209,7 +212,7 @@ def _check_request(endpoint: Callable[[Request], Awaitable[Response]]) -> Callab
 
 @contextmanager
 def _as_errors() -> Iterator[None]:
-    """Translate errors of the engine into errors of the protocol."""
+    """Convert errors that are raised in the block to errors of the A2A protocol."""
     try:
         yield
     except (UnknownRun, RunReplaced) as error:
@@ -226,7 +229,7 @@ def _as_errors() -> Iterator[None]:
 
 
 def _method(method: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401 - a method of the SDK's class
-    """Return a method of the protocol that checks its request and raises errors of the protocol."""
+    """Make a method an A2A operation: the SDK checks its request, and its errors become errors of the protocol."""
 
     async def answer(agent: _Agent, params: Any, context: ServerCallContext) -> Any:  # noqa: ANN401 - any request
         del context
@@ -244,12 +247,12 @@ def _method(method: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401 - a metho
 
 
 class _Agent(RequestHandler):
-    """A graph as an agent.
+    """A graph that is offered as an A2A agent.
 
     Args:
         service: The service that starts, follows and answers runs.
         name: The name of the graph.
-        text: The graph's place for texts; None if a text cannot start a run of the graph.
+        text: The field of the graph that receives texts; None if a text cannot start a run of the graph.
         pushes: The push notifications.
         version: The version of this package.
     """
@@ -264,7 +267,7 @@ class _Agent(RequestHandler):
         self._version = version
 
     def card(self, headers: Mapping[str, str], *, is_extended: bool = False) -> a2a.AgentCard:
-        """Return the card of the agent.
+        """Return the card that describes the agent.
 
         Args:
             headers: The headers of the request. The card contains the address under which the client reached the
@@ -295,21 +298,21 @@ class _Agent(RequestHandler):
 
     @_method
     async def on_message_send(self, params: a2a.SendMessageRequest) -> a2a.Task:
-        """Deliver a message. Return its task when the run rests, or at once if the client wants it."""
+        """Deliver a message and return its task, when the run rests or, if the client wants it, at once."""
         turn = await self._deliver_message(params)
         is_awaited = not params.configuration.return_immediately
         return await self.task(turn.identity, await self._turns.rested(turn) if is_awaited else None)
 
     @_method
     async def on_message_send_stream(self, params: a2a.SendMessageRequest) -> AsyncGenerator[Any, None]:
-        """Deliver a message. Yield its task and then the events of the task, until the run rests."""
+        """Deliver a message, and stream its task and then the events of the task, until the run rests."""
         async with aclosing(self._follow_task(await self._deliver_message(params))) as events:
             async for event in events:
                 yield event
 
     @_method
     async def on_subscribe_to_task(self, params: a2a.SubscribeToTaskRequest) -> AsyncGenerator[Any, None]:
-        """Yield a task and then its events, until the run rests."""
+        """Stream a task and then the new events of the task, until the run rests."""
         info = await self._info(params.id)
         if info.status in OVER:
             raise errors.UnsupportedOperationError(f"task {info.id} is over: read it with GetTask")
@@ -319,13 +322,13 @@ class _Agent(RequestHandler):
 
     @_method
     async def on_get_task(self, params: a2a.GetTaskRequest) -> a2a.Task:
-        """Return the current state of a task."""
+        """Return a task in its current state."""
         _check_history(params)
         return await self.task((await self._info(params.id)).identity)
 
     @_method
     async def on_list_tasks(self, params: a2a.ListTasksRequest) -> a2a.ListTasksResponse:
-        """Return a page of the tasks, sorted by their last change, newest first."""
+        """Return a page of the agent's tasks. The tasks that changed last come first."""
         size = params.page_size if params.HasField("page_size") else _PAGE
         if not 1 <= size <= _LARGEST_PAGE:
             raise errors.InvalidParamsError(f"pageSize is {size}: give 1 to {_LARGEST_PAGE}")
@@ -340,7 +343,7 @@ class _Agent(RequestHandler):
         return a2a.ListTasksResponse(tasks=tasks, page_size=size, total_size=len(found), next_page_token=following)
 
     async def _list_task_runs(self, params: a2a.ListTasksRequest) -> Sequence[RunInfo]:
-        """Return the runs of all tasks that a list selects among the newest `_LISTED` tasks."""
+        """Return the runs of the tasks that a request for a list selects, among the newest `_LISTED` tasks."""
         tag = _CONTEXT + params.context_id if params.context_id else None
         since = params.status_timestamp_after.ToMilliseconds() if params.HasField("status_timestamp_after") else 0
         found: list[RunInfo] = []
@@ -357,14 +360,17 @@ class _Agent(RequestHandler):
         return [info for info in found if params.status == await self._state_of(info)]
 
     async def _state_of(self, info: RunInfo) -> a2a.TaskState:
-        """Return the state of a task. The state of a waiting run depends on what the run waits for."""
+        """Return the A2A state of a run's task.
+
+        A waiting run needs input only if it rests. Otherwise its inbox contains a message or an answer, and it works.
+        """
         if info.status == "waiting":
             return _WORKING if await self._turns.rest(Turn(-1, info.id)) is None else _INPUT
         return _STATES.get(info.status, _WORKING)
 
     @_method
     async def on_cancel_task(self, params: a2a.CancelTaskRequest) -> a2a.Task:
-        """Stop the run of a task finally, because a cancelled task of this protocol cannot be continued."""
+        """Stop the run of a task for good, because a cancelled A2A task cannot be continued."""
         info = await self._info(params.id)
         if info.status in OVER:
             raise errors.TaskNotCancelableError(f"task {info.id} is {info.status}")
@@ -378,21 +384,21 @@ class _Agent(RequestHandler):
     async def on_create_task_push_notification_config(
         self, params: a2a.TaskPushNotificationConfig
     ) -> a2a.TaskPushNotificationConfig:
-        """Send push notifications about a task to a place."""
+        """Send push notifications about a task to an address of the client from now on."""
         return await self._pushes.begin(await self._info(params.task_id), params)
 
     @_method
     async def on_get_task_push_notification_config(
         self, params: a2a.GetTaskPushNotificationConfigRequest
     ) -> a2a.TaskPushNotificationConfig:
-        """Return a place to which notifications about a task are sent."""
+        """Return one address to which notifications about a task are sent."""
         return await self._pushes.read(await self._info(params.task_id), params.id)
 
     @_method
     async def on_list_task_push_notification_configs(
         self, params: a2a.ListTaskPushNotificationConfigsRequest
     ) -> a2a.ListTaskPushNotificationConfigsResponse:
-        """Return all places to which notifications about a task are sent."""
+        """Return all addresses to which notifications about a task are sent."""
         found = await self._pushes.of_task(await self._info(params.task_id))
         return a2a.ListTaskPushNotificationConfigsResponse(configs=found)
 
@@ -400,19 +406,19 @@ class _Agent(RequestHandler):
     async def on_delete_task_push_notification_config(
         self, params: a2a.DeleteTaskPushNotificationConfigRequest
     ) -> None:
-        """Stop sending notifications about a task to a place."""
+        """Stop sending notifications about a task to an address."""
         await self._pushes.end(await self._info(params.task_id), params.id)
 
     @override
     async def on_get_extended_agent_card(
         self, params: a2a.GetExtendedAgentCardRequest, context: ServerCallContext
     ) -> a2a.AgentCard:
-        """Return the card with the description of the graph."""
+        """Return the card that includes the description of the graph, for clients with a token."""
         del params
         return self.card(context.state["headers"], is_extended=True)
 
     async def _info(self, task_id: str) -> RunInfo:
-        """Return the row of the run of a task.
+        """Return the row of the run that is a task of this agent.
 
         Raises:
             UnknownRun: The task does not exist, or belongs to another agent.
@@ -423,7 +429,7 @@ class _Agent(RequestHandler):
         return info
 
     async def _deliver_message(self, params: a2a.SendMessageRequest) -> Turn:
-        """Deliver a message, unless it was delivered before, and return its turn."""
+        """Deliver a message to a new or an existing task, unless it was delivered before, and return its turn."""
         _check_history(params.configuration)
         message = params.message
         data, texts = get_data_parts(message.parts), [part.text for part in message.parts if part.HasField("text")]
@@ -471,7 +477,7 @@ class _Agent(RequestHandler):
         return turn
 
     async def _start_task(self, message: a2a.Message, key: str, data: object, text: str | None) -> Turn:
-        """Start the run of a message that does not name a task."""
+        """Start the run of a new task with a message that does not name a task, and return its first turn."""
         if not isinstance(data, dict):
             raise errors.InvalidParamsError("the data part of a first message is not an object: it sets the input")
         run_id = RequestId(caller().derived_id("thread", self._name, message.message_id))
@@ -490,7 +496,7 @@ class _Agent(RequestHandler):
         return await self._turns.begin(self._graph, state, Turn(0, run_id), key, said, tags=tags)
 
     async def _follow_task(self, turn: Turn) -> AsyncGenerator[Any, None]:
-        """Yield a task and then its events, until the run rests."""
+        """Yield the task as it was when its message arrived, and then its events, until the run rests."""
         task = await self.task(turn.identity)
         place: dict[str, Any] = {"task_id": task.id, "context_id": task.context_id}
         if task.status.state != _STATES["queued"] and (turn.after >= 0 or task.status.state in _STATES.values()):
@@ -519,7 +525,7 @@ class _Agent(RequestHandler):
                     yield a2a.TaskStatusUpdateEvent(**place, status=task.status)
 
     async def task(self, task_id: str, end: Snapshot | None = None) -> a2a.Task:
-        """Return the current state of a task, or its state at the snapshot `end`."""
+        """Return a task in its current state, or in its state at the end of a turn if the snapshot `end` is given."""
         info = await self._service.info_of(task_id)
         rest = end or await self._turns.rest(Turn(-1, info.id))
         state = _WORKING if rest is None else _STATES.get(rest.status, _INPUT)
@@ -553,14 +559,14 @@ class _Agent(RequestHandler):
 
 
 def _build_file_part(medium: Media) -> a2a.Part:
-    """Return a part with the bytes of a medium, or with its address."""
+    """Return a message part with the content of a medium, or with its address if the medium has one."""
     if medium.url:
         return a2a.Part(url=medium.url, filename=medium.name, media_type=medium.type)
     return a2a.Part(raw=medium.content, filename=medium.name, media_type=medium.type)
 
 
 def _check_history(params: a2a.GetTaskRequest | a2a.ListTasksRequest | a2a.SendMessageConfiguration) -> None:
-    """Check the length of the history that a client asks for. Tasks have no history.
+    """Check the length of the history that a client asks for. The length is not used, because tasks have no history.
 
     Raises:
         InvalidParamsError: The length is negative.
@@ -570,17 +576,17 @@ def _check_history(params: a2a.GetTaskRequest | a2a.ListTasksRequest | a2a.SendM
 
 
 def _last_change_ms(info: RunInfo) -> int:
-    """Return the time of a task's last change in milliseconds, as in its timestamp."""
+    """Return the time of a task's last change, in milliseconds, because A2A timestamps contain no smaller parts."""
     return int(info.updated_at * 1000)
 
 
 def _format_page_token(changed: int, task_id: str) -> str:
-    """Return the token of the page that begins after a task."""
+    """Return the token of the page of tasks that comes after this task."""
     return urlsafe_b64encode(f"{changed} {task_id}".encode()).decode()
 
 
 def _read_token(token: str) -> tuple[int, str] | None:
-    """Return the task after which a page begins; None for the first page.
+    """Decode a page token to the last change and the id of the task before the page; None for the first page.
 
     Raises:
         InvalidParamsError: The token is invalid.
@@ -595,10 +601,10 @@ def _read_token(token: str) -> tuple[int, str] | None:
 
 
 def _check_numbers(value: object) -> None:
-    """Check that data contains no number that may have been rounded during the transfer.
+    """Check that data contains only numbers that JSON transfers exactly.
 
     Raises:
-        InvalidParamsError: A number is too large to be exact.
+        InvalidParamsError: A number is so large that it may have been rounded.
     """
     for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         _check_numbers(part)
@@ -610,7 +616,10 @@ def _check_numbers(value: object) -> None:
 
 
 class _Push(BaseModel):
-    """The address to which notifications about a task are sent; `task` is the id of the task, with its nonce."""
+    """The state of a run that stores an address for notifications about a task.
+
+    `task` is the identity of the task's run, and `name` is the id of the address.
+    """
 
     task: str
     name: str
@@ -628,13 +637,15 @@ _MOST_PLACES: Final = 20
 
 
 class _Pushes(Notifications):
-    """The push notifications. Each place is a run, which sleeps until its task has ended.
+    """Sends the push notifications that A2A clients have requested.
+
+    Each requested address is a *place*. It is stored in a run of its own, which sleeps until its task has ended.
 
     Args:
         service: The service that has the runs.
 
     Attributes:
-        agents: The agents of the tasks, by graph.
+        agents: The agents by graph, which build the content of the notifications.
     """
 
     name: ClassVar = "a2a notification"
@@ -648,12 +659,12 @@ class _Pushes(Notifications):
         self._told: dict[str, int] = {}  # the last step that was sent to each place, by the same identities
 
     async def begin(self, task: RunInfo, given: a2a.TaskPushNotificationConfig) -> a2a.TaskPushNotificationConfig:
-        """Send notifications to a place from now on.
+        """Store an address of a client, to which notifications about a task are sent from now on.
 
         Raises:
-            InputError: The address is invalid or not allowed, or the task has too many places.
+            InputError: The address is invalid or not allowed, or the task has too many addresses.
             NotAllowed: The caller does not have the right to answer.
-            RunExists: The task already has another place with this id.
+            RunExists: The task already has another address with this id.
         """
         require("answer")
         task_id = task.identity
@@ -681,10 +692,10 @@ class _Pushes(Notifications):
         return await self.read(task, state["name"])
 
     async def read(self, task: RunInfo, name: str) -> a2a.TaskPushNotificationConfig:
-        """Return a place of a task.
+        """Return an address for notifications about a task, by its id.
 
         Raises:
-            UnknownRun: The task has no such place, or the place has ended.
+            UnknownRun: The task has no such address, or its notifications have ended.
         """
         return await self._read(await self._runner.info(_push_id(task.identity, name)))
 
@@ -698,14 +709,14 @@ class _Pushes(Notifications):
         return found
 
     async def of_task(self, task: RunInfo) -> Sequence[a2a.TaskPushNotificationConfig]:
-        """Return the places of a task."""
+        """Return all addresses for notifications about a task."""
         prefix = _push_id(task.identity, "")
         every = await self._runner.store.runs(graph=_PLACES.name, text=prefix, limit=100)
         own = [info for info in every if info.id.startswith(prefix) and info.status not in OVER]
         return [await self._read(info) for info in own]
 
     async def end(self, task: RunInfo, name: str) -> None:
-        """Stop sending notifications to a place.
+        """Stop sending notifications about a task to the address with this id.
 
         Raises:
             NotAllowed: The caller does not have the right to answer.
@@ -715,7 +726,7 @@ class _Pushes(Notifications):
 
     @override
     async def open_outbox(self, store: Store) -> None:
-        """Do nothing, because this class finds its news in the runs of the places."""
+        """Do nothing, because push notifications need no outbox: `hand_on` reads the runs that store the addresses."""
 
     @override
     async def hand_on(self, runner: CoreRunner) -> int:
@@ -730,7 +741,11 @@ class _Pushes(Notifications):
         return found
 
     async def _hand_to(self, place: RunInfo) -> bool:
-        """Start the run that posts the task to a place, if the task has changed; return whether it has changed."""
+        """Start a run that sends the task to one address, if the task has changed since the last notification.
+
+        Returns:
+            Whether the task has changed.
+        """
         if place.identity not in self._tasks:
             self._tasks[place.identity] = (await self._runner.state_at(place.id))["task"]
         task_id, _, nonce = self._tasks[place.identity].partition(" ")
@@ -770,7 +785,10 @@ class _Pushes(Notifications):
 
 
 def _push_id(task_id: str, name: str) -> str:
-    """Return the id of the run of a place. With the name "", return the common prefix of all places of the task."""
+    """Return the id of the run that stores an address.
+
+    With the name "", return the common prefix for the whole task.
+    """
     return derive_id("push", digest(task_id), name)
 
 

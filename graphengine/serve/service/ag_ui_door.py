@@ -63,12 +63,11 @@ _RESULT: Final = ":result"
 
 
 async def routes(opening: Opening) -> Sequence[BaseRoute]:
-    """Return the routes of the door."""
     return [Route(f"{PATH}/{{graph}}", answering(AgUiDoor(opening.service).run), methods=["POST"])]
 
 
 class AgUiDoor:
-    """The endpoint of AG-UI.
+    """The door for the AG-UI protocol, which has one endpoint for each graph.
 
     Args:
         service: The service that starts, follows and answers runs.
@@ -78,7 +77,7 @@ class AgUiDoor:
         self._service = service
 
     async def run(self, request: Request) -> Response:
-        """Start, answer or follow the run of a thread."""
+        """Start the run of a thread, send it a message, or answer its questions; then stream its events."""
         thread_of = request.path_params["graph"]
         try:
             given = core.RunAgentInput.model_validate(await json_body(request))
@@ -98,7 +97,10 @@ class AgUiDoor:
         return self._service.stream(_stream_ag_ui_events(given, thread, after), thread.run_id, _encode_run_error)
 
     async def _answer(self, thread: Thread, entries: Sequence[core.ResumeEntry]) -> int:
-        """Record answers, or stop the run; return the seq after which every event is new.
+        """Record the answers of a request, or stop the run if the person cancelled a question.
+
+        Returns:
+            The number of the step after which all events are new for the front end.
 
         Raises:
             InputError: An id is sent twice, or is not the id of a question of this thread. Nothing was recorded in this
@@ -118,7 +120,7 @@ class AgUiDoor:
 
 
 async def _stream_ag_ui_events(given: core.RunAgentInput, thread: Thread, after: int) -> AsyncGenerator[bytes, None]:
-    """Yield the events of AG-UI until the run has ended, or waits for a person."""
+    """Yield the encoded AG-UI events of a run until it has ended or waits for a person."""
     writer = _AgUiWriter(given)
     yield _encode_event(core.RunStartedEvent(**writer.place, protocol_version=core.PROTOCOL_VERSION))
     async with aclosing(thread.events(after, _find_what_is_had(given.messages))) as events:
@@ -136,13 +138,13 @@ def _encode_run_error(error: GraphEngineError) -> bytes:
 
 
 def _read_message_text(message: Any) -> str:  # noqa: ANN401 - one of many types
-    """Return the text of a message. Its content can be a text or a list of parts."""
+    """Return the text of a message, whose content can be a text or a list of parts."""
     content = getattr(message, "content", None) or ""
     return content if isinstance(content, str) else "".join(getattr(part, "text", None) or "" for part in content)
 
 
 def _find_newest_said(messages: Sequence[Any]) -> Said | None:
-    """Return the newest message of a person.
+    """Return the newest message of a person in a request; None if there is none.
 
     Raises:
         InputError: The message has a part that is not a text.
@@ -154,7 +156,7 @@ def _find_newest_said(messages: Sequence[Any]) -> Said | None:
 
 
 def _collect_tool_results(messages: Sequence[Any]) -> Mapping[str, object]:
-    """Return the results of tools at the end of the messages, by the ids of their calls."""
+    """Return the tool results at the end of a request's messages, by the ids of their calls."""
     found: dict[str, object] = {}
     for each in reversed(messages):
         if each.role != "tool":
@@ -164,20 +166,20 @@ def _collect_tool_results(messages: Sequence[Any]) -> Mapping[str, object]:
 
 
 def _find_what_is_had(messages: Sequence[Any]) -> Have:
-    """Return the texts, calls and results that a front end already shows, found in its messages."""
+    """Return what a front end already shows, according to the messages in its request."""
     calls = frozenset(call.id for each in messages for call in getattr(each, "tool_calls", None) or ())
     results = frozenset(each.tool_call_id for each in messages if each.role == "tool")
     return Have({each.id: _read_message_text(each) for each in messages if hasattr(each, "content")}, calls, results)
 
 
 class _AgUiWriter:
-    """Writes the events that are shown of a run in the form of AG-UI.
+    """Converts the events that front ends show to events of AG-UI, for one request.
 
     Args:
         given: The request.
 
     Attributes:
-        place: The ids of the thread and of the request.
+        place: The ids of the thread and of the request, which several AG-UI events contain.
     """
 
     def __init__(self, given: core.RunAgentInput) -> None:
@@ -187,7 +189,7 @@ class _AgUiWriter:
         self._messages = {each.id: each.model_dump(by_alias=False, exclude_none=True) for each in given.messages}
 
     def of(self, event: FrontEvent) -> Iterator[core.BaseEvent]:  # noqa: C901 - a case for each
-        """Yield the events of AG-UI for an event to show.
+        """Yield the AG-UI events for an event to show.
 
         Texts and calls are sent as chunks. Clients expand a chunk to the start, the content and the end of a message.
         """
@@ -222,7 +224,7 @@ class _AgUiWriter:
                 yield self._build_end_event(event)
 
     def _build_unanswered_event(self, event: Unanswered) -> core.BaseEvent:
-        """Return an event about the failure of a turn: a message that is not sent to models."""
+        """Return the event that shows the failure of a turn, as a message that clients do not send to models."""
         kind, content = "unanswered", event.content
         message = core.ActivityMessage(id=event.id, activity_type=kind, content=content)
         self._messages[event.id] = message.model_dump(by_alias=False, exclude_none=True)
@@ -236,7 +238,10 @@ class _AgUiWriter:
         return core.TextMessageChunkEvent(message_id=key, role=role, delta=piece)
 
     def _call(self, key: str, tool: str, arguments: str, text: str) -> core.BaseEvent:
-        """Return an event for a tool call, which belongs to the message with its turn's text, or to a new message."""
+        """Return the event for a tool call.
+
+        The call is added to the message with the text of the same turn, if there is one.
+        """
         around = text if text in self._messages else key
         call = {"id": key, "type": "function", "function": {"name": tool, "arguments": arguments}}
         message = self._messages.setdefault(around, {"id": around, "role": "assistant"})
@@ -244,7 +249,7 @@ class _AgUiWriter:
         return core.ToolCallChunkEvent(tool_call_id=key, tool_call_name=tool, parent_message_id=around, delta=arguments)
 
     def _iter_state_changes(self, values: Mapping[str, Any]) -> Iterator[core.BaseEvent]:
-        """Yield the whole state at first, and later only its changes."""
+        """Yield an event with the whole state at first, and with the changes of the state after that."""
         before, self._state = self._state, values
         if before is None:
             yield core.StateSnapshotEvent(snapshot=values)
@@ -252,7 +257,7 @@ class _AgUiWriter:
             yield core.StateDeltaEvent.model_validate({"delta": list(changes(before, values, ""))})
 
     def _end_with_questions(self, questions: Sequence[Question]) -> core.BaseEvent:
-        """Return the end of a request whose run waits, with an interrupt for each question to a person."""
+        """Return the last event of a run that waits, with an interrupt for each question to a person."""
         asked = [
             core.Interrupt(
                 id=each.id,
@@ -283,9 +288,9 @@ def _moment(seconds: float | None) -> str | None:
 
 
 def changes(before: Any, now: Any, path: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - JSON
-    """Yield the operations of a JSON Patch (RFC 6902) that changes one value to another.
+    """Yield the operations of a JSON Patch (RFC 6902) that change `before` to `now`.
 
-    A list whose beginning is unchanged grows by operations; any other changed list is replaced.
+    If a list has only grown, its new items are added. Any other changed list is replaced.
 
     >>> list(changes({"a": [1], "b": 2}, {"a": [1, 5]}, ""))
     [{'op': 'remove', 'path': '/b'}, {'op': 'add', 'path': '/a/-', 'value': 5}]

@@ -69,7 +69,6 @@ Chunk = dict[str, Any]
 
 
 async def routes(opening: Opening) -> Sequence[BaseRoute]:
-    """Return the routes of the door."""
     door, chat = AiSdkDoor(opening.service), f"{PATH}/{{graph}}/{{chat}}"
     return [
         Route(f"{PATH}/{{graph}}", answering(door.send), methods=["POST"]),
@@ -79,7 +78,7 @@ async def routes(opening: Opening) -> Sequence[BaseRoute]:
 
 
 class _SdkMessage(BaseModel):
-    """A message of the AI SDK.
+    """A message in a request of the AI SDK.
 
     Attributes:
         id: The id of the message.
@@ -93,19 +92,19 @@ class _SdkMessage(BaseModel):
 
     @property
     def text(self) -> str:
-        """The text of the message."""
+        """The text of the message, without its other parts."""
         return "".join(str(part.get("text", "")) for part in self.parts if part.get("type") == "text")
 
 
 class _Sent(BaseModel):
-    """The body of a request of `useChat`.
+    """The body of a request that `useChat` sends.
 
     Attributes:
         id: The id of the chat.
         messages: The messages of the chat.
-        trigger: The kind of the request.
-        state: Fields of the input, from the option `body`.
-        answers: Answers by the ids of their questions, from the option `body`.
+        trigger: Whether the person sent a message or wants the last reply to be generated again.
+        state: Fields of the graph's input, which the page sets in the option `body` of `useChat`.
+        answers: Answers by the ids of their questions, which the page sets in the option `body`.
     """
 
     id: str
@@ -116,7 +115,7 @@ class _Sent(BaseModel):
 
 
 class AiSdkDoor:
-    """The endpoints for the AI SDK.
+    """The door for the AI SDK, with endpoints to send to a chat, read its messages, and reconnect.
 
     Args:
         service: The service that starts, follows and answers runs.
@@ -126,7 +125,7 @@ class AiSdkDoor:
         self._service = service
 
     async def send(self, request: Request) -> Response:
-        """Start the run of a chat, send a message to the run, or answer its questions; then follow the run."""
+        """Start the run of a chat, send it a message, or answer its questions; then stream the assistant's message."""
         try:
             sent = _Sent.model_validate(await json_body(request))
         except ValidationError as error:
@@ -160,14 +159,14 @@ class AiSdkDoor:
         )
 
     async def messages(self, request: Request) -> Response:
-        """Return the recorded messages of a chat; an empty list if the chat does not exist yet."""
+        """Answer with the recorded messages of a chat; with an empty list if the chat does not exist yet."""
         thread = self._thread(request)
         if await thread.info() is None:
             return json_answer([])
         return json_answer(_build_sdk_messages(thread, await thread.recorded()))
 
     async def resume(self, request: Request) -> Response:
-        """Replay the newest message of the assistant, and follow it; answer 204 if the chat does not exist yet."""
+        """Stream the newest message of the assistant from its start; answer 204 if the chat does not exist yet."""
         thread = self._thread(request)
         if await thread.info() is None:
             return Response(status_code=204)
@@ -182,7 +181,7 @@ class AiSdkDoor:
 
 
 def _forgets(request: Request) -> bool:
-    """Return whether a page knows the part `reset-step`.
+    """Return whether the page's version of the AI SDK knows the part `reset-step`, which removes texts from the page.
 
     Raises:
         InputError: The header does not contain a version.
@@ -195,12 +194,16 @@ def _forgets(request: Request) -> bool:
 
 
 def _answer_id(thread: Thread, turn: str) -> str:
-    """Return the id of the assistant's message that answers a person's message."""
+    """Return the id of the assistant's message that replies to the person's message with the id `turn`."""
     return f"{turn}:answer" if thread.is_chat else thread.run_id
 
 
 def _approvals(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[str, Any]]]:
-    """Yield the call and the answer of each approval that a page gave or denied, by the id of the question."""
+    """Yield the approvals that a person gave or denied in a page's message.
+
+    Yields:
+        The id of the question, with the id of the tool call and the answer.
+    """
     for part in parts:
         approval = part.get("approval")
         if part.get("state") == "approval-responded" and isinstance(approval, dict):
@@ -210,7 +213,10 @@ def _approvals(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[
 
 
 def _iter_tool_results(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, object]]:
-    """Yield the tool results in a page's message, by the ids of their calls. The page may have executed the tools."""
+    """Yield the tool results in a page's message, by the ids of their calls.
+
+    Some may be of tools that the page executed.
+    """
     for part in parts:
         if part.get("state") == "output-available":
             yield str(part.get("toolCallId")), part.get("output")
@@ -219,7 +225,7 @@ def _iter_tool_results(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str
 
 
 async def _chunks(thread: Thread, writer: _ChunkWriter, after: int) -> AsyncGenerator[bytes, None]:
-    """Yield the chunks of a message until the run has ended, or waits for a person."""
+    """Yield the encoded chunks of the assistant's message until the run has ended or waits for a person."""
     for each in writer.begin(thread.run_id):
         yield stream_event(each)
     async with aclosing(thread.events(after, NOTHING)) as events:
@@ -234,7 +240,7 @@ def _encode_stream_error(error: GraphEngineError) -> bytes:
 
 
 def _parse_json_or_text(text: str) -> Any:  # noqa: ANN401 - any JSON
-    """Return the value of a JSON text; the text itself if it is not JSON."""
+    """Decode a JSON text. If the text is not JSON, return it unchanged."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -242,12 +248,12 @@ def _parse_json_or_text(text: str) -> Any:  # noqa: ANN401 - any JSON
 
 
 class _ChunkWriter:
-    """Writes the events that are shown of a run as chunks of one message.
+    """Converts the events that front ends show to the chunks of one assistant's message of the AI SDK.
 
     Args:
         key: The id of the message.
         answered: The ids of the questions that this request answered.
-        denied: The calls whose approval this request denied.
+        denied: The ids of the calls whose approval this request denied.
         forgets: Whether the page knows the part `reset-step`.
     """
 
@@ -263,7 +269,10 @@ class _ChunkWriter:
         self._data: dict[str, Chunk] = {}
 
     def begin(self, run_id: str) -> Iterator[Chunk]:
-        """Yield the start of the message and of a step. A page can forget the content of a step (`reset-step`)."""
+        """Yield the chunks that start the message and one step in it.
+
+        All content is in this step, because `reset-step` can remove the content of a step.
+        """
         yield {"type": "start", "messageId": self.key, "messageMetadata": {"runId": run_id}}
         for key in self._answered:
             yield {"type": "data-question", "id": key, "data": {"id": key, "answered": True}}
@@ -272,7 +281,7 @@ class _ChunkWriter:
         yield {"type": "start-step"}
 
     def of(self, event: FrontEvent) -> Iterator[Chunk]:
-        """Yield the chunks for an event to show."""
+        """Yield the chunks for an event to show, and remember them in case the page must reset them."""
         if isinstance(event, Dropped):
             yield from self._drop_part(event.id)
             return
@@ -339,10 +348,11 @@ class _ChunkWriter:
             yield from self._end_part(key)
 
     def _drop_part(self, key: str) -> Iterator[Chunk]:
-        """Make the page forget a text: everything that this stream has sent is reset, and sent again without the text.
+        """Yield the chunks that remove a text from the page.
 
-        A page that does not know `reset-step` gets a mark that the text is no longer valid: in the text's part, or in a
-        separate part if the text's part has ended.
+        Everything that this stream has sent is reset, and sent again without the text. A page that does not know
+        `reset-step` is told that the text is no longer valid, by a mark in the text's part, or by a separate part if
+        the text's part has ended.
         """
         kind = self._open.pop(key, None)
         if not self._forgets:
@@ -369,7 +379,7 @@ class _ChunkWriter:
 
 
 def _question_chunks(question: Question) -> Iterator[Chunk]:
-    """Yield a question, and a request for an approval if the question is about a call."""
+    """Yield the chunks for a question: its text and schema, and a request for approval if it is about a tool call."""
     wait = question.wait
     data = {"id": question.id, "question": wait.question, "schema": wait.schema, "toolCallId": question.call or None}
     yield {"type": "data-question", "id": question.id, "data": data}
@@ -381,7 +391,7 @@ def _question_chunks(question: Question) -> Iterator[Chunk]:
 
 
 def _build_sdk_messages(thread: Thread, events: Iterable[FrontEvent]) -> list[dict[str, Any]]:
-    """Return the messages of a chat, built from its recorded events."""
+    """Build the messages of a chat from its recorded events, for a page that was reloaded."""
     found: list[dict[str, Any]] = []
     writer, parts = _ChunkWriter(_answer_id(thread, "")), _MessageParts()
     for event in events:
@@ -396,10 +406,10 @@ def _build_sdk_messages(thread: Thread, events: Iterable[FrontEvent]) -> list[di
 
 
 class _MessageParts:
-    """The parts of a message, built from its chunks in the same way as in a page.
+    """Builds the parts of a message from its chunks, in the same way as the AI SDK does in a page.
 
     Attributes:
-        found: The parts.
+        found: The parts so far.
     """
 
     def __init__(self) -> None:
@@ -407,7 +417,7 @@ class _MessageParts:
         self._by_id: dict[str, dict[str, Any]] = {}
 
     def add(self, chunk: Chunk) -> None:
-        """Add a chunk."""
+        """Apply the next chunk."""
         kind, key = chunk["type"], chunk.get("id") or chunk.get("toolCallId") or ""
         part = self._by_id.get(key)
         if kind == "text-delta":

@@ -74,15 +74,15 @@ _LAST: Final = ".ended"
 
 
 class Service:
-    """The endpoints of the service, and the operations that doors need.
+    """The HTTP service: its endpoints, and the operations on runs that the doors for other protocols use.
 
-    The doors for other protocols call the methods without a `Request` argument. These methods check the rights of the
-    current caller, and find only the runs that the caller may see: see `graphengine.serve.callers`.
+    The doors call the methods without a `Request` parameter. These methods check the rights of the current caller, and
+    find only the runs that the caller may see: see `graphengine.serve.callers`.
 
     Attributes:
         runner: A Runner that is limited to the rights of the current caller.
         graphs: The graphs whose runs are served, by name. Other runs of the database are not served.
-        rests: The resting runs that were shown last.
+        rests: The snapshots of runs that were shown last and that wait or have ended.
         unguarded: The Runner without limits, for the service's own work.
 
     Args:
@@ -116,7 +116,7 @@ class Service:
         self._openapi = description(graphs, version, takes_webhooks=takes_webhooks)
 
     def stop(self) -> None:
-        """End the open streams and the waiting requests."""
+        """End the open streams and the waiting requests, because the server shuts down."""
         self._stopping.set()
 
     @property
@@ -125,7 +125,11 @@ class Service:
         return self._stopping.is_set()
 
     def application(self, *doors: BaseRoute) -> Starlette:
-        """Return the application, without its guard. `doors` are the routes of the other protocols."""
+        """Return the Starlette application of the service, which does not check credentials: see `AccessMiddleware`.
+
+        Args:
+            doors: The routes of the doors for other protocols.
+        """
         router = Router(self, [lambda: self._views], self._provide_runner)
         return Starlette(routes=[*doors, *router.routes(API)], exception_handlers={HTTPException: _no_endpoint})
 
@@ -145,7 +149,7 @@ class Service:
         return Views(CallersStore.of(store, self.graphs), RunCache(store), None, about)
 
     async def health(self, request: Request) -> Response:
-        """Return whether the service works. This endpoint needs no token, so its answer does not name runs."""
+        """Answer a health check. It needs no token, so the answer contains no names of runs."""
         del request
         health = Health("working", None)
         if self._worker is not None:
@@ -158,12 +162,12 @@ class Service:
         return json_answer(health, health.http_status)
 
     async def openapi(self, request: Request) -> Response:
-        """Return the OpenAPI description of the service to every caller whom the guard accepts."""
+        """Answer with the OpenAPI description of the service. The caller needs a token, but no particular right."""
         del request
         return json_answer(self._openapi)
 
     def graph_of(self, name: str) -> Graph[Any]:
-        """Return a graph by its name.
+        """Return a graph that the service serves.
 
         Raises:
             GraphNotFound: The service does not serve a graph with this name.
@@ -177,16 +181,19 @@ class Service:
         run_id: str | None,
         **place: Any,  # noqa: ANN401 - options of `CallersRunner.begin`
     ) -> tuple[str, bool]:
-        """Start a run in a queue, unless the run exists: see `CallersRunner.begin`."""
+        """Start a run for the caller, or find the run that the same request started: see `CallersRunner.begin`."""
         return await self.runner.begin(graph, state, run_id, **place)
 
     def wake_worker(self) -> None:
-        """Let the worker of this process take runs that have just become due, so that clients get their live events."""
+        """Let the worker of this process look for runs at once.
+
+        If this process drives the run, clients also get its live events.
+        """
         if self._worker is not None:
             self._worker.look_now()
 
     async def list_runs(self, request: Request) -> Response:
-        """Return the newest runs of the served graphs."""
+        """Answer with a page of the list of the served graphs' runs."""
         asked = parameters_of(request, ListParameters)
         if asked.graph is not None and asked.graph not in self.graphs:
             near = did_you_mean(asked.graph, self.graphs)
@@ -194,7 +201,10 @@ class Service:
         return json_answer(await self._views.list_runs(asked))
 
     async def get_run(self, request: Request) -> Response:
-        """Return a run. With the parameter `wait`, answer as soon as the run has ended or waits."""
+        """Answer with a run.
+
+        With the parameter `wait`, answer when the run has ended or waits, or when the time is over.
+        """
         query = parameters_of(request, RunParameters)
         info = await self._info(request)
         seconds, after = query.wait, info.seq_in(query.after)
@@ -208,7 +218,7 @@ class Service:
         return await self._now(info)
 
     async def published(self, request: Request) -> Response:
-        """Return the newest value that a run has published under a name. With `wait`, wait until there is a value."""
+        """Answer with the newest value that a run has published. With the parameter `wait`, wait for a newer value."""
         query = parameters_of(request, ValueParameters)
         info = await self._info(request)
         reading = asyncio.create_task(
@@ -222,7 +232,7 @@ class Service:
         return Response(status_code=204) if found is None else json_answer(for_clients(found))
 
     async def events(self, request: Request) -> Response:
-        """Return the stream of the events of a run."""
+        """Answer with a stream of the events of a run, from the event after which the client's connection broke."""
         query = parameters_of(request, EventParameters)
         info = await self._info(request)
         last = request.headers.get("last-event-id")
@@ -243,11 +253,16 @@ class Service:
         return await self.info_of(request.path_params["run_id"])
 
     async def info_of(self, run_id: str, right: Right = "read") -> RunInfo:
-        """Return the row of a run, found by its id or its identity (`RunInfo.identity`), if the caller has a right.
+        """Return the row of a run, if the caller has the right.
+
+        Args:
+            run_id: The id of the run, or its identity (`RunInfo.identity`), which also contains the run's nonce. An
+                identity does not match a later run with the same id.
+            right: The right that the caller needs.
 
         Raises:
             NotAllowed: The caller does not have the right.
-            UnknownRun: The caller has no run with this id.
+            UnknownRun: The run does not exist, or the caller cannot see it.
             RunReplaced: The identity belongs to an earlier run with the same id.
         """
         own_id, _, nonce = run_id.partition(" ")
@@ -256,11 +271,11 @@ class Service:
         return info
 
     async def _now(self, run: str | RunInfo) -> Response:
-        """Return the current state of a run. If a row is passed, it must have been read just before."""
+        """Answer with the current document of a run. If `run` is a row, it must have been read just before."""
         return json_answer(for_clients(await self.runner.now(run)))
 
     async def _wait_until_settled(self, info: RunInfo, after: int) -> None:
-        """Return when a run has a step after a seq and has ended or waits."""
+        """Wait until a run has a step after `after` and has ended or waits."""
         last = info.seq
         events = self.runner.watch(info, after=last, live=False)
         async with aclosing(events):
@@ -272,7 +287,10 @@ class Service:
                     return
 
     async def in_time(self, work: asyncio.Task[Any], seconds: float | None) -> None:
-        """Wait until a task has ended, the time is over, the client has gone, or the service stops."""
+        """Wait until a task has ended, the time is over, the client has disconnected, or the service stops.
+
+        If the task has failed, its error is raised. If the task has not ended, it continues.
+        """
         stopped = asyncio.create_task(self.stopped())
         try:
             await asyncio.wait((work, stopped), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -282,7 +300,7 @@ class Service:
             await cancelled(stopped)
 
     async def stopped(self) -> None:
-        """Return as soon as the service stops, or the client of the current request has gone."""
+        """Wait until the service stops or the client of the current request disconnects."""
         tasks = [asyncio.create_task(each) for each in (self._stopping.wait(), until_gone())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -291,7 +309,7 @@ class Service:
                 task.cancel()
 
     async def _documents(self, info: RunInfo, after: int) -> AsyncGenerator[bytes, None]:
-        """Yield the events of a run until the run has ended."""
+        """Yield the server-sent events of a run until the run has ended."""
         yield b"retry: 1000\n\n"
         async with aclosing(self.runner.watch(info, after=after)) as events:
             async for event in events:
@@ -306,16 +324,16 @@ class Service:
         *,
         says_stop: bool = False,
     ) -> Response:
-        """Return an answer that streams server-sent events with heartbeats, until the events end or the service stops.
+        """Return an answer that streams server-sent events, with heartbeats while there are none.
 
-        If an error ends the stream, the error is the last event.
+        The stream ends with the events, or when the service stops. If an error ends it, the error is the last event.
 
         Args:
             events: The events.
-            run_id: The id of the run that the events are about.
-            trouble: Returns the last event of a stream that an error has ended.
+            run_id: The id of the run, for the log.
+            trouble: Converts the error that ended the stream to its last event.
             headers: Headers of the answer.
-            says_stop: Whether an event reports that the service stops. Otherwise the stream just ends.
+            says_stop: Whether a stop of the service is sent as an error, too. Otherwise the stream just ends.
         """
 
         async def sent() -> AsyncGenerator[bytes, None]:
@@ -333,10 +351,10 @@ class Service:
         return StreamingResponse(sent(), media_type="text/event-stream", headers=headers)
 
     async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return the result of a coroutine, unless the service stops first.
+        """Return the result of a coroutine. The coroutine is cancelled if the service stops or the client disconnects.
 
         Raises:
-            ServiceFailed: The service stops before the coroutine has ended.
+            ServiceFailed: The service stops, or the client has disconnected.
         """
         working = asyncio.create_task(work)
         try:
@@ -348,10 +366,10 @@ class Service:
             await cancelled(working)
 
     async def until_stopped(self, events: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-        """Yield events until they end.
+        """Yield the events of a generator, until it ends or the service stops.
 
         Raises:
-            ServiceFailed: The service stops.
+            ServiceFailed: The service stops, or the client has disconnected.
         """
         stopped, following = asyncio.create_task(self.stopped()), asyncio.create_task(_await_next_event(events))
         try:
@@ -371,9 +389,10 @@ class Service:
             await events.aclose()
 
     async def _gather_events(self, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """Yield the events that have arrived since the last request as one piece, and heartbeats while there are none.
+        """Yield the encoded events in pieces, and a heartbeat whenever there are none for some seconds.
 
-        Events that arrive together are sent together, because each piece is a separate chunk of the answer.
+        All events that have arrived since the last piece are sent as one piece, because each piece is a separate chunk
+        of the HTTP answer.
 
         Raises:
             ServiceFailed: The service stops.
@@ -414,7 +433,7 @@ class Service:
 
 
 def _encode_trouble(error: GraphEngineError) -> bytes:
-    """Return the event that a stream sends when an error has ended it."""
+    """Encode an error as the last event of a stream."""
     return stream_event(Trouble(error=refusal_of(error)))
 
 
@@ -427,21 +446,21 @@ async def _await_next_event(events: AsyncGenerator[T, None]) -> T | None:
 
 
 def _read_event_id(event: Event, info: RunInfo) -> str | None:
-    """Return the id of an event, from which a reader that lost its connection continues; None for a live event."""
+    """Return the id from which a client continues after this event; None for a live event, which is not recorded."""
     if isinstance(event, StepRecorded):
         return info.cursor_at(event.seq)
     return f"{info.cursor_at(event.result.seq)}{_LAST}" if isinstance(event, RunEnded) else None
 
 
 async def cancelled(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks, and return once they have ended."""
+    """Cancel tasks, and wait until they have ended."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _no_endpoint(request: Request, error: Exception) -> Response:
-    """Answer a request for a path or with a method that does not exist."""
+    """Refuse a request whose path does not exist, or whose path does not allow the method."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     what = f"the method {request.method} is not allowed" if status == 405 else "there is nothing"  # noqa: PLR2004
     message, repair = f"{what} at {request.url.path}", "GET /openapi.json lists the endpoints"

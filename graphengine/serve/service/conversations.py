@@ -61,7 +61,7 @@ _PAGE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation whose runs follow one another. Each of its runs has a tag with the name of the conversation.
+    """A conversation under one name, which consists of one or more runs. Each run has a tag with this name.
 
     Attributes:
         graph: The name of the graph.
@@ -75,11 +75,11 @@ class Conversation:
 
     @property
     def tag(self) -> str:
-        """The tag of the conversation's runs."""
+        """The tag by which the runs of the conversation are found."""
         return OwnId(CONVERSATION + self.name)
 
     def run_id(self, *after: str) -> str:
-        """Return the id of the conversation's first run, or of the run that follows the run with the id `after`."""
+        """Return the id of the conversation's first run, or of the run that comes after the run with the id `after`."""
         return derive_id("thread", self.graph, self.name, *map(digest, after), tenant=self.tenant)
 
     @classmethod
@@ -97,7 +97,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """The first request of a conversation, repeated by its client without a key.
+    """The first request of a conversation, which its client has marked as a retry but sent without a key.
 
     Attributes:
         graph: The name of the graph.
@@ -125,18 +125,21 @@ class RunOfResponses:
 
 
 def request_digest(*parts: object) -> str:
-    """Return a digest that identifies a request: it is equal only if the same caller sends the same request again."""
+    """Return a digest of a request and its caller.
+
+    Two digests are equal only if the same caller has sent the same request twice.
+    """
     who = caller()
     return digest([who.name, who.tenant, *parts])
 
 
 async def find(service: Service, wanted: str | Conversation | Repeated | RunOfResponses) -> RunInfo | None:
-    """Return the newest run that the caller means; None if there is no such run, so that a new run is started.
+    """Return the newest run that the caller means; None if there is none, so that the caller starts a new run.
 
     Args:
         service: The service.
-        wanted: The id that belongs to a name (`Caller.derived_id`), a conversation, a request that is repeated, or the
-            run of a response.
+        wanted: The id of a run that was derived from a name (`Caller.derived_id`), a conversation, a request that a
+            client repeats, or the run of a response.
 
     Raises:
         NotAllowed: The caller does not have the right to read.
@@ -163,7 +166,7 @@ async def find(service: Service, wanted: str | Conversation | Repeated | RunOfRe
 
 
 async def _load_newest_runs(service: Service, page: Page, most: int) -> Sequence[RunInfo]:
-    """Return the newest runs that match `page` and its tenant.
+    """Return the newest runs that match the query `page` and have exactly its tenant.
 
     Stores cannot select runs without a tenant. Therefore such runs are filtered here.
     """
@@ -178,7 +181,7 @@ async def _load_newest_runs(service: Service, page: Page, most: int) -> Sequence
 
 
 async def _may_lack_reply(service: Service, info: RunInfo) -> bool:
-    """Return whether the client that started a run may not have received its reply.
+    """Return whether the client that started a run may not have received its reply, so that it repeats its request.
 
     The clocks of servers differ. Therefore a run that seems to have rested long before or after the current time is
     treated as a run whose reply was received.

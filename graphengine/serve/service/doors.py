@@ -1,4 +1,4 @@
-"""The list of the service's doors, for the options of `graphengine serve` and for its server.
+"""List the doors of the service, for the options of `graphengine serve` and for its server.
 
 A door is a set of routes for another protocol, which use `Service`. The module of a door is imported when the door is
 opened, because packages that it needs may not be installed.
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 class Opening(NamedTuple):
-    """The objects that a door gets when it is opened.
+    """The arguments with which a door is opened.
 
     Attributes:
         service: The service that starts, follows and answers runs.
-        access: The check of each request's token.
+        access: The rules that check the credentials of requests.
         version: The version of this package.
-        secret: A secret that only the processes of this service know, if the service has a token.
+        secret: A secret that all processes of this service share. Strangers do not know it if the service has a token.
         stack: The exit stack that closes what the door opens.
-        a2a_root: The graph whose agent represents the host; None if there is only one graph.
+        a2a_root: The graph whose A2A agent represents the host; None if there is only one graph.
         live_text: Whether chat completions stream each piece of text at once, although it may be replaced later.
     """
 

@@ -1,7 +1,7 @@
-"""Follow a run until it rests, answer its questions and send it messages. All doors use these functions.
+"""Follow a run until it rests, answer its questions and send messages to it. All doors use these functions.
 
-A run *rests* in two cases: it has ended, or it waits for a person or a message while its inbox contains nothing that
-the run would still read.
+A run *rests* when it needs something from outside or is done: it has ended, or it waits for a person or a message, and
+its inbox contains nothing that the run would still read.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _RESTS: Final = 16
 
 
 class Open(NamedTuple):
-    """A wait of a frame.
+    """A wait of a run that has not ended: an open question, or a wait for a message.
 
     Attributes:
-        frame: The frame that waits.
+        frame: The frame that waits: the run itself, or one of its inner graphs, arms or items.
         record: The wait in its recorded form.
-        wait: The same wait in the form that is shown.
+        wait: The same wait in the form that readers see.
     """
 
     frame: Frame
@@ -51,8 +51,8 @@ def open_in(snapshot: Snapshot, topics: Collection[str | None] | None = None) ->
     """Yield the waits of a run that people or clients can end: unanswered questions, and waits for messages.
 
     Args:
-        snapshot: The run, with the answers that have been posted.
-        topics: Include only messages of these topics; None includes all messages.
+        snapshot: The run, including the answers in its inbox.
+        topics: Include only waits for messages of these topics; None includes all topics.
     """
     for frame in snapshot.frames.values():
         for name, record in frame.waits.items():
@@ -64,16 +64,16 @@ def open_in(snapshot: Snapshot, topics: Collection[str | None] | None = None) ->
 
 
 def waits(snapshot: Snapshot, topics: Collection[str | None] | None = None) -> Mapping[str, Wait]:
-    """Return the waits that `open_in` yields, by their ids."""
+    """Return the waits of a run that people or clients can end, by their ids: see `open_in`."""
     return {each.record.id: each.wait for each in open_in(snapshot, topics)}
 
 
 class Rest(NamedTuple):
-    """A run at rest, as a door has shown it.
+    """The snapshot of a run that has ended or waits, kept for the next request.
 
     Attributes:
-        run: The snapshot of the run.
-        after: The seq after which the run was shown; -1 if the seq does not matter.
+        run: The snapshot.
+        after: The step after which the run was shown to the client; -1 if that does not matter.
         answers: The number of answers that the run has used since `after`.
     """
 
@@ -83,37 +83,34 @@ class Rest(NamedTuple):
 
 
 class Rests:
-    """The snapshots of resting runs that doors have just shown, so that the next turn need not load the run.
+    """A small cache of the snapshots of runs that have just been shown, so that the next message need not load the run.
 
-    The steps of the next turn are applied to the snapshot. Therefore a snapshot is handed to only one caller.
+    The next steps of the run are applied to the snapshot. Therefore a snapshot is handed to only one caller.
     """
 
     def __init__(self) -> None:
         self._kept: dict[str, Rest] = {}
 
     def keep(self, run_id: str, rest: Rest) -> None:
-        """Keep a run at rest. The caller must not use the snapshot any more."""
+        """Put the snapshot of a run that rests into the cache. The caller must not use the snapshot any more."""
         self._kept.pop(run_id, None)
         self._kept[run_id] = rest
         if len(self._kept) > _RESTS:
             del self._kept[next(iter(self._kept))]
 
     def of(self, run_id: str) -> Rest | None:
-        """Return the kept snapshot of a run; None if no snapshot is kept."""
+        """Return the cached snapshot of a run without removing it; None if there is none."""
         return self._kept.get(run_id)
 
     def take(self, info: RunInfo) -> Snapshot | None:
-        """Return the kept snapshot of a run and forget it.
-
-        None is returned if no snapshot is kept, or if the run has changed since.
-        """
+        """Remove the cached snapshot of a run, and return it if it is still current; None otherwise."""
         kept = self._kept.pop(info.id, None)
         is_now = kept is not None and (kept.run.nonce, kept.run.seq) == (info.nonce, info.seq)
         return kept.run if kept is not None and is_now else None
 
 
 async def rest_of(service: Service, run_id: str, topics: Collection[str | None] | None = None) -> Snapshot | None:
-    """Return a run if it rests; None otherwise. If `topics` is given, waits for other topics do not count as rest."""
+    """Return the snapshot of a run if the run rests, otherwise None. For `topics`, see `look_at`."""
     return (await look_at(service, run_id, topics))[1]
 
 
@@ -123,7 +120,7 @@ async def look_at(
     topics: Collection[str | None] | None = None,
     now: Snapshot | None = None,
 ) -> tuple[RunInfo, Snapshot | None]:
-    """Return the row of a run, and the run if it rests. Both describe the same moment in this case.
+    """Return the row of a run, and its snapshot if the run rests. Both then describe the same moment.
 
     The order of reading matters, because a message can be moved between two reads:
 
@@ -139,9 +136,10 @@ async def look_at(
     Args:
         service: The service that has the run.
         run: The id of the run, or its row if the row was read before.
-        topics: As for `rest_of`.
-        now: The run with all steps that the caller has read. If the run has more steps, it does not rest yet. None to
-            load the run.
+        topics: The topics of the messages that this caller can send. A run that waits for a message of another topic
+            does not rest. None for all topics.
+        now: A snapshot with all steps that the caller has read. If the run has more steps, it does not rest yet. None
+            to load the run.
     """
     runner, run_id = service.runner, run if isinstance(run, str) else run.id
     if not isinstance(run, str) and run.status not in (*OVER, "waiting"):
@@ -161,7 +159,7 @@ async def look_at(
 
 
 def _gets(now: Snapshot, inbox: Sequence[InboxMessage], topics: Collection[str | None] | None) -> bool:
-    """Return whether an inbox contains something that a waiting run will read."""
+    """Return whether an inbox contains an answer or a message that ends one of the run's waits."""
     posted = find_posted(inbox, now.run_id)
     unread = {each.payload.get("topic") for each in inbox if each.kind == "message"}
     return any(key in posted or (wait.topic in unread and wait.topic) for key, wait in waits(now, topics).items())
@@ -176,18 +174,18 @@ async def follow_run(  # noqa: PLR0913 - what to follow, and from where
     *,
     live: bool = True,
 ) -> AsyncGenerator[Event | Snapshot, None]:
-    """Yield all events after a seq, and finally the run when it rests.
+    """Yield all events of a run after a step, and its snapshot as the last value when the run rests.
 
-    While the run is driven in this process, its live events are yielded too, if they are wanted. Otherwise only
-    recorded steps are yielded.
+    While this process drives the run, live events are included if `live` is set. Otherwise only recorded steps are
+    yielded.
 
     Args:
         service: The service that has the run.
         run: The row of the run.
-        after: The seq after which events are yielded.
-        topics: As for `rest_of`.
-        now: The run after this seq, to which the caller applies the steps that it gets; None to load the run at the
-            end.
+        after: The number of the step.
+        topics: The topics of the messages that this caller can send: see `look_at`.
+        now: The snapshot of the run after this step. The caller applies each step to the snapshot as soon as it gets
+            the step. None to load the run at the end.
         live: Whether live events are wanted.
     """
     runner = service.runner
@@ -217,7 +215,7 @@ async def follow_run(  # noqa: PLR0913 - what to follow, and from where
 
 
 async def _live(service: Service, run: RunInfo, after: int, *, live: bool) -> AsyncGenerator[Event, None]:
-    """Yield the events of a run as long as the run is driven in this process."""
+    """Yield the events of a run as long as this process drives the run."""
     with suppress(GraphEngineError):  # an error of this process, such as a lost claim: the run continues elsewhere
         async with aclosing(service.runner.watch(run, after=after, wait_out=False, live=live)) as events:
             async for event in events:
@@ -226,7 +224,12 @@ async def _live(service: Service, run: RunInfo, after: int, *, live: bool) -> As
 
 
 async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> Mapping[str, InputError]:
-    """Record answers by the ids of their waits; see `answer_all`.
+    """Record the answers to several questions of a run; see `answer_all`.
+
+    Args:
+        service: The service that has the run.
+        run_id: The id of the run.
+        given: The answers, by the ids of their waits.
 
     Returns:
         The error of each answer that was not recorded, by the id of its wait.
@@ -244,7 +247,7 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
 
 
 async def _waits_again(service: Service, run: RunInfo, after: int) -> None:
-    """Return as soon as a run waits again after a seq, or rests."""
+    """Return when a run has recorded a new wait after the step `after`, or rests."""
     async with aclosing(follow_run(service, run, after, (), live=False)) as events:
         async for event in events:
             if isinstance(event, StepRecorded) and event.step.kind == "waiting":
@@ -254,9 +257,19 @@ async def _waits_again(service: Service, run: RunInfo, after: int) -> None:
 async def say(  # noqa: PLR0913 - what a message is
     service: Service, info: RunInfo, topic: str, payload: object, key: str, alone: str = ""
 ) -> bool:
-    """Send a message to a run, once for each key of its inbox. A failed or stopped run is continued with the message.
+    """Send a message to a run, unless it has a message with the same key. A failed or stopped run is resumed.
 
-    Return False if the run already has a message with this key, or with another key that begins with `alone`.
+    Args:
+        service: The service that has the run.
+        info: The row of the run.
+        topic: The topic of the message.
+        payload: The content of the message.
+        key: The idempotency key of the message.
+        alone: The beginning of the keys of messages that exclude each other. If the run has a message with another such
+            key, this message is not sent; "" if no other message excludes it.
+
+    Returns:
+        Whether the message was sent.
     """
     is_new = await service.runner.send_alone(info, topic, payload, key=key, alone=alone)
     service.wake_worker()
@@ -266,7 +279,10 @@ async def say(  # noqa: PLR0913 - what a message is
 
 
 def failure_of(graph: Graph[Any], end: Snapshot) -> GraphEngineError | None:
-    """Return the error of a failed, stopped or cancelled run, or of a chat's failed newest turn; None otherwise."""
+    """Return the error to report for a run that failed or was stopped or cancelled, or whose newest chat turn failed.
+
+    None if there is nothing to report.
+    """
     plan = compiled(graph)
     if end.status == "cancelled":
         return RunCancelled(end.run_id, end.ending.why if end.ending is not None else "")

@@ -1,8 +1,8 @@
-"""The run of a front end's thread, for all protocols of front ends.
+"""Chat threads of front ends: each thread is one run. The doors for front ends use this module.
 
-A thread is one run; nothing else is stored. A `Thread` starts the run and sends messages and answers to it.
-`Thread.events` yields the events to show, which are defined in the module `shown`. The doors `ag_ui_door` and
-`ai_sdk_door` translate these events into their protocols.
+A `Thread` starts the run of a thread, and sends messages and answers to it. Nothing else is stored. `Thread.events`
+yields the events to show, which are defined in the module `shown`. The doors `ag_ui_door` and `ai_sdk_door` translate
+these events into their protocols.
 
 Pieces of a text are only available live, in the process that drives the run. A reader in another process, or a later
 reader, gets the whole text of a turn as soon as it is recorded.
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class Thread:
-    """The run of a front end's thread.
+    """A thread of messages in a front end, and the run that belongs to it.
 
     A graph whose state contains the field `turn`, a `ChatTurn`, is a chat (`Graph.chat(agent)`). The run of a chat has
     the id that `runner.run(agent, chat=THREAD)` uses. It receives each message of a person under the topic `turn`, and
@@ -51,7 +51,7 @@ class Thread:
     Args:
         service: The service that starts, follows and answers runs.
         graph: The name of the graph.
-        thread: The id of the thread.
+        thread: The id of the thread, which the front end chose.
 
     Attributes:
         run_id: The id of the thread's run.
@@ -72,7 +72,10 @@ class Thread:
         self.run_id = caller().derived_id(*(("chat", thread) if self.is_chat else ("thread", graph, thread)))
 
     def shown(self, snapshot: Snapshot) -> Mapping[str, Any]:
-        """Return the state that front ends see. Messages of agents are left out, because they are shown as texts."""
+        """Return the state that front ends see.
+
+        Fields with an agent's messages are left out, because these are shown as texts.
+        """
         fields = self._plan.state.fields
         conversation = {name for name, each in fields.items() if _is_conversation(each.info.annotation)}
         values: Mapping[str, Any] = hide_secrets(
@@ -84,9 +87,10 @@ class Thread:
         return Fold(info, have, snapshot, self.shown, is_chat=self.is_chat, field=self._field)
 
     async def info(self) -> RunInfo | None:
-        """Return the row of the run; None if the run does not exist yet.
+        """Return the row of the thread's run; None if the run does not exist yet.
 
-        The id of a chat's run does not depend on the agent. Therefore two graphs can have a thread with the same run.
+        The id of a chat's run does not depend on the graph. If another graph has a chat with the same thread id, the
+        run belongs to that graph.
 
         Raises:
             RunExists: The run belongs to another graph.
@@ -98,7 +102,7 @@ class Thread:
         return info
 
     async def existing(self) -> RunInfo:
-        """Return the row of the run.
+        """Return the row of the thread's run.
 
         Raises:
             UnknownRun: The run does not exist.
@@ -111,13 +115,13 @@ class Thread:
         return info
 
     async def begin(self, message: Said | None, state: Mapping[str, Any]) -> int:
-        """Start the run, unless it exists, and send the message if the graph is a chat that has not received it before.
+        """Start the thread's run unless it exists. If the graph is a chat, send the message unless it was sent before.
 
         When the method returns, the run and the message are recorded.
 
         Returns:
-            The seq after which everything is new for a front end that has followed the thread until now. 0 if the front
-            end may lack earlier events.
+            The number of the step after which all events are new for a front end that has followed the thread until
+                now; 0 if the front end may lack earlier events.
 
         Raises:
             InputError: The state or the message does not fit.
@@ -157,10 +161,10 @@ class Thread:
         return 0
 
     async def _begin_with_text(self, info: RunInfo | None, message: Said | None, state: Mapping[str, Any]) -> None:
-        """Start the run of a thread that is not a chat with the text of a message, unless the run exists.
+        """Start the run of a thread that is not a chat, unless the run exists. The message becomes part of its state.
 
-        A page sends the thread again when it is reloaded, so the message of an existing run must be the message with
-        which the run began. No node would read another message.
+        A page that is reloaded sends the thread again. If the run exists, the message must therefore be the message
+        with which the run began. No node would read another message.
 
         Raises:
             InputError: The state does not fit, or the run began with another message.
@@ -179,7 +183,7 @@ class Thread:
             await self._service.begin(self._graph, {**state, **said}, self.run_id)
 
     def _read_text(self, message: Said, state: Mapping[str, Any], known: Sequence[str | None]) -> str:
-        """Return the text of a message in the form in which a run records it, because a validation can change a text.
+        """Return the text of a message as a run records it. The validation of the state can change the text.
 
         Raises:
             InputError: The state does not fit.
@@ -190,7 +194,7 @@ class Thread:
         return as_text(opened(given.values[self._field]))
 
     def _place_text(self, message: Said) -> dict[str, Any]:
-        """Return the field that the text of a message sets, with the text.
+        """Return the input field for the text of a message, with the text as its value.
 
         Raises:
             InputError: The graph has no field for the text of a message.
@@ -224,10 +228,13 @@ class Thread:
             raise error
 
     async def results(self, results: Mapping[str, object]) -> bool:
-        """Record the results of tools that the front end executed; return whether the run waited for any of them.
+        """Record the results of tools that the front end executed.
 
         Args:
             results: The results, by the ids of their calls.
+
+        Returns:
+            Whether the run waited for at least one of the results.
 
         Raises:
             InputError: A result does not fit.
@@ -241,7 +248,7 @@ class Thread:
         return bool(found)
 
     async def check_asked(self, keys: Iterable[str]) -> Mapping[str, Wait]:
-        """Check that each id belongs to an open or answered question of this run, and return the open questions.
+        """Check that each id belongs to a question of this run, open or answered, and return the open questions.
 
         Raises:
             InputError: An id does not belong to a question.
@@ -262,13 +269,16 @@ class Thread:
         return found
 
     async def cancel(self, keys: Sequence[str]) -> None:
-        """Stop the run instead of answering the questions with these ids. Questions that are not open are skipped."""
+        """Stop the run, because a person cancelled one of these questions. Does nothing if none of them is open."""
         found = await self.check_asked(keys)
         if names := [found[key].name for key in keys if key in found]:
             await self._service.runner.stop(self.run_id, f"{names[0]} was cancelled")
 
     async def newest(self) -> tuple[str, int]:
-        """Return the id of a chat's current or last message, and the seq before its turn; "" and 0 if there is none."""
+        """Return the id of the chat's current or last message, and the number of the step before its turn.
+
+        The result is "" and 0 if the chat has no message.
+        """
         found = "", 0
         for step in await self._service.runner.history(self.run_id) if self.is_chat else ():
             said = said_in(step, self._field)
@@ -277,7 +287,7 @@ class Thread:
         return found
 
     async def recorded(self) -> Sequence[FrontEvent]:
-        """Return all events of the recorded steps, then the newest state and the open questions."""
+        """Return the events of all recorded steps of the thread, then the newest state and the open questions."""
         fold = self._fold(await self.existing(), NOTHING, Snapshot())
         fold.stated = sys.maxsize
         steps = await self._service.runner.history(self.run_id)
@@ -287,10 +297,14 @@ class Thread:
         return [*found, State(self.shown(fold.snapshot)), *([fold.asked()] if is_asking else [])]
 
     async def events(self, after: int, have: Have) -> AsyncGenerator[FrontEvent, None]:
-        """Yield the state, then the events after a seq, until the run has ended or waits for a person.
+        """Yield the current state, then the events after a step, until the run has ended or waits for a person.
 
-        If a message was sent to a chat, only the events of the message's turn are yielded, because other messages can
-        be sent at the same time. The last event is `Asked` or `Ended`.
+        If this request sent a message to a chat, only the events of this message's turn are yielded, because other
+        clients may send messages at the same time. The last event is `Asked` or `Ended`.
+
+        Args:
+            after: The number of the step.
+            have: What the front end already shows.
         """
         service, store = self._service, self._service.runner.store
         if self._place is not None and after == self._place[0].seq:
@@ -325,21 +339,21 @@ class Thread:
 
 
 def _rest_of(fold: Fold, end: RunEnded | Snapshot | None = None, *, has_begun: bool = True) -> Iterator[FrontEvent]:
-    """Yield the last events: the end of each open visit, then the end of the run or its open questions."""
+    """Yield the last events of a stream: the end of each open visit, then the end of the run or its open questions."""
     for name in fold.visits if has_begun else ():
         yield Visited(name, is_over=True)
     yield Ended(end.result) if isinstance(end, RunEnded) else fold.asked()
 
 
 def _find_given_message(event: object) -> str:
-    """Return the id of the message that a step gives to a node of a chat; "" for any other event."""
+    """Return the id of the message that a chat receives with an event; "" for any other event."""
     facts = event.step.data if isinstance(event, StepRecorded) else None
     value = facts.answer.value if isinstance(facts, Answered) and facts.by == "message" else None
     return str(value.get("id", "")) if isinstance(value, dict) else ""
 
 
 def check_text(where: str, others: Sequence[str]) -> None:
-    """Check that a message contains only text, because a run would not receive other parts.
+    """Refuse a message that contains parts other than text, such as images, because the run would not receive them.
 
     Args:
         where: The place of the message in the request.
@@ -354,7 +368,7 @@ def check_text(where: str, others: Sequence[str]) -> None:
 
 
 def _is_conversation(annotation: object) -> bool:
-    """Return whether a field contains the messages of an agent."""
+    """Return whether a field of this type contains the messages of an agent."""
     return get_origin(annotation) is list and get_args(annotation) == (Remembered,)
 
 

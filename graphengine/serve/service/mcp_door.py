@@ -122,19 +122,18 @@ _FORMATS: Final = ("date", "date-time", "email", "uri")
 
 
 class QuestionOpen(GraphEngineError):
-    """A run waits for an answer that the caller of its tool did not give."""
+    """A run that was started as a tool call waits for an answer, which the client cannot or will not give."""
 
     code = "question_open"
 
 
 async def routes(opening: Opening) -> Sequence[BaseRoute]:
-    """Return the routes of the door."""
     door = McpDoor(opening.service, opening.version, opening.secret)
     return [Route(PATH, await opening.stack.enter_async_context(door.over_http(opening.access.body_bytes)))]
 
 
 class McpDoor:
-    """The tools of an MCP server.
+    """The door for the MCP protocol: an MCP server that offers each graph as a tool.
 
     Args:
         service: The service that starts, follows and answers runs.
@@ -157,7 +156,7 @@ class McpDoor:
 
     @asynccontextmanager
     async def over_http(self, body_bytes: int) -> AsyncIterator[ASGIApp]:
-        """Provide the application for `PATH`, without its guard."""
+        """Provide the ASGI application for the path `PATH`. It does not check credentials: see `AccessMiddleware`."""
         manager = StreamableHTTPSessionManager(
             self.server, session_idle_timeout=_IDLE_SECONDS, max_request_body_size=body_bytes
         )
@@ -193,7 +192,7 @@ class McpDoor:
     async def _start_call(
         self, ctx: ServerRequestContext[Any], params: types.CallToolRequestParams, tool: _Tool
     ) -> _ToolRequest:
-        """Start the run of a call, unless the call continues an existing run."""
+        """Start the run of a tool call, or find the run if the request continues an earlier call."""
         run, is_new = params.request_state or "", False
         if params.request_state is None:
             given = (params.meta or {}).get(RUN_ID)
@@ -205,7 +204,11 @@ class McpDoor:
     async def _outcome(
         self, call: _ToolRequest, params: types.CallToolRequestParams
     ) -> types.CallToolResult | types.InputRequiredResult:
-        """Return the result of a call, or the questions that must be answered first."""
+        """Return the result of a tool call, or the questions that a person must answer first.
+
+        If the run takes long, a client of a modern revision gets an answer without questions, and sends the request
+        again.
+        """
         ctx, run_id = call.ctx, call.run_id
         is_modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
         hold = _FIRST_SECONDS if params.request_state is None else _HOLD_SECONDS
@@ -236,7 +239,10 @@ class McpDoor:
             wrong = await self._answer(run_id, answers)
 
     async def _wait_for_call(self, call: _ToolRequest, seconds: float) -> Snapshot | None:
-        """Return a run when it has ended or asks a question; None if this takes longer, or the service stops."""
+        """Wait until the run of a call has ended or asks a question, and return it; None if the time is over before.
+
+        None is also returned if the service stops.
+        """
         following = asyncio.create_task(self._follow_call(call))
         try:
             await self._service.in_time(following, seconds)
@@ -245,7 +251,7 @@ class McpDoor:
             await cancelled(following)
 
     async def _follow_call(self, call: _ToolRequest) -> Snapshot | None:
-        """Return a run when it has ended or asks a question, and report its progress until then."""
+        """Report the progress of a call's run until the run has ended or asks a question, and return the run."""
         info = await self._service.info_of(call.identity)
         async with aclosing(follow_run(self._service, info, call.seen, topics=(), live=False)) as events:
             async for event in events:
@@ -256,7 +262,10 @@ class McpDoor:
         return None
 
     async def _answer(self, run_id: str, given: Mapping[str, Any]) -> Mapping[str, str]:
-        """Record answers by the ids of their waits; return the error messages of the answers that do not fit.
+        """Record the answers of a client to the questions of a run.
+
+        Returns:
+            The error messages of the answers that do not fit, by the ids of their waits.
 
         Raises:
             QuestionOpen: A person declined to answer a question. The other answers are recorded.
@@ -279,11 +288,11 @@ class McpDoor:
 
 
 class _OverHttp(StreamableHTTPASGIApp):
-    """The SDK's application, with streams that end when the service stops, and with sessions of one user each.
+    """The MCP SDK's ASGI application, with limits on its streams and sessions.
 
-    Clients of older revisions keep a stream open by a GET request. A session is only served to the user who began it.
-    If a user has too many sessions, the session that was idle for the longest time is ended. Without this limit, one
-    user could fill the SDK's 10,000 sessions, and other users would be refused.
+    Clients of older revisions keep a stream open by a GET request, which ends here when the service stops. A session is
+    only served to the user who began it. If a user has too many sessions, the session that was idle for the longest
+    time is ended. Without this limit, one user could fill the SDK's 10,000 sessions, and other users would be refused.
     """
 
     def __init__(self, manager: StreamableHTTPSessionManager, service: Service) -> None:
@@ -342,14 +351,14 @@ async def _unsent(message: Message) -> None:
 
 @dataclass(slots=True)
 class _ToolRequest:
-    """A request that calls a tool.
+    """One request of a client that calls a tool, or that continues a call.
 
     Attributes:
         ctx: The SDK's context of the request.
         tool: The tool.
         run_id: The id of the run of the call.
         identity: The identity of the run, because another run can have the same id later.
-        seen: The last step that was reported, or that was recorded before the request.
+        seen: The last step that was reported to the client, or that was recorded before the request.
     """
 
     ctx: ServerRequestContext[Any]
@@ -359,7 +368,7 @@ class _ToolRequest:
     seen: int
 
     async def report(self, step: Step) -> None:
-        """Report the visit of a node to a client that asked for progress."""
+        """Report a step of the run to the client, if the client asked for progress."""
         if step.node:
             await self.ctx.session.report_progress(step.seq, None, f"run {self.run_id}: {step.path}")
         self.seen = step.seq
@@ -370,13 +379,14 @@ class _ToolRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Tool:
-    """A graph as a tool.
+    """A graph that is offered as a tool.
 
     Attributes:
         graph: The graph.
         plan: The compiled graph.
         described: The description that clients see.
-        field: The field that is the result; None if the result is the whole state, or only a part of a field.
+        field: The field of the state that is the result; None if the result is the whole state, or only a part of a
+            field.
     """
 
     graph: Graph[Any]
@@ -386,7 +396,10 @@ class _Tool:
 
 
 def _build_tools(graphs: Mapping[str, Graph[Any]]) -> Mapping[str, _Tool]:
-    """Return the tools by name, without chats. A chat waits for messages, which the protocol cannot send to a call."""
+    """Return a tool for each graph, by the tool's name.
+
+    Chats are left out. A chat waits for messages, which this protocol cannot send to a call.
+    """
     tools: dict[str, _Tool] = {}
     for title, graph in graphs.items():
         if is_chat(compiled(graph)):
@@ -401,7 +414,7 @@ def _build_tools(graphs: Mapping[str, Graph[Any]]) -> Mapping[str, _Tool]:
 def _describe_graph_tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
     """Describe a graph as a tool.
 
-    The caller sets the fields that no node writes, the fields without a default, and the field for a text
+    The arguments are the fields that no node writes, the fields without a default, and the field for a text
     (`text_field`). The result is one field, or the whole state without its secrets, in its recorded form. Recorded
     values fit the schema for inputs, so this schema also describes the output.
     """
@@ -435,7 +448,7 @@ def _describe_graph_tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
 
 
 def _read_call_arguments(tool: _Tool, params: types.CallToolRequestParams) -> Mapping[str, Any]:
-    """Return the arguments of a call.
+    """Return the arguments of a tool call, after checking their names.
 
     Raises:
         InputError: The tool does not have an argument with a given name.
@@ -451,7 +464,7 @@ def _read_call_arguments(tool: _Tool, params: types.CallToolRequestParams) -> Ma
 def _build_call_result(
     tool: _Tool, snapshot: Snapshot, result: Result[Any], meta: dict[str, Any]
 ) -> types.CallToolResult:
-    """Return the result of a run that has ended.
+    """Return the result of a tool call whose run has ended.
 
     Raises:
         RunFailed: The run failed.
@@ -472,7 +485,7 @@ def _build_call_result(
 
 
 def _medium(medium: Media) -> types.ContentBlock:
-    """Return a medium in the form that a host can show: a picture, a sound, another file, or a link."""
+    """Convert a medium to the MCP content that clients can show: an image, audio, an embedded file, or a link."""
     if medium.kind == "image" and medium.data:
         return types.ImageContent(data=medium.data, mime_type=medium.type)
     if medium.kind == "audio" and medium.data:
@@ -495,7 +508,7 @@ def _build_tool_content(text: str, structured: object, meta: dict[str, Any]) -> 
 
 
 def _error_as_result(error: GraphEngineError, run_id: str) -> types.CallToolResult:
-    """Return an error as the result of a tool: a text for the model, and the error's document in `_meta`."""
+    """Convert an error to the result of a tool call: a text for the model, and the error's document in `_meta`."""
     error = shown_error(error)
     meta = {ERROR: plain(error_document(error))} | ({RUN_ID: run_id} if run_id else {})
     return types.CallToolResult(content=[types.TextContent(text=f"{error.code}: {error}")], is_error=True, _meta=meta)
@@ -505,7 +518,7 @@ def _error_as_result(error: GraphEngineError, run_id: str) -> types.CallToolResu
 
 
 def _can_ask(client: types.ClientCapabilities | None) -> bool:
-    """Return whether a client can show forms to a person. A client that can only open addresses cannot."""
+    """Return whether a client can show forms to a person. Some clients can only open web addresses."""
     found = client.elicitation if client is not None else None
     return found is not None and (found.form is not None or found.url is None)
 
@@ -516,7 +529,14 @@ def _still_open(run_id: str, wait: Wait, why: str) -> QuestionOpen:
 
 
 def _elicitation(wait: Wait, wrong: str) -> types.ElicitRequestFormParams:
-    """Return the form of a question. If the answer does not fit a form, the form has one text field for JSON."""
+    """Return the form with which a client asks a person a question.
+
+    If the answer is not a flat object or a plain value, the form has one text field for JSON.
+
+    Args:
+        wait: The question.
+        wrong: The error message about the person's previous answer; "" if there is none.
+    """
     schema = wait.schema or {}
     required = schema.get("required", []) if (fields := _list_form_fields(schema)) else [_ANSWER]
     fields = fields or {
@@ -528,7 +548,7 @@ def _elicitation(wait: Wait, wrong: str) -> types.ElicitRequestFormParams:
 
 
 def _list_form_fields(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a form whose content is the answer; empty if the answer is not a flat object."""
+    """Return the fields of a form for an answer that is a flat object; an empty dictionary for any other answer."""
     fields: dict[str, Any] = {}
     for name, each in schema.get("properties", {}).items():
         options = [option for option in each.get("anyOf", ()) if option != {"type": "null"}]
@@ -541,13 +561,13 @@ def _list_form_fields(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _have_titles(options: object) -> bool:
-    """Return whether a form can show options as choices with titles, because the value of each option is a text."""
+    """Return whether the options of a schema are texts with titles, so that a form can show them as choices."""
     listed = options if isinstance(options, list) else []
     return bool(listed) and all(isinstance(each.get("const"), str) and "title" in each for each in listed)
 
 
 def _field(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return a field of a form: a text, a number, a yes or no, or a choice; None if the schema is something else."""
+    """Return the form field for a schema: a text, a number, a checkbox or choices; None for any other schema."""
     schema = resolve_reference(schema, root)
     kind, items = schema.get("type"), schema.get("items", {})
     if _have_titles(schema.get("oneOf")):  # choices with a title each

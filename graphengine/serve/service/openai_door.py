@@ -118,7 +118,7 @@ _LATE: Final = "This was answered elsewhere meanwhile, so your message was not u
 
 
 class _ChatRequest(Struct):
-    """A request for a chat completion.
+    """The body of a request for a chat completion.
 
     Parameters that are not listed here, such as temperature, are ignored, because the graph decides about its models.
     Listed parameters that a graph cannot honour are refused: see `_check_kept`.
@@ -138,7 +138,7 @@ class _ChatRequest(Struct):
 
 
 class _ResponseRequest(Struct):
-    """A request for a response. Unknown parameters are treated as in `_ChatRequest`."""
+    """The body of a request for a response. Unknown parameters are ignored, as in `_ChatRequest`."""
 
     model: str
     input: str | list[dict[str, Any]]
@@ -155,7 +155,7 @@ class _ResponseRequest(Struct):
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """A message that a client sent.
+    """A client's message, with what is needed to find its conversation and its turn.
 
     Attributes:
         text: The text of the message.
@@ -182,12 +182,12 @@ class _Said:
 
     @property
     def message(self) -> object:
-        """The value to deliver: the results of tools if there are any, otherwise the text."""
+        """The value to deliver: the tool results if there are any, otherwise the text."""
         return self.results or self.text
 
 
 class _StreamForm(NamedTuple):
-    """How a completion is streamed.
+    """The options of a streamed chat completion.
 
     Attributes:
         has_usage: Whether the stream ends with the usage.
@@ -200,14 +200,14 @@ class _StreamForm(NamedTuple):
 
 @dataclass(slots=True)
 class _Reply:
-    """The reply of a run in one turn.
+    """The reply of a run to a message, and what it cost.
 
     Attributes:
-        shown: The text that was shown live.
+        shown: The part of the text that was already streamed.
         said: The last text of an agent.
         tools: The tool calls that the run made itself, by their ids.
         text: The reply, as recorded.
-        rest: The part of the reply that was not shown live.
+        rest: The part of the reply that was not streamed.
         is_question: Whether the reply is a question.
         usage: The usage of models in the turn.
         failure: The error that prevented a reply; None if there is a reply.
@@ -226,7 +226,7 @@ class _Reply:
 
 
 class _ReplyTexts:
-    """The texts of a reply, for a client that can only append to the text that it shows.
+    """Decides which texts of an agent are streamed, for a client that can only append to the text that it shows.
 
     A text is *held back* while it may still be dropped, because the model's answer may be interrupted and requested
     again, or a check may refuse it. The text *counts* as soon as another text follows, a tool is called, or the run
@@ -243,7 +243,7 @@ class _ReplyTexts:
         self._place = self._held = ""
 
     def add(self, key: str, piece: str) -> str:
-        """Add a piece of a text, and return the text to show now."""
+        """Add a piece of the text with the id `key`, and return the text to send now."""
         before, is_next = "", key != self._place
         if is_next:
             before, self._place, self.said = self.counts(), key, ""
@@ -252,23 +252,25 @@ class _ReplyTexts:
         return before + (self.counts() if self._is_live else "")
 
     def drop(self) -> None:
-        """Drop the text that is held back. The next piece begins another text."""
+        """Forget the text that is held back, because the model's answer is not valid.
+
+        The next piece begins another text.
+        """
         self._place = self._held = ""
 
     def counts(self) -> str:
-        """Return the text that was held back and counts from now on."""
+        """Release the text that is held back, and return it, so that it is sent to the client."""
         held, self._held = self._held, ""
         self.shown += held
         return held
 
 
 async def routes(opening: Opening) -> Sequence[BaseRoute]:
-    """Return the routes of the door."""
     return OpenAiDoor(opening.service, live_text=opening.live_text).routes()
 
 
 class OpenAiDoor:
-    """The endpoints of OpenAI's API.
+    """The door for OpenAI's API: chat completions, responses and models.
 
     Args:
         service: The service that starts, follows and answers runs.
@@ -283,7 +285,7 @@ class OpenAiDoor:
         self._models = {name: each for name, each in text_graphs(service.graphs).items() if not each.missing}
 
     def routes(self) -> Sequence[BaseRoute]:
-        """Return the routes of the endpoints."""
+        """Return the routes of the door."""
         found = (
             ("models", self.models, "GET"),
             ("models/{name:path}", self.model, "GET"),
@@ -300,16 +302,16 @@ class OpenAiDoor:
         ]
 
     async def models(self, request: Request) -> Response:
-        """Return the list of models."""
+        """Answer with the list of models: the graphs that a text can start."""
         del request
         return json_answer({"object": "list", "data": list(map(_describe_model, self._models))})
 
     async def model(self, request: Request) -> Response:
-        """Return one model."""
+        """Answer with one model."""
         return json_answer(_describe_model(self._find_model(request.path_params["name"]).name))
 
     async def complete(self, request: Request) -> Response:
-        """Return a chat completion, or a stream of its chunks."""
+        """Answer with a chat completion, or with a stream of its chunks."""
         body = await _read_request_body(request, _ChatRequest)
         model, messages = self._find_model(body.model), _read_given_messages(body.messages, "messages")
         _check_kept(
@@ -341,7 +343,7 @@ class OpenAiDoor:
         return json_answer({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
 
     async def respond(self, request: Request) -> Response:
-        """Return a response, or a stream of its events."""
+        """Create a response, and answer with it or with a stream of its events."""
         body = await _read_request_body(request, _ResponseRequest)
         model, messages = self._find_model(body.model), [{"content": body.input}]
         given = body.conversation.get("id") if isinstance(body.conversation, dict) else body.conversation
@@ -367,13 +369,13 @@ class OpenAiDoor:
         )
 
     async def response(self, request: Request) -> Response:
-        """Return the current state of a response, or a stream of its events from the beginning."""
+        """Answer with an existing response in its current state, or with a stream of its events from the beginning."""
         model, turn = await self._response_named(request)
         is_stream = request.query_params.get("stream") == "true"
         return await self._response(model, turn, is_stream=is_stream, is_awaited=False)
 
     async def input_items(self, request: Request) -> Response:
-        """Return the input of a turn: one message, or an empty list if the message arrived too late to be used."""
+        """Answer with the input of a response: one message, or an empty list if the message came too late."""
         model, turn = await self._response_named(request)
         text = await self._turns.said(turn, model.field)
         part = {"type": "input_text", "text": text}
@@ -383,14 +385,14 @@ class OpenAiDoor:
         return json_answer({"object": "list", "data": found, **ends, "has_more": False})
 
     async def cancel(self, request: Request) -> Response:
-        """Stop the run of a response, if the run is still working."""
+        """Cancel a response: stop its run, if the run is still working."""
         model, turn = await self._response_named(request)
         if await self._turns.rest(turn) is None:
             await self._runner.stop(turn.run_id, "the response was cancelled", now=True)
         return await self._response(model, turn)
 
     async def delete(self, request: Request) -> Response:
-        """Delete the run of a response that has ended, with everything that is recorded of the run.
+        """Delete a response: remove its run, which must have ended, with all its records.
 
         Raises:
             InputError: The run continues, is needed by another run, or also contains other responses; or a later run
@@ -415,7 +417,7 @@ class OpenAiDoor:
         return json_answer({"id": request.path_params["id"], "object": "response", "deleted": True})
 
     async def _response_named(self, request: Request) -> tuple[TextGraph, Turn]:
-        """Return the model and the turn of a response.
+        """Return the model and the turn of the response that the path of a request names.
 
         Raises:
             UnknownRun: No response has this id.
@@ -444,7 +446,7 @@ class OpenAiDoor:
         return replace(turn, run_id=info.id)
 
     def _find_model(self, name: str) -> TextGraph:
-        """Return the model with this name.
+        """Return the graph that a client uses as the model with this name.
 
         Raises:
             RequestInvalid: No graph has this name, or the graph cannot be used as a model.
@@ -472,14 +474,14 @@ class OpenAiDoor:
         previous: Turn | None = None,
         is_thread: bool = False,
     ) -> _Said:
-        """Return the client's message with its key and its conversation.
+        """Find the message in a request, its key, and the conversation to which it belongs.
 
-        The conversation is the named one, the one of the previous turn, or a new one.
+        The conversation is the one that the request names, the one of the previous turn, or a new one.
 
         Args:
             request: The request.
             model: The graph that is used as a model.
-            given: The messages and the results of tools in the request.
+            given: The messages and the tool results in the request.
             conversation: The name of the conversation; "" if the request does not name a conversation.
             previous: The turn that the request continues, if the request names one.
             is_thread: Whether the client sends the whole thread with each request.
@@ -524,7 +526,7 @@ class OpenAiDoor:
         return _Said(last.text, before, key, is_known, place, tags, is_kept, previous, results)
 
     async def _turn(self, model: TextGraph, said: _Said) -> Turn:
-        """Return the turn of a client's message. The message is delivered, unless it was delivered before."""
+        """Return the turn of a client's message, after delivering the message unless it was delivered before."""
         conversation = said.conversation
         found = await find(self._service, conversation)
         if found is not None and said.is_known and turn_of(await self._turns.of(found), said.key) is not None:
@@ -567,7 +569,13 @@ class OpenAiDoor:
         return await self._turns.say(turn, said.message, said.key)
 
     async def _start_conversation(self, model: TextGraph, said: _Said, after: str | None) -> Turn:
-        """Start the first run of a conversation, or the run that follows the run with the id `after`."""
+        """Start a run of a conversation with a message, and return its first turn.
+
+        Args:
+            model: The graph that is used as a model.
+            said: The message.
+            after: The id of the finished run that the new run continues; None for the first run of the conversation.
+        """
         conversation, state = said.conversation, dict[str, Any]()
         run_id = conversation.run_id() if after is None else conversation.run_id(after)
         place: dict[str, Any] = {"tenant": conversation.tenant}
@@ -582,10 +590,12 @@ class OpenAiDoor:
         return await self._turns.begin(model.graph, state, Turn(0, run_id), said.key, message, **place)
 
     async def _leave_conversation(self, turn: Turn, said: _Said, reply: _Reply) -> str:
-        """Stop a run that its client cannot continue, or return a note on how to answer the question of the run.
+        """Handle a run that waits although its client cannot continue the conversation.
+
+        If the run asks a question, the reply gets a note on how to answer it elsewhere. Otherwise the run is stopped.
 
         Returns:
-            The note, which is appended to the reply; "" if none is needed.
+            The note to append to the reply; "" if none is needed.
         """
         if not said.is_kept and reply.is_question:
             return f"\n\n(This request names no conversation. Answer by `graphengine answer {turn.run_id} VALUE`.)"
@@ -598,7 +608,10 @@ class OpenAiDoor:
     async def _reply(  # noqa: C901 - a case for each
         self, model: TextGraph, turn: Turn, *, is_live: bool = True
     ) -> AsyncGenerator[str | _Reply, None]:
-        """Yield the pieces of a reply, either at once or when they count, and finally the whole reply."""
+        """Yield the texts of a reply, and as the last value the whole reply.
+
+        Texts are yielded at once if `is_live`, otherwise when it is certain that they are not dropped.
+        """
         reply, texts = _Reply(), _ReplyTexts(is_live)
         # Read before the turn's steps are applied to the snapshot.
         spent = turn.place[1].usage if turn.place is not None else None
@@ -628,7 +641,7 @@ class OpenAiDoor:
                         yield ended
 
     async def _build_reply(self, model: TextGraph, turn: Turn, reply: _Reply, end: Snapshot, spent: Spent) -> _Reply:
-        """Return the reply of a run that rests. `spent` is the usage of the run before the turn."""
+        """Complete the reply at the end of a turn. `spent` is the usage of the run before the turn."""
         reply.usage = usage_from(spent_since(spent, end.usage))
         reply.failure = failure_of(model.graph, end)
         if reply.failure is not None:
@@ -650,10 +663,10 @@ class OpenAiDoor:
         return reply
 
     async def _wait_for_reply(self, model: TextGraph, turn: Turn) -> _Reply:
-        """Return the reply as soon as the run rests.
+        """Wait until the run rests, and return its reply.
 
         Raises:
-            ServiceFailed: The service stops.
+            ServiceFailed: The service stops, or the client has disconnected.
         """
         return await self._service.unless_stopped(self._whole(model, turn))
 
@@ -667,7 +680,7 @@ class OpenAiDoor:
     async def _chunks(
         self, model: TextGraph, turn: Turn, said: _Said, head: Mapping[str, Any], form: _StreamForm
     ) -> AsyncGenerator[bytes, None]:
-        """Yield the chunks of a chat completion as server-sent events."""
+        """Yield the chunks of a streamed chat completion as server-sent events."""
         head = {**head, "object": "chat.completion.chunk", **({"usage": None} if form.has_usage else {})}
 
         def chunk(delta: Mapping[str, Any], why: str | None = None) -> bytes:
@@ -694,7 +707,7 @@ class OpenAiDoor:
         yield b"data: [DONE]\n\n"
 
     async def _events(self, model: TextGraph, turn: Turn, echoed: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
-        """Yield the events of a response: its text as it is written, then the tool calls.
+        """Yield the events of a streamed response: its text as it is written, then the tool calls.
 
         The text in the last events is the recorded text. It can differ from the streamed text, because an answer may
         have been refused or written again in the meantime.
@@ -740,10 +753,15 @@ class OpenAiDoor:
         is_awaited: bool = True,
         echoed: Mapping[str, Any] | None = None,
     ) -> Response:
-        """Return a response: as a stream, as a document when the run rests, or as a document of the current state.
+        """Answer with a response: as a stream, as a document when the run rests, or as its current document.
 
-        The values in `echoed` are not recorded. Therefore they are only contained in the answer to the request that
-        sent them.
+        Args:
+            model: The graph that is used as a model.
+            turn: The turn of the response.
+            is_stream: Whether to stream the events.
+            is_awaited: Whether to wait until the run rests.
+            echoed: Values from the request that created the response. They are not recorded, so only the answer to this
+                request contains them.
         """
         echoed = echoed or {}
         if is_stream:
@@ -761,10 +779,10 @@ class OpenAiDoor:
 
 
 async def _read_request_body(request: Request, kind: type[S]) -> S:
-    """Return the body of a request as a value of the given type.
+    """Decode the body of a request to the struct `kind`.
 
     Raises:
-        InputError: The body is not JSON, or does not have the fields of this type.
+        InputError: The body is not JSON, or its fields do not fit.
     """
     try:
         return convert(await json_body(request), kind)
@@ -790,22 +808,25 @@ def _check_kept(*asked_for: tuple[str, object, bool, str]) -> None:
 
 
 def _is_form(form: object) -> bool:
-    """Return whether the client asks for a reply in a form other than plain text."""
+    """Return whether the client demands a structured reply instead of plain text."""
     return isinstance(form, dict) and form.get("type", "text") != "text"
 
 
 def _is_forced(choice: object) -> bool:
-    """Return whether the client demands that the reply calls a tool."""
+    """Return whether the client demands that the reply contains a tool call."""
     return choice not in (None, "auto", "none")
 
 
 def _conversation_in(request: Request) -> str:
-    """Return the conversation that the headers name; "" if they name none. Such a client sends the whole thread."""
+    """Return the conversation that a header names; "" without the header.
+
+    Clients that send the whole thread with each request use these headers.
+    """
     return next(filter(None, map(request.headers.get, _HEADERS)), "")
 
 
 def _read_ending_results(given: Sequence[Mapping[str, Any]]) -> Results:
-    """Return the tool results at the end of a request, by the ids of their calls."""
+    """Return the results of the client's tools at the end of a request, by the ids of their calls."""
     found = Results()
     for each in reversed(given):
         if each.get("role") == "tool":
@@ -827,7 +848,7 @@ def _find_called_tools(message: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _tell_of_result(tool: str, text: str) -> Message:
-    """Return the message that reports a result of the client's own tool to a model.
+    """Return a message that tells a model the result of a tool which the client executed earlier.
 
     The result is sent as a user's message, because providers refuse the record of a call to a tool that the model does
     not have.
@@ -837,13 +858,15 @@ def _tell_of_result(tool: str, text: str) -> Message:
 
 
 def _text_in(content: object) -> str:
-    """Return the text of a message's content. The content can be a text or a list of parts."""
+    """Return the text of a message's content, which can be a text or a list of parts."""
     parts = content if isinstance(content, list) else [{"text": content}]
     return "\n".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
 
 
 def _read_given_messages(given: Sequence[Mapping[str, Any]], where: str) -> tuple[Sequence[Message], Results]:
-    """Return the messages in a request, and the tool results at its end. Without results, the last message is a user's.
+    """Return the messages in a request, and the tool results at its end.
+
+    If there are no tool results, the last message is a user's message.
 
     Raises:
         InputError: There is no message to reply to, a message contains something other than text, or the message is
@@ -890,7 +913,7 @@ def _name_turn_ids(turn: Turn) -> str:
 
 
 def _build_usage_document(used: Usage, asked_for: str, answered: str) -> Mapping[str, Any]:
-    """Return a usage under the names of the Responses API or of chat completions."""
+    """Return the usage of models, with the field names of the Responses API or of chat completions."""
     return {
         f"{asked_for}_tokens": used.input_tokens,
         f"{asked_for}_tokens_details": {"cached_tokens": used.cache_read_tokens, "cache_write_tokens": 0},
@@ -909,7 +932,7 @@ def _build_output_part(text: str) -> Mapping[str, Any]:
 
 
 def _build_output_item(turn: Turn, reply: _Reply | None) -> Mapping[str, Any]:
-    """Return the text item of a response. If `reply` is None, the response has just begun."""
+    """Return the output item with the text of a response. If `reply` is None, the response has just begun."""
     status, content = ("in_progress", []) if reply is None else ("completed", [_build_output_part(reply.text)])
     return {
         "id": f"msg_{_name_turn_ids(turn)}",
@@ -921,9 +944,9 @@ def _build_output_item(turn: Turn, reply: _Reply | None) -> Mapping[str, Any]:
 
 
 def _iter_call_items(model: TextGraph, reply: _Reply) -> Iterator[Mapping[str, Any]]:
-    """Yield the tool calls of a response.
+    """Yield the output items for the tool calls of a response.
 
-    Calls that the run made itself are given the type of calls that a server makes, so that clients do not execute them.
+    Calls that the run made itself are shown as calls that the server made, so that clients do not execute them.
     """
     for key, call in reply.tools.items():
         if "output" in call:
@@ -934,17 +957,21 @@ def _iter_call_items(model: TextGraph, reply: _Reply) -> Iterator[Mapping[str, A
 
 
 def _tool_calls(said: _Said, reply: _Reply) -> list[dict[str, Any]]:
-    """Return the tool calls that the client has to execute, in the form of a chat completion.
+    """Return the tool calls of a chat completion, which the client has to execute.
 
-    If the client does not name its conversation, the name of the conversation is added to the ids, so that the results
-    find their run.
+    If the client cannot name its conversation, the ids of the calls contain the conversation's name, so that the tool
+    results find their run.
     """
     where = "" if said.is_kept else f"{_OF}{said.conversation.name}"
     return [{"id": f"{key}{where}", "type": "function", "function": call} for key, call in reply.asked.items()]
 
 
 def _find_waiting_results(results: Results) -> tuple[str, Results]:
-    """Return the conversation that the ids of the calls name ("" if they name none), and the results by original id."""
+    """Split the ids of tool results, as `_tool_calls` wrote them, into the conversation's name and the call's id.
+
+    Returns:
+        The name of the conversation, "" if the ids contain none; and the results by the ids of their calls.
+    """
     split = [(*key.partition(_OF), text) for key, text in results.items()]
     names = {name for _, _, name, _ in split if name.startswith(_OWN_NAMES)}
     if len(names) != 1:
@@ -981,7 +1008,7 @@ def _build_response_document(
 
 
 def _error(error: GraphEngineError) -> Mapping[str, Any]:
-    """Return an error in the form of OpenAI's API."""
+    """Return the document of an error in the form of OpenAI's API."""
     kind = "server_error" if isinstance(error, ServiceFailed | RunFailed | TurnFailed) else "invalid_request_error"
     message = f"{error.message}; {error.repair}" if error.repair else error.message
     return {"error": {"message": message, "type": kind, "param": error.where or None, "code": error.code}}

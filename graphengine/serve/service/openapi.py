@@ -56,16 +56,22 @@ _FORMATS: Final = {"integer": "int64", "number": "double"}
 
 
 class AnyJson(GenerateJsonSchema):
-    """Describes a type without a JSON Schema as a type of any value."""
+    """Generates JSON Schemas. A type that has no JSON Schema is described as a type with any value."""
 
     def handle_invalid_for_json_schema(self, schema: object, error_info: str) -> JsonSchemaValue:
-        """Return the schema of any value."""
+        """Return the schema that allows any value."""
         del schema, error_info
         return {}
 
 
 def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhooks: bool) -> dict[str, Any]:
-    """Return the description of a service of these graphs."""
+    """Return the OpenAPI description of a service.
+
+    Args:
+        graphs: The graphs that the service serves, by name. Starting a run of each graph is a separate operation.
+        version: The version of this package.
+        takes_webhooks: Whether requests may have a signature instead of a token.
+    """
     inputs, schemas = _build_input_schemas(graphs)
     events = (Stepped, StatusReported, WatchEnded, Trouble, *live_lines())
     references, found = schemas_of([*events, *_documents(ENDPOINTS), Failed], _PLAIN)
@@ -118,12 +124,12 @@ def _refine(described: object) -> None:
 
 
 def described(rows: Sequence[Endpoint]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the paths of some rows, and the schemas of their answers by name."""
+    """Return the OpenAPI paths of these rows of the table, and the schemas of their answers by name."""
     return paths_of(rows), schemas_of(_documents(rows), _PLAIN)[1]
 
 
 def paths_of(rows: Sequence[Endpoint]) -> dict[str, Any]:
-    """Return the descriptions of the paths of some rows."""
+    """Return the OpenAPI paths of these rows of the table."""
     paths: dict[str, Any] = {}
     for row in rows:
         paths.setdefault(row.path, {})[row.method.lower()] = _operation(row)
@@ -131,12 +137,12 @@ def paths_of(rows: Sequence[Endpoint]) -> dict[str, Any]:
 
 
 def _documents(rows: Sequence[Endpoint]) -> Sequence[Any]:
-    """Return the types of the answers of some rows."""
+    """Return the distinct types of the answers of these rows."""
     return [*dict.fromkeys(each.document for each in rows if each.document is not None)]
 
 
 def _build_input_schemas(graphs: Mapping[str, Graph[Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the schema of each graph's input, and the schemas to which these schemas refer."""
+    """Return the schema of each graph's input by the graph's name, and the schemas to which these refer."""
     states = {name: graph.compile().state for name, graph in graphs.items()}
     models = list(dict.fromkeys(state.model for state in states.values()))
     refs, found = models_json_schema(
@@ -160,7 +166,7 @@ def _build_input_schemas(graphs: Mapping[str, Graph[Any]]) -> tuple[dict[str, An
 
 
 def _bodies() -> dict[str, Any]:
-    """Return the schemas of all bodies, without the fields that are part of the path."""
+    """Return the schemas of all request bodies, without the fields that are part of the path."""
     bodies = {each.body: each.path for each in ENDPOINTS if each.body is not None}
     _, found = schemas_of([*bodies], _PLAIN, is_read=True)
     for body, path in bodies.items():
@@ -182,7 +188,7 @@ _EVENT: Final = {
 
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
-    """Return the description of an endpoint."""
+    """Return the OpenAPI operation that describes an endpoint."""
     (_,), schemas = schemas_of([endpoint.query], is_read=True)
     text = {"type": "string"}
     named = text | {"minLength": 1, "maxLength": 100}
@@ -218,7 +224,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _schema_without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of an optional parameter without null, because a parameter is a text and cannot be null."""
+    """Remove null from the schema of an optional parameter, because a parameter in an address cannot be null."""
     given = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
     return given[0] if len(given) == 1 else schema
 

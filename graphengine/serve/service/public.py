@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class PublicRoute(Route):
-    """A route of a door that can be read without a token. Its answer must not name runs."""
+    """A route of a door that can be read without a token. Its answer must not contain names of runs."""
 
 
 @dataclass(frozen=True)
 class PublicAccess(TokenAccess):
-    """The access of a service that has public routes.
+    """The access rules of a service that has public routes.
 
     Attributes:
         public: The routes that can be read without a token.
@@ -36,14 +36,14 @@ class PublicAccess(TokenAccess):
 
     @classmethod
     def of(cls, access: TokenAccess, routes: Sequence[BaseRoute]) -> TokenAccess:
-        """Return an access that also allows the public routes among `routes`."""
+        """Extend access rules so that the public routes among `routes` need no token."""
         public = [route for route in routes if isinstance(route, PublicRoute)]
         given = {each.name: getattr(access, each.name) for each in fields(access)}
         return cls(**given, public=public) if public else access
 
     @override
     async def check(self, scope: Scope, headers: Headers) -> Caller:
-        """Check a request like `TokenAccess`, but accept a request without a token if its route is public."""
+        """Check a request like `TokenAccess`, but accept requests for public routes without a token."""
         try:
             return await super().check(scope, headers)
         except NotAuthorized:

@@ -1,4 +1,4 @@
-"""The program around the endpoints: the Runner, the worker in this process, and the server, or MCP over stdio."""
+"""The program of `graphengine serve`: it opens a Runner, a worker in this process, and the server or MCP over stdio."""
 
 from __future__ import annotations
 
@@ -99,12 +99,12 @@ class Settings:
 
     @property
     def start_queue(self) -> str:
-        """The queue in which runs are started."""
+        """The queue in which runs are started, unless a request names another queue."""
         return _DEFAULT_QUEUE if self.queue is None else self.queue
 
 
 class Serving:
-    """A service that runs until it is stopped."""
+    """The program of `graphengine serve`, which serves requests until it is stopped."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -113,7 +113,7 @@ class Serving:
         self._server: Server | None = None
 
     async def stop(self) -> None:
-        """Accept no more requests, end streams, and release the runs after their nodes in flight."""
+        """Refuse new requests, end the open streams, and release the driven runs after their nodes in flight."""
         if self._service is not None:
             self._service.stop()
         if self._server is not None:
@@ -122,10 +122,12 @@ class Serving:
             self._worker.stop()
 
     async def run(self, opened: Callable[[Mapping[str, str]], object]) -> None:
-        """Serve until `stop` is called. The runs that are driven here are released before this method returns.
+        """Serve HTTP requests until `stop` is called.
+
+        Runs that are driven here are released before this method returns.
 
         Args:
-            opened: Called with the URL of each door, `http` first, when requests are accepted.
+            opened: Called when requests are accepted, with the URL of each door, `http` first.
 
         Raises:
             InputError: The port is taken.
@@ -160,10 +162,10 @@ class Serving:
             await self._serve(self._server.serve([listening]))
 
     async def run_stdio(self, talk: Callable[[Service], Coroutine[Any, Any, None]]) -> None:
-        """Serve one client over stdio until the client leaves or `stop` is called; otherwise like `run`.
+        """Serve one MCP client over stdin and stdout, until the client disconnects or `stop` is called.
 
         Args:
-            talk: Serves the client until the client leaves.
+            talk: Serves the client until it disconnects.
 
         Raises:
             StoreError: The database cannot be used.
@@ -208,7 +210,7 @@ class Serving:
             yield self._service
 
     async def _serve(self, door: Coroutine[Any, Any, None]) -> None:
-        """Serve requests and drive runs. If one of the two ends, the other is ended too."""
+        """Serve requests and drive runs at the same time. If one of the two ends, the other is stopped too."""
         tasks = [asyncio.create_task(door, name="graphengine serve")]
         if self._worker is not None:
             tasks.append(asyncio.create_task(self._worker.run(), name="graphengine serve worker"))

@@ -67,7 +67,7 @@ class Said(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A piece of a text.
+    """A piece of a text that an agent writes.
 
     Attributes:
         id: The id of the text, which is the same on every connection and in every process.
@@ -81,7 +81,7 @@ class Text(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """A text is no longer valid. A text that follows under the same id replaces it.
+    """A front end must remove a text. If a text follows under the same id, it replaces the removed text.
 
     Attributes:
         id: The id of the text.
@@ -91,13 +91,13 @@ class Dropped(NamedTuple):
 
 
 class Called(NamedTuple):
-    """A tool is about to be called, or is called.
+    """An agent calls a tool. The call may still need an approval.
 
     Attributes:
         id: The id of the call.
         tool: The name of the tool.
         arguments: The arguments, as the JSON text that the model wrote.
-        text: The id of the text of the turn that calls the tool.
+        text: The id of the text that the model wrote together with the call.
     """
 
     id: str
@@ -143,7 +143,7 @@ class State(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """Any other live event, such as an event that a node emitted.
+    """A live event that has no type of its own here, such as an event that a node emitted.
 
     Attributes:
         name: The name of the event.
@@ -155,13 +155,12 @@ class Shown(NamedTuple):
 
 
 class Question(NamedTuple):
-    """An open question.
+    """An open question of a run to a person, or a tool call that the client must execute.
 
     Attributes:
         id: The id under which the question is answered.
         wait: The wait that asks the question.
-        call: The id of the tool call that is to be approved, or that another program executes; "" for any other
-            question.
+        call: The id of the tool call that must be approved or executed; "" if the question is about something else.
     """
 
     id: str
@@ -170,7 +169,7 @@ class Question(NamedTuple):
 
 
 class Unanswered(NamedTuple):
-    """A turn of a chat has finally failed.
+    """A turn of a chat has failed for good, so the person's message has no reply.
 
     Attributes:
         turn: The record of the turn, without secrets.
@@ -180,29 +179,29 @@ class Unanswered(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The id under which the failure is shown."""
+        """The id of the failure in the front end's list of messages."""
         return f"{self.turn.key}:turn"
 
     @property
     def trouble(self) -> tuple[str, str]:
-        """The message about the failure, with the repair, and the error code."""
+        """The error message with the repair, and the error code."""
         turn = self.turn
         return hide_secrets(f"{turn.why}; {turn.repair}" if turn.repair else turn.why), turn.code
 
     @property
     def content(self) -> dict[str, Any]:
-        """The outcome, in the form in which front ends receive it."""
+        """The outcome of the turn, the error code and the error message, as front ends receive them."""
         message, code = self.trouble
         return {"outcome": str(self.turn.outcome), "code": code, "message": message}
 
 
 class Asked(NamedTuple):
-    """The run waits for a person, or for the next message of a chat. The stream of events ends here.
+    """The run waits for a person, or for the next message of a chat. This is the last event of a stream.
 
     Attributes:
         questions: The open questions; empty if the run waits for a message.
-        trouble: The message about the failure of a chat's newest turn, with the repair, and the error code; None if the
-            turn did not fail.
+        trouble: The error message with the repair, and the error code, if the newest turn of a chat failed; otherwise
+            None.
     """
 
     questions: Sequence[Question]
@@ -211,7 +210,7 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The run has ended.
+    """The run has ended. This is the last event of a stream.
 
     Attributes:
         result: The result of the run.
@@ -221,12 +220,12 @@ class Ended:
 
     @property
     def output(self) -> Any:  # noqa: ANN401 - any JSON
-        """The output as JSON values, without secrets."""
+        """The run's output as JSON values, with secrets hidden."""
         return hide_secrets(to_jsonable_python(self.result.output, by_alias=False, fallback=str))
 
     @property
     def trouble(self) -> tuple[str, str] | None:
-        """The message about the failure, with the repair, and the error code; None if the run did not fail."""
+        """The error message with the repair, and the error code, if the run failed; otherwise None."""
         if self.result.status != "failed":
             return None
         error, repair = self.result.error, self.result.repair
@@ -241,7 +240,7 @@ FrontEvent: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Have:
-    """The texts, calls and results that a front end already shows.
+    """What a front end already shows of a run, so that only the rest is sent.
 
     Attributes:
         texts: The texts by their ids, including the messages of persons.
@@ -261,7 +260,7 @@ NOTHING: Final = Have()
 
 
 class _Growing:
-    """A growing text, compared with the part that the front end already shows."""
+    """A text that an agent is writing, compared with the part of it that the front end already shows."""
 
     def __init__(self, had: str) -> None:
         self.attempt = 0
@@ -276,14 +275,14 @@ class _Growing:
         return self._had or "".join(self._pieces)
 
     def restart(self, attempt: int) -> None:
-        """Begin again from the start of the text, because another attempt writes the text."""
+        """Begin the text again, because the model is asked again and will write the text from its start."""
         self.attempt, self._had, self._pieces, self._held = attempt, self.shown, [], ""
 
     def add(self, piece: str, *, is_end: bool = False) -> tuple[bool, str]:
-        """Add a piece.
+        """Add a piece of the text.
 
         Returns:
-            Whether the text shown so far is no longer valid, and the text to show now.
+            Whether the front end must remove the text that it shows, and the text to send now.
         """
         pending = self._held + piece
         safe = pending if is_end or len(pending) > _MOST_HELD else pending.rstrip(_PRINTED)
@@ -299,26 +298,26 @@ class _Growing:
         return (False, text[len(had) :]) if text.startswith(had) else (True, text)
 
     def whole(self, text: str) -> tuple[bool, str]:
-        """Compare the whole text with the text shown so far; return the same values as `add`."""
+        """Compare the whole recorded text with the text that the front end shows. The result is that of `add`."""
         shown = self.shown
         return (False, text[len(shown) :]) if text.startswith(shown) else (True, text)
 
 
 class Fold:
-    """Computes the events to show from the steps and live events of a run.
+    """Converts the recorded steps and the live events of a run to the events that front ends show.
 
     Args:
         info: The row of the run.
-        have: The texts, calls and results that the front end already shows.
+        have: What the front end already shows.
         snapshot: The run before the first step that will be passed to `of`.
-        state: A function that returns the state to show.
+        state: A function that returns the state that front ends see.
         is_chat: Whether the run receives the messages of a chat.
-        field: The field with the text of a message, which is shown as a person's message; None to show no such text.
+        field: The field of the state that contains the text of a person's message; None if no message is shown.
 
     Attributes:
         snapshot: The run after the last step that was passed to `of`.
-        stated: The seq up to which no `State` events are yielded, because a later state was already shown.
-        visits: The visits that have begun and not yet ended.
+        stated: The step up to which no `State` events are yielded, because a later state was already shown.
+        visits: The visits to nodes that have begun and not yet ended.
     """
 
     def __init__(  # noqa: PLR0913 - the run, and how it is shown
@@ -350,7 +349,7 @@ class Fold:
                     pass
 
     def of(self, event: Event) -> Iterator[FrontEvent]:
-        """Yield the events to show for an event of the run."""
+        """Yield the events that front ends show for one event of the run."""
         match event:
             case TextDelta() | ThinkingDelta():
                 yield from self._piece(event)
@@ -373,16 +372,16 @@ class Fold:
                 pass
 
     def asked(self) -> Asked:
-        """Return the open questions of the run in its current state."""
+        """Return the open questions of the run after the last step."""
         turn = turn_in(self.snapshot.root.values) if self._is_chat else None
         trouble = Unanswered(turn).trouble if turn is not None and turn.has_failed else None
         return Asked([self._question(each) for each in open_in(self.snapshot, ())], trouble)
 
     def _question(self, asked: Open) -> Question:
-        """Return a question, with the tool call that it is about.
+        """Describe a question of the run, including the id of the tool call that it is about.
 
-        A question about the approval of a call is recorded under a key that contains a digest of the call. The call is
-        found by comparing digests.
+        A question about the approval of a call is recorded under a key that contains a digest of the call. To find the
+        call, the digests of the open calls are compared with this digest.
         """
         frame, record, wait = asked
         work = WorkKey.read(record.key)
@@ -402,14 +401,17 @@ class Fold:
         return Question(record.id, replace(wait, question=hide_secrets(wait.question)), about)
 
     def _external(self, frame: Frame, around: str) -> str:
-        """Return the id of a call that another program executes, found by the key of the call's record."""
+        """Return the id of the tool call that the client must execute, found by the key of the call's record."""
         work = WorkKey.read(around)
         turn, index = work.place
         calls = self._calls_of.get(f"{_visit_of(frame)}:{work.around}:{turn}", ())
         return f"{_visit_of(frame)}:{work.around}/{calls[index].id}" if index < len(calls) else ""
 
     def _call_of(self, event: OfTurn) -> str:
-        """Return the id of the agent's call to which a live event belongs. Each visit of a node has other ids."""
+        """Return the id of the agent's conversation to which a live event belongs.
+
+        It is different for each visit of a node.
+        """
         visits = map(_visit_of, self.snapshot.frames.values())
         here = next((each for each in visits if each.rpartition("#")[0] == event.path), event.path)
         return f"{here}:{event.call}"
@@ -429,9 +431,10 @@ class Fold:
             yield from _piece_events(key, text.add(event.text), is_thinking=is_thinking)
 
     def _before(self, call: str, turn: int) -> Iterator[FrontEvent]:
-        """Yield the events that must precede the text of a turn: the end of its thinking, and results of earlier calls.
+        """Yield the events that front ends must get before the text of a turn of the agent.
 
-        A call that a person refused, or that exceeded the limit of calls, has no record. Its result says that the call
+        These are the end of the turn's thinking, and the results of calls of the turn before that have no result yet. A
+        call that a person refused, or that exceeded the limit of calls, has no record. Its result says that the call
         was not made.
         """
         thinking = self._texts.get(f"{call}:{turn}:thinking")
@@ -475,7 +478,7 @@ class Fold:
             yield State(self._state(self.snapshot))
 
     def _show_answer(self, here: str, step: Step) -> Iterator[FrontEvent]:
-        """Yield the answer of a chat that no model wrote, such as an answer by rules, or the failure of a turn."""
+        """Yield the reply of a chat that no model wrote, such as a reply by rules, or the failure of a turn."""
         turn = turn_of(step) if self._is_chat else None
         if turn is not None and turn.has_failed and Unanswered(turn).id not in self._have.texts:
             yield Unanswered(turn)
@@ -486,19 +489,19 @@ class Fold:
             yield from _piece_events(f"{here}:answer", self._text(f"{here}:answer").whole(text), is_thinking=False)
 
     def _show_begun_visits(self) -> Iterator[FrontEvent]:
-        """Yield the visits that begin with a step. A watcher that joins late has missed their live events."""
+        """Yield the visits to nodes that begin with a step, for clients that have missed the live events about them."""
         for frame in self.snapshot.frames.values() if self.snapshot.status == "running" else ():
             if frame.at and isinstance(frame.phase, Ready):
                 yield from self._began(_visit_of(frame))
 
     def _find_first_text(self, step: Step) -> Said | None:
-        """Return the text with which a run that is not a chat began, if the front end has no messages yet."""
+        """Return the text that started a run which is not a chat, if the front end shows no messages yet."""
         is_first = step.kind == "started" and not self._have.texts
         text = self.snapshot.root.values.get(self._field) if is_first and self._field is not None else None
         return Said(f"{self._info.id}:question", hide_secrets(text)) if isinstance(text, str) and text else None
 
     def _show_recorded(self, here: str, place: str, record: object) -> Iterator[FrontEvent]:
-        """Yield the parts of a recorded model turn that were not yet shown, or the recorded result of a tool."""
+        """Yield the events for a recorded model response or tool result, without the parts that were already shown."""
         work = WorkKey.read(place)
         call, (turn, index) = f"{here}:{work.around}", work.place
         answer = read_record(record, TurnRecord) if work.kind == "turn" else None
@@ -519,7 +522,7 @@ class Fold:
                 yield from self._result(call, calls[index].id, result.text, is_error=result.error)
 
     def _text(self, key: str) -> _Growing:
-        """Return the growing text with a key; a new text begins with the part that the front end shows."""
+        """Return the text with an id. A text that is new here begins with the part that the front end shows."""
         return self._texts.setdefault(key, _Growing(self._have.texts.get(key, "")))
 
     def _calls(self, call: str, turn: int, calls: Sequence[CalledTool]) -> Iterator[FrontEvent]:
@@ -553,12 +556,17 @@ def _piece_events(key: str, found: tuple[bool, str], *, is_thinking: bool) -> It
 
 
 def _digest_question(identity: str) -> str:
-    """Return the digest under which a question about a call is recorded, computed as in `RecordedWork.approved`."""
+    """Return the digest in the key of a question about a tool call, as `RecordedWork.approved` computes it."""
     return digest_of_call("ask", ([identity, None],), {})
 
 
 def said_in(step: Step, field: str | None) -> Said | None:
-    """Return the message of a chat that a step records, with the text in `field`; None if it records no message."""
+    """Return the chat message that a step records; None for any other step.
+
+    Args:
+        step: The step.
+        field: The field of the message that contains its text.
+    """
     facts = step.data
     if isinstance(facts, Message) and facts.topic == TURN and isinstance(facts.payload, dict):
         given = facts.payload.get("given")

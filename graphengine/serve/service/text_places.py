@@ -39,12 +39,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TextGraph:
-    """A graph that can receive the text of a message.
+    """A graph that can receive the text of a client's message, so that it can be used as a chat model.
 
     Attributes:
         name: The name of the graph.
         graph: The graph.
-        field: The field that the text sets; None if a run starts without the text, and receives it later.
+        field: The field of the state that receives the text; None if a run starts without the text, and receives it
+            later.
         messages: The field with an agent's messages, if there is one.
         speakers: The nodes whose live text is the reply.
         missing: The required fields that the text does not set. If there are any, the text alone cannot start a run.
@@ -81,7 +82,7 @@ def _text_graph(name: str, graph: Graph[Any]) -> TextGraph | None:
 
 
 def text_field(plan: Plan[Any]) -> str | None:
-    """Return the field that the text of a message sets, in the state or in a chat's message; None if there is none."""
+    """Return the field of a state, or of a chat's message, that receives the text; None if there is none."""
     fields = {name: each.info for name, each in plan.state.fields.items()}
     unwritten: Collection[str] = fields.keys() - find_written_fields(plan) - plan.state.secrets
     if is_chat(plan):
@@ -100,7 +101,7 @@ def text_field(plan: Plan[Any]) -> str | None:
 
 
 def receives_text(plan: Plan[Any]) -> bool:
-    """Return whether the code of a node receives a message, so that a run can receive a text."""
+    """Return whether a node calls `ctx.receive`, so that a run can receive a text after its start."""
     return not is_chat(plan) and any(_call_receives(node.call) for node in plan.nodes.values() if node.call is not None)
 
 
@@ -112,7 +113,7 @@ def _call_receives(call: Call) -> bool:
 
 
 def find_written_fields(plan: Plan[Any]) -> frozenset[str | None]:
-    """Return the fields that nodes write. A node that may write every field is not counted."""
+    """Return the fields that nodes write. Nodes that may write every field are not counted."""
     every = frozenset(plan.state.fields)
     writers = (node.writer for node in plan.nodes.values())
     return frozenset({plan.collect_errors}).union(*(each.fields for each in writers if each.keys != every))
@@ -128,7 +129,6 @@ def no_place(graph: str, plan: Plan[Any]) -> InputError:
 
 
 def _list_union_types(annotation: object) -> Sequence[object]:
-    """Return the types that an annotation allows: the members of a union, or the annotation itself."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return _list_union_types(get_args(annotation)[0])

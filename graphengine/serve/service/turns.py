@@ -73,10 +73,11 @@ _SENT: Final = " turn "
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A message of a conversation, and everything that followed until the run rested again.
+    """A message of a client to a run, and everything that the run did until it rested again.
 
     Attributes:
-        after: The number of the step after which the message arrived; 0 if the message started the run.
+        after: The place of the turn: the number of the step after which the message arrived; 0 if the message started
+            the run.
         run_id: The id of the run.
         is_late: Whether the message came too late to be used, because the question had been answered elsewhere.
         nonce: The nonce of the run, because another run can have the same id later; "" if the nonce is unknown.
@@ -92,20 +93,20 @@ class Turn:
 
     @property
     def identity(self) -> str:
-        """The identity of the run, as in `RunInfo.identity`."""
+        """The identity of the run, which also contains its nonce: see `RunInfo.identity`."""
         return f"{self.run_id} {self.nonce}".rstrip()
 
 
 class _PlaceTaken(Exception):
-    """Another message was already delivered at this place of a run."""
+    """Another process has delivered another message at the same place, so this message needs a later turn."""
 
 
 class Results(dict[str, object]):
-    """A message that contains results of tools which the client executes, by the ids of the waits for these results."""
+    """A message with the results of tools that the client executed, by the ids of the waits for these results."""
 
 
 class Turns:
-    """The turns of the runs of a service.
+    """Delivers the messages of clients to runs, and returns the replies.
 
     Args:
         service: The service that starts, follows and answers runs.
@@ -117,16 +118,17 @@ class Turns:
         self._orders = WeakValueDictionary[str, asyncio.Lock]()
 
     def order(self, conversation: str) -> asyncio.Lock:
-        """Return the lock that a message holds while its turn is determined and the message is delivered.
+        """Return the lock that makes the messages of one conversation wait for each other.
 
-        Without the lock, two messages could share a turn:
+        A caller holds the lock while it determines the turn of a message and delivers the message. Without the lock,
+        two messages could share a turn:
 
         1. Two messages find the run at rest, at the same place.
         2. Both are delivered there, so both belong to the same turn.
         3. The run answers one after the other, and both clients get the second answer.
 
         Args:
-            conversation: A text that is common to all messages which must be delivered one after the other.
+            conversation: A text that all messages of the conversation have in common.
         """
         return self._orders.setdefault(conversation, asyncio.Lock())
 
@@ -139,14 +141,14 @@ class Turns:
         message: object = None,
         **place: Any,  # noqa: ANN401 - options of `Runner.start`
     ) -> Turn:
-        """Start a run, unless it exists, and return its first turn. A run that begins with a wait receives the message.
+        """Start a run with the message of a client, unless the run exists, and return its first turn.
 
         Args:
             graph: The graph.
             state: The initial state.
             turn: A turn with the id of the run. The id is a `RequestId` if only this message can have started the run.
             key: The key of the turn.
-            message: The message that the run receives after its start; None if the message is part of the state.
+            message: The message, if the run receives it after its start; None if the message is part of the state.
             place: Options of `Runner.start`.
 
         Raises:
@@ -173,7 +175,15 @@ class Turns:
         return await self.say(found, message, key)
 
     async def find(self, info: RunInfo, key: str, *, is_known: bool = True) -> tuple[Turn, Snapshot | None]:
-        """Return the turn with a key if it exists; otherwise return the next turn and the run, once the run rests.
+        """Find the turn with a key, or the place for a new turn.
+
+        Args:
+            info: The row of the run.
+            key: The key of the turn.
+            is_known: Whether an existing turn with this key counts; if not, a new turn is wanted in any case.
+
+        Returns:
+            The existing turn and None; or the new turn, and the snapshot of the run at its place, once the run rests.
 
         The turns are read again after the run was found at rest, because of this race:
 
@@ -193,7 +203,7 @@ class Turns:
                 return replace(found, place=(info, rest)), rest
 
     async def of(self, info: RunInfo) -> Sequence[tuple[Turn, str]]:
-        """Return the stored turns of a run, with their keys."""
+        """Return the recorded turns of a run, with the keys of their messages."""
         return await turns(self._runner.store, info)
 
     async def _next(self, info: RunInfo, newest: Turn) -> tuple[Turn, RunInfo, Snapshot]:
@@ -221,7 +231,7 @@ class Turns:
         3. The store refuses the second message, which then gets the next turn.
 
         Raises:
-            InputError: The message does not fit what the run waits for. The turn is stored all the same.
+            InputError: The message does not fit what the run waits for. The turn is recorded all the same.
         """
         while True:
             try:
@@ -237,7 +247,7 @@ class Turns:
                 return turn
 
     async def _note(self, turn: Turn, key: str, *, is_new: bool) -> None:
-        """Store a new turn as a tag of its run, and remove the tags of the oldest turns."""
+        """Record a new turn in a tag of its run, and remove the tags of the oldest turns."""
         if not is_new:
             return
         info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.identity)
@@ -248,7 +258,7 @@ class Turns:
     async def deliver(  # noqa: C901 - what a message can be for a run
         self, turn: Turn, message: object, key: str, *, is_new: bool = False
     ) -> None:
-        """Answer the question that was open at the place of a turn, or send the message, unless this was done before.
+        """Use a message to answer the run's open question, or send it to the run. Do nothing if this was done before.
 
         Raises:
             InputError: The message does not fit what the run waits for.
@@ -296,7 +306,7 @@ class Turns:
         )
 
     async def _give(self, run_id: str, found: Mapping[str, Wait], results: Results) -> None:
-        """Give the results of tools to the calls that wait for them.
+        """Record the results of tools that the client executed, as answers to the calls that wait for them.
 
         Raises:
             InputError: No call waits for one of these results, or a result does not fit.
@@ -309,11 +319,14 @@ class Turns:
             raise error
 
     async def said(self, turn: Turn, field: str | None) -> str | None:
-        """Return the text of a turn's message, as it is recorded; None if the run did not use a message.
+        """Return the text of the message that began a turn, as the run has recorded it.
+
+        None if the run has not used the message.
 
         Args:
             turn: The turn.
-            field: The field that is set by a message which starts a run.
+            field: The field of the state that contains the text of a message which started the run; None if there is no
+                such field.
         """
         if turn.is_late:
             return None
@@ -328,9 +341,9 @@ class Turns:
         return None
 
     async def rest(self, turn: Turn) -> Snapshot | None:
-        """Return the run as it was when it had replied to a turn; None if the run is still working on the turn.
+        """Return the snapshot of the run at the end of a turn; None if the run is still working on the turn.
 
-        If there is a later turn, the run rested at the place of this later turn.
+        If a later turn exists, the end of this turn is the place of the later turn.
         """
         store = self._runner.store
         if turn.is_late:
@@ -339,7 +352,7 @@ class Turns:
         return await (rest_of(self._service, turn.run_id) if end is None else load_snapshot(store, turn.run_id, end))
 
     async def _end(self, turn: Turn) -> int | None:
-        """Return the place of the next turn; None if this turn is the newest."""
+        """Return the number of the step at which a turn ended because the next one began; None for the newest turn."""
         if turn.after < 0:
             return None
         known = await self.of(await self._service.info_of(turn.identity))
@@ -347,9 +360,9 @@ class Turns:
         return min((place for place in places if place > turn.after), default=None)
 
     async def shown(self, turn: Turn) -> AsyncGenerator[FrontEvent | Snapshot, None]:
-        """Yield the events to show of a turn, and finally the run at rest.
+        """Yield the events of a turn for front ends, and as the last value the snapshot of the run at rest.
 
-        The caller may use this last snapshot until it asks for the next value; after that the snapshot is kept for the
+        The caller may use this snapshot only until it asks for the next value. After that, the snapshot is kept for the
         next turn.
         """
         run_id, after, store = turn.run_id, max(turn.after, 0), self._runner.store
@@ -385,9 +398,9 @@ class Turns:
                 self._service.rests.keep(run_id, Rest(rest, after, answers))
 
     async def _load_turn_end(self, turn: Turn, event: Event | Snapshot) -> Snapshot | None:
-        """Return the run at the end of a turn, if an event belongs to a later turn; otherwise None.
+        """Return the snapshot at the end of a turn if `event` already belongs to a later turn; otherwise None.
 
-        An event can belong to a later turn, because another process may be faster:
+        Another process may be faster than this one:
 
         1. The run rests.
         2. Another process delivers the next message, before this process has noticed that the run rests.
@@ -399,10 +412,10 @@ class Turns:
         return await load_snapshot(self._runner.store, turn.run_id, end) if end is not None and end < at else None
 
     async def rested(self, turn: Turn) -> Snapshot:
-        """Return the run as soon as it rests.
+        """Wait until the run rests at the end of a turn, and return its snapshot.
 
         Raises:
-            ServiceFailed: The service stops.
+            ServiceFailed: The service stops, or the client has disconnected.
         """
         rest = await self.rest(turn)
         if rest is not None:
@@ -428,7 +441,10 @@ def _is_answer(step: Step) -> bool:
 
 
 async def turns(store: Store, info: RunInfo) -> Sequence[tuple[Turn, str]]:
-    """Return the stored turns of a run, with their keys. They are stored as tags and as keys of the inbox."""
+    """Return the recorded turns of a run, with the keys of their messages.
+
+    Turns are recorded in tags of the run, and in the keys of messages in the run's inbox.
+    """
     tags = [part for part in map(_TURN.fullmatch, info.tags) if part is not None]
     found = {(Turn(int(part[2]), info.id, part[1] == "late", info.nonce), part[3]): None for part in tags}
     for sent in await store.message_keys(info.id, _READ):
@@ -440,15 +456,20 @@ async def turns(store: Store, info: RunInfo) -> Sequence[tuple[Turn, str]]:
 
 
 def turn_of(known: Sequence[tuple[Turn, str]], key: str) -> Turn | None:
-    """Return the turn with a key; None if no stored turn has the key."""
+    """Return the turn whose message has this key; None if there is none.
+
+    Args:
+        known: The recorded turns of a run, from `turns`.
+        key: The key.
+    """
     return next((turn for turn, other in known if other == key), None)
 
 
 def turns_with(turn: Turn, known: Sequence[tuple[Turn, str]]) -> Sequence[Turn]:
-    """Return the places of all stored turns of a run, after checking that `turn` is among them.
+    """Return all recorded turns of a run, and check that `turn` is one of them.
 
     Raises:
-        UnknownRun: The turn is not stored.
+        UnknownRun: The turn is not recorded, or not any more.
     """
     found = [each for each, _ in known]
     if turn not in found:
@@ -458,15 +479,15 @@ def turns_with(turn: Turn, known: Sequence[tuple[Turn, str]]) -> Sequence[Turn]:
 
 
 def newest_turn(known: Sequence[tuple[Turn, str]], info: RunInfo) -> Turn:
-    """Return the newest turn of a run; a run without stored turns has a first turn at 0."""
+    """Return the newest turn of a run. If no turn is recorded, return the turn that started the run."""
     found = (turn for turn, _ in known)
     return max(found, key=lambda turn: (turn.after, not turn.is_late), default=Turn(0, info.id, nonce=info.nonce))
 
 
 def check_seen(turn: Turn, rest: Snapshot, message: object, seen: RunInfo | None) -> None:
-    """Check that the sender of a message can have seen the question that the message would answer.
+    """Check that a message was not sent before the question that it would answer was asked.
 
-    A message can arrive before the question that it would answer:
+    Otherwise it would answer a question that its sender has not seen:
 
     1. A run asks question A.
     2. A person clicks twice, so two messages "yes" arrive.
@@ -493,12 +514,18 @@ def check_seen(turn: Turn, rest: Snapshot, message: object, seen: RunInfo | None
 
 
 def _takes_text(wait: Wait) -> bool:
-    """Return whether a message can answer this wait. The first such wait of a run gets the message."""
+    """Return whether a message of a person can end this wait.
+
+    If a run has several such waits, the first one gets the message.
+    """
     return wait.answerable and wait.kind != "tool"
 
 
 def _is_refused_by(wait: Wait, message: object) -> bool:
-    """Return whether a message refuses this question because it is not a valid answer. It is received next."""
+    """Return whether a message cannot answer a question but may follow it, so that it counts as the next message.
+
+    This is the case in a chat, when a person writes something else instead of approving a tool call.
+    """
     schema = wait.schema or {}
     return BY_MESSAGE in schema and bool(whats_wrong(schema, fit_answer(message, schema)))
 
@@ -513,7 +540,7 @@ def digest(given: object) -> str:
 
 
 def _payload(wait: Wait, graph: Graph[Any], message: object, key: str) -> object:
-    """Return the value to send for a message that a run waits for; None if the message does not fit."""
+    """Return the payload with which a message is sent to a run that waits for it; None if the message does not fit."""
     if wait.topic == TURN:  # in a conversation with an agent
         field = text_field(compiled(graph))
         return {"id": key, "given": {field: message}} if field is not None else None
@@ -521,16 +548,22 @@ def _payload(wait: Wait, graph: Graph[Any], message: object, key: str) -> object
 
 
 def asked(wait: Wait) -> str:
-    """Return the text of a question. If the answer is not free text, the possible answers are added."""
+    """Return the text of a question for a chat. If the answer is not free text, the possible answers are added."""
     schema = wait.schema or {}
     how = "" if schema.get("type") == "string" and schema.keys() <= {"type", "title"} else f" ({in_words(schema)})"
     return f"{wait.question or wait.name}{how}"
 
 
 def output(graph: Graph[Any], result: Result[Any], said: str = "") -> tuple[Any, Sequence[Media]]:
-    """Return the result of a graph as JSON, in which markers replace media, and the list of these media.
+    """Return the result of a run as JSON values, and the images and other media in it.
 
-    If the graph has no result, the last text of an agent is returned, or else the state.
+    Each medium is replaced by a marker. If the graph declares no result, the last text of an agent is returned instead,
+    or else the state.
+
+    Args:
+        graph: The graph.
+        result: The result of the run.
+        said: The last text of an agent; "" if there is none.
     """
     plan, media = compiled(graph), list[Media]()
     value = result.output
@@ -542,7 +575,7 @@ def output(graph: Graph[Any], result: Result[Any], said: str = "") -> tuple[Any,
 
 
 def as_text(value: object) -> str:
-    """Return a JSON value as the text of a reply."""
+    """Return a text unchanged, and any other JSON value encoded as JSON; "" for null."""
     return value if isinstance(value, str) else "" if value is None else to_json(value).decode()
 
 
