@@ -69,7 +69,10 @@ class Caller:
         return self.tenant in (None, tenant)
 
     def owns(self, tenant: str | None) -> bool:
-        """Return whether this tenant is exactly the caller's; None stands for runs and callers without a tenant."""
+        """Return whether a run belongs to the caller's own tenant.
+
+        A caller without a tenant can see all runs, but owns only the runs without a tenant.
+        """
         return self.tenant == tenant
 
     def may(self, *rights: Right) -> bool:
@@ -287,7 +290,7 @@ class CallersStore:
         return [each for each in found if self._graphs is None or each.graph in self._graphs]
 
     async def summaries(self, page: Page, *rest: Any) -> Any:  # noqa: ANN401 - as `records.trends` asks for them
-        """Return the summaries of many runs."""
+        """Return the summaries of the runs that a query finds, grouped as `records.trends.summaries` does."""
         from graphengine.records.trends import summaries  # noqa: PLC0415 - only what counts runs needs it
 
         return [each for own in self._pages(page) for each in await summaries(self._store, own, *rest)]
@@ -303,7 +306,7 @@ class CallersStore:
         return sum(filter(None, found)) if any(each is not None for each in found) else None
 
     def _pages(self, page: Page) -> Sequence[Page]:
-        """Return the queries of the store that together find the caller's runs: one query per served graph."""
+        """Return the store's queries that together find the caller's runs: one query for each served graph."""
         own, graphs = _restrict_to_tenant(page), self._graphs
         if own is None or graphs is None:
             return [] if own is None else [own]

@@ -134,7 +134,7 @@ class CallersRunner:
         return [info for info in found if self._sees is None or info.graph in self._sees]
 
     async def history(self, run_id: str | RunInfo, *, after: int | str = 0, limit: int | None = None) -> Sequence[Step]:
-        """Return the steps of a run."""
+        """Return the steps of a run after the step `after`, at most `limit` of them."""
         info = await self.info(run_id)
         return await self._runner.history(info.id, after=info.seq_in(after), limit=limit)
 
@@ -290,8 +290,9 @@ class CallersRunner:
     ) -> tuple[str, bool]:
         """Start a run for the caller, or return the existing run if the same request has already started it.
 
-        A run counts as the same if its id, graph, state and tenant are equal. If the id is a `RequestId`, the user must
-        be the same, too. The id must already contain the caller's tenant: use `Caller.own_id` or `Caller.derived_id`.
+        An existing run counts as started by the same request if its id, graph, state and tenant are equal. If the id is
+        a `RequestId`, the user must be the same, too. The id must already contain the caller's tenant: use
+        `Caller.own_id` or `Caller.derived_id`.
 
         Returns:
             The id of the run, and whether the run is new.

@@ -398,7 +398,10 @@ class PageAccess(Access):
         return found
 
     def _of_place(self, client: tuple[str, int] | None, host: str) -> Sequence[tuple[bool, int, str, str]]:
-        """Return the checks of a request's client and host: whether it fails, the status, the reason, the repair."""
+        """Return the checks of where a request comes from: the client's address and the name of the host.
+
+        Each check contains whether the request is refused, the HTTP status, the reason, and the repair.
+        """
         return (
             (client is None or client[0] not in _LOCAL, 403, "the inspector serves only this machine", _FOR_OTHERS),
             (host not in self._hosts, 421, f"the inspector does not serve the host {clipped(host, _SHOWN)!r}", _BY_URL),
@@ -447,9 +450,9 @@ class PageAccess(Access):
 
 
 def _row_of(scope: Scope) -> Endpoint | None:
-    """Return the row in the table of the page's requests that matches a request.
+    """Return the page's endpoint that answers a request.
 
-    None if no row matches, such as for a request that the guard answers itself.
+    None if there is no such endpoint, such as for a request that the guard answers itself.
     """
     method, path = "GET" if scope["method"] in _READS else scope["method"], scope["path"]
     return next((row for row, places in _ROWS if row.method == method and places.match(path)), None)

@@ -341,7 +341,7 @@ class Notifications(Extension):
                     await asyncio.sleep(_LOOK_SECONDS / 20)  # the news is just being recorded
 
     async def hand_on(self, runner: CoreRunner) -> int:
-        """Start a delivering run for each piece of news in the outbox and each webhook that wants it.
+        """Start a run for each piece of news in the outbox and each webhook that wants it. The run sends the webhook.
 
         Returns:
             The number of messages that were in the outbox.
@@ -436,10 +436,10 @@ class Notifications(Extension):
         return _REMINDERS - ctx.visit if is_reminded else 0
 
     def _has_no_place(self, share: str) -> bool:
-        """Return whether a party must wait, because many requests to it are in progress and few places are free.
+        """Return whether a request to a party must wait, because too many requests to this party are in progress.
 
-        The more places are in use, the fewer a single party may have. A party that answers slowly thus leaves places
-        for others.
+        The more requests are in progress in total, the fewer a single party may have. A party that answers slowly thus
+        leaves room for others.
         """
         return sum(share in each for each in self._posting.values()) >= _AT_ONCE - len(self._posting)
 

@@ -20,7 +20,7 @@ _LEAST_TOKEN: Final = 16
 
 
 async def questions(store: Store, settings: Settings) -> Sequence[Readiness]:
-    """Return the results of the checks of this module, in the order in which `graphengine doctor` prints them."""
+    """Return the results of the checks in this module, for `graphengine doctor --production`."""
     del store, settings
     return [token(), users()]
 

@@ -674,7 +674,7 @@ class ComparedRun(Part):
     """One of two compared runs, as the page shows it.
 
     Attributes:
-        parted: The row of the first step that the other run does not have; null if there is none.
+        parted: The first step that the other run does not have; null if there is none.
         asked: The last step at which each agent called a model, by the name of the agent.
         visits: How often each node was visited, by the number of the node.
         edges: How often each edge was taken, by the number of the edge.

@@ -79,7 +79,7 @@ class StartParameters(Struct):
         queue: The queue from which a worker takes the run.
         priority: The priority of the run in its queue. Workers take runs with a higher priority first.
         tenant: The tenant of the run. Workers take the runs of a queue's tenants in turn.
-        user: The name of the person for whom the run is started. A user of the server can only give their own name.
+        user: The name of the person who starts the run. A user of the server can only give their own name.
         tag: A tag of the run. The parameter can be repeated.
     """
 
@@ -96,7 +96,7 @@ class Filters(Struct, kw_only=True):
     """Filters that select runs. A run is selected if it passes every filter that is given.
 
     Attributes:
-        text: A search in the words of the page's search field: words, and filters such as `status:failed since:1d`.
+        text: A search as people type it: words, and filters such as `status:failed since:1d`.
         graph: Select only runs of this graph.
         status: Select only runs with this status.
         tag: Select only runs with this tag.

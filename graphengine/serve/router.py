@@ -52,12 +52,12 @@ FAILED: Final = "the service failed; its log has the cause"
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """Makes the HTTP routes of a server from rows of the table `serve.routes`.
+    """Makes the HTTP routes of a server from the endpoints in the table `serve.routes`.
 
-    A request is answered by the method that has the name of its row.
+    Each endpoint of the table is answered by the method that has its name.
 
     Attributes:
-        own: The server's object. Its methods answer the rows that need more than one read or one change.
+        own: The server's object. Its methods answer the endpoints that need more than one read or one change.
         reads: Functions that return the objects with the read methods. The first object that has the method is used.
         acting: Provides the Runner for a request that changes runs, given the id of the run, or None if the request
             names no run.
@@ -68,7 +68,7 @@ class Router:
     acting: Callable[[str | None], AbstractAsyncContextManager[CallersRunner]]
 
     def routes(self, rows: Iterable[Endpoint]) -> Sequence[Route]:
-        """Return the HTTP routes of these rows of the table."""
+        """Return the HTTP routes that answer some endpoints of the table `serve.routes`."""
         return [_Route(row.route, self._endpoint(row), methods=[row.method]) for row in rows]
 
     def _endpoint(self, row: Endpoint) -> Callable[[Request], Awaitable[Response]]:

@@ -112,7 +112,7 @@ def _describe_found() -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One row of the table: an HTTP request that a server answers.
+    """An HTTP endpoint of a server: one row of the table of all endpoints.
 
     Attributes:
         path: The path of the request.
@@ -153,7 +153,7 @@ class Endpoint:
 
     @property
     def is_of_page(self) -> bool:
-        """Whether the page sends this request, and not a client of the service."""
+        """Whether only the inspector's page sends this request, and no client of the HTTP service."""
         return "cookie" in self.credentials
 
     @property
@@ -317,15 +317,15 @@ FILES: Final = (
 
 
 def _build_page_route(name: str, query: type[Struct] = NoParameters, document: Any = None, **more: Any) -> Endpoint:  # noqa: ANN401
-    """Return a row for a request that only the page can send.
+    """Return an endpoint that only the page uses.
 
-    The row's name is the name of the method of `Views` or `Driver` that answers.
+    The endpoint's name is the name of the method of `Views` or `Driver` that answers.
     """
     return Endpoint(f"{PREFIX}/{name}", name, "", query=query, credentials=_PAGE, document=document, **more)
 
 
 def _of_service(*names: str, **more: Any) -> Sequence[Endpoint]:  # noqa: ANN401 - fields of a row
-    """Return rows of the service with the path and the credentials that the page uses."""
+    """Return endpoints of the service with the path and the credentials that the page uses."""
     rows = {row.name: row for row in API}
     return [replace(rows[name], path=PREFIX + rows[name].path, credentials=_PAGE, **more) for name in names]
 

@@ -68,20 +68,21 @@ class Book:
             self.rows.append(_build_cache_row(entry, counted, self.atlas))
 
     def standings(self) -> dict[int, PlaceState]:
-        """Return what the run does at each node after the last step, by the number of the node."""
+        """Return what the run does at each node after the last step, such as wait, by the number of the node."""
         spots, found = self.atlas.spots, self._tally.standings()
         return {spots[spot]: each for spot, each in found.items() if spot in spots}
 
     def moment(self) -> Moment:
-        """Return the position of the run after the last step. The value of a field is left out."""
+        """Return the document of the run just after the last step. The caller adds the value of the chosen field."""
         snapshot, standings = self.visits.snapshot, self.standings()
         spent = usage_from(snapshot.usage).cost_usd
         return Moment(snapshot.seq, snapshot.status, spent, standings, Counter(self.tokens(standings).values()))
 
     def tokens(self, standings: Mapping[int, PlaceState]) -> dict[str, int]:
-        """Return the number of the node at which each frame is: the run, an inner graph, an arm or an item.
+        """Return the number of the node at which each part of the run is.
 
-        A frame in which others are still at work has no node of its own.
+        The parts are the run itself, its inner graphs, the arms of forks and the items of maps. A part in which others
+        are still at work is left out.
         """
         frames, spots, found = self.visits.snapshot.frames, self.atlas.spots, dict[str, int]()
         last: str | None = None
@@ -137,7 +138,7 @@ class Book:
 
 
 class RunCache:
-    """A cache of the books of the runs that were read last."""
+    """Keeps the runs that pages have read last in memory, each as a `Book`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -146,7 +146,7 @@ class _Cell:
             error.tenants[self.tenant] += 1
 
     def add(self, other: _Cell) -> None:
-        """Add the numbers of another cell to this one."""
+        """Add the numbers of another cell, so that this cell contains the runs of both."""
         self.first = min(self.first, other.first)
         for name in ("runs", "failed", "lost", "cost", "unknown"):
             mine, theirs = getattr(self, name), getattr(other, name)

@@ -84,7 +84,6 @@ class _Specs:
     places: dict[int, tuple[Place, Sequence[Declaration]]]
 
     def add(self, more: Mapping[str, GraphSpec]) -> None:
-        """Add the specs of further versions."""
         for fingerprint, spec in more.items():
             if fingerprint not in self.specs:
                 self.specs[fingerprint] = spec
@@ -102,7 +101,7 @@ class _Specs:
         return found
 
     def declared(self, fingerprint: str) -> set[tuple[Place, Declaration]]:
-        """Return the declared edges of a version."""
+        """Return the edges that a version of the graph declares, including the edges of its inner graphs."""
         spec = self.specs.get(fingerprint)
         return (
             set()

@@ -6,8 +6,8 @@ a few routes that translates the protocol into calls of `Service`. The doors are
 
 These words have a meaning of their own here:
 
-- A run *rests* when it has ended, or when it waits for a person or a message. A door answers a client when the run
-  rests.
+- A run *rests* when it has ended, or when it waits for a person or a message and its inbox contains nothing that it
+  will read. A door answers a client when the run rests.
 - A *turn* (`Turn`) is a message of a client and everything that the run did until it rested again.
 - The *place* of a turn is the number of the step after which its message arrived.
 - A *conversation* is a series of runs that a client continues under one name. A *thread* is the single run of a front

@@ -298,21 +298,21 @@ class _Agent(RequestHandler):
 
     @_method
     async def on_message_send(self, params: a2a.SendMessageRequest) -> a2a.Task:
-        """Deliver a message and return its task, when the run rests or, if the client wants it, at once."""
+        """Deliver a message, wait until the run has replied unless the client wants no wait, and return the task."""
         turn = await self._deliver_message(params)
         is_awaited = not params.configuration.return_immediately
         return await self.task(turn.identity, await self._turns.rested(turn) if is_awaited else None)
 
     @_method
     async def on_message_send_stream(self, params: a2a.SendMessageRequest) -> AsyncGenerator[Any, None]:
-        """Deliver a message, and stream its task and then the events of the task, until the run rests."""
+        """Deliver a message, and stream its task and then the events of the task, until the run has replied."""
         async with aclosing(self._follow_task(await self._deliver_message(params))) as events:
             async for event in events:
                 yield event
 
     @_method
     async def on_subscribe_to_task(self, params: a2a.SubscribeToTaskRequest) -> AsyncGenerator[Any, None]:
-        """Stream a task and then the new events of the task, until the run rests."""
+        """Stream a task and then the new events of the task, until its run has ended or waits."""
         info = await self._info(params.id)
         if info.status in OVER:
             raise errors.UnsupportedOperationError(f"task {info.id} is over: read it with GetTask")
@@ -360,9 +360,9 @@ class _Agent(RequestHandler):
         return [info for info in found if params.status == await self._state_of(info)]
 
     async def _state_of(self, info: RunInfo) -> a2a.TaskState:
-        """Return the A2A state of a run's task.
+        """Return the A2A state of the task that is this run.
 
-        A waiting run needs input only if it rests. Otherwise its inbox contains a message or an answer, and it works.
+        A waiting run counts as working while its inbox contains an answer or a message that it will read.
         """
         if info.status == "waiting":
             return _WORKING if await self._turns.rest(Turn(-1, info.id)) is None else _INPUT
@@ -496,7 +496,7 @@ class _Agent(RequestHandler):
         return await self._turns.begin(self._graph, state, Turn(0, run_id), key, said, tags=tags)
 
     async def _follow_task(self, turn: Turn) -> AsyncGenerator[Any, None]:
-        """Yield the task as it was when its message arrived, and then its events, until the run rests."""
+        """Yield the task as it was when its message arrived, and then its events, until its run has ended or waits."""
         task = await self.task(turn.identity)
         place: dict[str, Any] = {"task_id": task.id, "context_id": task.context_id}
         if task.status.state != _STATES["queued"] and (turn.after >= 0 or task.status.state in _STATES.values()):
@@ -576,7 +576,7 @@ def _check_history(params: a2a.GetTaskRequest | a2a.ListTasksRequest | a2a.SendM
 
 
 def _last_change_ms(info: RunInfo) -> int:
-    """Return the time of a task's last change, in milliseconds, because A2A timestamps contain no smaller parts."""
+    """Return the time of a task's last change in milliseconds, as the task's timestamp contains it."""
     return int(info.updated_at * 1000)
 
 
@@ -741,10 +741,10 @@ class _Pushes(Notifications):
         return found
 
     async def _hand_to(self, place: RunInfo) -> bool:
-        """Start a run that sends the task to one address, if the task has changed since the last notification.
+        """Start a run that sends the task to one address, if the task has ended or waits since the last notification.
 
         Returns:
-            Whether the task has changed.
+            Whether such a run was started.
         """
         if place.identity not in self._tasks:
             self._tasks[place.identity] = (await self._runner.state_at(place.id))["task"]

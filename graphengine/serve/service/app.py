@@ -232,7 +232,7 @@ class Service:
         return Response(status_code=204) if found is None else json_answer(for_clients(found))
 
     async def events(self, request: Request) -> Response:
-        """Answer with a stream of the events of a run, from the event after which the client's connection broke."""
+        """Answer with a stream of the events of a run, after the last event that the client already has."""
         query = parameters_of(request, EventParameters)
         info = await self._info(request)
         last = request.headers.get("last-event-id")

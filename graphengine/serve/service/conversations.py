@@ -183,7 +183,7 @@ async def _load_newest_runs(service: Service, page: Page, most: int) -> Sequence
 async def _may_lack_reply(service: Service, info: RunInfo) -> bool:
     """Return whether the client that started a run may not have received its reply, so that it repeats its request.
 
-    The clocks of servers differ. Therefore a run that seems to have rested long before or after the current time is
+    The clocks of servers differ. Therefore a run whose reply seems to be long before or after the current time is
     treated as a run whose reply was received.
     """
     is_late = abs(time.time() - info.updated_at) > RETRY_SECONDS

@@ -92,7 +92,7 @@ class Rests:
         self._kept: dict[str, Rest] = {}
 
     def keep(self, run_id: str, rest: Rest) -> None:
-        """Put the snapshot of a run that rests into the cache. The caller must not use the snapshot any more."""
+        """Put the snapshot of a run into the cache. The caller must not use the snapshot any more."""
         self._kept.pop(run_id, None)
         self._kept[run_id] = rest
         if len(self._kept) > _RESTS:
@@ -110,7 +110,10 @@ class Rests:
 
 
 async def rest_of(service: Service, run_id: str, topics: Collection[str | None] | None = None) -> Snapshot | None:
-    """Return the snapshot of a run if the run rests, otherwise None. For `topics`, see `look_at`."""
+    """Return the snapshot of a run if it has ended or waits for a person or a message; None while it works.
+
+    For `topics`, see `look_at`.
+    """
     return (await look_at(service, run_id, topics))[1]
 
 
@@ -120,7 +123,10 @@ async def look_at(
     topics: Collection[str | None] | None = None,
     now: Snapshot | None = None,
 ) -> tuple[RunInfo, Snapshot | None]:
-    """Return the row of a run, and its snapshot if the run rests. Both then describe the same moment.
+    """Return the row of a run, and its snapshot if the run *rests*: it has ended, or waits for a person or a message.
+
+    The snapshot is None while the run works, or while its inbox contains something that it will read. The row and the
+    snapshot describe the same moment.
 
     The order of reading matters, because a message can be moved between two reads:
 
@@ -174,10 +180,10 @@ async def follow_run(  # noqa: PLR0913 - what to follow, and from where
     *,
     live: bool = True,
 ) -> AsyncGenerator[Event | Snapshot, None]:
-    """Yield all events of a run after a step, and its snapshot as the last value when the run rests.
+    """Yield all events of a run after a step, until the run has ended or waits for a person or a message.
 
-    While this process drives the run, live events are included if `live` is set. Otherwise only recorded steps are
-    yielded.
+    The last value is the snapshot of the run. While this process drives the run, live events are included if `live` is
+    set. Otherwise only recorded steps are yielded.
 
     Args:
         service: The service that has the run.
@@ -247,7 +253,7 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
 
 
 async def _waits_again(service: Service, run: RunInfo, after: int) -> None:
-    """Return when a run has recorded a new wait after the step `after`, or rests."""
+    """Return when a run has recorded a new wait after the step `after`, or has ended."""
     async with aclosing(follow_run(service, run, after, (), live=False)) as events:
         async for event in events:
             if isinstance(event, StepRecorded) and event.step.kind == "waiting":

@@ -89,8 +89,8 @@ class Thread:
     async def info(self) -> RunInfo | None:
         """Return the row of the thread's run; None if the run does not exist yet.
 
-        The id of a chat's run does not depend on the graph. If another graph has a chat with the same thread id, the
-        run belongs to that graph.
+        The id of a chat's run does not depend on the graph. If a chat of another graph already uses the same thread id,
+        the run belongs to that graph.
 
         Raises:
             RunExists: The run belongs to another graph.

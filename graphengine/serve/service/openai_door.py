@@ -229,8 +229,8 @@ class _ReplyTexts:
     """Decides which texts of an agent are streamed, for a client that can only append to the text that it shows.
 
     A text is *held back* while it may still be dropped, because the model's answer may be interrupted and requested
-    again, or a check may refuse it. The text *counts* as soon as another text follows, a tool is called, or the run
-    rests.
+    again, or a check may refuse it. The text *counts* as soon as another text follows, a tool is called, or the run has
+    ended or waits.
 
     Attributes:
         shown: The text that was passed to the client.
@@ -641,7 +641,15 @@ class OpenAiDoor:
                         yield ended
 
     async def _build_reply(self, model: TextGraph, turn: Turn, reply: _Reply, end: Snapshot, spent: Spent) -> _Reply:
-        """Complete the reply at the end of a turn. `spent` is the usage of the run before the turn."""
+        """Fill in the reply at the end of a turn: its text, its questions, the client's tool calls, or the error.
+
+        Args:
+            model: The graph that is used as a model.
+            turn: The turn.
+            reply: The reply, with what was already streamed.
+            end: The run at the end of the turn.
+            spent: The usage of the run before the turn.
+        """
         reply.usage = usage_from(spent_since(spent, end.usage))
         reply.failure = failure_of(model.graph, end)
         if reply.failure is not None:
@@ -663,7 +671,7 @@ class OpenAiDoor:
         return reply
 
     async def _wait_for_reply(self, model: TextGraph, turn: Turn) -> _Reply:
-        """Wait until the run rests, and return its reply.
+        """Wait until the run has ended or waits for the client or a person, and return its reply.
 
         Raises:
             ServiceFailed: The service stops, or the client has disconnected.
@@ -753,13 +761,13 @@ class OpenAiDoor:
         is_awaited: bool = True,
         echoed: Mapping[str, Any] | None = None,
     ) -> Response:
-        """Answer with a response: as a stream, as a document when the run rests, or as its current document.
+        """Answer with a response: as a stream of events, as its final document, or as its current document.
 
         Args:
             model: The graph that is used as a model.
             turn: The turn of the response.
             is_stream: Whether to stream the events.
-            is_awaited: Whether to wait until the run rests.
+            is_awaited: Whether to wait for the reply of the run.
             echoed: Values from the request that created the response. They are not recorded, so only the answer to this
                 request contains them.
         """

@@ -124,12 +124,12 @@ def _refine(described: object) -> None:
 
 
 def described(rows: Sequence[Endpoint]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the OpenAPI paths of these rows of the table, and the schemas of their answers by name."""
+    """Return the OpenAPI paths that describe some endpoints, and the schemas of their answers by name."""
     return paths_of(rows), schemas_of(_documents(rows), _PLAIN)[1]
 
 
 def paths_of(rows: Sequence[Endpoint]) -> dict[str, Any]:
-    """Return the OpenAPI paths of these rows of the table."""
+    """Return the OpenAPI paths that describe some endpoints."""
     paths: dict[str, Any] = {}
     for row in rows:
         paths.setdefault(row.path, {})[row.method.lower()] = _operation(row)
@@ -137,7 +137,6 @@ def paths_of(rows: Sequence[Endpoint]) -> dict[str, Any]:
 
 
 def _documents(rows: Sequence[Endpoint]) -> Sequence[Any]:
-    """Return the distinct types of the answers of these rows."""
     return [*dict.fromkeys(each.document for each in rows if each.document is not None)]
 
 

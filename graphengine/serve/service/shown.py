@@ -179,12 +179,12 @@ class Unanswered(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The id of the failure in the front end's list of messages."""
+        """The id under which front ends list the failure among the messages of the chat."""
         return f"{self.turn.key}:turn"
 
     @property
     def trouble(self) -> tuple[str, str]:
-        """The error message with the repair, and the error code."""
+        """The error message of the failed turn, with the repair, and the error code."""
         turn = self.turn
         return hide_secrets(f"{turn.why}; {turn.repair}" if turn.repair else turn.why), turn.code
 
@@ -271,7 +271,7 @@ class _Growing:
 
     @property
     def shown(self) -> str:
-        """The text that the front end shows."""
+        """The text that the front end shows at present."""
         return self._had or "".join(self._pieces)
 
     def restart(self, attempt: int) -> None:
@@ -522,7 +522,10 @@ class Fold:
                 yield from self._result(call, calls[index].id, result.text, is_error=result.error)
 
     def _text(self, key: str) -> _Growing:
-        """Return the text with an id. A text that is new here begins with the part that the front end shows."""
+        """Return the object that collects the text with an id, so that pieces of a text are put together.
+
+        A text that is new here begins with the part that the front end already shows.
+        """
         return self._texts.setdefault(key, _Growing(self._have.texts.get(key, "")))
 
     def _calls(self, call: str, turn: int, calls: Sequence[CalledTool]) -> Iterator[FrontEvent]:

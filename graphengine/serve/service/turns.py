@@ -73,7 +73,7 @@ _SENT: Final = " turn "
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A message of a client to a run, and everything that the run did until it rested again.
+    """A message of a client to a run, and everything that the run did until it ended or waited again.
 
     Attributes:
         after: The place of the turn: the number of the step after which the message arrived; 0 if the message started
@@ -98,7 +98,10 @@ class Turn:
 
 
 class _PlaceTaken(Exception):
-    """Another process has delivered another message at the same place, so this message needs a later turn."""
+    """Raised if another process has delivered another message at the same step of the run.
+
+    The message then gets a later turn.
+    """
 
 
 class Results(dict[str, object]):
@@ -106,7 +109,9 @@ class Results(dict[str, object]):
 
 
 class Turns:
-    """Delivers the messages of clients to runs, and returns the replies.
+    """Delivers the messages of clients to runs, and finds the reply of the run to each message.
+
+    A *turn* is a message and everything that the run did until it ended or waited again.
 
     Args:
         service: The service that starts, follows and answers runs.
@@ -123,7 +128,7 @@ class Turns:
         A caller holds the lock while it determines the turn of a message and delivers the message. Without the lock,
         two messages could share a turn:
 
-        1. Two messages find the run at rest, at the same place.
+        1. Two messages find the run waiting, at the same step.
         2. Both are delivered there, so both belong to the same turn.
         3. The run answers one after the other, and both clients get the second answer.
 
@@ -175,22 +180,26 @@ class Turns:
         return await self.say(found, message, key)
 
     async def find(self, info: RunInfo, key: str, *, is_known: bool = True) -> tuple[Turn, Snapshot | None]:
-        """Find the turn with a key, or the place for a new turn.
+        """Find the turn of a message that was delivered before, or determine the turn of a new message.
+
+        For a new message, this method first waits until the run has ended or waits.
 
         Args:
             info: The row of the run.
-            key: The key of the turn.
-            is_known: Whether an existing turn with this key counts; if not, a new turn is wanted in any case.
+            key: The key of the message.
+            is_known: Whether an existing turn with this key is certainly of this message. If not, a new turn is
+                determined in any case.
 
         Returns:
-            The existing turn and None; or the new turn, and the snapshot of the run at its place, once the run rests.
+            The existing turn and None; or the new turn, and the snapshot of the run to which the message will be
+                delivered.
 
-        The turns are read again after the run was found at rest, because of this race:
+        The turns are read again after the run was found waiting, because of this race:
 
-        1. Two processes get the same message. The first process stores the turn and delivers the message, and the run
-           rests again.
-        2. The second process read the turns before that, and now finds the run at rest. It therefore reads the turns
-           again. A turn that is stored from then on has the same place, where the store refuses a second message.
+        1. Two processes get the same message. The first process records the turn and delivers the message, and the run
+           works and waits again.
+        2. The second process read the turns before that, and now finds the run waiting. It therefore reads the turns
+           again. A turn that is recorded from then on has the same place, where the store refuses a second message.
         """
         seen = await self.of(info)
         while True:
@@ -224,10 +233,10 @@ class Turns:
     async def say(self, turn: Turn, message: object, key: str) -> Turn:
         """Deliver a message in a new turn, and return the turn.
 
-        Two processes can deliver at the same place:
+        Two processes can deliver to the run after the same step:
 
-        1. Each process gets a message, and both find the run at the same place.
-        2. The first process delivers its message there.
+        1. Each process gets a message, and both find the run waiting after the same step.
+        2. The first process delivers its message.
         3. The store refuses the second message, which then gets the next turn.
 
         Raises:
@@ -343,7 +352,7 @@ class Turns:
     async def rest(self, turn: Turn) -> Snapshot | None:
         """Return the snapshot of the run at the end of a turn; None if the run is still working on the turn.
 
-        If a later turn exists, the end of this turn is the place of the later turn.
+        If a later turn exists, this turn ended at the step after which the later message arrived.
         """
         store = self._runner.store
         if turn.is_late:
@@ -360,7 +369,7 @@ class Turns:
         return min((place for place in places if place > turn.after), default=None)
 
     async def shown(self, turn: Turn) -> AsyncGenerator[FrontEvent | Snapshot, None]:
-        """Yield the events of a turn for front ends, and as the last value the snapshot of the run at rest.
+        """Yield the events of a turn for front ends, and as the last value the snapshot of the run at the turn's end.
 
         The caller may use this snapshot only until it asks for the next value. After that, the snapshot is kept for the
         next turn.
@@ -402,8 +411,8 @@ class Turns:
 
         Another process may be faster than this one:
 
-        1. The run rests.
-        2. Another process delivers the next message, before this process has noticed that the run rests.
+        1. The run waits.
+        2. Another process delivers the next message, before this process has noticed that the run waits.
         """
         at = event.seq if isinstance(event, Snapshot) else 0
         if isinstance(event, StepRecorded) and _takes_message(event.step):
@@ -412,7 +421,7 @@ class Turns:
         return await load_snapshot(self._runner.store, turn.run_id, end) if end is not None and end < at else None
 
     async def rested(self, turn: Turn) -> Snapshot:
-        """Wait until the run rests at the end of a turn, and return its snapshot.
+        """Wait for the end of a turn, when the run has ended or waits, and return the snapshot of the run.
 
         Raises:
             ServiceFailed: The service stops, or the client has disconnected.
@@ -469,7 +478,7 @@ def turns_with(turn: Turn, known: Sequence[tuple[Turn, str]]) -> Sequence[Turn]:
     """Return all recorded turns of a run, and check that `turn` is one of them.
 
     Raises:
-        UnknownRun: The turn is not recorded, or not any more.
+        UnknownRun: The turn is not recorded. Old turns may have been removed.
     """
     found = [each for each, _ in known]
     if turn not in found:
@@ -540,7 +549,7 @@ def digest(given: object) -> str:
 
 
 def _payload(wait: Wait, graph: Graph[Any], message: object, key: str) -> object:
-    """Return the payload with which a message is sent to a run that waits for it; None if the message does not fit."""
+    """Return the payload of the message to a run that waits for a message; None if the message does not fit."""
     if wait.topic == TURN:  # in a conversation with an agent
         field = text_field(compiled(graph))
         return {"id": key, "given": {field: message}} if field is not None else None
@@ -548,7 +557,10 @@ def _payload(wait: Wait, graph: Graph[Any], message: object, key: str) -> object
 
 
 def asked(wait: Wait) -> str:
-    """Return the text of a question for a chat. If the answer is not free text, the possible answers are added."""
+    """Return the text of a question for clients that show only text.
+
+    Possible answers are added, unless any text is one.
+    """
     schema = wait.schema or {}
     how = "" if schema.get("type") == "string" and schema.keys() <= {"type", "title"} else f" ({in_words(schema)})"
     return f"{wait.question or wait.name}{how}"
