@@ -50,10 +50,11 @@ class _RunApprovers(ChecksAnswers):
         upto = info.seq
         while upto:
             for step in reversed(await self._store.steps(info.id, max(upto - _CHUNK, 0), upto)):
-                given = step.data
-                is_it = isinstance(given, Answered) and (step.frame, given.wait) == (frame, answer.name)
-                if is_it and step.at == answer.at and isinstance(given, Answered) and given.answer is not None:
-                    return self._users.objection(given.answer.by, "answer", info.tenant)
+                answered = step.data
+                if not isinstance(answered, Answered) or (step.frame, answered.wait) != (frame, answer.name):
+                    continue
+                if step.at == answer.at and answered.answer is not None:
+                    return self._users.objection(answered.answer.by, "answer", info.tenant)
             upto = max(upto - _CHUNK, 0)
         return "who answered is not recorded"
 

@@ -55,13 +55,13 @@ async def begins_alike(store: Store, graph: Graph[Any], asked: BranchRequest, br
 
 
 async def _first_step(store: Store, graph: Graph[Any], asked: PreviewRequest) -> Step:
-    unkept = _Unkept(store)
-    async with Runner(cast("Store", unkept), models="placeholder") as runner:  # which is asked nothing
+    preview_store = _PreviewStore(store)
+    async with Runner(cast("Store", preview_store), models="placeholder") as runner:  # which is asked nothing
         path = asked.path if asked.update else None
         run = runner.branch(asked.run_id, graph, asked.at, update=asked.update, path=path)
-        with suppress(_NotKept):
+        with suppress(_PreviewEnded):
             await run.result()
-    return unkept.step
+    return preview_store.step
 
 
 async def _load_states_around(store: Store, run_id: str, at: int, step: Step) -> tuple[JsonValue, JsonValue]:
@@ -73,11 +73,11 @@ async def _load_states_around(store: Store, run_id: str, at: int, step: Step) ->
     return frame.values if frame is not None else {}, opened(after.frames[name].values)
 
 
-class _NotKept(Exception):
-    """Raised by `_Unkept.create` to end a previewed branch before its nodes run."""
+class _PreviewEnded(Exception):
+    """Raised by `_PreviewStore.create` to end a previewed branch before its nodes run."""
 
 
-class _Unkept:
+class _PreviewStore:
     """A store for previews of branches. It reads from a real store, and keeps a new run's first step only in memory."""
 
     def __init__(self, reader: Store) -> None:
@@ -106,7 +106,7 @@ class _Unkept:
         """Keep the branch's first step in memory, and end the branch before a node runs."""
         del info, graph_spec, code_body
         self._step = steps[0]
-        raise _NotKept
+        raise _PreviewEnded
 
 
 __all__ = ["begins_alike", "preview"]

@@ -492,10 +492,10 @@ class CallersRunner:
             )
         if asked.where is not None:
             wanted = wanted_by(parse_struct(asked.where, Filters, "filter"))
-            seen = await find_runs(reader, replace(wanted, limit=sys.maxsize))
+            selected = await find_runs(reader, replace(wanted, limit=sys.maxsize))
         else:
-            seen = Found(await reader.infos(asked.ids or []))
-        chosen = seen.runs
+            selected = Found(await reader.infos(asked.ids or []))
+        chosen = selected.runs
         order = Order(asked.action, None, [*self._graphs.values()], asked.tag, asked.why or "asked")
         done = await bulk(self._runner, order, chosen, dry_run=asked.dry_run)
         self._look()
@@ -508,8 +508,8 @@ class CallersRunner:
             refused=Counter(done.refused.values()),
             cost_usd=sum((info.summary.cost_usd or 0.0) if info.summary else 0.0 for info in changed),
             run_ids=done.runs,
-            looked_at=seen.looked_at,
-            unseen=seen.unseen,
+            looked_at=selected.looked_at,
+            unseen=selected.unseen,
         )
 
 

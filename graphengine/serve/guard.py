@@ -322,11 +322,11 @@ async def caller_of(headers: Headers, token: str, users: Users | None) -> Caller
     Raises:
         NotAuthorized: The request has no token, or its token is unknown or invalid.
     """
-    scheme, _, given = headers.get("authorization", "").partition(" ")
+    scheme, _, sent_token = headers.get("authorization", "").partition(" ")
     where, repair = "header Authorization", "send Authorization: Bearer TOKEN, with the token of this service"
     if scheme.lower() != "bearer":
         raise NotAuthorized("the request has no token", where=where, repair=repair)
-    found = await known(given.strip(), token, users)
+    found = await known(sent_token.strip(), token, users)
     if found is None:
         repair += " or of a user" if users is not None else ""
         raise NotAuthorized("this is not the token of this service", where=where, repair=repair)
@@ -372,17 +372,17 @@ class PageAccess(Access):
         """Check where a request comes from, and return the caller by the cookie if the request asks for data."""
         client, method = scope.get("client"), scope["method"]
         # A header that is sent twice is joined, so that it matches no allowed value.
-        given = {name: ", ".join(headers.getlist(name)) for name in headers}
-        is_post, host = method == "POST", given.get("host", "")
+        joined = {name: ", ".join(headers.getlist(name)) for name in headers}
+        is_post, host = method == "POST", joined.get("host", "")
         row = _row_of(scope)
         is_data = row is not None and "cookie" in row.credentials
-        content, site = given.get("content-type", "").partition(";")[0].strip(), given.get("sec-fetch-site", "none")
-        is_own = given.get("origin", "") in [f"{scheme}://{host}" for scheme in self._schemes]
+        content, site = joined.get("content-type", "").partition(";")[0].strip(), joined.get("sec-fetch-site", "none")
+        is_own = joined.get("origin", "") in [f"{scheme}://{host}" for scheme in self._schemes]
         checks = (
             *self._of_place(client, host),
             (method not in (*_READS, "POST"), 405, f"the method is {clipped(method, _SHOWN)}", "use GET or POST"),
             (is_post and not is_own, 403, "the request comes from a page of another origin", _BY_PAGE),
-            (is_post and given.get("x-graphengine") != "1", 403, *_NO_HEADER),
+            (is_post and joined.get("x-graphengine") != "1", 403, *_NO_HEADER),
             (is_post and content != "application/json", 415, "the body is not JSON", _AS_JSON),
             (is_data and site not in ("same-origin", "none"), 403, "the request comes from another site", _BY_PAGE),
         )
@@ -391,7 +391,7 @@ class PageAccess(Access):
                 raise RequestInvalid(why, status=status, repair=repair)
         if not is_data:
             return NOBODY
-        found = await self._caller_of(_cookie_of(given.get("cookie", ""), self._cookie))
+        found = await self._caller_of(_cookie_of(joined.get("cookie", ""), self._cookie))
         if found is None:
             message, repair = self._way_in
             raise RequestInvalid(message, status=401, repair=repair)
@@ -422,10 +422,10 @@ class PageAccess(Access):
         if scope["path"] != SESSION:
             return None
         try:
-            given = json.loads(body)
+            decoded = json.loads(body)
         except (ValueError, RecursionError):
-            given = None
-        return await self._answer_sign_in(given if isinstance(given, dict) else {}, headers)
+            decoded = None
+        return await self._answer_sign_in(decoded if isinstance(decoded, dict) else {}, headers)
 
     async def _answer_sign_in(self, given: Mapping[str, Any], headers: Headers) -> Response:
         """Answer a request to sign in with the token from the page's URL.

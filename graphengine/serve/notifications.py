@@ -143,9 +143,9 @@ class Webhook:
                 f"kinds={self.kinds!r} is not valid", where=where, repair=f"give some of {', '.join(KINDS)}"
             )
         for name in ("remind_seconds", "timeout_seconds"):
-            given = getattr(self, name)
-            if given is not None and not is_seconds(given):
-                raise DefinitionError(f"{name}={given!r} is not valid", where=where, repair="give seconds above 0")
+            seconds = getattr(self, name)
+            if seconds is not None and not is_seconds(seconds):
+                raise DefinitionError(f"{name}={seconds!r} is not valid", where=where, repair="give seconds above 0")
         try:
             key = key_of(self.secret)
         except ValueError:
@@ -191,7 +191,7 @@ class Posting(NamedTuple):
     shares: Collection[str]
 
 
-class _Told(msgspec.Struct):
+class _OutboxNews(msgspec.Struct):
     """A piece of news as a message in the outbox; `wait_id` is set if the news is about a single question."""
 
     run_id: str
@@ -203,7 +203,7 @@ class _Told(msgspec.Struct):
 
 
 class _WebhookMessage(msgspec.Struct):
-    payload: _Told
+    payload: _OutboxNews
 
 
 async def rest(ctx: Context) -> None:
@@ -368,7 +368,7 @@ class Notifications(Extension):
                     await opening.release(store, OUTBOX, fence)
         return len(inbox)
 
-    async def _start(self, runner: CoreRunner, found: _Told) -> None:
+    async def _start(self, runner: CoreRunner, found: _OutboxNews) -> None:
         info = await runner.store.info(found.run_id)
         info.check_nonce(found.nonce, "the news")
         snapshot = await load_snapshot(runner.store, info.id, found.seq)
@@ -499,21 +499,21 @@ def extension(settings: ProjectSettings) -> Notifications:
         DefinitionError: A webhook is invalid.
     """
     found, place = settings.table, settings.place
-    known = [*(each.name for each in fields(Webhook) if each.name != "secret"), "secret_env"]
+    keys = [*(each.name for each in fields(Webhook) if each.name != "secret"), "secret_env"]
     if not (isinstance(found, list) and all(isinstance(each, dict) for each in found)):
         repair = 'write [[tool.graphengine.notify]] and below it name = …, url = … and secret_env = "VARIABLE"'
         raise ProjectBroken(f"notify is {found!r}, not a list of tables", where=place, repair=repair)
     webhooks: list[Webhook] = []
     for each in found:
-        for name in each.keys() - set(known):
+        for name in each.keys() - set(keys):
             message = f"[[tool.graphengine.notify]] has {name} = …, which is not read"
-            raise ProjectBroken(message, where=place, repair=did_you_mean(name, known))
+            raise ProjectBroken(message, where=place, repair=did_you_mean(name, keys))
         variable = each.get("secret_env", "")
         if not variable or not os.environ.get(variable):
             message = f"the webhook {each.get('name', '?')!r} has no secret: secret_env = {variable!r}"
             raise ProjectBroken(message, where=place, repair="name a variable of the environment that has the secret")
-        given = {name: value for name, value in each.items() if name != "secret_env"}
-        webhooks.append(Webhook(**{"name": "", "url": "", **given, "secret": os.environ[variable]}))
+        options = {name: value for name, value in each.items() if name != "secret_env"}
+        webhooks.append(Webhook(**{"name": "", "url": "", **options, "secret": os.environ[variable]}))
     return Notifications(*webhooks)
 
 

@@ -219,8 +219,8 @@ class Provider:
         own = self.settings
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": back, "code_verifier": verifier}
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        known = self._about.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
-        if secret and "client_secret_basic" in known:
+        methods = self._about.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+        if secret and "client_secret_basic" in methods:
             pair = f"{quote_plus(own.client_id)}:{quote_plus(secret)}"
             headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
         else:

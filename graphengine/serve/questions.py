@@ -48,13 +48,13 @@ def users() -> Readiness:
         what = "no users.json is here: who has the token of the server may do all"
         return Readiness("users", "cannot say", what, repair)
     try:
-        known = len(read_users(path).users)
+        number = len(read_users(path).users)
     except InputError as error:
         return Readiness("users", "not", error.message, error.repair)
     if os.name == "posix" and path.stat().st_mode & 0o022:
         repair = f"chmod 600 {path}: who can write it can make themselves a user"
         return Readiness("users", "not", f"others can write {path}", repair)
-    found = f"{known} user{'s' * (known != 1)} in {path}"
+    found = f"{number} user{'s' * (number != 1)} in {path}"
     return Readiness("users", "ok", f"{found}; give --users to `serve` and to workers")
 
 

@@ -617,17 +617,17 @@ def parse_struct(given: Mapping[str, Any], kind: type[S], word: Literal["paramet
             near = did_you_mean(name, others) if others else "leave it out"
             raise InputError(f"unknown {word} {name!r}", where=f"{place}{name}", repair=near)
     try:
-        made = convert(given, kind, strict=word == "field")
+        decoded = convert(given, kind, strict=word == "field")
     except ValidationError as error:
         raise _build_misfit_error(str(error), given, kind, place) from error
     for name, text in given.items() if word != "field" else ():
-        if isinstance(text, str) and getattr(made, name) is None:  # the text "null" of what is no text
+        if isinstance(text, str) and getattr(decoded, name) is None:  # the text "null" of what is no text
             raise InputError(f"{name} is {text!r}", where=f"{place}{name}", repair="leave it out")
     for name in _numbers_of(kind):
-        value = getattr(made, name)
+        value = getattr(decoded, name)
         if value is not None and not math.isfinite(value):
             raise InputError(f"{name} is {given[name]}", where=f"{place}{name}", repair="give a number")
-    return made
+    return decoded
 
 
 def _build_misfit_error(text: str, given: Mapping[str, Any], kind: type[Struct], place: str) -> InputError:

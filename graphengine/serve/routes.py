@@ -164,8 +164,8 @@ class Endpoint:
     @property
     def is_body_required(self) -> bool:
         """Whether a body must be sent, because one of its fields has no default and is not part of the path."""
-        given = [] if self.body is None else fields(self.body)
-        return any(each.required for each in given if f"{{{each.name}}}" not in self.path)
+        body_fields = [] if self.body is None else fields(self.body)
+        return any(each.required for each in body_fields if f"{{{each.name}}}" not in self.path)
 
 
 _KEY: Final = (

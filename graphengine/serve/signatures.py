@@ -67,9 +67,9 @@ def secret_for(secret: str, path: str, query: str = "") -> str:
         >>> one == other, one == secret_for("a secret", path), one[:6]
         (True, False, 'whsec_')
     """
-    told = json.dumps([path, sorted(parse_qsl(query, keep_blank_values=True))])
-    made = hmac.new(key_of(secret), f"graphengine {told}".encode(), hashlib.sha256).digest()
-    return _PREFIX + base64.b64encode(made).decode()
+    address = json.dumps([path, sorted(parse_qsl(query, keep_blank_values=True))])
+    derived = hmac.new(key_of(secret), f"graphengine {address}".encode(), hashlib.sha256).digest()
+    return _PREFIX + base64.b64encode(derived).decode()
 
 
 def has_signature(headers: Headers) -> bool:
@@ -96,16 +96,16 @@ def is_signed(headers: Headers, body: bytes, secret: str, now: float) -> bool:
         >>> is_signed(headers, b"{}", "key", 0.0), is_signed(headers, b"[]", "key", 0.0)
         (True, False)
     """
-    given = headers.get("webhook-signature")
-    if given is None:
+    signatures = headers.get("webhook-signature")
+    if signatures is None:
         signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
         return is_same(headers.get("x-hub-signature-256", ""), f"sha256={signature}")
     number, time = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not number or not (time.isascii() and time.isdecimal()) or abs(now - int(time)) > _LATE_SECONDS:
         return False
-    made = hmac.new(key_of(secret), f"{number}.{time}.".encode() + body, hashlib.sha256).digest()
-    expected = f"v1,{base64.b64encode(made).decode()}"
-    return any(is_same(each, expected) for each in given.split())
+    digest = hmac.new(key_of(secret), f"{number}.{time}.".encode() + body, hashlib.sha256).digest()
+    expected = f"v1,{base64.b64encode(digest).decode()}"
+    return any(is_same(each, expected) for each in signatures.split())
 
 
 def signed(key: bytes, number: str, now: float, body: bytes) -> dict[str, str]:

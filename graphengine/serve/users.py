@@ -139,19 +139,19 @@ def read_users(path: Path) -> UsersFile:
         raise InputError(f"{path} cannot be read: {error.strerror}", where=where, repair=repair) from None
     except ValueError as error:
         raise InputError(f"{path} is no file of users: {error}", where=where, repair=repair) from None
-    seen = set[str]()
+    names = set[str]()
     for user in found.users:
         place = f"{where}, user {user.name!r}"
         check_name(user.name, "name", place)
         if user.tenant is not None:
             check_name(user.tenant, "tenant", place)
         rights_of(user.rights, place)
-        if user.name in seen:
+        if user.name in names:
             raise InputError(f"the user {user.name!r} is there twice", where=place, repair=repair)
         if not (_HASH.fullmatch(user.sha256) if not user.name.startswith(OIDC) else not user.sha256):
             text = f"the user {user.name!r} needs the SHA-256 of a token, and one of a provider has none"
             raise InputError(text, where=place, repair=repair)
-        seen.add(user.name)
+        names.add(user.name)
     if found.oidc is not None:
         rights_of(found.oidc.rights, f"{where}, oidc")
     return found
@@ -223,17 +223,17 @@ class Users:
             NotAuthorized: The token is an invalid token of the OpenID provider.
             ProviderUnreachable: The provider's keys cannot be read.
         """
-        file, given, found = self._now(), hash_of(token), None
+        file, token_hash, found = self._now(), hash_of(token), None
         for user in file.users:
-            if secrets.compare_digest(user.sha256, given):
+            if secrets.compare_digest(user.sha256, token_hash):
                 found = user
         if found is not None:
             return _caller(found)
         if self._provider is None or token.count(".") != 2:  # noqa: PLR2004 - the three parts of a JWT
             return None
         caller = await self._provider.caller_of(token)
-        known = next((user for user in file.users if user.name == caller.name), None)
-        return caller if known is None else replace(_caller(known), until=caller.until)
+        user_in_file = next((user for user in file.users if user.name == caller.name), None)
+        return caller if user_in_file is None else replace(_caller(user_in_file), until=caller.until)
 
     def still_has(self, who: Caller) -> bool:
         """Return whether a caller who was accepted earlier would still be accepted with the same tenant and rights.

@@ -226,11 +226,11 @@ class Driver:
         found = self._drivable(asked)
         admin = Runner(self._store).admin
         misfits = await admin.misfit_schedules(found.graph)
-        seen = {each.name for each in await admin.schedules() if caller().sees(each.tenant)}
+        visible = {each.name for each in await admin.schedules() if caller().sees(each.tenant)}
         unfit = [
             Problem("schedule_misfit", f"schedule {name}", error.message, error.repair)
             for name, error in misfits.items()
-            if name in seen
+            if name in visible
         ]
         return CheckedGraph(asked.graph, found.file, [*found.graph.check(), *unfit])
 

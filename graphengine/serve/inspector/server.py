@@ -152,18 +152,18 @@ def application(settings: Settings) -> Starlette:
 
         driver = driving.Driver(drives, writer, store, books)
         drivable = Drivable(sorted(drives.graphs), [*drives.left_out])
-    seen = CallersStore.of(store)
+    callers_store = CallersStore.of(store)
     about = Session(settings.version, shown(settings.database), settings.is_read_only, drivable)
     tables = [partial(each, store) for each in settings.tables]
     graphs = {} if driver is None else driver.fingerprints
-    views = Views(seen, books, settings.command, about, tables, graphs, settings.users)
+    views = Views(callers_store, books, settings.command, about, tables, graphs, settings.users)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with driver.opened() if driver is not None else nullcontext():
             yield
 
-    acting = partial(_acts, writer, seen) if driver is None else driver.acting
+    acting = partial(_acts, writer, callers_store) if driver is None else driver.acting
     stream = _build_events_endpoint(views, books, store, {} if driver is None else driver.live)
     own = SimpleNamespace(page=_serve_index, static=_static, provider=_provider(settings.users), events=stream)
     reads: list[Callable[[], object]] = [lambda: views, *([lambda: driver] if driver is not None else [])]

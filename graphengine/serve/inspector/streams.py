@@ -30,7 +30,7 @@ _TROUBLE_SECONDS: Final = 1.0
 _MOST_BEHIND: Final = 2000
 
 
-class _Now:
+class _StreamedActivity:
     """The activity of a driven run as one stream sends it. Each piece of a text is sent only once."""
 
     def __init__(self, live: Mapping[str, LiveRun], run_id: str) -> None:
@@ -105,7 +105,7 @@ class RunStream:
         self._store = store
         self._run_id = run_id
         self._cursor = after
-        self._now = _Now(live, run_id)
+        self._now = _StreamedActivity(live, run_id)
         self._shown: object = None
 
     async def events(self) -> AsyncIterator[bytes]:

@@ -27,14 +27,14 @@ def kept_token(path: Path | None) -> str:
     Args:
         path: The file; None for a new token that is not kept.
     """
-    made = secrets.token_urlsafe(32)
+    new_token = secrets.token_urlsafe(32)
     if path is None:
-        return made
+        return new_token
     try:
-        return _read_token_file(path) or _write_token_file(path, made)
+        return _read_token_file(path) or _write_token_file(path, new_token)
     except (OSError, ValueError) as error:
         _LOG.warning("the token of %s is not used, so links end with this process: %s", path, str(error))
-        return made
+        return new_token
 
 
 def _read_token_file(path: Path) -> str:

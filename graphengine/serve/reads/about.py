@@ -35,22 +35,22 @@ def about(snapshot: Snapshot) -> list[About]:
         for wait in frame.waits.values():
             if wait.kind not in ASKS or wait.id in snapshot.posted:
                 continue
-            known = pending(frame, wait)
-            if known is None:
+            call_context = pending(frame, wait)
+            if call_context is None:
                 said = last_message(frame.values) or last_message(snapshot.root.values)
                 found.append(About(wait.id, said=said))
                 continue
-            before = [Found(each.tool, each.arguments, each.text, each.is_error) for each in known.found]
+            before = [Found(each.tool, each.arguments, each.text, each.is_error) for each in call_context.found]
             found.append(
                 About(
                     wait.id,
-                    known.agent,
-                    known.said,
-                    known.writes,
+                    call_context.agent,
+                    call_context.said,
+                    call_context.writes,
                     before,
-                    known.tool,
-                    known.arguments,
-                    known.words,
+                    call_context.tool,
+                    call_context.arguments,
+                    call_context.words,
                 )
             )
     return found

@@ -129,17 +129,17 @@ class QuestionLog:
         looked_at, is_cut = found, False
         if not only:
             looked_at, is_cut = await self._list_runs_to_look_at(found)
-        begun = time.time() - _DAYS
+        since = time.time() - _DAYS
         for info in looked_at:
             # An asking run is known, even after it is answered and ends.
-            if info.updated_at > begun or info.id in snapshots:
-                done += [each for each in await self._load_decided(info) if only or each.at > begun]
+            if info.updated_at > since or info.id in snapshots:
+                done += [each for each in await self._load_decided(info) if only or each.at > since]
         done.sort(key=lambda each: -each.at)
         runs = [run for run in runs if run.waits]
         shown = [(run, snapshots[run.run_id]) for run in runs]
-        known = told_apart(shown, {run.run_id: about(snapshot) for run, snapshot in shown})
+        contexts = told_apart(shown, {run.run_id: about(snapshot) for run, snapshot in shown})
         return Questions(
-            runs=runs, about=known, done=done, answerers=answerers, looked_at=len(looked_at) if is_cut else None
+            runs=runs, about=contexts, done=done, answerers=answerers, looked_at=len(looked_at) if is_cut else None
         )
 
     async def _list_runs_to_look_at(self, open_now: Sequence[RunInfo]) -> tuple[Sequence[RunInfo], bool]:
@@ -148,7 +148,7 @@ class QuestionLog:
         Three kinds of runs are searched: the newest runs, the newest runs of each graph that is known to ask questions,
         and each run that is known to have asked a question, whenever the run began.
         """
-        found, begun = {info.id: info for info in open_now}, time.time() - _DAYS
+        found, since = {info.id: info for info in open_now}, time.time() - _DAYS
         newest: Sequence[RunInfo] = ()
         statuses: tuple[Status | None, ...] = ("waiting", "running", None)
         for status in statuses:
@@ -156,7 +156,7 @@ class QuestionLog:
             found |= {info.id: info for info in newest}
         is_cut = len(newest) == _NEWEST  # a run that began long before these runs may have been answered yesterday
         for info in found.values():
-            if info.updated_at > begun:
+            if info.updated_at > since:
                 await self._load_log(info)
         graphs = {info.graph for info in open_now} | {log.graph for log in self._logs.values() if log.questions}
         for graph in sorted(graphs):
@@ -184,8 +184,8 @@ class QuestionLog:
         (now,) = runs_document(await as_answered(self._store, [info])).runs
         found: list[Decided] = []
         for step, wait, question in log.answers:
-            given = cast("Answered", step.data).answer
-            found.append(_build_decision(now, (wait, given.id, question), given, given.at or step.at, is_taken=True))
+            answer = cast("Answered", step.data).answer
+            found.append(_build_decision(now, (wait, answer.id, question), answer, answer.at or step.at, is_taken=True))
         return found
 
 

@@ -47,11 +47,11 @@ class Held(Generic[T]):
     async def _make_once(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
         began, lasts = time.monotonic(), 0.0
         try:
-            made = await work()
+            result = await work()
             lasts = self._least + _REST * (time.monotonic() - began)
         finally:
             self._held[key] = time.monotonic() + lasts, self._held[key][1]
-        return made
+        return result
 
 
 __all__ = ["Held"]

@@ -51,13 +51,13 @@ async def in_results(store: Store, wanted: Wanted) -> InResults:
         **replace(wanted, text=None).page(NEWEST, None)
     )  # limited to the newest, because every run may match
     infos = [info for info in page if wanted.fits(info, time.time())]
-    known = {info.id for info in await store.runs(**wanted.page(NEWEST, None))} if infos else set[str]()
+    found_by_index = {info.id for info in await store.runs(**wanted.page(NEWEST, None))} if infos else set[str]()
     found, looked_at = list[InResult](), 0
     for info in infos:
         if time.perf_counter() > until or len(found) == _MOST:
             break
         looked_at += 1
-        if info.id in known:
+        if info.id in found_by_index:
             continue
         with suppress(StoreError, ValueError):  # the run was removed in the meantime, or cannot be read
             snapshot = await load_snapshot(store, info.id, None)

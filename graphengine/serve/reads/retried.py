@@ -43,7 +43,7 @@ _Failed: TypeAlias = "tuple[str, float]"
 
 
 @dataclass(slots=True)
-class _Read:
+class _RetryRecord:
     """The failures and retries that were read from the log of a run so far.
 
     Attributes:
@@ -68,7 +68,7 @@ class RetryLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[tuple[str, float], _Read] = {}
+        self._known: dict[tuple[str, float], _RetryRecord] = {}
 
     async def load(self, tenant: str | None, midnight: float) -> list[RetriedRuns]:
         """Return the runs that were retried today, grouped by graph and message, the largest group first."""
@@ -77,7 +77,7 @@ class RetryLog:
         if len(self._known) > 2 * _PAGE * _PAGES:
             self._known.clear()
         for info in await self._list_still_runs(tenant, midnight):
-            new = _Read(max(info.parent_seq, info.seq - _STEPS))
+            new = _RetryRecord(max(info.parent_seq, info.seq - _STEPS))
             read = self._known.setdefault((info.id, info.created_at), new)
             if read.seq < info.seq and left:
                 left -= 1
@@ -113,7 +113,7 @@ class RetryLog:
             before = page[-1].id
         return found
 
-    async def _read_log(self, info: RunInfo, read: _Read) -> None:
+    async def _read_log(self, info: RunInfo, read: _RetryRecord) -> None:
         """Read the new steps of a run, and record in `read` how the run failed and whether it was retried."""
         with suppress(StoreError):  # it was removed meanwhile, or cannot be read
             for step in await self._store.steps(info.id, read.seq, info.seq):

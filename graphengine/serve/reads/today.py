@@ -58,7 +58,7 @@ _NEW: Final = 20
 _DIGITS: Final = re.compile(r"(\d+)")
 
 
-class _Ended(Struct, gc=False):
+class _RunSummary(Struct, gc=False):
     """The fields of a run's summary that the comparison needs."""
 
     reason: str = ""
@@ -68,11 +68,11 @@ class _Ended(Struct, gc=False):
     agents: dict[str, float | None] = {}
 
 
-_DECODER: Final = msgspec.json.Decoder(list[_Ended | None])
+_DECODER: Final = msgspec.json.Decoder(list[_RunSummary | None])
 
 
 @dataclass(slots=True)
-class _Error:
+class _ErrorGroup:
     """Runs that failed with similar messages: an example, the times, the number of runs, their versions and tenants."""
 
     example: str
@@ -104,10 +104,10 @@ class _Cell:
     unknown: list[int] = field(default_factory=lambda: [0, 0, 0])
     seconds: list[float] = field(default_factory=list)
     hours: list[list[int]] = field(default_factory=lambda: [[0, 0, 0, 0] for _ in range(_HOURS)])
-    errors: dict[str, _Error] = field(default_factory=dict)
+    errors: dict[str, _ErrorGroup] = field(default_factory=dict)
     had: set[str] = field(default_factory=set)
 
-    def feed(self, status: str, at: float, ended: Iterable[_Ended | None], midnight: float, now: float) -> None:
+    def feed(self, status: str, at: float, ended: Iterable[_RunSummary | None], midnight: float, now: float) -> None:
         """Count runs with this status that began in the same minute."""
         is_today = at >= midnight
         days = (1,) if is_today else (0, 2) if at <= now - DAY else (2,)  # 2 means all of yesterday
@@ -138,7 +138,7 @@ class _Cell:
             return
         error = self.errors.get(like)
         if error is None:
-            error = self.errors[like] = _Error(reason, at, at)
+            error = self.errors[like] = _ErrorGroup(reason, at, at)
         error.since, error.last = min(error.since, at), max(error.last, at)
         error.runs += 1
         error.versions[f"{self.graph} {self.version}".strip()] += 1
@@ -155,11 +155,11 @@ class _Cell:
         self.hours = [[a + b for a, b in zip(*pair, strict=True)] for pair in zip(self.hours, other.hours, strict=True)]
         self.had |= other.had
         for like, error in other.errors.items():
-            known = self.errors.setdefault(like, _Error(error.example, error.since, error.last))
-            known.since, known.last = min(known.since, error.since), max(known.last, error.last)
-            known.runs += error.runs
-            known.versions += error.versions
-            known.tenants += error.tenants
+            merged = self.errors.setdefault(like, _ErrorGroup(error.example, error.since, error.last))
+            merged.since, merged.last = min(merged.since, error.since), max(merged.last, error.last)
+            merged.runs += error.runs
+            merged.versions += error.versions
+            merged.tenants += error.tenants
 
 
 class TodayBook:
@@ -205,16 +205,16 @@ class TodayBook:
 def _cells(found: Iterable[tuple[str, str, float, str]], midnight: float, now: float) -> Sequence[_Cell]:
     cells: dict[tuple[str, str], _Cell] = {}
     for name, status, at, texts in found:
-        ended: list[_Ended | None]
+        ended: list[_RunSummary | None]
         try:
             ended = _DECODER.decode(texts)
         except ValueError:  # a summary is damaged, so the others only count as runs
             ended = [None] * (texts.count('"reason"') or 1)
-        by_agent: dict[str, list[_Ended | None]] = {"": ended}
+        by_agent: dict[str, list[_RunSummary | None]] = {"": ended}
         for each in ended:
             if each is not None:
                 for agent, cost in each.agents.items():
-                    by_agent.setdefault(agent, []).append(_Ended(each.reason, cost, each.seconds, each.losses))
+                    by_agent.setdefault(agent, []).append(_RunSummary(each.reason, cost, each.seconds, each.losses))
         for agent, its in by_agent.items():
             if (name, agent) not in cells:
                 graph, fingerprint, deploy, tenant = name.split(JOINT)
@@ -392,7 +392,7 @@ def _build_numbers(cell: _Cell, day: int) -> Numbers:
     return Numbers(cell.runs[day], cell.failed[day], cell.lost[day], cell.cost[day], cell.unknown[day])
 
 
-def _new(error: _Error) -> NewError:
+def _new(error: _ErrorGroup) -> NewError:
     named = [[name for name, _ in each.most_common(_FEW)] for each in (error.versions, error.tenants)]
     return NewError(error.example, likeness(error.example), error.runs, error.since, error.last, *named)
 

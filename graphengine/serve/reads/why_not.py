@@ -142,10 +142,10 @@ def why_not(book: Book, number: int, at: int, taken: Taken) -> WhyNot | None:
     versions: dict[int, bool] = {}
 
     def has_it(ways: Sequence[EdgeSpec]) -> bool:
-        known = versions.get(id(ways))  # the id stays valid, because the book holds the lists
-        if known is None:
-            known = versions[id(ways)] = any(scope.ways.get(each) == edge.way for each in declarations(ways))
-        return known
+        contains = versions.get(id(ways))  # the id stays valid, because the book holds the lists
+        if contains is None:
+            contains = versions[id(ways)] = any(scope.ways.get(each) == edge.way for each in declarations(ways))
+        return contains
 
     chosen = (
         entry
@@ -153,8 +153,8 @@ def why_not(book: Book, number: int, at: int, taken: Taken) -> WhyNot | None:
         if entry.edge is not None and entry.edge.source == edge.source
         if entry.edge.track.place == place and entry.edge.is_failure == edge.failure and has_it(entry.edge.ways)
     )
-    made = ((entry, _find_edge_decision(entry, scope, edge)) for entry in chosen)
-    found = [*islice(((entry, each) for entry, each in made if each is not None), _SHOWN)]
+    decisions = ((entry, _find_edge_decision(entry, scope, edge)) for entry in chosen)
+    found = [*islice(((entry, each) for entry, each in decisions if each is not None), _SHOWN)]
     return WhyNot(
         edge=number,
         source=path_at(place, edge.source),
@@ -178,12 +178,12 @@ def _find_edge_decision(entry: Entry, scope: Scope, edge: DrawnEdge) -> Decision
     if entry.edge is None:
         return None
     tried = list_tried_edges(scope, entry.edge)
-    known = declarations(entry.edge.ways)
+    declared = declarations(entry.edge.ways)
     own = next(
         (
             each
             for each in tried
-            if scope.ways.get(known[each.edge.way]) == edge.way and each.edge.target == edge.target
+            if scope.ways.get(declared[each.edge.way]) == edge.way and each.edge.target == edge.target
         ),
         None,
     )
@@ -243,8 +243,8 @@ def _find_satisfying_values(condition: ConditionSpec) -> Sequence[tuple[str, Any
         wanted = than + _STEP[test] if test in _STEP else than
     elif test == "==" and isinstance(than, (str, bool)):
         wanted = than
-    known = test in _STEP or test in (">=", "<=", "==")
-    return [(of, True)] if test == "is true" else [(of, wanted)] if known and wanted is not None else []
+    is_supported = test in _STEP or test in (">=", "<=", "==")
+    return [(of, True)] if test == "is true" else [(of, wanted)] if is_supported and wanted is not None else []
 
 
 __all__ = ["Taken", "taken_in", "why_not"]

@@ -137,7 +137,7 @@ class A2aDoor:
 
     def __init__(self, service: Service, version: str, root: str | None = None) -> None:
         self._service = service
-        self.pushes = _Pushes(service)
+        self.pushes = _PushNotifications(service)
         texts = text_graphs(service.graphs)
         self._agents = {name: _Agent(service, name, texts.get(name), self.pushes, version) for name in service.graphs}
         self.pushes.agents = self._agents
@@ -257,7 +257,9 @@ class _Agent(RequestHandler):
         version: The version of this package.
     """
 
-    def __init__(self, service: Service, name: str, text: TextGraph | None, pushes: _Pushes, version: str) -> None:
+    def __init__(
+        self, service: Service, name: str, text: TextGraph | None, pushes: _PushNotifications, version: str
+    ) -> None:
         self._service = service
         self._name = name
         self._text = text
@@ -636,7 +638,7 @@ _MOST_PLACES: Final = 20
 """The maximum number of places for the notifications of one task."""
 
 
-class _Pushes(Notifications):
+class _PushNotifications(Notifications):
     """Sends the push notifications that A2A clients have requested.
 
     Each requested address is a *place*. It is stored in a run of its own, which sleeps until its task has ended.
@@ -769,18 +771,18 @@ class _Pushes(Notifications):
         if news.nonce not in ("", tasks[0].nonce):
             return None  # the task was removed, and another run has its id
         state = await self._runner.state_at(news.webhook)
-        given = ParseDict(state["place"], a2a.TaskPushNotificationConfig())
+        config = ParseDict(state["place"], a2a.TaskPushNotificationConfig())
         with acting(Caller("")):  # the client that requested the notifications was allowed to read the task
             found = await self.agents[tasks[0].graph].task(tasks[0].identity)
         if found.status.state == _WORKING:
             return None
-        auth, token = given.authentication, given.token
+        auth, token = config.authentication, config.token
         body = to_json(MessageToDict(proto_utils.to_stream_response(found)))
         headers = {"Authorization": f"{auth.scheme} {auth.credentials}"} if auth.scheme else {}
         if token:
             headers |= {"X-A2A-Notification-Token": token, **signed(token.encode(), number, time.time(), body)}
-        posting = partial(post, given.url, headers, body, seconds=_POST_SECONDS, is_own=not state["is_of_user"])
-        shares = [f"host {urlsplit(given.url).hostname}", *([f"tenant {tasks[0].tenant}"] if tasks[0].tenant else [])]
+        posting = partial(post, config.url, headers, body, seconds=_POST_SECONDS, is_own=not state["is_of_user"])
+        shares = [f"host {urlsplit(config.url).hostname}", *([f"tenant {tasks[0].tenant}"] if tasks[0].tenant else [])]
         return Posting(posting, shares)
 
 

@@ -80,21 +80,21 @@ class AgUiDoor:
         """Start the run of a thread, send it a message, or answer its questions; then stream its events."""
         thread_of = request.path_params["graph"]
         try:
-            given = core.RunAgentInput.model_validate(await json_body(request))
+            run_input = core.RunAgentInput.model_validate(await json_body(request))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "body"
             raise InputError(first["msg"], where=where, repair="send a RunAgentInput of AG-UI 1.0") from error
-        if not isinstance(given.state or {}, dict):
+        if not isinstance(run_input.state or {}, dict):
             raise InputError("the state is not a JSON object", where="state", repair="send the fields of the input")
-        thread = Thread(self._service, thread_of, given.thread_id)
-        if given.resume:
-            after = await self._answer(thread, given.resume)
-        elif await thread.results(_collect_tool_results(given.messages)):
+        thread = Thread(self._service, thread_of, run_input.thread_id)
+        if run_input.resume:
+            after = await self._answer(thread, run_input.resume)
+        elif await thread.results(_collect_tool_results(run_input.messages)):
             after = 0
         else:
-            after = await thread.begin(_find_newest_said(given.messages), given.state or {})
-        return self._service.stream(_stream_ag_ui_events(given, thread, after), thread.run_id, _encode_run_error)
+            after = await thread.begin(_find_newest_said(run_input.messages), run_input.state or {})
+        return self._service.stream(_stream_ag_ui_events(run_input, thread, after), thread.run_id, _encode_run_error)
 
     async def _answer(self, thread: Thread, entries: Sequence[core.ResumeEntry]) -> int:
         """Record the answers of a request, or stop the run if the person cancelled a question.
@@ -123,7 +123,7 @@ async def _stream_ag_ui_events(given: core.RunAgentInput, thread: Thread, after:
     """Yield the encoded AG-UI events of a run until it has ended or waits for a person."""
     writer = _AgUiWriter(given)
     yield _encode_event(core.RunStartedEvent(**writer.place, protocol_version=core.PROTOCOL_VERSION))
-    async with aclosing(thread.events(after, _find_what_is_had(given.messages))) as events:
+    async with aclosing(thread.events(after, _find_shown(given.messages))) as events:
         async for event in events:
             for each in writer.of(event):
                 yield _encode_event(each)
@@ -165,7 +165,7 @@ def _collect_tool_results(messages: Sequence[Any]) -> Mapping[str, object]:
     return found
 
 
-def _find_what_is_had(messages: Sequence[Any]) -> Have:
+def _find_shown(messages: Sequence[Any]) -> Have:
     """Return what a front end already shows, according to the messages in its request."""
     calls = frozenset(call.id for each in messages for call in getattr(each, "tool_calls", None) or ())
     results = frozenset(each.tool_call_id for each in messages if each.role == "tool")

@@ -137,10 +137,10 @@ class Thread:
             return 0
         inputs = {name: state[name] for name in state if self._is_input(name)}
         place = self._place_text(message)
-        given = self._plan.state.initial({**inputs, **place}, f"run {self.run_id}")
+        initial = self._plan.state.initial({**inputs, **place}, f"run {self.run_id}")
         if info is None:
             await service.begin(self._graph, {}, self.run_id)
-        said = {name: opened(given.values[name]) for name in given.given}
+        said = {name: opened(initial.values[name]) for name in initial.given}
         payload = {"id": message.id, "given": said}
         if info is not None and info.status == "waiting":
             store, now = service.runner.store, service.rests.take(info)
@@ -171,8 +171,8 @@ class Thread:
         """
         turns, begun, field = Turns(self._service), Turn(0, self.run_id), self._field
         if info is not None:
-            told = [begun] if field is not None else [turn for turn, _ in await turns.of(info)]
-            begun_with = [await turns.said(turn, field) for turn in told]
+            known = [begun] if field is not None else [turn for turn, _ in await turns.of(info)]
+            begun_with = [await turns.said(turn, field) for turn in known]
             if message is not None and self._read_text(message, state, begun_with) not in begun_with:
                 where, repair = f"run {self.run_id}", "begin another thread, or answer what the run asks"
                 raise InputError("the run of this thread began with another message", where=where, repair=repair)
@@ -190,8 +190,8 @@ class Thread:
         """
         if self._field is None or message.text in known:
             return message.text
-        given = self._plan.state.initial({**state, **self._place_text(message)}, f"run {self.run_id}")
-        return as_text(opened(given.values[self._field]))
+        initial = self._plan.state.initial({**state, **self._place_text(message)}, f"run {self.run_id}")
+        return as_text(opened(initial.values[self._field]))
 
     def _place_text(self, message: Said) -> dict[str, Any]:
         """Return the input field for the text of a message, with the text as its value.

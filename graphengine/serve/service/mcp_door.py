@@ -195,8 +195,8 @@ class McpDoor:
         """Start the run of a tool call, or find the run if the request continues an earlier call."""
         run, is_new = params.request_state or "", False
         if params.request_state is None:
-            given = (params.meta or {}).get(RUN_ID)
-            chosen = None if given is None else caller().own_id(str(given))
+            sent_id = (params.meta or {}).get(RUN_ID)
+            chosen = None if sent_id is None else caller().own_id(str(sent_id))
             run, is_new = await self._service.begin(tool.graph, _read_call_arguments(tool, params), chosen)
         info = await self._service.info_of(run)
         return _ToolRequest(ctx, tool, info.id, info.identity, 0 if is_new else info.seq)
@@ -304,10 +304,10 @@ class _OverHttp(StreamableHTTPASGIApp):
         who = json.dumps([caller().name, caller().tenant])
         scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=who, scopes=[]))
         # The number of requests in flight by session id, the longest idle session first.
-        known = self._sessions.setdefault(who, {})
+        sessions = self._sessions.setdefault(who, {})
         session = Headers(scope=scope).get(MCP_SESSION_ID_HEADER, "")
-        if session in known:
-            known[session] += 1
+        if session in sessions:
+            sessions[session] += 1
 
         has_ended = False
 
@@ -317,19 +317,19 @@ class _OverHttp(StreamableHTTPASGIApp):
                 has_ended = scope["method"] == "DELETE" and message["status"] < HTTPStatus.MULTIPLE_CHOICES
                 if not session:
                     session = Headers(raw=message["headers"]).get(MCP_SESSION_ID_HEADER, "")
-                    known.update({session: 1} if session else {})
+                    sessions.update({session: 1} if session else {})
             await send(message)
 
         try:
             await self._serve_until_stop(scope, receive, sending)
         finally:
             if has_ended:
-                known.pop(session, None)
-            elif session in known:
-                known[session] = known.pop(session) - 1
-        idle = next((each for each, count in known.items() if not count), "")
-        if idle and len(known) > _MOST_SESSIONS:
-            del known[idle]
+                sessions.pop(session, None)
+            elif session in sessions:
+                sessions[session] = sessions.pop(session) - 1
+        idle = next((each for each, count in sessions.items() if not count), "")
+        if idle and len(sessions) > _MOST_SESSIONS:
+            del sessions[idle]
             ending = {**scope, "method": "DELETE", "headers": [(MCP_SESSION_ID_HEADER.encode(), idle.encode())]}
             await super().__call__(ending, receive, _unsent)
 
@@ -427,7 +427,7 @@ def _describe_graph_tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
     written = find_written_fields(plan) - {text_field(plan)}
     required = [field for field, kind in plan.state.fields.items() if kind.info.is_required()]
     inputs = [field for field in plan.state.fields if field in required or field not in written]
-    given = {"properties": {field: properties[field] for field in inputs}, "required": required}
+    arguments = {"properties": {field: properties[field] for field in inputs}, "required": required}
     path = plan.result.path if plan.result is not None else None
     field = path.root if path is not None and not path.parts and path.root not in plan.state.secrets else None
     if plan.result is None:
@@ -441,7 +441,7 @@ def _describe_graph_tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
         title=title,
         description=f"Run the graph {title}."
         + (f" {about}" if about and not about.startswith(f"{shape.get('title')}(") else ""),
-        input_schema=with_definitions({"type": "object", **given, "additionalProperties": False}, whole),
+        input_schema=with_definitions({"type": "object", **arguments, "additionalProperties": False}, whole),
         output_schema=with_definitions({"type": "object", **output}, whole),
     )
     return _Tool(graph, plan, described, field)
@@ -453,12 +453,12 @@ def _read_call_arguments(tool: _Tool, params: types.CallToolRequestParams) -> Ma
     Raises:
         InputError: The tool does not have an argument with a given name.
     """
-    given, known = params.arguments or {}, tool.described.input_schema["properties"]
-    unknown = [name for name in given if name not in known]
+    arguments, allowed = params.arguments or {}, tool.described.input_schema["properties"]
+    unknown = [name for name in arguments if name not in allowed]
     if unknown:
-        where, repair = f"tool {params.name}", f"send only: {', '.join(known)}"
-        raise InputError(unknown_fields(unknown, known), where=where, repair=repair)
-    return given
+        where, repair = f"tool {params.name}", f"send only: {', '.join(allowed)}"
+        raise InputError(unknown_fields(unknown, allowed), where=where, repair=repair)
+    return arguments
 
 
 def _build_call_result(

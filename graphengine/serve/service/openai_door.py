@@ -154,7 +154,7 @@ class _ResponseRequest(Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _ClientMessage:
     """A client's message, with what is needed to find its conversation and its turn.
 
     Attributes:
@@ -322,8 +322,8 @@ class OpenAiDoor:
             ("modalities", body.modalities, set(body.modalities or ()) > {"text"}, "a graph replies with text"),
             ("logprobs", body.logprobs, bool(body.logprobs), "a graph has none"),
         )
-        given = _conversation_in(request) or str((body.metadata or {}).get("conversation_id") or "")
-        said = await self._read_said(request, model, messages, given, is_thread=True)
+        conversation = _conversation_in(request) or str((body.metadata or {}).get("conversation_id") or "")
+        said = await self._read_said(request, model, messages, conversation, is_thread=True)
         turn = await self._turn(model, said)
         head = {"id": f"chatcmpl-{_name_turn_ids(turn)}", "created": int(time.time()), "model": model.name}
         if body.stream:
@@ -346,21 +346,21 @@ class OpenAiDoor:
         """Create a response, and answer with it or with a stream of its events."""
         body = await _read_request_body(request, _ResponseRequest)
         model, messages = self._find_model(body.model), [{"content": body.input}]
-        given = body.conversation.get("id") if isinstance(body.conversation, dict) else body.conversation
+        conversation = body.conversation.get("id") if isinstance(body.conversation, dict) else body.conversation
         form = (body.text or {}).get("format")
         _check_kept(
             ("text.format", form, _is_form(form), _OWN_RESULT),
             ("tool_choice", body.tool_choice, _is_forced(body.tool_choice), _OWN_TOOLS),
             ("prompt", body.prompt, body.prompt is not None, "send its text as input: prompts are not kept here"),
         )
-        if given and body.previous_response_id:
+        if conversation and body.previous_response_id:
             repair = "send one of them: each says which run continues"
             raise InputError("previous_response_id and conversation exclude each other", where="body", repair=repair)
         previous = await self._turn_named(body.previous_response_id) if body.previous_response_id else None
         texts = _read_given_messages(body.input if isinstance(body.input, list) else messages, "input")
-        thread = "" if given or previous is not None else _conversation_in(request)
+        thread = "" if conversation or previous is not None else _conversation_in(request)
         said = await self._read_said(
-            request, model, texts, str(given or thread), previous=previous, is_thread=bool(thread)
+            request, model, texts, str(conversation or thread), previous=previous, is_thread=bool(thread)
         )
         turn = await self._turn(model, said)
         echoed = {"instructions": body.instructions, "metadata": {**(body.metadata or {}), "run_id": turn.run_id}}
@@ -473,7 +473,7 @@ class OpenAiDoor:
         *,
         previous: Turn | None = None,
         is_thread: bool = False,
-    ) -> _Said:
+    ) -> _ClientMessage:
         """Find the message in a request, its key, and the conversation to which it belongs.
 
         The conversation is the one that the request names, the one of the previous turn, or a new one.
@@ -523,9 +523,9 @@ class OpenAiDoor:
             place = unnamed if found is None else Conversation.of(found)
             tags = [OwnId(REQUEST + key)] if caller().name else []
         is_known = once is not None or previous is not None or is_thread or is_retry
-        return _Said(last.text, before, key, is_known, place, tags, is_kept, previous, results)
+        return _ClientMessage(last.text, before, key, is_known, place, tags, is_kept, previous, results)
 
-    async def _turn(self, model: TextGraph, said: _Said) -> Turn:
+    async def _turn(self, model: TextGraph, said: _ClientMessage) -> Turn:
         """Return the turn of a client's message, after delivering the message unless it was delivered before."""
         conversation = said.conversation
         found = await find(self._service, conversation)
@@ -534,7 +534,9 @@ class OpenAiDoor:
         async with self._turns.order(conversation.run_id()):
             return await self._turn_in(await find(self._service, conversation), model, said, found)
 
-    async def _turn_in(self, found: RunInfo | None, model: TextGraph, said: _Said, seen: RunInfo | None = None) -> Turn:
+    async def _turn_in(
+        self, found: RunInfo | None, model: TextGraph, said: _ClientMessage, seen: RunInfo | None = None
+    ) -> Turn:
         """Return the turn of a message in the newest run of its conversation, and deliver the message if it is new.
 
         Args:
@@ -568,7 +570,7 @@ class OpenAiDoor:
         check_seen(turn, rest, said.message, seen)
         return await self._turns.say(turn, said.message, said.key)
 
-    async def _start_conversation(self, model: TextGraph, said: _Said, after: str | None) -> Turn:
+    async def _start_conversation(self, model: TextGraph, said: _ClientMessage, after: str | None) -> Turn:
         """Start a run of a conversation with a message, and return its first turn.
 
         Args:
@@ -589,7 +591,7 @@ class OpenAiDoor:
         message = said.text if model.field is None else None
         return await self._turns.begin(model.graph, state, Turn(0, run_id), said.key, message, **place)
 
-    async def _leave_conversation(self, turn: Turn, said: _Said, reply: _Reply) -> str:
+    async def _leave_conversation(self, turn: Turn, said: _ClientMessage, reply: _Reply) -> str:
         """Handle a run that waits although its client cannot continue the conversation.
 
         If the run asks a question, the reply gets a note on how to answer it elsewhere. Otherwise the run is stopped.
@@ -686,7 +688,7 @@ class OpenAiDoor:
         raise UnknownRun("the run was removed", where=f"run {turn.run_id}", repair="begin another one")
 
     async def _chunks(
-        self, model: TextGraph, turn: Turn, said: _Said, head: Mapping[str, Any], form: _StreamForm
+        self, model: TextGraph, turn: Turn, said: _ClientMessage, head: Mapping[str, Any], form: _StreamForm
     ) -> AsyncGenerator[bytes, None]:
         """Yield the chunks of a streamed chat completion as server-sent events."""
         head = {**head, "object": "chat.completion.chunk", **({"usage": None} if form.has_usage else {})}
@@ -727,9 +729,9 @@ class OpenAiDoor:
             name = f"response.{kind}"
             return stream_event({"type": name, "sequence_number": next(number), **more}, name=name)
 
-        begun = _build_response_document(model, turn, None, echoed)
-        yield event("created", response=begun)
-        yield event("in_progress", response=begun)
+        in_progress = _build_response_document(model, turn, None, echoed)
+        yield event("created", response=in_progress)
+        yield event("in_progress", response=in_progress)
         yield event("output_item.added", output_index=0, item=_build_output_item(turn, None))
         yield event("content_part.added", **place, part=_build_output_part(""))
         async with aclosing(self._reply(model, turn)) as pieces:
@@ -861,8 +863,8 @@ def _tell_of_result(tool: str, text: str) -> Message:
     The result is sent as a user's message, because providers refuse the record of a call to a tool that the model does
     not have.
     """
-    told = block(f"result_of_{tool}" if tool else "result_of_tool", text)
-    return Message(role="user", text=told, tags=(tag_of(told),))
+    report = block(f"result_of_{tool}" if tool else "result_of_tool", text)
+    return Message(role="user", text=report, tags=(tag_of(report),))
 
 
 def _text_in(content: object) -> str:
@@ -964,7 +966,7 @@ def _iter_call_items(model: TextGraph, reply: _Reply) -> Iterator[Mapping[str, A
         yield {"id": f"fc_{digest(key)}", "type": "function_call", "call_id": key, "status": "completed", **call}
 
 
-def _tool_calls(said: _Said, reply: _Reply) -> list[dict[str, Any]]:
+def _tool_calls(said: _ClientMessage, reply: _Reply) -> list[dict[str, Any]]:
     """Return the tool calls of a chat completion, which the client has to execute.
 
     If the client cannot name its conversation, the ids of the calls contain the conversation's name, so that the tool

@@ -194,14 +194,14 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = []
     for name, schema in schemas[endpoint.query.__name__]["properties"].items():
         about, is_in_path = schema.pop("description"), f"{{{name}}}" in endpoint.path
-        given = {
+        parameter = {
             "name": name,
             "in": "path" if is_in_path else "query",
             "description": about,
             "schema": _schema_without_null(schema),
         }
         is_required = name in schemas[endpoint.query.__name__].get("required", ())
-        parameters.append(given | ({"required": True} if is_in_path or is_required else {}))
+        parameters.append(parameter | ({"required": True} if is_in_path or is_required else {}))
     parameters += [
         {"name": name, "in": "header", "schema": named, "description": about} for name, about in endpoint.headers
     ]
@@ -224,8 +224,8 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
 
 def _schema_without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """Remove null from the schema of an optional parameter, because a parameter in an address cannot be null."""
-    given = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
-    return given[0] if len(given) == 1 else schema
+    choices = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    return choices[0] if len(choices) == 1 else schema
 
 
 def _describe_response(text: str, document: Any) -> dict[str, Any]:  # noqa: ANN401 - a type

@@ -38,8 +38,8 @@ class PublicAccess(TokenAccess):
     def of(cls, access: TokenAccess, routes: Sequence[BaseRoute]) -> TokenAccess:
         """Extend access rules so that the public routes among `routes` need no token."""
         public = [route for route in routes if isinstance(route, PublicRoute)]
-        given = {each.name: getattr(access, each.name) for each in fields(access)}
-        return cls(**given, public=public) if public else access
+        settings = {each.name: getattr(access, each.name) for each in fields(access)}
+        return cls(**settings, public=public) if public else access
 
     @override
     async def check(self, scope: Scope, headers: Headers) -> Caller:

@@ -180,14 +180,14 @@ class Serving:
     @asynccontextmanager
     async def _open_service(self) -> AsyncIterator[Service]:
         settings, users = self._settings, self._settings.access.users
-        given = Runner(
+        unopened = Runner(
             store_at(settings.database, busy_timeout_seconds=settings.busy_timeout_seconds),
             models=settings.models,
             executors=settings.executors,
             telemetry=settings.telemetry,
             extensions=[*settings.extensions, *([Approvers(users)] if users is not None else ())],
         )
-        async with given as runner, AsyncExitStack() as stack:
+        async with unopened as runner, AsyncExitStack() as stack:
             await deliver(settings.extensions, runner, stack)
             if settings.queue is None:
                 self._worker = Worker(

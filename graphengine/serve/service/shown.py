@@ -259,7 +259,7 @@ NOTHING: Final = Have()
 # --- From what a run does to what is shown ----------------------------------------------------------------------------
 
 
-class _Growing:
+class _GrowingText:
     """A text that an agent is writing, compared with the part of it that the front end already shows."""
 
     def __init__(self, had: str) -> None:
@@ -338,7 +338,7 @@ class Fold:
         self._is_chat = is_chat
         self._info = info
         self._have = have
-        self._texts: dict[str, _Growing] = {}
+        self._texts: dict[str, _GrowingText] = {}
         self._calls_of: dict[str, Sequence[CalledTool]] = {}
         self._is_answered = True
         self._called, self._returned = set(have.calls), set(have.results)
@@ -358,8 +358,8 @@ class Fold:
                 yield from self._drop(text)
                 yield from self._drop(f"{text}:thinking")
             case ToolCalled():
-                made = CalledTool(event.id, event.tool, event.arguments)
-                yield from self._calls(self._call_of(event), event.turn, [made])
+                call = CalledTool(event.id, event.tool, event.arguments)
+                yield from self._calls(self._call_of(event), event.turn, [call])
             case ToolReturned():
                 yield from self._result(self._call_of(event), event.id, event.text, is_error=event.is_error)
             case NodeBegan():
@@ -448,7 +448,7 @@ class Fold:
         shown = text.shown if text is not None else self._have.texts.get(key, "")
         if shown:
             yield Dropped(key)
-        self._texts[key] = _Growing("")
+        self._texts[key] = _GrowingText("")
 
     def _step(self, step: Step) -> Iterator[FrontEvent]:
         if step.seq > self.snapshot.seq:
@@ -512,7 +512,7 @@ class Fold:
                 yield from self._drop(f"{call}:{turn - 1}")
             yield from self._before(call, turn)
             yield from _piece_events(key, self._text(key).whole(text), is_thinking=False)
-            self._texts[key] = _Growing(text)
+            self._texts[key] = _GrowingText(text)
             self._is_answered = True
             self._calls_of[key] = answer.calls
             yield from self._calls(call, turn, answer.calls)
@@ -521,12 +521,12 @@ class Fold:
             if index < len(calls):
                 yield from self._result(call, calls[index].id, result.text, is_error=result.error)
 
-    def _text(self, key: str) -> _Growing:
+    def _text(self, key: str) -> _GrowingText:
         """Return the object that collects the text with an id, so that pieces of a text are put together.
 
         A text that is new here begins with the part that the front end already shows.
         """
-        return self._texts.setdefault(key, _Growing(self._have.texts.get(key, "")))
+        return self._texts.setdefault(key, _GrowingText(self._have.texts.get(key, "")))
 
     def _calls(self, call: str, turn: int, calls: Sequence[CalledTool]) -> Iterator[FrontEvent]:
         for each in calls:
@@ -572,8 +572,8 @@ def said_in(step: Step, field: str | None) -> Said | None:
     """
     facts = step.data
     if isinstance(facts, Message) and facts.topic == TURN and isinstance(facts.payload, dict):
-        given = facts.payload.get("given")
-        text = given.get(field) if isinstance(given, dict) and field is not None else None
+        inputs = facts.payload.get("given")
+        text = inputs.get(field) if isinstance(inputs, dict) and field is not None else None
         return Said(str(facts.payload.get("id", "")), hide_secrets(text) if isinstance(text, str) else "")
     return None
 

@@ -166,8 +166,8 @@ class Turns:
         turn = replace(turn, nonce=info.nonce)
         if message is None:
             return replace(turn, place=(info, Snapshot())) if is_new else turn
-        known = await self.of(info) if isinstance(turn.run_id, RequestId) else ()
-        if known and turn_of(known, key) is None:
+        recorded = await self.of(info) if isinstance(turn.run_id, RequestId) else ()
+        if recorded and turn_of(recorded, key) is None:
             text, repair = f"run {info.id} began with another message", "give this message an id of its own"
             raise RunExists(text, where=f"run {info.id}", repair=repair)
         found, rest = await self.find(info, key)
@@ -201,14 +201,14 @@ class Turns:
         2. The second process read the turns before that, and now finds the run waiting. It therefore reads the turns
            again. A turn that is recorded from then on has the same place, where the store refuses a second message.
         """
-        seen = await self.of(info)
+        recorded = await self.of(info)
         while True:
-            known = turn_of(seen, key)
-            if known is not None and is_known:
-                return known, None
-            found, info, rest = await self._next(info, newest_turn(seen, info))
-            before, seen = seen, await self.of(info)
-            if before == seen:
+            existing = turn_of(recorded, key)
+            if existing is not None and is_known:
+                return existing, None
+            found, info, rest = await self._next(info, newest_turn(recorded, info))
+            before, recorded = recorded, await self.of(info)
+            if before == recorded:
                 return replace(found, place=(info, rest)), rest
 
     async def of(self, info: RunInfo) -> Sequence[tuple[Turn, str]]:
@@ -320,11 +320,11 @@ class Turns:
         Raises:
             InputError: No call waits for one of these results, or a result does not fit.
         """
-        given = {key: results[key] for key, wait in found.items() if wait.kind == "tool" and key in results}
-        if not given:
+        awaited = {key: results[key] for key, wait in found.items() if wait.kind == "tool" and key in results}
+        if not awaited:
             text, repair = f"run {run_id} waits for none of {', '.join(results)}", "send a result under its call's id"
             raise InputError(text, where="tool results", repair=repair)
-        for error in (await answer(self._service, run_id, given)).values():
+        for error in (await answer(self._service, run_id, awaited)).values():
             raise error
 
     async def said(self, turn: Turn, field: str | None) -> str | None:
@@ -345,8 +345,8 @@ class Turns:
             if getattr(step.data, "by", "") in ("answer", "message"):
                 record = getattr(step.data, "answer", None)
                 value = record.value if record is not None else None
-                given = value.get("given") if isinstance(value, dict) else None  # in a conversation with an agent
-                return as_text(next(iter(given.values()), None) if isinstance(given, dict) else value)
+                inputs = value.get("given") if isinstance(value, dict) else None  # in a conversation with an agent
+                return as_text(next(iter(inputs.values()), None) if isinstance(inputs, dict) else value)
         return None
 
     async def rest(self, turn: Turn) -> Snapshot | None:
@@ -364,8 +364,8 @@ class Turns:
         """Return the number of the step at which a turn ended because the next one began; None for the newest turn."""
         if turn.after < 0:
             return None
-        known = await self.of(await self._service.info_of(turn.identity))
-        places = [each.after for each in turns_with(turn, known)]
+        recorded = await self.of(await self._service.info_of(turn.identity))
+        places = [each.after for each in turns_with(turn, recorded)]
         return min((place for place in places if place > turn.after), default=None)
 
     async def shown(self, turn: Turn) -> AsyncGenerator[FrontEvent | Snapshot, None]:
