@@ -124,7 +124,8 @@ def require(right: Right) -> Caller:
     """
     found = _CALLER.get()
     if not found.may(right):
-        who, what = found.name or "this caller", f"no right to {right} here: they have {_format_rights(found.rights)}"
+        rights = ", ".join(each for each in RIGHTS if each in found.rights) or "none"
+        who, what = found.name or "this caller", f"no right to {right} here: they have {rights}"
         repair = "ask who runs the server, for whom `graphengine users add` sets the rights of a user"
         raise NotAllowed(f"{who} has {what}", where=f"right {right}", repair=repair)
     return found
@@ -176,10 +177,6 @@ def acting(who: Caller) -> Iterator[None]:
         yield
     finally:
         _CALLER.reset(before)
-
-
-def _format_rights(rights: frozenset[Right]) -> str:
-    return ", ".join(each for each in RIGHTS if each in rights) or "none"
 
 
 def no_run(run_id: str, graphs: Collection[str] | None = None) -> UnknownRun:

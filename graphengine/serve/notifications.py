@@ -418,7 +418,11 @@ class Notifications(Extension):
         if posting is None:
             return 0
         pause = _LOOK_SECONDS
-        while any(map(self._has_no_place, posting.shares)):
+        # The more requests are in progress, the fewer one party may have: a slow party leaves room for others.
+        while any(
+            sum(share in each for each in self._posting.values()) >= _AT_ONCE - len(self._posting)
+            for share in posting.shares
+        ):
             await ctx.sleep(pause)  # the run gives up its place in the worker while it sleeps
             pause = min(2 * pause, _LONGEST_PAUSE)
         self._posting[ctx.run_id] = posting.shares
@@ -434,14 +438,6 @@ class Notifications(Extension):
             raise NotDelivered(f"it answered {status}", where=where, repair=repair)
         is_reminded = state.kind == "asked" and self._webhook(state.webhook).remind_seconds is not None
         return _REMINDERS - ctx.visit if is_reminded else 0
-
-    def _has_no_place(self, share: str) -> bool:
-        """Return whether a request to a party must wait, because too many requests to this party are in progress.
-
-        The more requests are in progress in total, the fewer a single party may have. A party that answers slowly thus
-        leaves room for others.
-        """
-        return sum(share in each for each in self._posting.values()) >= _AT_ONCE - len(self._posting)
 
     async def post_of(self, news: News, number: str) -> Posting | None:
         """Return the HTTP request that delivers a notification, with the message id `number`.

@@ -638,17 +638,13 @@ def _build_misfit_error(text: str, given: Mapping[str, Any], kind: type[Struct],
         return InputError(f"{missing[1]} is missing", where=f"{place}{missing[1]}", repair=f"give {missing[1]}")
     if found is None or found[2] not in given:
         return InputError(text, where=place.rstrip(", "), repair=repair)
-    name, choices = found[2], _list_field_choices(kind, found[2])
+    name = found[2]
+    hint = hints_of(kind, include_extras=False)[name]
+    choices = [word for each in (hint, *get_args(hint)) for word in get_args(each) if isinstance(word, str)]
     why = f"{name} is {clipped(repr(given[name]), _SHOWN)}"
-    if choices:
+    if choices:  # the field has a Literal type
         return InputError(why, where=f"{place}{name}", repair=did_you_mean(str(given[name]), choices))
     return InputError(f"{why}: {found[1]}", where=f"{place}{name}", repair=repair)
-
-
-def _list_field_choices(kind: type[Struct], name: str) -> Sequence[str]:
-    """Return the words that are allowed for a field with a `Literal` type; an empty list for any other field."""
-    hint = hints_of(kind, include_extras=False)[name]
-    return [word for each in (hint, *get_args(hint)) for word in get_args(each) if isinstance(word, str)]
 
 
 async def json_body(request: Request, default: object = ...) -> Any:  # noqa: ANN401 - JSON

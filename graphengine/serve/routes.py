@@ -106,10 +106,6 @@ PREFIX: Final = "/api"
 """Below which the page has its routes, and those of the service."""
 
 
-def _describe_found() -> Mapping[str, str]:
-    return {"200": "what was found"}
-
-
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """An HTTP endpoint of a server: one row of the table of all endpoints.
@@ -134,7 +130,7 @@ class Endpoint:
     summary: str
     right: Right | None = "read"
     credentials: frozenset[Credential] = _TOKEN
-    answers: Mapping[str, str] = field(default_factory=_describe_found)
+    answers: Mapping[str, str] = field(default_factory=lambda: {"200": "what was found"})
     document: Any = RunNow
     media: str = "application/json"
     query: type[Struct] = NoParameters

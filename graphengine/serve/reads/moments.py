@@ -15,7 +15,7 @@ from graphengine.kernel.inside import load_specs
 from graphengine.serve.read_documents import Moments
 
 if TYPE_CHECKING:
-    from graphengine.kernel.reader import Frame, Snapshot
+    from graphengine.kernel.reader import Snapshot
     from graphengine.kernel.store import RunInfo, Store
     from graphengine.serve.read_documents import Moment
     from graphengine.serve.reads.run_cache import RunCache
@@ -63,15 +63,11 @@ async def moments(  # noqa: PLR0913 - which steps, and which field
 def _list_field_names(snapshot: Snapshot) -> list[str]:
     """Return the names of the fields of all open states, each after the place of its inner graph or arm."""
     return [
-        _prefix(frame) + name
+        f"{frame.id.rstrip('/')}/{name}" if frame.id else name
         for frame in snapshot.frames.values()
         if not frame.id or frame.kind in _INSIDE
         for name in frame.values
     ]
-
-
-def _prefix(frame: Frame) -> str:
-    return f"{frame.id.rstrip('/')}/" if frame.id else ""
 
 
 def _find_field_value(snapshot: Snapshot, name: str) -> Any:  # noqa: ANN401 - a value of a state

@@ -62,7 +62,7 @@ async def in_results(store: Store, wanted: Wanted) -> InResults:
         with suppress(StoreError, ValueError):  # the run was removed in the meantime, or cannot be read
             snapshot = await load_snapshot(store, info.id, None)
             values = snapshot.root.values if snapshot.frames else {}
-            texts = _read_field_words(values)
+            texts = {name: "\n".join(_leaves(value))[:_TEXT] for name, value in values.items() if not is_sealed(value)}
             if has_all(sought, texts.values()) and all(_has_field(values, texts, *field) for field in fields):
                 name, word = _find_best_field(texts, sought) if sought else fields[0]
                 (run,) = runs_document([info]).runs
@@ -104,11 +104,6 @@ def _find_best_field(texts: Mapping[str, str], sought: Sequence[str]) -> tuple[s
     has = {name: [word for word in sought if has_all([word], [text])] for name, text in texts.items()}
     name = max(reversed(has), key=lambda each: len(has[each]))
     return name, has[name][0] if has[name] else sought[0]
-
-
-def _read_field_words(values: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return all texts and numbers in each field of a state, joined to one text. Secret fields are left out."""
-    return {name: "\n".join(_leaves(value))[:_TEXT] for name, value in values.items() if not is_sealed(value)}
 
 
 def _leaves(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON

@@ -90,7 +90,6 @@ PATH: Final = "/a2a"
 _CARD: Final = "/.well-known/agent-card.json"
 
 _LOG: Final = logging.getLogger("graphengine")
-_BLANKS: Final = re.compile(r"\s+")
 _TOP: Final = re.compile(r"[/\[#]")
 _CONTEXT: Final = "ge:context:"
 _POST_SECONDS: Final = 30.0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -69,7 +68,6 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger("graphengine")
 _MOST_GATHERED: Final = 64
 """The number of events that are read ahead of a client that reads slowly."""
-_BLANKS: Final = re.compile(r"\s+")
 _LAST: Final = ".ended"
 
 

@@ -247,17 +247,13 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
 
     async def until_rest(seq: int) -> None:
         service.wake_worker()
-        await _waits_again(service, await service.runner.info(run_id), seq)
+        info = await service.runner.info(run_id)
+        async with aclosing(follow_run(service, info, seq, (), live=False)) as events:
+            async for event in events:
+                if isinstance(event, StepRecorded) and event.step.kind == "waiting":
+                    return
 
     return await answer_all(service.runner.store, run_id, given, send, until_rest)
-
-
-async def _waits_again(service: Service, run: RunInfo, after: int) -> None:
-    """Return when a run has recorded a new wait after the step `after`, or has ended."""
-    async with aclosing(follow_run(service, run, after, (), live=False)) as events:
-        async for event in events:
-            if isinstance(event, StepRecorded) and event.step.kind == "waiting":
-                return
 
 
 async def say(  # noqa: PLR0913 - what a message is

@@ -396,7 +396,8 @@ class Fold:
             for each in calls if text.rpartition(":")[0] == call else ():
                 identity = f"May {agent} call {each.name}({each.arguments})?"
                 is_open = f"{call}/{each.id}" not in self._returned
-                if is_open and not about and work.input == _digest_question(identity):
+                # The digest in the question's key, as `RecordedWork.approved` computes it.
+                if is_open and not about and work.input == digest_of_call("ask", ([identity, None],), {}):
                     about = f"{call}/{each.id}"
         return Question(record.id, replace(wait, question=hide_secrets(wait.question)), about)
 
@@ -556,11 +557,6 @@ def _piece_events(key: str, found: tuple[bool, str], *, is_thinking: bool) -> It
         yield Dropped(key)
     if piece:
         yield Text(key, piece, is_thinking)
-
-
-def _digest_question(identity: str) -> str:
-    """Return the digest in the key of a question about a tool call, as `RecordedWork.approved` computes it."""
-    return digest_of_call("ask", ([identity, None],), {})
 
 
 def said_in(step: Step, field: str | None) -> Said | None:

@@ -415,7 +415,7 @@ class Turns:
         2. Another process delivers the next message, before this process has noticed that the run waits.
         """
         at = event.seq if isinstance(event, Snapshot) else 0
-        if isinstance(event, StepRecorded) and _takes_message(event.step):
+        if isinstance(event, StepRecorded) and getattr(event.step.data, "by", "") == "message":
             at = event.step.seq
         end = await self._end(turn) if at else None
         return await load_snapshot(self._runner.store, turn.run_id, end) if end is not None and end < at else None
@@ -439,10 +439,6 @@ class Turns:
                     end = await self._end(turn)  # another process may have delivered the next message, as in `shown`
                     return event if end is None else await load_snapshot(self._runner.store, turn.run_id, end)
         raise UnknownRun("the run was removed", where=f"run {turn.run_id}", repair="begin another one")
-
-
-def _takes_message(step: Step) -> bool:
-    return getattr(step.data, "by", "") == "message"
 
 
 def _is_answer(step: Step) -> bool:
