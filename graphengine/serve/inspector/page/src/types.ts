@@ -3,21 +3,21 @@
 export interface About {
   /** The id of the question. */
   id: string;
-  /** The agent that asks; "" if a node does. */
+  /** The agent that asks; "" if a node asks without an agent. */
   agent: string;
-  /** What that agent was asked, or the last message of a person. */
+  /** The question to the agent, or the last message of a person. */
   said: string;
-  /** What the agent wrote beside the call. */
+  /** What the agent wrote together with the tool call. */
   writes: string;
-  /** The calls that the agent made before, the last ones. */
+  /** The last tool calls that the agent made before, with their results. */
   found: Found[];
-  /** The tool that it wants to call; "" for none. */
+  /** The tool that the agent wants to call; "" if the question is not about a call. */
   tool: string;
-  /** The arguments of that call. */
+  /** The arguments of this tool call. */
   arguments: Record<string, unknown>;
-  /** What the question says besides these. */
+  /** The text of the question without these facts. */
   words: string;
-  /** Fields of the run's state that distinguish it from others that ask the same. */
+  /** Fields of the run's state that distinguish this question from similar questions of other runs. */
   differs: Record<string, unknown>;
 }
 
@@ -96,13 +96,13 @@ export interface Arrow {
 }
 
 export interface AsIf {
-  /** After which step it begins. */
+  /** The step after which the branch begins. */
   at: number;
-  /** The state that the update is for. */
+  /** The place of the state to change. */
   path: string;
-  /** The fields with which its condition holds; empty if none can be named. */
+  /** The fields and values with which the edge's condition is true; empty if no values can be named. */
   update: Record<string, unknown>;
-  /** What the update does and does not decide. */
+  /** What the update does, and what it cannot guarantee. */
   note: string;
 }
 
@@ -153,11 +153,11 @@ export interface BranchResult {
 }
 
 export interface BranchState {
-  /** The place of the graph, the arm or the item that has the state; "" for the run. */
+  /** The place of the inner graph or the arm that has the state; "" for the state of the run. */
   path: string;
   /** The JSON Schema of the state. */
   schema: Record<string, unknown>;
-  /** The fields, without secret ones. */
+  /** The fields, without secret fields. */
   values: Record<string, unknown>;
   /** For each field, the `operation` by which an update changes the field. */
   fields: Record<string, Record<string, string>>;
@@ -168,21 +168,19 @@ export interface BranchState {
 export interface Bulked {
   /** the version of the documents */
   schema: 2;
-  /** How many runs were named or found. */
+  /** The number of runs that were selected. */
   found: number;
-  /** How many of them were changed, or would be. */
+  /** The number of runs that were changed, or would be changed. */
   runs: number;
-  /** What some of these are about. */
+  /** The titles of some of these runs. */
   titles: string[];
-  /** How many could not be changed, by the reason. */
+  /** The number of runs that could not be changed, by the reason. */
   refused: Record<string, number>;
-  /** What those that were changed cost so far, as far as that is known. */
+  /** The cost of the changed runs so far, as far as it is known. */
   cost_usd: number;
-  /** Which were changed, or would be: with these, what was looked at is done, and to no other run. */
   run_ids: string[];
   /** How many states were read to find the runs; omitted if the search compares no field of a state. */
   looked_at?: number;
-  /** How many runs were not found because they lack a field of the search, which others of their graph have. */
   unseen?: number | null;
 }
 
@@ -224,9 +222,9 @@ export interface Compared {
 }
 
 export interface ComparedRun {
-  /** The row of its first step that the other run does not have. */
+  /** The first step that the other run does not have; null if there is none. */
   parted: Row | null;
-  /** The last step at which each agent was asked, by the agent's name. */
+  /** The last step at which each agent called a model, by the name of the agent. */
   asked: Record<string, number>;
   /** How often each node was visited, by the number of the node. */
   visits: Record<string, number>;
@@ -251,55 +249,54 @@ export interface CountsBelow {
 export interface Culprit {
   /** The graph. */
   graph: string;
-  /** How many runs of its newest version failed, or of all its runs of today. */
+  /** The failures of the graph's newest version, or of today. */
   now: Rate;
-  /** The same of the version before it, or of yesterday. */
+  /** The failures of the version before, or of yesterday. */
   was: Rate;
-  /** Whether these are versions. */
+  /** Whether two versions are compared, instead of two days. */
   is_version: boolean;
-  /** The most frequent message of those that failed today. */
+  /** The most frequent error message of the runs that failed today. */
   error: NewError | null;
 }
 
 export interface Decided {
-  /** The run. */
+  /** The id of the run. */
   run_id: string;
-  /** The name of its graph. */
+  /** The name of the run's graph. */
   graph: string;
   /** What the run is about. */
   title: string;
-  /** The name of the question. */
+  /** The name of the question in the graph. */
   wait: string;
-  /** Its id; "" if that is not known. */
+  /** The id of the question; "" if it is not known. */
   id: string;
-  /** Its text. */
+  /** The text of the question. */
   question: string;
   /** The answer. */
   value: unknown;
-  /** Who gave it; "" if that is not known. */
+  /** The name of the person who answered; "" if it is not known. */
   by: string;
-  /** When. */
+  /** When the person answered. */
   at: number;
-  /** Why, in their words. */
+  /** The reason that the person gave. */
   reason: string;
-  /** Whether the run went on with it; else it waits for a worker or a resume. */
+  /** Whether the run has used the answer. If not, the run waits for a worker or a resume. */
   is_taken: boolean;
-  /** The status of the run. */
+  /** The current status of the run. */
   status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
-  /** Why the run ended; "" while it has not. */
+  /** Why the run ended; "" if it has not ended. */
   ended: string;
 }
 
 export interface Decision {
-  /** The step. */
+  /** The number of the step. */
   seq: number;
-  /** The visit of the node. */
+  /** The number of the visit to the node. */
   visit: number;
-  /** What became of the edge: an earlier one held, it did not hold itself, or it was taken. */
+  /** `taken` if the edge was taken, `missed` if its condition was false, `earlier` if an edge before it was taken. */
   how: "earlier" | "missed" | "taken";
-  /** What its condition compared, and by how much a number missed it; or that of the edge that held before it. */
   why: string;
-  /** The label or target of the edge that held before it; "" if none did. */
+  /** For `earlier`, the label or the target of the edge that was taken; otherwise "". */
   before: string;
 }
 
@@ -395,11 +392,11 @@ export interface Difference {
 export interface Doing {
   /** The nodes at work. */
   nodes: NodeBegan[];
-  /** What is new of the texts of the model calls that run. */
+  /** The new pieces of the texts that running model calls stream. */
   texts: LiveText[];
   /** Why the run could not be driven further; null if nothing is wrong. */
   trouble: Error | null;
-  /** Whether the run is driven in this process. */
+  /** Whether the run is driven in the inspector's process. */
   here: boolean;
 }
 
@@ -480,32 +477,32 @@ export interface Graph {
 }
 
 export interface Group {
-  /** What it is called. */
+  /** The name of the graph, version, tenant or agent. */
   name: string;
   /** The graph. */
   graph: string;
-  /** Its newest version; "" for a tenant or agent. */
+  /** The newest version of the graph; "" for a tenant or agent. */
   version: string;
-  /** When that version had its first run; null if there is no other version to compare. */
+  /** When this version had its first run; null if there is no other version to compare with. */
   since: number | null;
-  /** Its runs of today. */
+  /** The numbers of today's runs. */
   today: Numbers;
-  /** Its runs of yesterday until the same minute. */
+  /** The numbers of yesterday's runs that began before this time of day. */
   yesterday: Numbers;
-  /** How many failed of its newest version, or today. */
+  /** The failures that are compared: of the newest version, or of today. */
   now: Rate;
-  /** The same of the version before it, or of yesterday. */
+  /** The failures that they are compared with: of the version before, or of yesterday. */
   was: Rate;
-  /** By how many standard errors the first is above the second. */
+  /** The number of standard errors by which the failure rate `now` is above the rate `was`. */
   errors_off: number;
   verdict: "better" | "few" | "new" | "noise" | "worse";
-  /** The driven time of its runs that ended today, of half of them at most. */
+  /** The median of the driven times of the runs that ended today. */
   median_seconds: number | null;
-  /** The same of 95 %. */
+  /** The 95th percentile of these driven times. */
   p95_seconds: number | null;
-  /** Its runs, and those that failed, in each hour of today. */
+  /** The number of runs, and of failed runs, in each hour of today. */
   hours: number[][];
-  /** Its most frequent message of today. */
+  /** The most frequent error message of today. */
   error: NewError | null;
 }
 
@@ -682,7 +679,7 @@ export interface LiveText {
   path: string;
   /** The name of the agent. */
   agent: string;
-  /** The position at which the piece begins. */
+  /** The position in the text at which the piece begins. */
   at: number;
   /** The piece. */
   text: string;
@@ -709,17 +706,16 @@ export interface MapProgress {
 }
 
 export interface Moment {
-  /** The step. */
+  /** The number of the step. */
   seq: number;
-  /** Its status then. */
+  /** The status of the run after this step. */
   status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
-  /** What it had spent on models; null if that is not known. */
+  /** The cost of the model calls until then; null if it is not known. */
   cost_usd: number | null;
-  /** Where it was, by the number of the node. */
+  /** What the run did at each node, by the number of the node. */
   standings: Record<string, PlaceState>;
-  /** How many of its frames were at each node, by its number, but those that others were inside of. */
   tokens: Record<string, number>;
-  /** The chosen field, if it changed: null where it is nowhere. */
+  /** The value of the chosen field, if the step changed it; null if the field has no value. */
   value?: unknown;
 }
 
@@ -727,11 +723,11 @@ export interface Moments {
   /** the version of the documents */
   schema: 2;
   fields: string[];
-  /** The one that is chosen; "" for none. */
+  /** The chosen field; "" if none was chosen. */
   field: string;
-  /** Its value before the first of the steps. */
+  /** The value of the chosen field before the first of the steps. */
   before: unknown;
-  /** The run after each step. */
+  /** The position after each step. */
   moments: Moment[];
 }
 
@@ -812,7 +808,7 @@ export interface Page {
   schema: 2;
   /** The runs. */
   runs: ListedRun[];
-  /** The run after which the next page begins, as `before`; null if there is none. */
+  /** The value of the parameter `before` for the next page; null if this is the last page. */
   next: string | null;
   /** How many states were read to find the runs; omitted if the search compares no field of a state. */
   looked_at?: number;
@@ -861,7 +857,7 @@ export interface PostedAnswer {
 export interface Previewed {
   /** the version of the documents */
   schema: 2;
-  /** The fields that it would change. */
+  /** The differences between the state of the run and the state with which the branch would begin. */
   changes: Difference[];
 }
 
@@ -902,11 +898,11 @@ export interface Questions {
   schema: 2;
   /** The runs. */
   runs: ListedRun[];
-  /** What is to be known of their questions, by run. */
+  /** The context of each run's questions, by the id of the run. */
   about: Record<string, About[]>;
   /** The answers. */
   done: Decided[];
-  /** The users who may answer; empty if the server has no users. */
+  /** The names of the users who may answer; empty if the server has no users. */
   answerers: string[];
   /** The number of runs that were searched for answers; null if all runs were searched. */
   looked_at: number | null;
@@ -940,30 +936,30 @@ export interface ResultFields {
 }
 
 export interface RetriedRuns {
-  /** Their graph. */
+  /** The graph of the runs. */
   graph: string;
-  /** The message of one of them. */
+  /** The error message of one of the runs. */
   example: string;
-  /** What their messages have in common. */
+  /** The part that all messages have in common. */
   like: string;
-  /** How many they are. */
+  /** The number of runs. */
   runs: number;
-  /** When the first of them failed. */
+  /** When the first of the runs failed. */
   since: number;
-  /** When the last of them failed. */
+  /** When the last of the runs failed. */
   last: number;
-  /** How many have which status now. */
+  /** The number of runs by their current status. */
   statuses: Record<string, number>;
 }
 
 export interface Row {
-  /** What it did. */
+  /** The description of the step. */
   account: Account;
-  /** The numbers of the nodes that it visits in the picture. */
+  /** The numbers of the picture's nodes that the step visits. */
   spots?: number[];
-  /** Those of the edges that it takes. */
+  /** The numbers of the picture's edges that the step takes. */
   edges?: number[];
-  /** The numbers that its conditions compared with numbers, by their paths. */
+  /** The numbers of the state that the edges' conditions compared with other numbers, by their paths. */
   compared?: Record<string, number>;
 }
 
@@ -1262,18 +1258,18 @@ export interface SpentSince {
 export interface StartForm {
   /** The JSON Schema of the state. */
   schema: Record<string, unknown>;
-  /** The fields of the example in the graph's file, without secret ones and defaults. */
+  /** The fields of the example in the graph's file, without secret fields and fields with default values. */
   example: Record<string, unknown>;
-  /** The file of the graph, as it is shown. */
+  /** The file that contains the graph. */
   file: string;
 }
 
 export interface State {
   /** the version of the documents */
   schema: 2;
-  /** Its fields; secret ones are encrypted. */
+  /** The fields of the run's state. Secret fields are encrypted. */
   state: Record<string, unknown>;
-  /** Those of the graphs, arms and items inside of it, by their places. */
+  /** The states of inner graphs, of the arms of forks and of the items of maps, by their places. */
   inside: Record<string, Record<string, unknown>>;
 }
 
@@ -1313,23 +1309,23 @@ export interface Step {
 export interface StepDetails {
   /** the version of the documents */
   schema: 2;
-  /** What it did. */
+  /** The description of the step. */
   account: Account;
   /** The step. */
   step: Step;
-  /** How long the run waited before it, in seconds. */
+  /** The time between this step and the step before, during which the run waited, in seconds. */
   waited: number;
-  /** The edges that were tried. */
+  /** The edges whose conditions were evaluated at this step. */
   tried: Tried[];
-  /** What it changed of the state. */
+  /** The changes of the state by this step. */
   changes: Difference[];
-  /** The attempts of the visit. */
+  /** All attempts of the visit. */
   attempts: Attempt[];
-  /** The recorded work of the visit. */
+  /** All recorded results of the visit. */
   calls: Call[];
-  /** The agents of the node. */
+  /** The settings of the node's agents. */
   agents: Record<string, Record<string, string>>;
-  /** The command lines that act on the run after it; none where the reader has no command line. */
+  /** Command lines for the run as of this step; empty if the reader has no command line. */
   commands: Record<string, string>;
 }
 
@@ -1499,29 +1495,27 @@ export interface Today {
   schema: 2;
   /** When today began. */
   midnight: number;
-  /** The last moment that counts. */
+  /** The time up to which runs are counted. */
   now: number;
-  /** The runs of today. */
+  /** The numbers of today's runs. */
   today: Numbers;
-  /** Those of yesterday until the same minute. */
+  /** The numbers of yesterday's runs that began before this time of day. */
   yesterday: Numbers;
-  /** What today costs by midnight, if the rest is as yesterday was; null if yesterday cost nothing. */
   forecast_usd: number | null;
-  /** For each hour the runs of today, those that failed, and the same of yesterday. */
+  /** For each hour: today's runs, today's failed runs, yesterday's runs, and yesterday's failed runs. */
   hours: number[][];
-  /** The versions whose first run of the two days was today: when, the graph, and the version. */
   marks: [number, string, string][];
-  /** The same by graph, version, tenant or agent. */
+  /** The comparison by graph, version, tenant or agent. */
   groups: Groups;
-  /** The messages of today that no run of yesterday had. */
+  /** Error messages of today that no run of yesterday had. */
   errors: NewError[];
-  /** What most likely broke; null if nothing got worse. */
+  /** The graph that most likely broke; null if none got worse. */
   culprit: Culprit | null;
-  /** What had failed and was tried again today, with what became of it. */
+  /** Runs that had failed and were retried today. */
   retried: RetriedRuns[];
-  /** The agent that cost most; null if none cost anything. */
+  /** The agent that cost most; null if no agent cost anything. */
   dearest: Spender | null;
-  /** Whether there are more runs than are read, so that only those of the last hours count. */
+  /** Whether there are too many runs to read, so that only those of the last hours are counted. */
   is_cut: boolean;
 }
 
@@ -1625,27 +1619,27 @@ export interface Waypoint {
 }
 
 export interface WhyNot {
-  /** Its number in the picture. */
+  /** The number of the edge in the picture. */
   edge: number;
-  /** Its node. */
+  /** The node at which the edge begins. */
   source: string;
-  /** Its target. */
+  /** The node to which the edge leads. */
   to: string;
-  /** Its label. */
+  /** The label of the edge. */
   label: string;
-  /** Its condition in words. */
+  /** The condition of the edge, in words. */
   condition: string;
-  /** How often the run took it. */
+  /** How often the run took the edge. */
   taken: number;
-  /** The last steps that chose among the edges of its node, the newest first. */
+  /** The last steps at which the run chose among the node's edges, newest first. */
   decisions: Decision[];
-  /** How many of the newest runs of the graph were looked at, the bound on their steps included. */
+  /** The number of the graph's newest runs that were examined. */
   runs: number;
-  /** How many of these took it. */
+  /** How many of these runs took the edge. */
   took: number;
-  /** How many of them ran on a version without an edge that is declared so. */
+  /** How many of these runs had a version of the graph that lacks this edge. */
   unmapped: number;
-  /** A branch in which it could be taken; null if its node never chose. */
+  /** A branch in which the edge would be taken; null if there is no suggestion. */
   as_if: AsIf | null;
 }
 
