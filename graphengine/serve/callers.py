@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 Right: TypeAlias = Literal["start", "answer", "read", "operate"]
 RIGHTS: Final[tuple[Right, ...]] = get_args(Right)
-"""To start runs; to answer questions and send messages; to read runs; to stop, resume, branch and tag them."""
+"""The rights to start runs; to answer questions and send messages; to read runs; to stop, branch and tag runs."""
 ALL: Final = "all"
 """The word for all rights."""
 _NEWEST: Final = 1000
-"""In how many of the newest runs of a tenant a graph is looked for."""
+"""The number of the newest visible runs among which a run of a graph is searched, before the graph is shown."""
 
 
 class NotAllowed(GraphEngineError):
@@ -107,7 +107,7 @@ class RequestId(str):
 
 
 NOBODY: Final = Caller("nobody", "", frozenset())
-"""The caller if none was given: it sees no run and has no right."""
+"""The caller of code that runs outside `acting`. This caller sees no run and has no right."""
 _CALLER: Final[ContextVar[Caller]] = ContextVar("graphengine.caller", default=NOBODY)
 
 
@@ -237,7 +237,6 @@ class CallersStore:
         return [replace(each, runs=(), driven=0) for each in found]
 
     async def branches(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """Return the direct branches of these runs."""
         return [info for info in await self._store.branches(run_ids) if self._has(info)]
 
     async def started(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
@@ -281,7 +280,7 @@ class CallersStore:
         return sorted(found, key=lambda info: (info.created_at, info.id), reverse=True)[: page.get("limit", 100)]
 
     async def counts(self, **page: Any) -> Sequence[Count]:  # noqa: ANN401 - the words of Store.counts
-        """Return how many runs of each graph exist, by status."""
+        """Return how many runs there are, by graph, status and the interval in which they began."""
         own = _restrict_to_tenant(cast("Page", page))
         found: Sequence[Count] = await self._store.counts(**own) if own is not None else []  # type: ignore[misc]
         return [each for each in found if self._graphs is None or each.graph in self._graphs]

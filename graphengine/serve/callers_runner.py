@@ -56,9 +56,9 @@ if TYPE_CHECKING:
 _STOP_SECONDS: Final = 2.0
 _SHOWN: Final = 5
 _RESUMED: Final = re.compile(r"ge:resumed:(\d{1,10}):([0-9a-f]{16})")
-"""The tags of a run that say which requests to resume it were taken up: the seq before, and a digest of the key."""
+"""The tag that records a request to resume the run: the run's last step before, and a digest of the request's key."""
 _KEPT: Final = 8
-"""So many resumes of a run can be sent again."""
+"""The number of requests to resume a run that are recorded, so that they can be repeated without a second resume."""
 
 
 class CallersRunner:
@@ -212,7 +212,6 @@ class CallersRunner:
     async def send(
         self, run: str | RunInfo, topic: str, payload: object, *, idempotency_key: str | None = None
     ) -> None:
-        """Send a message to a run."""
         info = await self.info(run, "answer")
         await self._runner.send(info.id, topic, payload, idempotency_key=idempotency_key)
 

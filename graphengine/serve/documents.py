@@ -1,4 +1,4 @@
-"""The documents of the commands about the servers and their users under `--json`."""
+"""The documents that `graphengine serve`, `inspect`, `users` and `webhook-secret` print under `--json`."""
 
 from __future__ import annotations
 

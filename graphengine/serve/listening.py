@@ -87,7 +87,6 @@ class Server(uvicorn.Server):
         self.server_state = _LimitedState()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to serve on the given sockets."""
         await super().startup(sockets)
         for each in sockets or []:
             each.listen(_QUEUE)  # asyncio uses one number for the burst and the queue

@@ -459,7 +459,6 @@ class Notifications(Extension):
         return 0
 
     async def _body(self, webhook: Webhook, news: News) -> Mapping[str, Any]:
-        """Return the JSON body of the request to the webhook."""
         info = await self._store.info(news.run_id)
         info.check_nonce(news.nonce, "the news")
         there = await load_snapshot(self._store, news.run_id, news.seq)

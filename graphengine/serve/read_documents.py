@@ -809,7 +809,7 @@ class BranchForm(Part):
 
 
 class Unused(Part, rename={"source": "from"}):
-    """An edge that none of the examined runs took."""
+    """An edge that none of the newest runs of its graph took."""
 
     source: str
     to: str

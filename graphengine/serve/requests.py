@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _PLACE: Final = re.compile(r"(.*) - at `\$\.(\w+).*`")
 _MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
 _SHOWN: Final = 100
-"""The most characters of a value that a refusal shows."""
+"""The maximum number of characters of a value that an error message shows."""
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -50,7 +50,7 @@ class ServiceFailed(GraphEngineError):
 
 
 class RunStopped(GraphEngineError):
-    """The run that a client waits for was stopped."""
+    """A run was stopped while a client waited for its result."""
 
     code = "run_stopped"
 
@@ -60,7 +60,9 @@ class RunStopped(GraphEngineError):
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
 Seq = Annotated[int, Meta(ge=0, lt=1 << 32)]
 Cursor = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[a-z0-9]{1,20})?$")]
-"""A place in the log of a run: a cursor that the service gave out, or the seq of a step of the run that is there."""
+"""A place in the log of a run: a cursor from an answer of the service, or the number of a step.
+
+A cursor also identifies the run, so that a later run with the same id refuses the cursor."""
 Texts = Annotated[list[Text], Meta(max_length=50)]
 
 

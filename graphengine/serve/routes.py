@@ -1,18 +1,20 @@
-"""The table of what can be requested of a server: each route, by which credentials, and with which right.
+"""The table of all endpoints: their paths, the credentials that they accept, and the rights that they need.
 
-The guards let a request in by it, the routers check the right and the arguments by it, and the OpenAPI description is
-made from it. A route of a door is not listed: it needs a token, and what it does checks the right.
+The guards accept a request by its credentials in this table. The routers check the caller's right and the parameters.
+The OpenAPI document is made from the same table. The routes of doors are not listed here: they need a token, and the
+methods that they call check the rights.
 
-| credential | what it is | who accepts it |
+| credential | meaning | accepted by |
 |---|---|---|
-| `none` | nothing: there is no run in the answer | both |
+| `none` | no credential, because the answer contains nothing about runs | both servers |
 | `token` | `Authorization: Bearer`, which no page of another site can send | the service; a shared page |
-| `signature` | that of a webhook, which covers the body | the service |
-| `cookie` | the page's, with our `Origin` and our own header for a write | the page |
+| `signature` | the signature of a webhook, which covers the body | the service |
+| `cookie` | the cookie of the page; for a change, also its `Origin` and a header of its own | the page |
 
-A cookie never suffices for a route of the service: a browser sends it by itself. The page's server has rows of the
-service below `/api`, by its own credentials. Whose runs there are is not a matter of the route: each is read through
-`CallersStore` and changed through `CallersRunner`, for which there are only those of the caller's tenant.
+The endpoints of the service never accept a cookie, because a browser sends a cookie by itself. The page's server offers
+endpoints of the service below `/api`, with the page's credentials. The table does not say whose runs a caller sees: all
+endpoints read through `CallersStore` and change runs through `CallersRunner`, which find only the runs of the caller's
+tenant.
 """
 
 from __future__ import annotations
@@ -97,13 +99,13 @@ if TYPE_CHECKING:
 
 Credential: TypeAlias = Literal["none", "token", "signature", "cookie"]
 SIGNED_IN: Final = "/signed_in"
-"""Where an OpenID provider leads the browser back to."""
+"""The path of the page to which an OpenID provider leads the browser back."""
 _ANYBODY: Final[frozenset[Credential]] = frozenset(("none",))
 _TOKEN: Final[frozenset[Credential]] = frozenset(("token",))
 _SIGNED: Final[frozenset[Credential]] = frozenset(("token", "signature"))
 _PAGE: Final[frozenset[Credential]] = frozenset(("cookie", "token"))
 PREFIX: Final = "/api"
-"""Below which the page has its routes, and those of the service."""
+"""The beginning of the paths of the page's endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,6 @@ class Endpoint:
 
     @property
     def method(self) -> Literal["GET", "POST"]:
-        """The HTTP method."""
         return "GET" if self.body is None else "POST"
 
     @property
@@ -181,7 +182,7 @@ START: Final = Endpoint(
     body=Struct,
     headers=(("Idempotency-Key", _KEY),),
 )
-"""It is described once for each graph, with its input as the body."""
+"""The OpenAPI document describes this endpoint once for each graph, with the graph's input as the body."""
 HEALTH: Final = Endpoint(
     "/health",
     "health",
@@ -309,7 +310,7 @@ FILES: Final = (
     Endpoint("/static/{name:path}", "static", "A file of the page", None, _ANYBODY, document=None),
     Endpoint("/provider", "provider", "Who signs users in", None, _ANYBODY, document=None),
 )
-"""The files of the page, which have no data."""
+"""The files of the page. They contain no data of runs."""
 
 
 def _build_page_route(name: str, query: type[Struct] = NoParameters, document: Any = None, **more: Any) -> Endpoint:  # noqa: ANN401
@@ -347,21 +348,21 @@ READS: Final = (
     _build_page_route("all_graphs", document=Mapping[str, Mapping[str, int]]),
     _build_page_route("tables", document=Tables),
 )
-"""What the page reads."""
+"""The endpoints by which the page reads runs."""
 DOWNLOADS: Final = (_build_page_route("export", OfRun), *_of_service("story"))
 STREAM: Final = _build_page_route("events", StreamParameters, media="text/event-stream")
 WRITES: Final = _of_service("answer", "send", "stop_run", "tag", "bulk")
-"""What the page changes, unless it is read-only."""
+"""The endpoints by which the page changes runs, unless the page is read-only."""
 DRIVES: Final = (
     *_of_service("start", "resume", "branch", "preview"),
     _build_page_route("form", OfGraph, StartForm),
     _build_page_route("fields", AtStep, BranchForm),
     _build_page_route("problems", OfGraph, CheckedGraph),
 )
-"""What the page does besides with `--drive`."""
+"""The endpoints that the page has only if the inspector drives runs (`--drive`)."""
 OF_PAGE: Final = (*FILES, *READS, *DOWNLOADS, STREAM, *WRITES, *DRIVES)
 TABLE: Final = (*API, *OF_PAGE)
-"""All routes but those of doors."""
+"""All endpoints, except those of the doors for other protocols."""
 
 
 __all__ = [

@@ -109,7 +109,6 @@ def hash_of(token: str) -> str:
 
 
 def new_token() -> str:
-    """Generate a random token for a user."""
     return _TOKEN + secrets.token_urlsafe(32)
 
 

@@ -70,7 +70,6 @@ class LiveRun:
         self._numbers = count(1)
 
     def feed(self, event: Event) -> None:
-        """Update the activity by the next event of the run."""
         match event:
             case TextDelta(path, agent, text):
                 if (path, agent) not in self.texts:

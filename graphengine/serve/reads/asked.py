@@ -177,7 +177,7 @@ class QuestionLog:
         return log
 
     async def _load_decided(self, info: RunInfo) -> list[Decided]:
-        """Return the answers that a run has used, from its log."""
+        """Return the answers in the log of a run, which the run has used."""
         log = await self._load_log(info)
         if not log.answers:
             return []

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _INSIDE: Final = frozenset(("sub", "arm"))
 _ITEM: Final = "["
-"""The character in the ids of a map's items, and of the frames inside an item."""
+"""The character by which the id of a frame shows that the frame is an item of a map, or is inside an item."""
 _FIELDS: Final = 100
 """The maximum number of field names, including fields of items. A longer list would not be read."""
 

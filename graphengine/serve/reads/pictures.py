@@ -50,13 +50,11 @@ class GraphLayout:
 
     @cached_property
     def spots(self) -> Mapping[Spot, int]:
-        """The number of each node."""
         found = [(place, name) for place, scope in self.scopes.items() for name in (START, *scope.nodes, END, FAIL)]
         return {spot: number for number, spot in enumerate(found)}
 
     @cached_property
     def edges(self) -> Mapping[tuple[Place, int], int]:
-        """The number of each edge."""
         found = [(place, index) for place, scope in self.scopes.items() for index in range(len(scope.edges))]
         return {edge: number for number, edge in enumerate(found)}
 

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 _PAGE: Final = 1000
 _PAGES: Final = 20
 _READ: Final = 1000
-"""How many logs one reading of the page reads."""
+"""The maximum number of logs that are read for one request of the page."""
 _BACK: Final = 7 * DAY
-"""A run that began more seconds before today is not looked at."""
+"""Runs that began longer than this before today are not searched, in seconds."""
 _STEPS: Final = 300
 _STOOD: Final = 1.0
-"""A run that stood still for more seconds than this can have been retried."""
+"""A run that was not driven for more seconds than this can have been retried."""
 _Failed: TypeAlias = "tuple[str, float]"
 """The error with which a run failed, as a text, and the time of the failure."""
 

@@ -62,7 +62,6 @@ class Book:
         self._tally = Tally(atlas.graph_spec, atlas.scopes, self.visits)
 
     def feed(self, steps: Sequence[Step]) -> None:
-        """Add the next steps of the run."""
         for step in steps:
             entry, counted = self._tally.feed(step)
             self.rows.append(_build_cache_row(entry, counted, self.atlas))

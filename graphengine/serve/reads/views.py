@@ -137,10 +137,10 @@ if TYPE_CHECKING:
 
 _PAGE: Final = 200
 _COLUMNS: Final = (200.0, 600.0, 20_000.0)
-"""The least width of a chart in pixels, that of a page that names none, and the greatest."""
+"""The minimum, the default and the maximum width of a chart, in pixels."""
 _BARS: Final = 48
 _AGES: Final = 1e12
-"""Seconds of an interval that has every run."""
+"""The length in seconds of an interval that is so long that it contains every run."""
 _ENDED: Final = msgspec.json.Decoder(list[Summary | None])
 _DAY: Final = 86_400.0
 _MINUTE: Final = 60.0
@@ -150,12 +150,12 @@ _SEARCHED_PAGES: Final = 50
 _SAYS: Final = ("user", "assistant")
 _SAID: Final = 120
 MOST_ROWS: Final = 20_000
-"""The most steps that one answer has the rows of: less than a megabyte once they are compressed."""
+"""The maximum number of rows in one answer. Compressed, this many rows have less than a megabyte."""
 _MOST_OF_WAY: Final = 100
 _UNUSED_RUNS: Final = 20
 _UNUSED_STEPS: Final = 2000
 _ACCOUNT_TEXT: Final = 10_000
-"""The most characters of a text in the account of the step that is looked at; the step itself has its values whole."""
+"""The maximum length of a text in the description of one step. The step itself contains the whole values."""
 
 
 @dataclass(slots=True)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _RUNS: Final = 100
 _STEPS: Final = 20_000
-"""The maximum number of runs that are counted, and of all their steps together."""
+"""The maximum number of steps that are read of all counted runs together. `_RUNS` is the maximum number of runs."""
 _SHOWN: Final = 5
 
 

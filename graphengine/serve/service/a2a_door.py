@@ -156,7 +156,6 @@ class A2aDoor:
         return found
 
     async def card(self, request: Request) -> Response:
-        """Answer with the public card that describes an agent."""
         name = str(request.path_params.get("graph", self._root))
         if name not in self._service.graphs:  # no token is needed here, so the error must not name other graphs
             raise GraphNotFound(
@@ -323,7 +322,6 @@ class _Agent(RequestHandler):
 
     @_method
     async def on_get_task(self, params: a2a.GetTaskRequest) -> a2a.Task:
-        """Return a task in its current state."""
         _check_history(params)
         return await self.task((await self._info(params.id)).identity)
 

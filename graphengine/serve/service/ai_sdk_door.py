@@ -417,7 +417,6 @@ class _MessageParts:
         self._by_id: dict[str, dict[str, Any]] = {}
 
     def add(self, chunk: Chunk) -> None:
-        """Apply the next chunk."""
         kind, key = chunk["type"], chunk.get("id") or chunk.get("toolCallId") or ""
         part = self._by_id.get(key)
         if kind == "text-delta":

@@ -431,7 +431,6 @@ class Service:
 
 
 def _encode_trouble(error: GraphEngineError) -> bytes:
-    """Encode an error as the last event of a stream."""
     return stream_event(Trouble(error=refusal_of(error)))
 
 

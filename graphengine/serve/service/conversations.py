@@ -1,4 +1,4 @@
-"""Find the run that a client means. All doors use these rules.
+"""Find the run that a client means when it continues a conversation or repeats a request. All doors use these rules.
 
 1. An id that the service gave out (of a response, a task or a run) means this run, for everyone who may see the run:
    see `CallersRunner`.

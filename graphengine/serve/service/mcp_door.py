@@ -345,7 +345,7 @@ class _OverHttp(StreamableHTTPASGIApp):
 
 
 async def _unsent(message: Message) -> None:
-    """Drop a message, because no client has sent the request that it answers."""
+    """An ASGI `send` function that drops the answer, because this server itself has sent the request."""
     del message
 
 

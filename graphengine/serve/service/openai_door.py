@@ -285,7 +285,6 @@ class OpenAiDoor:
         self._models = {name: each for name, each in text_graphs(service.graphs).items() if not each.missing}
 
     def routes(self) -> Sequence[BaseRoute]:
-        """Return the routes of the door."""
         found = (
             ("models", self.models, "GET"),
             ("models/{name:path}", self.model, "GET"),
@@ -302,12 +301,11 @@ class OpenAiDoor:
         ]
 
     async def models(self, request: Request) -> Response:
-        """Answer with the list of models: the graphs that a text can start."""
+        """Answer with the list of models, which are the graphs that a text can start."""
         del request
         return json_answer({"object": "list", "data": list(map(_describe_model, self._models))})
 
     async def model(self, request: Request) -> Response:
-        """Answer with one model."""
         return json_answer(_describe_model(self._find_model(request.path_params["name"]).name))
 
     async def complete(self, request: Request) -> Response:

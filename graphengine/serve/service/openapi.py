@@ -59,7 +59,6 @@ class AnyJson(GenerateJsonSchema):
     """Generates JSON Schemas. A type that has no JSON Schema is described as a type with any value."""
 
     def handle_invalid_for_json_schema(self, schema: object, error_info: str) -> JsonSchemaValue:
-        """Return the schema that allows any value."""
         del schema, error_info
         return {}
 
@@ -187,7 +186,6 @@ _EVENT: Final = {
 
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
-    """Return the OpenAPI operation that describes an endpoint."""
     (_,), schemas = schemas_of([endpoint.query], is_read=True)
     text = {"type": "string"}
     named = text | {"minLength": 1, "maxLength": 100}
