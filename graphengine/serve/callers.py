@@ -217,7 +217,7 @@ class CallersStore:
         return self._graphs is None and caller().sees_all
 
     async def info(self, run_id: str) -> RunInfo:
-        """Return the `RunInfo` of a run, which is the run's row in the store."""
+        """Return the facts about a run that its row in the store contains."""
         with suppress(UnknownRun):
             info = await self._store.info(run_id)
             if self._has(info):
@@ -310,7 +310,7 @@ class CallersStore:
         return [{**own, "graph": name} for name in graphs if wanted in {None, name}]
 
     async def graph_spec(self, fingerprint: str) -> GraphSpec | None:
-        """Return the recorded spec of a graph, if the caller can see a run of this graph among the newest runs."""
+        """Return the recorded description of a graph, if one of the newest runs that the caller can see has it."""
         if not self._has_all:
             newest = await self.runs(limit=_NEWEST)
             if all(info.fingerprint != fingerprint for info in newest):

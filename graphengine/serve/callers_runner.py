@@ -109,7 +109,7 @@ class CallersRunner:
         self._resuming = WeakValueDictionary[str, asyncio.Lock]()
 
     async def info(self, run: str | RunInfo, right: Right = "read") -> RunInfo:
-        """Return the row (`RunInfo`) of a run, after checking that the caller has the right and can see the run."""
+        """Return the row of a run in the store (`RunInfo`), if the caller has the right and can see the run."""
         require(right)
         with suppress(UnknownRun):
             info = await self._runner.info(run) if isinstance(run, str) else run
@@ -164,7 +164,12 @@ class CallersRunner:
         return lives_of(self._runner).of(run_id) is not None
 
     async def changes(self, run: str | RunInfo, after: int) -> AsyncGenerator[tuple[RunInfo, Sequence[Step]], None]:
-        """Yield the row of a run and its new steps after the seq `after`: once at first, and then after each change."""
+        """Yield the row of a run and its new steps, once at first and then after each change.
+
+        Args:
+            run: The id of the run, or its row.
+            after: The number of the last step that the caller already has.
+        """
         changes = polled(self._runner.store, await self.info(run), after, wants_posted=False)
         async with aclosing(changes) as found:
             async for row, steps, _ in found:

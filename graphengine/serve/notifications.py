@@ -543,7 +543,11 @@ async def delegate(runner: CoreRunner, run_id: str, wait: str, *, to: str, by: s
 
 
 def _questions(snapshot: Snapshot) -> Iterator[tuple[Any, str, Any]]:
-    """Yield the open questions to people: the frame, the name and the wait of each question."""
+    """Yield the open questions to people in a run.
+
+    Yields:
+        The frame that asks (the run itself, an inner graph, an arm or an item), the name, and the wait of the question.
+    """
     for frame in snapshot.frames.values():
         for name, wait in frame.waits.items():
             if wait_of(name, wait).answerable and wait.id not in snapshot.posted:

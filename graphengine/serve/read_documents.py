@@ -399,7 +399,7 @@ class Row(Part, omit_defaults=True):
 
 
 class Head(RunHead, tag=False):
-    """A run after step `at`. The last step of the run so far is `seq`.
+    """A run as it was after the step `at`. The last step of the run so far is `seq`.
 
     `starter` is the id of the parent run whose node started this run. `standings` describes what the run does at each
     node, by the number of the node. `version` is the deployment with which the run began, or the beginning of its

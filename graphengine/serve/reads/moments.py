@@ -61,7 +61,10 @@ async def moments(  # noqa: PLR0913 - which steps, and which field
 
 
 def _list_field_names(snapshot: Snapshot) -> list[str]:
-    """Return the names of the fields of all open states, each after the place of its inner graph or arm."""
+    """Return the names of the fields of the run's state and of the states of its inner graphs and arms.
+
+    The name of a field of an inner graph or an arm begins with its place, such as `draft/text`.
+    """
     return [
         f"{frame.id.rstrip('/')}/{name}" if frame.id else name
         for frame in snapshot.frames.values()
@@ -71,7 +74,10 @@ def _list_field_names(snapshot: Snapshot) -> list[str]:
 
 
 def _find_field_value(snapshot: Snapshot, name: str) -> Any:  # noqa: ANN401 - a value of a state
-    """Return the value of a field whose name contains its place; None if no open state has the field."""
+    """Return the current value of a field, whose name may begin with the place of an inner graph, an arm or an item.
+
+    None if the field has no value.
+    """
     place, _, field = name.rpartition("/")
     for frame in snapshot.frames.values():
         # The frame of an item, or of the graph inside an item.

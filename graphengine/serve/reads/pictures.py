@@ -45,7 +45,7 @@ class GraphLayout:
 
     @cached_property
     def scopes(self) -> Mapping[Place, Scope]:
-        """The graph and its inner graphs, by place."""
+        """The graph and its inner graphs. The key is the place: the path of nodes that leads to an inner graph."""
         return scopes_of(self.graph_spec)
 
     @cached_property

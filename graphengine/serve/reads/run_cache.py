@@ -154,11 +154,13 @@ class RunCache:
         return self._atlases.get(fingerprint, _NO_GRAPH)
 
     def know(self, fingerprint: str, graph_spec: GraphSpec) -> None:
-        """Add the spec of a graph that the server can drive, so that its picture can be drawn before it has a run."""
+        """Add a graph that the server can drive, so that its picture can be drawn before it has a run."""
         self._atlases[fingerprint] = GraphLayout(graph_spec)
 
     async def book(self, info: RunInfo) -> Book:
-        """Return the book of a run with all steps up to `info.seq`.
+        """Return the `Book` of a run: what pages show of each step, up to the step `info.seq`.
+
+        Only the steps that are not yet in memory are read.
 
         Raises:
             UnknownRun: The run was removed in the meantime.
@@ -185,7 +187,9 @@ class RunCache:
         return book
 
     async def recent(self, info: RunInfo, seq: int) -> Book:
-        """Return a new book that contains only the steps shortly before the step `seq`, up to this step.
+        """Return a `Book` with only the steps shortly before the step `seq`, up to this step.
+
+        It is not kept in the cache.
 
         The time for this does not depend on the length of the run.
         """

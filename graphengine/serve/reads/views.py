@@ -407,7 +407,10 @@ class Views:
         return Run(**asdict(head), above=above, **more)
 
     async def head(self, info: RunInfo, book: Book) -> Head:
-        """Describe a run after the last step of a book, including answers in its inbox that it has not used yet."""
+        """Describe a run after the last step of a `Book`.
+
+        Answers in its inbox that it has not used yet are included.
+        """
         snapshot = book.visits.snapshot
         is_now = snapshot.seq == info.seq
         snapshot.posted = find_posted(await self.store.inbox([info.id]), info.id) if is_now else {}

@@ -111,7 +111,10 @@ class _Specs:
 
 
 def _list_graph_places(spec: GraphSpec) -> Mapping[int, tuple[Place, Sequence[Declaration]]]:
-    """Return the place and the declared edges of a graph and its inner graphs, by the `id()` of the list of edges."""
+    """Return the place and the declared edges of a graph and of each of its inner graphs.
+
+    The key is the `id()` of the graph's list of edges, because `InForce.ways` returns this list for a step.
+    """
     found: dict[int, tuple[Place, Sequence[Declaration]]] = {}
     left: list[tuple[Place, GraphSpec]] = [((), spec)]
     while left:

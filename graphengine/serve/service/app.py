@@ -247,11 +247,11 @@ class Service:
         return self.stream(self._documents(info, after), info.id, _encode_trouble)
 
     async def _info(self, request: Request) -> RunInfo:
-        """Return the row of the run that the path of a request names."""
+        """Return the row in the store of the run that the path of a request names."""
         return await self.info_of(request.path_params["run_id"])
 
     async def info_of(self, run_id: str, right: Right = "read") -> RunInfo:
-        """Return the row of a run, if the caller has the right.
+        """Return the row of a run in the store, if the caller has the right.
 
         Args:
             run_id: The id of the run, or its identity (`RunInfo.identity`), which also contains the run's nonce. An

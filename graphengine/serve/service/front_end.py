@@ -87,7 +87,7 @@ class Thread:
         return Fold(info, have, snapshot, self.shown, is_chat=self.is_chat, field=self._field)
 
     async def info(self) -> RunInfo | None:
-        """Return the row of the thread's run; None if the run does not exist yet.
+        """Return the thread's run, as its row in the store; None if the run does not exist yet.
 
         The id of a chat's run does not depend on the graph. If a chat of another graph already uses the same thread id,
         the run belongs to that graph.
@@ -102,7 +102,7 @@ class Thread:
         return info
 
     async def existing(self) -> RunInfo:
-        """Return the row of the thread's run.
+        """Return the thread's run, as its row in the store.
 
         Raises:
             UnknownRun: The run does not exist.

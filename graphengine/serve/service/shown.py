@@ -121,7 +121,7 @@ class Returned(NamedTuple):
 
 
 class Visited(NamedTuple):
-    """A visit of a node has begun or ended.
+    """The run has begun or ended a visit to a node.
 
     Attributes:
         name: The path of the node and the number of the visit, such as `write#1`.
@@ -490,7 +490,7 @@ class Fold:
             yield from _piece_events(f"{here}:answer", self._text(f"{here}:answer").whole(text), is_thinking=False)
 
     def _show_begun_visits(self) -> Iterator[FrontEvent]:
-        """Yield the visits to nodes that begin with a step, for clients that have missed the live events about them."""
+        """Yield the visits to nodes that begin with this step. Clients may have missed the live events about them."""
         for frame in self.snapshot.frames.values() if self.snapshot.status == "running" else ():
             if frame.at and isinstance(frame.phase, Ready):
                 yield from self._began(_visit_of(frame))

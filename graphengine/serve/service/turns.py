@@ -93,7 +93,7 @@ class Turn:
 
     @property
     def identity(self) -> str:
-        """The identity of the run, which also contains its nonce: see `RunInfo.identity`."""
+        """The id of the run with its nonce, so that a later run with the same id is not mistaken for this run."""
         return f"{self.run_id} {self.nonce}".rstrip()
 
 
