@@ -80,7 +80,7 @@ def shorten_document(document: object) -> object:
     heapify(found)
     while found and (-found[0][0] > MOST_OF_VALUE or left > MOST_OF_DOCUMENT) and -found[0][0] >= _ALWAYS_SENT:
         size, _, place = heappop(found)
-        value, around = _at(plain, place), _at(plain, place[:-1])
+        value, around = _read_place(plain, place), _read_place(plain, place[:-1])
         if isinstance(value, (dict, list)) and len(value) <= _MEMBERS:
             left += size
             for key, each in value.items() if isinstance(value, dict) else enumerate(value):
@@ -131,7 +131,7 @@ def _describe_large_value(value: Any, place: Pointer) -> Large:  # noqa: ANN401 
     return Large(part, _hash_value(value), len(text), items, clipped(text, _BEGINS))
 
 
-def _at(plain: Any, place: Pointer) -> Any:  # noqa: ANN401 - JSON
+def _read_place(plain: Any, place: Pointer) -> Any:  # noqa: ANN401 - JSON
     for key in place:
         plain = plain[key]
     return plain

@@ -118,7 +118,7 @@ class Provider:
         settings, claims = self.settings, await self._claims(token, self.settings.audience)
         name = _read_claim(claims, settings.name_claim)
         tenant = _read_claim(claims, settings.tenant_claim) if settings.tenant_claim else settings.tenant
-        rights = _rights(claims, settings.rights_claim) if settings.rights_claim else settings.rights
+        rights = _read_rights(claims, settings.rights_claim) if settings.rights_claim else settings.rights
         return Caller(OIDC + name, tenant, rights_of(rights, "users, oidc"), float(claims["exp"]) + _LEEWAY_SECONDS)
 
     async def way_in(self, back: str) -> tuple[str, str]:
@@ -179,7 +179,7 @@ class Provider:
             raise NotAuthorized(text, repair="begin it again")
         await self._refresh(is_known=bool(self._keys))
         secret = self.secret()
-        self._count()
+        self._count_code()
         found = await asyncio.to_thread(self._exchange_code, code, verifier, back, secret)
         self._refused -= 1
         own, other = (found.get(name) for name in ("id_token", "access_token"))
@@ -192,7 +192,7 @@ class Provider:
             raise NotAuthorized(f"the token has {len(token)} characters, more than a cookie", repair=repair)
         return token, (await self.caller_of(token)).until
 
-    def _count(self) -> None:
+    def _count_code(self) -> None:
         """Count an authorization code that is about to be exchanged, to limit the number of requests to the provider.
 
         A code counts as refused until the provider has accepted it, so that exchanges in progress count towards the
@@ -383,7 +383,7 @@ def _read_claim(claims: Mapping[str, Any], name: str) -> str:
     return found
 
 
-def _rights(claims: Mapping[str, Any], name: str) -> Sequence[str]:
+def _read_rights(claims: Mapping[str, Any], name: str) -> Sequence[str]:
     """Return the words of a claim that are rights. Other words, such as roles in other systems, are ignored."""
     found = claims.get(name)
     words = found.split() if isinstance(found, str) else found if isinstance(found, list) else []

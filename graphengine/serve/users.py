@@ -184,7 +184,7 @@ class Users:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen = _stamp(path)
+        self._seen = _read_file_stamp(path)
         self._file = read_users(path)
         self._provider = _provider_of(self._file, None)
 
@@ -193,7 +193,7 @@ class Users:
 
         If the changed file cannot be read, the content before the change is used.
         """
-        stamp = _stamp(self._path)
+        stamp = _read_file_stamp(self._path)
         if stamp != self._seen:
             self._seen = stamp
             try:
@@ -279,7 +279,7 @@ def _caller(user: User) -> Caller:
     return Caller(user.name, user.tenant, rights_of(user.rights, f"user {user.name}"))
 
 
-def _stamp(path: Path) -> object:
+def _read_file_stamp(path: Path) -> object:
     try:
         found = path.stat()
     except OSError:

@@ -179,7 +179,7 @@ class TodayBook:
         now = time.time()
         key = tenant, midnight
         cells, is_cut, retried = await self._held.of(key, lambda: self._read(tenant, midnight, now))
-        found = await asyncio.to_thread(_today, cells, midnight, now, by, is_cut=is_cut)
+        found = await asyncio.to_thread(_compare_days, cells, midnight, now, by, is_cut=is_cut)
         found.retried = retried
         return found
 
@@ -198,11 +198,11 @@ class TodayBook:
                 break
         page: Page = {"limit": _MOST, "begun_after": since, "begun_before": now, "tenant": tenant}
         found = await summaries(self._store, page, "version", _MINUTE)
-        cells = await asyncio.to_thread(_cells, found, midnight, now)
+        cells = await asyncio.to_thread(_build_cells, found, midnight, now)
         return cells, is_cut, await self._retries.load(tenant, midnight)
 
 
-def _cells(found: Iterable[tuple[str, str, float, str]], midnight: float, now: float) -> Sequence[_Cell]:
+def _build_cells(found: Iterable[tuple[str, str, float, str]], midnight: float, now: float) -> Sequence[_Cell]:
     cells: dict[tuple[str, str], _Cell] = {}
     for name, status, at, texts in found:
         ended: list[_RunSummary | None]
@@ -223,7 +223,7 @@ def _cells(found: Iterable[tuple[str, str, float, str]], midnight: float, now: f
     return [*cells.values()]
 
 
-def _today(found: Sequence[_Cell], midnight: float, now: float, by: By, *, is_cut: bool) -> Today:
+def _compare_days(found: Sequence[_Cell], midnight: float, now: float, by: By, *, is_cut: bool) -> Today:
     cells, whole = [each for each in found if not each.agent], _Cell()
     for each in cells:
         whole.add(each)
@@ -236,7 +236,7 @@ def _today(found: Sequence[_Cell], midnight: float, now: float, by: By, *, is_cu
     newer = _find_versions_before(versions)
     marks = [(each.first, each.graph, each.version) for name, each in versions.items() if name in newer]
     marks = [each for each in marks if each[0] >= midnight]
-    errors = [_new(each) for like, each in whole.errors.items() if like not in whole.had]
+    errors = [_build_new_error(each) for like, each in whole.errors.items() if like not in whole.had]
     return Today(
         midnight=midnight,
         now=now,
@@ -249,7 +249,7 @@ def _today(found: Sequence[_Cell], midnight: float, now: float, by: By, *, is_cu
         errors=sorted(errors, key=lambda each: -each.runs)[:_NEW],
         culprit=_find_culprit(cells, versions, groups if by == "graph" else None),
         retried=(),
-        dearest=_dearest(agents),
+        dearest=_find_dearest(agents),
         is_cut=is_cut,
     )
 
@@ -271,11 +271,11 @@ def _find_culprit(
     is_version = worst.since is not None
     errors = versions[worst.graph, worst.version].errors if is_version else None
     most = None if errors is None else max(errors.values(), key=lambda each: each.runs, default=None)
-    error = worst.error if errors is None else None if most is None else _new(most)
+    error = worst.error if errors is None else None if most is None else _build_new_error(most)
     return Culprit(worst.graph, worst.now, worst.was, is_version, error)
 
 
-def _dearest(agents: Sequence[_Cell]) -> Spender | None:
+def _find_dearest(agents: Sequence[_Cell]) -> Spender | None:
     by_name = _group_cells(agents, lambda each: (each.agent,))
     most = max(by_name.items(), key=lambda item: item[1].cost[1], default=None)
     if most is None or not most[1].cost[1]:
@@ -301,8 +301,8 @@ def _iter_today_groups(cells: Sequence[_Cell], versions: dict[tuple[str, ...], _
         for (graph, version), cell in versions.items():
             if cell.runs[1]:
                 older = before.get((graph, version))
-                rates = _pair(cell, older)
-                yield _group(cell, f"{graph} {version}", rates, cell if rates is not None else None)
+                rates = _compare_versions(cell, older)
+                yield _build_group(cell, f"{graph} {version}", rates, cell if rates is not None else None)
         return
     keys: dict[str, Callable[[_Cell], tuple[str, ...]]] = {
         "graph": lambda each: (each.graph,),
@@ -316,8 +316,8 @@ def _iter_today_groups(cells: Sequence[_Cell], versions: dict[tuple[str, ...], _
         last = max(own, key=_age, default=None)
         older = before.get((name, last.version)) if last is not None else None
         cell.version = last.version if last is not None else ""
-        rates = _pair(last, older) if last is not None else None
-        yield _group(cell, name, rates, last if rates is not None else None)
+        rates = _compare_versions(last, older) if last is not None else None
+        yield _build_group(cell, name, rates, last if rates is not None else None)
 
 
 def _find_versions_before(versions: dict[tuple[str, ...], _Cell]) -> dict[tuple[str, ...], _Cell]:
@@ -337,7 +337,7 @@ def _age(cell: _Cell) -> tuple[float, Sequence[tuple[int, str]]]:
     return cell.first, parts
 
 
-def _pair(cell: _Cell, older: _Cell | None) -> tuple[Rate, Rate] | None:
+def _compare_versions(cell: _Cell, older: _Cell | None) -> tuple[Rate, Rate] | None:
     """Return the failure rates of a version and of the version before it, over both days.
 
     None if there is no version before, or if one of the two has too few runs to compare.
@@ -349,9 +349,9 @@ def _pair(cell: _Cell, older: _Cell | None) -> tuple[Rate, Rate] | None:
     return first, second
 
 
-def _group(cell: _Cell, name: str, rates: tuple[Rate, Rate] | None, since: _Cell | None) -> Group:
+def _build_group(cell: _Cell, name: str, rates: tuple[Rate, Rate] | None, since: _Cell | None) -> Group:
     now, was = rates or (Rate("today", cell.runs[1], cell.failed[1]), Rate("yesterday", cell.runs[0], cell.failed[0]))
-    off = _errors_off(now, was)
+    off = _count_standard_errors(now, was)
     verdict: Literal["worse", "better", "noise", "few", "new"] = "noise"
     if not was.runs:
         verdict = "new"
@@ -375,11 +375,11 @@ def _group(cell: _Cell, name: str, rates: tuple[Rate, Rate] | None, since: _Cell
         median_seconds=quantile(ordered, 0.5),
         p95_seconds=quantile(ordered, 0.95),
         hours=[hour[:2] for hour in cell.hours],
-        error=None if most is None else _new(most),
+        error=None if most is None else _build_new_error(most),
     )
 
 
-def _errors_off(now: Rate, was: Rate) -> float:
+def _count_standard_errors(now: Rate, was: Rate) -> float:
     """Return the number of standard errors by which the failure rate `now` is above the failure rate `was`."""
     if not now.runs or not was.runs:
         return 0.0
@@ -392,7 +392,7 @@ def _build_numbers(cell: _Cell, day: int) -> Numbers:
     return Numbers(cell.runs[day], cell.failed[day], cell.lost[day], cell.cost[day], cell.unknown[day])
 
 
-def _new(error: _ErrorGroup) -> NewError:
+def _build_new_error(error: _ErrorGroup) -> NewError:
     named = [[name for name, _ in each.most_common(_FEW)] for each in (error.versions, error.tenants)]
     return NewError(error.example, likeness(error.example), error.runs, error.since, error.last, *named)
 

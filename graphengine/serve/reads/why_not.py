@@ -169,7 +169,7 @@ def why_not(book: Book, number: int, at: int, taken: Taken) -> WhyNot | None:
         runs=taken.runs,
         took=taken.took.get((place, declared, edge.target), 0),
         unmapped=taken.runs - taken.known.get((place, declared), 0),
-        as_if=_as_if(found[0], scope, edge) if found else None,
+        as_if=_suggest_branch(found[0], scope, edge) if found else None,
     )
 
 
@@ -202,7 +202,7 @@ def _find_edge_decision(entry: Entry, scope: Scope, edge: DrawnEdge) -> Decision
     return Decision(entry.step.seq, visit, "earlier", "; ".join(took.plain), earlier)
 
 
-def _as_if(last: tuple[Entry, Decision], scope: Scope, edge: DrawnEdge) -> AsIf | None:
+def _suggest_branch(last: tuple[Entry, Decision], scope: Scope, edge: DrawnEdge) -> AsIf | None:
     """Suggest a branch of the run in which the edge would be taken; None if there is no such branch.
 
     The branch begins before the last visit that chose among the node's edges. An edge cannot be forced. Instead, the

@@ -463,8 +463,8 @@ class _Agent(RequestHandler):
             value: The value to deliver: the data part or the text of the message.
             seen: The row of the run when the message arrived.
         """
-        if message.context_id not in ("", _context_of(info)):
-            raise errors.InvalidParamsError(f"task {info.id} is of the context {_context_of(info)}")
+        if message.context_id not in ("", _read_context(info)):
+            raise errors.InvalidParamsError(f"task {info.id} is of the context {_read_context(info)}")
         turn, rest = await self._turns.find(info, key)
         if rest is None:
             await self._turns.deliver(turn, value, key)
@@ -530,7 +530,7 @@ class _Agent(RequestHandler):
         state = _WORKING if rest is None else _STATES.get(rest.status, _INPUT)
         if info.status == "queued":
             state = _STATES["queued"]
-        task = a2a.Task(id=info.identity, context_id=_context_of(info), status=a2a.TaskStatus(state=state))
+        task = a2a.Task(id=info.identity, context_id=_read_context(info), status=a2a.TaskStatus(state=state))
         task.status.timestamp.FromMilliseconds(_last_change_ms(info))
         if rest is None:
             return task
@@ -791,7 +791,7 @@ def _push_id(task_id: str, name: str) -> str:
     return derive_id("push", digest(task_id), name)
 
 
-def _context_of(info: RunInfo) -> str:
+def _read_context(info: RunInfo) -> str:
     found = (tag.removeprefix(_CONTEXT) for tag in info.tags if tag.startswith(_CONTEXT))
     return next(found, digest(info.id))
 

@@ -135,7 +135,7 @@ class AiSdkDoor:
         if sent.trigger == "regenerate-message":
             repair = "send another message, or branch the run: graphengine branch"
             raise InputError("what a run did cannot be generated again", where="trigger", repair=repair)
-        forgets = _forgets(request)  # checked before anything is started
+        forgets = _knows_reset(request)  # checked before anything is started
         thread = Thread(self._service, request.path_params["graph"], sent.id)
         last = sent.messages[-1] if sent.messages else None
         approvals = dict(_approvals(last.parts)) if last is not None and last.role == "assistant" else {}
@@ -171,7 +171,7 @@ class AiSdkDoor:
         if await thread.info() is None:
             return Response(status_code=204)
         turn, after = await thread.newest()
-        return self._follow_thread(thread, _ChunkWriter(_answer_id(thread, turn), forgets=_forgets(request)), after)
+        return self._follow_thread(thread, _ChunkWriter(_answer_id(thread, turn), forgets=_knows_reset(request)), after)
 
     def _thread(self, request: Request) -> Thread:
         return Thread(self._service, request.path_params["graph"], request.path_params["chat"])
@@ -180,7 +180,7 @@ class AiSdkDoor:
         return self._service.stream(_chunks(thread, writer, after), thread.run_id, _encode_stream_error, _HEADERS)
 
 
-def _forgets(request: Request) -> bool:
+def _knows_reset(request: Request) -> bool:
     """Return whether the page's version of the AI SDK knows the part `reset-step`, which removes texts from the page.
 
     Raises:

@@ -358,7 +358,7 @@ class Service:
         try:
             await self.in_time(working, None)
             if not working.done():
-                raise _stops()
+                raise _build_stop_error()
             return working.result()
         finally:
             await cancelled(working)
@@ -374,7 +374,7 @@ class Service:
             while True:
                 await asyncio.wait((following, stopped), return_when=asyncio.FIRST_COMPLETED)
                 if stopped.done():
-                    raise _stops()
+                    raise _build_stop_error()
                 event = following.result()
                 if event is None:
                     return
@@ -414,7 +414,7 @@ class Service:
                     async with asyncio.timeout(HEARTBEAT_SECONDS):
                         await news.wait()
                 if stopped.done():
-                    raise _stops()
+                    raise _build_stop_error()
                 if gathering.done():
                     if not found:
                         gathering.result()
@@ -434,7 +434,7 @@ def _encode_trouble(error: GraphEngineError) -> bytes:
     return stream_event(Trouble(error=refusal_of(error)))
 
 
-def _stops() -> ServiceFailed:
+def _build_stop_error() -> ServiceFailed:
     return ServiceFailed("the service stops", where="the service", repair="send the same request again")
 
 

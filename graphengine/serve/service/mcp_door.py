@@ -228,8 +228,10 @@ class McpDoor:
                 result = await self._service.runner.result_under(call.tool.graph, found)
                 return _build_call_result(call.tool, found, result, meta)
             if not _can_ask(ctx.session.client_capabilities):
-                raise _still_open(run_id, next(iter(questions.values())), "this client cannot ask a person")
-            forms = {key: _elicitation(wait, wrong.get(key, "")) for key, wait in questions.items()}
+                raise _build_open_question_error(
+                    run_id, next(iter(questions.values())), "this client cannot ask a person"
+                )
+            forms = {key: _build_form(wait, wrong.get(key, "")) for key, wait in questions.items()}
             if is_modern:
                 asked: types.InputRequests = {key: types.ElicitRequest(params=form) for key, form in forms.items()}
                 return types.InputRequiredResult(input_requests=asked, request_state=call.identity, _meta=meta)
@@ -280,7 +282,7 @@ class McpDoor:
                 accepted[key] = content if _list_form_fields(wait.schema or {}) else content.get(_ANSWER)
             elif answer is not None:
                 how = "cancelled" if getattr(answer, "action", "") == "cancel" else "declined"
-                declined.append(_still_open(run_id, wait, f"the question was {how}"))
+                declined.append(_build_open_question_error(run_id, wait, f"the question was {how}"))
         refused = await answered(self._service, run_id, accepted) if accepted else {}
         for error in declined:
             raise error
@@ -480,11 +482,11 @@ def _build_call_result(
     media: list[Media] = []
     shown = _dump_plain_json(marked(result.output, media)) if has_media(result.output) else value
     found = _build_tool_content(shown if isinstance(shown, str) else to_json(shown).decode(), {"result": value}, meta)
-    found.content += map(_medium, media)
+    found.content += map(_convert_medium, media)
     return found
 
 
-def _medium(medium: Media) -> types.ContentBlock:
+def _convert_medium(medium: Media) -> types.ContentBlock:
     """Convert a medium to the MCP content that clients can show: an image, audio, an embedded file, or a link."""
     if medium.kind == "image" and medium.data:
         return types.ImageContent(data=medium.data, mime_type=medium.type)
@@ -523,12 +525,12 @@ def _can_ask(client: types.ClientCapabilities | None) -> bool:
     return found is not None and (found.form is not None or found.url is None)
 
 
-def _still_open(run_id: str, wait: Wait, why: str) -> QuestionOpen:
+def _build_open_question_error(run_id: str, wait: Wait, why: str) -> QuestionOpen:
     repair = f"`graphengine answer {run_id} VALUE`, or call the tool again, with {RUN_ID} = {run_id!r} in _meta"
     return QuestionOpen(f"{why}; the run still waits for: {wait.question}", where=f"run {run_id}", repair=repair)
 
 
-def _elicitation(wait: Wait, wrong: str) -> types.ElicitRequestFormParams:
+def _build_form(wait: Wait, wrong: str) -> types.ElicitRequestFormParams:
     """Return the form with which a client asks a person a question.
 
     If the answer is not a flat object or a plain value, the form has one text field for JSON.
@@ -540,7 +542,7 @@ def _elicitation(wait: Wait, wrong: str) -> types.ElicitRequestFormParams:
     schema = wait.schema or {}
     required = schema.get("required", []) if (fields := _list_form_fields(schema)) else [_ANSWER]
     fields = fields or {
-        _ANSWER: _field(schema, schema) or {"type": "string", "description": f"JSON: {in_words(schema)}"}
+        _ANSWER: _build_form_field(schema, schema) or {"type": "string", "description": f"JSON: {in_words(schema)}"}
     }
     form = {"type": "object", "properties": fields, "required": required}
     message = f"{wrong}\n\n{wait.question}" if wrong else wait.question
@@ -553,7 +555,7 @@ def _list_form_fields(schema: Mapping[str, Any]) -> dict[str, Any]:
     for name, each in schema.get("properties", {}).items():
         options = [option for option in each.get("anyOf", ()) if option != {"type": "null"}]
         is_left_out = len(options) == 1 and name not in schema.get("required", ())
-        field = _field({**each, **options[0]} if is_left_out else each, schema)
+        field = _build_form_field({**each, **options[0]} if is_left_out else each, schema)
         if field is None:
             return {}
         fields[name] = field
@@ -566,7 +568,7 @@ def _have_titles(options: object) -> bool:
     return bool(listed) and all(isinstance(each.get("const"), str) and "title" in each for each in listed)
 
 
-def _field(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any] | None:
+def _build_form_field(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the form field for a schema: a text, a number, a checkbox or choices; None for any other schema."""
     schema = resolve_reference(schema, root)
     kind, items = schema.get("type"), schema.get("items", {})

@@ -314,16 +314,16 @@ class OpenAiDoor:
         model, messages = self._find_model(body.model), _read_given_messages(body.messages, "messages")
         _check_kept(
             ("n", body.n, body.n not in (None, 1), "a run replies once"),
-            ("response_format", body.response_format, _is_form(body.response_format), _OWN_RESULT),
+            ("response_format", body.response_format, _is_structured(body.response_format), _OWN_RESULT),
             ("tool_choice", body.tool_choice, _is_forced(body.tool_choice), _OWN_TOOLS),
             ("function_call", body.function_call, _is_forced(body.function_call), _OWN_TOOLS),
             ("modalities", body.modalities, set(body.modalities or ()) > {"text"}, "a graph replies with text"),
             ("logprobs", body.logprobs, bool(body.logprobs), "a graph has none"),
         )
-        conversation = _conversation_in(request) or str((body.metadata or {}).get("conversation_id") or "")
-        said = await self._read_said(request, model, messages, conversation, is_thread=True)
+        conversation = _read_conversation_header(request) or str((body.metadata or {}).get("conversation_id") or "")
+        said = await self._read_client_message(request, model, messages, conversation, is_thread=True)
         turn = await self._turn(model, said)
-        head = {"id": f"chatcmpl-{_name_turn_ids(turn)}", "created": int(time.time()), "model": model.name}
+        head = {"id": f"chatcmpl-{_encode_turn(turn)}", "created": int(time.time()), "model": model.name}
         if body.stream:
             has_usage = bool((body.stream_options or {}).get("include_usage"))
             form = _StreamForm(has_usage, self._live_text or request.headers.get(_TEXT) == "live")
@@ -347,17 +347,17 @@ class OpenAiDoor:
         conversation = body.conversation.get("id") if isinstance(body.conversation, dict) else body.conversation
         form = (body.text or {}).get("format")
         _check_kept(
-            ("text.format", form, _is_form(form), _OWN_RESULT),
+            ("text.format", form, _is_structured(form), _OWN_RESULT),
             ("tool_choice", body.tool_choice, _is_forced(body.tool_choice), _OWN_TOOLS),
             ("prompt", body.prompt, body.prompt is not None, "send its text as input: prompts are not kept here"),
         )
         if conversation and body.previous_response_id:
             repair = "send one of them: each says which run continues"
             raise InputError("previous_response_id and conversation exclude each other", where="body", repair=repair)
-        previous = await self._turn_named(body.previous_response_id) if body.previous_response_id else None
+        previous = await self._decode_turn(body.previous_response_id) if body.previous_response_id else None
         texts = _read_given_messages(body.input if isinstance(body.input, list) else messages, "input")
-        thread = "" if conversation or previous is not None else _conversation_in(request)
-        said = await self._read_said(
+        thread = "" if conversation or previous is not None else _read_conversation_header(request)
+        said = await self._read_client_message(
             request, model, texts, str(conversation or thread), previous=previous, is_thread=bool(thread)
         )
         turn = await self._turn(model, said)
@@ -377,7 +377,7 @@ class OpenAiDoor:
         model, turn = await self._response_named(request)
         text = await self._turns.said(turn, model.field)
         part = {"type": "input_text", "text": text}
-        item = {"id": f"msg_{_name_turn_ids(turn)}_input", "type": "message", "role": "user", "content": [part]}
+        item = {"id": f"msg_{_encode_turn(turn)}_input", "type": "message", "role": "user", "content": [part]}
         found = [] if text is None else [item | {"status": "completed"}]
         ends = dict.fromkeys(("first_id", "last_id"), found[0]["id"] if found else None)
         return json_answer({"object": "list", "data": found, **ends, "has_more": False})
@@ -420,12 +420,12 @@ class OpenAiDoor:
         Raises:
             UnknownRun: No response has this id.
         """
-        turn = await self._turn_named(request.path_params["id"])
+        turn = await self._decode_turn(request.path_params["id"])
         info = await self._service.info_of(turn.identity)
         turns_with(turn, await self._turns.of(info))
         return self._find_model(info.graph), turn
 
-    async def _turn_named(self, name: str) -> Turn:
+    async def _decode_turn(self, name: str) -> Turn:
         """Return the turn of a response.
 
         Raises:
@@ -462,7 +462,7 @@ class OpenAiDoor:
 
     # --- Turns -------------------------------------------------------------------------------------------------------
 
-    async def _read_said(  # noqa: PLR0913 - what a client says, and where
+    async def _read_client_message(  # noqa: PLR0913 - what a client says, and where
         self,
         request: Request,
         model: TextGraph,
@@ -500,7 +500,7 @@ class OpenAiDoor:
         elif is_thread:
             key = digest([conversation, previous, *texts])  # the same thread is the same turn, whoever sends it
         else:
-            key = request_digest(conversation, previous and _name_turn_ids(previous), *texts)
+            key = request_digest(conversation, previous and _encode_turn(previous), *texts)
         name = _BLANKS.sub("-", conversation)
         if name and (len(name) > _LONGEST_KEY or not is_tag(name) or name.startswith(_OWN_NAMES)):
             name = digest(name)
@@ -676,9 +676,9 @@ class OpenAiDoor:
         Raises:
             ServiceFailed: The service stops, or the client has disconnected.
         """
-        return await self._service.unless_stopped(self._whole(model, turn))
+        return await self._service.unless_stopped(self._collect_reply(model, turn))
 
-    async def _whole(self, model: TextGraph, turn: Turn) -> _Reply:
+    async def _collect_reply(self, model: TextGraph, turn: Turn) -> _Reply:
         async with aclosing(self._reply(model, turn)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, _Reply):
@@ -721,7 +721,7 @@ class OpenAiDoor:
         have been refused or written again in the meantime.
         """
         number = count()
-        place = {"item_id": f"msg_{_name_turn_ids(turn)}", "output_index": 0, "content_index": 0}
+        place = {"item_id": f"msg_{_encode_turn(turn)}", "output_index": 0, "content_index": 0}
 
         def event(kind: str, **more: object) -> bytes:
             name = f"response.{kind}"
@@ -815,7 +815,7 @@ def _check_kept(*asked_for: tuple[str, object, bool, str]) -> None:
         raise InputError("; ".join(texts), where=", ".join(names), repair="; ".join(dict.fromkeys(reasons)))
 
 
-def _is_form(form: object) -> bool:
+def _is_structured(form: object) -> bool:
     """Return whether the client demands a structured reply instead of plain text."""
     return isinstance(form, dict) and form.get("type", "text") != "text"
 
@@ -825,7 +825,7 @@ def _is_forced(choice: object) -> bool:
     return choice not in (None, "auto", "none")
 
 
-def _conversation_in(request: Request) -> str:
+def _read_conversation_header(request: Request) -> str:
     """Return the conversation that a header names; "" without the header.
 
     Clients that send the whole thread with each request use these headers.
@@ -838,9 +838,9 @@ def _read_ending_results(given: Sequence[Mapping[str, Any]]) -> Results:
     found = Results()
     for each in reversed(given):
         if each.get("role") == "tool":
-            found[str(each.get("tool_call_id"))] = _text_in(each.get("content"))
+            found[str(each.get("tool_call_id"))] = _read_content_text(each.get("content"))
         elif each.get("type") == "function_call_output":
-            found[str(each.get("call_id"))] = _text_in(each.get("output"))
+            found[str(each.get("call_id"))] = _read_content_text(each.get("output"))
         else:
             break
     return found
@@ -855,7 +855,7 @@ def _find_called_tools(message: Mapping[str, Any]) -> dict[str, str]:
     return {str(each.get("id")): str((each.get("function") or {}).get("name") or "") for each in parts}
 
 
-def _tell_of_result(tool: str, text: str) -> Message:
+def _build_result_message(tool: str, text: str) -> Message:
     """Return a message that tells a model the result of a tool which the client executed earlier.
 
     The result is sent as a user's message, because providers refuse the record of a call to a tool that the model does
@@ -865,7 +865,7 @@ def _tell_of_result(tool: str, text: str) -> Message:
     return Message(role="user", text=report, tags=(tag_of(report),))
 
 
-def _text_in(content: object) -> str:
+def _read_content_text(content: object) -> str:
     """Return the text of a message's content, which can be a text or a list of parts."""
     parts = content if isinstance(content, list) else [{"text": content}]
     return "\n".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
@@ -888,7 +888,7 @@ def _read_given_messages(given: Sequence[Mapping[str, Any]], where: str) -> tupl
         if index < len(given) - len(results) and (
             returned := _read_ending_results([each])
         ):  # of the client's own tools, earlier
-            found += [_tell_of_result(called.get(key, ""), str(text)) for key, text in returned.items()]
+            found += [_build_result_message(called.get(key, ""), str(text)) for key, text in returned.items()]
         parts = [{"text": content}] if isinstance(content, str) else content
         texts = [part.get("text") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
         if role == "user" and not (texts and all(isinstance(text, str) for text in texts)):
@@ -907,11 +907,11 @@ def _read_given_messages(given: Sequence[Mapping[str, Any]], where: str) -> tupl
     return found, results
 
 
-def _name_turn_ids(turn: Turn) -> str:
-    """Return the part that all ids of a turn have in common.
+def _encode_turn(turn: Turn) -> str:
+    """Encode a turn as a text, which all ids of the turn's response contain.
 
     The id of the run is in it only as a digest, because it names the tenant, the graph and the conversation, and an
-    application may pass the ids of responses on to browsers. `_turn_named` finds the run by its tag.
+    application may pass the ids of responses on to browsers. `_decode_turn` finds the run by the tag of the run.
     """
     text = f"{turn.after}:{int(turn.is_late)}:{digest(turn.run_id)}:{turn.nonce}"
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
@@ -943,7 +943,7 @@ def _build_output_item(turn: Turn, reply: _Reply | None) -> Mapping[str, Any]:
     """Return the output item with the text of a response. If `reply` is None, the response has just begun."""
     status, content = ("in_progress", []) if reply is None else ("completed", [_build_output_part(reply.text)])
     return {
-        "id": f"msg_{_name_turn_ids(turn)}",
+        "id": f"msg_{_encode_turn(turn)}",
         "type": "message",
         "role": "assistant",
         "status": status,
@@ -996,7 +996,7 @@ def _build_response_document(
     if failure is not None:
         status = "cancelled" if isinstance(failure, RunStopped | RunCancelled) else "failed"
     return {
-        "id": f"resp_{_name_turn_ids(turn)}",
+        "id": f"resp_{_encode_turn(turn)}",
         "object": "response",
         "created_at": int(time.time()),
         "status": status,
@@ -1015,7 +1015,7 @@ def _build_response_document(
     }
 
 
-def _error(error: GraphEngineError) -> Mapping[str, Any]:
+def _build_error_document(error: GraphEngineError) -> Mapping[str, Any]:
     """Return the document of an error in the form of OpenAI's API."""
     kind = "server_error" if isinstance(error, ServiceFailed | RunFailed | TurnFailed) else "invalid_request_error"
     message = f"{error.message}; {error.repair}" if error.repair else error.message
@@ -1023,11 +1023,11 @@ def _error(error: GraphEngineError) -> Mapping[str, Any]:
 
 
 def _encode_error_event(error: GraphEngineError) -> bytes:
-    return stream_event(_error(error), name="error")
+    return stream_event(_build_error_document(error), name="error")
 
 
 def _refuse_as_openai(error: GraphEngineError) -> Response:
-    answer = refused(error, document=_error(shown_error(error)))
+    answer = refused(error, document=_build_error_document(shown_error(error)))
     if isinstance(error, InputError) and answer.status_code == 422:  # noqa: PLR2004
         answer.status_code = 400  # this API uses 400 for a request that does not fit
     return answer

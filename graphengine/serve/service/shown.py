@@ -352,18 +352,18 @@ class Fold:
         """Yield the events that front ends show for one event of the run."""
         match event:
             case TextDelta() | ThinkingDelta():
-                yield from self._piece(event)
+                yield from self._show_piece(event)
             case AnswerReset():
                 text = f"{self._call_of(event)}:{event.turn}"
-                yield from self._drop(text)
-                yield from self._drop(f"{text}:thinking")
+                yield from self._drop_text(text)
+                yield from self._drop_text(f"{text}:thinking")
             case ToolCalled():
                 call = CalledTool(event.id, event.tool, event.arguments)
                 yield from self._calls(self._call_of(event), event.turn, [call])
             case ToolReturned():
                 yield from self._result(self._call_of(event), event.id, event.text, is_error=event.is_error)
             case NodeBegan():
-                yield from self._began(f"{event.path}#{event.visit}")
+                yield from self._begin_visit(f"{event.path}#{event.visit}")
             case StepRecorded():
                 yield from self._step(event.step)
             case LiveEvent() | Emitted():
@@ -388,7 +388,7 @@ class Fold:
         around = work.around
         if wait.kind == "tool":
             return Question(
-                record.id, replace(wait, question=hide_secrets(wait.question)), self._external(frame, around)
+                record.id, replace(wait, question=hide_secrets(wait.question)), self._find_client_call(frame, around)
             )
         agent = WorkKey.read(around).of
         call, about = f"{_visit_of(frame)}:{around}", ""
@@ -401,7 +401,7 @@ class Fold:
                     about = f"{call}/{each.id}"
         return Question(record.id, replace(wait, question=hide_secrets(wait.question)), about)
 
-    def _external(self, frame: Frame, around: str) -> str:
+    def _find_client_call(self, frame: Frame, around: str) -> str:
         """Return the id of the tool call that the client must execute, found by the key of the call's record."""
         work = WorkKey.read(around)
         turn, index = work.place
@@ -417,7 +417,7 @@ class Fold:
         here = next((each for each in visits if each.rpartition("#")[0] == event.path), event.path)
         return f"{here}:{event.call}"
 
-    def _piece(self, event: TextDelta | ThinkingDelta) -> Iterator[FrontEvent]:
+    def _show_piece(self, event: TextDelta | ThinkingDelta) -> Iterator[FrontEvent]:
         is_thinking = isinstance(event, ThinkingDelta)
         call = self._call_of(event)
         key = f"{call}:{event.turn}" + (":thinking" if is_thinking else "")
@@ -444,7 +444,7 @@ class Fold:
         for each in self._calls_of.get(f"{call}:{turn - 1}", ()):
             yield from self._result(call, each.id, _NOT_MADE, is_error=True)
 
-    def _drop(self, key: str) -> Iterator[FrontEvent]:
+    def _drop_text(self, key: str) -> Iterator[FrontEvent]:
         text = self._texts.pop(key, None)
         shown = text.shown if text is not None else self._have.texts.get(key, "")
         if shown:
@@ -468,9 +468,9 @@ class Fold:
         for key in getattr(facts, "refused", ()) if not is_over else ():
             turn = WorkKey.read(key)
             if turn.kind == "turn":
-                yield from self._drop(f"{here}:{turn.around}:{turn.place[0]}")
+                yield from self._drop_text(f"{here}:{turn.around}:{turn.place[0]}")
         if step.node:
-            yield from self._began(here)
+            yield from self._begin_visit(here)
             if step.kind in _VISITED:
                 del self.visits[here]
                 yield Visited(here, is_over=True)
@@ -493,7 +493,7 @@ class Fold:
         """Yield the visits to nodes that begin with this step. Clients may have missed the live events about them."""
         for frame in self.snapshot.frames.values() if self.snapshot.status == "running" else ():
             if frame.at and isinstance(frame.phase, Ready):
-                yield from self._began(_visit_of(frame))
+                yield from self._begin_visit(_visit_of(frame))
 
     def _find_first_text(self, step: Step) -> Said | None:
         """Return the text that started a run which is not a chat, if the front end shows no messages yet."""
@@ -510,7 +510,7 @@ class Fold:
         if answer is not None:
             key, text = f"{call}:{turn}", hide_secrets(answer.text)
             if answer.feedback is not None:  # the answer of the previous turn was refused and sent back to the model
-                yield from self._drop(f"{call}:{turn - 1}")
+                yield from self._drop_text(f"{call}:{turn - 1}")
             yield from self._before(call, turn)
             yield from _piece_events(key, self._text(key).whole(text), is_thinking=False)
             self._texts[key] = _GrowingText(text)
@@ -541,7 +541,7 @@ class Fold:
             self._returned.add(f"{call}/{key}")
             yield Returned(f"{call}/{key}", hide_secrets(text), is_error)
 
-    def _began(self, here: str) -> Iterator[FrontEvent]:
+    def _begin_visit(self, here: str) -> Iterator[FrontEvent]:
         if here not in self.visits:
             self.visits[here] = None
             yield Visited(here, is_over=False)

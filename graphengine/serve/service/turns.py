@@ -282,7 +282,7 @@ class Turns:
         found = waits(before or await load_snapshot(self._runner.store, run_id, turn.after))
         if isinstance(message, Results):
             await self._note(turn, key, is_new=is_new)
-            await self._give(run_id, found, message)
+            await self._answer_tool_calls(run_id, found, message)
             return
         in_chat = is_chat(compiled(graph))
         if in_chat and any(_is_refused_by(wait, message) for wait in found.values()):
@@ -297,7 +297,9 @@ class Turns:
                 for error in (await answer(self._service, run_id, {wait_id: message})).values():
                     raise error
                 return
-        payloads = ((wait, _payload(wait, graph, message, key)) for wait in found.values() if wait.kind == "receive")
+        payloads = (
+            (wait, _build_payload(wait, graph, message, key)) for wait in found.values() if wait.kind == "receive"
+        )
         received = next(((wait, payload) for wait, payload in payloads if payload is not None), None)
         if received is not None:
             wait, payload = received
@@ -314,7 +316,7 @@ class Turns:
             f"run {run_id} waits for {asked}, and this message is not one", where="message", repair="send it over HTTP"
         )
 
-    async def _give(self, run_id: str, found: Mapping[str, Wait], results: Results) -> None:
+    async def _answer_tool_calls(self, run_id: str, found: Mapping[str, Wait], results: Results) -> None:
         """Record the results of tools that the client executed, as answers to the calls that wait for them.
 
         Raises:
@@ -544,7 +546,7 @@ def digest(given: object) -> str:
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def _payload(wait: Wait, graph: Graph[Any], message: object, key: str) -> object:
+def _build_payload(wait: Wait, graph: Graph[Any], message: object, key: str) -> object:
     """Return the payload of the message to a run that waits for a message; None if the message does not fit."""
     if wait.topic == TURN:  # in a conversation with an agent
         field = text_field(compiled(graph))
