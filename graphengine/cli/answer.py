@@ -173,7 +173,7 @@ def send(  # noqa: PLR0913 - one for each option
 def _find_waiting_run(
     context: CommandContext, run_id: str, reference: str | None, *, resumes: bool
 ) -> tuple[RunInfo, Snapshot]:
-    """Check the options; return the row and the current state of the run.
+    """Check the options of `answer` or `send`, and return the run with its current state.
 
     Raises:
         click.UsageError: Some options have no effect with --no-resume.
@@ -201,7 +201,7 @@ def _find_waiting_run(
 def _no_value(
     context: CommandContext, asked: Asked, run_id: str, wait: str | None, reference: str | None
 ) -> InputError:
-    """Return the error for a missing VALUE, with the question and a command with a fitting answer."""
+    """Return the error for a missing VALUE. It contains the question, and a command with an example of an answer."""
     from graphengine.cli.steps import example
     from graphengine.records.account import wait_line
 
@@ -216,7 +216,10 @@ def _no_value(
 
 
 def _not_awaited(snapshot: Snapshot, topic: str) -> str:
-    """Return a note if a waiting run does not wait for a message on this topic; otherwise ""."""
+    """Return a note for the sender if the run does not wait for a message on this topic; otherwise "".
+
+    The topic can be misspelt, or the run can ask for the message later.
+    """
     from graphengine.cli.steps import all_waits
 
     topics = [str(wait.facts.topic) for wait in all_waits(snapshot) if wait.facts.kind == "receive"]
@@ -227,11 +230,11 @@ def _not_awaited(snapshot: Snapshot, topic: str) -> str:
 
 
 def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
-    """Return the value of VALUE, @FILE or `-`: JSON, or text.
+    """Parse the argument VALUE of `answer` and `send`, which is JSON or text, or names a file (`@FILE`) or stdin (`-`).
 
     Args:
         raw: The argument; a leading `@@` means a literal `@`.
-        schema: The JSON Schema of the value; None if there is none.
+        schema: The JSON Schema that the value must fit; None if any value is valid.
 
     Raises:
         InputError: A file cannot be read, or stdin is not text.
@@ -246,7 +249,7 @@ def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
 
 
 def read_answer(raw: str) -> str:
-    """Return the text of VALUE, @FILE or `-`.
+    """Return the text of the argument VALUE, or of the file (`@FILE`) or of stdin (`-`).
 
     Raises:
         InputError: A file cannot be read.
@@ -261,7 +264,10 @@ def read_answer(raw: str) -> str:
 
 
 def _is_left_to_others(error: GraphEngineError) -> bool:
-    """Return whether an error prevents this process from resuming the run, but perhaps not other processes."""
+    """Return whether another process may be able to resume the run, although this process failed with this error.
+
+    For example, a worker on another machine can have the graph's file, which is missing here.
+    """
     from graphengine.cli.project import GraphFileBroken
 
     own = (SecretKeyWrong, CompileError, GraphChanged, GraphNotFound)
@@ -270,15 +276,16 @@ def _is_left_to_others(error: GraphEngineError) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Post:
-    """An answer or a message to a run.
+    """An answer or a message that a command records for a run.
 
     Attributes:
-        run_id: The run.
+        context: The context of the command.
+        run_id: The id of the run.
         reference: The value of `--graph`.
         send: Records the answer or message with a runner.
-        name: The word for it: "answer" or "message".
-        done: The word for its outcome, as in the document: "recorded" or "sent".
-        note: A further line to show.
+        name: What is recorded, for messages: "answer" or "message".
+        done: The outcome, as in the JSON document: "recorded" or "sent".
+        note: A note for the user, if any.
         asked: The question that is answered; None for a message.
     """
 
@@ -292,7 +299,10 @@ class _Post:
     asked: Asked | None = None
 
     def and_resume(self, snapshot: Snapshot) -> int:
-        """Record the answer or message, and resume the run as `resume` does; return the exit code.
+        """Record the answer or message, resume the run, and return the exit code.
+
+        If this process cannot resume the run, but another process may be able to, the command only reports that the
+        answer or message is recorded.
 
         Raises:
             GraphEngineError: The answer or message was refused, or the store failed.
@@ -321,10 +331,12 @@ class _Post:
             return self._report(error)
 
     def _ask_anew(self, asked: Asked, snapshot: Snapshot) -> None:
-        """Resume the run until it asks the current question, if the changed graph asks another question than before.
+        """Check that the graph, which can have changed, still asks the question that is about to be answered.
+
+        If the graph asks another question, the run is first resumed until it asks the new question.
 
         Raises:
-            QuestionChanged: The graph asks another question.
+            QuestionChanged: The graph asks another question, so the answer is not recorded.
         """
         from graphengine.api.runner import Runner
         from graphengine.cli.driving import resume_to_rest
@@ -350,7 +362,9 @@ class _Post:
         raise asked.changed(self.run_id, waits_of(now))
 
     def only(self) -> int:
-        """Record the answer or message for the process that drives the run, now or later.
+        """Record the answer or message without resuming the run, and return the exit code.
+
+        The process that drives the run now or later continues with the answer or message.
 
         Raises:
             GraphEngineError: The answer or message was refused.
@@ -369,7 +383,10 @@ class _Post:
             self.context.err.prose(self.note)
 
     def _report(self, error: GraphEngineError | None = None) -> int:
-        """Show that the answer or message is recorded, why the run was not resumed here, and what continues the run."""
+        """Show that the answer or message is recorded, and which process or command continues the run.
+
+        If an error kept this process from resuming the run, show the error too.
+        """
         context = self.context
         code = Exit.FINISHED if error is None else Exit.WAITING
         if context.json:
@@ -403,7 +420,10 @@ class _Post:
         return code
 
     def _process(self, info: RunInfo) -> str:
-        """Return the process that drives a run, or a live worker that takes runs of its graph; "" if there is none."""
+        """Return the process that drives the run, or else a live worker that can take the run.
+
+        The result is "" if there is neither.
+        """
         from graphengine.records.at_work import DrivingProcess, process_words
 
         owners = self.context.read(lambda store: store.owners())

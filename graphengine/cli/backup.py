@@ -73,10 +73,10 @@ def backup(context: CommandContext, /, *, file: Path, check: bool) -> int:
 
 
 def _find_file_to_copy(context: CommandContext) -> Path:
-    """Return the file to copy.
+    """Return the database file to copy.
 
     Raises:
-        StoreNotSupported: The database is a PostgreSQL database.
+        StoreNotSupported: The database is on a PostgreSQL server, so there is no file to copy.
     """
     database = context.place.database
     if isinstance(database, str):

@@ -57,9 +57,9 @@ def budgets(  # noqa: PLR0913 - options
 
     Budgets are settings of the project, in [[tool.graphengine.budgets]].
 
-    If the process of a call dies, or its run is stopped, the call is cut off. Nobody then reports what the call cost.
-    The command therefore counts an estimate as spent: the question and the part of the answer that was streamed. The
-    call may have cost more. To correct the amounts of an account, for example by an invoice, use --correct.
+    If the process of a model call dies, or its run is stopped, nobody reports what the call cost. The command therefore
+    counts an estimate as spent, which covers the question and the part of the answer that was streamed. The call may
+    have cost more. To correct the amounts of an account, for example after an invoice, use --correct.
     """
     from graphengine.budgets.left import BudgetsLeft, left_of, table_of
     from graphengine.budgets.settings import budgets_in
@@ -80,7 +80,7 @@ def budgets(  # noqa: PLR0913 - options
 def _correct_account(
     context: CommandContext, given: Sequence[Budget], name: str, key: str, spent: dict[AmountName, float]
 ) -> None:
-    """Set the spent amounts of an account.
+    """Set the amounts that count as spent from one account of a budget, for example after an invoice has arrived.
 
     Raises:
         InputError: The project has no such budget, or the budget has no such account in its current window.

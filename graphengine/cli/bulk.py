@@ -75,13 +75,13 @@ def bulk(  # noqa: PLR0913 - options
     - `answer` answers the question that --wait names, in waiting runs. Without --wait, it answers questions about
       effects: how an effect ended, or whether earlier code did it. The command records the answers, and workers
       continue the runs.
-    - `tag` and `untag` add the tag --tag to runs in any status, or remove it.
+    - `tag` and `untag` add or remove the tag that --tag names. They apply to runs in any status.
     - `prune` removes the runs that have ended.
-    - `fill` records the fields that graphs declare with `search=`, for runs that began before their graph did. From
-      then on, searches find the runs by these fields.
+    - `fill` records the fields that graphs declare with `search=`, for runs that began before their graph declared
+      them. From then on, searches find the runs by these fields.
 
-    The command shows the number of the runs and the first of them, and asks for confirmation. If the command is
-    interrupted, call it again, and it does what is left.
+    The command shows how many runs it found, lists the first of them, and asks for confirmation. If the command is
+    interrupted, call it again to do the rest.
     """
     from graphengine.api.runner import Runner
     from graphengine.cli.answer import read_answer

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """A graph of a file with its problems; or an error of a file."""
+    """A graph with the problems that were found in it; or a file that cannot be run, with its error in `broken`."""
 
     file: Path
     graph: Graph[Any] | None = None
@@ -45,7 +45,7 @@ class _Checked:
 
     @property
     def errors(self) -> int:
-        """The number of errors that keep it from running."""
+        """The number of errors, which keep the graph from running."""
         return (self.broken is not None) + sum(not problem.warning for problem in self.problems)
 
     @property
@@ -95,7 +95,9 @@ class _Checked:
 @click.option(
     "--accept",
     type=options.Choice(("same", "another", "fail")),
-    help="With --store: record this answer in advance, for runs whose code has changed.",
+    help="With --store: record this answer in advance, for runs whose code has changed. same: the new code makes the "
+    "call that the earlier code made, so the recorded result is used. another: it is another call, so the effect "
+    "begins. fail: the node fails.",
 )
 @click.option(
     "--graph", "graph_name", metavar="NAME", help="With --accept: record the rule only for runs of this graph."
@@ -133,9 +135,8 @@ def check(  # noqa: PLR0913 - the options of the command
 
     After a deployment, a run can ask a question: if the code of a node has changed, the run asks a person before it
     begins an effect that the earlier code may have done already. With --accept, you answer this question in advance.
-
     The command records your answer for each unfinished run whose nodes have other code now. The answer applies only as
-    long as the code stays the same. If the answer is used, `graphengine show` says so.
+    long as the code stays the same. If a run uses the answer, `graphengine show` says so.
 
     With --servers, the command starts the MCP servers of the graphs' agents. A warning names each tool that no model
     can call, with the reason.
@@ -146,7 +147,7 @@ def check(  # noqa: PLR0913 - the options of the command
     - the most calls, tokens and cost of a run
     - the edges that no run takes
 
-    With --forecast, the command reads the runs of the database that have ended. It shows how often runs ended in which
+    With --forecast, the command reads the runs of the database that have ended. It shows how often runs ended in each
     way, and the cost and the time that 50, 90 and 99 % of the runs did not exceed.
     """
     from msgspec import UNSET
@@ -185,7 +186,11 @@ def check(  # noqa: PLR0913 - the options of the command
 
 
 def _refuse_lone_options(context: CommandContext, given: Mapping[str, Any]) -> None:
-    """Refuse options that need another one. Raises: click.UsageError."""
+    """Refuse options that have no effect without another option.
+
+    Raises:
+        click.UsageError: An option needs another option, which is not given.
+    """
     if given["accept"] is None and (given["graph_name"] or given["function"] or given["by"]):
         raise click.UsageError(
             "--graph, --function and --by describe the rule that --accept records: add --accept same|another|fail"
@@ -203,7 +208,7 @@ def _refuse_lone_options(context: CommandContext, given: Mapping[str, Any]) -> N
 
 
 def _list_files_to_check(references: Sequence[str]) -> Sequence[Listed]:
-    """Return the graphs to check, by file.
+    """Return the graphs to check, grouped by their files.
 
     Raises:
         GraphNotFound: No such file or graph exists, or there is no project.
@@ -240,7 +245,10 @@ def _check_file(listed: Listed) -> Iterator[_Checked]:
 
 
 def _with_servers(context: CommandContext, checked: _Checked) -> _Checked:
-    """Return a graph with the problems of its agents' servers, if it compiles."""
+    """Start the MCP servers of a graph's agents, and add the problems that their tools have.
+
+    A graph that has errors is returned unchanged.
+    """
     from graphengine.agents.server_checks import of_servers
 
     if checked.graph is None or checked.errors:
@@ -250,7 +258,7 @@ def _with_servers(context: CommandContext, checked: _Checked) -> _Checked:
 
 
 def _list_wing_problems(graph: Graph[Any], file: Path) -> Sequence[Problem]:
-    """Return what the wings find in a graph that compiles."""
+    """Return the problems that wings (extensions of graphengine) find in a graph without errors."""
     found: list[Problem] = []
     for wing in wings():
         if wing.checks:
@@ -297,7 +305,7 @@ def _style(errors: int, warnings: int) -> str:
 
 
 def _show_problem(context: CommandContext, problem: Problem) -> None:
-    """Show a problem after file:line, the form that editors and CI parse, and below it the line of source."""
+    """Show a problem as `FILE:LINE: error …`, which editors and CI recognize, and below it the line of the file."""
     from graphengine.cli.source_lines import excerpt_of
 
     out, file, line = context.out, problem.file, problem.line
@@ -320,10 +328,10 @@ def _show_problem(context: CommandContext, problem: Problem) -> None:
 
 
 def _find_run_bounds(context: CommandContext, each: _Checked) -> Bounds:
-    """Return the most that a run of a graph can take.
+    """Compute the most visits, calls, tokens and cost that a run of a graph can take.
 
     Raises:
-        InputError: A model, an agent or a set does not exist.
+        InputError: A model, an agent or a set of models does not exist.
     """
     from graphengine.cli.models import models_for
     from graphengine.cli.project import Found
@@ -334,7 +342,10 @@ def _find_run_bounds(context: CommandContext, each: _Checked) -> Bounds:
 
 
 def _forecasts(context: CommandContext, graphs: Sequence[Graph[Any]]) -> tuple[Sequence[Forecast], dict[str, str]]:
-    """Return the forecasts, and why there is none of the other graphs.
+    """Compute from recorded runs how runs of each graph end, what they cost and how long they take.
+
+    Returns:
+        The forecasts; and for each graph without a forecast, the reason.
 
     Raises:
         StoreError: There is no database, or it cannot be read.
@@ -356,7 +367,7 @@ def _forecasts(context: CommandContext, graphs: Sequence[Graph[Any]]) -> tuple[S
 
 
 def _show_bounds(context: CommandContext, found: Bounds) -> None:
-    """Show a table of the nodes, then the whole, then the edges that are never taken."""
+    """Show the most that each node can take, then the most of a whole run, then the edges that no run takes."""
     out = context.out
     out.line("")
     columns: Sequence[Column[NodeBound]] = (
@@ -402,7 +413,9 @@ def _show_forecasts(context: CommandContext, found: Sequence[Forecast], refused:
 def _preflight(
     context: CommandContext, references: Sequence[str], checked: Sequence[_Checked], since: float | None
 ) -> Preflight:
-    """Compare the runs of the database with the checked graphs, or with those that a worker of the project drives.
+    """Check whether the unfinished runs of the database fit the checked graphs.
+
+    If the user named no graphs, the runs are compared with all graphs that a worker of the project drives.
 
     Raises:
         StoreError: There is no database, or it cannot be read.
@@ -432,7 +445,7 @@ def _accept(
     graph_name: str | None,
     given: Mapping[str, str | None],
 ) -> None:
-    """Record the rule of `--accept` for each run that has not ended and whose code has changed. Without it, do nothing.
+    """Record the answer of `--accept` for each unfinished run whose code has changed. Without the option, do nothing.
 
     Raises:
         StoreError: There is no database, or it cannot be written.
@@ -462,7 +475,7 @@ def _accept(
 
 
 def _show_preflight(context: CommandContext, found: Preflight) -> None:
-    """Show a table of the runs, then why some do not fit, and the drafts."""
+    """Show the unfinished runs in a table, then why some runs do not fit their graphs, with drafts of migrations."""
     context.out.line("")
     columns: Sequence[Column[RunGroup]] = (
         Column("graph", lambda each: each.graph),

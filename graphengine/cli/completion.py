@@ -70,7 +70,7 @@ def schema(context: CommandContext, name: tuple[str, ...]) -> int:
 
 
 def _complete_command(ctx: click.Context, incomplete: str) -> list[str]:
-    """Return the next words of the commands that begin with the given words."""
+    """Complete the next word of a command's name, such as `set` after `graphengine schema queues`."""
     from graphengine.cli.main import commands
 
     begun = " ".join([*(ctx.params["name"] or ()), incomplete])

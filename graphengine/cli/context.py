@@ -1,8 +1,8 @@
-"""What every command works through: its output, its database, which is opened once, its one event loop, its errors.
+"""The context of a command: its output, its database, its event loop and its errors.
 
-A command is a function that returns its exit code or raises; `exit_code_of` returns the exit code of an error. It is
-not async, since it runs the user's files, which can have an event loop of their own; between them the command's loop
-stands still.
+A command is a function that returns its exit code or raises an error; `exit_code_of` returns the exit code of an error.
+Commands are not async functions, because they run the user's files, which can start an event loop of their own. The
+command's event loop runs only inside `CommandContext.run` and `CommandContext.drive`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Exit(IntEnum):
 
 
 class Unexpected(GraphEngineError):
-    """An unexpected exception, which indicates a bug."""
+    """An exception that indicates a bug, in graphengine or in a graph's file."""
 
     code = "unexpected"
 
@@ -70,21 +70,21 @@ _NEAR: Final = 0.75  # ids created in the same minute are similar, and must not 
 
 @dataclass(slots=True)
 class CommandContext:
-    """One call of the command line.
+    """One call of the command line: its output channels, its options, its database and its event loop.
 
     Attributes:
-        out: Where results go: stdout.
-        err: Where everything else goes: stderr.
+        out: The channel for results: stdout.
+        err: The channel for everything else: stderr.
         json: Whether to write one JSON document to stdout, and nothing else.
         debug: Whether to show tracebacks.
-        words: The words that the program was called with, the command's name first.
+        words: The words of the command line after the program's name, beginning with the name of the command.
         has_driven: Whether the command has started to drive a run.
         otel: Whether to export traces and metrics.
-        log_format: `text` or `json`; None if not given.
-        log_level: The level of the log; None if not given.
+        log_format: `text` or `json`; None if the option is not given.
+        log_level: The level of the log; None if the option is not given.
         database: The value of `--store`.
-        limits: The limits of the run that it drives, each as NAME=NUMBER.
-        pauses: The nodes to pause before; none if a run keeps its own.
+        limits: The limits of the run that the command drives, each as NAME=NUMBER.
+        pauses: The nodes to pause before. If the list is empty, a resumed run keeps the nodes that it already had.
         output: The file for the result.
         models: The models of agents, each as NAME or WHO=NAME.
     """
@@ -110,11 +110,13 @@ class CommandContext:
     _loop: asyncio.Runner | None = field(default=None, init=False)
 
     def use(self, file: Path | None = None, *, writes: bool = False) -> None:
-        """Choose the database; a command that does not call this reads that of the current project.
+        """Choose the database of the command, and whether the command writes to it.
+
+        A command that does not call this method reads the database of the current project, or that of `--store`.
 
         Args:
-            file: A graph's file, to whose project the database belongs if `--store` is not given.
-            writes: Whether the command records something; otherwise the database is opened read-only.
+            file: A graph's file. Without `--store`, the database is that of the file's project.
+            writes: Whether the command records something. If not, the database is opened read-only.
         """
         from graphengine.cli.places import place_of
 
@@ -122,26 +124,33 @@ class CommandContext:
 
     @property
     def is_for_operator(self) -> bool:
-        """Whether it prints the log of a service or worker, as JSON or not on a terminal: nothing that runs say."""
+        """Whether the output is the log of a service or a worker, which must not contain the contents of runs.
+
+        This is so for `serve`, `worker` and `mcp` if the log is JSON, or if the output does not go to a terminal.
+        """
         is_log = self.log_format == "json" or not (self.out.is_terminal and self.err.is_terminal)
         return is_log and self.words[:1] in (["serve"], ["worker"], ["mcp"])
 
     @property
     def place(self) -> DatabaseOption:
-        """The database."""
+        """The database that the command uses."""
         if self._place is None:
             self.use()
         return cast("DatabaseOption", self._place)
 
     def settings(self, wing: str) -> Settings:
-        """Return the settings of a wing in the current project. Raises: ProjectBroken, if they cannot be read."""
+        """Return the settings of a wing (an extension of graphengine) in the current project.
+
+        Raises:
+            ProjectBroken: The settings cannot be read.
+        """
         from graphengine.cli.places import settings_of
 
         return settings_of(wing)
 
     @property
     def store(self) -> Store:
-        """Its one store; `read`, or a Runner, opens it."""
+        """The store of the command's database. It is not open yet: `read` or a Runner opens it."""
         if self._store is None:
             from graphengine.api.places import store_at
             from graphengine.cli.places import lock_options
@@ -150,7 +159,7 @@ class CommandContext:
         return self._store
 
     def read(self, reading: Callable[[Store], Awaitable[T]]) -> T:
-        """Return the result of a function that reads the store, which is opened first.
+        """Open the store, and return the result of a function that reads the store.
 
         Raises:
             StoreError: There is no database, or it cannot be read.
@@ -164,7 +173,9 @@ class CommandContext:
         return self.run(whole())
 
     def find(self, given: str) -> RunInfo:
-        """Return the run of an id, or of a unique prefix of one, as commits in git; a prefix is reported on stderr.
+        """Return the run with this id. The beginning of an id is enough if no other run's id begins with it, as in git.
+
+        If only the beginning is given, the full id is shown on stderr.
 
         Raises:
             UnknownRun: No run matches, or several do.
@@ -186,14 +197,14 @@ class CommandContext:
         return self._loop
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the command's event loop; Ctrl-C cancels it."""
+        """Run a coroutine in the command's event loop. Ctrl-C cancels the coroutine."""
         return self._runner.run(work)
 
     def drive(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine that drives runs, while a `Stopper` handles the signals.
 
-        If an asyncio task created by a node raises SystemExit or KeyboardInterrupt, asyncio also ends the loop. Here
-        the loop continues, so that the exception is a failure of that node alone.
+        If a node creates an asyncio task that raises SystemExit or KeyboardInterrupt, asyncio stops the event loop.
+        This method starts the loop again, so that only the node fails, and not the command.
         """
         loop = self._runner.get_loop()
         task = loop.create_task(work)
@@ -215,12 +226,18 @@ class CommandContext:
             self._loop.close()
 
     def document(self, content: object) -> None:
-        """Write the one JSON document."""
+        """Write the one JSON document of the command to stdout."""
         self.out.write(as_json(content) + "\n")
         self._has_answered = True
 
     def show_rows(self, document: object, columns: Sequence[Column[T]], rows: Sequence[T], no_row: str) -> int:
-        """Write the document under `--json`, otherwise a table; `no_row` says on stderr that there is no row.
+        """Write a JSON document under `--json`, otherwise a table.
+
+        Args:
+            document: The document, which contains all rows.
+            columns: The columns of the table.
+            rows: The rows of the table.
+            no_row: What to show on stderr if there are no rows.
 
         Returns:
             The exit code of a command that has done its work.
@@ -234,11 +251,15 @@ class CommandContext:
         return Exit.FINISHED
 
     def line(self, content: object) -> None:
-        """Write one of many JSON documents, on a line of its own."""
+        """Write one of several JSON documents to stdout, on a line of its own."""
         self.out.write(as_json(content, indent=None) + "\n")
 
     def fail(self, error: GraphEngineError) -> None:
-        """Report an error that ended the command; after its one JSON document, such as of the close, as text."""
+        """Report the error that ended the command: as a JSON document under `--json`, otherwise as text.
+
+        If the command has already written its one document, the error is reported as text on stderr. This happens, for
+        example, if the store cannot be closed at the end.
+        """
         is_traced = self.debug and not isinstance(error, CompileError)  # its problems name the lines
         if is_traced and self.log_format != "json":
             self.err.line(_traceback_of(error))
@@ -250,7 +271,10 @@ class CommandContext:
             self.show(error, _traceback_of(error) if is_traced else "")
 
     def show(self, error: GraphEngineError, trace: str = "") -> None:
-        """Show an error as text: its code, message, place and repair; as one line of JSON if the log is JSON."""
+        """Show an error on stderr as text: its code, message, location and repair.
+
+        With `--log-format json`, the error is a line of JSON instead.
+        """
         if self.log_format == "json":
             import logging
 
@@ -292,7 +316,11 @@ async def _find(store: Store, given: str, database: str) -> RunInfo:
 
 
 def _traceback_of(error: GraphEngineError) -> str:
-    """Return the traceback to show; of a graph's file that raised, from the first line of the file."""
+    """Return the traceback that `--debug` shows.
+
+    If a graph's file raised the error, the traceback begins with that file, without the calls of this program before
+    it.
+    """
     import traceback
 
     from graphengine.cli.project import GraphFileBroken
@@ -311,7 +339,14 @@ _CONTROLS: Final = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *_OF
 
 
 def as_json(value: object, indent: int | None = 2) -> str:
-    """Return a document, or plain values, as JSON without NaN, lone surrogates and control codes."""
+    """Return a document, or plain values, as JSON.
+
+    Lone surrogates are replaced, because they cannot be written as UTF-8. Control codes are escaped, because a terminal
+    would obey them.
+
+    Raises:
+        ValueError: A number is NaN or infinite.
+    """
     import json
 
     from msgspec import to_builtins
@@ -321,12 +356,12 @@ def as_json(value: object, indent: int | None = 2) -> str:
 
 
 def harmless_json(text: str) -> str:
-    """Return the JSON with every control code and mark of direction escaped, so that a terminal obeys none."""
+    """Escape the control codes and direction marks in a JSON text, because a terminal would obey them."""
     return text.translate(_CONTROLS)
 
 
 def unexpected(error: Exception) -> Unexpected:
-    """Wrap an unexpected exception in an error with its location and a repair."""
+    """Convert an unexpected exception to an error with a location and a repair."""
     import traceback
 
     kind, frames = type(error).__name__, traceback.extract_tb(error.__traceback__)
@@ -341,7 +376,6 @@ def unexpected(error: Exception) -> Unexpected:
 
 
 def exit_code_of(error: GraphEngineError) -> Exit:
-    """Return the exit code of an error."""
     if isinstance(error, RunIsDriven | LeaseLost):
         return Exit.DRIVEN
     if isinstance(error, StoreError):

@@ -116,7 +116,7 @@ def _describe_shared_steps(found: RunDiff) -> str:
 
 
 def _show_changed(out: Channel, name: str, side: Side, columns: int) -> None:
-    """Show the changes with which a branch began, and the values before."""
+    """Show the values of the state that were changed when this run was branched, and the values before the change."""
     from graphengine.records.account import changes_in
 
     if not side.changed:
@@ -145,7 +145,10 @@ def _iter_parting_lines(found: RunDiff) -> Iterator[str]:
 
 
 def _show_paths(out: Channel, found: RunDiff, columns: int) -> None:
-    """Show the two paths side by side, with `|` between steps that differ."""
+    """Show the paths of the two runs side by side, one step per row.
+
+    A `|` marks the rows after the runs have diverged.
+    """
     room = (columns - 2 * _GAP - 1) // 2
     paths = found.first.path, found.second.path
     count = max(map(len, paths))
@@ -182,7 +185,7 @@ def _step_line(step: Step) -> str:
 
 
 def _show_differences(out: Channel, found: Sequence[Difference], columns: int) -> None:
-    """Show each field that differs on one line if it fits, otherwise the two values below each other."""
+    """Show how the final states of the two runs differ, field by field."""
     if not found:
         out.line("their states are the same")
         return
@@ -194,7 +197,11 @@ def _show_differences(out: Channel, found: Sequence[Difference], columns: int) -
 
 
 def _show_difference(out: Channel, difference: Difference, columns: int, names: tuple[str, str]) -> None:
-    """Show two values on one line if they fit, two long texts by the words that differ, otherwise below each other."""
+    """Show two values of one field.
+
+    The values are on one line if they fit. Two long texts are merged into one text in which the different words are
+    marked. Other long values are shown below each other.
+    """
     values = difference.before, difference.after
     before, after = (compact(value, _VALUE_COLUMNS) for value in values)
     line = f"{difference.path}: {before} -> {after}"
@@ -212,12 +219,12 @@ def _show_difference(out: Channel, difference: Difference, columns: int, names: 
 
 
 def word_parts(before: str, after: str) -> list[Part]:
-    """Return two texts as one text, with their differences in brackets.
+    """Merge two texts into one text that marks the differences with brackets, as `git diff --word-diff` does.
 
     Words that only the first text contains are shown as `[-words-]`, and words that only the second text contains as
     `{+words+}`, with some equal words around them. If the text was rewritten, the new text comes first, followed by the
-    old text. Texts that differ only in blanks and line breaks are shown in the form of JSON, from a little before the
-    first difference.
+    old text. Texts that differ only in blanks and line breaks are shown as JSON strings, from a little before the first
+    difference.
     """
     import json
 
@@ -250,7 +257,7 @@ def word_parts(before: str, after: str) -> list[Part]:
 
 
 def _shorten_words(words: Sequence[str]) -> str:
-    """Return words on one line. Only blanks that indent the first word are kept unchanged."""
+    """Join the first words of a text to one line. An indentation before the first word is kept."""
     shown = re.sub(r"(?<=\S)\s+", " ", "".join(words[:_SHOWN_WORDS]).strip("\r\n")).rstrip()
     return shown if len(words) <= _SHOWN_WORDS else f"{shown} … ({len(words)} words)"
 

@@ -47,12 +47,12 @@ _SHOWN: Final = 50
 def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
     """Check a database of runs for faults, and repair it.
 
-    A check changes nothing, and you can run it while runs are driven. In a project, the check of a database without
-    faults also names the schedules whose input no longer fits their graph.
+    A check changes nothing, and you can run it while processes drive runs. If the database has no fault, the command
+    also lists the schedules of the current project whose input no longer fits their graph.
 
     --repair repairs a SQLite file. It needs exclusive access to the database. It copies the file first, and keeps every
-    recorded step that can be read. If there is nothing to repair, it changes nothing. Of a PostgreSQL database,
-    --repair only moves sequences that are behind their rows, which is possible while processes work.
+    recorded step that can be read. If there is nothing to repair, it changes nothing. In a PostgreSQL database,
+    --repair only advances sequences that would give a number twice, and processes can continue to work meanwhile.
 
     Without options, the command looks for faults in the database. With --production, it checks instead whether your
     setup is ready for production: durability, disk, retention, workers, health, errors, token, versions and backups.
@@ -123,7 +123,10 @@ def _examine_database(place: DatabaseOption) -> Report:
 
 
 def _schedule_notes(context: CommandContext) -> Sequence[Finding]:
-    """Return a note for each schedule of the current project's graphs whose input no longer fits its graph."""
+    """Return a note for each schedule that starts no runs, because its stored input no longer fits its graph.
+
+    Only the graphs of the current project can be checked.
+    """
     from graphengine.databases.findings import Finding
 
     async def notes(store: Store) -> Sequence[Finding]:
@@ -144,11 +147,10 @@ def _schedule_notes(context: CommandContext) -> Sequence[Finding]:
 
 
 def _repair_database(place: DatabaseOption) -> Repaired:
-    """Repair a database.
+    """Repair a SQLite file, or advance the sequences of a PostgreSQL database.
 
     Raises:
-        StoreNotSupported: The database is a PostgreSQL database with faults other than sequences that are behind their
-            rows.
+        StoreNotSupported: A PostgreSQL database has faults that advancing its sequences does not repair.
     """
     if isinstance(place.database, str):
         from graphengine.api.places import require_postgres
@@ -170,7 +172,14 @@ def _repair_database(place: DatabaseOption) -> Repaired:
 
 
 def show_report(context: CommandContext, report: Report, where: str, words: Sequence[str]) -> None:
-    """Show the findings in a database, with the command that repairs it; `words` name the database for this command."""
+    """Show the faults and notes that a check of a database found, and the command that repairs the faults.
+
+    Args:
+        context: The context of the command.
+        report: The result of the check.
+        where: The name of the database for people.
+        words: The options with which the suggested command names the database.
+    """
     out = context.out
     for finding in report.findings[:_SHOWN]:
         whose = f" run {finding.run_id}:" if finding.run_id else ""

@@ -18,7 +18,7 @@ from graphengine.records.retention import Pruned, Vacuumed
 
 
 class Unchecked(Part):
-    """A decision that cannot be replayed, because its input is not recorded.
+    """A kind of decision that cannot be replayed, because its input is not recorded.
 
     Attributes:
         what: The kind of the decision.
@@ -30,7 +30,7 @@ class Unchecked(Part):
 
 
 class Replay(Part):
-    """The replay of one run.
+    """The result of replaying one recorded run on the current graph.
 
     Attributes:
         source: The argument that named the run: an id or a file.
@@ -38,11 +38,11 @@ class Replay(Part):
         graph: The name of the run's graph.
         steps: The number of replayed steps.
         same: Whether all decisions are the same as recorded.
-        differences: The number of differences.
+        differences: The number of decisions that differ.
         first: The first difference; null if there is none.
         not_checked: The decisions that could not be replayed.
         all: With `--all`: every difference.
-        reasons: With `--all`: reworded reasons.
+        reasons: With `--all`: the decisions that are the same, but have a differently worded reason.
     """
 
     source: str
@@ -58,29 +58,29 @@ class Replay(Part):
 
 
 class Replays(Document):
-    """The replays of runs.
+    """The results of replaying recorded runs.
 
     Attributes:
-        replays: The replays, in the order in which the runs were named.
+        replays: One result for each run, in the order in which the runs were named.
     """
 
     replays: Sequence[Replay]
 
 
 class Examined(Document):
-    """The faults of a database, and the result of a repair.
+    """The result of checking a database for faults, and of its repair.
 
     Attributes:
-        database: The file.
+        database: The file or the address of the database.
         sound: Whether the database has no fault.
-        findings: The faults that were found.
+        findings: The faults that were found, and notes.
         more: The number of findings that are left out.
         runs: The number of checked runs.
         steps: The number of checked steps.
         snapshots: The number of checked snapshots.
         done: With `--repair`: the repairs that were made.
-        lost: With `--repair`: the data that could not be saved.
-        unnamed: With `--repair`: possible losses that cannot be identified.
+        lost: With `--repair`: the steps that could not be saved.
+        unnamed: With `--repair`: a description of steps that may be lost, but cannot be listed; "" if there are none.
         copy: With `--repair`: the copy of the original file; null if the file was not changed.
     """
 
@@ -101,8 +101,8 @@ class BackedUp(Document):
     """A copy of a database.
 
     Attributes:
-        database: The file.
-        copy: The copy of the file.
+        database: The path of the original file.
+        copy: The path of the copy.
         bytes: The size of the copy.
         seconds: How long the backup took.
         sound: Without `--no-check`: whether the copy has no fault.
@@ -118,12 +118,12 @@ class BackedUp(Document):
 
 
 class Check(Part):
-    """The result of one check for production.
+    """The result of one check of `doctor --production`.
 
     Attributes:
         name: The name of the check.
-        state: Whether the requirement is met.
-        what: The finding.
+        state: `ok` or `not` if the check succeeded or failed; `cannot say` if the program cannot find out.
+        what: What was found.
         repair: What to do; "" if nothing is to be done.
     """
 
@@ -137,7 +137,7 @@ class Ready(Document):
     """Whether the installation is ready for production.
 
     Attributes:
-        database: The database.
+        database: The file or the address of the database.
         ready: Whether no check has failed.
         checks: The results of the checks.
     """
@@ -160,12 +160,12 @@ class PruneDone(Document):
 
 
 class RepeatedEffect(Part):
-    """An effect of a run that a branch would repeat.
+    """A side effect of a run that would be repeated by a branch of the run.
 
     Attributes:
-        seq: The step at which the effect began.
-        node: The path of the effect's node.
-        name: The name of the function.
+        seq: The number of the step at which the effect began.
+        node: The path of the node that performed the effect.
+        name: The name of the function that performed the effect.
         arguments: The arguments of the function; null if they are the node's inputs.
         idempotency_key: The key of the effect in the run; the branch uses another key.
     """
@@ -178,17 +178,17 @@ class RepeatedEffect(Part):
 
 
 class DryBranch(Document):
-    """The calls and effects that a branch would keep, leave out or repeat.
+    """What a branch of a run would keep, leave out and repeat.
 
     Attributes:
-        run_id: The run.
-        at: The step from which the run would be branched.
+        run_id: The id of the run.
+        at: The number of the step from which the run would be branched.
         steps: The number of steps of the run.
-        kept_calls: The number of model calls up to this step, which are kept and not repeated.
+        kept_calls: The number of model calls up to this step, which the branch does not repeat.
         kept_usd: The cost of these calls in US dollars; null if it is unknown.
         left_out_calls: The number of model calls after this step.
         left_out_usd: The cost of these calls in US dollars; null if it is unknown.
-        effects: The effects that must not be repeated and began after this step.
+        effects: The side effects that began after this step and must not happen twice.
     """
 
     run_id: str
@@ -202,11 +202,11 @@ class DryBranch(Document):
 
 
 class Exported(Document):
-    """A run that was exported.
+    """A run that was exported to a file.
 
     Attributes:
-        run_id: The run.
-        file: The file.
+        run_id: The id of the run.
+        file: The path of the file.
         steps: The number of steps in the file.
     """
 
@@ -216,7 +216,7 @@ class Exported(Document):
 
 
 class ImportedRun(Part):
-    """A run of an imported file.
+    """A run that was read from an exported file.
 
     Attributes:
         run_id: The id of the run.
@@ -230,7 +230,7 @@ class ImportedRun(Part):
 
 
 class Imported(Document):
-    """The runs of imported files.
+    """The runs that were imported from files.
 
     Attributes:
         runs: The runs, in the order of the files.
@@ -240,7 +240,7 @@ class Imported(Document):
 
 
 class Queued(Document):
-    """A run that a worker will drive.
+    """A run that was put into a queue, from which a worker will take and drive it.
 
     Attributes:
         run_id: The id of the run.
@@ -260,12 +260,12 @@ class Queued(Document):
 
 
 class AnswerDocument(Document):
-    """A recorded answer to a run that is not resumed here.
+    """An answer that was recorded by a command which did not resume the run itself.
 
     Attributes:
-        run_id: The run.
-        answer: The outcome of the answer.
-        error: Why the run could not be resumed here, if the command tried to resume it.
+        run_id: The id of the run.
+        answer: Always `recorded`.
+        error: Why the run could not be resumed, if the command tried to resume it.
     """
 
     run_id: str
@@ -274,12 +274,12 @@ class AnswerDocument(Document):
 
 
 class Sent(Document):
-    """A sent message to a run that is not resumed here.
+    """A message that was recorded by a command which did not resume the run itself.
 
     Attributes:
-        run_id: The run.
-        message: The outcome of the message.
-        error: Why the run could not be resumed here, if the command tried to resume it.
+        run_id: The id of the run.
+        message: Always `sent`.
+        error: Why the run could not be resumed, if the command tried to resume it.
     """
 
     run_id: str
@@ -291,8 +291,8 @@ class Stopped(Document):
     """A run that was stopped, or will be stopped.
 
     Attributes:
-        run_id: The run.
-        stop: `asked` if the process that drives the run was asked to stop it, otherwise `done`.
+        run_id: The id of the run.
+        stop: `done` if the run is stopped, or `asked` if the process that drives the run was asked to stop it.
         silent: The process that has not reacted to `stop --now` within 5 seconds; null otherwise.
     """
 
@@ -317,7 +317,7 @@ class Tagged(Document):
     """A run whose tags were changed.
 
     Attributes:
-        run_id: The run.
+        run_id: The id of the run.
         tags: The current tags of the run.
     """
 
@@ -371,8 +371,8 @@ class ListedGraph(Part):
         file: The file of the graph, relative to the project's folder.
         about: The first sentence of the file.
         nodes: The number of nodes.
-        example: Whether the graph runs without input.
-        models: The sets of models that the file defines.
+        example: Whether the file defines an example input, so that the graph runs without `--input`.
+        models: The names of the sets of models that the file defines.
         input: The JSON Schema of the graph's state.
     """
 
@@ -390,7 +390,7 @@ class Graphs(Document):
 
     Attributes:
         graphs: The graphs, in the order of their files.
-        broken: The files that cannot be run. If graphs in two files have the same name, the later file.
+        broken: The files that cannot be run. If graphs in two files have the same name, the later file is listed too.
     """
 
     graphs: Sequence[ListedGraph]
@@ -398,11 +398,11 @@ class Graphs(Document):
 
 
 class Script(Document):
-    """A shell completion script.
+    """A completion script for a shell.
 
     Attributes:
-        shell: The shell.
-        script: The script.
+        shell: The name of the shell.
+        script: The text of the script.
     """
 
     shell: str

@@ -64,9 +64,10 @@ _LEAVING: Final = "leaving the run waiting"
 
 
 def recorded_job(context: CommandContext, run_id: str, reference: str | None, at: At | None = None) -> DriveJob:
-    """Return the job that continues a recorded run.
+    """Find a recorded run and its graph, and return the job that continues the run.
 
-    If the run cannot be read to its end and `at` is given, its record up to this step is used.
+    If the log of the run is damaged and `at` names a step, the state after this step is used, so that the run can be
+    branched from there.
 
     Raises:
         GraphEngineError: The run or its graph does not exist, or the result cannot be written.
@@ -86,7 +87,7 @@ def recorded_job(context: CommandContext, run_id: str, reference: str | None, at
 
 
 def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
-    """Return the run's limits, updated with the limits of the command; None if the command has no limits."""
+    """Return the limits of a run, replaced by the limits that the command gives; None if the command gives none."""
     if not context.limits:
         return None
     known = snapshot.limits
@@ -102,12 +103,12 @@ def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
 
 
 def resume(job: DriveJob, *, retry_failed: bool = False) -> int:
-    """Resume the run of a job until it ends or waits, and report it; return the exit code."""
+    """Resume a run until it ends or waits, report its outcome, and return the exit code."""
     return report(job, resume_to_rest(job, retry_failed=retry_failed))
 
 
 def resume_to_rest(job: DriveJob, *, retry_failed: bool = False) -> StoredOutcome:
-    """Resume the run of a job until it ends or waits, and show its progress."""
+    """Resume a run until it ends or waits, and show its progress."""
 
     async def begin(runner: Runner) -> Run[Any]:
         pauses = job.context.pauses or None  # without nodes in the command, the run keeps its own
@@ -120,7 +121,7 @@ def resume_to_rest(job: DriveJob, *, retry_failed: bool = False) -> StoredOutcom
 
 
 def drive(job: DriveJob, begin: Begin) -> int:
-    """Drive a run until it ends or waits, and report it; return the exit code.
+    """Drive a run until it ends or waits, report its outcome, and return the exit code.
 
     Raises:
         GraphEngineError: The run cannot be started or recorded.
@@ -142,7 +143,7 @@ def drive_to_rest(job: DriveJob, begin: Begin) -> StoredOutcome:
 
 
 def stopper_of(context: CommandContext) -> Stopper:
-    """Return the handler of a command's signals. It writes JSON if the command's log is JSON."""
+    """Return the handler of a command's signals. Its messages are lines of JSON if the command's log is JSON."""
     return Stopper(line_of if context.log_format == "json" else None)
 
 
@@ -150,7 +151,15 @@ def stopper_of(context: CommandContext) -> Stopper:
 def until_stopped(
     context: CommandContext, repair: str, action: str = "releasing the runs after the nodes in flight"
 ) -> Iterator[tuple[Stopper, Telemetry | None]]:
-    """Yield the handler that stops a command which drives runs until a signal releases them, and its telemetry."""
+    """During the block, run a command that works until a signal stops it, such as a worker.
+
+    The block gets the handler of the signals, and the telemetry for `--otel`.
+
+    Args:
+        context: The context of the command.
+        repair: What the user can do after a second Ctrl-C has ended the process at once.
+        action: What the command does after the first signal, for the message to the user.
+    """
     with stopper_of(context) as stopper, observed(context) as telemetry:
         stopper.action = action
         stopper.last_words = last_words(context, Interrupted("interrupted; what was recorded is safe", repair=repair))
@@ -166,10 +175,10 @@ class Fleet(NamedTuple):
 
     Attributes:
         found: The graphs by name.
-        unread: Why other graphs are left out.
+        unread: For each graph that is left out, a message with the reason.
         models: The models of the runs.
-        executors: The executors of the runs.
-        extensions: Further objects that act in the runs.
+        executors: Functions that create the executors in which nodes run, by name.
+        extensions: The extensions that act in the runs.
         retention: How long the project keeps the runs; None if the project does not set it.
     """
 
@@ -182,7 +191,7 @@ class Fleet(NamedTuple):
 
     @property
     def for_runner(self) -> dict[str, Any]:
-        """The arguments of the Runner that drives the runs, without its telemetry."""
+        """The arguments of the Runner that drives the runs, except for its telemetry."""
         return {"models": self.models, "executors": self.executors, "extensions": self.extensions}
 
     @property
@@ -194,7 +203,9 @@ class Fleet(NamedTuple):
 def fleet_of(
     context: CommandContext, references: Sequence[str], *, writes: bool = False, only_able: bool = False
 ) -> Fleet:
-    """Return the graphs of these files, or of the project; choose the database; show which graphs are left out.
+    """Collect everything that a command needs to drive runs of the given graphs, or of all graphs of the project.
+
+    Also choose the database, and warn about each graph that is left out.
 
     Args:
         context: The context of the command.
@@ -221,9 +232,9 @@ def fleet_of(
 
 
 def list_lacking_executors(graphs: Mapping[str, Found], executors: Collection[str]) -> dict[str, str]:
-    """Return the graphs whose heavy nodes cannot run here, with the reason.
+    """Return the graphs with nodes that need an executor which this process does not have, each with a message.
 
-    If all graphs lack an executor, the result is empty, and the worker raises an error instead.
+    If this is so for all graphs, the result is empty, and the worker raises an error instead.
     """
     lacking: dict[str, str] = {}
     for name, found in graphs.items():
@@ -235,7 +246,10 @@ def list_lacking_executors(graphs: Mapping[str, Found], executors: Collection[st
 
 
 def _warn_of_lacking(context: CommandContext, models: AsBegun, graphs: Mapping[str, Found]) -> None:
-    """Warn of agents without a model here. A run that gives them none is refused here, and left to other processes."""
+    """Warn about agents that have no model in this process.
+
+    This process refuses the runs that were not given a model for these agents, so that other processes can drive them.
+    """
     for found in graphs.values():
         plan = found.graph.compile()
         try:
@@ -247,7 +261,7 @@ def _warn_of_lacking(context: CommandContext, models: AsBegun, graphs: Mapping[s
 
 
 def last_words(context: CommandContext, error: Interrupted) -> list[tuple[int, str]]:
-    """Return the texts to write when Ctrl-C ends the process at once, each with its file descriptor."""
+    """Return what to write if a second Ctrl-C ends the process at once: texts, each with its file descriptor."""
     if context.json:
         number = context.out.number
         return [] if number is None else [(number, as_json(error_document(error)) + "\n")]
@@ -290,11 +304,11 @@ async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telem
 
 
 class _Watch:
-    """Shows the events of a run, and sets the effect of a signal according to the state of the run.
+    """Shows the events of a run that this process drives, and sets what a signal does in the current state of the run.
 
     Attributes:
-        before_last: The seq of the step before the last visit that ended, and the first field that this step wrote, ""
-            if none. Steps that a visit records before its end do not count.
+        before_last: The number of the step before the last visit that ended, and the first field that this step wrote,
+            or "". The suggested `branch` command begins there. Steps that a visit records before its end do not count.
     """
 
     def __init__(self, job: DriveJob, stopper: Stopper, runner: Runner, run: Run[Any]) -> None:
@@ -308,11 +322,11 @@ class _Watch:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The run after the last step that was shown."""
+        """The state of the run after the last step that was shown."""
         return self._progress.visits.snapshot
 
     async def show(self, events: asyncio.Queue[Event | None]) -> None:
-        """Show events until the run is over. The first event means that this process has recorded a step of the run."""
+        """Show the events of the run until this process no longer drives it."""
         await life_of(self._run).until("begun")  # if the run never begins, awaiting its result raises the reason
         async with self._progress.ticking():
             await self._show(events)
@@ -339,7 +353,7 @@ class _Watch:
                 self.before_last, self._last = self._last, (event.seq, written)
 
     async def _catch_up(self, event: Event) -> None:
-        """Load the state of the run before its first event here, or before an event that follows missing events."""
+        """Load the state of the run before this event, if the event is the first one here or follows missed events."""
         if not isinstance(event, StepRecorded) or event.seq == self.snapshot.seq + 1:
             return
         before = self._job.snapshot
@@ -359,7 +373,7 @@ class _Watch:
         self._stopper.drives(self._stop)
 
     async def _asleep_until(self) -> float | None:
-        """Return when the run wakes up, if the whole run sleeps in this process; otherwise None."""
+        """Return when the run wakes up, if all of the run sleeps and this command waits for its end; otherwise None."""
         if not self._job.sleeps or not life_of(self._run).claim.may("sleep"):
             return None
         waits = await self._runner.waits(self._run.id)
@@ -367,7 +381,12 @@ class _Watch:
         return min(dues) if dues and len(dues) == len(waits) else None
 
     async def _stop(self) -> None:
-        """Stop the run after the node in flight; on SIGTERM, or if the run waits with nothing in flight, release it."""
+        """Stop or release the run after a signal.
+
+        Ctrl-C stops the run after the node in flight. SIGTERM releases the run, so that another process can continue
+        it. A run that only waits is released in both cases. If the node in flight takes too long after SIGTERM, the
+        node is cancelled.
+        """
         is_driven, store = self._run.id in lives_of(self._runner).shared.driven, self._runner.store
         is_waiting = not is_driven and (await store.info(self._run.id)).status == "waiting"
         if is_waiting or self._stopper.asked_by == "SIGTERM":
@@ -382,11 +401,14 @@ class _Watch:
 
 
 class Stopper:
-    """Stops the driven runs when a signal arrives: the first signal cleanly, a second Ctrl-C by ending the process.
+    """Stops the runs that a command drives when a signal arrives.
 
-    A command that works until it is stopped calls `opens` first, and `drives` when everything is open. A signal in
-    between cancels the asyncio task that opens, because opening can take long: a database can be locked, far away, or
-    be migrated. Each further signal requests the stop again.
+    The first signal stops the runs cleanly. A second Ctrl-C ends the process at once. Other further signals request the
+    stop again.
+
+    A command that works until it is stopped, such as a worker, calls `opens` first, and `drives` when everything is
+    open. A signal in between cancels the asyncio task that opens, because opening can take long: a database can be
+    locked, far away, or be migrated.
 
     The handlers are Python's, not the event loop's, so that a second Ctrl-C works while a node blocks the loop. They
     only use `os.write`, because they can interrupt any other write. A socket wakes the event loop, because of this
@@ -397,10 +419,10 @@ class Stopper:
     3. Without the socket, the loop would wait until something else happens.
 
     Attributes:
-        action: A description of the stop, shown when the signal arrives.
+        action: What the command does after the first signal, for the message to the user.
         last_words: The texts to write before the process ends at once, each with its file descriptor.
         wipes: Whether to erase a transient line on the terminal before writing.
-        line_of: Returns the line of a text in a JSON log; None if stderr is text.
+        line_of: Converts a message to a line of the JSON log; None if stderr is text.
         asked_by: The signal that requested the stop; "" before a signal arrives.
     """
 
@@ -436,21 +458,25 @@ class Stopper:
                 each.close()
 
     def opens(self) -> None:
-        """Let a signal cancel this asyncio task from now on, until `drives` is called."""
+        """Let a signal cancel the current asyncio task, which opens the database, until `drives` is called."""
         self._join_loop()
         self._opening = asyncio.current_task()
         if self.asked_by:
             self._stop()
 
     def drives(self, stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Set the function that stops the driven runs. It is set when the runs are durable, or everything is open."""
+        """Set the function that a signal calls to stop the driven runs.
+
+        The command calls this when the runs are recorded, or when everything is open. If a signal has already arrived,
+        the function is called at once.
+        """
         self._join_loop()
         self._opening, self._stop_it = None, stop
         if self.asked_by:
             self._stop()
 
     def _join_loop(self) -> None:
-        """Let signals wake this event loop."""
+        """Let signals wake the current event loop, as the class describes."""
         self._loop = asyncio.get_running_loop()
         if self._before and self._waking is None:
             self._waking = reader, writer = socket.socketpair()
@@ -461,7 +487,7 @@ class Stopper:
                 signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
 
     def over(self) -> None:
-        """Clear the function, because no run is left to stop."""
+        """Remove the function that stops the runs, because no run is left to stop."""
         self._stop_it = None
 
     def _take_signal(self, number: int, frame: FrameType | None) -> None:

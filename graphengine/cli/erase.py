@@ -34,7 +34,7 @@ _SOME_KEPT = 1
 @click.option("--dry-run", is_flag=True, help="Show what would be erased, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation. Required if there is no terminal.")
 def erase(context: CommandContext, /, *, person: str, also: tuple[str, ...], dry_run: bool, yes: bool) -> int:
-    """Erase a user with everything that came of the user's runs, and show what was erased.
+    """Erase a user, the user's runs and everything that these runs produced, and show what was erased.
 
     PERSON has the form `user:NAME`. The command erases:
 

@@ -57,20 +57,21 @@ _EXITS: Final[Mapping[int, str]] = {
     metavar="FILE",
     required=True,
     type=click.Path(path_type=Path, readable=False),
-    help='The file with the cases, one JSON object per line: {"name": "…", "input": {…}, "expected": …}. In a '
-    "list of the input, an item @file or @folder is read, relative to the file with the cases.",
+    help='The file with the cases, one JSON object per line: {"name": "…", "input": {…}, "expected": …}. An '
+    "item @file or @folder in a list of the input stands for the contents of the files. Its path is relative to "
+    "the file with the cases.",
 )
 @click.option(
     "--scorers",
     metavar="FILE[:NAME]",
-    help=f"The Python file with the scorers, which are a dict or a list of functions and agents named "
-    f"{SCORERS}, or NAME. By default, the graph's file.",
+    help=f"The Python file that defines the scorers in the variable {SCORERS}, or NAME. The variable is a dict or a "
+    "list of functions and agents. By default, this is the graph's file.",
 )
 @click.option(
     "--against",
     metavar="FILE[:NAME]|[WHO=]MODEL",
     multiple=True,
-    help="What to compare with: another version of the graph, or other models in the form of --model. May be "
+    help="Compare with another version of the graph, or with other models in the form of --model. May be "
     "repeated for models.",
 )
 @click.option(
@@ -152,7 +153,7 @@ def eval_(  # noqa: PLR0913 - one for each option
 
 @dataclass(slots=True)
 class _EvaluationJob(DriveJob):
-    """An evaluation, which only its own command can resume, because no file contains its graph.
+    """The run of an evaluation. Only the `eval` command can resume it, because no file contains the graph of the run.
 
     Attributes:
         again: The words of this command without `--run-id`.
@@ -162,7 +163,10 @@ class _EvaluationJob(DriveJob):
 
     @override
     def resume_command(self, run_id: str, *more: str) -> str:
-        """Return this command with the run's id. A limit in `more` replaces the same limit of this command."""
+        """Return the command that continues the evaluation: this command with the id of the run.
+
+        A limit in `more` replaces the same limit of this command.
+        """
         words, again = [word for word in more if word != _NO_RESUME], self.again
         for name in (word.partition("=")[0] for word in words if "=" in word):
             again = _without(again, "--limit", f"{name}=")
@@ -171,20 +175,20 @@ class _EvaluationJob(DriveJob):
     @property
     @override
     def words(self) -> list[str]:
-        """The option that only records an answer, because `answer` cannot find the graph of an evaluation."""
+        """The option that a suggested `answer` command needs, because `answer` cannot find the graph."""
         return [_NO_RESUME]
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """The graphs, scorers and models of an evaluation.
+    """What an evaluation runs: the graphs, the scorers and the models.
 
     Attributes:
         found: The graph under test.
         scorers: The scorers by name.
         other: The version to compare with, which can be the same graph; None without a comparison.
         names: The names of the versions.
-        chosen: The models, by keys that apply to one version.
+        chosen: The models. Each key names an agent and the version of the graph in which the model is used.
     """
 
     found: Found
@@ -195,7 +199,7 @@ class _Plan:
 
 
 def _plan(reference: str, scorers: str | None, against: Sequence[str], models: Sequence[str]) -> _Plan:
-    """Return the graphs, scorers and models to evaluate.
+    """Find the graphs, the scorers and the models that the options of the command name.
 
     Raises:
         GraphEngineError: A file, a graph, a scorer or a model does not exist.
@@ -227,7 +231,7 @@ def _plan(reference: str, scorers: str | None, against: Sequence[str], models: S
 
 
 def _names_graph(text: str, found: Found) -> bool:
-    """Return whether `--against` names a graph; otherwise it names a model.
+    """Return whether a value of `--against` names a graph. If it does not, it names a model.
 
     Raises:
         InputError: The text names neither a graph nor a model.
@@ -250,7 +254,7 @@ def _names_graph(text: str, found: Found) -> bool:
 
 
 def scorers_of(found: Found, given: str | None) -> Mapping[str, Runnable]:
-    """Return the scorers of a file.
+    """Return the scorers in the file that `--scorers` names, or else in the graph's file.
 
     Raises:
         InputError: The file contains no scorers.
@@ -274,7 +278,7 @@ def scorers_of(found: Found, given: str | None) -> Mapping[str, Runnable]:
 
 
 def judges_in(scorers: Mapping[str, Runnable]) -> set[str]:
-    """Return the names of the scorers that are agents."""
+    """Return the names of the scorers that are agents, so that `--model` can choose their models."""
     from graphengine.agents import Agent
     from graphengine.kernel.extension import Node
 
@@ -283,7 +287,9 @@ def judges_in(scorers: Mapping[str, Runnable]) -> set[str]:
 
 
 def _thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> dict[str, float]:
-    """Return the lowest acceptable mean by scorer; the key "" applies to all scorers.
+    """Parse the values of `--threshold`: the lowest acceptable mean of each scorer.
+
+    The key "" applies to all scorers.
 
     Raises:
         click.BadParameter: A number is not from 0 to 1, or there is no such scorer.
@@ -305,7 +311,7 @@ def _thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> dict[s
 
 
 def _without(words: Sequence[str], option: str, start: str = "") -> list[str]:
-    """Return the words of a command without the values of an option that begin with `start`."""
+    """Remove each occurrence of an option whose value begins with `start` from the words of a command line."""
     rest, kept = iter(words), list[str]()
     for word in rest:
         given = (word, next(rest, "")) if word == option else (word,)
@@ -321,10 +327,10 @@ _REASONS: Final = 10
 
 
 def _show_scores(job: DriveJob, ended: StoredOutcome, least: Mapping[str, float]) -> int:
-    """Show the report of a finished evaluation; return the exit code.
+    """Show the scores of a finished evaluation, and return the exit code.
 
     Raises:
-        OutputFailed: The report cannot be written.
+        OutputFailed: The report cannot be written to its file.
     """
     from msgspec.structs import replace as changed
 
@@ -386,7 +392,7 @@ def _build_case_row(report: Report, trials: tuple[TrialReport, ...]) -> list[str
 
 
 def _format_score_arrow(values: list[float | None]) -> str:
-    """Return the values as text, with the other version's value first, so that an arrow shows the change."""
+    """Format the scores of the versions, such as `0.60 → 0.80`. The version to compare with comes first."""
     return " → ".join("none" if value is None else f"{value:.2f}" for value in reversed(values))
 
 

@@ -36,8 +36,8 @@ def graphs(context: CommandContext) -> int:
     The command reads the folders that pyproject.toml lists under [tool.graphengine] graphs. It leaves out graphs that
     are nodes of other graphs in the same file.
 
-    Each graph is described by the first sentence of its file. If a file defines several graphs, this sentence describes
-    the graph that is named after the file. The descriptions of the other graphs name that graph.
+    Each graph is described by the first sentence of its file. If a file defines several graphs, the sentence describes
+    the graph that is named after the file, and the descriptions of the other graphs refer to that graph.
 
     If a file cannot be run, or if graphs of two files have the same name, the command says so on stderr and exits with
     code 2.
@@ -59,7 +59,11 @@ def graphs(context: CommandContext) -> int:
 
 
 def about(each: Listed, name: str) -> str:
-    """Return the description of a graph: the first sentence of its file, or the main graph of the file."""
+    """Return the description of a graph in a list: the first sentence of its file.
+
+    A file with several graphs describes the graph that is named after the file. The others are described as `Next to
+    REVIEW, in graphs/REVIEW.py.`
+    """
     if name != each.file.stem and any(graph.name == each.file.stem for graph in each.graphs):
         return f"Next to {each.file.stem}, in {each.file.as_posix()}."
     return first_sentence(each.module.__doc__ or "") if each.module is not None else ""
@@ -99,20 +103,23 @@ def _list_document(found: Sequence[Listed]) -> Document:
 
 
 def broken(file: Path, error: GraphEngineError) -> Broken:
-    """Return the document of a file that cannot be run."""
+    """Return the JSON document about a graph's file that cannot be run."""
     from graphengine.records.base_documents import Broken, refusal_of
 
     return Broken(file=str(file), line=file_and_line(error)[1], error=refusal_of(error))
 
 
 def file_and_line(error: GraphEngineError) -> tuple[str, int | None]:
-    """Return the file and the line in an error's location."""
+    """Split the location of an error, such as `graphs/review.py:12`, into the file and the line.
+
+    The line is None if the location contains only a file.
+    """
     file, _, line = error.where.rpartition(":")
     return (file, int(line)) if line.isdigit() else (error.where, None)
 
 
 def show_described(context: CommandContext, rows: Sequence[tuple[str, str]]) -> None:
-    """Show names with a description each. On a terminal, the descriptions are wrapped."""
+    """Show a list of names with a description beside each name. On a terminal, the descriptions are wrapped."""
     from rich.cells import cell_len
 
     width = max((cell_len(name) for name, _ in rows), default=0)

@@ -52,14 +52,14 @@ _SHOWN: Final = 60  # the maximum number of characters of an option in a message
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The form in which values of a type are written on the command line.
+    """How the values of a field are written on the command line.
 
     Attributes:
         kinds: The JSON types that are accepted; empty for any type.
-        file: The TextFile class that is accepted; None if no file is accepted.
-        media: Whether `Media` is accepted.
-        item: The form of the items of a list; None if the type is not a list.
-        is_secret: Whether values must not be shown.
+        file: The subclass of TextFile that the field accepts; None if the field accepts no files.
+        media: Whether the field accepts pictures, documents and sounds (`Media`).
+        item: The form of the items of a list; None if the field is not a list.
+        is_secret: Whether messages must not show the values.
     """
 
     kinds: frozenset[str]
@@ -70,12 +70,12 @@ class Form:
 
     @property
     def is_text(self) -> bool:
-        """Whether every value is a text, so that values are not parsed."""
+        """Whether every value of the field is a text, so that values are not parsed as JSON."""
         return self.kinds - {"null"} == {"string"}
 
 
 def forms_of(state: type[BaseModel]) -> dict[str, Form]:
-    """Return the form of each field of a compiled state."""
+    """Return how the values of each field of a state are written on the command line."""
     schema = state.model_json_schema(by_alias=False)
     properties = resolve_reference(schema, schema).get("properties", {})
     forms: dict[str, Form] = {}
@@ -86,7 +86,11 @@ def forms_of(state: type[BaseModel]) -> dict[str, Form]:
 
 
 def update_forms_of(state: StateType[Any]) -> dict[str, Form]:
-    """Return the form of an update of each field. If a reducer appends one item, this is the form of an item."""
+    """Return how an update of each field is written on the command line.
+
+    An update is written like the field's value. If the field's reducer appends one item to a list, an update is written
+    like an item.
+    """
     forms = forms_of(state.model)
     for name, form in forms.items():
         if state.fields[name].operation == "append" and form.item is not None:
@@ -100,11 +104,11 @@ def parse_pairs(
     option: str,
     notes: list[str] | None = None,
 ) -> dict[str, object]:
-    """Return the values of `key=value` pairs.
+    """Parse arguments of the form `key=value` into values of fields.
 
     Args:
         pairs: The arguments.
-        forms: The forms of the fields that can be given.
+        forms: How the values of each field are written. Other fields are refused.
         option: The option that contained the pairs, for errors.
         notes: A list to which a note is added for each folder with files that were left out.
 
@@ -128,7 +132,9 @@ def parse_pairs(
 
 
 def texts_of(pairs: Sequence[str], option: str) -> dict[str, str]:
-    """Return the texts of `who=text` pairs; `who=@file` reads a file.
+    """Parse arguments of the form `who=text` into a text for each agent or node.
+
+    `who=@file` reads the text from a file.
 
     Raises:
         InputError: A pair has no `=`, an agent or node is named twice, or a file cannot be read.
@@ -148,7 +154,10 @@ def texts_of(pairs: Sequence[str], option: str) -> dict[str, str]:
 
 
 def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], option: str, notes: list[str]) -> None:
-    """Add the value of a pair, or the values in a JSON file of fields."""
+    """Parse one argument, and add its value to `values`.
+
+    The argument can also name a file with the values of many fields.
+    """
     if pair == "-" or pair.startswith("@"):
         _add_file(values, pair, forms, option)
         return
@@ -179,7 +188,7 @@ def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], o
 
 
 def _add_file(values: dict[str, object], given: str, forms: Mapping[str, Form], option: str) -> None:
-    """Add the fields of a JSON object from `@FILE`, or from stdin for `-`."""
+    """Add the fields of a JSON object, which is read from a file (`@FILE`) or from stdin (`-`)."""
     where = f"{option} {clipped(given, _SHOWN)}"
     found = _parse_json_value(read_text(given.removeprefix("@"), where), Form(frozenset()), where)
     if not isinstance(found, dict):
@@ -206,7 +215,7 @@ def _set_once(values: dict[str, object], key: str, value: object, where: str) ->
 
 
 def state_from(state: type[S], values: Mapping[str, object]) -> S:
-    """Return the state with these values.
+    """Build a state from the values of its fields.
 
     Raises:
         InputError: The values do not fit the state.
@@ -221,7 +230,7 @@ def state_from(state: type[S], values: Mapping[str, object]) -> S:
 
 
 def _unfit(state: type[BaseModel], error: ValidationError) -> InputError:
-    """Return the error for values that do not validate."""
+    """Return the error for values that do not fit the state, with a repair that names the missing fields."""
     missing = [str(found["loc"][0]) for found in error.errors() if found["type"] == "missing" and found["loc"]]
     repair = " ".join(f"--input {name}=…" for name in missing) if missing else "give values that fit the fields"
     message = f"the state does not fit: {explain(error, hide=_hides(state))}"
@@ -229,15 +238,15 @@ def _unfit(state: type[BaseModel], error: ValidationError) -> InputError:
 
 
 def _hides(state: type[BaseModel]) -> bool:
-    """Return whether errors must not show values, because the state contains secrets."""
+    """Return whether error messages must leave out values, because the state contains secret fields."""
     return any(is_secret(info.annotation, info.metadata) for info in state.model_fields.values())
 
 
 def read_text(name: str, where: str) -> str:
-    """Return the text of a file.
+    """Return the text of a file, or of stdin.
 
     Args:
-        name: The file; `-` for stdin.
+        name: The path of the file; `-` for stdin.
         where: The option or argument that named the file, for errors.
 
     Raises:
@@ -261,7 +270,10 @@ def read_text(name: str, where: str) -> str:
 
 
 def _parse_items(raw: str, item: Form, where: str, notes: list[str]) -> list[object]:
-    """Return the items that one occurrence of a key adds to a list."""
+    """Return the items that one `key=value` argument adds to a field that is a list.
+
+    The value can be one item, a JSON array of items, or a file or a folder of items (`@PATH`).
+    """
     if raw.startswith("@") and not raw.startswith("@@"):
         if item.file is not None:
             with _name_option_in_errors(where):
@@ -285,7 +297,10 @@ def _parse_items(raw: str, item: Form, where: str, notes: list[str]) -> list[obj
 
 
 def _fetch_page(url: str, kind: type[TextFile], where: str) -> TextFile:
-    """Return a page of the web, limited in size, and never from a private network."""
+    """Fetch a page of the web as the value of a field.
+
+    Large pages and addresses in a private network are refused.
+    """
     from graphengine.agents.sources.web import read_page
 
     with _at_page(url, where):
@@ -295,7 +310,7 @@ def _fetch_page(url: str, kind: type[TextFile], where: str) -> TextFile:
 
 @contextmanager
 def _at_page(url: str, where: str) -> Iterator[None]:
-    """Add the option that names a page to errors about this page."""
+    """During the block, convert errors about a page of the web to errors that name the option with its address."""
     from graphengine.agents.sources.web import PageRefused
 
     try:
@@ -306,7 +321,7 @@ def _at_page(url: str, where: str) -> Iterator[None]:
 
 @contextmanager
 def _name_option_in_errors(where: str) -> Iterator[None]:
-    """Add the option that names a file to errors about this file."""
+    """During the block, add to errors about a file which option named the file."""
     try:
         yield
     except SourceUnreadable as error:

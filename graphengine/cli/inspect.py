@@ -143,10 +143,10 @@ def inspect(  # noqa: PLR0913 - one for each option
 
 
 def _users(path: Path) -> Users:
-    """Return the users of a shared page.
+    """Return the users who may open a page that is shared with `--shared`.
 
     Raises:
-        InputError: The file of users has a fault, or the secret for the provider is not set.
+        InputError: The file of users is invalid, or the secret for the OpenID provider is not set.
     """
     from graphengine.serve.users import Users
 
@@ -165,7 +165,10 @@ def _notes(url: str, drives: Drives | None, *, is_port_free: bool) -> Iterable[s
 
 
 def _token_file(place: DatabaseOption) -> Path:
-    """Return the file for the page's token: beside the database file, or beside the project's default database."""
+    """Return the path of the file with the page's token.
+
+    The file is beside the database file. For a database server, it is beside the project's default database file.
+    """
     if isinstance(place.database, Path):
         return place.database.absolute().with_name("inspect.token")
     here = Path.cwd()
@@ -173,7 +176,7 @@ def _token_file(place: DatabaseOption) -> Path:
 
 
 def _tables(context: CommandContext) -> Sequence[Callable[[Store, str | None], Awaitable[Iterable[Table]]]]:
-    """Return the functions that compute the tables of the wings for the page.
+    """Return the functions that compute the tables which wings (extensions of graphengine) add to the page.
 
     Raises:
         ProjectBroken: The settings of a wing cannot be used.
@@ -202,10 +205,10 @@ def _refuse_contradictions(
     is_driving: bool,
     is_read_only: bool,
 ) -> None:
-    """Check that the options do not contradict each other.
+    """Check the options that need `--drive`, and the options that exclude `--drive`.
 
     Raises:
-        click.UsageError: Two options contradict each other.
+        click.UsageError: Two options contradict each other, or an option needs `--drive`.
     """
     if not is_driving and (references or context.models or context.otel):
         option = "--graph" if references else "--model" if context.models else "--otel"
@@ -215,9 +218,10 @@ def _refuse_contradictions(
 
 
 def _paste(place: DatabaseOption | None, info: RunInfo | None, name: str, *words: str) -> str:
-    """Return a command to paste, about the run `info` if it is given.
+    """Return a command that a user of the page can copy, such as `graphengine resume RUN_ID`.
 
-    Without a place, the command does not name the database.
+    If `info` is given, the command is about this run. Without `place`, the command does not name the database, because
+    users of a shared page must not see the database's address.
     """
     if info is None:
         return shlex.join([*program(), name, *words])
@@ -228,10 +232,10 @@ def _paste(place: DatabaseOption | None, info: RunInfo | None, name: str, *words
 
 
 def _drives(context: CommandContext, references: tuple[str, ...]) -> Drives:
-    """Return the graphs whose runs the page can drive; create the database if it does not exist yet.
+    """Return the graphs whose runs the page can start, resume and branch. Creates the database if there is none yet.
 
     Raises:
-        GraphNotFound: There is no graph.
+        GraphNotFound: The project or the given files contain no graph.
         GraphEngineError: A given graph or model cannot be used.
     """
     from graphengine.api.places import store_at

@@ -51,7 +51,7 @@ SECTIONS: Final = {
         "replay": ("replay", "Replay recorded runs on the current graph, and show the differences."),
     },
     "Operate": {
-        "tag": ("runs", "Tag a run, or remove tags of it."),
+        "tag": ("runs", "Add tags to a run, or remove tags from it."),
         "bulk": ("bulk", "Stop, resume, retry, answer, tag or prune all runs that a search finds."),
         "export": ("export", "Export a run to a JSON file."),
         "import": ("export", "Import exported runs into a database."),
@@ -66,9 +66,9 @@ SECTIONS: Final = {
 
 
 def _and_of(wings: Iterable[Wing], before: Mapping[str, Command]) -> Mapping[str, Command]:
-    """Return commands together with the commands of wings.
+    """Insert the commands of wings into the commands `before`.
 
-    A wing's command follows the command that it names, or is last.
+    A wing's command is inserted after the command that it names in `after`, or else at the end.
     """
     names, added = list(before), {name: each for wing in wings for name, each in wing.commands.items()}
     for name, each in added.items():
@@ -104,7 +104,7 @@ _NOTHING_YET: Final = "interrupted before the run began; nothing was recorded"
 
 
 def commands() -> Mapping[str, Command]:
-    """Return all commands, including the commands of other packages."""
+    """Return all commands by name, including the commands of other packages."""
     usable: list[Wing] = []
     for wing in others().values():
         with guarded(wing):
@@ -119,7 +119,10 @@ def _collect_command_groups() -> Mapping[str, str]:
 
 
 class Program(click.Group):
-    """The group of commands. Each command is imported when it is used."""
+    """The group of commands.
+
+    The module of a command is only imported when the command is used, so that the program starts quickly.
+    """
 
     prefix = ""
 
@@ -129,7 +132,7 @@ class Program(click.Group):
         return list(self._texts(commands()))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; return None if it does not exist.
+        """Import and return a command; return None if there is no such command.
 
         Raises:
             WingBroken: The command belongs to another package, and cannot be imported.
@@ -148,7 +151,7 @@ class Program(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command. For an unknown command, the error suggests a similar name."""
+        """Find the command that the user named. For an unknown command, the error suggests a similar name."""
         name, known = args[0], list(self._texts(COMMANDS))
         if name not in known:
             known = self.list_commands(ctx)
@@ -166,7 +169,7 @@ class Program(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
+        """Write the list of commands for `--help`, without importing their modules."""
         del ctx
         known = commands()
         for heading in dict.fromkeys(each.section for each in known.values()):
@@ -176,7 +179,7 @@ class Program(click.Group):
                     formatter.write_dl(list(texts.items()))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return completions for the next word, without importing a command."""
+        """Return the names of commands that complete a word, without importing the commands' modules."""
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
         from click.shell_completion import CompletionItem
@@ -185,7 +188,10 @@ class Program(click.Group):
         return [CompletionItem(name, help=text) for name, text in found if name.startswith(incomplete)]
 
     def _texts(self, among: Mapping[str, Command]) -> dict[str, str]:
-        """Return the next words of the commands that begin with `prefix`, each with a text about it."""
+        """Return the words that can follow `prefix` in a command, each with its description.
+
+        At the top level, `prefix` is empty. In a group such as `queues`, it is the name of the group and a blank.
+        """
         found: dict[str, str] = {}
         for name, command in among.items():
             if name.startswith(self.prefix):
@@ -196,7 +202,7 @@ class Program(click.Group):
         return found
 
     def main(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - click's own
-        """Run the command line and exit with its code."""
+        """Run the command line, and exit with the exit code of the command."""
         given = options.pop("args", None) if not args else args[0]
         options.update(zip(("prog_name", "complete_var"), args[1:], strict=False))
         words: list[str] = [str(word) for word in (sys.argv[1:] if given is None else given)]
@@ -217,7 +223,10 @@ class Program(click.Group):
         sys.exit(int(code))
 
     def _complete(self, words: Sequence[str], options: dict[str, Any]) -> NoReturn:
-        """Answer a shell's request for completions. Errors are hidden: they would appear in the line being typed."""
+        """Answer a shell's request for completions.
+
+        Errors are not shown, because they would appear in the line that the user is typing.
+        """
         try:
             silent = Channel(None, must_arrive=False)
             with (
@@ -247,7 +256,7 @@ class Program(click.Group):
 
 
 def _of_another(name: str) -> click.Command | None:
-    """Import a command of another package; return None if the command does not exist.
+    """Import a command of another package; return None if there is no such command.
 
     Raises:
         WingBroken: The command cannot be imported, or is not a command of click.
@@ -295,4 +304,4 @@ def _report_misuse(context: CommandContext, error: click.ClickException) -> int:
 )
 @click.version_option(__version__, prog_name="graphengine")
 def main() -> None:
-    """Define workflows of agents as graphs; run, resume, branch, inspect and draw them."""
+    """Run workflows of agents that are defined as graphs, and inspect, resume, branch and draw their runs."""

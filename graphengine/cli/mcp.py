@@ -100,7 +100,7 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
 
 
 class _StdinLines:
-    """The lines of stdin, which no other code in this process can read meanwhile.
+    """Reads the lines of stdin, and keeps other code of this process, such as a node, from reading them.
 
     A thread reads the lines. The thread may still wait for the next line when the process ends, so it holds no lock
     that Python needs at its end.

@@ -69,11 +69,11 @@ class UnknownAgent(InputError):
 
 
 def models_for(given: Sequence[str], found: Found) -> Chosen:
-    """Return the models for the runs of one graph.
+    """Return the models that the options `--model` choose for the agents of one graph.
 
     Args:
         given: The values of `--model`.
-        found: The graph and its file, which can define sets.
+        found: The graph and its file, which can define sets of models.
 
     Raises:
         InputError: A model, an agent or a set does not exist.
@@ -98,7 +98,7 @@ def models_for(given: Sequence[str], found: Found) -> Chosen:
 
 
 def as_begun(given: Sequence[str], graphs: Mapping[str, Found]) -> AsBegun:
-    """Return the models of a command that drives runs of these graphs.
+    """Return the models for the runs of several graphs: those of `--model`, and the set `default` of each graph's file.
 
     Raises:
         InputError: A model or a set does not exist, or no graph has an agent with a given name.
@@ -113,7 +113,11 @@ def as_begun(given: Sequence[str], graphs: Mapping[str, Found]) -> AsBegun:
 
 
 def in_force(models: AsBegun, found: Found, snapshot: Snapshot | None) -> Chosen:
-    """Return the models that the agents of one run were given."""
+    """Return the models that the agents of one run use.
+
+    For each agent, `--model` comes first, then the model with which the run began, then the set `default` of the
+    graph's file.
+    """
     graph = found.graph.name
     begun = {} if snapshot is None or snapshot.origin is None else snapshot.origin.models
     default = given_over({}, models.default, graph)
@@ -121,12 +125,12 @@ def in_force(models: AsBegun, found: Found, snapshot: Snapshot | None) -> Chosen
 
 
 def placeholders(chosen: Chosen) -> bool:
-    """Return whether placeholders answer for any agent."""
+    """Return whether any agent is answered by the placeholder in place of a model."""
     return any(model == _PLACEHOLDER for model in chosen.values())
 
 
 def ways_to_a_model(found: Found) -> str:
-    """Return the options with which language models answer for a graph."""
+    """Return the options with which language models answer for a graph, to suggest them to the user."""
     sets = [
         name
         for name, models in sets_of(found.module).items()
@@ -137,7 +141,7 @@ def ways_to_a_model(found: Found) -> str:
 
 
 def _on_this_machine() -> Sequence[str]:
-    """Return a model of each local server that answers on its usual port; an example if no server answers."""
+    """Return one model of each local model server that answers at its usual address. Without any, return an example."""
     found: list[str] = []
     for address in dict.fromkeys(SERVERS.values()):
         parts = urlsplit(address)
@@ -149,7 +153,9 @@ def _on_this_machine() -> Sequence[str]:
 
 
 def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:
-    """Return the models for the runs of several graphs. An option for an agent applies to the graphs with this agent.
+    """Return the models that the options `--model` choose for the runs of several graphs.
+
+    An option for an agent applies to all graphs that contain this agent.
 
     Raises:
         InputError: A model does not exist, no graph has an agent with a given name, or one of the graphs lacks a set.
@@ -168,9 +174,9 @@ def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:
 
 
 def _of_graph(chosen: Chosen, found: Found) -> dict[str, Model | str]:
-    """Return the part of a set that applies to this graph.
+    """Return the models of a set whose agents or nodes are in this graph.
 
-    The sets of a file apply to all its graphs, which can have different agents.
+    A file's sets of models apply to all graphs of the file, which can have different agents.
 
     Raises:
         UnknownAgent: No graph of the file has an agent or a node with a name in the set.
@@ -198,7 +204,7 @@ def _has_agent_or_node(graph: Graph[Any], who: str) -> bool:
 
 
 def split(text: str) -> tuple[str, str]:
-    """Return the agent or node to which a `--model` option applies, and the name of the model."""
+    """Split a value of `--model` into the agent or node that it is for, and the name of the model."""
     who, equals, name = text.partition("=")
     if not equals or _IS_NAME.match(who):
         return ALL, text
@@ -206,7 +212,9 @@ def split(text: str) -> tuple[str, str]:
 
 
 def _find_agent_or_node(who: str, graph: Graph[Any]) -> str:
-    """Return the name of an agent or a node of a graph, without the prefix of the graph's name.
+    """Check that a graph has an agent or a node with this name, and return the name.
+
+    The name of the graph and a colon can stand before the name, and are removed.
 
     Raises:
         UnknownAgent: The graph has no agent and no node with this name.
@@ -240,10 +248,10 @@ def _check_name(who: str, name: str, sets: Mapping[str, Chosen]) -> None:
 
 
 def sets_of(module: ModuleType) -> dict[str, Chosen]:
-    """Return the sets of models in a graph file.
+    """Return the sets of models that a graph's file defines in the variable MODELS.
 
     Raises:
-        GraphFileBroken: The sets are invalid.
+        GraphFileBroken: MODELS is not a dict of dicts, or contains a model that does not exist.
     """
     sets = getattr(module, SETS, {})
     if not isinstance(sets, Mapping) or not all(isinstance(each, Mapping) for each in sets.values()):

@@ -66,13 +66,16 @@ _IN_NODES: Final = (
 
 
 def _root() -> Path:
-    """Return the folder that contains the folders `graphs`, `nodes` and `recipes`."""
+    """Return the folder with the bundled workflows and patterns, in its folders `graphs`, `nodes` and `recipes`.
+
+    In a checkout of this project, this is the root of the repository.
+    """
     installed = _HERE / "workflows"
     return installed if installed.is_dir() else _HERE.parents[1]
 
 
 def names(folder: str = "graphs") -> list[str]:
-    """Return the names of the bundled workflows, or of the patterns in `recipes`, in order."""
+    """Return the names of the bundled workflows, or of the patterns in the folder `recipes`, in alphabetical order."""
     return sorted(file.stem for file in (_root() / folder).glob("*.py") if not file.stem.startswith("_"))
 
 
@@ -81,10 +84,10 @@ def _is_recipe(name: str) -> bool:
 
 
 def files_of(name: str) -> dict[str, str]:
-    """Return the texts of the files of a workflow or a pattern by their paths.
+    """Return the files of a bundled workflow or pattern, as texts by path.
 
-    A workflow consists of its graph and the nodes that the graph imports. A pattern is one module, besides the packages
-    `graphs` and `nodes` of every project.
+    A workflow consists of its graph and the nodes that the graph imports. A pattern is one module, to which the
+    packages `graphs` and `nodes` are added, because every project has them.
 
     Args:
         name: A name in `names()` or in `names(RECIPES)`.
@@ -102,7 +105,7 @@ def files_of(name: str) -> dict[str, str]:
 
 
 def _read_module_text(file: Path) -> str:
-    """Return the text of a module for a project, with the replacements in `_DRY`."""
+    """Return the text of a bundled module, changed for a new project as `_DRY` describes."""
     text = file.read_text(encoding="utf-8")
     for here, there in _DRY.items():
         text = text.replace(here, there)
@@ -110,7 +113,11 @@ def _read_module_text(file: Path) -> str:
 
 
 def _modules(name: str) -> set[Path]:
-    """Return the files of a module, of every module of `graphs` and `nodes` that it imports, and of their packages."""
+    """Return the files that a project needs to import a bundled module.
+
+    These are the file of the module, the modules of `graphs` and `nodes` that it imports directly or indirectly, and
+    their packages.
+    """
     found: set[Path] = set()
     open_names = {name}
     while open_names:
@@ -126,7 +133,10 @@ def _modules(name: str) -> set[Path]:
 
 
 def _iter_imported_names(text: str) -> Iterator[str]:
-    """Yield the names of `graphs` and `nodes` that a text may import. Some of these names may not be modules."""
+    """Yield the names in `graphs` and `nodes` that a module imports.
+
+    A name can belong to a module or to an object in it.
+    """
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _PACKAGES:
             yield str(node.module)
@@ -202,7 +212,7 @@ def _show_workflows(context: CommandContext) -> int:
 
 
 def name_of(folder: str) -> str:
-    """Return the folder's name if it is a valid package name; otherwise return a valid name made from it.
+    """Turn the name of a folder into a valid package name. A name that is already valid is returned unchanged.
 
     >>> name_of("my_flows"), name_of("My flows, 2nd try")
     ('my_flows', 'my-flows-2nd-try')
@@ -214,7 +224,7 @@ def name_of(folder: str) -> str:
 
 
 def project_files(name: str, workflow: str | None = None) -> dict[str, str]:
-    """Return the texts of a project's files by their paths.
+    """Return all files of a new project, as texts by path.
 
     Args:
         name: The name of the project's package.
@@ -264,7 +274,7 @@ def _iter_template_files(folder: Traversable, path: str) -> Iterator[tuple[str, 
 
 
 def write(folder: Path, files: Mapping[str, str], again: Path) -> None:
-    """Write all files, or none if one of them cannot be written.
+    """Write the files of a new project. If a file cannot be written, remove the files that were written before.
 
     Args:
         folder: The project's folder.
@@ -272,7 +282,7 @@ def write(folder: Path, files: Mapping[str, str], again: Path) -> None:
         again: Another folder to suggest if this folder is taken.
 
     Raises:
-        GraphEngineError: The files cannot be written there.
+        GraphEngineError: The folder is not empty, or a file cannot be written.
     """
     made: list[Path] = []
     try:
@@ -309,7 +319,10 @@ def _check_empty(folder: Path, again: Path) -> None:
 
 
 def _take_back(made: list[Path]) -> None:
-    """Remove the created files and folders, the newest first. Entries that cannot be removed are left."""
+    """Remove the files and folders that were created for a project which cannot be completed.
+
+    An entry that cannot be removed is left.
+    """
     for path in reversed(made):
         with suppress(OSError):
             path.rmdir() if path.is_dir() else path.unlink()

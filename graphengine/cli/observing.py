@@ -39,20 +39,24 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 
 
 class OperatorLines(logging.Formatter):
-    """Formats log records for the operator of a service, without the contents of runs.
+    """Formats log records for the operator of a service, who must not see the contents of runs.
 
-    Questions, answers and the messages of errors are left out. Of an exception, the log contains the type, the code if
-    there is one, and where it was raised. Messages of stores about the database are kept, and so are messages of the
-    program's own loggers.
+    Questions, answers and the messages of errors are left out, because they can contain what users wrote. Of an
+    exception, the log contains the type, the code if there is one, and where it was raised. Messages of stores about
+    the database are kept, and so are messages of the program's own loggers.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the lines."""
+        """Return the record as text, without the contents of runs."""
         return super().format(_for_operator(record))
 
 
 def _for_operator(record: logging.LogRecord) -> logging.LogRecord:
-    """Return a record without the contents of runs. Other handlers get the original record."""
+    """Return a copy of a log record without the contents of runs.
+
+    The original record stays unchanged, because other log handlers format it too. A record of the user's own loggers is
+    returned as it is.
+    """
     if record.name.partition(".")[0] not in _WITHOUT_CONTENTS:
         return record
     record = copy.copy(record)
@@ -73,7 +77,7 @@ def _for_operator(record: logging.LogRecord) -> logging.LogRecord:
 
 
 def _without_contents(given: object) -> object:
-    """Return an argument of a message without texts that may come from a run."""
+    """Replace an argument of a log message if the argument can contain text from a run."""
     if isinstance(given, RunText):
         return "(see the run)" if given else ""
     if isinstance(given, BaseException) and not isinstance(given, StoreError):
@@ -87,7 +91,10 @@ def _name_error(error: BaseException) -> str:
 
 
 def _without_messages(error: BaseException) -> str:
-    """Return a traceback without the messages of its exceptions, and without their groups and notes."""
+    """Format an exception and its causes as a traceback, without messages and notes.
+
+    Messages and notes can contain text from a run.
+    """
     lines: list[str] = []
     seen: set[int] = set()
     while True:
@@ -102,10 +109,10 @@ def _without_messages(error: BaseException) -> str:
 
 
 class JsonLines(OperatorLines):
-    """Formats a record as a line of JSON, with the run and the node in which it was logged, and its trace."""
+    """Formats each log record as a line of JSON, with the run, the node and the OpenTelemetry span that logged it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return the record as one line of JSON."""
         record = _for_operator(record)
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line: dict[str, Any] = {"time": at, "level": record.levelname.lower(), "logger": record.name}
@@ -121,7 +128,7 @@ class JsonLines(OperatorLines):
 
 
 def _of_span() -> dict[str, str]:
-    """Return the ids of the current span, if OpenTelemetry is used."""
+    """Return the trace id and the span id of the current OpenTelemetry span; {} if there is none."""
     trace = sys.modules.get("opentelemetry.trace")
     span = trace.get_current_span().get_span_context() if trace is not None else None
     if span is None or not span.is_valid:
@@ -130,14 +137,17 @@ def _of_span() -> dict[str, str]:
 
 
 def line_of(text: str, level: int = logging.INFO, **fields: str) -> str:
-    """Return a message of a command as a line of JSON, without using the log, so that signal handlers can use it."""
+    """Format a command's own message as a line of the JSON log.
+
+    The function does not use a logger, so that a signal handler can call it while a logger is locked.
+    """
     record = logging.LogRecord("graphengine.cli", level, "", 0, text, None, None)
     vars(record).update(fields)
     return JsonLines().format(record) + "\n"
 
 
 class _Logged(io.StringIO):
-    """A stream whose lines become records of the log. It stores nothing itself."""
+    """A stream that sends each line to the log, so that a JSON log also contains the command's own messages."""
 
     def write(self, text: str) -> int:
         for line in text.splitlines():
@@ -148,7 +158,10 @@ class _Logged(io.StringIO):
 
 @contextmanager
 def logged(context: CommandContext) -> Generator[None]:
-    """Write the log of the whole process to stderr during the block. In JSON, the command's own lines are included."""
+    """Write the log of the whole process to stderr during the block.
+
+    With `--log-format json`, the command's own messages become lines of this log too, so that every line is JSON.
+    """
     root, handler = logging.getLogger(), logging.StreamHandler(sys.stderr)
     is_json, err, level = context.log_format == "json", context.err, root.level
     text = OperatorLines if context.is_for_operator else logging.Formatter
@@ -168,7 +181,7 @@ def logged(context: CommandContext) -> Generator[None]:
 
 
 class _LogLines(logging.Handler):
-    """A handler that shows log messages as lines on stderr."""
+    """A log handler that shows the engine's warnings on stderr, in the style of the command's own messages."""
 
     def __init__(self, context: CommandContext) -> None:
         super().__init__(logging.WARNING)
@@ -182,10 +195,10 @@ class _LogLines(logging.Handler):
 
 @contextmanager
 def observed(context: CommandContext) -> Generator[Telemetry | None]:
-    """Show the engine's warnings as lines while runs are driven; yield the telemetry of a command with `--otel`.
+    """Show the engine's warnings on stderr while a command drives runs, and yield the telemetry for `--otel`.
 
-    The log of runs is left out, because the command itself shows the progress of its runs. If the options of the
-    command show the whole log, the warnings are part of the log instead.
+    Log messages about single runs are not shown, because the command shows the progress of its runs itself. With
+    `--log-format` or `--log-level`, the whole log is shown instead, including the warnings.
 
     Raises:
         GraphEngineError: A package that `--otel` needs is not installed.
@@ -202,9 +215,10 @@ def observed(context: CommandContext) -> Generator[Telemetry | None]:
 
 @contextmanager
 def _telemetry_of(context: CommandContext) -> Generator[Telemetry | None]:
-    """Yield the telemetry of a command with `--otel`, and export the remaining data at the end.
+    """Set up OpenTelemetry for a command with `--otel`, and export the remaining data at the end of the block.
 
-    The SDK is configured by its OTEL_* variables. Under `opentelemetry-instrument` it is already configured.
+    The OTEL_* environment variables configure the export. If `opentelemetry-instrument` started the program,
+    OpenTelemetry is already configured, and is used as it is. Without `--otel`, the block gets None.
 
     Raises:
         GraphEngineError: The API, the SDK or the exporter is not installed.
@@ -242,7 +256,11 @@ def _telemetry_of(context: CommandContext) -> Generator[Telemetry | None]:
 
 
 def _exporters(signal: str) -> list[Any]:
-    """Return the exporters that OTEL_TRACES_EXPORTER or OTEL_METRICS_EXPORTER names; by default the OTLP exporter."""
+    """Return the exporters named by OTEL_TRACES_EXPORTER or OTEL_METRICS_EXPORTER; by default the OTLP exporter.
+
+    Raises:
+        GraphEngineError: The package of an exporter is not installed.
+    """
     names = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "otlp").split(",")
     general = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
     protocol = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL", general)

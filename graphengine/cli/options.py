@@ -65,7 +65,7 @@ class Command(click.Command):
 
     Args:
         examples: Commands as they are typed, one per line; a comment after ` # ` explains each.
-        exits: The meanings of its exit codes, where they differ from `ALWAYS`.
+        exits: The meanings of exit codes that differ from the default meanings in `ALWAYS`.
     """
 
     def __init__(
@@ -81,21 +81,25 @@ class Command(click.Command):
 
     @property
     def exit_codes(self) -> Mapping[int, str]:
-        """The meaning of every exit code of the command, in order."""
+        """The meaning of each exit code of the command, in ascending order."""
         reads = any(param.name == "database" for param in self.params)
         always = {code: meaning for code, meaning in ALWAYS.items() if reads or code != Exit.STORE}
         return dict(sorted({**always, **self.exits}.items()))
 
     def _list_suggested(self) -> Sequence[str]:
-        """Return the options that an error may suggest. `--yes` confirms a removal, so it is never suggested."""
+        """Return the options that an error message may suggest.
+
+        The option `--yes` is left out, because it skips a confirmation.
+        """
         own = [name for param in self.params for name in (*param.opts, *param.secondary_opts)]
         return [name for name in own if name.startswith("--") and name != "--yes"] + ["--help"]
 
     def _find_foreign(self, commands: str, option: str) -> str:
-        """Return what to write for an option of another library; "" for a misspelt option of this command.
+        """Return the repair for an option that users know from another tool, such as LangGraph's command line.
 
-        If the table of repairs has an entry for all commands, the entry is shown as an option if this command has the
-        option.
+        The table of foreign names can contain an entry for this command, which is returned as it is. If the table only
+        has an entry for all commands, the options in the entry are returned that this command has. Returns "" if the
+        table does not contain the option, for example because it is a misspelt option of this command.
         """
         from graphengine.kernel.inside import repair_for
 
@@ -105,7 +109,7 @@ class Command(click.Command):
         return repair_for(commands + option, "option", own=own) or " or ".join(shown)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments of the command. For a misspelt option, only the closest match is suggested."""
+        """Parse the arguments of the command, and suggest a repair for an unknown option."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -128,7 +132,7 @@ class Command(click.Command):
             raise click.UsageError(f"{error.message}. Inputs are options: {inputs}", ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own
-        """Run the command. With `--log-format` or `--log-level`, show the log meanwhile."""
+        """Run the command. With `--log-format` or `--log-level`, write the log to stderr meanwhile."""
         context: CommandContext = ctx.obj
         if not (context.log_format or context.log_level):
             return super().invoke(ctx)
@@ -139,10 +143,10 @@ class Command(click.Command):
 
     @property
     def paragraphs(self) -> Sequence[Sequence[str]]:
-        """The paragraphs of the help, in order.
+        """The help of the command, split into paragraphs.
 
-        A paragraph of text is one string. In a list, each line of the docstring that begins with `- ` begins an item,
-        and each item is one string.
+        A paragraph of text contains one string. A list contains one string for each of its items. In the docstring,
+        each item begins with `- ` on a line of its own.
         """
         parts = inspect.cleandoc(self.help or "").split("\n\n")
         split = [re.split(r"\n(?=- )", part) if part.startswith("- ") else [part] for part in parts]
@@ -170,7 +174,7 @@ class Command(click.Command):
 
 
 def find_slip(name: str, own: Collection[str]) -> str:
-    """Return the command or option that a misspelt word means; "" if there is none.
+    """Return the command or option that the user probably meant by a misspelt word; "" if no name is similar.
 
     >>> find_slip("shows", ["show", "stop"]), find_slip("--dry_run", ["--dry-run"]), find_slip("exp", ["export"])
     ('show', '--dry-run', 'export')
@@ -181,10 +185,10 @@ def find_slip(name: str, own: Collection[str]) -> str:
 
 
 class Choice(click.Choice):  # type: ignore[type-arg]  # click before 8.2 takes none
-    """One of several words. For a misspelt word, the error suggests the closest match."""
+    """An option that accepts one of several words. For a misspelt word, the error suggests the closest match."""
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's own
-        """Return the message for an invalid word."""
+        """Return the error message for a word that is not allowed."""
         near = get_close_matches(str(value), self.choices, n=1)
         message = super().get_invalid_choice_message(value, ctx)
         return f"{message} Did you mean {near[0]!r}?" if near else message
@@ -201,14 +205,14 @@ _RUNS: Final = 100
 
 
 def complete_graphs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the project's graphs by name, or files if the word begins a path."""
+    """Complete an argument with the project's graphs, or with files if the word begins like a path."""
     names = complete_graph_names(ctx, param, incomplete)
     is_path = "/" in incomplete or incomplete.startswith(".") or not names
     return _complete_file(incomplete) if is_path else names
 
 
 def complete_graph_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the project's graphs by name only."""
+    """Complete an argument with the names of the project's graphs."""
     del ctx, param
     texts = dict(_iter_graph_texts())
     found = {*texts, *(name for text in texts.values() for name in _GRAPH.findall(text))}
@@ -216,7 +220,10 @@ def complete_graph_names(ctx: click.Context, param: click.Parameter, incomplete:
 
 
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the ids of runs, each with its graph and status. Without a beginning, the newest runs are offered."""
+    """Complete an argument with the ids of runs, and show the graph and the status of each run.
+
+    If the word is still empty, the newest runs are offered.
+    """
     del param
 
     async def named(store: Store) -> Sequence[RunInfo]:
@@ -230,28 +237,28 @@ def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 
 def complete_runs_or_graphs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete runs and graphs, for a command that accepts either."""
+    """Complete an argument that names a run or a graph."""
     found = complete_runs(ctx, param, incomplete) if incomplete else []
     return [*(item for item in complete_graphs(ctx, param, incomplete) if item.type == "plain" or not found), *found]
 
 
 def complete_runs_or_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete runs, or files if no run matches."""
+    """Complete an argument with the ids of runs, or with files if no run matches."""
     return complete_runs(ctx, param, incomplete) or _complete_file(incomplete)
 
 
 def complete_tags(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the tags of the newest runs."""
+    """Complete an option with the tags of the newest runs."""
     del param
     found = {tag for info in _read_for_completion(ctx, _load_newest) for tag in info.tags}
     return [_build_completion(tag) for tag in sorted(found) if tag.startswith(incomplete)]
 
 
 def complete_search(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the filters of a search with their values.
+    """Complete a search with its filters and their values, such as `status:failed`.
 
-    Bash splits `status:fa` at the colon. In this case, `status` and `:` are words before the current word, or the
-    current word is `:`.
+    Bash splits `status:fa` into three words at the colon. The filter's name and the colon are then already among the
+    words before the current word, or the current word is `:`.
     """
     from graphengine.records.selection import STATUSES
 
@@ -274,7 +281,7 @@ def complete_search(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 
 def complete_nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the nodes in the project's graph files."""
+    """Complete an option with the nodes in the project's graph files."""
     del ctx, param
     found = {name for _, text in _iter_graph_texts() for name in _NODE.findall(text)}
     return [_build_completion(name) for name in sorted(found) if name.startswith(incomplete)]
@@ -306,7 +313,10 @@ async def _load_newest(store: Store) -> Sequence[RunInfo]:
 def _read_for_completion(
     ctx: click.Context, reading: Callable[[Store], Awaitable[Sequence[RunInfo]]]
 ) -> Sequence[RunInfo]:
-    """Read the database given on the line, or the project's database; return [] if it cannot be read."""
+    """Return the runs that `reading` finds in the command's database.
+
+    If the database cannot be read, return no runs: an error message would appear in the line that the user is typing.
+    """
     try:
         found: Sequence[RunInfo] = ctx.obj.read(reading)
     except (GraphEngineError, OSError):
@@ -318,12 +328,15 @@ def _read_for_completion(
 
 
 class _Database(click.Path):
-    """A path, or an address. If an address were treated as a path, it would lose a slash and show its password."""
+    """The type of `--store`: a path, or the address of a database server.
+
+    An address must not be converted to a path. As a path, it would lose a slash, and messages would show its password.
+    """
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
-        """Return an address unchanged; refuse an address of an unknown kind before it is converted to a path."""
+        """Convert a path, and return an address unchanged. An address of an unknown kind is refused."""
         found = database_from(value) if isinstance(value, str) else value
         return found if isinstance(found, str) else super().convert(found, param, ctx)
 
@@ -334,7 +347,7 @@ def _keep_option(ctx: click.Context, param: click.Parameter, value: object) -> N
 
 
 def _make_kept_option(*names: str, **given: Any) -> click.Option:  # noqa: ANN401 - click's own
-    """Return an option whose value is kept in the context, and not given to the command's function."""
+    """Return an option whose value is stored in the CommandContext, and is not passed to the command's function."""
     return click.Option(names, expose_value=False, callback=_keep_option, **given)
 
 
@@ -374,14 +387,14 @@ poll = click.option(
 
 
 def graphs(what: str) -> Callable[[F], F]:
-    """Return the option that names graphs; `what` says what the command does with their runs."""
+    """Return the option `--graph`, which can be repeated. `what` is the first sentence of its help."""
     text = f"{what}. May be repeated. By default, the command uses all graphs of the project."
     given: Any = {"metavar": "FILE[:NAME]", "multiple": True, "shell_complete": complete_graphs, "help": text}
     return click.option("--graph", "references", **given)
 
 
 def concurrency(default: int) -> Callable[[F], F]:
-    """Return the option for the number of runs that a process drives at a time."""
+    """Return the option `--concurrency`, which limits how many runs a process drives at a time."""
     kind = click.IntRange(min=1)
     return click.option(
         "--concurrency",
@@ -469,12 +482,12 @@ _PAUSE: Final = _make_kept_option(
 
 
 class Age(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes none
-    """A duration such as 30d, 12h, 45m, 90s or 2w, converted to seconds."""
+    """The type of an option that accepts a duration such as 30d, 12h, 45m, 90s or 2w, and converts it to seconds."""
 
     name = "age"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
-        """Return the seconds of a duration."""
+        """Return the duration in seconds."""
         from graphengine.records.search import seconds_of
 
         seconds = seconds_of(str(value))
@@ -488,12 +501,12 @@ class Age(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes 
 
 
 class At(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes none
-    """A step: its seq, or a node's path and visit, such as review:2, as (path, visit)."""
+    """The type of an option that names a step: by its number, or by a node and the node's visit, such as review:2."""
 
     name = "step"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | tuple[str, int]:  # noqa: ANN401
-        """Return the seq, or the path and the visit."""
+        """Return the number of the step, or the path of the node and the number of the visit."""
         node, _, number = str(value).rpartition(":")
         if not number.isdecimal() or len(number) > _DIGITS:
             self.fail(f"{value!r}: give the number of a step, or a node and its visit, e.g. review:2", param, ctx)
@@ -501,10 +514,10 @@ class At(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes n
 
 
 class ValueCommand(Command):
-    """A command whose VALUE can be a negative number, which is not treated as an option."""
+    """A command with an argument VALUE, which can be a negative number and must not be mistaken for an option then."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments of the command."""
+        """Parse the arguments of the command, and accept words such as -5 as values."""
         ctx.ignore_unknown_options = any(_NEGATIVE.match(word) for word in args)
         return super().parse_args(ctx, args)
 
@@ -544,13 +557,13 @@ def command(
     exits: Mapping[int, str] | None = None,
     cls: type[Command] = Command,
 ) -> Callable[[Callable[..., int]], Command]:
-    """Return a decorator that makes a command of a function. The function gets the context as its first argument.
+    """Return a decorator that turns a function into a command. The function gets the context as its first argument.
 
     Args:
         name: The name of the command.
         shared: Options of several commands, after the command's own options. Their values are stored in the context.
         examples: Commands as they are typed, one per line; a comment after ` # ` explains each.
-        exits: The meanings of its exit codes, where they differ from `ALWAYS`.
+        exits: The meanings of exit codes that differ from the default meanings in `ALWAYS`.
         cls: The class of the command.
     """
 
@@ -563,7 +576,7 @@ def command(
 
 
 def limits_from(given: Sequence[str], base: Limits) -> Limits:
-    """Return the base limits, updated with the given limits.
+    """Parse the values of `--limit`, and return the limits `base` with these limits replaced.
 
     Raises:
         click.BadParameter: A limit is invalid.

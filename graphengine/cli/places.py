@@ -42,17 +42,19 @@ MEANT: Final = {"db": 'write store = "runs.db"', "models": "give --model NAME to
 
 
 def project_of(start: Path) -> Path | None:
-    """Return the nearest folder with a pyproject.toml, from a folder upwards."""
+    """Return the folder of the project that contains this folder; None if no folder above it has a pyproject.toml."""
     start = start.absolute()
     return next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()), None)
 
 
 def database_of(file: Path | None = None) -> Database:
-    """Return the default database: of the project of a graph's file, or of the current project.
+    """Return the database that a command without `--store` uses.
+
+    This is the database of the project that contains a graph's file, or else of the current project.
 
     Raises:
         StoreNotSupported: The project's settings contain an address of an unknown kind, or one that cannot be parsed.
-        ProjectBroken: The setting is not a text.
+        ProjectBroken: The setting `store` is not a text.
     """
     root = project_of(file.parent if file is not None else Path.cwd())
     found = _database_in(root) if root is not None else None
@@ -60,7 +62,9 @@ def database_of(file: Path | None = None) -> Database:
 
 
 def database_from(given: str, folder: Path | None = None) -> Database:
-    """Return the database that a user names: an address, or a path, which can be relative to a folder.
+    """Convert a text of the user to a database: to the address of a server, or to the path of a file.
+
+    A relative path is relative to `folder` if it is given, and otherwise to the current folder.
 
     Raises:
         StoreNotSupported: The address is of an unknown kind, or cannot be parsed.
@@ -73,13 +77,13 @@ def database_from(given: str, folder: Path | None = None) -> Database:
 
 
 def setting(root: Path, name: str, *, checks: bool = False) -> object:
-    """Return a value of a project's `[tool.graphengine]`; None if the project does not set it.
+    """Return a value of `[tool.graphengine]` in a project's pyproject.toml; None if the project does not set it.
 
     Args:
         root: The project's folder.
         name: The name of the value.
-        checks: Whether to parse the settings even if they do not mention the name. This takes longer than most
-            commands.
+        checks: Whether to parse the file even if it does not mention the name, so that mistakes in the file are found.
+            Parsing takes longer than most commands.
 
     Raises:
         ProjectBroken: The pyproject.toml is invalid TOML, or cannot be read.
@@ -120,6 +124,8 @@ def _not_read(name: str, place: Path, *, is_table: bool) -> InputError:
 def settings_of(wing: str, file: Path | None = None) -> Settings:
     """Return the settings of a wing in the project of a graph's file, or in the current project.
 
+    A wing is an extension of graphengine, which reads its settings from pyproject.toml.
+
     Raises:
         ProjectBroken: The pyproject.toml is invalid TOML, or cannot be read.
         InputError: The settings contain an unknown name.
@@ -129,7 +135,7 @@ def settings_of(wing: str, file: Path | None = None) -> Settings:
 
 
 def read_settings(wing: str, file: Path | None = None) -> Any:  # noqa: ANN401 - what the wing reads
-    """Return the settings of one of our wings, converted by the wing; see `settings_of`.
+    """Return the settings of a bundled wing, converted to the type that the wing uses; see `settings_of`.
 
     Raises:
         ProjectBroken: The settings cannot be used.
@@ -140,7 +146,7 @@ def read_settings(wing: str, file: Path | None = None) -> Any:  # noqa: ANN401 -
 
 
 def _database_in(root: Path) -> Database | None:
-    """Return the database in a project's `[tool.graphengine] store = …`; None if the project does not set it."""
+    """Return the database that a project sets as `[tool.graphengine] store = …`; None if it sets none."""
     found: object = None
     with suppress(ProjectBroken):  # commands that need the settings report the error
         found = setting(root, "store")
@@ -154,14 +160,19 @@ def _database_in(root: Path) -> Database | None:
 
 
 def lock_options() -> dict[str, Any]:
-    """Return how long a store waits for another program's lock, if the project sets it."""
+    """Return the option of a store that limits how long it waits for another program's lock.
+
+    The result is empty if the project does not set this time.
+    """
     root = project_of(Path.cwd())
     seconds = setting(root, "busy_timeout_seconds") if root is not None else None
     return {} if seconds is None else {"busy_timeout_seconds": seconds}
 
 
 def graph_files(root: Path) -> list[Path]:
-    """Return the files in the folders of a project's `[tool.graphengine] graphs`, in order of name.
+    """Return the Python files in the folders that a project lists as `[tool.graphengine] graphs`.
+
+    Each folder's files are in alphabetical order. Files whose names begin with `_` are left out.
 
     Raises:
         ProjectBroken: The pyproject.toml is invalid TOML, or the setting is not a list of folders.
@@ -175,7 +186,10 @@ def graph_files(root: Path) -> list[Path]:
 
 
 def may_find(name: str) -> bool:
-    """Return whether `project.find_named` probably finds a graph: a file has this name, or contains it in quotes."""
+    """Return whether the current project probably contains a graph with this name, without running the project's files.
+
+    It probably does if the name of a file is the name of the graph, or if a file contains the name in quotes.
+    """
     root = project_of(Path.cwd())
     try:
         files = graph_files(root) if root is not None else []
@@ -188,7 +202,7 @@ def may_find(name: str) -> bool:
 
 
 def naming(name: str, files: Iterable[Path]) -> list[Path]:
-    """Return the files whose text seems to define a graph with this name. The files are not run."""
+    """Return the files that seem to define a graph with this name. The files are searched as text, and are not run."""
     defines = re.compile(rf"""(?:\bGraph(?:\[.*?\])?\(|\bname *=)\s*["']{re.escape(name)}["']""")
     found: list[Path] = []
     for file in files:
@@ -199,23 +213,26 @@ def naming(name: str, files: Iterable[Path]) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseOption:
-    """A database, and the option with which a later command names it."""
+    """A database, and the value of `--store` with which suggested commands name the database."""
 
     database: Database
     option: str = ""
 
     @property
     def words(self) -> list[str]:
-        """The option that names the database; empty if no option is needed."""
+        """The option `--store` for a suggested command; empty if the command finds the database without it."""
         return ["--store", self.option] if self.option else []
 
     @property
     def exists(self) -> bool:
-        """Whether runs can exist: the file exists, or the database is an address, which is not contacted for this."""
+        """Whether the database can contain runs.
+
+        A database file must exist. A database server is not contacted, so it always counts as existing.
+        """
         return not isinstance(self.database, Path) or self.database.exists()
 
     def check_exists(self) -> None:
-        """Check that the database can contain runs.
+        """Check that the database file exists.
 
         Raises:
             StoreMissing: The database does not exist yet.
@@ -228,7 +245,7 @@ class DatabaseOption:
             )
 
     def command(self, name: str, run_id: str, *words: str, arguments: Sequence[str] = ()) -> str:
-        """Return a command about a run in this database, quoted for a shell.
+        """Return a command about a run in this database, quoted so that the user can paste it into a shell.
 
         Args:
             name: The command.
@@ -241,12 +258,18 @@ class DatabaseOption:
         return shlex.join([*program(), name, *([] if last else first), *words, *self.words, *last])
 
     def worker_command(self, queue: str, words: Sequence[str]) -> str:
-        """Return the command of a worker for a queue; `words` name the graph of the runs if that is necessary."""
+        """Return the command that starts a worker for a queue of this database.
+
+        `words` are the options with which the worker finds the graph of the runs.
+        """
         return shlex.join([*program(), "worker", "--queue", queue, *words, *self.words])
 
 
 def place_of(given: Database | None, file: Path | None = None) -> DatabaseOption:
-    """Return the given database, or else the database of a graph's file, or else of the current project."""
+    """Return the database of a command: the given one, or else that of the project of a graph's file.
+
+    Without a file, the current project is used.
+    """
     here = database_of()
     if given is not None:
         if isinstance(given, str):
@@ -257,7 +280,10 @@ def place_of(given: Database | None, file: Path | None = None) -> DatabaseOption
 
 
 def shown(database: Database) -> str:
-    """Return the path, relative to the current folder if it is inside; or the address without its password."""
+    """Return the database as a text for people.
+
+    A path is relative to the current folder if the file is inside. An address is shown without its password.
+    """
     if isinstance(database, str):
         return addresses.shown(database)
     try:
@@ -267,10 +293,11 @@ def shown(database: Database) -> str:
 
 
 def graph_words(graph: str) -> list[str]:
-    """Return the options that a command needs to find a run's graph.
+    """Return the option with which a suggested command finds the graph of a run.
 
-    The texts of the files are searched, but the files are not run. A run records the name of its graph but no path. If
-    no file or several files seem to define the graph, the user must fill in the file.
+    A run records the name of its graph, but not the file. If the current project seems to define the graph in one file,
+    no option is needed. Otherwise the option is `--graph FILE`, and the user must fill in the file. The project's files
+    are searched as text, and are not run.
     """
     root = project_of(Path.cwd())
     is_found = root is not None and may_find(graph) and len(naming(graph, graph_files(root))) <= 1
@@ -278,14 +305,14 @@ def graph_words(graph: str) -> list[str]:
 
 
 def can_inspect() -> bool:
-    """Return whether the packages of the inspector are installed."""
+    """Return whether the packages that `graphengine inspect` needs are installed."""
     from importlib.util import find_spec
 
     return bool(find_spec("starlette") and find_spec("uvicorn"))
 
 
 def program() -> Sequence[str]:
-    """Return the words with which this program was called."""
+    """Return the words with which the user called this program, for the beginning of suggested commands."""
     called = sys.argv[0]
     if Path(called).parts[-2:] == ("graphengine", "__main__.py"):
         return [sys.orig_argv[0] if sys.orig_argv else "python", "-m", "graphengine"]

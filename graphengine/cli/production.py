@@ -35,7 +35,9 @@ _SAFE: Final = {
 
 
 def ready(context: CommandContext) -> Ready:
-    """Return the results of all checks, in the order of the page `docs/use/deployment.md`.
+    """Run the checks of `graphengine doctor --production`, and return their results.
+
+    The results have the order of the page `docs/use/deployment.md`.
 
     Raises:
         StoreError: The database does not exist, or cannot be read.
@@ -50,7 +52,7 @@ def ready(context: CommandContext) -> Ready:
 
 
 async def _load_production(store: Store) -> tuple[Sequence[OwnerInfo], Sequence[RunInfo], int]:
-    """Return the live processes, the runs that no process drives any more, and the number of failed runs of a day."""
+    """Read the live processes, the interrupted runs, and how many runs that began in the last day have failed."""
     from graphengine.records.selection import Wanted, newest
 
     interrupted = await newest(store, Wanted(_FAILED, "interrupted"))
@@ -95,7 +97,7 @@ def durability(place: DatabaseOption) -> Iterator[Check]:
 
 
 def file_system(path: Path) -> str:
-    """Return the kind of file system of a path; "" if it cannot be determined."""
+    """Return the type of a path's file system, such as `ext4` or `nfs`; "" if it cannot be determined."""
     try:
         mounts = [line.split() for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
     except OSError:
@@ -105,7 +107,7 @@ def file_system(path: Path) -> str:
 
 
 def disk(place: DatabaseOption) -> Iterator[Check]:
-    """Check that a backup fits on the disk."""
+    """Check that the disk has room for a backup, and that SQLite's write-ahead log is not too long."""
     from rich.filesize import decimal as size
 
     if isinstance(place.database, str):
@@ -120,7 +122,11 @@ def disk(place: DatabaseOption) -> Iterator[Check]:
 
 
 def _check_log_size(path: Path) -> Check:
-    """Check that the write-ahead log is short. Processes of this version keep it short."""
+    """Check that SQLite's write-ahead log is not much longer than usual.
+
+    Processes of this version keep the log short. The log grows while a program reads the file for a long time, or if
+    processes of an older version use the file.
+    """
     from rich.filesize import decimal as size
 
     from graphengine.databases.sqlite.checkpoints import longest_log
@@ -136,7 +142,10 @@ def _check_log_size(path: Path) -> Check:
 
 
 def retention() -> Iterator[Check]:
-    """Check that runs are not kept for ever."""
+    """Check that the project or each graph limits how long runs are kept.
+
+    Without a limit, the database grows for ever.
+    """
     from graphengine.cli.project import graphs_to_drive
 
     whole = read_settings("retention")
@@ -155,7 +164,10 @@ def retention() -> Iterator[Check]:
 
 
 def rescue(owners: Sequence[OwnerInfo], interrupted: Sequence[RunInfo], failed: int) -> Iterator[Check]:
-    """Check that a worker takes the runs of dead processes, and that few runs failed."""
+    """Check that a worker is alive, and that no run failed in the last day.
+
+    A live worker also continues the runs of processes that died.
+    """
     workers = [each for each in owners if each.role is not None]
     if workers:
         yield Check("workers", "ok", f"{counted(len(workers), 'worker')} at work", "")
@@ -188,6 +200,6 @@ def versions(owners: Sequence[OwnerInfo]) -> Check:
 
 
 def backups() -> Check:
-    """Remind the operator of backups, which no program can check."""
+    """Return a reminder to test backups, because this program cannot check them."""
     repair = "make one (`graphengine backup`, pg_dump), and run `graphengine doctor` and a worker on the copy elsewhere"
     return Check("backups", "cannot say", "whether a backup was restored lately", repair)

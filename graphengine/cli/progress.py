@@ -77,7 +77,7 @@ _INSIDE: Final = ("recorded", "message", "refused", "begun")
 
 @dataclass(slots=True)
 class _Count:
-    """The progress of a map's items.
+    """How many items of a map have ended.
 
     Attributes:
         path: The path of the map.
@@ -85,8 +85,8 @@ class _Count:
         since: When the map began, its run was last resumed, or this process joined.
         done: The number of items that have ended.
         failed: The number of items that failed.
-        by_fallback: The number of items with the result of their fallback, as far as their ends were shown.
-        before: The number of items that had ended at `since`.
+        by_fallback: The number of items with the result of their fallback, as far as this process saw them end.
+        before: The number of items that had ended at `since`. The estimate of the remaining time leaves them out.
         shown: The number of items that had ended when a line was last written.
     """
 
@@ -101,7 +101,7 @@ class _Count:
 
     @property
     def is_news(self) -> bool:
-        """Whether the count has grown enough to be shown again."""
+        """Whether the count has grown enough for a new line: past another tenth of the items, or to the end."""
         return self.done == self.total or self.done * _TENTHS // self.total > self.shown * _TENTHS // self.total
 
     def __str__(self) -> str:
@@ -113,7 +113,7 @@ class _Count:
         return failed + (f", {self.by_fallback:,} by fallback" if self.by_fallback else "")
 
     def bar(self, at: float, columns: int) -> str:
-        """Return the finished share as a bar, and the estimated time for the rest.
+        """Draw the share of the items that have ended as a bar, with the estimated time for the rest.
 
         Args:
             at: The current time, in epoch seconds.
@@ -130,7 +130,7 @@ class _Count:
 
 @dataclass(slots=True)
 class _Way:
-    """The visits of a node that went the same way.
+    """Visits of a node in a loop that all took the same edges. After the first visits, they are only counted.
 
     Attributes:
         visits: The number of visits.
@@ -148,8 +148,7 @@ class _Way:
 class Progress:
     """Shows the events of one run on a channel.
 
-    The event about the beginning of a node is live, and can arrive late or twice. It is shown once, before the node's
-    end.
+    The event that a node began is not recorded, and can arrive late or twice. It is shown once, before the node's end.
 
     Args:
         channel: The channel to write to.
@@ -197,7 +196,7 @@ class Progress:
                 self.recorded(self.visits.feed(event.step), event.why)
 
     def recorded(self, entry: Entry, why: str) -> None:
-        """Show a durable step; `why` contains the reasons for its edge."""
+        """Show a recorded step. `why` contains the reasons for its edge."""
         step = entry.step
         self._written = {key: text for key, text in self._written.items() if key[0] != step.path}
         self._has_moved(step)
@@ -213,7 +212,7 @@ class Progress:
             self._step(entry, account)
 
     def _writes(self, delta: TextDelta) -> None:
-        """Show the end of a model's text, at most a few times a second."""
+        """Show the end of the text that a model is writing, at most 20 times a second."""
         if not self._is_live or "[" in delta.path:  # a bar is shown for the items of a map
             return
         key = (delta.path, delta.agent)
@@ -228,12 +227,15 @@ class Progress:
         self._channel.transient(f"{'writes':<9} {one_line(path, _PATH_CHARACTERS)}: ", text)
 
     def continues(self, visits: Visits) -> None:
-        """Continue with a run that has this state now."""
+        """Set the state of the run from which the next events continue."""
         self.visits = visits
         self._count_maps(visits.snapshot.now)
 
     def _count_maps(self, at: float) -> None:
-        """Count the ended items of the maps in progress, except maps inside items of other maps."""
+        """Read from the state of the run how many items of its maps have ended.
+
+        Maps inside items of other maps are left out.
+        """
         known, self._counts = self._counts, {}
         for frame in self.visits.snapshot.frames.values():
             phase = frame.phase
@@ -245,18 +247,18 @@ class Progress:
                 self._counts[key] = count
 
     def counts(self) -> None:
-        """Show the progress of the maps in progress."""
+        """Show how many items of each running map have ended."""
         for count in self._counts.values():
             self._line("items", count.path, f": {count}")
 
     def idles(self) -> None:
-        """Clear the nodes at work, because the run waits or no process drives it."""
+        """Stop showing nodes at work, because the run waits or no process drives it."""
         self._at_work.clear()
         self._channel.wipe()
         self.show_counted()
 
     def show_counted(self) -> None:
-        """Show how many visits were counted since the last line about them."""
+        """Show the visits that were only counted since the last line about them."""
         for way in self._ways.values():
             self._count_visits(way)
 
@@ -268,7 +270,10 @@ class Progress:
             way.unshown, way.took = 0, 0.0
 
     def _is_counted(self, step: Account) -> bool:
-        """Count a visit that ended; return whether it needs no line of its own, as earlier visits went the same way."""
+        """Count a visit that ended. Return True if it needs no line of its own.
+
+        A visit needs no line if several earlier visits of the node took the same edge.
+        """
         if step.kind not in ("node", "left", "joined") or step.is_trouble:
             return False
         way = self._ways.setdefault((step.path, step.kind, *step.targets, step.edge, step.choice), _Way())
@@ -297,7 +302,7 @@ class Progress:
 
     @asynccontextmanager
     async def ticking(self, clock: Callable[[], float] = time.time) -> AsyncIterator[None]:
-        """Show on a terminal which nodes are at work, and for how long by this clock, until the block ends."""
+        """During the block, show on a terminal which nodes are at work, and for how long by this clock."""
         if not self._is_live:
             yield
             return
@@ -316,7 +321,7 @@ class Progress:
             self._channel.wipe()
 
     def tick(self, at: float) -> None:
-        """Show a bar for the map with most remaining items, or the nodes at work, unless a model is writing.
+        """Redraw the transient line: a model's text, a bar for the map with most remaining items, or the nodes at work.
 
         Args:
             at: The current time, in epoch seconds.
@@ -339,12 +344,12 @@ class Progress:
         self._channel.transient(f"{'at work':<9}", in_flight(list(self._at_work.values()), at), keeps_end=False)
 
     def sleeps(self, until: str) -> None:
-        """Show that the whole run sleeps."""
+        """Show until when the whole run sleeps."""
         self.idles()
         self._line("sleeps", f"until {until}; Ctrl-C leaves the run waiting")
 
     def began(self, path: str, visit: int, attempt: int) -> None:
-        """Show that a node began, once for each attempt."""
+        """Show that a node began. Each attempt is shown once."""
         if self._begun.get(path, (0, 0)) >= (visit, attempt):
             return
         self._begun[path] = (visit, attempt)
@@ -378,7 +383,7 @@ class Progress:
                 self._line("changed", text.removeprefix("the graph changed: "))
 
     def _inside(self, step: Step, account: Account) -> None:
-        """Show that a node began its items or its graph, or recorded a piece of its work."""
+        """Show that a visit began the items of a map or a nested graph, or recorded a call."""
         path = account.path
         if account.kind == "mapped":
             self._counts[child_id(step.frame, step.node)] = _Count(path, account.count, account.at)
@@ -392,7 +397,7 @@ class Progress:
             self._line("recorded", path, f": {account.lines[0]} ({seconds(step.at - step.began)})")
 
     def _wait(self, account: Account) -> None:
-        """Show a question, an answer or a message, even below items."""
+        """Show a question, an answer or a message, even inside an item of a map."""
         if account.kind == "waiting":
             self.show_counted()
             for line in account.lines:
@@ -401,7 +406,10 @@ class Progress:
         self._line(account.kind, f"{account.path}: " if account.path else "", "; ".join(account.lines))
 
     def _in_item(self, step: Step, account: Account) -> None:
-        """Count a finished item of a map. Items of items, and work below an item, are not counted."""
+        """Count an item of a map that has ended.
+
+        Items of a map inside an item, and steps inside an item, are not counted.
+        """
         key, _, index = step.frame.rpartition("[")
         if "[" in key or not index.endswith("]"):
             return
@@ -420,7 +428,7 @@ class Progress:
             self._line("items", count.path, f": {count}")
 
     def _item_failed(self, step: Account, count: _Count) -> None:
-        """Show the first failures of a map's items individually."""
+        """Show that an item of a map failed. After the first failures, further failures of the map are only counted."""
         if step.kind == "item" and self._falls_back.pop(step.path, 0):
             return  # the failure before the fallback was already shown
         if step.is_replaced:
@@ -454,27 +462,30 @@ class Progress:
             self._below(f"in place of {step.error}" if verb == "fallback" else step.error)
 
     def _is_own(self, entry: Entry) -> bool:
-        """Return whether the node itself worked, so that its start is shown before its end if no event showed it.
+        """Return whether the node itself has worked, so that the start must be shown before the end.
 
-        The end of a graph or of a map does not count as work, and neither does an answer.
+        This is not so if a nested graph or a map has ended, or if an answer has ended the visit.
         """
         has_graph = isinstance(entry.step.data, Node) and entry.step.data.inside is not None
         return not has_graph and entry.began >= self.visits.time.since and not is_by_answer(entry.step)
 
     def _below(self, text: str, style: str = "") -> None:
-        """Show more text about the line above, if there is any, wrapped and indented on a terminal."""
+        """Show more text below the last line, if there is any. On a terminal, it is wrapped and indented."""
         columns = self._channel.columns
         for part in [text] if columns is None and text else wrapped(text, (columns or 0) - _INDENT):
             self._line("", (part, style))
 
     def _line(self, verb: str, first: Part, *rest: Part) -> None:
-        """Show a line, wrapped between words on a terminal."""
+        """Show a line that begins with a verb, such as `started`. On a terminal, it is wrapped between words."""
         path: Part = (first, "bold") if isinstance(first, str) and verb else first
         self._channel.prose((f"{verb:<9}", _VERBS.get(verb, "dim")), path, *rest, indent=_INDENT)
 
 
 def in_flight(begun: Sequence[NodeBegan], at: float) -> str:
-    """Return the work in flight at a time (epoch seconds) and its duration: nodes by name, items of a map by number."""
+    """Describe which nodes are at work and for how long. Items of a map are counted.
+
+    `at` is the current time, in epoch seconds.
+    """
     nodes: dict[str, list[NodeBegan]] = {}
     for each in begun:
         nodes.setdefault(without_items(each.path), []).append(each)
@@ -489,7 +500,7 @@ def in_flight(begun: Sequence[NodeBegan], at: float) -> str:
 
 
 def _whole_seconds(duration: float) -> str:
-    """Return a growing duration in whole seconds, so that no digit changes too fast to read."""
+    """Format a duration that still grows in whole seconds, so that no digit changes too fast to read."""
     return seconds(duration) if duration >= 60 else f"{max(0, int(duration))} s"  # noqa: PLR2004 - a minute
 
 

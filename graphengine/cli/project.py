@@ -44,9 +44,10 @@ class Found:
     """A graph and where it was found.
 
     Attributes:
+        graph: The graph.
         file: The file, as it was named or found.
         module: The module that was made by running the file.
-        reference: The value of `--graph` that finds the graph; "" if the graph can be found by its name from here.
+        reference: The value of `--graph` with which a suggested command finds the graph; "" if its name is enough.
     """
 
     graph: Graph[Any]
@@ -56,7 +57,7 @@ class Found:
 
 
 def find(reference: str, name: str = "") -> Found:
-    """Return the graph of FILE, FILE:NAME or NAME.
+    """Find the graph that the user named, as FILE, FILE:NAME or NAME.
 
     Args:
         reference: The user's argument.
@@ -75,16 +76,16 @@ def find(reference: str, name: str = "") -> Found:
 
 
 def file_of(reference: str | None) -> Path | None:
-    """Return the file of FILE or FILE:NAME; None for a name alone, or for None."""
+    """Return the file in a reference of the form FILE or FILE:NAME; None if the reference is only a name, or None."""
     return _split_reference(reference)[0] if reference else None
 
 
 def graph_of(name: str, reference: str | None) -> Found:
-    """Return the graph of a recorded run.
+    """Find the graph of a recorded run.
 
     Args:
         name: The recorded name of the graph.
-        reference: The user's `--graph`, if given.
+        reference: The value of `--graph`, if the option is given.
 
     Raises:
         GraphNotFound: The graph does not exist; see `find`.
@@ -94,7 +95,7 @@ def graph_of(name: str, reference: str | None) -> Found:
 
 
 def find_named(name: str, *, of_run: bool = False) -> Found:
-    """Return the graph with a name in the current project.
+    """Find a graph of the current project by its name.
 
     Args:
         name: The graph's name. If `of_run` is False, also the name of a file with one graph, without its suffix.
@@ -133,7 +134,7 @@ def find_named(name: str, *, of_run: bool = False) -> Found:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A file of the current project with its graphs, or with the reason why the file or a graph cannot be run."""
+    """A graph file of the current project: its graphs, or the error that keeps the file or a graph from being run."""
 
     file: Path
     module: ModuleType | None = None
@@ -142,10 +143,10 @@ class Listed:
 
 
 def list_graphs() -> list[Listed]:
-    """Return the graph files of the current project, in order of name, each with its outermost graphs.
+    """Return the graph files of the current project by name, each with the graphs that are not nodes of others.
 
-    If one file imports a graph from another file, the graph is only listed for the other file. For each name that
-    graphs in two files have, an entry with an error follows.
+    If one file imports a graph from another file, only the other file lists the graph. If graphs in two files have the
+    same name, an entry with an error follows at the end.
 
     Raises:
         GraphNotFound: There is no project, or the project names no folder of graphs.
@@ -172,7 +173,10 @@ def list_graphs() -> list[Listed]:
 
 
 def is_imported(graph: Graph[Any], listed: Listed, files: Collection[str] | None = None) -> bool:
-    """Return whether a file imports a graph from the module that defines it; with `files`, from one of these files."""
+    """Return whether a file imports this graph, which another module defines.
+
+    If `files` is given, only imports from these files count.
+    """
     defined = None if graph.origin is None else graph.origin.file
     if listed.module is None or defined in (None, listed.module.__file__) or (files and defined not in files):
         return False
@@ -181,7 +185,7 @@ def is_imported(graph: Graph[Any], listed: Listed, files: Collection[str] | None
 
 
 def _same_names(files: Iterable[Listed]) -> dict[str, tuple[Path, GraphNotFound]]:
-    """Return the names that graphs in two files have, each with the later file and the error."""
+    """Find graphs that have the same name but are in two files. Return the later file and the error, by name."""
     seen: dict[str, tuple[Path, Graph[Any]]] = {}
     found: dict[str, tuple[Path, GraphNotFound]] = {}
     for listed in files:
@@ -198,7 +202,7 @@ def _same_names(files: Iterable[Listed]) -> dict[str, tuple[Path, GraphNotFound]
 
 
 def list_file(file: Path) -> Listed:
-    """Return a file with its outermost graphs, or with the error that prevents the file from being run.
+    """Run a graph's file, and return the graphs in it that are not nodes of others, or the error if it cannot be run.
 
     Raises:
         GraphNotFound: The file does not exist.
@@ -211,10 +215,13 @@ def list_file(file: Path) -> Listed:
 
 
 def graphs_to_drive(references: Sequence[str]) -> tuple[dict[str, Found], list[str]]:
-    """Return the graphs of these files, or of the current project without files, and why other graphs are left out.
+    """Return the graphs whose runs a command drives: those of the given files, or else those of the current project.
 
-    Graphs of the project that do not compile, graphs in files that cannot be run, and graphs in two files with the same
-    name are left out.
+    Graphs of the project are left out if they do not compile, if their file cannot be run, or if graphs in two files
+    have the same name.
+
+    Returns:
+        The graphs by name; and for each graph that is left out, a message with the reason.
 
     Raises:
         GraphNotFound: There is no graph.
@@ -245,7 +252,7 @@ def _load_all_graphs(file: Path) -> list[Found]:
 
 
 def _format_first_problem(error: GraphEngineError) -> str:
-    """Return an error on one line. If a graph does not compile, return its first problem."""
+    """Format an error on one line. If a graph does not compile, only its first problem is named."""
     if isinstance(error, CompileError):
         first = next(problem for problem in error.problems if not problem.warning)
         return f"{first.where}: {first.message}; see `graphengine check`"
@@ -253,7 +260,7 @@ def _format_first_problem(error: GraphEngineError) -> str:
 
 
 def _add_project(graphs: dict[str, Found]) -> list[str]:
-    """Add the graphs of the current project; return why other graphs cannot be used."""
+    """Add the graphs of the current project to `graphs`. Return a message about each graph that cannot be used."""
     root = project_of(Path.cwd())
     unread: list[str] = []
     listed: list[Listed] = []
@@ -280,7 +287,9 @@ def _add_project(graphs: dict[str, Found]) -> list[str]:
 
 
 def load(file: Path) -> ModuleType:
-    """Run a graph's file as a module.
+    """Run a graph's file, and return the module.
+
+    If another module has already imported the file, its module is returned.
 
     Raises:
         GraphNotFound: The file does not exist.
@@ -316,7 +325,7 @@ def load(file: Path) -> ModuleType:
 
 
 def graphs_of(module: ModuleType) -> Iterator[tuple[str, Graph[Any]]]:
-    """Yield the graphs of a module, each once, with the name of its variable."""
+    """Yield each graph in the variables of a module once, with the name of the variable."""
     from graphengine.api.graph import Graph
 
     seen: set[int] = set()
@@ -327,7 +336,7 @@ def graphs_of(module: ModuleType) -> Iterator[tuple[str, Graph[Any]]]:
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
-    """A loader that runs a file from its source and writes no bytecode."""
+    """A loader that runs a file from its source, and neither reads nor writes bytecode."""
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
@@ -335,7 +344,10 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 def _module_name(path: Path, root: Path) -> str:
-    """Return the name that imports a file from its project's folder, or a unique name if that name is taken."""
+    """Return the module name for a graph's file, such as `graphs.review` for `graphs/review.py` in its project.
+
+    The nodes of the project can import the file under this name. If the name is taken or invalid, return a unique name.
+    """
     parts = path.relative_to(root).with_suffix("").parts
     natural = ".".join(parts)
     present = sys.modules.get(natural)
@@ -346,7 +358,7 @@ def _module_name(path: Path, root: Path) -> str:
 
 
 def _split_reference(reference: str) -> tuple[Path | None, str]:
-    """Return the file and the name in the file. The file is None if only a name is given."""
+    """Split a reference of the form FILE:NAME into the file and the name. The file is None if only a name is given."""
     before, colon, name = reference.rpartition(":")
     if colon and (before.endswith(".py") or Path(before).is_file()):
         return Path(before), name
@@ -375,10 +387,10 @@ def _only_graph(module: ModuleType, file: Path, inner: str, name: str) -> Graph[
 
 
 def _graph_to_define(module: ModuleType, name: str) -> str:
-    """Return the code of a graph that a file without graphs could define.
+    """Suggest the code of a graph to a user whose file contains none.
 
-    The graph belongs to an agent with the name `name` if there is one, otherwise to an agent that hands over, otherwise
-    to any agent.
+    The suggestion uses an agent of the file: the agent with the name `name`, or else an agent that hands over to
+    others, or else any agent.
     """
     bodies = {
         variable: value.__body__()
@@ -398,7 +410,7 @@ def _graph_to_define(module: ModuleType, name: str) -> str:
 
 
 def _outermost(graphs: list[Graph[Any]]) -> list[Graph[Any]]:
-    """Return the graphs that are not nodes of another graph. The graphs need not compile."""
+    """Return the graphs that are not nodes of another one of these graphs. The graphs need not compile."""
     inside: list[Graph[Any]] = []
     for graph in graphs:
         inside += _iter_inner_graphs(graph, {id(graph)})
@@ -407,7 +419,7 @@ def _outermost(graphs: list[Graph[Any]]) -> list[Graph[Any]]:
 
 
 def _iter_inner_graphs(graph: Graph[Any], seen: set[int]) -> Iterator[Graph[Any]]:
-    """Yield the graphs that are nodes of a graph, and the graphs inside them, each once."""
+    """Yield the graphs that are nested in a graph at any depth, each once."""
     from graphengine.api.graph import Graph
     from graphengine.kernel.extension import Choose, Node
 
@@ -425,7 +437,7 @@ def _iter_inner_graphs(graph: Graph[Any], seen: set[int]) -> Iterator[Graph[Any]
 
 
 def _is_found_by_name(graph: Graph[Any], file: Path) -> bool:
-    """Return whether a later command in the same folder finds exactly this graph by its name."""
+    """Return whether a suggested command finds this graph by its name alone, so that it need not name the file."""
     root = project_of(Path.cwd())
     if root is None or file.stem != graph.name:
         return False
@@ -450,7 +462,7 @@ def _unknown_name(
 
 
 def _build_broken_file_error(error: BaseException, path: Path) -> GraphEngineError:
-    """Return the error for a file that cannot be run, with the line of the file that raised it."""
+    """Return the error for a graph's file that raised an exception, with the line of the file and a repair."""
     if isinstance(error, SyntaxError) and error.filename is not None:
         return GraphFileBroken(
             f"{type(error).__name__}: {error.msg}",
@@ -486,7 +498,7 @@ def _build_broken_file_error(error: BaseException, path: Path) -> GraphEngineErr
 
 
 def _near_path(path: Path) -> str:
-    """Return a path, relative to the current folder if the path is inside."""
+    """Return a path relative to the current folder if the path is inside this folder."""
     try:
         return str(path.relative_to(Path.cwd())) if path.is_absolute() else str(path)
     except ValueError:
@@ -497,9 +509,10 @@ def _near_path(path: Path) -> str:
 
 
 def extensions_of(file: Path | None = None) -> Sequence[Extension]:
-    """Return the extensions that act in a project's runs: from our wings that have settings, and from the named wings.
+    """Return the extensions that act in the runs of a project.
 
-    A wing that cannot be used is an error, because the project relies on it.
+    They come from the bundled wings for which the project has settings, and from the wings of other packages that the
+    project names. If a named wing cannot be used, an error is raised, because the project relies on the wing.
 
     Args:
         file: A graph's file; None for the current project.
@@ -515,7 +528,7 @@ def extensions_of(file: Path | None = None) -> Sequence[Extension]:
 
 
 def _iter_named_wings(file: Path | None) -> Iterator[Wing]:
-    """Yield the wings of other packages that `[tool.graphengine] wings` names.
+    """Yield the wings of other packages that a project names in `[tool.graphengine] wings` and that have an extension.
 
     Raises:
         ProjectBroken: `wings` is not a list of names, or a wing is not installed.
@@ -544,7 +557,7 @@ def _iter_named_wings(file: Path | None) -> Iterator[Wing]:
 
 
 def _extension_of(wing: Wing, file: Path | None) -> Extension | None:
-    """Return the extension of a wing; None if the wing needs no extension with these settings.
+    """Create the extension of a wing from the project's settings; None if the wing needs no extension with them.
 
     Raises:
         ProjectBroken: The settings cannot be used.

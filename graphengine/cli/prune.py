@@ -85,8 +85,8 @@ def prune(
 ) -> int:
     """Remove old runs with all their records, and show how much space that frees.
 
-    Say which runs to keep with --keep-last, --older-than or both, or use --retention. Runs that are running or waiting
-    are always kept. So are runs that are needed by a branch or a parent run that is kept.
+    Say which runs to keep with --keep-last, --older-than or both, or use --retention. The command always keeps runs
+    that are running or waiting, and runs that are needed by a branch or a parent run that is kept.
 
     The shown number of bytes is an estimate, from the texts of steps, snapshots and messages. The database file keeps
     its size, and the freed space is reused. --vacuum shrinks the file.
@@ -130,10 +130,13 @@ def prune(
 
 
 def _check_words(context: CommandContext, given: Mapping[str, Any]) -> None:
-    """Check the tags and the graph for misspellings: words that no run has, but that are similar to a known word.
+    """Warn about a misspelt `--graph`, and refuse a misspelt `--keep-tag`.
+
+    A word counts as misspelt if no run has this graph or tag, but some run has a similar one.
 
     Raises:
-        click.UsageError: A tag seems misspelt, so runs that should be kept would be removed.
+        click.UsageError: A tag seems misspelt. The command removes nothing, because it would not keep the runs with the
+            tag that the user meant.
     """
     from difflib import get_close_matches
 
@@ -152,7 +155,9 @@ def _check_words(context: CommandContext, given: Mapping[str, Any]) -> None:
 
 
 def _retentions() -> list[Mapping[str, Any]]:
-    """Return the arguments of a prune for each graph of the project whose runs are kept for a limited time.
+    """Return the arguments of one prune for each graph of the project whose runs are kept for a limited time.
+
+    With `--retention`, the command thus removes the same runs as the workers do.
 
     Raises:
         click.UsageError: Neither the project nor a graph has a retention.
@@ -176,7 +181,11 @@ async def _prune(
     *,
     dry_run: bool,
 ) -> Pruned:
-    """Remove runs and return them; without consent, return the runs that would be removed."""
+    """Remove the runs that the rules select, and return what was removed.
+
+    With `dry_run`, or if the function `consents` returns False, nothing is removed. The result then lists what would be
+    removed.
+    """
     from graphengine.api.runner import Runner
     from graphengine.records.retention import merge_pruned
 
@@ -194,15 +203,15 @@ async def _prune(
 
 
 def is_person() -> bool:
-    """Return whether stdin is a terminal, so that a person can be asked."""
+    """Return whether stdin is a terminal, so that the command can ask a person for confirmation."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _consent(context: CommandContext, *, asks: bool) -> Callable[[Pruned], bool] | None:
-    """Return a function that asks at a terminal to confirm a removal; None if no question is needed.
+    """Return a function that asks the user to confirm a removal; None if `asks` is False.
 
     Raises:
-        click.UsageError: There is neither `--yes` nor a terminal.
+        click.UsageError: The command must ask, but it runs with `--json` or without a terminal.
     """
     if not asks:
         return None

@@ -52,26 +52,26 @@ _AT_A_TIME: Final = 1000
     metavar="FILE",
     required=True,
     type=click.Path(path_type=Path, readable=False),
-    help="The file to write; its suffix (.svg, .png, .pdf, .html, .dot, .mmd or .txt) determines the format.",
+    help="The file to write. Its suffix (.svg, .png, .pdf, .html, .dot, .mmd or .txt) determines the format.",
 )
 @click.option(
     "--fold",
     metavar="DEPTH|PATH",
     multiple=True,
-    help="Draw nested graphs as one box each: those at this depth or deeper (0: all), or those at these paths, as "
-    "--fold articles --fold desk/article.",
+    help="Draw a nested graph as a single box. DEPTH folds all nested graphs at this depth or deeper, and 0 folds all. "
+    "PATH folds the nested graph at this path, e.g. desk/article, and may be repeated.",
 )
 @click.option(
     "--theme",
     type=click.Choice(("auto", "light", "dark")),
     default="auto",
-    help="The colours; auto: .svg and .html follow the reader's preference, other formats are light.",
+    help="The colours. With auto, .svg and .html files follow the reader's preference, and other formats are light.",
 )
 @click.option(
     "--detail",
     type=click.Choice(("brief", "full")),
     default="full",
-    help="How much to write; brief: only names and labels, for a large graph.",
+    help="How much to write. brief writes only names and labels, which suits a large graph.",
 )
 @click.option("--timeline", is_flag=True, help="Draw a timeline of the run, with the duration and cost of each node.")
 @click.option(
@@ -79,8 +79,8 @@ _AT_A_TIME: Final = 1000
     metavar="[PATH]",
     is_flag=False,
     flag_value="",
-    help="Draw how a number of the state changed, e.g. history[-1].score, step by step; without PATH, those that the "
-    "graph's conditions compare or watch. Put it after the run.",
+    help="Draw how a number in the state changed, step by step. PATH names the number, e.g. history[-1].score. Without "
+    "PATH, the numbers that the graph's conditions compare or watch are drawn. Put this option after the run.",
 )
 def render(  # noqa: PLR0913 - one for each option
     context: CommandContext,
@@ -95,11 +95,19 @@ def render(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Draw a graph, a run on its graph, or a chart of a run.
 
-    A run is drawn from its record; its code is not needed. Charts can be .svg, .html, .png or .txt. A run as .html is
-    its story, one file to send that needs no server and no network: question and answer as text, conversations, what
-    waits, the graph with the way taken, each call with its time and price, what was rejected and why, and losses, on
-    two printed pages; with a second run, what was changed, where the two part and why, what that saved, and their
-    results word by word. Fields declared secret are left out.
+    A run is drawn from what the database recorded, so its code is not needed. A chart, which is drawn with --timeline
+    or --scores, can be written as .svg, .html, .png or .txt.
+
+    A run that is written as .html becomes a story of the run. This is one file of about two printed pages, which you
+    can send to other people. They need no server and no network to read it. It contains:
+
+    - the question and the answer as text, and the conversations with models
+    - the graph with the path that the run took, and what the run waits for
+    - each call with its duration and cost
+    - what was rejected and why, and what was lost
+
+    With a second run, the story compares the two runs. It shows what was changed, where the runs diverge and why, what
+    the change saved, and how the results differ, word by word. Fields that are declared secret are left out.
     """
     from graphengine.cli.project import file_of
 
@@ -159,7 +167,9 @@ def _draw(context: CommandContext, reference: str, output: Path, **look: Any) ->
 
 
 def _iter_run_steps(context: CommandContext, info: RunInfo, specs: dict[str, GraphSpec]) -> Iterator[Step]:
-    """Yield the steps of a run, which are read in parts, and add the specs under which they were recorded to `specs`.
+    """Yield the steps of a run, which are read in parts, so that a long run need not fit into memory.
+
+    For each version of the graph that recorded these steps, the graph's spec is added to `specs` by its fingerprint.
 
     Raises:
         UnknownRun: There is no such run.
@@ -175,7 +185,7 @@ def _iter_run_steps(context: CommandContext, info: RunInfo, specs: dict[str, Gra
 
 
 def _find_graph_or_run(context: CommandContext, reference: str) -> Graph[Any] | RunInfo:
-    """Return the graph with a name or file, or else the run whose id has this prefix.
+    """Return the graph with this name or file. If there is no such graph, return the run whose id begins with the text.
 
     Raises:
         GraphNotFound: Neither a graph nor a run matches.
@@ -199,7 +209,7 @@ def _find_graph_or_run(context: CommandContext, reference: str) -> Graph[Any] | 
 
 
 def _find_run(context: CommandContext, run_id: str) -> RunInfo | None:
-    """Return the row of a run; None if the run does not exist."""
+    """Return what the database lists about the run with this id; None if there is no such run."""
     try:
         return context.read(lambda store: store.info(run_id)) if context.place.exists else None
     except UnknownRun:
@@ -210,7 +220,7 @@ def _find_run(context: CommandContext, run_id: str) -> RunInfo | None:
 
 
 def _find_chart_kind(**asked: str | bool | None) -> _Kind | None:
-    """Return the kind of the selected chart; None if no chart is selected, so that the graph is drawn.
+    """Return the chart that the options select; None if no option selects a chart, so that the graph is drawn.
 
     Raises:
         UsageError: Several charts are selected.
@@ -223,10 +233,10 @@ def _find_chart_kind(**asked: str | bool | None) -> _Kind | None:
 
 
 def _run_id(context: CommandContext, given: str) -> str:
-    """Return the id of the run.
+    """Return the full id of the run that the user named.
 
     Raises:
-        UnknownRun: There is no such run. If the argument is the name of a graph, the error mentions it.
+        UnknownRun: There is no such run. If the user gave the name of a graph, the message says that a run is needed.
     """
     try:
         return context.find(given).id
@@ -238,7 +248,10 @@ def _run_id(context: CommandContext, given: str) -> str:
 
 
 async def _chart(store: Store, kind: _Kind, run_id: str, path: str) -> Chart:
-    """Return the chart of a run; `path` selects the numbers of `scores`, "" for the numbers in conditions."""
+    """Read a run, and return its timeline or its chart of numbers in the state (`scores`).
+
+    `path` names the number to draw. If it is "", the chart contains the numbers that the graph's conditions use.
+    """
     from graphengine.kernel.reader import graph_spec_of, status_of
     from graphengine.render.charts import scores, timeline
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 )
 @options.graph
 def replay(context: CommandContext, *, runs: tuple[str, ...], everything: bool, reference: str | None) -> int:
-    """Replay recorded runs on the current graph, and show the first step that it decides differently.
+    """Replay recorded runs on the current graph, and show the first step that the graph decides differently.
 
     Name a run by its id in the database, or by a file that `graphengine export` wrote. The command calls no node, agent
     or resource, and writes nothing.
@@ -60,7 +60,7 @@ def replay(context: CommandContext, *, runs: tuple[str, ...], everything: bool, 
 
 
 def _read_exported(context: CommandContext, name: str) -> Exported:
-    """Return the run with a name: an exported file, or an id in the database."""
+    """Return the run that the user named by an exported file, or by its id in the database."""
     from graphengine.records.export import export_run, read_file
 
     if Path(name).is_file() or name.endswith(".json"):
@@ -93,7 +93,7 @@ def _build_replay_document(found: Sequence[tuple[str, Replayed]], *, everything:
 
 
 def _show_replayed(context: CommandContext, found: Sequence[tuple[str, Replayed]], *, everything: bool) -> None:
-    """Show a table with a row for each run, and below it the first difference or all differences."""
+    """Show a table with one row for each replayed run. Below it, list what the current graph decides differently."""
     out = context.out
     columns: Sequence[Column[Replayed]] = (
         Column("run", lambda one: one.run_id),

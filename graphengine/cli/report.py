@@ -77,18 +77,21 @@ _UNKNOWN_COST: Final = ["--limit", "unknown_cost=yes"]
 
 @dataclass(slots=True)
 class DriveJob:
-    """One command that drives a run.
+    """What a command needs to drive one run and to report its outcome.
 
     Attributes:
+        context: The context of the command.
         found: The graph of the run.
-        sleeps: Whether to wait while the whole run sleeps, instead of leaving the run to a worker.
-        run_id: The recorded run that the command continues; "" if the command starts a run.
+        run_id: The id of the recorded run that the command continues; "" if the command starts a run.
         snapshot: The current state of the recorded run.
-        limits: The limits that replace the run's own limits, if limits were given.
+        limits: The limits that replace the run's own limits; None if the command gives none.
+        sleeps: Whether to wait while the whole run sleeps, instead of leaving the run to a worker.
         notes: Lines to show before the run begins.
-        is_in_file: Whether other commands can find the graph. The graph of an evaluation is made by its own command.
+        is_in_file: Whether other commands can find the graph in a file. The graph of an evaluation is in no file.
         chosen: The models that the run's agents were given. Agents that are not among these keys use their own models.
         models: The models of the command, in the form that a Runner accepts.
+        is_known_offline: Whether all agents of the graph are known to answer without a language model.
+        is_announced: Whether the user was shown which run is driven.
         effects: Whether effects outside the run happen, in the form that a Runner accepts.
     """
 
@@ -115,31 +118,31 @@ class DriveJob:
 
     @property
     def needs_steps(self) -> bool:
-        """Whether the report reads the run's steps."""
+        """Whether the report needs the steps of the run."""
         return self.context.json or not self.is_in_file
 
     @property
     def graph_words(self) -> list[str]:
-        """The options that a later command needs to find the graph."""
+        """The options with which a suggested command finds the graph."""
         return ["--graph", self.found.reference] if self.found.reference else []
 
     @property
     def words(self) -> list[str]:
-        """The options with which a later command continues the run in the same way."""
+        """The options with which a suggested command continues the run in the same way."""
         output = ["-o", str(self.context.output)] if self.context.output is not None else []
         return [*self.model_words, *output, *self.graph_words]
 
     @property
     def model_words(self) -> list[str]:
-        """The options with which a later command uses the same models, even if others were given in the meantime."""
+        """The options with which a suggested command uses the models of this command."""
         return [word for name in self.context.models for word in ("--model", name)]
 
     def resume_command(self, run_id: str, *more: str) -> str:
-        """Return the command that resumes the run, with more options."""
+        """Return the command that resumes the run with the options `more`."""
         return self.context.place.command("resume", run_id, *more)
 
     def announce(self, run_id: str) -> None:
-        """Show which run was started, when its start is recorded."""
+        """Show which run is driven, with notes and warnings. The start of the run must be recorded."""
         self.is_announced = True
         err = self.context.err
         plan = self.found.graph.compile()
@@ -153,7 +156,11 @@ class DriveJob:
             err.prose(("warning ", "bold yellow"), f"{problem.code} at {problem.where}: {problem.message}")
 
     def show_placeholders(self) -> bool:
-        """Show that placeholders answer, and which options give the run a model; return whether placeholders answer."""
+        """If placeholders answer for an agent, show this and the options that choose real models.
+
+        Returns:
+            Whether placeholders answer.
+        """
         from graphengine.cli.models import placeholders, ways_to_a_model
 
         if not placeholders(self.chosen):
@@ -164,13 +171,16 @@ class DriveJob:
 
 @dataclass(frozen=True, slots=True)
 class StoredOutcome:
-    """A run that is no longer driven, as it is stored.
+    """A run as it is stored after this process has stopped driving it.
 
     Attributes:
-        asked_by: The signal that stopped the run, if a signal did.
+        result: The result of the run.
+        info: What the database lists about the run.
+        snapshot: The state of the run.
+        asked_by: The signal that stopped the run; "" if no signal did.
         steps: The steps of the run, if the job needs them.
-        before_last: The seq of the step before the visit that ended last here, and a field that this step wrote; 0 and
-            "" if no visit ended here.
+        before_last: The number of the step before the last visit that ended here, and a field that this step wrote; 0
+            and "" if no visit ended here.
         below: The costs of the child runs; None if they were not requested.
         specs: The specs of the graph, by fingerprint, if the job needs them.
     """
@@ -186,7 +196,7 @@ class StoredOutcome:
 
 
 def report(job: DriveJob, ended: StoredOutcome) -> int:
-    """Write the result and report the outcome of the run; return the exit code.
+    """Write the result of a run, report its outcome, and return the exit code.
 
     Raises:
         OutputFailed: The result cannot be written.
@@ -229,7 +239,10 @@ def report(job: DriveJob, ended: StoredOutcome) -> int:
 
 
 def show_reasons(err: Channel, ended: StoredOutcome) -> None:
-    """Show the result of a run that ended at FAIL, if the result is text: the graph may state its reasons there."""
+    """Show the result of a run that ended at FAIL, if the result is a text.
+
+    The graph may explain in this text why the run failed.
+    """
     failure, output = ended.snapshot.failure, ended.result.output
     if failure is not None and failure.kind == "fail" and isinstance(output, str):
         for line in output.splitlines():
@@ -237,12 +250,12 @@ def show_reasons(err: Channel, ended: StoredOutcome) -> None:
 
 
 def _is_released(ended: StoredOutcome) -> bool:
-    """Return whether a signal ended the command and released the run to a worker or `resume`."""
+    """Return whether a signal made this process release the run, so that a worker or `resume` can continue it."""
     return ended.result.status == "running" and bool(ended.asked_by)
 
 
 def _build_run_document(job: DriveJob, ended: StoredOutcome) -> Document:
-    """Return the run's document, with the value of the graph's `result=`."""
+    """Return the JSON document about the run. Its output is the value that the graph declares with `result=`."""
     from graphengine.records.json_document import run_document
 
     facts = ended.info, ended.snapshot, ended.steps, ended.below
@@ -254,7 +267,7 @@ def _build_run_document(job: DriveJob, ended: StoredOutcome) -> Document:
 
 
 def show_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
-    """Show why a run ended, and which signal stopped it. `show_waits` shows what a run waits for."""
+    """Show how a run ended and why. If a signal stopped the run, `asked_by` names the signal."""
     stop, failure = snapshot.ending, snapshot.failure
     is_edge = failure is None or failure.kind == "fail"  # an edge to END or FAIL needs no further text
     why = explained(stop.why if stop is not None else "", 1000)
@@ -274,14 +287,14 @@ def show_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
 
 
 def show_kept(out: Channel, snapshot: Snapshot) -> None:
-    """Show the messages of a run that no node has received yet."""
+    """Show the messages that were sent to a run and that no node has received yet."""
     for topic, payloads in snapshot.mailbox.items():
         if payloads and not topic.startswith(RESERVED):
             out.line(f"  kept: {counted(len(payloads), 'message')} on {topic!r}, not received yet")
 
 
 def show_refused(out: Channel, snapshot: Snapshot) -> None:
-    """Show the newest messages that nodes of a run refused."""
+    """Show the newest messages that the nodes of a run refused, with the reasons."""
     for each in refusals_in(snapshot):
         where = f"the message on {each.topic!r} by {one_line(each.path)} (step {each.seq})"
         out.line(("refused", "yellow"), f": {where}: {one_line(each.reason)}")
@@ -314,7 +327,7 @@ def show_failure(err: Channel, failure: FailureRecord) -> None:
 
 
 def place_in_user_code(traceback_text: str) -> str:
-    """Return the innermost frame of user code in a traceback, as `file:line in function`; "" if there is none."""
+    """Return the last place of a traceback in the user's code, as `file:line in function`; "" if there is none."""
     found = ""
     for file, line, function in re.findall(r'^[ |+]*File "(.+)", line (\d+), in (.+)$', traceback_text, re.MULTILINE):
         if is_user_code(file):
@@ -323,7 +336,7 @@ def place_in_user_code(traceback_text: str) -> str:
 
 
 def show_cost(err: Channel, snapshot: Snapshot, below: SpentBelow | None) -> None:
-    """Show the number of steps, the duration, and the usage of models, and the costs of child runs."""
+    """Show how many visits a run made, how long it took, and what its models and its child runs cost."""
     took = f"{counted(snapshot.steps, 'visit')} in {seconds(snapshot.elapsed_seconds)}"
     err.prose(f"{took}, {used(snapshot.usage)}")
     if len(snapshot.agents) > 1 and any(amount != 0 for amount in snapshot.agents.values()):
@@ -345,9 +358,10 @@ def show_cost(err: Channel, snapshot: Snapshot, below: SpentBelow | None) -> Non
 
 
 def show_next(job: DriveJob, ended: StoredOutcome) -> None:
-    """Show the commands that look at this run, resume, branch and draw it, as far as they apply.
+    """Show the commands with which the user can look at, resume, branch and draw the run, as far as they apply.
 
-    The branch of a finished run repeats its last node with another value of a field that the step before it wrote.
+    The suggested branch of a finished run repeats the last node. It sets another value for a field that the step before
+    the node wrote.
     """
     info, place, graph = ended.info, job.context.place, job.graph_words
     err = job.context.err
@@ -366,9 +380,9 @@ def show_next(job: DriveJob, ended: StoredOutcome) -> None:
 
 
 def _can_resume(ended: StoredOutcome) -> bool:
-    """Return whether `resume` continues the run, now or after a wait has ended by itself.
+    """Return whether to suggest `resume` for the run.
 
-    A run that waits only for answers and messages is continued by the commands that are shown for them.
+    If a run waits only for answers and messages, `show_waits` already suggests the commands that continue the run.
     """
     if ended.info.status == "waiting":
         has_failed = any(frame.failure is not None for frame in ended.snapshot.frames.values())
@@ -377,7 +391,7 @@ def _can_resume(ended: StoredOutcome) -> bool:
 
 
 def raised_limit(snapshot: Snapshot) -> list[str]:
-    """Return the option that allows a run that reached a limit to be resumed; an empty list if it reached no limit."""
+    """Return the option with which `resume` continues a run that reached a limit; [] if the run reached no limit."""
     if snapshot.failure is not None and snapshot.failure.kind == PriceUnknown.code:
         return _UNKNOWN_COST
     if snapshot.ending is None or snapshot.ending.reason != "limit":
@@ -393,7 +407,10 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
 
 
 def _cut_to_beginning(job: DriveJob, output: object) -> object:
-    """Return only the first lines of a text if a file gets the whole text. Other results are returned whole."""
+    """Return only the first lines of a text result if the whole text is written to a file.
+
+    Other results are returned unchanged.
+    """
     if job.context.output is None or not isinstance(output, str):
         return output
     lines = output.rstrip().splitlines()
@@ -402,7 +419,10 @@ def _cut_to_beginning(job: DriveJob, output: object) -> object:
 
 
 def _print_output(out: Channel, output: object) -> bool:
-    """Print the result; return whether it was cut. On a terminal, a long result that is not text is cut."""
+    """Print the result of a run, and return whether it was shortened.
+
+    Only a long result that is not a text is shortened, and only on a terminal.
+    """
     if isinstance(output, str):
         out.write(clean(output).rstrip("\n") + "\n")
         return False
@@ -415,7 +435,7 @@ def _print_output(out: Channel, output: object) -> bool:
 
 
 def check_output(path: Path) -> None:
-    """Check that the result can be written to a path, before any work is done.
+    """Check that the result can be written to a path. This is checked before the run begins.
 
     Raises:
         GraphEngineError: The result cannot be written there.
@@ -451,7 +471,10 @@ def _dump_output(output: object) -> str:
 
 
 def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
-    """Return whether every agent of the graph's nodes is offline, as far as this can be known in advance."""
+    """Return whether all agents in the graph's nodes are known to answer by rules or placeholders.
+
+    Return False if the graph has no agent.
+    """
     from graphengine.agents.budget import AgentPlace
     from graphengine.agents.model_routing import Models, is_object
 
@@ -472,7 +495,7 @@ def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
 
 
 def show_state(out: Channel, values: Mapping[str, JsonValue], *, is_whole: bool = False) -> bool:
-    """Show the fields of a state; return whether a value was cut.
+    """Show the fields of a state, and return whether a long value was cut.
 
     Args:
         out: The channel to write to.
@@ -494,7 +517,10 @@ def show_state(out: Channel, values: Mapping[str, JsonValue], *, is_whole: bool 
 
 
 def whole(value: JsonValue) -> str:
-    """Return a value uncut: a text of several lines below its name, any other value as JSON on one line."""
+    """Format a value without cutting it.
+
+    A text of several lines begins on a new line. Any other value is JSON on one line.
+    """
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     lines = value.splitlines()
@@ -502,7 +528,7 @@ def whole(value: JsonValue) -> str:
 
 
 def _for_screen(value: JsonValue, room: int) -> tuple[str, str]:
-    """Return the beginning of a value, on one line and cut between words, and how much is left out."""
+    """Cut a value to one line of `room` characters, between words. Return the line, and how much is left out."""
     text = one_line(clean(value if isinstance(value, str) else whole(value)), 1_000_000_000)
     if len(text) <= room:
         return text, ""
@@ -512,7 +538,7 @@ def _for_screen(value: JsonValue, room: int) -> tuple[str, str]:
 
 
 def _for_pipe(value: JsonValue) -> tuple[str, str]:
-    """Return a value with a limited number of lines and columns, and how much is left out."""
+    """Cut a value to a limited number of lines and columns. Return the text, and how much is left out."""
     if not isinstance(value, str):
         text = whole(value)
         left_out = len(text) - _PIPE_COLUMNS

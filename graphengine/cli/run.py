@@ -51,8 +51,8 @@ _LISTED: Final = 5
     multiple=True,
     help="Set a field of the state. A text field takes the text as it is, and other fields take JSON. @file "
     "reads a file, @folder reads the files of a folder, and https://… reads a page. KEY:=JSON sets any "
-    "field to JSON, e.g. name:=null. Repeat the key to add items to a list. Without KEY=, @state.json, or"
-    " - for stdin, is a JSON object of fields.",
+    "field to JSON, e.g. name:=null. Repeat the key to add items to a list. Without KEY=, @state.json"
+    " (or - for stdin) is a JSON object with the values of several fields.",
 )
 @click.option("--run-id", metavar="ID", help="The run's id. By default, the id is generated.")
 @click.option(
@@ -152,10 +152,10 @@ def run(  # noqa: PLR0913 - one for each option
 
 
 def _is_begun(context: CommandContext, found: Found, state: object, run_id: str, after: str | None) -> bool:
-    """Return whether there is a run with this id.
+    """Return whether a run with this id exists, so that `--resume` continues it.
 
     Raises:
-        RunExists: The run began with another input.
+        RunExists: The run exists, but it began with another input.
     """
     from graphengine.records.same_start import check_same
 
@@ -286,7 +286,7 @@ def branch(  # noqa: PLR0913 - one for each option
 
 
 def _list_repeated_effects(context: CommandContext, run_id: str, seq: int) -> Sequence[RepeatedEffect]:
-    """Return the effects that a branch from a step can repeat, because they began after the step."""
+    """Return the side effects that a branch from a step can repeat, because they began after the step."""
     from graphengine.cli.documents import RepeatedEffect
     from graphengine.kernel.inside import Begun
 
@@ -304,7 +304,10 @@ def _list_repeated_effects(context: CommandContext, run_id: str, seq: int) -> Se
 
 
 def _note_of_repeated(context: CommandContext, run_id: str, at: At) -> Sequence[str]:
-    """Return a note about the effects that a branch can repeat, even if the log is damaged after that step."""
+    """Return a warning about the side effects that a branch can repeat.
+
+    If the log after the step is damaged, the warning says that the effects cannot be listed.
+    """
     from graphengine.kernel.reader import load_snapshot
 
     try:
@@ -319,7 +322,7 @@ def _note_of_repeated(context: CommandContext, run_id: str, at: At) -> Sequence[
 
 
 def _show_dry(context: CommandContext, run_id: str, at: At) -> int:
-    """Show what a branch would keep, leave out and repeat."""
+    """Show what a branch would keep, leave out and repeat, without starting the branch."""
     from graphengine.cli.documents import DryBranch
     from graphengine.kernel.extension import spent_since
     from graphengine.kernel.reader import load_snapshot
@@ -352,7 +355,10 @@ def _show_dry(context: CommandContext, run_id: str, at: At) -> int:
 
 
 def _plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
-    """Return the graph whose fields a path names. The branch itself reports an invalid path."""
+    """Return the graph whose state the option `--path` names, to know the fields of the state.
+
+    A wrong part of the path is skipped here. The branch reports the error when it is started.
+    """
     for part in path.split("/"):
         node = plan.nodes.get(part.partition("~")[0].partition("[")[0])
         calls = () if node is None else node.calls
@@ -442,7 +448,11 @@ _LOOK_SECONDS: Final = 0.1
 
 
 async def _await_reaction(store: Store, asked: RunInfo) -> OwnerInfo | None:
-    """Wait until the process that drives a run has left the run; return the process if it does not react in time."""
+    """Wait until the process that drives a run has stopped driving it.
+
+    Returns:
+        None, or the process if it still drives the run after 5 seconds.
+    """
     import asyncio
 
     from graphengine.kernel.reader import OVER
@@ -458,7 +468,7 @@ async def _await_reaction(store: Store, asked: RunInfo) -> OwnerInfo | None:
 
 
 def _show_silence(context: CommandContext, silent: OwnerInfo) -> None:
-    """Show which process does not react to a stop, and what ending this process means."""
+    """Show which process does not react to a stop, the possible causes, and the command that ends the process."""
     others = f"; it also drives {counted(silent.driven - 1, 'other run')}" if silent.driven > 1 else ""
     text = (
         f"process {silent.pid} on {silent.host} has not reacted for {REACTION_SECONDS:g} s{others}. Either code "
@@ -472,7 +482,7 @@ def _show_silence(context: CommandContext, silent: OwnerInfo) -> None:
 
 
 def _enqueue(job: DriveJob, begin: Begin) -> int:
-    """Record a run in its queue, and show how it is driven and followed."""
+    """Record a run in its queue, and show the commands that drive and follow the run."""
     from graphengine.api.runner import Runner
 
     context = job.context
@@ -497,7 +507,9 @@ def _enqueue(job: DriveJob, begin: Begin) -> int:
 
 
 def _check_needs(job: DriveJob, state: Any) -> None:  # noqa: ANN401 - a state, or a dict of its fields
-    """Refuse a state without values that the chosen models need. `NEEDS` in the graph's file lists them by model.
+    """Refuse a state that lacks a value which a chosen model needs.
+
+    The variable `NEEDS` in the graph's file lists these fields by model.
 
     Raises:
         InputError: A field that a model needs is empty.
@@ -518,7 +530,10 @@ def _check_needs(job: DriveJob, state: Any) -> None:  # noqa: ANN401 - a state, 
 
 
 def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continued: bool) -> Any:  # noqa: ANN401
-    """Return the state from the inputs or the example; with `--after`, return the update of the earlier state."""
+    """Return the state with which a run begins, from the values of `--input` or from the example in the graph's file.
+
+    With `--after`, return only the changes of the earlier run's final state.
+    """
     from collections.abc import Mapping
 
     from graphengine.cli.inputs import forms_of, parse_pairs, state_from, update_forms_of
@@ -547,7 +562,7 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
 
 
 def example_of(found: Found) -> object:
-    """Return the `example` of the graph's file, or the result of calling it if it is a function; None without one."""
+    """Return the `example` in a graph's file, or what it returns if it is a function; None if the file has none."""
     from graphengine.cli.project import GraphFileBroken
 
     example: object = getattr(found.module, "example", None)

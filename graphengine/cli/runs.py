@@ -140,7 +140,7 @@ def runs(  # noqa: PLR0913 - options
     - input.country=CH and output.status=paid, for fields that the graph declares with `search=`. The signs != < <= > >=
       compare too; in a shell, put quotes around them
     - 'state.score<7', for any field of the last recorded state. The command reads the states of the newest 1,000 runs
-      that match the rest, and says how many
+      that match the other words, and says how many states it read
 
     The columns have these meanings:
 
@@ -170,7 +170,8 @@ def runs(  # noqa: PLR0913 - options
 
     With --sums, a line for each of the last seven days (UTC) shows how many runs began, how many of them failed, what
     they cost, and the time that 95 % of them did not exceed. A line for each node shows the same of its visits, the
-    slowest node first. The command reads the steps of the newest 200 of these runs for this, and says how many.
+    slowest node first. For this, the command reads the steps of the newest 200 of these runs, and says how
+    many runs it read.
     """
     from graphengine.records.search import wanted_of
     from graphengine.records.selection import Wanted, as_answered, find_runs, hint_of
@@ -213,7 +214,7 @@ def runs(  # noqa: PLR0913 - options
 
 
 def show_seen(context: CommandContext, wanted: Wanted, seen: Found | Bulk | Sums | Trends) -> None:
-    """Show how much a search for fields has seen."""
+    """Show how many runs a search by fields has looked at, so that the user knows if runs can be missing."""
     from graphengine.records.selection import list_absent_fields, seen_lines
 
     if context.json or not wanted.fields:
@@ -300,7 +301,7 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
 
 
 def _load_waiting(context: CommandContext, found: Sequence[RunInfo]) -> Mapping[str, Snapshot]:
-    """Return the snapshots of the runs that wait: the schemas of their answers are only there."""
+    """Read the states of the runs that wait, because only the states contain the schemas of the expected answers."""
     from graphengine.records.now import load_now
 
     async def load(store: Store) -> Mapping[str, Snapshot]:
@@ -332,7 +333,11 @@ def _show_runs(context: CommandContext, seen: Found) -> None:
 
 
 def _show_run_table(context: CommandContext, runs: Sequence[RunInfo], works: Mapping[str, AtWork]) -> None:
-    """Show a row for each run; on a terminal, below it what it does, why it waits or ended, and its losses."""
+    """Show a table of runs.
+
+    On a terminal, a line below each run says what the run is doing, what it waits for or why it ended, and what it
+    lost.
+    """
     from graphengine.kernel.reader import status_of
     from graphengine.records.runs_below import failed_words, runs_below
 
@@ -376,7 +381,7 @@ def _show_run_table(context: CommandContext, runs: Sequence[RunInfo], works: Map
 
 
 def _show_tree(context: CommandContext, tree: _Tree) -> None:
-    """Show each run below its parent, with the step where it branched off."""
+    """Show runs as a tree: each run is below the run from which it was branched, or that started it."""
     from graphengine.kernel.reader import status_of
     from graphengine.records.at_work import load_at_work
     from graphengine.records.json_document import tree_document
@@ -416,7 +421,7 @@ def _title(info: RunInfo, columns: int | None) -> str:
 
 
 def _format_models_cost(usage: Usage | None) -> str:
-    """Return the cost of models; "" if no language model was called."""
+    """Format what the models of a run cost; "" if no language model was called."""
     return "" if usage is None or are_offline(usage) else cost(usage)
 
 
@@ -429,9 +434,10 @@ def _format_summary_cost(summary: Summary | None) -> str:
 
 
 def _format_state_reason(info: RunInfo, *, due: bool = False) -> str:
-    """Return the first thing that a run waits for and how many more there are, or why it ended, and what it lost.
+    """Return what a run waits for or why it ended, and what it lost on the way.
 
-    With `due`, also until when it waits, and not why it finished.
+    If the run waits for several things, the first is named and the others are counted. With `due`, the text also says
+    until when the run waits, and leaves out why a run finished.
     """
     summary = info.summary
     if summary is None or info.status == "running":
@@ -447,7 +453,7 @@ def _format_state_reason(info: RunInfo, *, due: bool = False) -> str:
 
 
 def _above(info: RunInfo) -> str | None:
-    """Return the run below which a run is shown: the one it was branched from, or the one that started it."""
+    """Return the id of the run below which a tree shows this run: its parent, or else the run that started it."""
     return info.parent or info.starter
 
 
@@ -456,14 +462,16 @@ def _above(info: RunInfo) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Tree:
-    """Runs with the runs that they were branched from, or that started them.
+    """The runs that `graphengine runs --tree` shows.
 
     Attributes:
-        runs: All of them, the newest first: the listed ones, those above them, and those that their nodes started.
-        listed: The ids of the listed ones.
-        after: By id, the run whose final state a run began with, if any.
-        spent: By id, what each run spent on models itself, without inherited usage; unreadable runs are missing.
-        more: How many runs below the listed ones are left out.
+        runs: All runs, the newest first: the runs that match the search, the runs above them, and the runs that their
+            nodes started.
+        listed: The ids of the runs that match the search.
+        after: For each run that began with the final state of an earlier run (`--after`), the id of the earlier run.
+        spent: What each run spent on models itself, by id, without usage inherited from its parent. Runs that cannot be
+            read are missing.
+        more: How many runs below the listed runs are left out.
     """
 
     runs: Sequence[RunInfo]
@@ -473,7 +481,7 @@ class _Tree:
     more: int = 0
 
     def rows(self) -> Iterator[tuple[str, RunInfo]]:
-        """Yield each run after the run that it is shown below, with its tree lines."""
+        """Yield the runs in the order of the tree, each with the lines of the tree to draw before the run."""
         below = self._below()
         left: list[tuple[str, str, RunInfo]] = [("", "", info) for info in reversed(below.get(None, []))]
         while left:
@@ -485,7 +493,7 @@ class _Tree:
             left += [(deeper, sign, child) for sign, child in zip(reversed(signs), reversed(children), strict=False)]
 
     def sums(self) -> Mapping[str, Usage]:
-        """Return by id what each run and those below it spent together."""
+        """Return for each run, by id, what the run and all runs below it spent together."""
         from graphengine.kernel.extension import add_usage
 
         below = self._below()
@@ -498,7 +506,7 @@ class _Tree:
         return found
 
     def _below(self) -> dict[str | None, list[RunInfo]]:
-        """Return the branches of each run; None has the runs whose parent is not here."""
+        """Return for each run, by id, the runs directly below it. The key None stands for the top of the tree."""
         known = {info.id for info in self.runs}
         below: dict[str | None, list[RunInfo]] = {}
         for info in self.runs:
@@ -508,7 +516,7 @@ class _Tree:
 
 
 async def _tree_of(store: Store, found: Sequence[RunInfo], limit: int) -> _Tree:
-    """Return the tree of runs, with those above them, and at most `limit` of those below them."""
+    """Build the tree of the found runs, with all runs above them, and at most `limit` of the runs below them."""
     from graphengine.kernel.reader import Started, load_snapshot
     from graphengine.records.runs_below import runs_below
     from graphengine.records.spending import own_usage
@@ -556,7 +564,7 @@ async def _tree_of(store: Store, found: Sequence[RunInfo], limit: int) -> _Tree:
     help="A tag to remove, if the run has it. May be repeated.",
 )
 def tag(context: CommandContext, run_id: str, add: tuple[str, ...], remove: tuple[str, ...]) -> int:
-    """Tag a run, or remove tags from it. The run can have any status."""
+    """Add tags to a run, or remove tags from it. The run can have any status."""
     from graphengine.api.runner import Runner
     from graphengine.cli.documents import Tagged
 

@@ -82,16 +82,17 @@ def schedule_list(context: CommandContext) -> int:
     type=options.Choice(_MISSED),
     default="skip",
     show_default=True,
-    help="What to do about times at which no worker was running: skip them, start one run for the last of "
-    "them, or start all.",
+    help="What to do about times at which no worker was running. skip: start no run for them. one: start a run for "
+    "the last of them. all: start a run for each of them.",
 )
 @click.option(
     "--overlap",
     type=options.Choice(_OVERLAP),
     default="all",
     show_default=True,
-    help="What to do at a time at which an earlier run of the schedule is not over: start all runs beside each other, "
-    "skip the time, queue it until that run is over, or replace that run, which is stopped for good.",
+    help="What to do if an earlier run of the schedule is not over at the next time. all: start the next run beside "
+    "it. skip: start no run for this time. queue: start the next run when the earlier run is over. replace: stop the "
+    "earlier run for good, and start the next run.",
 )
 @click.option("--queue", metavar="NAME", default="default", show_default=True, help="The queue of the runs.")
 @click.option("--priority", type=int, default=0, help="Workers take runs with a higher number first.  [default: 0]")
@@ -106,13 +107,13 @@ def schedule_add(
     pairs: tuple[str, ...],
     **given: Any,  # noqa: ANN401 - the fields of a Schedule
 ) -> int:
-    """Start runs at given times, or change the schedule of this name.
+    """Create a schedule that starts runs of a graph at given times, or change an existing schedule.
 
     If a schedule with this name exists, the command changes the schedule and prints the differences. Runs that are
     already due are still started, and a paused schedule stays paused. If the schedule is the same, nothing changes.
 
-    The runs are started and driven by workers that have the graph, one run for each time. The id of a run contains the
-    time in UTC, as in daily@20261121T060000Z.
+    Workers that have the graph start and drive the runs, one run for each time. The id of a run contains the time in
+    UTC, as in daily@20261121T060000Z.
     """
     from graphengine.api.runner import Runner
     from graphengine.cli.inputs import forms_of, parse_pairs
@@ -149,7 +150,7 @@ def schedule_pause(context: CommandContext, name: str) -> int:
 @options.command("resume", options.DATABASE, examples="graphengine schedule resume nightly")
 @_NAME
 def schedule_resume(context: CommandContext, name: str) -> int:
-    """Resume a schedule at its next time. Runs that it missed during the pause are not started."""
+    """Resume a paused schedule at its next time. Runs that were due during the pause are not started."""
     return _change_schedule(context, name, lambda runner: runner.admin.pause_schedule(name, paused=False))
 
 
@@ -171,7 +172,7 @@ def _change_schedule(
 
 
 def _show_schedules_of(context: CommandContext, name: str | None = None) -> int:
-    """Show all schedules, or the schedule that was changed."""
+    """Show all schedules, or only the named schedule after a command has changed or removed it."""
     from graphengine.worker.documents import Schedules
     from graphengine.worker.schedules import as_schedule
 

@@ -83,9 +83,10 @@ _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
 
 
 def documents() -> Mapping[str, Sequence[Kind]]:
-    """Return the documents that each command writes under `--json` on success, in the order of `--help`.
+    """Return the kinds of JSON documents that each command writes under `--json`, by the command's name.
 
-    On failure, every command writes `Failed`.
+    The commands have the order of `--help`. The documents are those of a successful command: after an error, every
+    command writes a `Failed` document instead.
     """
     found: dict[str, Sequence[Kind]] = {**_OF_RECORDS, "watch": _of_command("watch")}
     for wing in wings():
@@ -102,7 +103,10 @@ def _of_wing(wing: Wing) -> Mapping[str, Sequence[Kind]]:
 
 
 def _of_command(name: str) -> Sequence[Kind]:
-    """Return the documents of a command. Of our own wings, only the wing with this command is loaded.
+    """Return the kinds of JSON documents that a command writes under `--json`.
+
+    For a command of a bundled wing (a part of the package that adds commands), no other wing is imported. This makes
+    `graphengine schema COMMAND` fast.
 
     Raises:
         InputError: There is no such command, or the command writes no document of its own.
@@ -123,7 +127,7 @@ def _of_command(name: str) -> Sequence[Kind]:
 
 
 def schema_of(command: str | None = None) -> dict[str, JsonValue]:
-    """Return the JSON Schema of the documents of a command, or of all commands.
+    """Return the JSON Schema of what a command writes under `--json`, or of what all commands write.
 
     Raises:
         InputError: There is no such command, or the command writes no document of its own.

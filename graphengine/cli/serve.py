@@ -44,7 +44,7 @@ def _door_options(function: Callable[..., int]) -> Callable[..., int]:
     """,
     exits={
         0: "SIGTERM or Ctrl-C ended the service; another process can continue its runs",
-        2: "the port is taken, the token cannot be used, or the extra `serve` or the extra of a door is not installed",
+        2: "the port is taken, the token cannot be used, or the extra `serve` or that of a protocol is not installed",
     },
 )
 @click.argument("references", metavar="[FILE[:NAME]]...", nargs=-1, shell_complete=options.complete_graphs)
@@ -80,8 +80,8 @@ def _door_options(function: Callable[..., int]) -> Callable[..., int]:
 @click.option(
     "--a2a-root",
     metavar="GRAPH",
-    help="With --a2a: the graph that is the agent of the whole host, with its card at "
-    "/.well-known/agent-card.json. By default, this is the only graph, if there is only one.",
+    help="With --a2a: the graph that represents the whole host. Its agent card is at "
+    "/.well-known/agent-card.json. By default, a service with a single graph uses this graph.",
 )
 @click.option(
     "--live-text",
@@ -94,7 +94,8 @@ def _door_options(function: Callable[..., int]) -> Callable[..., int]:
     "--pages",
     metavar="FOLDER",
     type=click.Path(path_type=Path, readable=False),
-    help="Also serve the files of a front end, at /pages/, to everybody. The doors still need the token.",
+    help="Also serve the files of a front end, at /pages/, to everybody. Requests for graphs and runs still need "
+    "a token.",
 )
 @click.option(
     "--origin",
@@ -123,7 +124,7 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
     origins: tuple[str, ...],
     **given: Any,  # noqa: ANN401 - host, port, queue, concurrency, poll_seconds, the doors
 ) -> int:
-    """Start, answer and follow runs of graphs over HTTP, until stopped.
+    """Serve graphs over HTTP, so that clients can start, answer and follow runs, until stopped.
 
     The service offers the graphs of the given files, or all graphs of the project. A client starts a run with `POST
     /graphs/GRAPH/runs`, and sends the input as the body of the request. If the client sends the same request again with
@@ -140,8 +141,8 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
     - A request that starts a run can be signed instead, with --webhook-secret-env.
 
     With --users, each user has a token of their own, and sees and starts only the runs of their tenant. If you change
-    the file of users, the service reads the file again. There is then no token that allows everything, unless you set
-    one.
+    the file of users, the service reads the file again. With --users, a token that allows everything exists only if you
+    also set one.
 
     This process drives the runs like a worker of the queue `default`, and removes old runs. It prints how long runs are
     kept. With --queue, this process only records the runs, and workers drive and remove them. Like `graphengine
@@ -206,7 +207,7 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
 
 
 def _show_served(context: CommandContext, settings: Settings, token: str | None, doors: Mapping[str, str]) -> None:
-    """Show where the service listens, and the token if it was generated."""
+    """Show the addresses of the service, and the token if this process generated it."""
     database, graphs, url = addresses.shown(settings.database), list(settings.graphs), doors["http"]
     if context.json:
         from graphengine.serve.documents import Serving
@@ -234,7 +235,7 @@ def _show_served(context: CommandContext, settings: Settings, token: str | None,
 
 
 def _retention_words(settings: Settings) -> str:
-    """Return how long runs are kept, and where to change this."""
+    """Describe how long the service keeps runs, and where the user can change this."""
     from graphengine.kernel.extension import Retention
 
     keep = settings.retention or Retention(None, None)
@@ -248,10 +249,13 @@ def _retention_words(settings: Settings) -> str:
 
 
 def token_of(file: Path | None, *, is_needed: bool = True) -> tuple[str, bool]:
-    """Return the token, and whether it was generated; "" if no token is given and none is needed.
+    """Return the token that clients of a service must send, and whether this process generated the token.
+
+    The token is read from a file, or else from the environment variable GRAPHENGINE_TOKEN. If neither is set, a token
+    is generated. If none is needed, because each user has a token of their own, "" is returned instead.
 
     Raises:
-        InputError: The file cannot be read, or the token cannot be used.
+        InputError: The file cannot be read, or the token is too short or contains characters that are not allowed.
     """
     import secrets
 
@@ -274,7 +278,7 @@ def token_of(file: Path | None, *, is_needed: bool = True) -> tuple[str, bool]:
 
 
 def _webhook_secret(variable: str) -> str:
-    """Return the secret of webhooks.
+    """Read the secret that verifies signed requests (webhooks) from an environment variable.
 
     Raises:
         InputError: The variable is empty, or its secret cannot be used.

@@ -77,7 +77,7 @@ def show(  # noqa: PLR0913 - one for each option
     is_whole: bool,
     is_state: bool,
 ) -> int:
-    """Show a run: how it ended and why, what it waits for, what it cost, its state, its steps.
+    """Show a run: how it ended and why, what it waits for, what it cost, its state, and its steps.
 
     Some of the output is shortened:
 
@@ -108,18 +108,18 @@ def show(  # noqa: PLR0913 - one for each option
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """A run as recorded, up to one of its steps.
+    """A recorded run as it was after one of its steps, which is usually the last step.
 
     Attributes:
-        info: The row of the run.
-        snapshot: The run after the last of the steps.
-        steps: All steps up to this last step, or only the last of these steps.
-        start: The run before the first of the steps; None if the first step is step 1.
+        info: What the database lists about the run.
+        snapshot: The state of the run after that step.
+        steps: The steps up to that step, or only the last of these steps.
+        start: The state of the run before the first of the steps; None if the first step is step 1.
         asked: The requests to models in the last step; empty if the last step records no call of a model.
-        below: The costs of its child runs; None if they were not requested.
-        failed: The failed runs below the run that have no failed run below themselves.
-        specs: The specs of its graph by fingerprint, from which the reasons for edges are read.
-        at_work: The current activity, if a live process drives the run and the last step is shown.
+        below: The costs of the child runs; None if they were not requested.
+        failed: The child runs, at any depth, in which a failure began: failed runs without a failed child run.
+        specs: The specs of the graph by fingerprint, from which the reasons for edges are read.
+        at_work: What the run is doing now, if a live process drives the run and the last step is shown.
         branches: The branches of the run; empty if a single step is shown.
     """
 
@@ -136,7 +136,7 @@ class _Recorded:
 
     @property
     def visits(self) -> Visits:
-        """The visits of the steps."""
+        """The visits of nodes that the steps belong to."""
         from graphengine.records.visits import Visits
 
         return Visits.of(self.steps, self.start, self.specs)
@@ -166,10 +166,10 @@ def _build_show_document(recorded: _Recorded, *, is_usage: bool, is_step: bool) 
 
 
 def _read_recorded_run(context: CommandContext, run_id: str, at: At | None, count: int | None) -> _Recorded:
-    """Return a run as of a step or of its last step, with all its steps, or with `count` steps and some earlier ones.
+    """Read a run as it was after a step, or as it is now, with all of its steps or with the last `count` of them.
 
-    With a count, the cost does not depend on the length of the run. The earlier steps are read to know when the listed
-    steps began.
+    With `count`, the cost of reading does not depend on the length of the run. Some earlier steps are read too, because
+    they tell when the last steps began.
 
     Raises:
         UnknownRun: There is no run with this id.
@@ -206,7 +206,7 @@ def _read_recorded_run(context: CommandContext, run_id: str, at: At | None, coun
 
 
 def _check_show_options(given: Mapping[str, Any]) -> None:
-    """Check that the options can be combined.
+    """Check that the options do not exclude each other.
 
     Raises:
         click.UsageError: Two of the options exclude each other.
@@ -240,7 +240,7 @@ def _show_recorded(context: CommandContext, recorded: _Recorded, *, is_state: bo
 
 
 def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> None:
-    """Show how a run ended or what it waits for, and its cost."""
+    """Show how a run ended or what it waits for, what it cost, and which other runs belong to it."""
     from graphengine.cli.report import OFFLINE, show_cost, show_end, show_kept, show_published, show_refused
     from graphengine.cli.steps import is_offline, show_waits
     from graphengine.kernel.reader import status_of
@@ -277,7 +277,7 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
 
 
 def _show_failed_below(out: Channel, place: DatabaseOption, failed: Sequence[RunInfo]) -> None:
-    """Show the failed runs below a run, each with the command that shows it."""
+    """Show the child runs in which failures began, each with the command that shows the run."""
     for each in failed[:_CHILDREN]:
         reason = one_line(each.summary.reason, _REASON) if each.summary is not None else ""
         out.prose("failed below: ", (each.title or each.id, "bold"), f": {reason}; {place.command('show', each.id)}")
@@ -286,7 +286,7 @@ def _show_failed_below(out: Channel, place: DatabaseOption, failed: Sequence[Run
 
 
 def _show_branches(out: Channel, place: DatabaseOption, branches: Sequence[BranchResult]) -> None:
-    """Show the branches of a run, each with the command that shows it."""
+    """Show the branches of a run, each with the command that shows the branch."""
     from graphengine.records.branches import branch_words
 
     for each in branches[:_CHILDREN]:
@@ -296,7 +296,7 @@ def _show_branches(out: Channel, place: DatabaseOption, branches: Sequence[Branc
 
 
 def driven(info: RunInfo, place: DatabaseOption, at_work: AtWork | None = None) -> Sequence[Part]:
-    """Return what an unfinished run is doing, with the process that drives it, or with the command that resumes it."""
+    """Describe what an unfinished run is doing, with the command that follows or resumes the run."""
     from graphengine.records.at_work import at_work_words
 
     if info.driver is not None:
@@ -310,7 +310,7 @@ def driven(info: RunInfo, place: DatabaseOption, at_work: AtWork | None = None) 
 
 
 def _show_steps(out: Channel, recorded: _Recorded) -> None:
-    """Show each step on a line, and below this line its updates and the reasons for its edge.
+    """Show each step of a run on a line. Below it, show its changes of the state and the reasons for its edge.
 
     Of a long run, only the last steps are shown.
     """
@@ -342,7 +342,7 @@ def _show_steps(out: Channel, recorded: _Recorded) -> None:
 
 
 class _StepRow(NamedTuple):
-    """A row about a step; or about many items of a map, without an entry and an account."""
+    """A row in the table of steps. A row that sums up many items of a map has no `entry` and no `account`."""
 
     seq: str
     label: str
@@ -363,7 +363,11 @@ def _style_step(row: _StepRow) -> str:
 
 
 def _iter_step_rows(recorded: _Recorded, first: int) -> Iterator[_StepRow]:
-    """Yield a row for each step from `first` on. Many consecutive items of a map are summed up in one row."""
+    """Yield a row for each step from the number `first` on.
+
+    The steps of many consecutive items of a map are summed up in one row. Rows of the first failures, questions and
+    answers in these items follow.
+    """
     from graphengine.records.account import account_of
 
     run = recorded.visits
@@ -383,7 +387,7 @@ def _read_map_item(entry: Entry) -> str:
 
 
 def _is_news(step: Step) -> bool:
-    """Return whether a step of one of many items has its own row: a failure, a question, or an answer."""
+    """Return whether a step has a row of its own although the items of its map are summed up."""
     return step.kind in ("failed", "waiting", "answered", "refused")
 
 
@@ -425,7 +429,10 @@ def _format_took(took: float | None) -> str:
 
 
 def _because(entry: Entry, account: Account, *, is_last: bool) -> str:
-    """Return a step's error and its conditions' results. The error that ended the run is shown below the steps."""
+    """Return the error of a step and the reasons for its edge.
+
+    The error that ended the run is left out, because the outcome of the run already shows it.
+    """
     from graphengine.cli.steps import is_reported_at_end
 
     error = "" if is_last and is_reported_at_end(entry, account) else account.error
@@ -503,7 +510,10 @@ _TABLES: Final[Sequence[tuple[str, Callable[[Spent], str]]]] = (
 
 
 def _show_usage(out: Channel, recorded: _Recorded) -> None:
-    """Show three tables, each with the same totals."""
+    """Show what a run spent on models in three tables: by agent, by model and by node.
+
+    Each table has the same totals.
+    """
     from graphengine.records.spending import spending
 
     found = spending(recorded.steps, recorded.info.parent_seq)
@@ -517,7 +527,10 @@ def _show_usage(out: Channel, recorded: _Recorded) -> None:
 
 
 def _show_usage_table(out: Channel, heading: str, found: Sequence[Spent], key: Callable[[Spent], str]) -> None:
-    """Show a row for each key, with inherited usage in separate rows, and a total of each part."""
+    """Show what each agent, model or node spent, which `key` selects, and the total.
+
+    If the run is a branch, the usage that it inherits from its parent has rows and a total of its own.
+    """
     from graphengine.records.spending import sum_by
 
     parts = dict.fromkeys(each.inherited for each in sorted(found, key=lambda each: each.inherited))

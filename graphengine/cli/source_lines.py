@@ -20,7 +20,7 @@ _MARGIN: Final = 12
 
 
 class Excerpt(NamedTuple):
-    """A line of a file.
+    """A line of a graph's file, and the part of the line to underline because an error or a warning is about it.
 
     Attributes:
         line: The number of the line, from 1.
@@ -35,13 +35,16 @@ class Excerpt(NamedTuple):
     columns: int
 
     def shown(self) -> Sequence[str]:
-        """Return the line with its number, and the line of carets below it."""
+        """Return the line of the file with its number, and a second line with the carets that underline the part."""
         number = str(self.line)
         return f"  {number} | {self.text}", f"  {' ' * len(number)} | {' ' * self.start}{'^' * self.columns}"
 
 
 class _LineSpan(NamedTuple):
-    """A part of one line: the number of the line from 1, and the begin and end of the part in bytes of UTF-8."""
+    """A part of one line of a file.
+
+    Lines count from 1. As in `ast`, `begin` and `end` count the bytes of the line in UTF-8.
+    """
 
     line: int
     begin: int
@@ -49,16 +52,17 @@ class _LineSpan(NamedTuple):
 
 
 def excerpt_of(file: str, line: int, message: str, where: str, columns: int | None) -> Excerpt | None:
-    """Return the line that a problem is about; None if the source cannot be read.
+    """Return the line of a file that a graph's problem is about, with the part to underline.
 
-    The underlined part is the name that the problem quotes, if the statement at this line contains it. Otherwise it is
-    the node or field in `where`, and otherwise the whole line.
+    The underlined part is the first name in quotes in the problem's message that also occurs in the statement at this
+    line. If no quoted name occurs there, the node or field in `where` is underlined, or else the whole line. Returns
+    None if the file cannot be read.
 
     Args:
-        file: The file.
-        line: The line of the declaration.
+        file: The path of the file.
+        line: The line at which the faulty part of the graph is declared.
         message: The text of the problem, with names in quotes.
-        where: The place in the graph.
+        where: The place in the graph, such as a node or a field.
         columns: The width of the terminal; None for any width.
     """
     linecache.checkcache(file)  # an earlier check may have read an older version of the file
@@ -77,7 +81,7 @@ def excerpt_of(file: str, line: int, message: str, where: str, columns: int | No
 
 
 def _statements(lines: Sequence[str], at: int) -> Sequence[ast.stmt]:
-    """Return the innermost statements that contain a line."""
+    """Return the innermost statements that contain the line with the number `at`."""
     try:
         tree = ast.parse("".join(lines))
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the file has changed since it was imported
@@ -90,7 +94,7 @@ def _statements(lines: Sequence[str], at: int) -> Sequence[ast.stmt]:
 
 
 def _iter_name_places(statement: ast.stmt, name: str) -> Iterator[_LineSpan]:
-    """Yield the places of a name in a statement: as a text, an option, a parameter, a field or a variable."""
+    """Yield where a name is written in a statement: as a string, an option, a parameter, a field or a variable."""
     for node in ast.walk(statement):
         match node:
             case ast.Constant(value=str(text)) if text == name:
@@ -106,7 +110,7 @@ def _iter_name_places(statement: ast.stmt, name: str) -> Iterator[_LineSpan]:
 
 
 def _fit_excerpt(line: int, before: str, meant: str, after: str, columns: int | None) -> Excerpt:
-    """Return an excerpt in which the relevant part is visible, however long the line is."""
+    """Shorten a line of a file to the terminal's width, so that the underlined part `meant` stays visible."""
     from rich.cells import cell_len, set_cell_size
 
     room = None if columns is None else max(columns - len(f"  {line} | "), _LEAST_COLUMNS)

@@ -35,7 +35,7 @@ _QUESTION: Final = 20_000
 
 
 def arrow(account: Account) -> Sequence[Part]:
-    """Return the targets of a step, and the edge that leads there."""
+    """Return the end of a step's line: an arrow, the nodes that run next, and the label of the edge to them."""
     if not account.targets:
         return ()
     parts: list[Part] = [" -> ", (", ".join(account.targets), "bold")]
@@ -45,17 +45,21 @@ def arrow(account: Account) -> Sequence[Part]:
 
 
 def is_reported_at_end(entry: Entry, account: Account) -> bool:
-    """Return whether a step's failure is shown at the end of the run. A failure in the arm of a fork is not."""
+    """Return whether the summary at the end of the run shows the failure of this step.
+
+    The line of the step then leaves out the error, so that the error is not shown twice. The summary does not show
+    failures in one arm of a fork.
+    """
     return account.tone == "failed" and not account.targets and "~" not in entry.step.frame.rpartition("/")[2]
 
 
 def explained(why: str | None, limit: int = 300) -> str:
-    """Return an explanation of conditions on one line; "" if there were no conditions."""
+    """Return the reason why a step took its edge, on one line. Returns "" if no condition was evaluated."""
     return one_line(why, limit) if why and why != OTHERWISE else ""
 
 
 def is_offline(usage: Usage) -> bool:
-    """Return whether models were called, but no language model."""
+    """Return whether models were called, but all of them answered without a language model, for example by rules."""
     return cost(usage) == "offline"
 
 
@@ -64,13 +68,13 @@ def is_offline(usage: Usage) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class OpenWait:
-    """An open wait of a run.
+    """A question, a message or a time that a run waits for.
 
     Attributes:
-        name: The name of the wait.
-        facts: The record of the wait.
+        name: The name that the node gave to the wait.
+        facts: The recorded wait, with its kind and its question or topic.
         since: When the wait began, in epoch seconds.
-        answered: An answer that the run has not used yet.
+        answered: The recorded answer or message, if the run has not continued with it yet.
     """
 
     name: str
@@ -80,7 +84,7 @@ class OpenWait:
 
 
 def all_waits(snapshot: Snapshot) -> list[OpenWait]:
-    """Return all waits of a run, in the order of its frames."""
+    """Return everything that a run waits for, including the waits of nested graphs and of map items."""
     every = [(frame, *wait) for frame in snapshot.frames.values() for wait in frame.waits.items()]
     return [OpenWait(name, facts, frame.since, snapshot.posted.get(facts.id)) for frame, name, facts in every]
 
@@ -90,9 +94,9 @@ def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Da
 
     Args:
         out: The channel to write to.
-        snapshot: The run.
-        graph: The options that a command needs to find the graph.
-        place: The database of the run.
+        snapshot: The current state of the run.
+        graph: Options such as `--graph FILE`, with which the suggested commands find the run's graph.
+        place: The database of the run, which the suggested commands name if necessary.
     """
     waits = all_waits(snapshot)
     for wait in waits[:_MOST]:
@@ -120,7 +124,10 @@ def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Da
 
 
 def _format_whole_wait(wait: OpenWait, run_id: str) -> list[str]:
-    """Return a wait as lines. A question is shown whole, because it must be read before it is answered."""
+    """Return the lines that describe a wait.
+
+    A long question is not cut to one line, because a person must read the question before they answer it.
+    """
     question = show(wait.facts.question).strip()
     if wait.facts.kind != "ask" or (len(question) <= _LINE and "\n" not in question):
         return [wait_line(wait.name, wait.facts, wait.name)]
@@ -132,7 +139,10 @@ def _format_whole_wait(wait: OpenWait, run_id: str) -> list[str]:
 
 
 def example(facts: WaitRecord) -> tuple[str, str]:
-    """Return a fitting answer, ready to be pasted, and a note on the alternatives."""
+    """Return an example of a valid answer to a question, and a note about other valid answers.
+
+    Both are shown in the `graphengine answer` command that the user can copy.
+    """
     if facts.kind == "pause":
         return "true", ""
     if facts.kind == "unknown":
@@ -154,7 +164,10 @@ def _suggest_fitting_answer(schema: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _others(schema: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a fitting answer, quoted for a shell, for each branch of a schema except the yes-or-no branch."""
+    """Yield an example answer for each alternative that a question's schema allows, except for the answers yes and no.
+
+    An example that is too long is replaced by a description of the alternative.
+    """
     for branch in schema["anyOf"]:
         fitting = None if branch.get("type") == "boolean" else an_example({**branch, "$defs": schema.get("$defs", {})})
         if fitting is not None:

@@ -50,11 +50,11 @@ def suite(  # noqa: PLR0913 - one for each option
     update: bool,
     reference: str | None,
 ) -> int:
-    """Export the fewest recorded runs that cover all that occurred, as tests.
+    """Export as tests the fewest recorded runs that together cover everything that occurred.
 
-    "All that occurred" means every edge, ending, failure and fallback of the given runs. The command exports the chosen
-    runs to files, and writes one test file that replays them. The test runs no node and calls no model. Secret fields
-    stay encrypted in the files, so the test needs their key.
+    "Everything that occurred" means every edge, ending, failure and fallback of the given runs. The command exports the
+    chosen runs to files, and writes one test file that replays them. The test runs no node and calls no model. Secret
+    fields stay encrypted in the files, so the test needs their key.
 
     The output lists the edges that none of the given runs takes. The command leaves out a run if today's graph decides
     the run differently. The output says how many runs were left out and why, and --json names these runs.
@@ -81,7 +81,7 @@ def suite(  # noqa: PLR0913 - one for each option
 
 
 def describe_unwritable(folder: str, error: OSError) -> GraphEngineError:
-    """Return the error of a folder of a suite that cannot be written."""
+    """Return the error for a suite's folder that cannot be written."""
     return GraphEngineError(
         f"{folder} cannot be written: {error.strerror or error}",
         where=folder,
@@ -91,7 +91,7 @@ def describe_unwritable(folder: str, error: OSError) -> GraphEngineError:
 
 
 def locate_graph(found: Found) -> tuple[str, str]:
-    """Return the module from which a test imports a graph, and the graph's name in it.
+    """Return the module from which the suite's test imports the graph, and the graph's name in the module.
 
     Raises:
         InputError: No test could import the graph.

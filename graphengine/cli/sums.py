@@ -21,7 +21,7 @@ _NAME_COLUMNS: Final = 40
 
 
 def show_sums(context: CommandContext, wanted: Wanted) -> int:
-    """Show a line for each of the last seven days, and one for each node."""
+    """Show what `graphengine runs --sums` prints: a table of the last seven days, and a table of the graphs' nodes."""
     from graphengine.cli.runs import show_seen
 
     found = context.read(lambda store: load_sums(store, wanted))
@@ -63,7 +63,10 @@ def show_sums(context: CommandContext, wanted: Wanted) -> int:
 
 
 def cost_of(trend: Trend) -> str:
-    """Return what runs cost as far as it is known, and a question mark if the cost of some is not known."""
+    """Format the cost of some runs, such as `$0.12 + ?`.
+
+    The question mark means that the price of a model is unknown.
+    """
     known = f"${dollars(trend.cost_usd)}" if trend.cost_usd else ""
     return " + ".join(filter(None, (known, "?" if trend.unknown_costs else "")))
 

@@ -63,7 +63,7 @@ class OutputFailed(GraphEngineError):
 
 
 def _end_of(text: str, columns: int) -> str:
-    """Return the end of a text, at most this many columns wide."""
+    """Cut off the beginning of a text, so that the rest is at most this many columns wide."""
     from rich.cells import cell_len
 
     if cell_len(text) <= columns:
@@ -75,7 +75,9 @@ def _end_of(text: str, columns: int) -> str:
 
 
 def _find_breaks(text: str, columns: int, first_columns: int) -> list[int]:
-    """Return where to break a line between words, so that no part is wider than the columns unless it is one word.
+    """Return the positions between words at which a long line is broken. A word that is wider than a line stays whole.
+
+    `first_columns` is the width of the first line, and `columns` the width of the others.
 
     >>> _find_breaks("to be broken", 8, 5)
     [6]
@@ -96,10 +98,12 @@ class Column(NamedTuple, Generic[T]):
     Attributes:
         heading: The heading.
         cell: Returns the text of a row in this column.
-        dropped: When the column is left out on a terminal that is too narrow: 1 first, then 2, and so on; 0 for never.
-        shrinks: Whether the column is cut to the width that is left. At most one column of a table shrinks.
+        dropped: The order in which columns are left out on a narrow terminal: first the column with 1, then the column
+            with
+            2, and so on. A column with 0 is never left out.
+        shrinks: Whether the text is shortened to the remaining width. At most one column of a table shrinks.
         style: Returns the style of the cell in a row; None if the cell has the style of the row.
-        lead: Returns the lines of a tree that stand before the text in a row; None for no tree.
+        lead: Returns the lines of a tree to draw before the text of a row; None if the column shows no tree.
     """
 
     heading: str
@@ -111,7 +115,11 @@ class Column(NamedTuple, Generic[T]):
 
 
 def text_columns(headings: Sequence[str], *dropped: str) -> list[Column[Any]]:
-    """Return the columns of rows that are texts; `dropped` names the columns to leave out, the first one first."""
+    """Return the columns of a table whose rows are tuples of texts.
+
+    `dropped` contains the headings of the columns to leave out on a narrow terminal, beginning with the least
+    important.
+    """
     ranks = {heading: at for at, heading in enumerate(dropped, 1)}
     return [Column(heading, itemgetter(at), ranks.get(heading, 0)) for at, heading in enumerate(headings)]
 
@@ -119,15 +127,18 @@ def text_columns(headings: Sequence[str], *dropped: str) -> list[Column[Any]]:
 def _pad(
     columns: Sequence[Column[T]], rows: Iterable[Sequence[str]], room: int | None
 ) -> tuple[list[int], list[list[str]]]:
-    """Return the numbers of the columns that are shown; and the headings and the rows as padded cells.
+    """Choose the columns of a table that fit on the terminal, and pad their cells to the width of the columns.
 
-    Columns that are empty in every row are left out. A line is wider than the terminal if no column is left to drop. On
-    a terminal one long name in the first column pushes only its own row to the right, not all columns out of sight.
+    Columns that are empty in every row are left out. If too many columns must stay, the lines are wider than the
+    terminal. On a terminal, a long name in the first column makes only its own row longer.
 
     Args:
         columns: The columns.
-        rows: Texts; control codes in them are shown as escapes.
-        room: The width of the terminal; None if there is none.
+        rows: The texts of the rows; control codes in them are shown as escapes.
+        room: The width of the terminal; None if the output is not a terminal.
+
+    Returns:
+        The indexes of the columns that are shown, and the padded cells of the heading and of each row.
     """
     from rich.cells import cell_len, set_cell_size
 
@@ -160,7 +171,7 @@ def _sum_widths(widths: Mapping[int, int], kept: Sequence[int]) -> int:
 
 
 def fitted(text: str, columns: int) -> str:
-    """Return the text on one line of at most this many columns."""
+    """Shorten the text to one line of at most this many columns."""
     from rich.cells import cell_len, set_cell_size
 
     line, room = clean(one_line(text, 10_000)), max(columns, 20)
@@ -168,17 +179,17 @@ def fitted(text: str, columns: int) -> str:
 
 
 def wrapped(text: str, columns: int) -> list[str]:
-    """Return the text wrapped to lines of at most this many columns."""
+    """Wrap the text to lines of at most this many columns."""
     from textwrap import wrap
 
     return wrap(clean(one_line(text, 10_000)), max(columns, 20))
 
 
 def linked_code(code: str, style: str = "") -> Part:
-    """Return the code of an error, which a terminal shows as a link to the page that explains the code.
+    """Return the code of an error. On a terminal, the code becomes a link to the page that explains it.
 
-    The address is the one of the documentation in the metadata of the installed package, which `pyproject.toml` sets.
-    Without that, or while it is a placeholder, the code is shown without a link.
+    The address of the documentation is read from the metadata of the installed package. If they contain no address, or
+    only a placeholder, the code is not a link.
     """
     from importlib.metadata import PackageNotFoundError, metadata
 
@@ -193,7 +204,7 @@ def linked_code(code: str, style: str = "") -> Part:
 
 
 def short_time(at: float) -> str:
-    """Return the shortest clear form of a time: the time if today, month and day if this year, or the date."""
+    """Format a time briefly: the time of day if it is today, month and day if it is this year, otherwise the date."""
     try:
         local, now = datetime.fromtimestamp(at).astimezone(), datetime.now().astimezone()
     except (ValueError, OverflowError, OSError):
@@ -204,11 +215,14 @@ def short_time(at: float) -> str:
 
 
 class Channel:
-    """An output stream: stdout or stderr.
+    """An output stream of a command: stdout or stderr.
+
+    On a terminal, a channel can also show a transient line, for example a progress bar. The next output replaces this
+    line.
 
     Args:
-        stream: The stream; None if the process has none.
-        must_arrive: Whether a failed write is an error.
+        stream: The stream; None if the process has no such stream.
+        must_arrive: Whether a failed write raises an error. A closed pipe never raises an error.
     """
 
     def __init__(self, stream: TextIO | None, *, must_arrive: bool) -> None:
@@ -221,7 +235,10 @@ class Channel:
 
     @contextmanager
     def paged(self) -> Iterator[None]:
-        """Hold what is written on a terminal until the block ends, and show it in a pager if it is longer than that."""
+        """Collect the output of the block. If it is longer than the terminal, show it in a pager.
+
+        If stdin or the stream is not a terminal, the output is written at once.
+        """
         if not (self.is_live and sys.stdin is not None and _is_terminal(sys.stdin)):
             yield
             return
@@ -236,17 +253,17 @@ class Channel:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether it is a terminal."""
+        """Whether the stream is a terminal."""
         return self._stream is not None and _is_terminal(self._stream)
 
     @property
     def is_live(self) -> bool:
-        """Whether it is a terminal that can erase a line."""
+        """Whether the stream is a terminal that can erase a line, so that a transient line can be shown."""
         return self.is_terminal and os.environ.get("TERM", "") not in _DUMB
 
     @property
     def number(self) -> int | None:
-        """The file descriptor; None if it has none."""
+        """The file descriptor of the stream; None if the stream has none, for example in a test."""
         try:
             return self._stream.fileno() if self._stream is not None else None
         except (OSError, ValueError):
@@ -254,7 +271,7 @@ class Channel:
 
     @property
     def columns(self) -> int | None:
-        """The width of the terminal; None if it is not one."""
+        """The width of the terminal; None if the stream is not a terminal."""
         return self._console.width if self.is_terminal else None
 
     @cached_property
@@ -273,7 +290,7 @@ class Channel:
         )
 
     def line(self, *parts: Part) -> None:
-        """Write a line of parts."""
+        """Write a line that consists of parts, each of which can have a style."""
         if not self.is_terminal:
             self.write("".join(clean(p if isinstance(p, str) else p[0]) for p in parts).rstrip() + "\n")
             return
@@ -283,13 +300,13 @@ class Channel:
         self._print([Text.assemble(*styled)])
 
     def prose(self, *parts: Part, indent: int = 4) -> None:
-        """Write prose: on a terminal, break it between words to fit the width.
+        """Write a text that can be longer than a line. On a terminal, the text is broken between words.
 
-        A wider word, such as a path, is kept whole, so that it can be copied.
+        A word that is wider than the terminal, such as a path, is kept whole, so that it can be copied.
 
         Args:
-            parts: Text.
-            indent: The indentation of continuation lines, relative to the first.
+            parts: The parts of the text, each of which can have a style.
+            indent: The indentation of continuation lines, relative to the first line.
         """
         columns = self.columns
         if columns is None:
@@ -312,7 +329,7 @@ class Channel:
         below: Callable[[T], None] = lambda _: None,
         style: Callable[[T], str] = lambda _: "",
     ) -> None:
-        """Write a table, each row on one unbroken line, so that cells can be copied.
+        """Write a table. Each row is one unbroken line, so that cells can be copied.
 
         Args:
             columns: The columns. A column that is empty in every row is left out.
@@ -343,11 +360,11 @@ class Channel:
         self.write(captured.get())
 
     def transient(self, head: str, text: str, *, keeps_end: bool = True) -> None:
-        """Show a transient line, which the next output replaces; show nothing on a terminal that cannot erase it.
+        """Show a line that the next output replaces, if the stream is a terminal that can erase a line.
 
         Args:
-            head: The label, never cut.
-            text: The text, cut to the width of the terminal.
+            head: The label, which is never cut.
+            text: The text, which is cut to the width of the terminal.
             keeps_end: Whether to cut the beginning of the text and keep its end.
         """
         columns = self.columns
@@ -364,9 +381,10 @@ class Channel:
 
     @contextmanager
     def other(self, text: str) -> Iterator[None]:
-        """Erase the transient line, and show none during the block, which writes other output to the terminal.
+        """Erase the transient line while other code writes `text` to the same terminal.
 
-        That can be a node's print in a thread, or a library's log.
+        Other code can be a node that prints in a thread, or a library that writes to the log. No transient line is
+        shown until the block ends.
         """
         with self._writing:
             self.wipe()
@@ -380,10 +398,10 @@ class Channel:
             self.write("")
 
     def write(self, text: str) -> None:
-        """Write text unchanged, and flush it.
+        """Write text unchanged, and flush the stream.
 
         Raises:
-            OutputFailed: It cannot be written, and `must_arrive` is set.
+            OutputFailed: The text cannot be written, and `must_arrive` is True.
         """
         with self._writing:
             self._write(text)
@@ -412,7 +430,11 @@ class Channel:
                 raise OutputFailed(f"the output cannot be written: {error}", where="standard output") from error
 
     def _leave(self) -> None:
-        """Write nothing more, and send Python's own flush at exit to the null device."""
+        """Stop writing to a stream that failed.
+
+        The stream's file descriptor is connected to the null device, so that Python's own flush at exit does not fail
+        again.
+        """
         stream, self._stream = self._stream, None
         with suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -421,7 +443,10 @@ class Channel:
 
 
 def pager_of(environ: Mapping[str, str]) -> str:
-    """Return the command that shows long output, as git chooses it; "" for none.
+    """Return the command that shows long output in pages; "" for no pager.
+
+    The environment variable GRAPHENGINE_PAGER is used first, then PAGER, then the program `less`. The value `cat` means
+    no pager, as in git.
 
     >>> pager_of({"GRAPHENGINE_PAGER": "", "PAGER": "more"}), pager_of({"PAGER": "cat"}), pager_of({"PAGER": "more -s"})
     ('', '', 'more -s')
@@ -433,7 +458,7 @@ def pager_of(environ: Mapping[str, str]) -> str:
 
 
 def _show_paged(pager: str, text: str) -> bool:
-    """Show a text in a pager until the user leaves it; return False if there is no such program."""
+    """Show a text in a pager until the user leaves the pager; return False if the pager cannot be started."""
     import signal
     import subprocess
 
@@ -448,7 +473,7 @@ def _show_paged(pager: str, text: str) -> bool:
 
 
 class _SharedTerminal:
-    """Another stream of this process on a channel's terminal; its output erases the channel's transient line."""
+    """Replaces stdout or stderr, so that each output first erases a channel's transient line on the same terminal."""
 
     def __init__(self, stream: TextIO, channel: Channel) -> None:
         self._stream = stream
@@ -468,7 +493,10 @@ class _SharedTerminal:
 
 @contextmanager
 def making_room(channel: Channel) -> Iterator[None]:
-    """Erase the channel's transient line before anything that this process prints, until the block ends."""
+    """During the block, erase the channel's transient line before this process writes anything else.
+
+    Otherwise the print of a node, for example, would continue the transient line.
+    """
     if not channel.is_live:
         yield
         return
@@ -488,7 +516,7 @@ def _is_terminal(stream: TextIO) -> bool:
 
 @contextmanager
 def reserved_stdout() -> Iterator[TextIO]:
-    """Reserve stdout for one document; redirect all other output, such as a node's print, to stderr."""
+    """Reserve stdout for one JSON document, and redirect all other output, such as a node's print, to stderr."""
     real = cast("TextIO | None", sys.stdout)
     try:
         number = real.fileno() if real is not None else -1

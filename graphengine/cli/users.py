@@ -148,11 +148,11 @@ def users_remove(context: CommandContext, name: str, path: Path) -> int:
 )
 @_FILE
 def users_oidc(context: CommandContext, /, *, path: Path, all_tenants: bool, rights: str, **given: Any) -> int:  # noqa: ANN401 - fields of Oidc
-    """Take the tokens of an OpenID provider, such as Keycloak, Entra ID, Auth0 or Okta, as tokens of users.
+    """Let users authenticate with tokens of an OpenID provider, such as Keycloak, Entra ID, Auth0 or Okta.
 
     A token is valid if it is a JSON web token of this issuer for this audience, and has not expired. The names of these
     users begin with `oidc:`. If you have added such a user with `users add oidc:NAME`, the tenant and the rights that
-    you gave there replace those of the token. With --client-id, users of `inspect --shared` sign in at the provider.
+    you gave there replace those in the token. With --client-id, users of `inspect --shared` sign in at the provider.
 
     The command needs the extra `oidc`. Give one of --tenant-claim, --tenant and --all-tenants, and one of
     --rights-claim and --rights.

@@ -93,14 +93,14 @@ def watch(
 
 
 async def follow(store: Store, run_id: str, view: _RunLines | _Documents, first: int | None, *, ends_idle: bool) -> int:
-    """Show a run until it is over; return the exit code.
+    """Show a run that another process drives until the run is over, and return the exit code.
 
     Args:
         store: The open store.
         run_id: The id of the run.
-        view: The object that shows the run.
-        first: The first step to show; None for the last few steps.
-        ends_idle: Whether to end if the run waits or no process drives it.
+        view: The object that shows the run, as text or as JSON.
+        first: The number of the first step to show; None for the last few steps.
+        ends_idle: Whether to end as soon as the run waits or no process drives it.
 
     Raises:
         UnknownRun: The run was removed in the meantime.
@@ -141,7 +141,7 @@ async def follow(store: Store, run_id: str, view: _RunLines | _Documents, first:
 
 
 class _RunLines:
-    """Shows a run as text, in the format of `run`, followed by its status."""
+    """Shows a watched run as text: its steps in the format of `graphengine run`, and what happens now."""
 
     def __init__(self, context: CommandContext) -> None:
         from graphengine.cli.progress import Progress
@@ -153,7 +153,11 @@ class _RunLines:
         self._is_idle = False
 
     def begins(self, info: RunInfo, visits: Visits) -> None:
-        """Show which run was found, and the maps and graphs that began earlier, so that their ends follow a start."""
+        """Show which run is watched.
+
+        Also show the maps and nested graphs that began before the first shown step, so that their ends are not a
+        surprise.
+        """
         self._out.line("run ", (info.id, "bold"), f" of {info.graph}, begun {when(info.created_at)}")
         self._progress.continues(visits)
         for frame, track in visits.live.items():
@@ -166,7 +170,10 @@ class _RunLines:
         self._progress.recorded(entry, why)
 
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
-        """Show the nodes at work, or since when no node is at work; and new waits."""
+        """Show the nodes at work, or since when the run waits.
+
+        If the run waits for something new, also show how to answer.
+        """
         from graphengine.cli.show import driven
         from graphengine.kernel.extension import NodeBegan
         from graphengine.records.at_work import nodes_at_work
@@ -187,7 +194,7 @@ class _RunLines:
         self._show_waits(info, snapshot)
 
     def _show_waits(self, info: RunInfo, snapshot: Snapshot) -> None:
-        """Show what the run waits for if a wait is new, and how each wait is answered."""
+        """Show what the run waits for and how to answer, if there is a wait that was not shown before."""
         from graphengine.cli.steps import show_waits
 
         waits = {(frame.id, name) for frame in snapshot.frames.values() for name in frame.waits}
@@ -196,7 +203,7 @@ class _RunLines:
         self._waits = waits
 
     def ticking(self) -> AbstractAsyncContextManager[None]:
-        """Redraw the transient line now and then."""
+        """Redraw the transient line at the bottom regularly, so that durations go on while no step is recorded."""
         return self._progress.ticking()
 
     def tick(self) -> None:
@@ -221,7 +228,7 @@ class _RunLines:
 
 
 class _Documents:
-    """Shows a run as JSON documents, one per line."""
+    """Shows a watched run as JSON documents, one per line."""
 
     def __init__(self, context: CommandContext) -> None:
         self._context = context
@@ -252,11 +259,11 @@ class _Documents:
             self._context.line(reported)
 
     def ticking(self) -> AbstractAsyncContextManager[None]:
-        """Show nothing, because a document is only written when something has changed."""
+        """Do nothing, because a document is only written when something has changed."""
         return nullcontext()
 
     def tick(self) -> None:
-        """Show nothing, as above."""
+        """Do nothing, as in `ticking`."""
 
     def ends(self, info: RunInfo, snapshot: Snapshot, below: SpentBelow) -> None:  # noqa: ARG002 - of the other view
         from graphengine.records.json_document import ended_document

@@ -54,7 +54,7 @@ _ROWS: Final = 10
     "--at",
     type=options.At(),
     metavar="NODE[:VISIT]",
-    help="Branch before this visit of a node, e.g. review:2, and not where the log shows that the change matters.",
+    help="Branch before this visit of a node, e.g. review:2, and not at the first step that the change can affect.",
 )
 @click.option(
     "--tools",
@@ -101,11 +101,11 @@ def whatif(  # noqa: PLR0913 - one for each option
     concurrency: int,
     reference: str | None,
 ) -> int:
-    """Compare recorded runs with the results that they would have had under a change.
+    """Show how recorded runs would have ended with other models, instructions or values, or with a changed graph.
 
     The recorded runs must have ended, and they are not changed. The command starts a branch of each run at the first
-    step that the change can affect, and drives the branch to its end. The steps before are shared. The branches have
-    the tag whatif:NAME.
+    step that the change can affect, and drives the branch to its end. The branch shares the earlier steps with the run.
+    The branches have the tag whatif:NAME.
 
     The change can be any of these:
 
@@ -117,9 +117,9 @@ def whatif(  # noqa: PLR0913 - one for each option
     With --set, each branch begins at the start of its run, unless you name another place with --at. With the other
     options, each branch begins at the first step that the change can affect. The recorded log shows which step this is:
 
-    - at the first turn of an agent that has another model or other instructions
-    - at the first visit of a node that is declared differently
-    - at the first step that the graph decides differently
+    - the first turn of an agent that has another model or other instructions
+    - the first visit of a node that is declared differently
+    - the first step that the graph decides differently
 
     The log does not contain the code of functions. If you changed the code of a node's function, name the place with
     --at.
@@ -175,14 +175,19 @@ def whatif(  # noqa: PLR0913 - one for each option
 def ended_runs(
     context: CommandContext, names: Sequence[str], search: Sequence[str], reference: str | None, limit: int
 ) -> tuple[Found, list[str]]:
-    """Return the graph of some recorded runs, and the ids of the runs.
+    """Find the recorded runs that a command compares or exports. All of them must be runs of one graph.
+
+    Branches that an earlier `whatif` made are left out.
 
     Args:
         context: The context of the command.
         names: The ids of runs.
         search: The words of a search that finds further runs.
-        reference: The graph, if given.
+        reference: The value of `--graph`, if the option is given.
         limit: The maximum number of runs that the search finds.
+
+    Returns:
+        The graph, and the ids of the runs.
 
     Raises:
         InputError: No run was found, or the runs belong to several graphs.
@@ -245,7 +250,10 @@ def _show_whatif(context: CommandContext, report: WhatIf) -> None:
 
 
 def _show_extreme_runs(context: CommandContext, report: WhatIf) -> None:
-    """Show the runs that gained most and the runs that lost most, and how results of the first and last run differ."""
+    """Show the runs that gained most and the runs that lost most under the change.
+
+    For the first and the last of these runs, also show how the text of the result changed.
+    """
     from graphengine.cli.diff import word_parts
 
     runs = list(report.runs)

@@ -77,7 +77,7 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     default="end",
     show_default=True,
     help="What to do if the lease ends while code blocks the event loop, so that effects in flight cannot be "
-    "cancelled: end the process, or stay.",
+    "cancelled. end: end the process. stay: let the process continue.",
 )
 @options.users
 def worker(
@@ -195,7 +195,10 @@ async def _run_worker(  # noqa: PLR0913 - how a worker works
 
 
 def show_event(context: CommandContext, event: WorkerEvent) -> None:
-    """Show an event of a run on one line, and below it how to react to the event."""
+    """Show on one line what a worker did, such as taking a run.
+
+    If a run failed, also show the command that resumes it.
+    """
     from graphengine.worker.retention import Removed
     from graphengine.worker.worker import RunOutcome, Took
 
@@ -326,12 +329,12 @@ def workers(context: CommandContext) -> int:
 
 
 class _Rate(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes none
-    """A number of runs in a time, such as 100/60s or 5/1h, as (count, seconds)."""
+    """The type of an option that limits how many runs can begin in a time, such as 100/60s or 5/1h."""
 
     name = "rate"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, float]:  # noqa: ANN401
-        """Return the count and the seconds."""
+        """Return the number of runs and the time in seconds."""
         found = re.fullmatch(r"([1-9][0-9]{0,8})/(.+)", str(value))
         if found is None:
             self.fail(f"{value!r}: give a number of runs and a time, e.g. 100/60s", param, ctx)
@@ -350,7 +353,7 @@ class _Rate(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 take
     """,
 )
 def queues_list(context: CommandContext) -> int:
-    """List the queues that contain runs which are queued or driven, and the limits of queues.
+    """List the queues that contain queued or driven runs, and the queues that have limits.
 
     `graphengine run --queue` and `start(…, queue=)` put runs into a queue, and workers take the runs from there.
     """
@@ -426,7 +429,7 @@ def queues_set(
 
 
 def _list_queues(context: CommandContext, queue: str | None = None) -> int:
-    """Show all queues, or the queue that was changed."""
+    """Show all queues, or only the queue that a command has changed."""
     from graphengine.worker.documents import OneQueue, Queues
 
     counts = context.read(lambda store: store.queue_counts())

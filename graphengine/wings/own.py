@@ -17,8 +17,8 @@ _CHECK: Final = {"check": ("check", "List the errors and warnings of graphs, by 
 _RENDER: Final = {"render": ("render", "Draw a graph or a run.", "DOCUMENTS")}
 _EVALUATE: Final = {
     "eval": ("evaluating", "Run a graph on a data set, and score and compare the results.", "EVAL"),
-    "whatif": ("whatif", "Compare recorded runs with what they would have come to under a change.", "WHATIF"),
-    "suite": ("suite", "Export the fewest recorded runs that take all that occurred, as tests.", "SUITE"),
+    "whatif": ("whatif", "Show how recorded runs would have ended under a change.", "WHATIF"),
+    "suite": ("suite", "Export as tests the fewest recorded runs that cover everything that occurred.", "SUITE"),
     "prove": ("prove", "Check whether failed runs go through under an older commit and the working tree.", "PROVE"),
 }
 _INSPECT: Final = {"inspect": ("inspect", "Show the runs of a database live in a browser.", "INSPECT")}
@@ -28,24 +28,24 @@ _WORK: Final = {
     "queues list": ("worker", "List the queues with runs that are queued or driven.", "QUEUES"),
     "queues set": ("worker", "Set the limits of a queue.", "QUEUES"),
     "schedule list": ("schedule", "List the schedules.", "SCHEDULES"),
-    "schedule add": ("schedule", "Start runs at given times.", "SCHEDULES"),
+    "schedule add": ("schedule", "Create a schedule, or change it.", "SCHEDULES"),
     "schedule pause": ("schedule", "Pause a schedule.", "SCHEDULES"),
     "schedule resume": ("schedule", "Resume a schedule at its next time.", "SCHEDULES"),
     "schedule remove": ("schedule", "Remove a schedule.", "SCHEDULES"),
 }
 _SERVE: Final = {
-    "serve": ("serve", "Start, answer and follow runs over HTTP, until stopped.", "SERVE"),
+    "serve": ("serve", "Serve graphs over HTTP, so that clients can start, answer and follow runs.", "SERVE"),
     "mcp": ("mcp", "Serve graphs as tools of an MCP server over stdio.", ""),
-    "webhook-secret": ("serve", "Print the secret of a sender of webhooks for one address.", "WEBHOOK"),
+    "webhook-secret": ("serve", "Print the secret with which a sender signs webhooks for one address.", "WEBHOOK"),
 }
-_ABOUT_ERASE: Final = "Erase a person: a user's runs, memories and notices, and all that came of them."
+_ABOUT_ERASE: Final = "Erase a user: their runs, everything that the runs produced, and their memories."
 _MEMORY: Final = {"erase": ("erase", _ABOUT_ERASE, "DOCUMENTS")}
-_BUDGETS: Final = {"budgets": ("budgets", "Show what the budgets across runs have left.", "DOCUMENTS")}
+_BUDGETS: Final = {"budgets": ("budgets", "Show what is spent and left of each budget across runs.", "DOCUMENTS")}
 _USERS: Final = {
     "users list": ("users", "List the users of a server.", "USERS"),
     "users add": ("users", "Add a user, and print their token.", "USERS"),
     "users remove": ("users", "Remove a user.", "USERS"),
-    "users oidc": ("users", "Take the tokens of an OpenID provider.", "USERS"),
+    "users oidc": ("users", "Let users authenticate with tokens of an OpenID provider.", "USERS"),
 }
 
 _AT: Final = "graphengine.serve.service"
@@ -105,7 +105,7 @@ BUILT_IN: Final = (
         commands=_commands("Look", "watch", _OF_SERVE, _INSPECT)
         | _commands("Operate", "worker", _OF_SERVE, _SERVE)
         | _commands("Operate", "schedule remove", _OF_SERVE, _USERS),
-        groups={"users": "Keep the users of a server, with their tenants and rights."},
+        groups={"users": "Manage the users of a server, with their tenants and rights."},
         questions="graphengine.serve.questions:questions",
         doors=_DOORS,
     ),
