@@ -420,10 +420,7 @@ class _Post:
         return code
 
     def _process(self, info: RunInfo) -> str:
-        """Return the process that drives the run, or else a live worker that can take the run.
-
-        The result is "" if there is neither.
-        """
+        """Return the process that drives the run, or else a live worker that can take the run; "" without either."""
         from graphengine.records.at_work import DrivingProcess, process_words
 
         owners = self.context.read(lambda store: store.owners())

@@ -45,12 +45,10 @@ class _Checked:
 
     @property
     def errors(self) -> int:
-        """The number of errors, which keep the graph from running."""
         return (self.broken is not None) + sum(not problem.warning for problem in self.problems)
 
     @property
     def warnings(self) -> int:
-        """The number of warnings."""
         return sum(problem.warning for problem in self.problems)
 
 

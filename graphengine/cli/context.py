@@ -126,7 +126,7 @@ class CommandContext:
     def is_for_operator(self) -> bool:
         """Whether the output is the log of a service or a worker, which must not contain the contents of runs.
 
-        This is so for `serve`, `worker` and `mcp` if the log is JSON, or if the output does not go to a terminal.
+        True for `serve`, `worker` and `mcp`, if the log is JSON or if the output does not go to a terminal.
         """
         is_log = self.log_format == "json" or not (self.out.is_terminal and self.err.is_terminal)
         return is_log and self.words[:1] in (["serve"], ["worker"], ["mcp"])
@@ -173,9 +173,9 @@ class CommandContext:
         return self.run(whole())
 
     def find(self, given: str) -> RunInfo:
-        """Return the run with this id. The beginning of an id is enough if no other run's id begins with it, as in git.
+        """Return the run with this id, or the only run whose id begins with this text.
 
-        If only the beginning is given, the full id is shown on stderr.
+        In the second case, the full id is shown on stderr.
 
         Raises:
             UnknownRun: No run matches, or several do.

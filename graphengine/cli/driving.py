@@ -87,7 +87,10 @@ def recorded_job(context: CommandContext, run_id: str, reference: str | None, at
 
 
 def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
-    """Return the limits of a run, replaced by the limits that the command gives; None if the command gives none."""
+    """Return the limits of a run, in which the limits that the command gives replace those of the run.
+
+    Returns None if the command gives no limits.
+    """
     if not context.limits:
         return None
     known = snapshot.limits
@@ -191,12 +194,11 @@ class Fleet(NamedTuple):
 
     @property
     def for_runner(self) -> dict[str, Any]:
-        """The arguments of the Runner that drives the runs, except for its telemetry."""
+        """The arguments for the Runner that drives the runs, except for its telemetry."""
         return {"models": self.models, "executors": self.executors, "extensions": self.extensions}
 
     @property
     def graphs(self) -> Mapping[str, Graph[Any]]:
-        """The graphs by name."""
         return {name: found.graph for name, found in self.found.items()}
 
 

@@ -321,7 +321,7 @@ def _at_page(url: str, where: str) -> Iterator[None]:
 
 @contextmanager
 def _name_option_in_errors(where: str) -> Iterator[None]:
-    """During the block, add to errors about a file which option named the file."""
+    """During the block, add the name of an option to errors about the file that the option names."""
     try:
         yield
     except SourceUnreadable as error:

@@ -127,7 +127,6 @@ class Program(click.Group):
     prefix = ""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands in the order of `--help`."""
         del ctx
         return list(self._texts(commands()))
 

@@ -47,7 +47,6 @@ class OperatorLines(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as text, without the contents of runs."""
         return super().format(_for_operator(record))
 
 
@@ -112,7 +111,6 @@ class JsonLines(OperatorLines):
     """Formats each log record as a line of JSON, with the run, the node and the OpenTelemetry span that logged it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as one line of JSON."""
         record = _for_operator(record)
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line: dict[str, Any] = {"time": at, "level": record.levelname.lower(), "logger": record.name}

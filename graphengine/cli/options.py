@@ -95,11 +95,11 @@ class Command(click.Command):
         return [name for name in own if name.startswith("--") and name != "--yes"] + ["--help"]
 
     def _find_foreign(self, commands: str, option: str) -> str:
-        """Return the repair for an option that users know from another tool, such as LangGraph's command line.
+        """Return what to write instead of an option that users know from another tool, such as LangGraph's program.
 
-        The table of foreign names can contain an entry for this command, which is returned as it is. If the table only
-        has an entry for all commands, the options in the entry are returned that this command has. Returns "" if the
-        table does not contain the option, for example because it is a misspelt option of this command.
+        Entries for this command in the table of foreign names come first. An entry for all commands only applies if
+        this command has the option that the entry suggests. Returns "" if there is no entry, for example because the
+        user misspelt an option of this command.
         """
         from graphengine.kernel.inside import repair_for
 
@@ -143,10 +143,10 @@ class Command(click.Command):
 
     @property
     def paragraphs(self) -> Sequence[Sequence[str]]:
-        """The help of the command, split into paragraphs.
+        """The help of the command, split into paragraphs, each of which is a list of strings.
 
-        A paragraph of text contains one string. A list contains one string for each of its items. In the docstring,
-        each item begins with `- ` on a line of its own.
+        A paragraph of text is one string. In a list, each item is one string; in the docstring of the command, an item
+        begins with `- `.
         """
         parts = inspect.cleandoc(self.help or "").split("\n\n")
         split = [re.split(r"\n(?=- )", part) if part.startswith("- ") else [part] for part in parts]
@@ -163,7 +163,6 @@ class Command(click.Command):
                 formatter.write(f"{click.wrap_text(text, formatter.width, first, others)}\n")
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples and the exit codes after the options."""
         super().format_epilog(ctx, formatter)
         if self.examples:
             with formatter.section("Examples"):
@@ -185,10 +184,12 @@ def find_slip(name: str, own: Collection[str]) -> str:
 
 
 class Choice(click.Choice):  # type: ignore[type-arg]  # click before 8.2 takes none
-    """An option that accepts one of several words. For a misspelt word, the error suggests the closest match."""
+    """The type of an option that accepts one of several words.
+
+    For a misspelt word, the error suggests the closest word.
+    """
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's own
-        """Return the error message for a word that is not allowed."""
         near = get_close_matches(str(value), self.choices, n=1)
         message = super().get_invalid_choice_message(value, ctx)
         return f"{message} Did you mean {near[0]!r}?" if near else message
@@ -336,7 +337,7 @@ class _Database(click.Path):
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
-        """Convert a path, and return an address unchanged. An address of an unknown kind is refused."""
+        """Convert a path to a Path, and return an address unchanged. An address of an unknown kind is refused."""
         found = database_from(value) if isinstance(value, str) else value
         return found if isinstance(found, str) else super().convert(found, param, ctx)
 
@@ -487,7 +488,6 @@ class Age(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes 
     name = "age"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
-        """Return the duration in seconds."""
         from graphengine.records.search import seconds_of
 
         seconds = seconds_of(str(value))

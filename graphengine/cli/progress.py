@@ -130,7 +130,7 @@ class _Count:
 
 @dataclass(slots=True)
 class _Way:
-    """Visits of a node in a loop that all took the same edges. After the first visits, they are only counted.
+    """Visits of a node in a loop that all took the same edge. Only the first of them are shown one by one.
 
     Attributes:
         visits: The number of visits.
@@ -196,7 +196,7 @@ class Progress:
                 self.recorded(self.visits.feed(event.step), event.why)
 
     def recorded(self, entry: Entry, why: str) -> None:
-        """Show a recorded step. `why` contains the reasons for its edge."""
+        """Show a recorded step. `why` is the reason for the edge that the step took."""
         step = entry.step
         self._written = {key: text for key, text in self._written.items() if key[0] != step.path}
         self._has_moved(step)
@@ -227,7 +227,7 @@ class Progress:
         self._channel.transient(f"{'writes':<9} {one_line(path, _PATH_CHARACTERS)}: ", text)
 
     def continues(self, visits: Visits) -> None:
-        """Set the state of the run from which the next events continue."""
+        """Set the current state of the run, to which the next events belong."""
         self.visits = visits
         self._count_maps(visits.snapshot.now)
 
@@ -344,7 +344,6 @@ class Progress:
         self._channel.transient(f"{'at work':<9}", in_flight(list(self._at_work.values()), at), keeps_end=False)
 
     def sleeps(self, until: str) -> None:
-        """Show until when the whole run sleeps."""
         self.idles()
         self._line("sleeps", f"until {until}; Ctrl-C leaves the run waiting")
 
@@ -462,15 +461,18 @@ class Progress:
             self._below(f"in place of {step.error}" if verb == "fallback" else step.error)
 
     def _is_own(self, entry: Entry) -> bool:
-        """Return whether the node itself has worked, so that the start must be shown before the end.
+        """Return whether the node did work in this visit itself, so that a line about its start must be shown first.
 
-        This is not so if a nested graph or a map has ended, or if an answer has ended the visit.
+        The result is False if a nested graph or a map did the work, or if an answer ended the visit.
         """
         has_graph = isinstance(entry.step.data, Node) and entry.step.data.inside is not None
         return not has_graph and entry.began >= self.visits.time.since and not is_by_answer(entry.step)
 
     def _below(self, text: str, style: str = "") -> None:
-        """Show more text below the last line, if there is any. On a terminal, it is wrapped and indented."""
+        """Show a text below the last line, such as the error of a step or the reason for its edge.
+
+        An empty text is not shown. On a terminal, the text is wrapped and indented.
+        """
         columns = self._channel.columns
         for part in [text] if columns is None and text else wrapped(text, (columns or 0) - _INDENT):
             self._line("", (part, style))
@@ -482,9 +484,11 @@ class Progress:
 
 
 def in_flight(begun: Sequence[NodeBegan], at: float) -> str:
-    """Describe which nodes are at work and for how long. Items of a map are counted.
+    """Describe which nodes are at work and for how long, such as `write 3 s, review (5 items) 10 s`.
 
-    `at` is the current time, in epoch seconds.
+    Args:
+        begun: The events that these nodes began.
+        at: The current time, in epoch seconds.
     """
     nodes: dict[str, list[NodeBegan]] = {}
     for each in begun:
@@ -500,7 +504,7 @@ def in_flight(begun: Sequence[NodeBegan], at: float) -> str:
 
 
 def _whole_seconds(duration: float) -> str:
-    """Format a duration that still grows in whole seconds, so that no digit changes too fast to read."""
+    """Format the duration of unfinished work in whole seconds, because fractions would change too fast to read."""
     return seconds(duration) if duration >= 60 else f"{max(0, int(duration))} s"  # noqa: PLR2004 - a minute
 
 

@@ -118,12 +118,11 @@ class DriveJob:
 
     @property
     def needs_steps(self) -> bool:
-        """Whether the report needs the steps of the run."""
         return self.context.json or not self.is_in_file
 
     @property
     def graph_words(self) -> list[str]:
-        """The options with which a suggested command finds the graph."""
+        """The `--graph` option with which a suggested command finds the graph; empty if the graph's name is enough."""
         return ["--graph", self.found.reference] if self.found.reference else []
 
     @property
@@ -134,7 +133,7 @@ class DriveJob:
 
     @property
     def model_words(self) -> list[str]:
-        """The options with which a suggested command uses the models of this command."""
+        """The `--model` options of this command, for a suggested command."""
         return [word for name in self.context.models for word in ("--model", name)]
 
     def resume_command(self, run_id: str, *more: str) -> str:

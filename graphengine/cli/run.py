@@ -468,7 +468,7 @@ async def _await_reaction(store: Store, asked: RunInfo) -> OwnerInfo | None:
 
 
 def _show_silence(context: CommandContext, silent: OwnerInfo) -> None:
-    """Show which process does not react to a stop, the possible causes, and the command that ends the process."""
+    """Show which process does not react to a stop, what may keep it from reacting, and how to end it."""
     others = f"; it also drives {counted(silent.driven - 1, 'other run')}" if silent.driven > 1 else ""
     text = (
         f"process {silent.pid} on {silent.host} has not reacted for {REACTION_SECONDS:g} s{others}. Either code "

@@ -506,7 +506,10 @@ class _Tree:
         return found
 
     def _below(self) -> dict[str | None, list[RunInfo]]:
-        """Return for each run, by id, the runs directly below it. The key None stands for the top of the tree."""
+        """Return the runs that the tree shows directly below each run, by its id.
+
+        The key None has the runs at the top.
+        """
         known = {info.id for info in self.runs}
         below: dict[str | None, list[RunInfo]] = {}
         for info in self.runs:

@@ -136,7 +136,7 @@ class _Recorded:
 
     @property
     def visits(self) -> Visits:
-        """The visits of nodes that the steps belong to."""
+        """The visits of nodes, built from the steps."""
         from graphengine.records.visits import Visits
 
         return Visits.of(self.steps, self.start, self.specs)
@@ -286,7 +286,6 @@ def _show_failed_below(out: Channel, place: DatabaseOption, failed: Sequence[Run
 
 
 def _show_branches(out: Channel, place: DatabaseOption, branches: Sequence[BranchResult]) -> None:
-    """Show the branches of a run, each with the command that shows the branch."""
     from graphengine.records.branches import branch_words
 
     for each in branches[:_CHILDREN]:
@@ -342,7 +341,10 @@ def _show_steps(out: Channel, recorded: _Recorded) -> None:
 
 
 class _StepRow(NamedTuple):
-    """A row in the table of steps. A row that sums up many items of a map has no `entry` and no `account`."""
+    """A row in the table of steps.
+
+    A row is about one step, or it sums up many items of a map. In the second case, `entry` and `account` are None.
+    """
 
     seq: str
     label: str
@@ -387,7 +389,7 @@ def _read_map_item(entry: Entry) -> str:
 
 
 def _is_news(step: Step) -> bool:
-    """Return whether a step has a row of its own although the items of its map are summed up."""
+    """Return whether a step of a map item is shown in a row of its own, even if the items of the map are summed up."""
     return step.kind in ("failed", "waiting", "answered", "refused")
 
 

@@ -35,7 +35,7 @@ class Excerpt(NamedTuple):
     columns: int
 
     def shown(self) -> Sequence[str]:
-        """Return the line of the file with its number, and a second line with the carets that underline the part."""
+        """Return two lines to print: the line of the file with its number, and carets below the part to underline."""
         number = str(self.line)
         return f"  {number} | {self.text}", f"  {' ' * len(number)} | {' ' * self.start}{'^' * self.columns}"
 
@@ -81,7 +81,10 @@ def excerpt_of(file: str, line: int, message: str, where: str, columns: int | No
 
 
 def _statements(lines: Sequence[str], at: int) -> Sequence[ast.stmt]:
-    """Return the innermost statements that contain the line with the number `at`."""
+    """Return the innermost statements of a file that contain the line `at`.
+
+    The statement is needed to underline a name.
+    """
     try:
         tree = ast.parse("".join(lines))
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the file has changed since it was imported
@@ -110,7 +113,7 @@ def _iter_name_places(statement: ast.stmt, name: str) -> Iterator[_LineSpan]:
 
 
 def _fit_excerpt(line: int, before: str, meant: str, after: str, columns: int | None) -> Excerpt:
-    """Shorten a line of a file to the terminal's width, so that the underlined part `meant` stays visible."""
+    """Shorten a line of a file to the terminal's width, so that the part to underline, `meant`, stays visible."""
     from rich.cells import cell_len, set_cell_size
 
     room = None if columns is None else max(columns - len(f"  {line} | "), _LEAST_COLUMNS)

@@ -35,7 +35,7 @@ _QUESTION: Final = 20_000
 
 
 def arrow(account: Account) -> Sequence[Part]:
-    """Return the end of a step's line: an arrow, the nodes that run next, and the label of the edge to them."""
+    """Return the end of the line about a step: an arrow, the nodes that run next, and the label of the taken edge."""
     if not account.targets:
         return ()
     parts: list[Part] = [" -> ", (", ".join(account.targets), "bold")]
@@ -139,9 +139,9 @@ def _format_whole_wait(wait: OpenWait, run_id: str) -> list[str]:
 
 
 def example(facts: WaitRecord) -> tuple[str, str]:
-    """Return an example of a valid answer to a question, and a note about other valid answers.
+    """Return an example of a valid answer to a question, and a note that lists other valid answers.
 
-    Both are shown in the `graphengine answer` command that the user can copy.
+    The example is part of a suggested `graphengine answer` command, and the note stands after the command.
     """
     if facts.kind == "pause":
         return "true", ""

@@ -81,7 +81,6 @@ def suite(  # noqa: PLR0913 - one for each option
 
 
 def describe_unwritable(folder: str, error: OSError) -> GraphEngineError:
-    """Return the error for a suite's folder that cannot be written."""
     return GraphEngineError(
         f"{folder} cannot be written: {error.strerror or error}",
         where=folder,

@@ -99,8 +99,7 @@ class Column(NamedTuple, Generic[T]):
         heading: The heading.
         cell: Returns the text of a row in this column.
         dropped: The order in which columns are left out on a narrow terminal: first the column with 1, then the column
-            with
-            2, and so on. A column with 0 is never left out.
+            with 2, and so on. A column with 0 is never left out.
         shrinks: Whether the text is shortened to the remaining width. At most one column of a table shrinks.
         style: Returns the style of the cell in a row; None if the cell has the style of the row.
         lead: Returns the lines of a tree to draw before the text of a row; None if the column shows no tree.
@@ -117,8 +116,7 @@ class Column(NamedTuple, Generic[T]):
 def text_columns(headings: Sequence[str], *dropped: str) -> list[Column[Any]]:
     """Return the columns of a table whose rows are tuples of texts.
 
-    `dropped` contains the headings of the columns to leave out on a narrow terminal, beginning with the least
-    important.
+    A narrow terminal leaves out the columns with the headings in `dropped`, beginning with the first heading.
     """
     ranks = {heading: at for at, heading in enumerate(dropped, 1)}
     return [Column(heading, itemgetter(at), ranks.get(heading, 0)) for at, heading in enumerate(headings)]
@@ -253,7 +251,6 @@ class Channel:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the stream is a terminal."""
         return self._stream is not None and _is_terminal(self._stream)
 
     @property

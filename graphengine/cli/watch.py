@@ -155,8 +155,8 @@ class _RunLines:
     def begins(self, info: RunInfo, visits: Visits) -> None:
         """Show which run is watched.
 
-        Also show the maps and nested graphs that began before the first shown step, so that their ends are not a
-        surprise.
+        Also show the maps and nested graphs that began before the first shown step. Otherwise the user would see their
+        ends without their beginnings.
         """
         self._out.line("run ", (info.id, "bold"), f" of {info.graph}, begun {when(info.created_at)}")
         self._progress.continues(visits)
@@ -203,7 +203,7 @@ class _RunLines:
         self._waits = waits
 
     def ticking(self) -> AbstractAsyncContextManager[None]:
-        """Redraw the transient line at the bottom regularly, so that durations go on while no step is recorded."""
+        """Redraw the transient line at the bottom regularly, so that the shown durations grow between two steps."""
         return self._progress.ticking()
 
     def tick(self) -> None:

@@ -313,7 +313,8 @@ _PROCESSES: Final[Sequence[Column[OwnerInfo]]] = (
 def workers(context: CommandContext) -> int:
     """List the live processes that can drive runs of a database, and the runs that they drive.
 
-    A process that is not a worker drives only the runs that it started or resumed itself, as `graphengine run` does.
+    A worker takes any due run of its graphs. Any other process, such as `graphengine run`, drives only the runs that it
+    started or resumed itself.
     """
     from graphengine.worker.documents import Workers
 
