@@ -22,7 +22,10 @@ SETTINGS: Final = {"PIP_CONSTRAINT": "constraints.txt", "PIP_BUILD_CONSTRAINT": 
 
 
 def steps(target: str, more: list[str]) -> list[list[str]]:
-    """Return the commands of a target after the set-up, as the Makefile has them: the program's name comes first."""
+    """Return the commands that `run` or `test` executes after the environment is set up, as the Makefile does.
+
+    The first word of each command is the name of a program in the environment.
+    """
     if target == "run":
         return [["graphengine", "run", "review_loop", *(more or ["--output", "brief.md"])]]
     return [
@@ -36,7 +39,11 @@ def steps(target: str, more: list[str]) -> list[list[str]]:
 
 
 def main(words: list[str]) -> int:
-    """Set up and run a target; return the exit code of the first command that fails, else 0."""
+    """Set up the environment if necessary, and run the commands of `run` or `test`.
+
+    Returns:
+        The exit code of the first command that fails, or 0.
+    """
     if not words or words[0] not in {"run", "test"}:
         sys.exit(__doc__)
     target, *more = words

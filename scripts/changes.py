@@ -13,12 +13,12 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 
 
 def waiting(root: Path = ROOT) -> list[Path]:
-    """Return the files of changes that are not in the changelog yet, by name."""
+    """Return the files in `changes/`, whose entries are not in the changelog yet, in alphabetical order."""
     return sorted(file for file in (root / "changes").glob("*.md") if file.name != "README.md")
 
 
 def compile_changes(root: Path = ROOT) -> None:
-    """Write them below the entries of the newest version, and remove their files."""
+    """Append the entries of the files in `changes/` to the newest version in CHANGELOG.md, and remove the files."""
     files, changelog = waiting(root), root / "CHANGELOG.md"
     text = changelog.read_text(encoding="utf-8")
     versions = [found.start() for found in re.finditer(r"^## ", text, re.MULTILINE)]

@@ -26,11 +26,11 @@ _FLAGS: Final = (
 
 
 def built(page: str, metafile: Path | None = None) -> str:
-    """Return the bundle of a page.
+    """Bundle a page and everything that it imports into one JavaScript file, with esbuild.
 
     Args:
-        page: Its text, of a module that may have JSX.
-        metafile: Where to write what is in the bundle.
+        page: The source of the page, a module that can contain JSX.
+        metafile: Where to write which source files the bundle contains.
     """
     words = [str(CLIENTS / "node_modules" / ".bin" / "esbuild"), "--loader=jsx", *_FLAGS]
     with TemporaryDirectory() as folder:
@@ -40,7 +40,7 @@ def built(page: str, metafile: Path | None = None) -> str:
 
 
 def files() -> dict[str, str]:
-    """Return the texts of the built files by their names."""
+    """Build the page, and return the files to store by name: the bundle, and the licenses of its packages."""
     with TemporaryDirectory() as folder:
         text = built((APP / "chat.jsx.in").read_text(encoding="utf-8"), Path(folder) / "meta")
         inputs = json.loads((Path(folder) / "meta").read_text(encoding="utf-8"))["inputs"]

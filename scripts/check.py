@@ -35,7 +35,7 @@ BESIDE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 
 def areas() -> Sequence[str]:
-    """Return the names of all areas."""
+    """Return the names of all areas of the project. An area is a package or a module with its tests."""
     packages = {path.stem for path in (ROOT / "graphengine").iterdir() if path.suffix in ("", ".py")}
     folders = {path.name for path in TESTS.iterdir() if path.is_dir()}
     files = {path.stem for path in TESTS.glob("test_*.py")}
@@ -43,14 +43,14 @@ def areas() -> Sequence[str]:
 
 
 def paths_of(area: str) -> Sequence[Path]:
-    """Return the folders and files of an area: what is tested, and its tests."""
+    """Return the folders and files of an area: its code, and its tests."""
     named = [ROOT / "graphengine" / area, ROOT / area, TESTS / area]
     named += [folder / f"{name}.py" for folder in (ROOT / "graphengine", TESTS) for name in (area, f"test_{area}")]
     return [path for path in named if path.exists()]
 
 
 def area_of(name: str, known: Iterable[str]) -> Iterable[str]:
-    """Yield the areas that a file, named from the project's folder, belongs to."""
+    """Yield the areas to which a changed file belongs. The file is named relative to the project's folder."""
     parts = Path(name).parts
     if parts[:2] == ("tests", "kit"):
         called = re.compile(rf"\btests\.kit(\.| import (\w+, )*){Path(name).stem}\b")
@@ -65,7 +65,7 @@ def area_of(name: str, known: Iterable[str]) -> Iterable[str]:
 
 
 def touched() -> Sequence[str]:
-    """Return the areas that differ from main."""
+    """Return the areas with files that differ from the branch main."""
 
     def git(*words: str) -> str:
         return subprocess.run(("git", *words), cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607
@@ -81,7 +81,11 @@ def touched() -> Sequence[str]:
 
 
 def main(chosen: Sequence[str]) -> int:
-    """Check areas, print the seconds of each step, and return 1 if something is wrong."""
+    """Check areas, and print how long each step took.
+
+    Returns:
+        0, 1 if a check failed, or 2 if an area does not exist.
+    """
     known = areas()
     if unknown := [area for area in chosen if area not in known]:
         print(f"there is no area {', '.join(unknown)}; there are: {', '.join(known)}", file=sys.stderr)

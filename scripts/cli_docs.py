@@ -195,7 +195,7 @@ You can also use these marks in what you send, such as inputs, answers and chang
 
 
 def pages() -> dict[str, str]:
-    """Return the whole pages by the names of their files."""
+    """Return the texts of the two generated pages by their file names."""
     return {
         "cli.md": _joined(HEAD, _exit_codes(), _common(), *map(_command, COMMANDS)),
         "json.md": _joined(
@@ -249,7 +249,7 @@ def _found(name: str) -> tuple[Command, click.Context]:
 
 
 def _records(command: click.Command, context: click.Context) -> list[tuple[str, str]]:
-    """Return the options with their help, except those of every command."""
+    """Return each option of a command with its help. Options that every command has are left out."""
     everywhere = ("--json", "--debug", "--help")
     records = [
         param.get_help_record(context)
@@ -271,7 +271,7 @@ def _options(command: click.Command, context: click.Context) -> str:
 
 
 def _own_codes(command: Command) -> str:
-    """Return the codes of a command that mean something of its own."""
+    """Return the exit codes whose meaning for this command differs from the meaning for most commands."""
     counts = Counter(text for name in COMMANDS for text in _found(name)[0].exit_codes.items())
     own = {code: text for code, text in command.exit_codes.items() if counts[code, text] < COMMON}
     items = (f"- `{int(code)}`: {_marked(text)}" for code, text in own.items())
@@ -289,7 +289,7 @@ def _cell(text: str) -> str:
 
 
 def _marked(text: str) -> str:
-    """Return a text with the options in it as code, except where the text marks code itself."""
+    """Mark the options in a text as code, except where the text already marks code."""
     parts = text.split("`")
     parts[::2] = [re.sub(r"(?<![\w-])--[a-z][\w-]*", r"`\g<0>`", part) for part in parts[::2]]
     return "`".join(parts)
@@ -317,7 +317,10 @@ def _link(name: str) -> str:
 
 
 def _models() -> Iterator[str]:
-    """Yield the documents in the order of the commands, each before its parts that were not described yet."""
+    """Yield a section for each JSON document, in the order of the commands.
+
+    The parts of a document come after it, unless an earlier document has the same parts.
+    """
     schemas: Any = schema_of()["$defs"]
     seen: dict[str, None] = {}
     for name in (*(kind.model.__name__ for kinds in documents().values() for kind in kinds), Failed.__name__):
@@ -341,7 +344,7 @@ def _collect(name: str, schemas: Mapping[str, Any], seen: dict[str, None]) -> No
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    """Return a type in words."""
+    """Describe the type of a value in a JSON document in words, from its JSON Schema."""
     if "$ref" in schema:
         return _link(schema["$ref"].rpartition("/")[2])
     if "anyOf" in schema:

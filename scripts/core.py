@@ -22,7 +22,7 @@ IGNORED = shutil.ignore_patterns("__pycache__")
 
 
 def clone(folder: Path) -> None:
-    """Copy the core, its tests and what these read into a folder."""
+    """Copy the core, its tests and the files that these tests read into a folder."""
     core, _ = contract()
     (folder / "graphengine").mkdir(parents=True)
     for part in ("__init__.py", "__init__.pyi", "doors", *(each.partition(".")[2] for each in core)):
@@ -39,7 +39,7 @@ def clone(folder: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Return the exit code of pytest."""
+    """Run the core's tests in a new clone and a new environment, and return the exit code of pytest."""
     with tempfile.TemporaryDirectory(prefix="core-") as name:
         folder = Path(name)
         clone(folder / "clone")

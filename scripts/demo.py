@@ -32,14 +32,14 @@ ANSWERS: Final[dict[str, str]] = {"content_pipeline": '{"verdict": "approve"}'}
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The results of one workflow.
+    """What the demo shows of one workflow.
 
     Attributes:
-        name: Its name.
-        about: What it does.
+        name: The name of the workflow.
+        about: What the workflow does.
         run: The document of its run, as `graphengine show --json` gives it.
         files: The written files, by kind.
-        asked: The question that was answered, and the answer; "" if there was no question.
+        asked: The question that the run asked and the demo's answer; "" if there was no question.
     """
 
     name: str
@@ -50,13 +50,13 @@ class Shown:
 
     @property
     def ended(self) -> str:
-        """How the run ended, in words."""
+        """How the run ended: its status, and its label if it has one."""
         label = (self.run["ending"] or {}).get("label")
         return f"{self.run['status']}: {label}" if label else str(self.run["status"])
 
     @property
     def answered(self) -> str:
-        """How many calls models answered, and what stood in for them; the cost."""
+        """How many model calls were answered by models and how many by rules or placeholders, and their cost."""
         usage = self.run["usage"]
         calls, offline = usage["calls"], usage["offline_calls"]
         if calls == offline:
@@ -67,11 +67,15 @@ class Shown:
 
 
 class Failed(Exception):
-    """A command failed; the text is its output."""
+    """A command of the demo failed. The text of the exception is the command's output."""
 
 
 def main(folder: Path, *names: str) -> int:
-    """Run these workflows, or all; the exit code is 0 if each finished."""
+    """Run the named workflows, or all bundled workflows, and write their results into a folder.
+
+    Returns:
+        The exit code: 0 if every run finished.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("runs.db*"):  # runs of an earlier demo would be part of this one's memory
         old.unlink()
@@ -98,7 +102,7 @@ def main(folder: Path, *names: str) -> int:
 
 
 def show(listed: dict[str, Any], folder: Path) -> Shown:
-    """Run one workflow, answer its question, draw it."""
+    """Run one workflow, answer its question if it asks one, and draw the graph and the run."""
     name, database = listed["name"], ("--store", "runs.db")
     graph = (
         name if ROOT in folder.parents else f"{ROOT / listed['file']}:{name}"
@@ -127,7 +131,10 @@ def show(listed: dict[str, Any], folder: Path) -> Shown:
 
 
 def graphengine(folder: Path, *words: str) -> str:
-    """Return what the command line, in this process, writes to stdout; a run that waits is not a failure."""
+    """Run a command of graphengine in this process, and return what it writes to stdout.
+
+    A run that waits for an answer does not count as a failure.
+    """
     print("$ graphengine", shlex.join(words))
     with chdir(folder):
         ran = CliRunner().invoke(command_line, words)
@@ -137,7 +144,7 @@ def graphengine(folder: Path, *words: str) -> str:
 
 
 def page(shown: list[Shown]) -> str:
-    """Return the list of the folder's contents, as Markdown."""
+    """Return a Markdown page that lists the workflows with their results and pictures."""
     lines = ["# What the bundled workflows made of their examples", ""]
     lines += ["No language model was asked: `review_loop` extracts, the others are dry runs with placeholders.", ""]
     for one in shown:

@@ -117,7 +117,7 @@ GROUPS: tuple[tuple[type[GraphEngineError], str, str], ...] = (
 
 
 def classes() -> list[type[GraphEngineError]]:
-    """Return the public error classes of the package, in the order of their declaration."""
+    """Return the public error classes of the package, in the order in which the page lists them."""
     found: dict[type[GraphEngineError], None] = {}
     for module in pkgutil.walk_packages(graphengine.__path__, "graphengine."):
         if module.name.endswith("__main__") or ".cli" in module.name or "pyinstaller" in module.name:
@@ -133,7 +133,6 @@ def _line(made: type[object]) -> int:
 
 
 def page() -> str:
-    """Return the whole page."""
     rest = classes()
     sections: list[str] = []
     for base, title, about in GROUPS:
@@ -145,7 +144,7 @@ def page() -> str:
 
 
 def problem_codes() -> set[str]:
-    """Return the codes of the problems of graphs."""
+    """Return the codes of all problems that a check of a graph can report."""
     found = {"bad_setting"}  # of a tuple
     for call in _calls("agents", "checks", "compile"):
         name = getattr(call.func, "attr", getattr(call.func, "id", ""))
@@ -155,7 +154,7 @@ def problem_codes() -> set[str]:
 
 
 def command_codes() -> set[str]:
-    """Return the codes that only the command line has: those of its calls and of its classes."""
+    """Return the codes of errors that only the command line raises."""
     given = [each.value for call in _calls("cli") for each in call.keywords if each.arg == "code"]
     found = {str(value.value) for value in given if isinstance(value, ast.Constant)}
     for module in pkgutil.iter_modules(importlib.import_module("graphengine.cli").__path__, "graphengine.cli."):
@@ -173,7 +172,10 @@ def _calls(*folders: str) -> Iterator[ast.Call]:
 
 
 def _examples(codes: Collection[str]) -> Iterator[str]:
-    """Yield a row for each code, with the shortest text that a golden page shows."""
+    """Yield a row of the table for each code, with an example of the message.
+
+    The example is the shortest message with this code in the tests' recorded pages, which show what commands print.
+    """
     shown: dict[str, list[tuple[str, str]]] = {code: [("", TEXTS[code])] if code in TEXTS else [] for code in codes}
     line = re.compile(rf"[! ].*?(warning )?\b({'|'.join(codes)})(?: at [^:]+)?: (.+)")
     for page in sorted(ROOT.glob("tests/**/*.txt")):
@@ -194,7 +196,7 @@ def _table(members: list[type[GraphEngineError]], retries: bool) -> Iterator[str
 
 
 def anchored(text: str) -> str:
-    """Return the page with an anchor in the first row of each code, so that it has an address: `errors.md#too_deep`."""
+    """Add an anchor to the first row about each code, so that a link such as `errors.md#too_deep` leads there."""
     seen = set[str]()
 
     def row(found: re.Match[str]) -> str:

@@ -77,7 +77,7 @@ COMPRESS: Final = """async ([png, quality]) => {
 
 
 class Part(TypedDict):
-    """What a frame changes: a rectangle, and its WebP file in base64."""
+    """The part of the picture that one frame changes: a rectangle, and its new pixels as a WebP file in base64."""
 
     left: int
     top: int
@@ -88,14 +88,14 @@ class Part(TypedDict):
 
 @dataclass
 class Film:
-    """The frames so far.
+    """A film of a web page, which grows frame by frame.
 
     Attributes:
         shown: The page that is filmed.
-        encoder: A page that compresses.
-        folder: Where the files go.
-        ending: How their names end.
-        frames: What each frame changes, and for how many milliseconds it is shown.
+        encoder: Another page of the browser, whose script compresses the frames.
+        folder: The folder for the files.
+        ending: The end of the files' names, which depends on the theme.
+        frames: The part of the picture that each frame changes, and how many milliseconds the frame is shown.
     """
 
     shown: Page
@@ -105,18 +105,18 @@ class Film:
     frames: list[tuple[Part, int]] = field(default_factory=list)
 
     def frame(self, milliseconds: int) -> None:
-        """Show the page as it is now for so long; nothing is added while it stays the same."""
+        """Add the page as it is now as a frame that is shown for this time. An unchanged page adds no frame."""
         png = base64.b64encode(self.shown.screenshot()).decode()
         part: Part | None = self.encoder.evaluate(COMPRESS, [png, QUALITY])
         if part is not None:
             self.frames.append((part, milliseconds))
 
     def still(self, name: str) -> None:
-        """Keep the page as a picture of its own beside the film."""
+        """Save the page as it is now as a picture beside the film."""
         self.shown.screenshot(path=self.folder / f"inspector_{name}{self.ending}.png")
 
     def until_over(self) -> None:
-        """Show the run of the page, a frame for each step, until it is over."""
+        """Film the page of a run until the run is over, with one frame for each step."""
         steps, is_over = self.shown.locator(".tr"), False
         while not is_over:
             count = steps.count()
@@ -126,7 +126,7 @@ class Film:
             is_over = self.shown.locator(".outcome .ends", has_text="finished").count() > 0
 
     def webp(self) -> bytes:
-        """Return the file."""
+        """Return the film as an animated WebP file."""
         width, height = self.frames[0][0]["width"], self.frames[0][0]["height"]
         body = b"WEBP" + chunk(b"VP8X", struct.pack("<B3x", 2) + u24(width - 1) + u24(height - 1))
         body += chunk(b"ANIM", struct.pack("<IH", 0xFFFFFFFF, 0))
@@ -138,17 +138,17 @@ class Film:
 
 
 def u24(number: int) -> bytes:
-    """Return a number in three bytes."""
+    """Encode a number in three bytes, as WebP files require."""
     return number.to_bytes(3, "little")
 
 
 def chunk(name: bytes, body: bytes) -> bytes:
-    """Return a chunk of a RIFF file, of an even length."""
+    """Return a chunk of a RIFF file, such as a WebP file. A chunk must have an even length."""
     return name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
 
 
 def pixels(file: bytes) -> bytes:
-    """Return the chunk of a still picture that has its pixels."""
+    """Return the chunk of a WebP picture that contains its pixels."""
     at = 12
     while file[at : at + 4] not in (b"VP8 ", b"VP8L"):
         length = struct.unpack_from("<I", file, at + 4)[0]
@@ -157,7 +157,7 @@ def pixels(file: bytes) -> bytes:
 
 
 def play(film: Film, url: str) -> None:
-    """Start a run, look at a step, and branch there."""
+    """Film the story: start a run, look at one of its steps, and branch the run there."""
     page = film.shown
     base, _, token = url.partition("/#")
     page.goto(f"{base}/graphs#{token}")
@@ -194,14 +194,14 @@ def play(film: Film, url: str) -> None:
 
 
 async def record(database: Path) -> None:
-    """Import the runs of the gallery, for the list."""
+    """Import the recorded runs of the gallery, so that the list of runs in the film is not empty."""
     async with Runner(database) as runner:
         for file in sorted((ROOT / "checkpoints" / "gallery").glob("*.json")):
             await import_run(runner.store, parse(file.read_bytes(), file.name))
 
 
 def shoot(browser: Browser, scheme: Literal["light", "dark"], folder: Path) -> None:
-    """Film in one theme, and write the file."""
+    """Film the inspector in the light or the dark theme, and write the film to a file."""
     context = browser.new_context(viewport=WINDOW, device_scale_factor=SCALE, color_scheme=scheme)
     context.set_default_timeout(PATIENT)
     film = Film(context.new_page(), browser.new_page(), folder, SCHEMES[scheme])
@@ -218,7 +218,10 @@ def shoot(browser: Browser, scheme: Literal["light", "dark"], folder: Path) -> N
 
 
 def shoot_day(browser: Browser, scheme: Literal["light", "dark"], folder: Path) -> None:
-    """Make pictures of the sentence of a day, of the answer why an edge was not taken, and of the run in its graph."""
+    """Make three still pictures in one theme.
+
+    They show the summary of a day, why a run did not take an edge, and this run in its graph.
+    """
     context = browser.new_context(viewport=HALF, device_scale_factor=HALF_SCALE, color_scheme=scheme)
     context.set_default_timeout(PATIENT)
     page = context.new_page()
@@ -248,7 +251,7 @@ def shoot_day(browser: Browser, scheme: Literal["light", "dark"], folder: Path) 
 
 
 def main(folder: Path) -> None:
-    """Film by day and by night."""
+    """Make the film and the pictures in both themes."""
     expect.set_options(timeout=PATIENT)
     os.environ["SLOW_SECONDS"] = SECONDS_A_NODE
     with sync_playwright() as playwright:

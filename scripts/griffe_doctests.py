@@ -16,10 +16,13 @@ from graphengine.api import sync
 
 
 class Doctests(griffe.Extension):  # type: ignore[misc, unused-ignore]  # griffe is not in every environment
-    """Fence the doctests of every docstring that is rendered."""
+    """Puts the doctests in every rendered docstring into code blocks."""
 
     def on_object(self, *, obj: griffe.Object, **_kwargs: Any) -> None:  # noqa: ANN401 - as griffe declares it
-        """Rewrite the docstring of one object."""
+        """Change the docstring of one object before it is rendered.
+
+        Methods of SyncRunner get the docstrings of Runner.
+        """
         if obj.docstring is None and obj.parent is not None and obj.parent.name in {"SyncRunner", "SyncRun"}:
             made = getattr(getattr(sync, obj.parent.name), obj.name, None)
             obj.docstring = griffe.Docstring(inspect.getdoc(made) or "", parent=obj) if callable(made) else None
@@ -28,7 +31,7 @@ class Doctests(griffe.Extension):  # type: ignore[misc, unused-ignore]  # griffe
 
 
 def fenced(text: str) -> str:
-    """Return a docstring with a fence around each doctest."""
+    """Put each doctest of a docstring into a code block."""
     parts = re.split(r"(\n\s*\n)", text)
     return "".join(_fenced(part) for part in parts)
 

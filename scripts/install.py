@@ -31,7 +31,7 @@ _STAGES: Final = {
 
 
 def stages(lines: Iterable[str]) -> Iterator[str]:
-    """Yield the name of each stage of pip's output once, when it begins."""
+    """Yield the name of each stage of an installation once, when the stage begins in pip's output."""
     waiting = dict(_STAGES)
     for line in lines:
         begin = next((each for each in waiting if line.startswith(each)), None)
@@ -40,10 +40,10 @@ def stages(lines: Iterable[str]) -> Iterator[str]:
 
 
 def grouped(group: str) -> tuple[str, list[str]]:
-    """Return the extras of this project that a dependency group lists, in brackets, and its other requirements.
+    """Return the extras of this project that a dependency group lists, in brackets, and the group's other requirements.
 
-    No group here includes another. `durable-graphengine[mcp]` next to `--editable .` would say the same, but pip 23
-    takes the two for different projects.
+    No group of this project includes another group. The extras are needed in this form for `--editable .[extras]`: pip
+    23 would take a second requirement `durable-graphengine[mcp]` for a different project.
     """
     content: dict[str, Any] = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
     own = content["project"]["name"]
@@ -72,7 +72,7 @@ def main(extras: str, group: str) -> int:
 
 
 def _kept(lines: Iterable[str], output: list[str]) -> Iterator[str]:
-    """Yield each line after keeping it."""
+    """Yield each line of pip's output, and also add it to `output`, which is printed if pip fails."""
     for line in lines:
         output.append(line)
         yield line

@@ -29,7 +29,7 @@ GRAPH = ROOT / "scripts" / "slow_review_loop.py"
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run: its state, and its completed visits."""
+    """What a run ended with: its status, its state, its completed visits, and the number of its last step."""
 
     status: str
     state: Any
@@ -38,19 +38,19 @@ class Outcome:
 
 
 def begin(*words: str) -> subprocess.Popen[str]:
-    """Start the command line; its stderr can be read."""
+    """Start a command of graphengine without waiting for its end. The caller can read its stderr."""
     words = (sys.executable, "-m", "graphengine", *words)
     return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
 
 def call(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line to its end."""
+    """Run a command of graphengine to its end."""
     words = (sys.executable, "-m", "graphengine", *words)
     return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
 
 
 def start(run_id: str, database: Path) -> subprocess.Popen[str]:
-    """Start the main job and return once its first step is durable and its first node has begun."""
+    """Start a run of the review loop, and return once its first step is durable and its first node has begun."""
     process = begin("run", str(GRAPH), "--run-id", run_id, "--store", str(database))
     for line in process.stderr or ():
         if "research" in line:
@@ -59,7 +59,7 @@ def start(run_id: str, database: Path) -> subprocess.Popen[str]:
 
 
 def recorded(run_id: str, database: Path) -> Outcome:
-    """Return the log of a run."""
+    """Read what is recorded about a run."""
     document = json.loads(call("show", run_id, "--json", "--store", str(database)).stdout)
     steps = document["steps"]
     visits = sorted((step["path"], step["visit"]) for step in steps if step["kind"] == "node")
@@ -67,12 +67,16 @@ def recorded(run_id: str, database: Path) -> Outcome:
 
 
 def resume(run_id: str, database: Path) -> None:
-    """Resume a killed run at once."""
+    """Resume a run whose process was killed."""
     call("resume", run_id, "--graph", str(GRAPH), "--store", str(database)).check_returncode()
 
 
 def undisturbed(database: Path) -> tuple[Outcome, float]:
-    """Run without a kill; return the outcome and the seconds from its first step to its end."""
+    """Run the review loop without killing it.
+
+    Returns:
+        The outcome, and the seconds from the first step to the end.
+    """
     process = start("undisturbed", database)
     began = time.monotonic()
     seconds = 0.0
@@ -84,7 +88,11 @@ def undisturbed(database: Path) -> tuple[Outcome, float]:
 
 
 def killed(run_id: str, after_seconds: float, database: Path) -> tuple[int, bool, Outcome]:
-    """Kill a run after this time and resume it. Return the seq at the kill, whether it was running, and the outcome."""
+    """Start a run, kill its process after this time, and resume the run.
+
+    Returns:
+        The number of the last step before the kill, whether the kill interrupted the run, and the outcome.
+    """
     process = start(run_id, database)
     time.sleep(after_seconds)
     process.kill()
@@ -97,7 +105,7 @@ def killed(run_id: str, after_seconds: float, database: Path) -> tuple[int, bool
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Kill, resume, compare."""
+    """Kill and resume as many runs as `--kills` says, and compare each with a run that was not killed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311

@@ -25,10 +25,10 @@ CLAIM_END: Final = "<!-- The end of the claim. -->\n"
 
 
 def drawn(text: str) -> str:
-    """Return the page with the current machine and claim.
+    """Return the page with diagrams and tables of the current run machine and the current claim.
 
     Args:
-        text: The previous page.
+        text: The text of the page so far.
     """
     text = _between(text, BEGIN, END, f"{_diagram(_arrows())}\n{_table()}")
     return _between(text, CLAIM_BEGIN, CLAIM_END, f"{_diagram(_claim_arrows())}\n{_claim_table()}")
@@ -47,7 +47,10 @@ def _diagram(arrows: Iterator[str]) -> str:
 
 
 def _arrows() -> Iterator[str]:
-    """Yield arrows from each phase to those of its steps; what an edge leads to is drawn once."""
+    """Yield the arrows of the diagram, from each phase of a frame to the phases that its steps lead to.
+
+    All steps that take an edge lead to one common point, from which the phases after an edge are drawn once.
+    """
     moved = AFTER[Started]
     yield "state edge <<choice>>"
     yield "[*] --> edge: started"
@@ -83,7 +86,10 @@ def _table() -> str:
 
 
 def _claim_arrows() -> Iterator[str]:
-    """Yield arrows between the states of a claim; those into `lost` would hide the others."""
+    """Yield the arrows between the states of a claim.
+
+    Arrows to `lost` are left out, because they would hide the others.
+    """
     found: dict[tuple[str, str], list[str]] = {}
     for row in claim.TABLE:
         for state in row.states:

@@ -30,7 +30,7 @@ VERBS: Final = re.compile("feed|need|seed|speed|shed|embed|ping|ring|bring|strin
 
 
 class Function(NamedTuple):
-    """A function of the package."""
+    """A function of the package, with its place. `is_value` is true of a property, whose name need not be a verb."""
 
     name: str
     place: str
@@ -38,13 +38,13 @@ class Function(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """What is counted.
+    """The counts from which the two shares are computed.
 
     Attributes:
-        functions: The functions that have to be verbs.
-        participles: Those that begin with a participle, each with its place.
-        definitions: How many definitions of module level there are.
-        repeated: The names that several modules define, with the places.
+        functions: The number of functions whose names must be verbs.
+        participles: The functions among them whose names begin with a participle.
+        definitions: The number of classes and functions at the top level of modules.
+        repeated: The names that several modules define, with the places of the definitions.
     """
 
     functions: int
@@ -54,7 +54,7 @@ class Shares(NamedTuple):
 
     @property
     def again(self) -> int:
-        """How many definitions have a name that another module defines."""
+        """The number of definitions whose name is also defined by another module."""
         return sum(map(len, self.repeated.values()))
 
     def __str__(self) -> str:
@@ -77,7 +77,7 @@ def is_participle(name: str) -> bool:
 
 
 def measured(package: Path = PACKAGE) -> Shares:
-    """Return the shares of a package."""
+    """Count the functions, definitions and repeated names of a package."""
     functions: list[Function] = []
     places: defaultdict[str, list[str]] = defaultdict(list)
     for path in sorted(package.rglob("*.py")):
@@ -101,7 +101,10 @@ def _functions_of(tree: ast.Module, where: str) -> Iterator[Function]:
 
 
 def main() -> None:
-    """Print the shares, and the most frequent names behind them, or the places of a word."""
+    """Print the shares and the most frequent names behind them.
+
+    With WORD, print the places of that name or participle.
+    """
     found = measured()
     if len(sys.argv) > 1:
         begun = [each for each in found.participles if each.name.strip("_").split("_")[0] == sys.argv[1]]

@@ -24,10 +24,10 @@ _LINK: Final = re.compile(
 
 
 class AddressesHook(MetadataHookInterface):
-    """Fill in `urls` and `readme`, which pyproject.toml declares as dynamic."""
+    """A build hook of hatch that sets `urls` and `readme`, which pyproject.toml declares as dynamic."""
 
     def update(self, metadata: dict[str, Any]) -> None:
-        """Add the addresses; those in the README lead to the files of this version, by its tag."""
+        """Set the two fields. Links in the README lead to the files of this version, which the version's tag names."""
         repository = self.config["repository"]
         readme = Path(self.root, "README.md").read_text(encoding="utf-8")
         metadata["urls"] = urls(repository)
@@ -38,7 +38,7 @@ class AddressesHook(MetadataHookInterface):
 
 
 def urls(repository: str) -> dict[str, str]:
-    """Return the links of the package's page, each under a label that package indexes know."""
+    """Return the links of the project on a package index, by labels that package indexes recognize."""
     return {
         "Source": repository,
         "Documentation": f"{repository}/blob/main/docs/README.md",
@@ -48,7 +48,10 @@ def urls(repository: str) -> dict[str, str]:
 
 
 def absolute(page: str, repository: str, tag: str) -> str:
-    """Return a page of the repository's root in Markdown with absolute links and pictures, outside of code."""
+    """Make the links and pictures of a Markdown page absolute, except inside code.
+
+    The page is in the repository's root.
+    """
 
     def changed(link: re.Match[str]) -> str:
         if link["file"] is not None:

@@ -46,7 +46,10 @@ PLACES: Final = {
 
 
 def _names_of(place: str, library: str = "") -> str:
-    """Return a table with a row for each entry of a place, of one library or of all."""
+    """Return a table of names from other libraries for one place, such as `keyword`, with what to write instead.
+
+    With `library`, the table contains only the names of this library.
+    """
     head = ["| names | here |"] if library else ["| names | used by | here |"]
     rows = [*head, "|---|---|" if library else "|---|---|---|"]
     for entry in entries_of(place):
@@ -60,23 +63,29 @@ def _names_of(place: str, library: str = "") -> str:
 
 
 def _as_written(name: str, place: str) -> str:
-    """Return a name as programs write it: a keyword of one call is shown in the call."""
+    """Return a name as it stands in a program: a keyword argument is shown in the call that it belongs to."""
     called, _, last = name.rpartition(".")
     return name if place != "keyword" else f"{called}({last}=)" if called else f"{name}="
 
 
 def names_of_langgraph() -> str:
-    """Return a table for each place in which names of LangGraph are asked for."""
+    """Return tables of LangGraph's names, with what to write here instead.
+
+    Each table is about one place in a program.
+    """
     return "\n\n".join(f"### {title}\n\n{_names_of(place, 'LangGraph')}" for place, title in PLACES.items())
 
 
 def names_of_all() -> str:
-    """Return a table for each place in which names of other libraries are asked for."""
+    """Return tables of other libraries' names, with what to write here instead.
+
+    Each table is about one place in a program.
+    """
     return "\n\n".join(f"### {title}\n\n{_names_of(place)}" for place, title in PLACES.items())
 
 
 def workflows() -> str:
-    """Return a section for each bundled workflow: its line of `graphengine graphs`, its picture and that of a run."""
+    """Return a section for each bundled workflow, with its description and pictures of the graph and of a run."""
     with chdir(ROOT):
         listed = json.loads(CliRunner().invoke(main, ["graphs", "--json"]).stdout)["graphs"]
     about: dict[str, str] = {graph["name"]: graph["about"] for graph in listed}
@@ -88,7 +97,7 @@ def workflows() -> str:
 
 
 def routes() -> str:
-    """Return a table with a row for each route: what it does, the right that it needs, and what it is asked with."""
+    """Return a table of the HTTP routes: what each route does, the right that it needs, and its parameters."""
     rows = ["| request | what it does | right | parameters, or fields of the body |", "|---|---|---|---|"]
     for each in sorted(API, key=lambda route: (route.method == "GET", route.path)):
         given = [field for asked in filter(None, (each.query, each.body)) for field in fields(asked)]
@@ -100,7 +109,7 @@ def routes() -> str:
 
 
 def chat() -> str:
-    """Return the program of the chat's page."""
+    """Return the source of the bundled chat page as a code block."""
     return f"```jsx\n{CHAT.read_text(encoding='utf-8')}```"
 
 
@@ -114,7 +123,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
 
 
 def page(name: str) -> str:
-    """Return the text of a page with its part as the code has it."""
+    """Return the text of a page, in which the generated part is replaced by what the code says now."""
     text = (USE / name).read_text(encoding="utf-8")
     part = f"{BEGIN}\n\n{PARTS[name]()}\n\n{END}"
     return re.sub(f"{BEGIN}.*?{END}", lambda _: part, text, count=1, flags=re.DOTALL)

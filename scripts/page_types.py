@@ -29,7 +29,7 @@ _SIMPLE: Final = {"string": "string", "integer": "number", "number": "number", "
 
 
 def types() -> str:
-    """Return the file."""
+    """Return the text of the generated TypeScript file."""
     paths, schemas = described([*READS, *WRITES, *DRIVES])
     schemas |= schemas_of([Story, Doing], "#/components/schemas/{name}")[1]
     answers: dict[str, Any] = {}
@@ -42,7 +42,7 @@ def types() -> str:
 
 
 def _interface(name: str, schema: Mapping[str, Any]) -> str:
-    """Return a struct as an interface."""
+    """Convert the JSON Schema of a document to a TypeScript interface."""
     if "properties" not in schema:
         return f"export type {name} = {_type(schema)};\n"
     required = schema.get("required", ())
@@ -56,7 +56,7 @@ def _interface(name: str, schema: Mapping[str, Any]) -> str:
 
 
 def _type(schema: Mapping[str, Any]) -> str:  # noqa: PLR0911 - one for each kind of schema
-    """Return a type."""
+    """Convert the JSON Schema of a value to a TypeScript type."""
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if "anyOf" in schema:

@@ -45,7 +45,7 @@ PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[0-9A-Za-z.!+]+)(?: ; .+)?"
 
 
 def main() -> None:
-    """Resolve, check that each package has one version, and replace constraints.txt."""
+    """Resolve the versions of all packages, and write constraints.txt and the two lists that are derived from it."""
     pins = one_version_each(resolve(unlisted()))
     lines = "".join(f"{name}=={version}\n" for name, version in sorted(pins.items()))
     TARGET.write_text(HEADER.format(oldest=OLDEST_PYTHON) + lines, encoding="utf-8")
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def lowest(pins: dict[str, str]) -> list[str]:
-    """Return a pin for each package of an environment with the lowest versions of what users install."""
+    """Return the pins of an environment with the lowest allowed versions of the packages that users install."""
     groups: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
     tools = [name for line in groups["dev"] if (name := re.split(r"[^\w-]", line)[0]) in pins]
     command = [str(Path(sys.executable).with_name("uv")), "pip", "compile", "pyproject.toml", "-", "--no-config"]
@@ -70,7 +70,7 @@ def lowest(pins: dict[str, str]) -> list[str]:
 
 
 def wheel_tags() -> list[str]:
-    """Return a line for each pinned package that a user can install: name, version, and the tags of its wheels."""
+    """Return a line for each package that a user can install: its name, its version, and the tags of its wheels."""
     command = [str(Path(sys.executable).with_name("uv")), "pip", "compile", "pyproject.toml", "--no-config", "--quiet"]
     extras = [word for extra in OF_USERS for word in ("--extra", extra)]
     more = [*ONE_VERSION_EACH, *extras, "--constraints", str(TARGET), "--format", "pylock.toml"]
@@ -84,9 +84,9 @@ def wheel_tags() -> list[str]:
 
 
 def unlisted() -> list[str]:
-    """Return what pyproject.toml requires beside extras: to build, and in the dependency groups.
+    """Return the requirements in pyproject.toml that no extra contains: those for the build and the dependency groups.
 
-    A group that names the project itself adds nothing: all its extras are resolved anyway.
+    Lines of a group that name an extra of this project are left out, because all extras are resolved anyway.
     """
     content: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     own = content["project"]["name"]
@@ -98,7 +98,10 @@ def unlisted() -> list[str]:
 
 
 def resolve(also: list[str]) -> list[str]:
-    """Return uv's output for all extras and the requirements in `also`, one line per package."""
+    """Let uv choose versions for all extras and for the requirements in `also`.
+
+    Return uv's output, a line per package.
+    """
     uv = Path(sys.executable).with_name("uv")
     command = [str(uv), *RESOLVE, *ONE_VERSION_EACH, *BARE_LINES]
     answer = subprocess.run(command, input="\n".join(also), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
@@ -106,7 +109,10 @@ def resolve(also: list[str]) -> list[str]:
 
 
 def one_version_each(lines: list[str]) -> dict[str, str]:
-    """Return versions by package name, without markers: a constraint applies only to packages that are installed."""
+    """Return the version of each package. Exit with a message if a package would need several versions.
+
+    Environment markers are removed, because a constraint only applies to packages that are installed anyway.
+    """
     pins: dict[str, str] = {}
     for line in lines:
         found = PIN.fullmatch(line.strip())

@@ -53,16 +53,16 @@ if sys.version_info >= (3, 11) and sys.implementation.name == "cpython" and not 
 
 
 class Failed(Exception):
-    """Something does not work on a Python; the message has what was printed."""
+    """A command failed on one of the Pythons. The message contains what the command printed."""
 
 
 def blocks(readme: Path, language: str) -> list[str]:
-    """Return the blocks of a language."""
+    """Return the code blocks of a language in the README."""
     return re.findall(rf"^```{language}\n(.*?)^```", readme.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
 def interpreters() -> dict[str, str]:
-    """Return the interpreters of this machine that are supported, by version, the newest first."""
+    """Return the supported Pythons of this machine by version, the newest first."""
     home = Path.home()
     folders = [Path(each) for each in os.get_exec_path() if each]
     roots = (
@@ -80,10 +80,10 @@ def interpreters() -> dict[str, str]:
 
 
 def expected(words: list[str | Path], where: Path, code: int = 0) -> str:
-    """Return what a command printed, which ended with this exit code.
+    """Run a command, check its exit code, and return what it printed.
 
     Raises:
-        Failed: It ended otherwise; the message has what was printed.
+        Failed: The command ended with another exit code. The message contains what it printed.
     """
     done = subprocess.run(words, cwd=where, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode != code:
@@ -93,10 +93,10 @@ def expected(words: list[str | Path], where: Path, code: int = 0) -> str:
 
 
 def tried(python: str, wheel: Path, readme: Path) -> None:
-    """Try the wheel and the core on a Python, and print what passed.
+    """Install the wheel on one Python, run the README's example and the core's tests, and print what passed.
 
     Raises:
-        Failed: Something failed; the message has what was printed.
+        Failed: A command failed. The message contains what it printed.
     """
     shown = blocks(readme, "text")
     answer = shown[-1].removesuffix("\n")
@@ -135,7 +135,7 @@ def tried(python: str, wheel: Path, readme: Path) -> None:
 
 
 def main(given: list[str]) -> int:
-    """Try the interpreters that are named, or those of this machine; return how many failed."""
+    """Try the named Pythons, or all Pythons of this machine, and return how many of them failed."""
     wheel, readme, *pythons = (each for each in given if each != "--others")
     found = {each: each for each in pythons} or interpreters()
     if "--others" in given:

@@ -32,7 +32,6 @@ _ITEM: Final = re.compile(r"^(\*{0,2}\w+):\s")
 
 
 def written() -> str:
-    """Return the page."""
     brief, parts = {name for page in site_pages.BRIEF for name in site_pages.names_on(page)}, [HEAD]
     known = site_pages.public()
     for task, pages in site_pages.API.items():
@@ -55,7 +54,7 @@ def _entry(given: object, path: str) -> Iterator[str]:
 
 
 def _value(given: object, name: str) -> Iterator[str]:
-    """Yield what a constant or the name of a type is, and the text below it."""
+    """Yield the value of a public constant or type alias, and the text that stands below its definition."""
     for path in sorted(PACKAGE.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         if found := re.search(rf'(?ms)^{name}: (Final|TypeAlias)(?:(?!\n\n).)*?^"""(.+?)"""$', text):
@@ -67,7 +66,7 @@ def _value(given: object, name: str) -> Iterator[str]:
 
 
 def _text(docstring: str) -> Iterator[str]:
-    """Yield a docstring as Markdown, without its examples."""
+    """Convert a docstring to Markdown, and leave out its examples."""
     about, *sections = _SECTION.split(docstring)
     yield re.sub(r"(?m)^(?: *>>> .*\n(?:.+\n?)*)", "", about).strip() + "\n"
     for title, body in zip(sections[::2], sections[1::2], strict=True):
@@ -82,7 +81,7 @@ def _text(docstring: str) -> Iterator[str]:
 
 
 def _members(given: type) -> Iterator[str]:
-    """Yield the public methods and properties of a class that are ours, each with its first paragraph."""
+    """Yield each public method and property that graphengine defines for a class, with the first paragraph about it."""
     for name in sorted(name for name in dir(given) if not name.startswith("_")):
         member = inspect.getattr_static(given, name)
         made = getattr(member, "fget", None) or getattr(member, "__func__", member)
@@ -95,7 +94,7 @@ def _members(given: type) -> Iterator[str]:
 
 
 class _Shown:
-    """What a signature shows of an annotation, or of a default."""
+    """A stand-in for an annotation or a default in a signature, which is printed as the given text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -105,7 +104,10 @@ class _Shown:
 
 
 def _signature(given: Callable[..., object]) -> str:
-    """Return a signature with its annotations as they are written, and … for a default that says nothing."""
+    """Return the signature of a function as text. Annotations are shown as written in the source.
+
+    A default whose value would not tell a reader anything is shown as `…`.
+    """
     try:
         found = signature_of(given)
     except (TypeError, ValueError):

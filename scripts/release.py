@@ -20,7 +20,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 
 
 def undone(tag: str, root: Path = ROOT) -> Iterator[str]:
-    """Yield what is missing, a sentence each."""
+    """Yield a sentence about each thing that must still be done before the version with this tag can be published."""
     content: dict[str, Any] = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     version = content["project"]["version"]
     repository = content["tool"]["hatch"]["metadata"]["hooks"]["custom"]["repository"]

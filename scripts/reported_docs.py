@@ -44,13 +44,12 @@ Situations in which what is done here is not what one would want, and why.
 
 
 def page() -> str:
-    """Return the page."""
     table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
     return "".join([HEAD, *(_section(theme) for theme in table["themes"]), UNDONE, *map(_undone, table["undone"])])
 
 
 def tests() -> Iterator[str]:
-    """Yield what each row names as its test."""
+    """Yield the tests that the rows of the table name."""
     table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
     for theme in table["themes"]:
         for row in theme["rows"]:
@@ -58,10 +57,12 @@ def tests() -> Iterator[str]:
 
 
 def exists(test: str) -> bool:
-    """Return whether a test exists: a function, the section of a page that is played, or a row of the types.
+    """Return whether a named test exists.
+
+    A test is a test function, a section of a recorded page that a test replays, or a row in the table of a page.
 
     Args:
-        test: As the table has it.
+        test: The name of the test as it stands in the table.
     """
     if "::" in test:
         file, _, name = test.partition("::")
@@ -87,7 +88,10 @@ def _reports(row: Mapping[str, Any]) -> str:
 
 
 def _shown(test: str) -> str:
-    """Return a test as the page shows it: the beginning of a title is enough to find it."""
+    """Return the name of a test as the page shows it.
+
+    A long title is shortened, because its beginning identifies it.
+    """
     if "::" in test:
         return f"`{test}`"
     file, _, title = test.partition(": ")
@@ -99,7 +103,7 @@ def _shown(test: str) -> str:
 
 @cache
 def _functions(file: str) -> set[str]:
-    """Return the tests of a file, those of a class as Class::test."""
+    """Return the names of the test functions in a file. Tests in a class are named Class::test."""
     found = set[str]()
     for node in ast.parse((ROOT / file).read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef):
@@ -112,7 +116,7 @@ def _functions(file: str) -> set[str]:
 
 @cache
 def _titles(file: str) -> set[str]:
-    """Return the sections of a page, or the first cells of a table."""
+    """Return the titles of the sections in a recorded page, or the first cells of the tables in a Markdown page."""
     text = (ROOT / file).read_text(encoding="utf-8")
     return set(re.findall(r"(?m)^\| (.+?) \|" if file.endswith(".md") else r"(?m)^(?:==|#) (.+)$", text))
 

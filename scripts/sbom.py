@@ -34,7 +34,7 @@ _LICENSE: Final = "License :: OSI Approved :: "
 
 
 def document(wheel: Path) -> str:
-    """Return the SBOM of a wheel as JSON."""
+    """Return the software bill of materials (SBOM) of a wheel as JSON."""
     content = wheel.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     described = _metadata(wheel)
@@ -63,7 +63,7 @@ def document(wheel: Path) -> str:
 
 
 def required(of: Distribution | None, extras: Iterable[str]) -> Iterator[Requirement]:
-    """Yield what a distribution requires here, with some of its extras; nothing if it is not installed."""
+    """Yield what a package requires on this platform, with some of its extras; nothing if it is not installed."""
     for line in (of.requires if of else None) or ():
         requirement = Requirement(line)
         if requirement.marker is None or any(requirement.marker.evaluate({"extra": each}) for each in ("", *extras)):
@@ -71,7 +71,10 @@ def required(of: Distribution | None, extras: Iterable[str]) -> Iterator[Require
 
 
 def closure(start: Iterable[Requirement]) -> dict[str, set[str]]:
-    """Return the names of all packages that are required, directly or not, each with those that it requires."""
+    """Return all packages that are required, directly or indirectly.
+
+    Each name is followed by what the package requires.
+    """
     needs: dict[str, set[str]] = {}
     seen: set[tuple[str, frozenset[str]]] = set()
     left = [(canonicalize_name(each.name), frozenset(each.extras)) for each in start]
@@ -86,7 +89,6 @@ def closure(start: Iterable[Requirement]) -> dict[str, set[str]]:
 
 
 def _metadata(wheel: Path) -> Distribution:
-    """Return the metadata in a wheel."""
     name = "-".join(wheel.name.split("-")[:2])
     return PathDistribution(zipfile.Path(wheel, f"{name}.dist-info/"))
 
@@ -107,7 +109,10 @@ def _component(name: str, of: Distribution | None, scope: ComponentScope | None)
 
 
 def _licenses(of: Distribution | None) -> list[LicenseExpression | DisjunctiveLicense]:
-    """Return what the metadata says about licenses: an expression, else names in classifiers, else a line of text."""
+    """Return the licenses that the metadata of a package states.
+
+    A license expression is preferred, then the classifiers, then the field License if it is a single line.
+    """
     if of is None:
         return []
     expressions = of.metadata.get_all("License-Expression")
@@ -120,7 +125,7 @@ def _licenses(of: Distribution | None) -> list[LicenseExpression | DisjunctiveLi
 
 
 def main(folder: Path) -> None:
-    """Write the SBOM of the one wheel in a folder."""
+    """Write the SBOM of the wheel in a folder, which must contain exactly one wheel."""
     (wheel,) = folder.glob("*.whl")
     target = folder / ("-".join(wheel.name.split("-")[:2]) + ".cdx.json")
     target.write_text(document(wheel), encoding="utf-8")

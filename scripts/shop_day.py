@@ -36,7 +36,7 @@ class Order(BaseModel):
 
 
 def checkout(version: str, clock: FakeClock) -> Graph[Order]:
-    """Return the graph of a version of the shop."""
+    """Return the graph of the shop's checkout in one version of the shop."""
 
     def check_stock(total: float) -> int:
         clock.move(0.4)
@@ -70,7 +70,7 @@ def checkout(version: str, clock: FakeClock) -> Graph[Order]:
 
 
 async def record(database: Path) -> None:
-    """Record the day until now."""
+    """Record the runs of a day that ends now."""
     now = time.time()
     for version, count, ago in RUNS:
         clock = FakeClock(start=now - ago)

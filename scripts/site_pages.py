@@ -240,18 +240,18 @@ The [API reference](../../api/index.md) has a page for each module.
 
 
 def pages() -> list[str]:
-    """Return the titles of the subjects of the API reference."""
+    """Return the titles of all subjects of the API reference."""
     return [page for pages_of_task in API.values() for page in pages_of_task]
 
 
 def names_on(page: str) -> list[str]:
-    """Return the public names of a subject of the API reference, each as it is imported: `graphengine.Graph`."""
+    """Return the public names on the page of a subject, as they are imported, such as `graphengine.Graph`."""
     (names,) = (pages_of_task[page] for pages_of_task in API.values() if page in pages_of_task)
     return [path for name in names.split() for path in _paths(f"graphengine.{name}")]
 
 
 def modules() -> dict[str, dict[str, list[str]]]:
-    """Return the public names by the module from which they are imported, and there by their task."""
+    """Group the public names by the module from which they are imported, and in each module by their task."""
     found: dict[str, dict[str, list[str]]] = {}
     for task, subjects in API.items():
         for path in (path for subject in subjects for path in names_on(subject)):
@@ -260,7 +260,10 @@ def modules() -> dict[str, dict[str, list[str]]]:
 
 
 def _paths(name: str) -> list[str]:
-    """Return a name, or those of the errors of a module for `….*`, without those that have pages of their own."""
+    """Return the name, or, for a name that ends with `.*`, all error classes of the module.
+
+    The two most general error classes are left out, because they are listed elsewhere.
+    """
     module, _, last = name.rpartition(".")
     if last != "*":
         return [name]
@@ -276,7 +279,7 @@ def _paths(name: str) -> list[str]:
 
 
 def public() -> dict[str, Any]:
-    """Return every public name with what it names, in the order of the reference."""
+    """Return all public names with the objects that they name, in the order of the reference."""
     paths = [path for page in pages() for path in names_on(page)]
     return {path: getattr(importlib.import_module(path.rpartition(".")[0]), path.rpartition(".")[2]) for path in paths}
 
@@ -287,9 +290,9 @@ def public_classes() -> dict[str, type[Any]]:
 
 
 def reference(module: str) -> str:
-    """Return the page of a module in the API reference: a directive for each name, which mkdocstrings replaces.
+    """Return the page about a module for the API reference. mkdocstrings replaces each directive by a documented name.
 
-    Names of several tasks stand below a heading for each task.
+    If the module's names belong to several tasks, each task has a heading.
     """
     tasks = modules().get(module, {})
     parts = [f"# {module}"] if module.removeprefix("graphengine.") not in KERNEL else [tier(module)]
@@ -306,14 +309,15 @@ def _directive(name: str, level: int) -> str:
 
 
 def place_of(name: str) -> str:
-    """Return the address of a public name, from the folder of the API reference."""
+    """Return the link to a public name, relative to the folder of the API reference."""
     return f"{file_of(name.rpartition('.')[0])}#{name}"
 
 
 def subject(page: str) -> str:
-    """Return the short page of a subject: what its names are, for a search, and a script that leads to their place.
+    """Return the short page about a subject, which leads readers to the page of the module.
 
-    Pages of others link to these addresses, also with a name behind them, as in `Graph/#graphengine.Graph`.
+    The page lists the names for the site's search, and a script redirects to the module's page. The page must stay,
+    because other sites link to it, also with a name, as in `Graph/#graphengine.Graph`.
     """
     names = names_on(page)
     module, first = names[0].rpartition(".")[0], names[0]
@@ -325,21 +329,21 @@ def subject(page: str) -> str:
 
 
 def file_of(page: str) -> str:
-    """Return the name of the file of a subject or a module of the API reference."""
+    """Return the file name of the page about a subject or a module."""
     if page.startswith("graphengine.kernel."):
         return f"{page.removeprefix('graphengine.').replace('.', '_')}.md"
     return f"{page.replace(' ', '_')}.md"
 
 
 def overview() -> str:
-    """Return the first page of the API reference: what is public, and each subject with a line, by task."""
+    """Return the first page of the API reference: what is public, and a line about each subject, grouped by task."""
     sections = (f"## {task}\n\n" + "\n".join(map(_line, pages)) for task, pages in API.items())
     authors = "\n".join(f"- [`{page}`]({file_of(page)}): {_first_line(page)}" for page in kernel())
     return "\n\n".join([ABOUT, *sections, f"## For authors of extensions and stores\n\n{authors}"]) + "\n"
 
 
 def kernel() -> list[str]:
-    """Return the modules of the kernel that have pages: its tiers, and what a store has to pass."""
+    """Return the modules of the kernel that have pages: its three tiers, and the tests that a store must pass."""
     return [*(f"graphengine.{page}" for page in KERNEL), "graphengine.kernel.testing"]
 
 
@@ -353,7 +357,7 @@ def _line(page: str) -> str:
 
 
 def tier(page: str) -> str:
-    """Return what the API reference says of a tier of the kernel: each name, since when, and what stays of it."""
+    """Return the page about a tier of the kernel: its names, since which version they exist, and their stability."""
     module = importlib.import_module(page)
     parts = [f"# {page}\n\n{inspect.getdoc(module)}"]
     for since, promise, names in promises(page.removeprefix("graphengine.")):
@@ -363,10 +367,10 @@ def tier(page: str) -> str:
 
 
 def promises(page: str) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield each part of a tier: since when its names are there, what they promise, and the names.
+    """Yield each part of a tier of the kernel: since which version it exists, how stable it is, and its names.
 
     Raises:
-        ValueError: A name stands in no part.
+        ValueError: A name stands below no heading of a part.
     """
     stub = (ROOT / "graphengine" / f"{page.replace('.', '/')}.pyi").read_text(encoding="utf-8")
     for part in stub.strip().split("\n\n"):
@@ -379,20 +383,20 @@ def promises(page: str) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def _first_line(page: str) -> str:
-    """Return what a module of the kernel is, in a sentence."""
+    """Return the first sentence about a module of the kernel."""
     about = (inspect.getdoc(importlib.import_module(page)) or "").partition("\n")[0]
     return about.removesuffix(" See `graphengine.kernel`.")
 
 
 def _about(given: object) -> str:
-    """Return the first sentence about a class or a function of ours; what is neither has none."""
+    """Return the first sentence about a class or a function of graphengine; "" for any other object."""
     is_ours = str(getattr(given, "__module__", "")).startswith("graphengine.")
     about = (inspect.getdoc(given) or "").partition("\n\n")[0] if is_ours and callable(given) else ""
     return f": {' '.join(about.split())}" if about else ""
 
 
 def on_config(config: MutableMapping[str, Any]) -> None:
-    """Put the pages of the API reference into the navigation, as a hook of mkdocs."""
+    """Add the pages of the API reference to the navigation. mkdocs calls this hook after reading its settings."""
     tasks = [{task: [_entry(f"graphengine.{name}") for name in names.split()]} for task, names in MENU.items()]
     (section,) = (section for section in config["nav"] if "API reference" in section)
     first = [_entry("graphengine"), _entry("graphengine.errors")]
@@ -404,7 +408,7 @@ def _entry(module: str) -> dict[str, str]:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_others: object) -> str:  # noqa: ANN401 - no types of mkdocs
-    """Say what a search does with a page, in the form of mkdocs-material, as a hook of mkdocs."""
+    """Set how the site's search treats a page, as mkdocs.yml configures it. mkdocs calls this hook for each page."""
     path, said = page.file.src_uri, dict[str, Any]()
     for start in sorted(config["extra"]["search"], key=len):
         said |= config["extra"]["search"][start] if path.startswith(start) else {}
@@ -414,7 +418,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, **_others: object) -
 
 
 def index_for_models() -> str:
-    """Return `llms.txt`: what the project is, and each page of docs/README.md and of the API reference on the site."""
+    """Return `llms.txt`, which lists for language models what the project is and the pages of the site."""
     about = (ROOT / "README.md").read_text(encoding="utf-8").split("\n\n")[1]
     pages = (ROOT / "docs" / "README.md").read_text(encoding="utf-8").partition("\n\n")[2]
     address = re.sub(r"\]\((?:\.\./([A-Z_]+)|([\w/-]+?))(?:/README)?\.md\)", _address, pages)
@@ -428,9 +432,9 @@ def _address(link: re.Match[str]) -> str:
 
 
 def text_for_models() -> str:
-    """Return `llms-full.txt`: the texts of the pages that docs/README.md links to, in its order, and all public names.
+    """Return `llms-full.txt`, which contains the texts of all pages and the list of public names, for language models.
 
-    The names are as on the first page of the reference.
+    The pages are those that docs/README.md links to, in that order.
     """
     pages = [ROOT / "README.md", *(page for page in linked(ROOT / "docs" / "README.md") if page.suffix == ".md")]
     texts = (f"<!-- {page.relative_to(ROOT).as_posix()} -->\n\n{page.read_text(encoding='utf-8')}" for page in pages)
@@ -438,17 +442,17 @@ def text_for_models() -> str:
 
 
 def linked(page: Path) -> Iterator[Path]:
-    """Yield the files that a page of the repository links to."""
+    """Yield the files of the repository that a page links to."""
     for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if (path := (page.parent / target).resolve()).is_file():
             yield path
 
 
 def for_site(text: str, path: Path = ROOT / "README.md") -> str:
-    r"""Return the text of a page of the repository for the site.
+    r"""Change the text of a page of the repository for the site.
 
-    In a table, `\|` in code becomes `|`: GitHub needs the backslash, which Python-Markdown shows. Links to
-    docs/use/reference.md, which is the reference of a clone, lead to the API reference.
+    In a table, `\|` in code becomes `|`: GitHub needs the backslash, but Python-Markdown would show it. Links to
+    docs/use/reference.md lead to the API reference of the site instead.
     """
     text = re.sub(r"(?m)^\|.*$", lambda row: re.sub(r"`[^`]*`", lambda code: code[0].replace(r"\|", "|"), row[0]), text)
     folder = Path(os.path.relpath(ROOT / "api", path.parent)).as_posix()
@@ -461,9 +465,10 @@ def for_site(text: str, path: Path = ROOT / "README.md") -> str:
 
 
 def home(readme: str) -> str:
-    """Return the first page of the site: the texts of the README, with a place for each of them.
+    """Return the first page of the site, which arranges the texts of the README in columns.
 
-    The promise stands beside the two paths, below them the pictures, then the example beside what it prints.
+    The project's promise stands beside two links for readers, then come the pictures, then the example beside its
+    output.
     """
     promise, example, rest = _parts(readme)
     pictures = re.search(r"(?s)<p>\n(<picture>.*?)</p>\n", rest)
@@ -483,7 +488,7 @@ def home(readme: str) -> str:
 
 
 def _parts(readme: str) -> list[str]:
-    """Return the promise with the command that installs the package, the example, and all that follows it."""
+    """Split the README into the promise with the install command, the example, and the rest."""
     install = readme.index("```\n\n", readme.index("```")) + len("```\n\n")
     claims = readme.index("\n- **")
     return [readme[:install], readme[install:claims], readme[claims:]]
@@ -499,7 +504,7 @@ def slug_of(name: str) -> str:
 
 
 def write(folder: Path = PAGES) -> None:
-    """Replace the sources in the folder by new ones."""
+    """Write the sources of the whole site into a folder, whose earlier contents are removed."""
     shutil.rmtree(folder, ignore_errors=True)
     texts = [*(ROOT / name for name in TOP), *(ROOT / "docs").rglob("*.md")]
     files = {*texts, *(path for path in (ROOT / "docs").rglob("*") if path.is_file())}

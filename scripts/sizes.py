@@ -27,7 +27,7 @@ _DOCUMENTED: Final = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFuncti
 
 
 def measured(source: str) -> Counter[str]:
-    """Return the lines of code and the functions of a module's source; `files` is 1."""
+    """Count the lines of code and the functions of a module. The count `files` is 1, so that counts can be added."""
     tree = ast.parse(source)
     left_out: set[int] = set()
     functions = 0
@@ -50,7 +50,7 @@ def _lines_of(node: ast.stmt) -> set[int]:
 
 
 def core_modules(root: Path = ROOT) -> tuple[str, ...]:
-    """Return the packages and modules of the core, as the contract in pyproject.toml lists them."""
+    """Return the packages and modules of the core, which a contract in pyproject.toml lists."""
     content = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = content["tool"]["importlinter"]["contracts"]
     (found,) = [each["source_modules"] for each in contracts if each["name"] == "the core stands alone"]
@@ -58,7 +58,7 @@ def core_modules(root: Path = ROOT) -> tuple[str, ...]:
 
 
 def sizes(root: Path = ROOT) -> dict[str, int]:
-    """Return each figure of a checkout by its name, such as `core code`."""
+    """Return the figures of a checkout by name, such as `core code`."""
     core = core_modules(root)
     total: Counter[str] = Counter()
     for name, path in _modules(root, "graphengine"):
@@ -76,7 +76,7 @@ def sizes(root: Path = ROOT) -> dict[str, int]:
 
 
 def sizes_at(commit: str) -> dict[str, int]:
-    """Return the figures of a commit."""
+    """Return the figures of a commit by name."""
     files = ["git", "archive", commit, "graphengine", "tests", "pyproject.toml"]
     packed = subprocess.run(files, cwd=ROOT, capture_output=True, check=True).stdout
     with TemporaryDirectory() as folder, tarfile.open(fileobj=BytesIO(packed)) as archive:
@@ -85,7 +85,7 @@ def sizes_at(commit: str) -> dict[str, int]:
 
 
 def _modules(root: Path, folder: str) -> Iterable[tuple[str, Path]]:
-    """Yield each module below a folder of a checkout, by its dotted name."""
+    """Yield the dotted name and the path of each module in a folder of a checkout."""
     for path in sorted((root / folder).rglob("*.py")):
         inside = path.relative_to(root)
         if "node_modules" not in inside.parts:
@@ -93,7 +93,7 @@ def _modules(root: Path, folder: str) -> Iterable[tuple[str, Path]]:
 
 
 def main(commit: str | None = None) -> None:
-    """Print the figures, and by how much each differs from a commit's."""
+    """Print the figures. With a commit, also print by how much each figure has changed since the commit."""
     before = sizes_at(commit) if commit else {}
     for figure, count in sizes().items():
         print(f"{figure:<18} {count:>7,}{f' {count - before.get(figure, 0):>+8,}' if commit else ''}")

@@ -15,7 +15,7 @@ SECONDS = float(os.environ.get("SLOW_SECONDS", "0.4"))
 
 
 def slowly(function: Callable[..., object]) -> Callable[..., object]:
-    """Return the same function with a delay."""
+    """Return a function that waits a moment and then calls the given function."""
 
     @functools.wraps(function)
     def later(**inputs: object) -> object:
@@ -26,7 +26,7 @@ def slowly(function: Callable[..., object]) -> Callable[..., object]:
 
 
 def slowed(agent: Agent[T]) -> Agent[T]:
-    """Return the same agent with a delay."""
+    """Return a copy of the agent that waits a moment before its rules answer."""
     return agent.but(by_rules=slowly(agent.by_rules)) if agent.by_rules is not None else agent
 
 

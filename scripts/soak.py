@@ -46,19 +46,20 @@ HANGS = "it was cut short twice in a row: it hangs"
 
 @dataclass
 class Search:
-    """A random search.
+    """A random search for failures: tests that are run again and again with other seeds.
 
     Attributes:
-        name: Its name in the output.
-        tests: Arguments of pytest.
-        counts: For each unit, a pattern in its output whose first group is a number; all matches are added.
+        name: The name in the output.
+        tests: The arguments of pytest.
+        counts: For each unit, such as kills, a pattern for the output. Its first group is a number; all matches are
+            added.
         variable: The environment variable that sets the amount of work; "" if the amount is fixed.
-        least: The smallest amount, as in its first turn.
-        extra: More variables; `{seed}` is replaced.
-        given: The amount of the last turn.
-        seconds: How long that turn took.
+        least: The smallest amount of work, which the first turn has.
+        extra: Further environment variables, in which `{seed}` is replaced.
+        given: The amount of work of the last turn.
+        seconds: How long the last turn took.
         shortest_seconds: The shortest time of a turn so far.
-        is_stuck: Whether its last turn was cut short.
+        is_stuck: Whether the last turn was cut short because it took too long.
     """
 
     name: str
@@ -73,19 +74,19 @@ class Search:
     is_stuck: bool = False
 
     def fitting(self, seconds: float) -> int:
-        """Return how much fits into this many seconds."""
+        """Return the amount of work that probably fits into this many seconds, judging by the last turn."""
         if self.is_stuck or not self.given:
             return self.least
         wanted = min(seconds * self.given / self.seconds, CAREFUL_GROWTH * self.given)
         return max(self.least, int(wanted))
 
     def took(self, amount: int, seconds: float) -> None:
-        """Learn from a turn."""
+        """Remember the amount of work and the time of a turn."""
         self.given, self.seconds, self.is_stuck = amount, seconds, False
         self.shortest_seconds = min(self.shortest_seconds or math.inf, seconds)
 
     def counted(self, output: str) -> Counter[str]:
-        """Return the counts in its output."""
+        """Return what a turn has tried, by unit, from its output."""
         found: Counter[str] = Counter()
         for unit, pattern in self.counts.items():
             found[unit] = sum(int(number) for number in re.findall(pattern, output))
@@ -100,7 +101,6 @@ DAMAGED = ("tests/databases/test_sqlite_damage.py", "-k", "flipped_byte or cut_o
 
 
 def searches() -> Sequence[Search]:
-    """Return all searches."""
     return (
         Search("one life, killed", ("tests/crash/test_kill_life.py",), KILLS, "KILLS", 4, SEED),
         Search("workers, killed", ("tests/crash/test_workers_life.py",), KILLS, "KILLS", 5, {**SEED, "RUNS": "30"}),
@@ -118,20 +118,20 @@ def searches() -> Sequence[Search]:
 
 
 class Outcome(NamedTuple):
-    """The outcome of a command: its exit code, None if it was cut short, and its output."""
+    """The outcome of a command: its output, and its exit code. The code is None if the command was cut short."""
 
     code: int | None
     output: str
 
 
 class Soak:
-    """Turns of searches, until the time is over.
+    """Runs several searches in turns, until the time is over or a search fails.
 
     Args:
         waiting: The searches.
         seconds: How long to continue.
-        seed: The seed of the first turn; each next one is one more.
-        launch: Runs a command with these variables, for at most this many seconds.
+        seed: The seed of the first turn. Each turn adds 1 to the seed.
+        launch: Runs a command with environment variables, for at most the given number of seconds.
         now: Returns the time in seconds.
         say: Prints a line.
     """
@@ -156,11 +156,11 @@ class Soak:
 
     @property
     def left(self) -> float:
-        """The remaining seconds."""
+        """The number of seconds that are left."""
         return self._began + self._seconds - self._now()
 
     def go(self) -> int:
-        """Take turns. Return 1 at the first failure."""
+        """Run searches in turns until the time is over. Return 1 at the first failure, else 0."""
         while (search := self._next()) is not None:
             found = self._turn(search)
             if found:
@@ -171,7 +171,7 @@ class Soak:
         return 0
 
     def _next(self) -> Search | None:
-        """Return the search whose turn is next: of those whose turn would end in time, the one that waited longest."""
+        """Return the search for the next turn: among those that can end in time, the one that has waited longest."""
         for search in self._waiting:
             if self.left > search.shortest_seconds:
                 self._waiting.remove(search)
@@ -180,7 +180,7 @@ class Soak:
         return None
 
     def _turn(self, search: Search) -> str:
-        """Run one search for its share of the time. Return the failure, or ""."""
+        """Run one turn of a search. Return a description of the failure, or ""."""
         share, seed = min(self._share, self.left), self._seed + self.turns
         amount = search.fitting(share)
         limit_seconds = min(max(LONGEST * share, LEAST_LIMIT_SECONDS), self.left + OVERTIME_SECONDS)
@@ -209,7 +209,7 @@ class Soak:
         return ""
 
     def _summary(self, end: str) -> None:
-        """Print what was tried."""
+        """Print how long the searches ran and what they tried."""
         tried = "".join(f"{count} {unit}, " for unit, count in self.done.items())
         stuck = [search.name for search in self._waiting if search.is_stuck]
         cut = f"cut short and not tried again: {', '.join(stuck)}; " if stuck else ""
@@ -219,7 +219,7 @@ class Soak:
 
 
 def launched(command: Sequence[str], variables: Mapping[str, str], limit_seconds: float) -> Outcome:
-    """Run Python with these arguments, and kill it with its children if it takes too long."""
+    """Run Python with these arguments. If this takes too long, kill the process and its child processes."""
     with tempfile.TemporaryDirectory(prefix="graphengine-soak-") as folder, tempfile.TemporaryFile() as output:
         Path(folder).chmod(0o711)  # another user runs PostgreSQL, if this one is root
         options = ("-p", "no:cacheprovider", "-o", "faulthandler_timeout=0")  # the limit is here
@@ -244,7 +244,7 @@ def launched(command: Sequence[str], variables: Mapping[str, str], limit_seconds
 
 
 def main() -> int:
-    """Search until the time is over. Return 1 at the first failure."""
+    """Run the searches that the options select until the time is over. Return 1 at the first failure, else 0."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--seconds", type=float, default=600.0, help="how long to continue")
     parser.add_argument(

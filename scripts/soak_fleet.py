@@ -53,7 +53,7 @@ graph.add_edge("more", "more")
 
 
 class Figures(NamedTuple):
-    """What a process holds."""
+    """The memory, the file descriptors and the threads of a process."""
 
     kilobytes: int
     descriptors: int
@@ -61,14 +61,14 @@ class Figures(NamedTuple):
 
 
 def figures_of(pid: int) -> Figures:
-    """Return what a process holds, as the kernel counts it."""
+    """Ask the kernel for the figures of a process."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     descriptors = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - names are enough
     return Figures(int(status["VmRSS"].split()[0]), descriptors, int(status["Threads"]))
 
 
 class Fleet:
-    """The workers, the database that they share, and what was seen of both."""
+    """Worker processes that share one database, and what was measured of them so far."""
 
     def __init__(self, folder: Path, idle: int, busy: int) -> None:
         (folder / "flow.py").write_text(FLOW)
@@ -86,12 +86,12 @@ class Fleet:
             return subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)
 
     def log_bytes(self) -> int:
-        """Return the length of the write-ahead log."""
+        """Return the length of SQLite's write-ahead log in bytes."""
         log = self.database.with_name("runs.db-wal")
         return log.stat().st_size if log.exists() else 0
 
     def show(self, when: str) -> None:
-        """Print the figures of this moment, and keep them."""
+        """Measure all workers now, print the figures, and keep them for the comparison at the end."""
         lengths = f"database {self.database.stat().st_size:,}, log {self.log_bytes():,}, at most {self.longest:,} bytes"
         print(f"{when}: {lengths}")
         here = [figures_of(worker.pid) for _, worker in self.workers]
@@ -101,7 +101,7 @@ class Fleet:
         self.seen.append(here)
 
     def faults(self) -> Sequence[str]:
-        """Return what grew, or ended."""
+        """Return a sentence about each figure that has grown too much between the middle and the end."""
         bound = longest_log() * 2 + len(self.workers) * PAGES_A_MINUTE * 4096
         found = [f"the log had {self.longest:,} bytes, more than {bound:,}"] if self.longest > bound else []
         for (kind, worker), middle, end in zip(self.workers, self.seen[1], self.seen[2], strict=True):
@@ -112,7 +112,7 @@ class Fleet:
         return found
 
     def end(self) -> Sequence[str]:
-        """Stop the workers, and return which of them did not end well."""
+        """Stop the workers. Return a sentence about each worker that ended with another exit code than 0."""
         for _, worker in self.workers:
             worker.terminate()
         codes = [(kind, worker.pid, worker.wait(60)) for kind, worker in self.workers]
@@ -120,7 +120,7 @@ class Fleet:
 
 
 async def soak(fleet: Fleet, seconds: float, pace: float) -> Sequence[str]:
-    """Start runs at a pace until the time is over, and return what is wrong."""
+    """Start runs in regular intervals until the time is over, and return a sentence about each fault."""
     sys.path.insert(0, str(fleet.database.parent))
     from flow import graph  # type: ignore[import-not-found]  # noqa: PLC0415 - it was just written
 
@@ -147,7 +147,7 @@ async def soak(fleet: Fleet, seconds: float, pace: float) -> Sequence[str]:
 
 
 def main() -> int:
-    """Run the fleet. Return 1 if something grew."""
+    """Run the fleet for the given time. Return 1 if something has grown or a worker has failed, else 0."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3600.0, help="how long to continue")
     parser.add_argument("--idle", type=int, default=3, help="how many workers have nothing to do")

@@ -57,7 +57,7 @@ def without_loop(annotation: str) -> str: ...
 
 
 def source() -> str:
-    """Return the whole file, formatted."""
+    """Return the text of the generated file, formatted by ruff."""
     trees = {name: ast.parse((ROOT / "graphengine" / file).read_text()) for name, file in SOURCES.items()}
     facade = ast.parse((ROOT / "graphengine" / "api" / "runner.py").read_text())
     methods = {name: "\n".join(_methods(tree, name)) for name, tree in trees.items()}
@@ -89,9 +89,9 @@ def _functions(tree: ast.Module, name: str) -> list[ast.FunctionDef | ast.AsyncF
 
 
 def _imports(trees: list[ast.Module]) -> set[str]:
-    """Return the imports of the annotations; ruff removes those that are not needed.
+    """Return import lines for the names in the annotations. ruff later removes the lines that are not needed.
 
-    Where the core has a name from its place and the Runner from the page of names, it is that of the page.
+    If the core and the public module both import a name, the import of the public module is used.
     """
     lines = {
         "from types import TracebackType",

@@ -61,13 +61,14 @@ graph.add_edge("add", "add")
 
 @dataclass
 class Trace:
-    """What of the package ran.
+    """What of the package's code ran during a flow.
 
     Attributes:
-        calls: How often each function ran, by its file and qualified name; comprehensions are part of their function.
-        changes: How often the next function was in another file.
-        frames: How many frames of the package stood between `Agent.run` and the SDK.
-        opened: How many stores were opened, how many runs loaded, and how many event loops made.
+        calls: How often each function ran, by its file and qualified name. Comprehensions count as part of their
+            function.
+        changes: How often a function was called that is in another file than the function called before.
+        frames: How many functions of the package were on the stack between `Agent.run` and the SDK.
+        opened: How many stores and event loops were opened, and how many runs were loaded.
     """
 
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -78,11 +79,11 @@ class Trace:
 
     @property
     def files(self) -> set[str]:
-        """The files, relative to the package."""
+        """The files with functions that ran, relative to the package."""
         return {file for file, _ in self.calls}
 
     def counted(self, owner: object, name: str, word: str) -> AbstractContextManager[object]:
-        """Count the calls of a function of a class or module under a word."""
+        """During the block, count the calls of a function in `opened`, under the given word."""
         function = getattr(owner, name)
 
         def counting(*arguments: object, **named: object) -> object:
@@ -92,7 +93,7 @@ class Trace:
         return patch.object(owner, name, counting)
 
     def note(self, frame: FrameType, event: str, _argument: object) -> None:
-        """Note a call, as a profile function."""
+        """Count one call. Python calls this function at each call in the program, as its profile function."""
         if event != "call":
             return
         code = frame.f_code
@@ -106,7 +107,10 @@ class Trace:
 
 
 def _frames_from_run(frame: FrameType) -> int:
-    """Return how many frames of the package stand on the stack, up to that of `Agent.run`, which is not counted."""
+    """Count the functions of the package on the stack that `Agent.run` has called, directly or indirectly.
+
+    Return -1 if `Agent.run` is not on the stack.
+    """
     count, at = 0, frame.f_back
     while at is not None and at.f_code.co_qualname != "Agent.run":
         count += at.f_code.co_filename.startswith(_PACKAGE)
@@ -116,7 +120,7 @@ def _frames_from_run(frame: FrameType) -> int:
 
 @contextmanager
 def traced() -> Iterator[Trace]:
-    """Trace this thread, and threads that begin meanwhile."""
+    """During the block, trace this thread and the threads that begin."""
     trace = Trace()
     threading.setprofile(trace.note)
     sys.setprofile(trace.note)
@@ -133,7 +137,7 @@ class _State(BaseModel):
 
 
 async def trace_start() -> Trace:
-    """Trace a run of one node and one condition in SQLite, from its start to its result's state."""
+    """Trace a run of one node and one condition in SQLite, from the start of the run to its result."""
     graph = Graph("one", _State)
 
     def add(n: int) -> int:
@@ -151,7 +155,7 @@ async def trace_start() -> Trace:
 
 
 async def trace_call() -> Trace:
-    """Trace a node that calls an agent with one hook, over a local server that answers as Anthropic's does."""
+    """Trace a node that calls an agent with one hook. A local server answers in place of Anthropic's API."""
 
     class Hook(Hooks):
         async def around_model(self, request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -193,21 +197,21 @@ async def _traced_run(run: Callable[[Runner], Awaitable[None]]) -> Trace:
 
 
 class _Reached(Exception):
-    """The node is about to run again."""
+    """Raised when the resumed run begins its first node, which ends the trace."""
 
 
 _in_resume: list[Trace] = []
 
 
 def reached() -> None:
-    """End the trace, if there is one: a node begins."""
+    """End the trace of a resume. The node of the traced run calls this function when it begins."""
     if _in_resume:
         sys.setprofile(None)
         threading.setprofile(None)
 
 
 def trace_resume() -> Trace:
-    """Trace `graphengine resume` of a run that reached a limit, up to the node that runs first."""
+    """Trace `graphengine resume` of a run that had reached a limit, until the first node begins."""
     from graphengine.cli.main import main  # noqa: PLC0415 - only here is the command line needed
 
     with tempfile.TemporaryDirectory() as name:
@@ -249,7 +253,7 @@ FLOWS: Final = {
 
 
 def main() -> None:
-    """Trace the named flows, or all, and print their counts."""
+    """Trace the named flows, or all flows, and print how many functions and files each of them uses."""
     parser = argparse.ArgumentParser(prog="python -m scripts.trace_flows")
     parser.add_argument("flows", nargs="*", choices=[[], *FLOWS], metavar="FLOW", help=", ".join(FLOWS))
     parser.add_argument("--list", action="store_true", help="print each function and how often it ran")

@@ -42,7 +42,7 @@ SENTENCE: Final = re.compile(r"(?:\b[A-Za-z'`]+[ ,]+){3}")
 
 
 class Hint(NamedTuple):
-    """A construction that a reader may have to read twice."""
+    """A construction in a text that readers often have to read twice, with a better form."""
 
     file: str
     line: int
@@ -51,7 +51,7 @@ class Hint(NamedTuple):
 
 
 def added_lines(commit: str, folder: Path = ROOT) -> Iterator[tuple[str, set[int]]]:
-    """Yield each Markdown and Python file that differs from a commit, with the numbers of its added lines."""
+    """Yield each Markdown and Python file that has changed since a commit, with the numbers of its added lines."""
     words = [
         "git",
         "diff",
@@ -73,7 +73,10 @@ def added_lines(commit: str, folder: Path = ROOT) -> Iterator[tuple[str, set[int
 
 
 def prose_of(name: str, text: str) -> Iterator[tuple[int, str]]:
-    """Yield the numbered lines of a file that a person reads as sentences."""
+    """Yield the lines of a file that contain sentences for people, each with its number.
+
+    In Markdown these are the lines outside of code, in Python the strings and comments.
+    """
     if name.endswith(".md"):
         code = False
         for number, line in enumerate(text.splitlines(), 1):
@@ -91,7 +94,7 @@ def prose_of(name: str, text: str) -> Iterator[tuple[int, str]]:
 
 
 def hints(commit: str, folder: Path = ROOT) -> Iterator[Hint]:
-    """Yield a hint for each construction in the prose that was added since a commit."""
+    """Yield a hint for each doubtful construction in sentences that were added since a commit."""
     for name, added in added_lines(commit, folder):
         text = (folder / name).read_text(encoding="utf-8", errors="replace")
         for number, line in prose_of(name, text):
@@ -102,7 +105,7 @@ def hints(commit: str, folder: Path = ROOT) -> Iterator[Hint]:
 
 
 def main() -> None:
-    """Print the hints, each with its file and line."""
+    """Print the hints for the lines that were added since a commit."""
     parser = argparse.ArgumentParser(description="Hint at constructions that readers had to read twice.")
     parser.add_argument("commit", nargs="?", default="HEAD", help="look at lines added since this commit (HEAD)")
     found = list(hints(parser.parse_args().commit))
