@@ -20,7 +20,7 @@ PEERS: Final = ("langgraph", "langchain_anthropic", "pydantic_ai", "pydantic_gra
 
 
 def main() -> None:
-    """Run the named programs; without names all, or all of the page that is to be written."""
+    """Run the named programs. Without names, run all programs, or all programs of the page to be written."""
     arguments = _arguments()
     missing = [name for name in PEERS if find_spec(name) is None]
     if missing:

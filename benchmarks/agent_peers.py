@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def pydantic_ai(server: Served) -> AsyncIterator[Call]:
-    """Yield the call of an agent of pydantic-ai."""
+    """Yield a function that calls an agent of pydantic-ai."""
     patient = agents.PATIENCE_SECONDS
     async with AsyncAnthropic(api_key=agents.KEY, base_url=server.url, max_retries=0, timeout=patient) as client:
         model = AnthropicModel(agents.MODEL, provider=AnthropicProvider(anthropic_client=client))
@@ -38,7 +38,7 @@ async def pydantic_ai(server: Served) -> AsyncIterator[Call]:
 
 @asynccontextmanager
 async def langchain(server: Served) -> AsyncIterator[Call]:
-    """Yield the call of a model of LangChain."""
+    """Yield a function that calls a model of LangChain."""
     model = ChatAnthropic(
         model_name=agents.MODEL,
         api_key=SecretStr(agents.KEY),

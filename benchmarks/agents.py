@@ -51,14 +51,14 @@ SLOW_SECONDS: Final = 5.0
 
 
 class Article(BaseModel):
-    """A task, and its draft."""
+    """A task, and the draft that an agent writes for it."""
 
     task: str
     draft: str = ""
 
 
 class Articles(BaseModel):
-    """Many tasks, and their drafts."""
+    """Many tasks, and the drafts that an agent writes for them."""
 
     tasks: list[str]
     drafts: list[str] = []
@@ -120,10 +120,11 @@ async def calls_at_once(settings: Settings) -> Outcome:
 
 
 async def slow_calls_at_once(settings: Settings) -> Outcome:
-    """1,000 requests at once in one process, from the first call to the last answer; each answer takes 5 s.
+    """This program measures 1,000 requests at once in one process, when each answer takes 5 s.
 
-    The limiter of our agents' model allows all calls at once, so each has a connection, as with the SDK alone. The
-    server is a process of its own and only waits. More than 5 s is what the process takes to make the calls.
+    The time is taken from the first call to the last answer. The limiter of our agents' model allows all calls at once,
+    so each call has a connection, as with the SDK alone. The server is another process and only waits. What a side
+    takes beyond 5 s is the time that its process needs to make the calls.
     """
     count = settings.count(1000, 5)
     delay_seconds = DELAY_SECONDS if settings.quick else SLOW_SECONDS
@@ -146,7 +147,10 @@ async def slow_calls_at_once(settings: Settings) -> Outcome:
 
 
 def _askings(settings: Settings) -> dict[str, Asking]:
-    """Return the sides by name; each takes a server and yields its call."""
+    """Return the sides by name.
+
+    Each side is a function that takes a server and yields a function that makes one call.
+    """
     ours: dict[str, Asking] = {SDK: _sdk, OURS: _ours}
     if not settings.has("langchain_anthropic", "pydantic_ai"):
         return ours
@@ -265,14 +269,17 @@ def _check(answers: list[object] | list[str], count: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """The peaks of one round."""
+    """The most connections and the most memory in one round."""
 
     connections: int
     bytes: int
 
 
 async def _held(server: Served, side: Side) -> _Held:
-    """Run one round that does not count, so that no connection is too old to be reused, and one that does."""
+    """Measure the connections and the memory of one round.
+
+    Another round runs directly before, so that its connections are new enough to be used again.
+    """
     await side()
     await server.counted()
     gc.collect()

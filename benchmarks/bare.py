@@ -38,7 +38,7 @@ _TABLES: Final = (
 
 
 class Recorded(NamedTuple):
-    """What a run of ours leaves in its database, as a loop by hand would store it."""
+    """What a run of graphengine leaves in its database, as the loop by hand stores it."""
 
     bodies: Sequence[str]
     summary: str
@@ -157,7 +157,7 @@ def _connected(path: Path, synchronous: str) -> sqlite3.Connection:
 
 
 def _run(connection: sqlite3.Connection, recorded: Recorded) -> None:
-    """Record one run."""
+    """Record one run with the loop by hand."""
     first, *others = recorded.bodies
     connection.execute("BEGIN IMMEDIATE")
     run = (uuid.uuid4().hex, "chain", "running")

@@ -64,12 +64,12 @@ _SECONDS_BETWEEN_STEPS: Final = 0.002
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The size of a database.
+    """The size of the measured database.
 
     Attributes:
         runs: The number of runs.
         steps: The number of steps of each run.
-        pruned: How many runs the prune removes; they have a separate graph.
+        pruned: How many runs the first prune removes. They belong to a graph of their own.
         rounds: How often each measurement is repeated.
     """
 
@@ -80,12 +80,15 @@ class Size:
 
 
 async def big(settings: Settings) -> Outcome:
-    """A database of many runs: lists, loads, steps and a prune; `python -m benchmarks.big` measures the large one.
+    """This program measures a database of many runs; `python -m benchmarks.big` measures a much larger one.
 
-    Pages have 20 runs, the middle page starts after half of all runs, and each is requested with different filters. A
-    load opens the database for reading, loads a random run and closes it. A step is one of the counting graph,
-    committed at FULL: in a new run here, in the first recorded run, and in an otherwise empty database. A command
-    is a whole process. During the prune and the vacuum, another process appends a step every 2 ms.
+    - Pages of the list of runs have 20 runs. The middle page starts after half of all runs. Pages are requested with
+      different filters.
+    - A load opens the database for reading, loads a random run, and closes the database.
+    - A step is a step of the counting graph, committed at FULL. Steps of a new run and of the first recorded run are
+      compared with steps in an otherwise empty database.
+    - A command is a whole process.
+    - During the prune and the vacuum, another process appends a step every 2 ms.
     """
     size = Size(2000, 50, 200, 15) if not settings.quick else Size(60, 5, 10, 1)
     with tempfile.TemporaryDirectory() as name:
@@ -93,7 +96,7 @@ async def big(settings: Settings) -> Outcome:
 
 
 async def measured(folder: Path, size: Size) -> Outcome:
-    """Build the database in this folder and measure it."""
+    """Build a database of this size in a folder, and measure it."""
     path = folder / "big.db"
     await build(path, size)
     figures = {"file": Figure("the file", "MB", (path.stat().st_size / MEGA,))}
@@ -136,13 +139,13 @@ async def build(path: Path, size: Size) -> None:
 
 
 class _Asked(Counter):
-    """The counter, with an answer."""
+    """The state of the recorded runs: the counter, and the answer of a person."""
 
     answer: bool = False
 
 
 class _Template(NamedTuple):
-    """A run to copy: its steps, its status, and when its first timer is due."""
+    """A recorded run that is copied many times: its steps, its status, and when its first timer is due."""
 
     rows: Sequence[writes.Row]
     status: Status
@@ -151,7 +154,7 @@ class _Template(NamedTuple):
 
 
 def _ending(kind: str, steps: int) -> Graph[_Asked]:
-    """Return a graph whose run has that many steps, and an end of this kind."""
+    """Return a graph whose runs have this many steps and end in this way."""
     last = steps - 2
 
     async def increase(count: int) -> int:
@@ -173,7 +176,7 @@ def _ending(kind: str, steps: int) -> Graph[_Asked]:
 
 
 async def _recorded(kind: str, steps: int) -> _Template:
-    """Record a run with an end of this kind: a status, or `due`, waiting for a timer that is due soon."""
+    """Record a run that ends in this way: with a status, or with `due`, waiting for a timer that is due soon."""
     async with Runner() as runner:
         graph = _ending(kind, steps)
         limits = Limits(visits=steps - 2 if kind == "stopped" else None)
@@ -183,7 +186,7 @@ async def _recorded(kind: str, steps: int) -> _Template:
 
 
 async def _branched(steps: int) -> _Template:
-    """Record a branch that leaves such a run in the middle, without the steps of its parent."""
+    """Record a branch from the middle of a run. The steps that it shares with its parent are not recorded again."""
     graph = _ending("stopped", steps)
     async with Runner() as runner:
         await runner.start(graph, _Asked(), run_id=_PARENT, limits=Limits(visits=steps - 2)).result()
@@ -202,7 +205,7 @@ async def _template(runner: Runner, shared: int) -> _Template:
 
 
 def _named(rows: Sequence[writes.Row], info: RunInfo) -> list[writes.Row]:
-    """Return the rows as those of this run, which the first row names, with its time."""
+    """Return the copied rows with the id and the time of the new run, which the first row contains."""
     first = structs.replace(decode_step(rows[0].seq, rows[0].body), at=info.created_at)
     facts = first.data
     if isinstance(facts, Started):
@@ -214,12 +217,12 @@ def _named(rows: Sequence[writes.Row], info: RunInfo) -> list[writes.Row]:
 
 
 def run_name(number: int) -> str:
-    """Return the id of a run."""
+    """Return the id of the run with this number."""
     return f"{number:011x}-{number * 2654435761 % 2**32:08x}"
 
 
 def _add_run(connection: sqlite3.Connection, number: int, size: Size, templates: Mapping[str, _Template]) -> None:
-    """Add one run with all its steps, with one of the statuses."""
+    """Add the run with this number, with all its steps. The number determines its status, graph and tags."""
     is_old = number < size.pruned
     is_branch = number % 100 == 99 and not is_old  # noqa: PLR2004
     of = (number - is_branch) % _GRAPHS
@@ -237,7 +240,7 @@ def _add_run(connection: sqlite3.Connection, number: int, size: Size, templates:
 
 
 def _kind(number: int) -> str:
-    """Return how a run ends: most are finished, and a few are in each other status."""
+    """Return how the run with this number ends. Most runs are finished, and a few have each other status."""
     kinds = {10: "failed", 30: "stopped", 50: "due" if number % 7 else "waiting"}
     return kinds.get(number % 100, "finished")
 
@@ -246,7 +249,7 @@ def _kind(number: int) -> str:
 
 
 async def _pages(store: object, size: Size) -> dict[str, Figure]:
-    """Measure pages of the list of runs, and the list of due runs."""
+    """Measure pages of the list of runs with different filters, and the list of due runs."""
     assert isinstance(store, SQLiteStore)  # noqa: S101 - opened above
     middle = run_name(size.runs // 2)
     wanted: dict[str, dict[str, Any]] = {
@@ -279,7 +282,7 @@ async def _timed(label: str, rounds: int, ask: Callable[[], Awaitable[object]]) 
 
 
 async def _loads(path: Path, size: Size) -> dict[str, Figure]:
-    """Measure opening the database and loading a run, and the commands that list and show runs, as processes."""
+    """Measure opening the database and loading a run, and the processes of commands that list and show runs."""
     chance = random.Random(1)  # noqa: S311 - selects the runs
 
     async def load() -> None:
@@ -314,7 +317,7 @@ async def _loads(path: Path, size: Size) -> dict[str, Figure]:
 
 
 async def _steps(folder: Path, path: Path, size: Size) -> dict[str, Figure]:
-    """Measure steps of a new run and of an old one here, and in an empty database."""
+    """Measure steps of a new run and of an old run in the database, and steps in an empty database."""
     visits = Visits()
     graph = counting_noted(NEVER, visits.note)
     count = 20 * size.rounds
@@ -361,7 +364,11 @@ async def _halve(path: Path, size: Size) -> dict[str, Figure]:
 
 
 async def _during_writes(path: Path, work: Callable[[Runner], Awaitable[T]]) -> tuple[T, float, tuple[float, ...]]:
-    """Return the result of the work, its seconds, and the milliseconds of each step of another process meanwhile."""
+    """Do some work while another process appends steps.
+
+    Returns:
+        The result of the work, its time in seconds, and the time of each appended step in milliseconds.
+    """
     with Writer(path) as writer:
         async with _opened(path) as runner:
             await writer.settled()
@@ -372,7 +379,7 @@ async def _during_writes(path: Path, work: Callable[[Runner], Awaitable[T]]) -> 
 
 
 class Writer:
-    """Another process that appends steps to its own run, one every few milliseconds."""
+    """Another process that appends a step to its own run every few milliseconds."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -390,20 +397,23 @@ class Writer:
             process.communicate()
 
     async def settled(self) -> None:
-        """Wait until it writes."""
+        """Wait until the process has begun to append steps."""
         assert self._process is not None  # noqa: S101 - entered
         assert self._process.stdout is not None  # noqa: S101 - a pipe
         await asyncio.to_thread(self._process.stdout.readline)
 
     def waits(self) -> list[float]:
-        """End the process and return the milliseconds of each of its steps."""
+        """End the process, and return how many milliseconds each of its steps took."""
         assert self._process is not None  # noqa: S101 - entered
         output, _ = self._process.communicate("\n")
         return [float(word) for word in output.split()]
 
 
 async def write(path: Path) -> None:
-    """Run that process until a line arrives on stdin; then print the milliseconds of each step."""
+    """Append steps until a line arrives on stdin, then print how many milliseconds each step took.
+
+    This function runs in the process of `Writer`.
+    """
     store = SQLiteStore(path, busy_timeout_seconds=600)
     await store.open()
     fence = await new_run(store, f"writer-{time.time_ns()}", created_at=time.time())
@@ -444,7 +454,7 @@ def main() -> None:
 
 
 def page(outcome: Outcome) -> str:
-    """Return the results as a page."""
+    """Return the results as a Markdown page."""
     from benchmarks import report  # noqa: PLC0415 - it lists this program
 
     parts = [f"# {outcome.title}\n", report.machine(), "", report.method("big"), "", report.figures(outcome)]

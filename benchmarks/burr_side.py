@@ -62,7 +62,7 @@ _DONE = action(reads=[], writes=[])(_done)
 
 
 class _Arms(MapActions):  # type: ignore[misc] # Burr is not in every .venv
-    """Actions in parallel that each add one, and the sum of what they added."""
+    """Actions that run in parallel and each add one. The reducer sums up what they have added."""
 
     reads = ["total"]  # noqa: RUF012 - Burr asks for a property
     writes = ["total"]  # noqa: RUF012
@@ -87,7 +87,7 @@ class _Arms(MapActions):  # type: ignore[misc] # Burr is not in every .venv
 
 @asynccontextmanager
 async def side(databases: Databases | None) -> AsyncIterator[Mapping[str, Library]]:
-    """Yield the workloads, in memory or stored."""
+    """Yield the workloads of `benchmarks.peers` for Burr, in memory or stored in a database."""
     if databases is None:
         yield {
             "Burr": _workloads(None),
@@ -156,7 +156,7 @@ def _ran_plainly(graph: Any, persister: SQLitePersister) -> Run:  # noqa: ANN401
 
 
 def _builder(graph: Any, first: str, persister: Any, state: Mapping[str, Any] | None) -> Any:  # noqa: ANN401
-    """Return the builder of a new application: over the pydantic state, or over these fields."""
+    """Return a builder of a new application, over the pydantic state or over the fields in `state`."""
     builder: Any = ApplicationBuilder().with_graph(graph).with_entrypoint(first)
     if state is None:
         builder = builder.with_typing(PydanticTypingSystem(Counter)).with_state(Counter())

@@ -63,7 +63,11 @@ async def _held(
     at: list[int],
     window: Window | None,
 ) -> tuple[float, dict[int, list[float]]]:
-    """Hold a conversation; return bytes per byte of its text, and the milliseconds of turns up to those asked for."""
+    """Hold a conversation and measure its turns.
+
+    Returns:
+        The bytes of the database per byte of text; and for each turn in `at`, the milliseconds of the turns up to it.
+    """
     agent = Agent("assistant", messages="messages", window=window)
     said = [(_text(turn, "question"), _text(turn, "answer")) for turn in range(at[-1])]
     answers = iter(answer for _, answer in said)

@@ -23,7 +23,7 @@ _PEAK: Final = re.compile(r"VmHWM:\s+(\d+)")
 
 
 class Cost(NamedTuple):
-    """What a command cost: milliseconds of CPU time of its process and those it started, and its peak memory in MB."""
+    """The cost of a command: the CPU time of its process and of the processes it started, and its peak memory."""
 
     cpu_ms: float
     peak_mb: float
@@ -40,7 +40,7 @@ def cost_of(path: Path, *words: str) -> Cost:
 
 
 def _write(report: Path) -> None:
-    """Write the cost of this process so far; a peak of 0 where the system does not report it."""
+    """Write the cost of this process so far to a file. The peak is 0 if the system does not report it."""
     status = _STATUS.read_text(encoding="utf-8") if _STATUS.exists() else ""
     peak = _PEAK.search(status)
     mega = int(peak[1]) * 1024 / 1e6 if peak is not None else 0.0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def side(databases: Databases) -> AsyncIterator[Mapping[str, Library]]:
-    """Yield the workloads, stored in SQLite."""
+    """Yield the workloads of `benchmarks.peers` for DBOS, stored in SQLite."""
     path = databases.folder / "dbos.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")  # SQLite keeps it in the file
@@ -40,7 +40,7 @@ async def side(databases: Databases) -> AsyncIterator[Mapping[str, Library]]:
 
 @asynccontextmanager
 async def opened(address: str, **settings: Any) -> AsyncIterator[Mapping[str, Library]]:  # noqa: ANN401 - DBOS's
-    """Yield the workloads, stored in this database."""
+    """Yield the workloads of `benchmarks.peers` for DBOS, stored in the database at this address."""
     DBOS(config={"name": "benchmarks", "system_database_url": address, "log_level": "ERROR", **settings})
     DBOS.launch()
     try:

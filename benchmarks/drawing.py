@@ -45,10 +45,11 @@ PICTURE: Final = "into an SVG file"
 
 
 async def drawing(settings: Settings) -> Outcome:
-    """From starting a Python process to its end: 200 nodes with loops and edges after failures.
+    """This program measures whole processes that declare, compile and draw a graph of 200 nodes.
 
-    `PATH` contains no program. Compiled files exist; one round beforehand does not count. Declaring and compiling the
-    graph without drawing it is shown for comparison.
+    The graph has loops and edges after failures. `PATH` contains no program, so that no external program can draw the
+    graph. Compiled files exist, and each process runs once before the measurement. Declaring and compiling the graph
+    without drawing it is shown for comparison.
     """
     with tempfile.TemporaryDirectory() as folder:
         sides = {
@@ -72,5 +73,5 @@ def _process(code: str, folder: str, name: str) -> Side:
 
 
 def _here() -> str:
-    """Return the folder of this project, which may not be installed."""
+    """Return the folder of this project, for processes in which the project is not installed."""
     return str(Path(__file__).parents[1])

@@ -141,7 +141,7 @@ async def many(settings: Settings) -> Outcome:
 
 
 def _raw_batches(runs: int, steps: int, length: int) -> float:
-    """Return how many rows a second are inserted in batches of one row of each run."""
+    """Return how many rows per second `sqlite3` inserts, in transactions with one row for each run."""
     body = b"x" * length
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -42,11 +42,11 @@ _STATUS: Final = Path("/proc/self/status")
 
 
 async def long_run(settings: Settings) -> Outcome:
-    """Commands on a run of 100,000 steps and on one of 1,000, each a process of its own, in turns.
+    """Commands on a run of 100,000 steps are compared with the same commands on a run of 1,000 steps.
 
-    `show` lists the last 200 steps, `watch` follows the run to its end, and a picture counts all visits. The database
-    is built by the store's own `append`, in batches, with the snapshots that its policy asks for. Times are the CPU
-    time of the process; memory is its peak.
+    `show` lists the last 200 steps, `watch` follows the run to its end, and a picture counts all visits. Each command
+    is a process of its own, and the two runs take turns. The store's own `append` builds the database in batches, with
+    as many snapshots as usual. The figures are the CPU time and the peak memory of the process.
     """
     sizes = {SHORT: settings.count(1000, 20), LONG: settings.count(100_000, 60)}
     with tempfile.TemporaryDirectory() as name:
@@ -95,7 +95,10 @@ def _ratio(figures: dict[str, Figure], command: str) -> float:
 
 
 async def _record(runner: Runner, run_id: str, count: int) -> None:
-    """Record a run of the counting graph with that many steps, as a Runner records it, and faster."""
+    """Record a run of the counting graph with `count` steps.
+
+    Most of the steps are not executed but appended in batches, which is faster and leaves the same records.
+    """
     graph = counting(NEVER)
     async with Runner() as memory:
         await memory.start(graph, Counter(), run_id=run_id, limits=Limits(visits=count - 2)).result()
@@ -134,7 +137,7 @@ async def sleepers(settings: Settings) -> Outcome:
 
 
 async def _asleep(graph: Graph[Asked], count: int, seconds: float) -> dict[str, tuple[str, tuple[float, ...]]]:
-    """Return the figures of so many runs that sleep or wait, each with its unit."""
+    """Measure `count` runs that sleep or wait at once. Return the figures by name, each with its unit."""
     graph.compile()
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "runs.db"
@@ -170,7 +173,7 @@ async def _asleep(graph: Graph[Asked], count: int, seconds: float) -> dict[str, 
 
 
 async def _all_wait(runner: Runner, count: int) -> None:
-    """Return when so many runs wait."""
+    """Return as soon as `count` runs wait."""
     while True:
         await asyncio.sleep(0.02)
         if not await runner.store.runs(limit=1, status="running"):  # quick; the list is read once, at the end
@@ -180,14 +183,17 @@ async def _all_wait(runner: Runner, count: int) -> None:
 
 
 async def growth(settings: Settings) -> Outcome:
-    """The memory of a process after 20,000 more short runs in SQLite, 50 at a time, with all garbage collected.
+    """This program measures how much memory a process has gained after 20,000 more short runs in SQLite.
 
-    Resident memory, as the system reports it, after 2,000 runs and after 22,000. Beside it the CPU time of an answer to
-    one of the questions that a node asks in a row, in memory: the node runs again after each, since a run that waits
-    for a person holds nothing. `children` and `chats` have what grows with children and with turns.
+    Resident memory, as the system reports it, is measured after 2,000 runs and after 22,000, 50 of which run at a time,
+    and after garbage collection.
 
-    Two costs are counts, which no other work on the machine changes: the attempts of a node that receives messages
-    which have come already, and the steps that an answer to an item of a map folds while another item works.
+    The program also measures the CPU time of an answer to one of many questions that a node asks in a row, in memory.
+    After each answer the node runs again from its start, because a run that waits for a person keeps nothing in memory.
+    The programs `children` and `chats` measure what grows with child runs and with turns.
+
+    Two figures are counts, which other work on the machine does not change: how often a node begins that receives
+    messages which are already there, and how many steps an answer to an item of a map folds while another item works.
     """
     before, more = settings.count(2000, 50), settings.count(20_000, 50)
     graph = counting(3)
@@ -217,7 +223,10 @@ async def growth(settings: Settings) -> Outcome:
 
 
 async def _attempts_of(count: int) -> int:
-    """Return how often a node begins that receives so many messages, all of which have come before the second one."""
+    """Return how often a node begins that receives `count` messages one after the other.
+
+    All messages are there before the node reads the second one.
+    """
     attempts = 0
 
     async def drain(ctx: Context, count: int) -> int:
@@ -238,7 +247,7 @@ async def _attempts_of(count: int) -> int:
 
 
 async def _folded_by_answer(count: int) -> float:
-    """Return how many steps the process folds for each answer to the items of a map, while another item works."""
+    """Return how many steps the process folds for each answer to an item of a map, while another item works."""
     folded, working = 0, asyncio.Event()
 
     async def ask_one(ctx: Context, number: int) -> int:
@@ -268,19 +277,19 @@ async def _folded_by_answer(count: int) -> float:
 
 
 class Questions(BaseModel):
-    """How many questions are asked, and the sum of the answers."""
+    """The number of questions to ask, and the sum of the answers."""
 
     count: int = 1
     total: int = 0
 
 
 async def _ask_all(ctx: Context, count: int) -> int:
-    """Ask so many questions in a row."""
+    """Ask `count` questions, one after the other, and return the sum of the answers."""
     return sum([await ctx.ask(f"Number {number}?", int) for number in range(count)])
 
 
 async def _answered(count: int) -> float:
-    """Return the seconds of CPU time for each answer to a node that asks so many questions."""
+    """Return the CPU time in seconds of each answer to a node that asks `count` questions."""
     graph = Graph("questions", Questions)
     graph.add_node("ask", _ask_all, writes="total")
     graph.add_path(START, "ask", END)
@@ -295,18 +304,21 @@ async def _answered(count: int) -> float:
 
 
 def resident_bytes() -> int:
-    """Return the resident memory of this process; 1 where the system does not report it."""
+    """Return the resident memory of this process in bytes; 1 if the system does not report it."""
     lines = _STATUS.read_text(encoding="utf-8").splitlines() if _STATUS.exists() else []
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS")), 1)
 
 
 async def sources(settings: Settings) -> Outcome:
-    """The database of 100 runs over one source of 1 MB, and of runs that record long texts in other shapes.
+    """This program measures the size of the database for runs that record the same long text many times.
 
-    The first sets its draft ten times to the source, so that eleven steps contain it. A draft of 300 KB in 60
-    paragraphs is written ten times with one paragraph changed, once as a text and once as a list of paragraphs. A
-    document of 1 MB is given to each of 200 items of a map. A list has 100 texts of 10 KB, and one more in each of ten
-    visits, which set the whole list. The target is the first; what a text as a whole differs by is stored.
+    The first workload is the target: 100 runs set their draft ten times to a source of 1 MB, so that eleven steps
+    contain the source. The other workloads record long texts in other shapes:
+
+    - A draft of 300 KB in 60 paragraphs is written ten times with one paragraph changed, once as a text and once as a
+      list of paragraphs.
+    - A document of 1 MB is given to each of 200 items of a map.
+    - A list of 100 texts of 10 KB gets one text more in each of ten visits, which set the whole list.
     """
     runs, few = settings.count(100, 3), settings.count(10, 1)
     figures: dict[str, Figure] = {}
@@ -335,7 +347,7 @@ async def sources(settings: Settings) -> Outcome:
 
 
 async def _recorded(graph: Graph[Any], given: dict[str, Any], count: int) -> tuple[float, float]:
-    """Return the megabytes of the database of so many runs, and the seconds that they took."""
+    """Record `count` runs. Return the size of the database in megabytes, and the seconds that the runs took."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "runs.db"
         async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
@@ -347,7 +359,7 @@ async def _recorded(graph: Graph[Any], given: dict[str, Any], count: int) -> tup
 
 
 class _Draft(BaseModel):
-    """A text, or its parts, and items."""
+    """The state of the graphs that record long texts."""
 
     count: int = 0
     text: str = ""
@@ -357,14 +369,14 @@ class _Draft(BaseModel):
 
 
 def _paragraphs(changed: int, bytes_each: int, count: int) -> list[str]:
-    """Return paragraphs that differ from each other, one of them as changed by the visit with this number."""
+    """Return different paragraphs, one of which contains the number of the visit that changed it."""
     words = [f"paragraph {number} of the draft " for number in range(count)]
     words[changed % count] += f"changed in visit {changed} "
     return [(each * (bytes_each // len(each) + 1))[:bytes_each] for each in words]
 
 
 def _edited(*, as_list: bool) -> Graph[_Draft]:
-    """Return a graph that writes a draft ten times with one paragraph changed."""
+    """Return a graph that writes its draft ten times, each time with another paragraph changed."""
 
     def draft(count: int) -> dict[str, object]:
         parts = _paragraphs(count, _DRAFT_BYTES // 60, 60)
@@ -374,7 +386,7 @@ def _edited(*, as_list: bool) -> Graph[_Draft]:
 
 
 def _listed() -> Graph[_Draft]:
-    """Return a graph that sets a list of texts which has one text more in each visit."""
+    """Return a graph that writes a list of texts in each visit. The list has one text more than in the visit before."""
 
     def collect(count: int) -> dict[str, object]:
         return {"count": count + 1, "parts": _paragraphs(0, 10_000, 100 + count)}
@@ -392,7 +404,7 @@ def _looping(node: Callable[..., dict[str, object]], field: str) -> Graph[_Draft
 
 
 def _mapped() -> Graph[_Draft]:
-    """Return a graph that gives a text to each item of a map."""
+    """Return a graph that gives the same long text to each item of a map."""
     graph = Graph("mapped", _Draft)
     graph.add_node(
         "measure", lambda item, text: len(text) + item, each={"item": "items"}, writes="lengths", thread=False
@@ -402,7 +414,7 @@ def _mapped() -> Graph[_Draft]:
 
 
 def _drafts() -> Graph[Counter]:
-    """Return a graph that sets its text ten times."""
+    """Return a graph that writes the same text ten times."""
 
     def draft(name: str, count: int) -> dict[str, object]:
         return {"name": name, "count": count + 1}

@@ -27,7 +27,7 @@ GOOD, MOST = 0.8, 4
 
 
 class Draft(BaseModel):
-    """The state."""
+    """The state of the review loop."""
 
     task: str = ""
     draft: str = ""
@@ -35,12 +35,12 @@ class Draft(BaseModel):
 
 
 def score(draft: str) -> float:
-    """Return a score by length."""
+    """Return a score that grows with the length of the draft."""
     return len(draft) / 200
 
 
 def model(seed: str) -> ScriptedModel:
-    """Return a model whose answers depend on the seed and the question."""
+    """Return a model whose answers depend only on the seed and the question."""
 
     def answered(request: Request) -> Response:
         chance = random.Random(f"{seed} {request.messages[-1].text}")  # noqa: S311 - the same each time
@@ -52,7 +52,7 @@ def model(seed: str) -> ScriptedModel:
 
 
 def loop() -> Graph[Draft]:
-    """Return a loop that ends with a good draft, or after four."""
+    """Return a loop that writes drafts until a draft is good, or until there are four."""
     graph = Graph("loop", Draft, result="draft")
     graph.add_node("write", Agent("writer", prompt="On {task}, after {draft}"), writes="draft")
     graph.add_node("score", score, writes="score", thread=False)
@@ -64,7 +64,7 @@ def loop() -> Graph[Draft]:
 
 
 async def measure(runs: int) -> None:
-    """Print the seconds of CPU time and of the clock for each."""
+    """Measure each tool on recorded runs. Print its CPU time and its elapsed time in seconds."""
     with tempfile.TemporaryDirectory() as folder:
         database, graph, names = Path(folder) / "runs.db", loop(), [f"run-{number}" for number in range(runs)]
         async with Runner(database, models=model("a")) as runner:

@@ -27,19 +27,18 @@ _NODES: Final = 100
 
 
 class Job(BaseModel):
-    """A number and a text that travels with it."""
+    """A number that the node increases, and a text of any size that is sent to the executor with it."""
 
     n: int = 0
     text: str = ""
 
 
 def add(n: int, text: str) -> int:
-    """Return the next number."""
     return n + bool(text)
 
 
 def counting(on: str | None) -> Graph[Job]:
-    """Return a graph that runs one node 100 times, on an executor if one is named."""
+    """Return a graph that runs one node 100 times, on the named executor or in place."""
     graph = Graph("counting", Job, limits=Limits(visits=None))
     if on is None:
         graph.add_node("add", add, writes="n")
@@ -52,7 +51,7 @@ def counting(on: str | None) -> Graph[Job]:
 
 
 async def measured(executors: dict[str, Executor], size_bytes: int, rounds: int) -> None:
-    """Print a line for each side."""
+    """Measure the graph on each executor, and print a line for each."""
     async with Runner(executors=executors) as runner:
 
         def side(graph: Graph[Job]) -> Side:
@@ -71,7 +70,7 @@ async def measured(executors: dict[str, Executor], size_bytes: int, rounds: int)
 
 
 def main() -> None:
-    """Measure every executor that is installed."""
+    """Measure all executors whose packages are installed."""
     rounds = 2 if "--quick" in sys.argv else 9
     executors: dict[str, Executor] = {
         "ThreadPoolExecutor": ThreadPoolExecutor(2),

@@ -27,13 +27,15 @@ LONG_SECONDS = 86_400.0
 
 
 async def working(settings: Settings) -> Outcome:
-    """The peak memory of a map, minus the memory left when it has ended, with all garbage collected.
+    """This program measures the memory that the engine needs while a map works.
 
-    What is left are the results: the final state, and the run's log, which the store keeps in memory. So the difference
-    is the working memory of the engine. The map squares numbers, and each node yields to the event loop once, so that
-    as many as allowed are in flight. The target is what each of 9,000 more items adds at the same concurrency: no more
-    than a list of the results and its copy, so nothing is held for a finished item. For comparison: what each of 1,584
-    more items *at a time* adds.
+    The figure is the peak memory minus the memory that is left after the end of the map and after garbage collection.
+    The results are left: the final state, and the run's log, which the store keeps in memory. The map squares numbers.
+    Each node yields to the event loop once, so that as many items as allowed are in flight.
+
+    The target is what each of 9,000 more items adds at the same concurrency. This should be no more than a list of the
+    results and its copy, because nothing is kept for a finished item. What each of 1,584 more items at a time adds is
+    shown for comparison.
     """
     few, many = settings.count(1000, 20), settings.count(10_000, 60)
     wide = settings.count(WIDE, 40)
@@ -56,7 +58,7 @@ async def working(settings: Settings) -> Outcome:
 
 
 async def _working_bytes(count: int, concurrency: int) -> float:
-    """Return the working memory of a map of this many items."""
+    """Return the memory that a map of `count` items needs while it works, in bytes."""
     graph = mapping(concurrency, yields=True)
     graph.compile()
     with _traced():
@@ -70,11 +72,12 @@ async def _working_bytes(count: int, concurrency: int) -> float:
 
 
 async def waiting(settings: Settings) -> Outcome:
-    """The memory of a process for each of 200 runs that wait, each with a state of 100 KB, stored in SQLite.
+    """This program measures how much memory a process keeps for each of 200 runs that wait, stored in SQLite.
 
-    Memory traced when all runs wait and garbage is collected, minus that before the first, divided by the runs. A run
-    that asks is finished for the process: only its result remains if it is referenced. A run that sleeps is woken by
-    the Runner, which therefore holds an asyncio task and a timer for it, but neither its state nor its log.
+    Each run has a state of 100 KB. The figure is the memory when all runs wait and garbage is collected, minus the
+    memory before the first run, divided by the number of runs. A run that asks a question is finished for the process:
+    only its result remains, if it is referenced. The Runner wakes a run that sleeps. It therefore keeps an asyncio task
+    and a timer for this run, but neither its state nor its log.
     """
     runs, beforehand = settings.count(200, 3), settings.count(5, 1)
     await _held_bytes(asking(), beforehand)
@@ -90,7 +93,7 @@ async def waiting(settings: Settings) -> Outcome:
 
 
 async def _held_bytes(graph: Graph[Asked], runs: int) -> float:
-    """Return the memory for each of this many waiting runs."""
+    """Return the memory that the process keeps for each of `runs` waiting runs, in bytes."""
     graph.compile()
     with tempfile.TemporaryDirectory() as folder:
         async with Runner(Path(folder) / "runs.db") as runner:

@@ -41,14 +41,14 @@ _IDLE_SECONDS: Final = 5
 
 
 class Count(BaseModel):
-    """A counter with a score that changes."""
+    """A counter, and a score that changes with it."""
 
     n: int = 0
     score: int = 0
 
 
 def counting(most: int, pause: float = 0.0) -> Graph[Count]:
-    """Return a graph that counts, with a pause of so many seconds in each visit."""
+    """Return a graph that counts. With `pause`, each visit first sleeps for this many seconds."""
     graph = Graph("count", Count, limits=Limits(visits=2 * most + 9))
 
     async def slowly(n: int) -> dict[str, int]:
@@ -66,7 +66,7 @@ def counting(most: int, pause: float = 0.0) -> Graph[Count]:
 
 
 class Server(NamedTuple):
-    """An inspector that runs."""
+    """An inspector that runs in another process."""
 
     url: str
     pid: int
@@ -74,15 +74,16 @@ class Server(NamedTuple):
 
     @property
     def host(self) -> str:
-        """Its host and port."""
+        """The host and port of the inspector's address."""
         return self.url.removeprefix("http://").partition("/")[0]
 
 
 async def inspecting(settings: Settings) -> Outcome:
-    """A database with one run of 10,000 steps and 1,000 short ones, and the inspector as a process of its own.
+    """This program measures the inspector on a database with one run of 10,000 steps and 1,000 short runs.
 
-    The documents are timed by a client without a browser. First paint is from the click on the run to its first
-    steps on the screen, if Playwright and Chromium are installed; else it is left out.
+    The inspector is another process. The times of its JSON documents are measured by a client without a browser. First
+    paint is the time from the click on the run to its first steps on the screen. It is left out if Playwright or
+    Chromium is not installed.
     """
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         return Outcome("The inspector", {})
@@ -120,7 +121,7 @@ async def _record(path: Path, steps: int, runs: int) -> None:
 
 @contextmanager
 def served(path: Path) -> Iterator[Server]:
-    """Run an inspector of a database as a program."""
+    """Run an inspector of a database in another process during the block."""
     words = [sys.executable, "-m", "graphengine", "inspect", "--store", str(path), "--no-open", "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     began = time.perf_counter()
@@ -138,13 +139,13 @@ def served(path: Path) -> Iterator[Server]:
 
 
 def _once(path: Path) -> tuple[float, float]:
-    """Return the time until a page is served, and the processor time of it, milliseconds."""
+    """Start an inspector. Return the milliseconds until it serves a page, and its CPU time until then."""
     with served(path) as server:
         return server.up_ms, MILLI * processor_seconds(server.pid)
 
 
 def cookie_of(server: Server) -> str:
-    """Return the cookie that the token is swapped for."""
+    """Exchange the token of the inspector's address for a cookie, as a browser does."""
     base, _, token = server.url.partition("/#token=")
     connection = http.client.HTTPConnection(server.host, timeout=10)
     headers = {"Origin": base, "X-Graphengine": "1", "Content-Type": "application/json"}
@@ -165,7 +166,7 @@ def _get(server: Server, cookie: str, address: str) -> float:
 
 
 def _idle(server: Server, cookie: str, seconds: float) -> float:
-    """Return the per cent of one processor that the server takes while a stream is open."""
+    """Return the CPU use of the server while a stream is open and nothing happens, in per cent of one core."""
     connection = http.client.HTTPConnection(server.host, timeout=60)
     connection.request("GET", "/api/events?run_id=long&after=100000", headers={"Cookie": cookie})
     response = connection.getresponse()
@@ -179,7 +180,7 @@ def _idle(server: Server, cookie: str, seconds: float) -> float:
 
 
 def processor_seconds(pid: int) -> float:
-    """Return the processor time that a process took so far; 0 where Linux does not count it."""
+    """Return the CPU time that a process has used so far; 0 if the system is not Linux."""
     stat = Path(f"/proc/{pid}/stat")
     if not stat.exists():  # no Linux: not measured
         return 0.0
@@ -188,7 +189,7 @@ def processor_seconds(pid: int) -> float:
 
 
 async def _paints(server: Server, rounds: int) -> list[float]:
-    """Return how long each of some openings of the long run took."""
+    """Open the page of the long run several times, and return how long each opening took."""
     async with _page(server) as open_run:
         times = [await open_run() for _ in range(rounds + 2)]
     return times[2:]
@@ -229,7 +230,7 @@ _PAINT: Final = """
 
 
 def _page_kilobytes() -> float:
-    """Return the size of the page's files as a server that compresses them would send them."""
+    """Return the size of the page's files as a server would send them, compressed, in kilobytes."""
     folder = files("graphengine.serve.inspector") / "static"
     every = [file for file in folder.iterdir() if file.is_file()]
     shown = [file for file in every if not file.name.endswith(".txt")]

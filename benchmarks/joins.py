@@ -50,7 +50,7 @@ FINISH: Final = "<!-- made by python -m benchmarks.joins: end -->"
 
 
 class Log(BaseModel):
-    """The state of our programs."""
+    """The state of graphengine's programs."""
 
     log: Annotated[list[str], append] = []
     answer: str = ""
@@ -66,9 +66,10 @@ class Peer(TypedDict):
 
 
 class Nodes:
-    """The nodes of one run. Each notes its start, then writes its name to `log`, or to `answer`.
+    """The nodes of one run, and the order in which they ran.
 
-    A slow node takes some turns and notes its end, or that it was cancelled. A failing one raises, once.
+    Each node notes its start, and then writes its name to `log` or to `answer`. A slow node waits for some turns of the
+    event loop, and notes its end or that it was cancelled. A failing node raises an error once.
     """
 
     join: ClassVar[str]
@@ -79,7 +80,7 @@ class Nodes:
         self.failed = threading.Event()
 
     def ours(self, names: str, *, slow: str = "", fails: str = "", answer: str = "") -> Graph[Log]:
-        """Return a graph of graphengine with a node for each letter, and no edges yet."""
+        """Return a graph of graphengine with a node for each letter of `names`. It has no edges yet."""
         graph = Graph("joins", Log)
         for name in names:
             writes = "answer" if name in answer else "log"
@@ -87,7 +88,7 @@ class Nodes:
         return graph
 
     def theirs(self, names: str, *, slow: str = "", fails: str = "", answer: str = "", defer: str = "") -> StateGraph:
-        """Return a graph of LangGraph with a node for each letter, and no edges yet."""
+        """Return a graph of LangGraph with a node for each letter of `names`. It has no edges yet."""
         graph = StateGraph(Peer)
         for name in names:
             node = self.peer(name, slow=name in slow, fails=name in fails, answer=name in answer)
@@ -95,7 +96,7 @@ class Nodes:
         return graph
 
     def work(self, name: str, *, slow: bool = False, fails: bool = False) -> Callable[[], Coroutine[Any, Any, str]]:
-        """Return the function of a node."""
+        """Return the function of a node, which notes its start and returns its name."""
 
         async def node() -> str:
             self.happened.append(name)
@@ -114,7 +115,7 @@ class Nodes:
         return node
 
     def peer(self, name: str, *, answer: bool = False, **how: bool) -> Callable[[Peer], Coroutine[Any, Any, object]]:
-        """Return the function of a LangGraph node, which takes the state and returns an update."""
+        """Return the function of a LangGraph node, which takes the state and returns an update of the state."""
         work = self.work(name, **how)
 
         async def node(_: Peer) -> object:
@@ -123,7 +124,7 @@ class Nodes:
         return node
 
     def in_thread(self, name: str, *, slow: bool = False, fails: bool = False) -> Callable[[Peer], object]:
-        """Return the function of a LangGraph node as a sync function, which runs in a thread."""
+        """Return the function of a LangGraph node as a plain function, which LangGraph runs in a thread."""
 
         def node(_: Peer) -> object:
             self.happened.append(name)
@@ -138,7 +139,7 @@ class Nodes:
         return node
 
     def fail_once(self, name: str) -> None:
-        """Raise, the first time."""
+        """Raise an error, but only on the first call."""
         if not self.failed.is_set():
             self.failed.set()
             self.happened.append(f"{name} fails")
@@ -518,24 +519,24 @@ CASES: Final[Sequence[type[Nodes]]] = (Unequal, Skipped, Nested, Loop, Conflict,
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of a program: what happened, and its last state or its error."""
+    """The outcome of a program: the order of events, and the last state or the error."""
 
     happened: Sequence[str]
     end: str
 
     def joined(self, join: str) -> str:
-        """Return how often the join ran, in words."""
+        """Return in words how often the join ran."""
         return ("never", "once", "twice")[self.happened.count(join)] if self.happened else "refused"
 
 
 def programs(case: type[Nodes], returned: str) -> list[str]:
-    """Return the names of a case's programs that return this type, `StateGraph` or `Graph[Log]`."""
+    """Return the names of the programs of a case that return this type: `StateGraph` or `Graph[Log]`."""
     members = vars(case).items()
     return [name for name, it in members if inspect.isfunction(it) and it.__annotations__["return"] == returned]
 
 
 async def run_ours(case: type[Nodes], name: str) -> Outcome:
-    """Run one of our programs, in memory; if the run fails, resume it."""
+    """Run a program of graphengine in memory. If the run fails, resume it."""
     nodes = case()
     graph: Graph[Log] = getattr(nodes, name)()
     async with Runner() as runner:
@@ -551,7 +552,7 @@ async def run_ours(case: type[Nodes], name: str) -> Outcome:
 
 
 async def run_theirs(case: type[Nodes], name: str, durability: str) -> Outcome:
-    """Run one of LangGraph's programs, with its in-memory saver; if a failing node raised, resume the run."""
+    """Run a program of LangGraph with its in-memory saver. If a failing node raised its error, resume the run."""
     nodes = case()
     app = getattr(nodes, name)().compile(checkpointer=InMemorySaver())
     options = {"config": {"configurable": {"thread_id": "1"}}, "durability": durability}
@@ -569,7 +570,7 @@ async def run_theirs(case: type[Nodes], name: str, durability: str) -> Outcome:
 
 
 async def run_case(case: type[Nodes]) -> Mapping[str, Outcome]:
-    """Run all programs of a case; durabilities that make no difference share a line."""
+    """Run all programs of a case. Durabilities with the same outcome share one line."""
     found: dict[str, Outcome] = {}
     for name in programs(case, "StateGraph"):
         alike: dict[str, tuple[Outcome, list[str]]] = {}
@@ -583,14 +584,14 @@ async def run_case(case: type[Nodes]) -> Mapping[str, Outcome]:
 
 
 def row(program: str, outcome: Outcome, join: str) -> str:
-    """Return a program's line in its case's table."""
+    """Return the row about a program for the table of its case."""
     happened = ", ".join(outcome.happened).replace(f", {RESUMED}, ", f"; {RESUMED} ") or "nothing"
     end = re.sub(r"^log: [^;]*(; )?", "", outcome.end).partition("; ")[0]  # the starts are listed already; no repairs
     return f"| {program} | {happened} | {'; '.join(filter(None, (outcome.joined(join), end)))} |"
 
 
 def section(number: int, case: type[Nodes], found: Mapping[str, Outcome]) -> str:
-    """Return the section of the page about a case."""
+    """Return the section of the page about one case."""
     about, _, lesson = (inspect.getdoc(case) or "").partition("\n\n")
     title, _, shape = about.partition(": ")
     learned = textwrap.fill(f"**{' '.join(lesson.split())}**", 120)
@@ -601,7 +602,7 @@ def section(number: int, case: type[Nodes], found: Mapping[str, Outcome]) -> str
 
 
 async def made() -> str:
-    """Return the generated part of the page."""
+    """Run all cases, and return the generated part of the page."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("langgraph", "langgraph-checkpoint", "pydantic"))
     ran = f"Run with {versions}, graphengine {__version__}, Python {platform.python_version()}.\n"
     sections = [section(number, case, await run_case(case)) for number, case in enumerate(CASES, 1)]
@@ -609,7 +610,11 @@ async def made() -> str:
 
 
 def placed(page: str, text: str) -> str:
-    """Return the page with this text between its markers. Raise ValueError if it does not have them."""
+    """Return the page, in which the text between the two markers is replaced.
+
+    Raises:
+        ValueError: The page does not contain both markers.
+    """
     before, begin, rest = page.partition(BEGIN)
     _, finish, after = rest.partition(FINISH)
     if not (begin and finish):
@@ -618,7 +623,7 @@ def placed(page: str, text: str) -> str:
 
 
 def main() -> None:
-    """Run every program and print what happened; with --write, put it into the page with the programs' source."""
+    """Run every program and print what happened. With --write, update the generated part of the page too."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.joins", description=main.__doc__)
     parser.add_argument("--write", type=Path, metavar="PATH", help="the page to update, between its two markers")
     path = parser.parse_args().write
@@ -631,7 +636,7 @@ def main() -> None:
 
 
 def _shown(state: Mapping[str, object]) -> str:
-    """Return the non-empty fields, without `quick`, which is equal in every run."""
+    """Describe a state. Empty fields and `quick`, which is the same in every run, are left out."""
     held = {name: " ".join(it) if isinstance(it, list) else it for name, it in state.items() if it and name != "quick"}
     return "; ".join(f"{name}: {it}" for name, it in held.items())
 

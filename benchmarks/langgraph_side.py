@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Tally(TypedDict):
-    """The counter's fields, not validated."""
+    """The fields of the counter as a TypedDict, which LangGraph does not validate."""
 
     count: int
     name: str
@@ -45,7 +45,7 @@ class Tally(TypedDict):
 
 
 class Pages(BaseModel):
-    """The diary, with LangGraph's usual reducer for lists."""
+    """The state of the writing graph, with the reducer that is usual for lists in LangGraph."""
 
     count: int = 0
     name: str = ""
@@ -53,7 +53,7 @@ class Pages(BaseModel):
 
 
 def counting(steps: int, saver: AsyncSqliteSaver | None = None) -> Any:  # noqa: ANN401 - langgraph's compiled graph
-    """Return a graph with a node that counts, over a pydantic state."""
+    """Return the counting graph over a pydantic state."""
 
     async def increase(state: Counter) -> dict[str, int]:
         return {"count": state.count + 1}
@@ -65,7 +65,7 @@ def counting(steps: int, saver: AsyncSqliteSaver | None = None) -> Any:  # noqa:
 
 
 def counting_unvalidated(steps: int) -> Any:  # noqa: ANN401 - as above
-    """Return a graph with a node that counts, over a TypedDict."""
+    """Return the counting graph over a TypedDict."""
 
     async def increase(state: Tally) -> dict[str, int]:
         return {"count": state["count"] + 1}
@@ -77,7 +77,7 @@ def counting_unvalidated(steps: int) -> Any:  # noqa: ANN401 - as above
 
 
 def writing(steps: int, entry: str, visited: Callable[[], object], saver: AsyncSqliteSaver | None = None) -> Any:  # noqa: ANN401
-    """Return a graph with a node that counts its visits and appends to a list it does not read."""
+    """Return a graph whose node counts its visits, and appends to a list without reading it."""
 
     async def write(state: Pages) -> dict[str, object]:
         visited()
@@ -90,20 +90,20 @@ def writing(steps: int, entry: str, visited: Callable[[], object], saver: AsyncS
 
 
 class Totals(BaseModel):
-    """A list, and what the graph made of each of its numbers, in any order."""
+    """A list of numbers, and the result of a nested graph for each number, in any order."""
 
     numbers: list[int] = []
     totals: Annotated[list[int], operator.add] = []
 
 
 class Total(TypedDict):
-    """The result of the graph for one number."""
+    """The result of the nested graph for one number."""
 
     totals: list[int]
 
 
 def chain(nodes: int, saver: AsyncSqliteSaver | None = None) -> Any:  # noqa: ANN401 - as above
-    """Return a graph of this many nodes in a row, each of which adds one."""
+    """Return a graph with nodes in a row, each of which adds one."""
 
     async def increase(state: Counter) -> dict[str, int]:
         return {"count": state.count + 1}
@@ -118,7 +118,7 @@ def chain(nodes: int, saver: AsyncSqliteSaver | None = None) -> Any:  # noqa: AN
 
 
 def counting_pairs(steps: int) -> Any:  # noqa: ANN401 - as above
-    """Return a graph whose node writes two fields."""
+    """Return a counting graph whose node writes two fields."""
 
     async def increase(state: Pair) -> dict[str, object]:
         return {"count": state.count + 1, "name": f"number {state.count}"}
@@ -130,7 +130,7 @@ def counting_pairs(steps: int) -> Any:  # noqa: ANN401 - as above
 
 
 def spreading(loops: int) -> Any:  # noqa: ANN401 - as above
-    """Return a graph that sends each number of a list to a graph, which loops this many times."""
+    """Return a graph that sends each number of a list to a nested graph. The nested graph loops `loops` times."""
 
     async def increase(state: Counter) -> dict[str, float]:
         return {"count": state.count + 1, "ratio": state.ratio + 1}
@@ -159,27 +159,27 @@ def spreading(loops: int) -> Any:  # noqa: ANN401 - as above
 
 
 class Squares(BaseModel):
-    """A list, and its squares in any order."""
+    """A list of numbers, and their squares in any order."""
 
     numbers: list[int] = []
     squares: Annotated[list[int], operator.add] = []
 
 
 class Item(TypedDict):
-    """The input of one task."""
+    """The number that is sent to one task."""
 
     number: int
 
 
 class Sum(BaseModel):
-    """The sum over all arms, and the number of joins."""
+    """The sum of what the parallel nodes add, and the number of joins."""
 
     total: Annotated[int, operator.add] = 0
     rounds: Annotated[int, operator.add] = 0
 
 
 def mapping() -> Any:  # noqa: ANN401 - as above
-    """Return a graph that sends each item of a list to a node."""
+    """Return a graph that sends each number of a list to a node, which squares the number."""
 
     async def square(item: Item) -> dict[str, list[int]]:
         return {"squares": [item["number"] * item["number"]]}
@@ -195,7 +195,7 @@ def mapping() -> Any:  # noqa: ANN401 - as above
 
 
 def fanning(arms: int, rounds: int, saver: AsyncSqliteSaver | None = None) -> Any:  # noqa: ANN401 - as above
-    """Return a graph with a fan-out to this many nodes and an edge that waits for all, run for this many rounds."""
+    """Return a graph with parallel nodes and an edge that waits for all of them, which runs for this many rounds."""
 
     async def plan(_: Sum) -> dict[str, int]:
         return {}
@@ -223,7 +223,7 @@ def fanning(arms: int, rounds: int, saver: AsyncSqliteSaver | None = None) -> An
 
 
 def wide(work: Work, rounds: int, ballast: Sequence[str], saver: object) -> Any:  # noqa: ANN401 - as above
-    """Return the loop of `benchmarks.values` over a TypedDict with its fields."""
+    """Return the graph of `benchmarks.values` for LangGraph, over a TypedDict with the same fields."""
     lists = ("documents", "recent", *ballast)
     fields: dict[str, Any] = {
         **dict.fromkeys(lists, list),
@@ -263,7 +263,7 @@ def wide(work: Work, rounds: int, ballast: Sequence[str], saver: object) -> Any:
 
 
 def passing(size: int, saver: object) -> Any:  # noqa: ANN401 - langgraph's compiled graph
-    """Return the loop of `benchmarks.passed` over a dataclass with its fields."""
+    """Return the graph of `benchmarks.passed` for LangGraph, over a dataclass with the same fields."""
     last = ("reply", "issue", "rules", "memory", "user", "customer", "thread", "bot")
     fields: list[tuple[str, Any, Any]] = [
         *((name, Annotated[list, operator.add], field(default_factory=list)) for name in GROWING),
@@ -287,12 +287,12 @@ def passing(size: int, saver: object) -> Any:  # noqa: ANN401 - langgraph's comp
 
 
 def first_state(start: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the first input of `wide`."""
+    """Return the input with which a run of `wide` begins."""
     return {**start, "rounds": 0, "topic": "", "summary": {}}
 
 
 async def run(app: Any, state: Mapping[str, object], steps: int, **options: object) -> float:  # noqa: ANN401
-    """Run it on a new thread. Return the seconds per step, from the call to the result."""
+    """Run a compiled graph on a new thread of LangGraph. Return the seconds from the call to the result, per step."""
     config = {"recursion_limit": 3 * steps + 10, "configurable": {"thread_id": str(time.perf_counter_ns())}}
     began = time.perf_counter()
     await app.ainvoke(dict(state), config, **options)
@@ -301,7 +301,7 @@ async def run(app: Any, state: Mapping[str, object], steps: int, **options: obje
 
 @asynccontextmanager
 async def saving(path: Path, synchronous: str = "NORMAL") -> AsyncIterator[AsyncSqliteSaver]:
-    """Yield its SQLite saver over a file: in WAL mode, its own default, with this `synchronous`."""
+    """Yield LangGraph's SQLite saver for a file. WAL mode is the saver's default, and `synchronous` is set as given."""
     async with aiosqlite.connect(path) as connection:
         saver = AsyncSqliteSaver(connection)
         await saver.setup()
@@ -311,7 +311,7 @@ async def saving(path: Path, synchronous: str = "NORMAL") -> AsyncIterator[Async
 
 @asynccontextmanager
 async def side(databases: Databases | None) -> AsyncIterator[Mapping[str, Library]]:
-    """Yield the workloads of `benchmarks.peers`, in memory or stored."""
+    """Yield the workloads of `benchmarks.peers` for LangGraph, in memory or stored in a database."""
     if databases is None:
         yield {
             "LangGraph": _workloads(None),

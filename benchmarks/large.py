@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Item(BaseModel):
-    """One of many items."""
+    """One of many items in a large value."""
 
     id: int
     title: str
@@ -34,34 +34,37 @@ class Item(BaseModel):
 
 
 class Models(BaseModel):
-    """A list of models."""
+    """A state whose large value is a list of models."""
 
     count: int = 0
     value: list[Item] = []
 
 
 class Plain(BaseModel):
-    """Nested values of any kind."""
+    """A state whose large value consists of nested lists and dicts."""
 
     count: int = 0
     value: Any = None
 
 
 class Text(BaseModel):
-    """One text."""
+    """A state whose large value is a single text."""
 
     count: int = 0
     value: str = ""
 
 
 async def large(settings: Settings) -> Outcome:
-    """A step that sets one value of 10 MB, in SQLite at NORMAL: from the return of its node to the start of the next.
+    """This program measures a step that sets one value of 10 MB, in SQLite at NORMAL.
 
-    Beside it stands a start of a run with this value: from the call of `start` to the start of the first node.
-    As a list of 75,000 pydantic models, as nested values of any kind, and as one text. Time is the CPU time of the
-    process, its threads included, against one `dump_json` and one `validate_json` of the value. Memory is the peak
-    that Python allocated during the step, against what the value itself takes, since JSON of small values takes a
-    quarter of that. `raw insert` writes the same bytes into an empty database with `sqlite3`, and commits.
+    The value is a list of 75,000 pydantic models, nested lists and dicts, or one text.
+
+    - The time of the step is taken from the return of its node to the start of the next node. The time of a run that
+      begins with the value is taken from the call of `start` to the start of the first node. Both are CPU time of the
+      process with its threads, and are compared with one `dump_json` and one `validate_json` of the value.
+    - Memory is the peak that Python allocated during the step. It is compared with the memory of the value itself,
+      because the JSON of small values takes a quarter of that.
+    - `raw insert` writes the same bytes into an empty database with `sqlite3`, and commits.
     """
     items: list[dict[str, object]] = [
         {"id": at, "title": f"title {at} " * 4, "tags": [f"tag{at % 7}", f"x{at}"], "score": at / 7}
@@ -87,7 +90,7 @@ async def large(settings: Settings) -> Outcome:
 
 
 def _graph(model: type[BaseModel], give: Callable[[], object], after: Callable[[], object]) -> Graph[Any]:
-    """Return a graph that sets the value and then visits another node."""
+    """Return a graph whose first node sets the large value, and whose second node calls `after` when it begins."""
 
     def big() -> object:
         return give()
@@ -161,7 +164,7 @@ def _sides(model: type[BaseModel], value: object) -> dict[str, Side]:
 
 
 async def _peak(model: type[BaseModel], make: Callable[[], object]) -> float:
-    """Return the peak memory of the step, divided by the value's."""
+    """Return the peak memory of the step, divided by the memory of the value."""
     gc.collect()
     tracemalloc.start()
     value = make()

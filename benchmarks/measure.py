@@ -30,7 +30,7 @@ AS_COMMAND = ", collecting garbage as often as `graphengine worker`"
 
 
 def as_command(side: Side) -> Side:
-    """Let Python look for garbage as seldom during a side as in the processes of the command line."""
+    """Measure a side with the settings of garbage collection that the command line uses, which collects less often."""
 
     async def seldom() -> float:
         before = gc.get_threshold()
@@ -45,28 +45,28 @@ def as_command(side: Side) -> Side:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How much to run.
+    """How much a program measures.
 
     Attributes:
-        quick: Only a few steps and rounds, to check that everything works; the figures mean little.
-        peers: Whether other libraries are measured too, as far as they are installed.
+        quick: Whether to run only a few steps and rounds, to check that everything works. The figures then mean little.
+        peers: Whether to measure other libraries too, if they are installed.
     """
 
     quick: bool = False
     peers: bool = True
 
     def count(self, full: int, quick: int) -> int:
-        """Return the full or the quick number."""
+        """Return `quick` in a quick run, otherwise `full`."""
         return quick if self.quick else full
 
     def has(self, *packages: str) -> bool:
-        """Return whether the sides that need these packages take part."""
+        """Return whether other libraries are measured and these packages are installed."""
         return self.peers and all(find_spec(name) is not None for name in packages)
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """The measurement of one side of a program: the median of its rounds, and their range."""
+    """What was measured of one side in each round."""
 
     side: str
     unit: str
@@ -74,20 +74,19 @@ class Figure:
 
     @property
     def median(self) -> float:
-        """The median of the rounds."""
         return statistics.median(self.rounds)
 
     def against(self, other: Figure) -> float:
-        """Return the ratio to another figure: the median of the ratios of neighbouring rounds."""
+        """Return the ratio of this side to another side: the median of the ratios of the rounds."""
         return statistics.median(self.ratios(other))
 
     def ratios(self, other: Figure) -> list[float]:
-        """Return the ratio to another figure in each round."""
+        """Return the ratio of this side to another side in each round."""
         return [mine / theirs for mine, theirs in zip(self.rounds, other.rounds, strict=True)]
 
     @property
     def spread(self) -> str:
-        """The smallest and the largest round; "" if there was only one."""
+        """The smallest and the largest figure, such as `1.2 to 1.5`; "" if there was only one round."""
         if len(self.rounds) == 1:
             return ""
         return f"{amount(min(self.rounds))} to {amount(max(self.rounds))}"
@@ -98,8 +97,10 @@ class Outcome:
     """The results of a program.
 
     Attributes:
-        ratios: What follows from the figures, in words.
-        compared: For the side of a figure the side that its ratio is to, in a column of its own.
+        title: The title of the results.
+        figures: The measured figures.
+        ratios: Ratios of figures that the program names, each with a description.
+        compared: For a side of another library, the name of our side with which it is compared.
     """
 
     title: str
@@ -109,12 +110,12 @@ class Outcome:
 
 
 async def alternate(sides: Mapping[str, Side], unit: str, rounds: int) -> dict[str, Figure]:
-    """Let the sides take turns.
+    """Measure several sides in turns, so that other work on the machine affects all of them.
 
     Args:
-        sides: The sides by name. Each runs one round beforehand that does not count, unless only one round counts.
+        sides: The sides by name. Unless only one round counts, each side first runs a round that does not count.
         unit: The unit of the figures.
-        rounds: How many rounds count; one, as in a quick run, only shows that the sides work.
+        rounds: How many rounds count. A quick run has one, which only shows that the sides work.
     """
     found: dict[str, list[float]] = {name: [] for name in sides}
     warm_ups = int(rounds > 1)
@@ -127,6 +128,6 @@ async def alternate(sides: Mapping[str, Side], unit: str, rounds: int) -> dict[s
 
 
 def amount(value: float, unit: str = "") -> str:
-    """Return a number with three significant digits, separated thousands, and its unit."""
+    """Format a number with three significant digits, separators of thousands, and its unit."""
     decimals = 0 if value == int(value) or value >= 100 else 1 if value >= 10 else 2  # noqa: PLR2004 - digits
     return f"{value:,.{decimals}f} {unit}".rstrip()

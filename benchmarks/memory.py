@@ -15,11 +15,11 @@ OURS, VALIDATED, UNVALIDATED = "graphengine", "LangGraph, pydantic state", "Lang
 
 
 async def step(settings: Settings) -> Outcome:
-    """A run of 2,000 visits (LangGraph: 150), from the call to its result, divided by its steps.
+    """This program measures a step in memory: the time of a run of 2,000 visits (LangGraph: 150), divided by its steps.
 
-    A visit reads one field of a pydantic state of three, writes it back validated, and evaluates one condition. Ours
-    records every step in its in-memory store and checks that nodes do not change their input; LangGraph runs without a
-    checkpointer.
+    A visit reads one field of a pydantic state with three fields, writes it back validated, and evaluates one
+    condition. graphengine records every step in its in-memory store, and checks that nodes do not change their input.
+    LangGraph runs without a checkpointer.
     """
     steps = settings.count(2000, 20)
     graph = counting(steps)
@@ -56,10 +56,10 @@ def _langgraph(steps: int) -> dict[str, Side]:
 
 
 async def long_list(settings: Settings) -> Outcome:
-    """The time between a node's first visit and its last, divided by the steps between.
+    """This program measures a step of a run with a long list: the mean time from one visit of a node to the next.
 
-    The node appends to a list of 10,000 items and does not read it. It is compared with the same graph with an empty
-    list, and with the plain in-memory step, measured in the same way.
+    The node appends to a list of 10,000 items and does not read the list. The step is compared with that of the same
+    graph with an empty list, and with the plain step in memory, both measured in the same way.
     """
     steps, items = settings.count(1000, 20), settings.count(10_000, 100)
     long = Diary(entries=[f"entry {at}" for at in range(items)])

@@ -40,10 +40,10 @@ _LENGTH: Final = b"content-length:"
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The counts of the server since the last call.
+    """What the server has counted since it was last asked.
 
     Attributes:
-        connections: The maximum that were open at one time.
+        connections: The maximum number of connections that were open at one time.
         questions: The number of answered requests.
     """
 
@@ -53,10 +53,10 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A running server.
+    """A server that runs in another process.
 
     Attributes:
-        port: Its port on 127.0.0.1.
+        port: The port of the server on 127.0.0.1.
     """
 
     port: int
@@ -67,7 +67,7 @@ class Served:
         return f"http://127.0.0.1:{self.port}"
 
     async def counted(self) -> Counted:
-        """Return its counts since the last call."""
+        """Ask the server for its counts, which then begin at 0 again."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(_COUNTS + b"HTTP/1.1\r\n\r\n")
         body = (await reader.read()).partition(b"\r\n\r\n")[2]
@@ -78,11 +78,11 @@ class Served:
 
 @asynccontextmanager
 async def serving(delay_seconds: float = 0.0, module: str = "benchmarks.model_server") -> AsyncIterator[Served]:
-    """Run a server in a separate process.
+    """Run a server in another process during the block.
 
     Args:
-        delay_seconds: How long each request waits for its answer.
-        module: The program that answers.
+        delay_seconds: How long the server waits before it answers a request.
+        module: The module that is run as the server.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module, str(delay_seconds), stdout=asyncio.subprocess.PIPE
@@ -96,20 +96,20 @@ async def serving(delay_seconds: float = 0.0, module: str = "benchmarks.model_se
 
 
 class _Counting:
-    """The counts."""
+    """Counts the open connections, their maximum, and the answered requests."""
 
     def __init__(self) -> None:
         self.open = self.most = self.questions = 0
 
     def response(self) -> bytes:
-        """Return the counts as JSON, and reset them."""
+        """Return a response with the counts as JSON, and begin to count again."""
         body = json.dumps({"connections": self.most, "questions": self.questions}).encode()
         self.most, self.questions = self.open, 0
         return _with_head(body)
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, which gets one request after the other."""
+    """One connection to the server, which answers its requests one after the other."""
 
     def __init__(self, counting: _Counting, delay_seconds: float, answer: Callable[[bytes], bytes]) -> None:
         self._counting = counting
@@ -165,11 +165,11 @@ def _length(head: bytes) -> int:
 
 
 async def serve(delay_seconds: float, answer: Callable[[bytes], bytes]) -> None:
-    """Answer requests on a free port, which is printed, until the process ends.
+    """Serve on a free port until the process ends. The port is printed, so that the parent process can connect.
 
     Args:
-        delay_seconds: How long each request waits for its answer.
-        answer: Returns the body of the answer to the body of a request.
+        delay_seconds: How long the server waits before it answers a request.
+        answer: Returns the body of the response to the body of a request.
     """
     counting = _Counting()
     loop = asyncio.get_running_loop()

@@ -18,7 +18,7 @@ NEVER = 1_000_000_000
 
 
 class Counter(BaseModel):
-    """Three fields of plain types."""
+    """The state of the counting graphs: a counter, and two fields that most graphs do not use."""
 
     count: int = 0
     name: str = ""
@@ -26,7 +26,7 @@ class Counter(BaseModel):
 
 
 class Diary(BaseModel):
-    """Three fields, one of them a list that grows."""
+    """The state of the writing graph, whose list of entries grows with each step."""
 
     count: int = 0
     name: str = ""
@@ -34,31 +34,34 @@ class Diary(BaseModel):
 
 
 class Pair(BaseModel):
-    """Two fields that each visit writes."""
+    """A state of two fields, both of which are written in each visit."""
 
     count: int = 0
     name: str = ""
 
 
 class Jobs(BaseModel):
-    """A list, and what the graph made of each of its numbers."""
+    """A list of numbers, and the result of a nested graph for each number."""
 
     numbers: list[int] = []
     totals: list[int] = []
 
 
 class Visits:
-    """The times of a node's visits. They cost about 0.1 µs per visit, so only some graphs note them."""
+    """Notes when the visits of a node begin.
+
+    This costs about 0.1 µs per visit, so only some of the measured graphs do it.
+    """
 
     def __init__(self) -> None:
         self.times: list[float] = []
 
     def note(self) -> None:
-        """Note the start of a visit."""
+        """Note that a visit begins now."""
         self.times.append(time.perf_counter())
 
     def seconds_a_step(self) -> float:
-        """Return the time from the first start to the last, divided by the steps between, and reset."""
+        """Return the mean time from one visit to the next, and forget all visits."""
         first, *_, last = self.times
         steps = len(self.times) - 1
         self.times.clear()
@@ -66,7 +69,10 @@ class Visits:
 
 
 def counting(steps: int) -> Graph[Counter]:
-    """Return a graph whose node counts this many visits; a visit is one validated update and one condition."""
+    """Return a graph whose only node visits itself until it has counted to `steps`.
+
+    A visit is one validated update and one evaluated condition.
+    """
 
     async def increase(count: int) -> int:
         return count + 1
@@ -80,7 +86,7 @@ def counting(steps: int) -> Graph[Counter]:
 
 
 async def row_bytes(runner: Runner) -> int:
-    """Return the length of the record of a step of the counting graph."""
+    """Return the length in bytes of the recorded form of a step of the counting graph."""
     from graphengine.engine.step_json import encode_step  # noqa: PLC0415 - `since` runs these graphs over older trees
 
     run = runner.start(counting(3), Counter())
@@ -89,7 +95,7 @@ async def row_bytes(runner: Runner) -> int:
 
 
 def counting_noted(steps: int, visited: Callable[[], object]) -> Graph[Counter]:
-    """Return the same graph, in which each visit starts by calling `visited`."""
+    """Return the counting graph, whose node calls `visited` at the start of each visit."""
 
     async def increase(count: int) -> int:
         visited()
@@ -104,7 +110,7 @@ def counting_noted(steps: int, visited: Callable[[], object]) -> Graph[Counter]:
 
 
 def writing(steps: int, entry: str, visited: Callable[[], object]) -> Graph[Diary]:
-    """Return a graph whose node appends to a list it does not read; each of its visits starts by calling `visited`."""
+    """Return a graph whose node appends to a list without reading it, and calls `visited` when a visit begins."""
 
     async def write(count: int) -> str:
         visited()
@@ -119,28 +125,31 @@ def writing(steps: int, entry: str, visited: Callable[[], object]) -> Graph[Diar
 
 
 class Numbers(BaseModel):
-    """A list, and its squares."""
+    """A list of numbers, and their squares."""
 
     numbers: list[int] = []
     squares: list[int] = []
 
 
 class Sum(BaseModel):
-    """The sum over all arms, and the number of joins."""
+    """The sum of what the arms of a fork add, and the number of joins."""
 
     total: Annotated[int, add] = 0
     rounds: Annotated[int, add] = 0
 
 
 class Asked(BaseModel):
-    """A large state, and a question."""
+    """A state of any size, and the answer of a person."""
 
     text: str = ""
     answer: bool = False
 
 
 def mapping(concurrency: int, *, yields: bool = False) -> Graph[Numbers]:
-    """Return a graph that maps a node over a list; with `yields` as many items as allowed are in flight."""
+    """Return a graph that squares each number of a list in a map.
+
+    With `yields`, each item gives way to the event loop once, so that as many items as allowed are in flight.
+    """
 
     async def square(number: int) -> int:
         if yields:
@@ -154,7 +163,7 @@ def mapping(concurrency: int, *, yields: bool = False) -> Graph[Numbers]:
 
 
 def chain(nodes: int) -> Graph[Counter]:
-    """Return a graph of this many nodes in a row, each of which adds one."""
+    """Return a graph with nodes in a row, each of which adds one."""
 
     async def increase(count: int) -> int:
         return count + 1
@@ -168,7 +177,7 @@ def chain(nodes: int) -> Graph[Counter]:
 
 
 def counting_pairs(steps: int) -> Graph[Pair]:
-    """Return a graph whose node writes two fields, under a function as condition and a cap on its visits."""
+    """Return a counting graph whose node writes two fields. Its conditions are a function and a limit on visits."""
 
     async def increase(count: int) -> dict[str, object]:
         return {"count": count + 1, "name": f"number {count}"}
@@ -182,7 +191,7 @@ def counting_pairs(steps: int) -> Graph[Pair]:
 
 
 def spreading(loops: int) -> Graph[Jobs]:
-    """Return a graph that runs a graph for each number of a list, which loops this many times."""
+    """Return a graph that runs a nested graph for each number of a list. The nested graph loops `loops` times."""
 
     async def increase(count: int) -> int:
         return count + 1
@@ -199,7 +208,7 @@ def spreading(loops: int) -> Graph[Jobs]:
 
 
 def fanning(arms: int, rounds: int) -> Graph[Sum]:
-    """Return a graph with a fork of this many arms and its join, run for this many rounds."""
+    """Return a graph with a fork and its join, which runs for this many rounds."""
 
     async def plan() -> None:
         pass
@@ -225,7 +234,7 @@ def fanning(arms: int, rounds: int) -> Graph[Sum]:
 
 
 def nested(inner: Graph[Counter], visits: int = 1) -> Graph[Counter]:
-    """Return a graph whose node is a graph, visited this many times; each visit counts from 0."""
+    """Return a graph whose only node is the nested graph `inner`. Each visit of the node begins counting at 0."""
     graph = Graph("nested", Counter, limits=Limits(visits=None))
     graph.add_node("inner", inner, inputs={"name": "name"}, writes={"count": "count"})
     graph.add_edge(START, "inner")
@@ -235,7 +244,7 @@ def nested(inner: Graph[Counter], visits: int = 1) -> Graph[Counter]:
 
 
 def asking() -> Graph[Asked]:
-    """Return a graph that waits for an answer."""
+    """Return a graph that asks a person a question and waits for the answer."""
     graph = Graph("asking", Asked)
     graph.add_node("agree", ask("Continue?", bool), writes="answer")
     graph.add_path(START, "agree", END)

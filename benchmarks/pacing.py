@@ -29,17 +29,17 @@ _LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
 class Articles(BaseModel):
-    """Many tasks, and their drafts."""
+    """Many tasks, and the drafts that an agent writes for them."""
 
     tasks: list[str]
     drafts: list[str] = []
 
 
 class Limited:
-    """A server that allows some calls in a second, and refuses the others with `retry-after: 1`.
+    """A server that allows a limited number of calls per second, and refuses the others with `retry-after: 1`.
 
     Args:
-        allows: Returns whether a call that arrives at a time is allowed.
+        allows: Returns whether a call that arrives at this time is allowed.
     """
 
     def __init__(self, allows: Callable[[float], bool]) -> None:
@@ -64,7 +64,7 @@ class Limited:
 
 
 def fixed() -> Callable[[float], bool]:
-    """Return a server's rule: so many calls in each second of its clock."""
+    """Return a rule that allows a number of calls in each second of the server's clock."""
     window, count = 0, 0
 
     def allows(now: float) -> bool:
@@ -78,7 +78,7 @@ def fixed() -> Callable[[float], bool]:
 
 
 def sliding() -> Callable[[float], bool]:
-    """Return a server's rule: so many answered calls in any second."""
+    """Return a rule that allows a number of answered calls in any period of one second."""
     answered: deque[float] = deque()
 
     def allows(now: float) -> bool:
@@ -93,7 +93,7 @@ def sliding() -> Callable[[float], bool]:
 
 
 def bucket() -> Callable[[float], bool]:
-    """Return a server's rule: tokens that are refilled all the time."""
+    """Return a rule that takes a token for each call. New tokens are added at a steady rate."""
     tokens, filled = float(ALLOWED), time.monotonic()
 
     def allows(now: float) -> bool:
@@ -113,10 +113,11 @@ QUICK_RULE: Final = "any second"
 
 
 async def pacing(settings: Settings) -> Outcome:
-    """A map of 40 items with an agent, against a server that allows 5 calls a second and refuses with `retry-after: 1`.
+    """This program measures a map of 40 items with an agent, against a server that allows only 5 calls per second.
 
-    Nothing is set: the limiter learns the limit from the refusals. The ideal time is 8 s. Servers count calls in three
-    ways. One call is made before, so that the SDK is loaded; then the limit is free again for the map.
+    The server refuses further calls with `retry-after: 1`. The agent has no settings for this: its limiter learns the
+    limit from the refusals. The ideal time is 8 s. Three servers count calls in different ways. One call is made before
+    the map, so that the SDK is loaded, and then the limit of the server is free again.
     """
     items = settings.count(ITEMS, QUICK_ITEMS)
     figures: dict[str, Figure] = {}
@@ -131,7 +132,7 @@ async def pacing(settings: Settings) -> Outcome:
 
 
 async def _mapped(allows: Callable[[float], bool], items: int) -> tuple[float, int, int]:
-    """Run the map; return its seconds, the server's refusals, and the items that failed."""
+    """Run the map. Return its time in seconds, the number of refused calls, and the number of items that failed."""
     server = Limited(allows)
     async with _serving(server) as url:
         model = AnthropicModel("claude-haiku-4-5", api_key="no-key-is-needed", base_url=url)

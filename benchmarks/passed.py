@@ -45,7 +45,10 @@ READS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 
 
 class Issue(BaseModel):
-    """Fifteen fields; four lists grow, two dicts are merged."""
+    """The state of the measured graph.
+
+    Four of its fifteen fields are lists that grow, and two are dicts that are merged.
+    """
 
     messages: Annotated[list[Any], extend] = []
     events: Annotated[list[Any], extend] = []
@@ -65,21 +68,19 @@ class Issue(BaseModel):
 
 
 def first_message(size: int) -> dict[str, Any]:
-    """Return the message with which a run begins."""
+    """Return the large message with which a run begins."""
     outer, inner = SIZES.get(size, (2, 2))
     row = ["hi?" * 10, True, 1, 6327816386138, None] * 5
     return {str(i) * 10: {str(j) * 10: [*row] for j in range(inner)} for i in range(outer)}
 
 
 def passed_on(node: str, found: Any, size: int) -> dict[str, Any]:  # noqa: ANN401 - a list or a dict
-    """Return what a node writes, given what it read."""
+    """Return the fields that a node writes, computed from the value that it read."""
     whole = found if isinstance(found, list) else [found]
     return {name: whole if name in LISTS else node[0] * size if name in TEXTS else whole[-1] for name in READS[node][1]}
 
 
 def ours(size: int) -> Graph[Issue]:
-    """Return the graph."""
-
     async def one(messages: list[Any]) -> dict[str, Any]:
         return passed_on("one", messages, size)
 
@@ -184,7 +185,7 @@ def _passing(settings: Settings, size: int, folder: Path) -> dict[str, Side]:
 
 
 class Item(BaseModel):
-    """An item of a large value that is typed."""
+    """An item of the large value, as a model."""
 
     id: int
     title: str
@@ -193,14 +194,14 @@ class Item(BaseModel):
 
 
 class Fresh(BaseModel):
-    """A large field, which each node sets anew."""
+    """A state with a large list of dicts, which each node replaces by a new list."""
 
     records: list[dict[str, Any]] = []
     count: int = 0
 
 
 class FreshModels(BaseModel):
-    """The same of models."""
+    """A state with a large list of models, which each node replaces by a new list."""
 
     records: list[Item] = []
     count: int = 0

@@ -40,7 +40,7 @@ _STORED: Final = {"langgraph": "langgraph_side", "burr": "burr_side", "dbos": "d
 
 @dataclass(frozen=True, slots=True)
 class Databases:
-    """Where the libraries store runs: each in a file of its own in this folder, in WAL mode."""
+    """Where the libraries store runs: each library has its own file in this folder, in WAL mode."""
 
     folder: Path
     synchronous: Literal["NORMAL", "FULL"]
@@ -48,13 +48,13 @@ class Databases:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One workload.
+    """A workload that several libraries can express.
 
     Attributes:
-        title: What its figure measures.
-        kind: Its shape.
-        size: How many nodes, visits, arms or runs it has.
-        parts: How many parts the time of a run is divided by.
+        title: A description of what is measured.
+        kind: The shape of the graph.
+        size: The number of nodes, visits, arms or runs.
+        parts: By what the time of a run is divided.
     """
 
     title: str
@@ -64,7 +64,7 @@ class Workload:
 
     @property
     def counted(self) -> int:
-        """What the nodes count together."""
+        """The sum that the nodes must have counted, with which the result is checked."""
         return self.size * (STEPS if self.kind == "at once" else 1)
 
 
@@ -135,7 +135,11 @@ async def durable_peers(settings: Settings) -> Outcome:
 async def _measured(
     settings: Settings, modules: Mapping[str, str], databases: Databases | None, workloads: Sequence[Workload]
 ) -> tuple[dict[str, Figure], dict[str, str]]:
-    """Let the libraries take turns at each workload. Return the figures, and which of ours each is compared with."""
+    """Measure each workload with all libraries, which take turns.
+
+    Returns:
+        The figures; and for each figure of another library, the name of our figure with which it is compared.
+    """
     figures: dict[str, Figure] = {}
     compared: dict[str, str] = {}
     async with AsyncExitStack() as stack:
@@ -174,7 +178,7 @@ def _side(run: Run, workload: Workload, times: int) -> Side:
 
 
 async def _works(name: str, workload: Workload, run: Run) -> bool:
-    """Return whether a side of another library works; report why not."""
+    """Return whether another library can run a workload. If it cannot, report the reason."""
     try:
         _check(workload, [await run()])
     except Exception as error:  # noqa: BLE001 - as above
@@ -195,7 +199,7 @@ def _report(name: str, error: Exception) -> None:
 
 @asynccontextmanager
 async def _ours(databases: Databases | None) -> AsyncIterator[Mapping[str, Library]]:
-    """Yield our workloads, in memory or stored."""
+    """Yield the workloads of graphengine, in memory or stored in a database."""
     if databases is None:
         yield {OURS: {"chain": _prepared(chain), "loop": _prepared(counting), "fork": _forked()}}
         return
@@ -213,7 +217,7 @@ async def _ours(databases: Databases | None) -> AsyncIterator[Mapping[str, Libra
 
 
 def at_once(one: Run, runs: int) -> Run:
-    """Return the workload of so many runs at once."""
+    """Return a workload that runs `one` several times at once."""
 
     async def run() -> int:
         return sum(await asyncio.gather(*(one() for _ in range(runs))))

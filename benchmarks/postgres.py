@@ -44,7 +44,7 @@ OURS, RAW, PEER = "graphengine", "raw psycopg: one insert, one commit", 'LangGra
 
 @asynccontextmanager
 async def schema_at(address: str) -> AsyncIterator[str]:
-    """Yield the address of a new schema, which is dropped at the end."""
+    """Yield the address of a new schema in the database, and drop the schema at the end of the block."""
     name = f"bench_{uuid.uuid4().hex[:8]}"
     yield f"{address}{'&' if '?' in address else '?'}schema={name}"
     async with await psycopg.AsyncConnection.connect(parse(address).url, autocommit=True) as connection:
@@ -53,7 +53,7 @@ async def schema_at(address: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def saving(address: str) -> AsyncIterator[Any]:
-    """Yield LangGraph's saver over a new schema, with connections of a pool as its documentation shows."""
+    """Yield LangGraph's saver in a new schema, with a pool of connections as LangGraph's documentation shows."""
     from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver  # noqa: PLC0415
     from psycopg.rows import dict_row  # noqa: PLC0415
     from psycopg_pool import AsyncConnectionPool  # noqa: PLC0415
@@ -74,7 +74,7 @@ async def saving(address: str) -> AsyncIterator[Any]:
 
 @asynccontextmanager
 async def dbos(address: str) -> AsyncIterator[Mapping[str, Library]]:
-    """Yield DBOS's workloads over a new schema."""
+    """Yield the workloads of DBOS in a new schema."""
     from benchmarks import dbos_side  # noqa: PLC0415
 
     name = f"bench_{uuid.uuid4().hex[:8]}"
@@ -91,11 +91,11 @@ async def dbos(address: str) -> AsyncIterator[Mapping[str, Library]]:
 
 
 async def step(settings: Settings, address: str) -> Outcome:
-    """The time between a node's first visit and its last, divided by the steps between.
+    """This program measures a durable step: the mean time from one visit of a node to the next.
 
-    Each step is durable before the next node starts. It is compared with an insert of an equally long row and a commit
-    through psycopg's asynchronous connection, and with LangGraph's saver and DBOS, whose steps return the number: from
-    the call to the result, by the steps.
+    Each step is durable before the next node starts. The step is compared with an insert of an equally long row and a
+    commit through psycopg's asynchronous connection. It is also compared with LangGraph's saver and with DBOS, whose
+    steps return the number. Their figures are the time from the call to the result, divided by the steps.
     """
     steps, visits = settings.count(200, 10), Visits()
     async with AsyncExitStack() as stack:
@@ -155,10 +155,11 @@ async def _raw(address: str, steps: int, length: int) -> AsyncIterator[Side]:
 
 
 async def many(settings: Settings, address: str) -> Outcome:
-    """Steps a second of 2,000 runs of 10 steps, all started at once in one Runner; of the others a tenth as many runs.
+    """This program measures steps per second of 2,000 runs of 10 steps, all started at once in one Runner.
 
-    From the first `start` to the last `result()`. Only node visits count, not the row with which each run starts. Both
-    are measured with Python's own thresholds of garbage collection, and with those that the command line sets.
+    Other libraries start a tenth as many runs. The time is taken from the first `start` to the last `result()`. Only
+    visits of nodes count, not the row with which each run starts. Our runs are measured with Python's own thresholds of
+    garbage collection, and with those that the command line sets.
     """
     runs, few, steps = settings.count(2000, 20), settings.count(200, 5), STEPS
 
@@ -203,7 +204,10 @@ async def many(settings: Settings, address: str) -> Outcome:
 
 
 async def wake(settings: Settings, address: str) -> Outcome:
-    """From an answer in one process until a worker in another one has finished the run; its poll is an hour away."""
+    """This program measures how soon a worker in another process finishes a run that was answered in this process.
+
+    The worker only polls once an hour, so the answer itself must wake it.
+    """
     graph = asking()
     rounds: list[float] = []
     async with schema_at(address) as place, Runner(place) as here:
@@ -224,7 +228,7 @@ async def wake(settings: Settings, address: str) -> Outcome:
 
 
 def _work(address: str, poll_seconds: float, ready: Event) -> None:
-    """Drive runs in a process of its own, until it is ended."""
+    """Drive runs as a worker until the process is ended. `ready` is set when the worker has looked for runs."""
 
     async def main() -> None:
         graphs: dict[str, Graph[Any]] = {graph.name: graph for graph in (counting(STEPS), asking())}
@@ -243,7 +247,7 @@ def _work(address: str, poll_seconds: float, ready: Event) -> None:
 
 
 async def _begin(address: str, count: int, poll_seconds: float) -> Callable[[], None]:
-    """Start worker processes, wait until they have looked for runs, and return what ends them."""
+    """Start worker processes, and wait until each has looked for runs. Return a function that ends them."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["benchmarks.postgres"])  # the package is imported once for all workers
     events = [context.Event() for _ in range(count)]
@@ -265,9 +269,10 @@ async def _begin(address: str, count: int, poll_seconds: float) -> Callable[[], 
 
 
 async def crew(settings: Settings, address: str) -> Outcome:
-    """Steps a second of queued runs of 10 steps, driven by one worker process and by three, 50 at a time each.
+    """This program measures how many steps per second one worker process and three worker processes drive.
 
-    From the moment in which all runs are in the queue, to the end of the last.
+    The runs have 10 steps each, and a worker drives 50 at a time. The time is taken from the moment when all runs are
+    in the queue to the end of the last run.
     """
     runs = settings.count(2000, 30)
     graph = counting(STEPS)
@@ -292,7 +297,7 @@ async def crew(settings: Settings, address: str) -> Outcome:
 
 
 def _open_queue(address: str) -> None:
-    """Move the runs to the queue of the workers."""
+    """Move the runs to the queue from which the workers take them, so that all workers begin at the same time."""
     with _connected(address) as connection:
         connection.execute("UPDATE runs SET queue = 'bench' WHERE queue = 'held'")
 
@@ -302,7 +307,7 @@ async def _finished(runner: Runner) -> int:
 
 
 async def sleepers(settings: Settings, address: str) -> Outcome:
-    """The CPU time of a process in which 2,000 runs sleep, for a second."""
+    """This program measures the CPU time that a process takes per second while 2,000 of its runs sleep."""
     count, seconds = settings.count(2000, 20), settings.count(20, 1)
     graph = sleeping(86_400.0)
     async with schema_at(address) as place, Runner(place) as runner:
@@ -319,9 +324,10 @@ async def sleepers(settings: Settings, address: str) -> Outcome:
 
 
 async def due(settings: Settings, address: str) -> Outcome:
-    """The time of `due` and of taking one run, in a database of 1,000 and of 1,000,000 runs that wait or have ended.
+    """This program measures how long it takes to find due runs and to take one of them.
 
-    Of those, a tenth wait for a time to come, and the others are finished.
+    The database contains 1,000 or 1,000,000 other runs. A tenth of them wait for a time to come, and the others are
+    finished.
     """
     sizes, rounds = (settings.count(1000, 50), settings.count(1_000_000, 500)), settings.count(100, 3)
     graph = counting(1)
@@ -350,10 +356,11 @@ async def due(settings: Settings, address: str) -> Outcome:
 
 
 async def take(settings: Settings, address: str) -> Outcome:
-    """Queued runs that one process takes a second, 50 at a time, while 1,000 and 100,000 others wait in the queue.
+    """This program measures how many queued runs a process takes per second, while other runs wait in the queue.
 
-    Each comes with its log and its messages, and is claimed for this process. And runs of one node that a worker with
-    a concurrency of 50 drives to their end, from its first poll.
+    The process takes 50 runs at a time, and 1,000 or 100,000 others wait. Each run is claimed for the process, and
+    comes with its log and its messages. The program also measures how many runs of one node a worker drives per second,
+    with a concurrency of 50, from its first poll on.
     """
     depths, count = (settings.count(1000, 50), settings.count(100_000, 500)), settings.count(1000, 100)
     graph = counting(1)
@@ -384,7 +391,7 @@ async def _queue(runner: Runner, graph: Graph[Counter], count: int, *, priority:
 
 
 async def _drive(runner: Runner, graph: Graph[Counter], count: int) -> float:
-    """Return how many runs a second a worker drives to their end."""
+    """Let a worker drive `count` runs, and return how many it drives per second."""
     ended = 0
 
     def note(event: WorkerEvent) -> None:
@@ -405,7 +412,7 @@ def _connected(address: str) -> psycopg.Connection:
 
 
 def _fill(address: str, count: int) -> None:
-    """Add rows of runs without a log to the end of the queue."""
+    """Add runs to the end of the queue. They are only rows without a log."""
     with _connected(address) as connection:
         connection.execute(
             "INSERT INTO runs (id, graph, fingerprint, status, created_at, parent_seq, fence, token, wanted_at, queue,"
@@ -418,7 +425,7 @@ def _fill(address: str, count: int) -> None:
 
 
 def _fill_ended(address: str, count: int) -> None:
-    """Put rows of runs without a log into the database: of ten, one waits for a time to come, nine are finished."""
+    """Add runs that are only rows without a log. Of ten runs, one waits for a time to come, and nine are finished."""
     with _connected(address) as connection:
         connection.execute(
             "INSERT INTO runs (id, graph, fingerprint, status, created_at, parent_seq, fence, token, queue,"
@@ -436,7 +443,7 @@ PROGRAMS = {
 
 
 def main() -> None:
-    """Run all programs over a database."""
+    """Run the named programs, or all programs, in a database."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.postgres")
     parser.add_argument("address", help="the database: postgresql://…")
     parser.add_argument(

@@ -26,7 +26,7 @@ TOGETHER = 200
 
 
 class Desk(BaseModel):
-    """The state that runs were recorded with."""
+    """The state with which the runs were recorded."""
 
     name: str = ""
     text: str = ""
@@ -35,20 +35,19 @@ class Desk(BaseModel):
 
 
 class WithField(Desk):
-    """A new field with a default."""
+    """The state of a later version, which has a new field with a default."""
 
     extra: str = ""
 
 
 class Bounded(Desk):
-    """A bound that the value of each run has to be checked against."""
+    """The state of a later version, which limits the length of a field, so that each run's value must be checked."""
 
     name: str = Field("", max_length=100)
     extra: str = ""
 
 
 def size_of(text: str) -> int:
-    """Return the length of a text."""
     return len(text)
 
 
@@ -62,7 +61,7 @@ def desk(state: type[BaseModel] = Desk, node: str = "check") -> Graph[Any]:
 
 
 async def begin(database: Path, runs: int) -> None:
-    """Begin runs that wait."""
+    """Record runs that wait for an answer."""
     chance, graph = random.Random(7), desk()  # noqa: S311 - texts of the same lengths each time
     async with Runner(database) as runner:
         for first in range(0, runs, TOGETHER):
@@ -71,7 +70,7 @@ async def begin(database: Path, runs: int) -> None:
 
 
 async def measure(runs: int) -> None:
-    """Print the seconds, and the most memory so far, for each form of the graph."""
+    """Measure a preflight against each form of the graph. Print its seconds, and the most memory so far."""
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "runs.db"
         await begin(database, runs)

@@ -90,5 +90,5 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
 
 
 def outcome_of(name: str, settings: Settings) -> Outcome:
-    """Run a program to its end, in a process that runs nothing else."""
+    """Run a program to its end. The process should run nothing else meanwhile."""
     return asyncio.run(PROGRAMS[name](settings))

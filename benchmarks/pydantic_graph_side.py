@@ -21,15 +21,18 @@ if TYPE_CHECKING:
 
 
 class Checked(Counter, validate_assignment=True):
-    """The counter; what is assigned to a field is validated."""
+    """The counter as a state that validates each value that is assigned to a field."""
 
 
 @dataclass
 class Increase(BaseNode[Checked, int, int]):
-    """A node as a class, which returns what runs next; the dependency of a run is its number of visits."""
+    """A node in the form of a class, which returns the next node.
+
+    The dependency of a run is the number of visits after which the run ends.
+    """
 
     async def run(self, ctx: GraphRunContext[Checked, int]) -> Increase | End[int]:
-        """Add one."""
+        """Add one, and return this node again or the end of the run."""
         ctx.state.count += 1
         return End(ctx.state.count) if ctx.state.count >= ctx.deps else Increase()
 
@@ -50,7 +53,7 @@ async def _one(_: StepContext) -> int:
 
 @asynccontextmanager
 async def side(_: None) -> AsyncIterator[Mapping[str, Library]]:
-    """Yield the workloads, in memory."""
+    """Yield the workloads of `benchmarks.peers` for pydantic-graph, in memory."""
     yield {
         "pydantic-graph": {"chain": _chain, "loop": _loop, "fork": _fork},
         "pydantic-graph, classes": {"loop": _node},

@@ -23,7 +23,7 @@ _FOUND: Final = re.compile(r"^(?:<found>)?\[(.+:\d+)\] ", re.MULTILINE)
 
 
 def answer(body: bytes) -> bytes:
-    """Return the body of the answer to the body of a request."""
+    """Return the body of the response to a request of a reader or of the merger."""
     request: dict[str, Any] = json.loads(body)
     question = "\n".join(part["text"] for message in request["messages"] for part in message["content"])
     form = request.get("output_config", {}).get("format")
@@ -43,7 +43,7 @@ def answer(body: bytes) -> bytes:
 
 
 def _quotations(question: str) -> dict[str, object]:
-    """Return quotations of the source in a request."""
+    """Return the answer of a reader: quotations from the source that the request contains."""
     source = _SOURCE.search(question)
     file, text = source.groups() if source else ("", "")
     lines = [line for line in text.splitlines() if len(line) >= LONG_CHARACTERS]
@@ -51,7 +51,7 @@ def _quotations(question: str) -> dict[str, object]:
 
 
 def _page(question: str) -> str:
-    """Return a page that cites the first place in a request."""
+    """Return the answer of the merger: a page that cites the first finding in the request."""
     place = _FOUND.search(question)
     statement = f"A statement of the whole text [{place[1]}]." if place else "A statement."
     return "\n".join(["# What was found", "", *[f"- {statement}"] * STATEMENTS])

@@ -84,11 +84,11 @@ _PART: Final = re.compile(r"^## [^`\n]*\n\n`\w+`\. ", re.MULTILINE)
 
 
 def page(outcomes: Mapping[str, Outcome], before: str = "") -> str:
-    """Return the results in Markdown: ratios to other libraries, and the figures that say most.
+    """Return the page of results in Markdown, with the parts that the page shows.
 
     Args:
-        outcomes: What was measured.
-        before: A page whose other parts stay.
+        outcomes: The results of the programs that have run now.
+        before: The page so far. The parts about other programs are taken from it.
     """
     places = [each.start() for each in _PART.finditer(before)]
     kept = [before[at:end].strip() for at, end in zip(places, [*places[1:], len(before)], strict=False)]
@@ -98,13 +98,16 @@ def page(outcomes: Mapping[str, Outcome], before: str = "") -> str:
 
 
 def _part(name: str, outcome: Outcome) -> str:
-    """Return a program's part of the page: ratios, if it compares with other libraries, else its figures."""
+    """Return the part of the page about a program.
+
+    If the program compares graphengine with other libraries, the part shows ratios. Otherwise it shows the figures.
+    """
     table = ratios(outcome) if outcome.compared else figures(outcome)
     return f"## {outcome.title}\n\n`{name}`. {method(name)}\n\n{table}"
 
 
 def report(outcomes: Mapping[str, Outcome]) -> str:
-    """Return everything in Markdown: what each program does, and all figures."""
+    """Return a report of all results in Markdown, with a description of each program."""
     parts = [machine()]
     for name, outcome in outcomes.items():
         parts += _section(name, outcome)
@@ -116,7 +119,7 @@ def _section(name: str, outcome: Outcome) -> list[str]:
 
 
 def machine() -> str:
-    """Return the environment of the measurement: processor, system, Python and libraries."""
+    """Return a table of the environment: processor, system, Python and libraries."""
     libraries = ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
     rows = {
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
@@ -129,7 +132,7 @@ def machine() -> str:
 
 
 def ratios(outcome: Outcome) -> str:
-    """Return a row for each workload: our figure, and each library's ratio to it, and those of its variants."""
+    """Return a table with a row for each workload: our figure, and the ratio of each other library to our figure."""
     rows: dict[str, dict[str, str]] = {}
     for side, figure in outcome.figures.items():
         workload, _, names = side.partition(": ")
@@ -154,7 +157,7 @@ def _ratio(figure: Figure, ours: Figure) -> str:
 
 
 def figures(outcome: Outcome) -> str:
-    """Return the figures of each side of a program, and the ratios that it names."""
+    """Return a table of all figures of a program, and a table of the ratios that the program names."""
     head = ["side", "median", "range", "rounds"]
     rows = [[f.side, amount(f.median, f.unit), f.spread, str(len(f.rounds))] for f in outcome.figures.values()]
     if outcome.compared:
@@ -169,7 +172,7 @@ def figures(outcome: Outcome) -> str:
 
 
 def method(name: str) -> str:
-    """Return the docstring of a program."""
+    """Return the description of a program, which is its docstring."""
     return inspect.getdoc(PROGRAMS[name]) or ""
 
 
@@ -179,7 +182,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _processor() -> str:
-    """Return the processor's name, which Linux reports."""
+    """Return the name of the processor, if the system reports it."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -187,12 +190,12 @@ def _processor() -> str:
 
 
 def _load() -> str:
-    """Return how many programs wanted the processor at once in the last 15 minutes, the benchmarks among them."""
+    """Return the mean load of the machine in the last 15 minutes, which includes the benchmarks."""
     return f"{os.getloadavg()[2]:.1f}" if hasattr(os, "getloadavg") else "unknown size"
 
 
 def _build() -> str:
-    """Return how Python was configured, which affects a step in memory."""
+    """Describe how Python was built, because this affects the time of a step in memory."""
     optimised = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
     return f"configured {'with' if optimised else 'without'} --enable-optimizations, {platform.python_compiler()}"
 

@@ -40,10 +40,10 @@ STRONG: Final = {"reader": MODELS["anthropic"]["merger"], "merger": MODELS["anth
 
 
 async def time_saved(settings: Settings) -> Outcome:
-    """From the start of a run of `parallel_research` to its report: 8 sources, then merging; each answer takes 1 s.
+    """This program measures how much time `parallel_research` saves by reading 8 sources at the same time.
 
-    The sources are pages of this project's manual. Each reader's answer is checked against its source and recorded, in
-    memory.
+    The time is taken from the start of a run to its report. Each answer takes 1 s. The sources are pages of this
+    project's manual. Each reader's answer is checked against its source and recorded, in memory.
     """
     count = settings.count(SOURCES, 3)
     delay_seconds = QUICK_SECONDS if settings.quick else DELAY_SECONDS
@@ -59,11 +59,18 @@ async def time_saved(settings: Settings) -> Outcome:
 
 
 async def cost_saved(settings: Settings) -> Outcome:
-    """Dollars for 1,000 runs of `parallel_research`: tokens as the server counts them, prices as genai-prices has them.
+    """This program measures how much money `parallel_research` saves with cheap readers, for 1,000 runs.
 
-    8 pages of this project's manual are read, at 4 bytes a token: about 600 tokens a page, 450 of instructions and
-    schema for each reader, 175 of quotations from it, 1,400 that the merger reads, and its report of 485. All use the
-    strong model of the workflow's set for Anthropic, or the readers its cheap one.
+    The server counts the tokens, and genai-prices provides the prices. Each run reads 8 pages of this project's manual.
+    At 4 bytes per token, the numbers of tokens are about these:
+
+    - 600 for a page
+    - 450 for the instructions and the schema of a reader
+    - 175 for a reader's quotations from a page
+    - 1,400 for what the merger reads, and 485 for its report
+
+    On one side, all calls use the strong model that the workflow names for Anthropic. On the other side, the readers
+    use its cheap model.
     """
     count = settings.count(SOURCES, 3)
     teams = {"strong model for all": STRONG, "cheap readers, strong merger": CHEAP}
@@ -90,7 +97,7 @@ def _timed(models: Models, count: int, *, concurrency: int) -> Side:
 
 
 async def _run(models: Models, count: int, *, concurrency: int) -> Result[Research]:
-    """Run the graph once, in its own Runner."""
+    """Run the workflow once, with its own Runner."""
     graph = parallel_research(concurrency=concurrency)
     async with Runner(models=models) as runner:
         result = await runner.start(graph, Research(task="When to use which pattern", sources=_pages(count))).result()
@@ -120,7 +127,10 @@ async def _models(server: Served, names: Mapping[str, str]) -> AsyncIterator[Mod
 
 
 def _price(name: str) -> Price:
-    """Return the price that genai-prices has for short questions; the server is not Anthropic's, so it has none."""
+    """Return the price of a model for short questions, from genai-prices.
+
+    The measured server is not Anthropic's, so graphengine itself does not know a price.
+    """
     listed = calc_price(Usage(input_tokens=1), name, provider_id="anthropic").model_price
     prices = (listed.input_mtok, listed.output_mtok, listed.cache_read_mtok, listed.cache_write_mtok)
     return Price(*(float((price.base if isinstance(price, TieredPrices) else price) or 0) for price in prices))

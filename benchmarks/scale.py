@@ -43,19 +43,19 @@ MONTHS: Final = (10**6, 10**8, 10**9)
 
 
 class Cost(NamedTuple):
-    """What one run of a kind costs: the mean of many.
+    """The mean cost of one run of a kind.
 
     Attributes:
-        rows: Rows of all tables.
-        step_rows: Those that are steps.
-        kept_bytes: Tables and indexes.
-        search_bytes: Those by which runs are found by words: of their first input, mostly.
-        step_bytes: Those of the table of steps, without indexes and long values.
-        wal_bytes: Written to the write-ahead log.
-        server_us: CPU time of all processes of the server, µs.
-        client_us: CPU time of the process that starts and drives the runs, µs.
-        commits: Transactions that wrote; many runs share one.
-        prune_us: CPU time of the server to remove the run, µs.
+        rows: The number of rows in all tables.
+        step_rows: The number of rows that are steps.
+        kept_bytes: The size of the rows in tables and indexes.
+        search_bytes: The part of this size that serves the search by words, mostly words of the first input.
+        step_bytes: The part of this size in the table of steps, without indexes and long values.
+        wal_bytes: The bytes written to the write-ahead log.
+        server_us: The CPU time of all processes of the server, in µs.
+        client_us: The CPU time of the process that starts and drives the runs, in µs.
+        commits: The number of transactions that wrote. Many runs share a transaction.
+        prune_us: The CPU time of the server to remove the run, in µs.
     """
 
     rows: float
@@ -83,15 +83,15 @@ MEASURED: Final[Mapping[str, Cost]] = {
 
 @dataclass(frozen=True, slots=True)
 class Assumed:
-    """What a server can do, and how the runs come. None of it was measured.
+    """Assumptions about a server and about when runs are started. None of them was measured.
 
     Attributes:
-        peak: How many times the mean of the month the busiest hour is.
-        cores: Cores of a server.
-        busy: The share of its cores that it may use in the busiest hour.
-        disk_bytes: Of its disk, what the runs may fill.
-        wal_bytes_a_second: What its disk and its standby take all the time.
-        connections: Of its `max_connections`, what the workers may use.
+        peak: How many times more runs begin in the busiest hour than in a mean hour.
+        cores: The number of cores of a server.
+        busy: The share of its cores that a server may use in the busiest hour.
+        disk_bytes: The part of a server's disk that the runs may fill.
+        wal_bytes_a_second: How much write-ahead log the disk and the standby server can take all the time.
+        connections: How many of the server's connections the workers may use.
     """
 
     peak: float = 5
@@ -112,7 +112,7 @@ TABLE_BYTES: Final = 2.0**45
 
 
 class Month(NamedTuple):
-    """What the runs of a month need, kept for a month; per second in its busiest hour."""
+    """What the runs of a month need if each run is kept for a month. Rates are those of the busiest hour."""
 
     rows: float
     kept_bytes: float
@@ -125,7 +125,7 @@ class Month(NamedTuple):
 
 
 def month(cost: Cost, runs: float, assumed: Assumed = ASSUMED) -> Month:
-    """Multiply."""
+    """Compute what this many runs in a month need."""
     rate = runs / SECONDS * assumed.peak
     cores, wal = rate * (cost.server_us + cost.prune_us) / 1e6, rate * cost.wal_bytes
     databases = math.ceil(max(runs / limit for limit in limits(cost, assumed).values()))
@@ -143,7 +143,7 @@ def month(cost: Cost, runs: float, assumed: Assumed = ASSUMED) -> Month:
 
 
 def limits(cost: Cost, assumed: Assumed = ASSUMED) -> dict[str, float]:
-    """Return after how many runs a month, kept for a month, one database ends, by what ends it."""
+    """Return how many runs a month one database can take, for each resource that can run out."""
     at_peak = SECONDS / assumed.peak
     return {
         "disk": assumed.disk_bytes / cost.kept_bytes,
@@ -154,7 +154,7 @@ def limits(cost: Cost, assumed: Assumed = ASSUMED) -> dict[str, float]:
 
 
 def tables(costs: Mapping[str, Cost] = MEASURED) -> str:
-    """Return the tables of the page."""
+    """Return the three tables of the page: the measured costs, the needs of a month, and the limits of a database."""
     return "\n\n".join([_inputs(costs), _months(costs), _ends(costs)])
 
 
@@ -207,7 +207,7 @@ def _ends(costs: Mapping[str, Cost]) -> str:
 
 
 def short(number: float) -> str:
-    """Return a number with two significant digits and k, M, G or T."""
+    """Format a number with two significant digits and a suffix k, M, G or T."""
     if number < 10:  # noqa: PLR2004 - digits
         return f"{number:.2g}"
     number = float(f"{number:.2g}")
@@ -220,20 +220,20 @@ def _raised(number: int) -> str:
 
 
 class Asking(BaseModel):
-    """What an agent is asked, and its answer."""
+    """The state of a graph with an agent: the question and the answer."""
 
     question: str
     answer: str = ""
 
 
 def _words(chance: random.Random, length: int) -> str:
-    """Return a text of made-up words, of which there are 3,000: it compresses about as well as prose."""
+    """Return a text of made-up words, which compresses about as well as prose. There are 3,000 different words."""
     words = [f"{number:x}"[::-1] + "aeiou"[number % 5] * (number % 4) for number in range(3000)]
     return " ".join(chance.choices(words, k=length // 5))[:length]
 
 
 def talking() -> Graph[Any]:
-    """Return a graph of an agent that calls a tool five times; its texts are 2 KB long."""
+    """Return a graph with an agent that calls a tool five times. Its texts are 2 KB long."""
     chance = random.Random(7)  # noqa: S311 - texts of the same lengths each time
 
     @tool
@@ -254,7 +254,7 @@ def talking() -> Graph[Any]:
 
 
 class Kind(NamedTuple):
-    """A graph, and what its runs begin with."""
+    """A kind of run: its graph, and a function that makes the first state."""
 
     graph: Callable[[], Graph[Any]]
     state: Callable[[random.Random], object]
@@ -271,7 +271,11 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 
 async def measure(address: str, kind: Kind, runs: int) -> Cost:
-    """Start runs in a queue, drive them with a worker of 50 at once, answer what they ask, then remove them."""
+    """Measure the cost of runs of one kind.
+
+    The runs are started in a queue, a worker drives 50 of them at a time, questions are answered, and at the end the
+    runs are removed.
+    """
     graph, chance = kind.graph(), random.Random(1)  # noqa: S311 - texts of the same lengths each time
     async with schema_at(address) as place, Runner(place) as runner:
         await runner.start(graph, kind.state(chance)).result()  # what a schema and a graph cost once
@@ -315,7 +319,10 @@ async def _drive(runner: Runner, graph: Graph[Any], runs: int) -> None:
 
 
 class Server(NamedTuple):
-    """What a server has kept and done so far: the fields of `Cost` for its whole schema."""
+    """What a server has stored and done so far for one schema.
+
+    The fields are those of `Cost`, but for all runs together.
+    """
 
     rows: int
     step_rows: int
@@ -328,7 +335,7 @@ class Server(NamedTuple):
 
     @classmethod
     def read(cls, connection: psycopg.Connection[Any], address: str) -> Server:
-        """Read them."""
+        """Ask the server for its counts."""
         schema = parse(address).schema
         named = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = %s::regnamespace"
         names = [name for (name,) in connection.execute(named, (schema,)) if name != "run_counts"]  # has few rows
@@ -347,7 +354,7 @@ def _one(connection: psycopg.Connection[Any], statement: str) -> int:
 
 
 def _cpu_us(connection: psycopg.Connection[Any]) -> float:
-    """Return the CPU time of all processes of the server, those that ended included, µs."""
+    """Return the CPU time of all processes of the server in µs, including those that have ended."""
     parent = _stat(connection.info.backend_pid)[1]
     own = _stat(parent)
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
@@ -356,13 +363,16 @@ def _cpu_us(connection: psycopg.Connection[Any]) -> float:
 
 
 def _stat(pid: int) -> list[int]:
-    """Return the numbers of a process after its name; its state counts as 0."""
+    """Return the numbers that Linux reports about a process after its name.
+
+    The state, which is a letter, counts as 0.
+    """
     _, _, rest = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")
     return [0, *map(int, rest.split()[1:])]
 
 
 def main() -> None:
-    """Print the tables, of what was measured before or is measured now."""
+    """Print the tables, from the recorded measurements or, with an address, from a new measurement."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale")
     parser.add_argument("address", nargs="?", help="a database on this machine: postgresql://…")
     parser.add_argument("runs", nargs="?", type=int, default=2000, help="of each kind; 2000 if not given")

@@ -43,7 +43,7 @@ _BEGAN: Final = 1_700_000_000.0
 
 
 async def fill(store: Store, runs: int) -> None:
-    """Add runs that began 20 s apart, each with an input of a few words, and with a summary."""
+    """Add runs that began 20 s apart. Each has an input of a few words, and a summary."""
     for first in range(0, runs, 500):
         await asyncio.gather(*(_add(store, number) for number in range(first, min(first + 500, runs))))
 
@@ -61,11 +61,10 @@ async def _add(store: Store, number: int) -> None:
 
 
 async def searching(settings: Settings) -> Outcome:
-    """Searches and trends over 100,000 runs, and runs of one node with and without the index of words, in turns.
+    """This program measures searches and trends over 100,000 runs, and what the index of words costs a run.
 
-    A search returns the newest 20 runs, as `graphengine runs` shows them. Runs are recorded in SQLite at
-    `synchronous = NORMAL`; their figures are CPU time of the
-    process.
+    A search returns the newest 20 runs, as `graphengine runs` shows them. Runs of one node with and without the index
+    take turns. They are recorded in SQLite at `synchronous = NORMAL`, and their figures are CPU time of the process.
     """
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -111,7 +110,7 @@ def _nothing(connection: object, key: int) -> None:
 
 
 async def _runs(runner: Runner, runs: int, hooks: tuple[Callable[..., Any], Callable[..., Any]]) -> float:
-    """Drive runs of one node one after the other; return the CPU time of each."""
+    """Drive runs of one node, one after the other, and return the CPU time of each run."""
     added, has = hooks
     with patch.object(words, "added", added), patch.object(words, "has", has):
         began = time.process_time()

@@ -91,7 +91,7 @@ def _serving(side: str, path: Path) -> Iterator[_Served]:
 
 
 async def _measured(server: _Served, settings: Settings) -> Mapping[str, float]:
-    """Return the figures of a server."""
+    """Return all figures of one server by name."""
     requests, streams = settings.count(300, 3), settings.count(500, 3)
     found = await asyncio.to_thread(_requests, server, requests)
     waiting = await asyncio.to_thread(_started, server, streams)
@@ -121,7 +121,7 @@ def _head(method: str, path: str) -> bytes:
 
 
 class _Client:
-    """A client with one connection."""
+    """An HTTP client with one connection."""
 
     def __init__(self, server: _Served) -> None:
         self._connection = http.client.HTTPConnection(server.host, timeout=60)
@@ -144,7 +144,7 @@ class _Client:
 
 
 def _requests(server: _Served, count: int) -> dict[str, float]:
-    """Return the CPU of a start, of a read and of a turn, and the median time of a turn."""
+    """Return the server's CPU time for starting a run, reading a run and a turn, and the median time of a turn."""
     with _Client(server) as client:
         run_id = client.ask("POST", "/graphs/short/runs", {})["run_id"]
         before = processor_seconds(server.pid)
@@ -171,13 +171,13 @@ def _requests(server: _Served, count: int) -> dict[str, float]:
 
 
 def _started(server: _Served, count: int) -> list[str]:
-    """Start runs that wait for a person; return their ids."""
+    """Start runs that wait for a person, and return their ids."""
     with _Client(server) as client:
         return [str(client.ask("POST", "/graphs/asks/runs", {})["run_id"]) for _ in range(count)]
 
 
 def _slowest(server: _Served, count: int) -> float:
-    """Return the longest time of some starts, milliseconds."""
+    """Start runs one after the other, and return the longest time of a start in milliseconds."""
     times = []
     with _Client(server) as client:
         for _ in range(count):

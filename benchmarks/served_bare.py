@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def application(path: str) -> Starlette:
-    """Return the application over a database, each write durable before it is answered."""
+    """Return the bare application. Each write is durable before the request is answered."""
     database = sqlite3.connect(path, isolation_level=None)
     for statement in (
         "PRAGMA journal_mode = WAL",
@@ -70,7 +70,7 @@ def application(path: str) -> Starlette:
 
 
 def main() -> None:
-    """Serve the database that is named, and print the address."""
+    """Serve the database that the command line names, and print the address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         print(json.dumps({"url": f"http://127.0.0.1:{listening.getsockname()[1]}"}), flush=True)
         config = uvicorn.Config(application(sys.argv[1]), log_level="warning", timeout_graceful_shutdown=1)

@@ -6,7 +6,7 @@ from graphengine import END, START, Agent, Graph, ScriptedModel, ask
 
 
 class State(BaseModel):
-    """A number, and a text."""
+    """The state of the three graphs: a number and a text."""
 
     n: int = 0
     text: str = ""

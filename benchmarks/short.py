@@ -27,19 +27,24 @@ _STEP: Final = "a step in memory"
 
 
 async def short(settings: Settings) -> Outcome:
-    """Runs of one node and of ten nodes in a row, one after the other, from the call to the result.
+    """This program measures runs of one node and of ten nodes in a row, one run after the other.
 
-    Each node adds one to a field of a pydantic state of three. In memory ours is `graph.run`, LangGraph has no
-    checkpointer. In SQLite, both sides have one open database at `synchronous = NORMAL`, and LangGraph runs with
-    `durability="sync"`. A step is that of `step`. All figures are CPU time of the process, which other work on the
-    machine changes least.
+    The time is taken from the call to the result. Each node adds one to a field of a pydantic state with three fields.
+    In memory, our runs use `graph.run`, and LangGraph has no checkpointer. In SQLite, both sides have one open database
+    at `synchronous = NORMAL`, and LangGraph runs with `durability="sync"`. The step shown for comparison is that of the
+    program `step`. All figures are CPU time of the process, which other work on the machine changes least.
 
-    In a profile of one node in memory, 28 % are the two steps, the beginning and the node (9 % decide, 9 % append, 5 %
-    fold, 3 % call the node, 2 % find what is ready), 12 % the coroutines that supervise the run, 9 % the checks of what
-    it begins with and its initial state, 8 % the Runner, 7 % the result, 5 % the driver, 5 % its loop, and 26 % the
-    call of `graph.run`, the caller's own model and the release of all of it. No function takes more than 6 % by itself.
-    Of a run of one node in SQLite, 31 % is what it takes in memory and 43 % SQLite itself, more than half of that its
-    two commits.
+    A profile of a run of one node in memory shows these shares:
+
+    - 28 % for the two steps, the beginning and the node (9 % decide, 9 % append, 5 % fold, 3 % call the node, 2 % find
+      what is ready)
+    - 26 % for the call of `graph.run`, the caller's own model and the release of all objects
+    - 12 % for the coroutines that supervise the run
+    - 9 % for the checks of the run's input and its initial state
+    - 8 % for the Runner, 7 % for the result, 5 % for the driver, and 5 % for its loop
+
+    No function takes more than 6 % by itself. Of a run of one node in SQLite, 31 % is what the run takes in memory, and
+    43 % is SQLite itself. More than half of SQLite's share are the two commits.
     """
     figures: dict[str, Figure] = {}
     ratios: dict[str, float] = {}

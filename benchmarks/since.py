@@ -41,7 +41,7 @@ UNITS: Final[Mapping[str, str]] = {"cpu": "µs", "operations": "", "instructions
 
 
 def main() -> None:
-    """Compare short runs at commits with those of the working tree."""
+    """Compare the cost of short runs at some commits with their cost in the working tree."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.since", description=main.__doc__)
     parser.add_argument("commits", nargs="+", metavar="COMMIT")
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS, metavar="ROW", help="; ".join(ROWS))
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def tree_of(commit: str, folder: Path) -> Path:
-    """Write the package as it was at a commit into a folder, and return that."""
+    """Write the package as it was at a commit into a folder, and return the folder."""
     command = ["git", "archive", commit, "graphengine"]
     packed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True)  # noqa: S603 - of this repository
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
@@ -75,7 +75,7 @@ def tree_of(commit: str, folder: Path) -> Path:
 def compared(
     trees: Mapping[str, Path], rows: Sequence[str], measure: str, rounds: int = 1, share: float = 1.0
 ) -> dict[str, dict[str, Figure]]:
-    """Return the figures of each side by row; in every round of a row, each side has its turn."""
+    """Measure the rows on all sides, which take turns in every round. Return the figures by row and side."""
     with ExitStack() as stack:
         sides = {name: stack.enter_context(Process(tree, measure)) for name, tree in trees.items()}
         found: dict[str, dict[str, Figure]] = {}
@@ -87,7 +87,7 @@ def compared(
 
 
 def table(measure: str, found: Mapping[str, Mapping[str, Figure]]) -> str:
-    """Return a table of the least figure of each side, and of the ratios of the last side to the others."""
+    """Return a table with the smallest figure of each side, and the ratio of the last side to each other side."""
     names = list(next(iter(found.values())))
     *earlier, now = names
     head = [f"{measure}, a run", *names, *(f"{now} / {name}" for name in earlier)]
@@ -100,11 +100,11 @@ def table(measure: str, found: Mapping[str, Mapping[str, Figure]]) -> str:
 
 
 class Process:
-    """The process of one side.
+    """A process that measures the rows with the package of one side.
 
     Args:
-        tree: What its `graphengine` is imported from.
-        measure: What it is to measure: `cpu`, `operations` or `instructions`.
+        tree: The folder from which the process imports `graphengine`.
+        measure: What the process measures: `cpu`, `operations` or `instructions`.
     """
 
     def __init__(self, tree: Path, measure: str) -> None:
@@ -133,7 +133,7 @@ class Process:
         self._folder.cleanup()
 
     def round(self, row: str, share: float = 1.0) -> float:
-        """Run one round of a row; return its cost divided by its runs."""
+        """Run one round of a row in the process. Return the cost per run."""
         runs = max(int(ROWS[row][1] * share), 1)
         if self._ask(f"{self._measure}\t{share}\t{row}") != READY:
             message = f"{row!r} does not run there"

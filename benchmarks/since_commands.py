@@ -46,7 +46,7 @@ _WAITS: Final = 3
 
 
 def commands(trees: Mapping[str, Path]) -> dict[str, dict[str, Figure]]:
-    """Return the instructions of each command on each side."""
+    """Return the number of instructions of each command on each side."""
     with ExitStack() as stack:
         sides = {name: _Project(tree, stack) for name, tree in trees.items()}
         return {
@@ -56,7 +56,7 @@ def commands(trees: Mapping[str, Path]) -> dict[str, dict[str, Figure]]:
 
 
 class _Project:
-    """A project for the package of one commit, with one run that waits."""
+    """A project that uses the package of one commit, with one run that waits."""
 
     def __init__(self, tree: Path, stack: ExitStack) -> None:
         self._tree = tree
@@ -66,7 +66,7 @@ class _Project:
         self._run("run asked.py --run-id r")
 
     def instructions(self, line: str) -> Figure:
-        """Run a command twice, and return the instructions of its second process."""
+        """Run a command twice, and count the instructions of the second process."""
         self._run(line)
         counted = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--log-file=count")
         self._run(line, *counted)

@@ -44,12 +44,12 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round of a row.
+    """What one round of a row does.
 
     Attributes:
-        runs: By what its cost is divided.
-        run: What is measured.
-        before: What comes before it each time, and is not measured.
+        runs: The number of runs, by which the cost is divided.
+        run: The work that is measured.
+        before: The preparation of each round, which is not measured.
     """
 
     runs: int
@@ -69,7 +69,7 @@ async def _runner(synchronous: Synchronous) -> AsyncIterator[Runner]:
 
 
 def _in_turn(nodes: int, synchronous: Synchronous, **options: Any) -> Row:  # noqa: ANN401 - of start
-    """Return a row of runs of a chain that are started one after the other."""
+    """Return a row that starts runs of a chain of nodes, one after the other."""
 
     @asynccontextmanager
     async def row(count: int) -> AsyncIterator[Round]:
@@ -87,7 +87,7 @@ def _in_turn(nodes: int, synchronous: Synchronous, **options: Any) -> Row:  # no
 
 
 def _at_once(**options: Any) -> Row:  # noqa: ANN401 - of `start`
-    """Return a row of runs of one node that are started at once."""
+    """Return a row that starts many runs of one node at once."""
 
     @asynccontextmanager
     async def row(count: int) -> AsyncIterator[Round]:
@@ -149,7 +149,7 @@ async def _taken(count: int) -> AsyncIterator[Round]:
 
 
 def _begun(state: type[BaseModel], give: Callable[[], object]) -> Row:
-    """Return a row of runs of one node in memory that begin with one large value."""
+    """Return a row that starts runs with one large value, in memory. Each run has one node."""
 
     @asynccontextmanager
     async def row(count: int) -> AsyncIterator[Round]:
@@ -174,7 +174,7 @@ def _rows_of_json() -> list[dict[str, object]]:
 
 
 async def _drain(ctx: Context, count: int) -> int:
-    """Receive so many messages in a row."""
+    """Receive `count` messages, one after the other."""
     return sum([await ctx.receive("in", int) for _ in range(count)])
 
 
@@ -199,7 +199,7 @@ async def _drained(count: int) -> AsyncIterator[Round]:
 
 @asynccontextmanager
 async def _answered(count: int) -> AsyncIterator[Round]:
-    """Answer the items of a map, while another item works."""
+    """Yield rounds that answer the items of a map while another item works."""
     working, number = asyncio.Event(), 0
 
     async def ask_all(ctx: Context, item: int) -> int:
@@ -233,7 +233,7 @@ async def _answered(count: int) -> AsyncIterator[Round]:
 
 
 def _mapped(synchronous: Synchronous) -> Row:
-    """Return a row of one map, whose cost is divided by its items."""
+    """Return a row that runs a map. The cost is divided by the items of the map."""
 
     @asynccontextmanager
     async def row(count: int) -> AsyncIterator[Round]:
@@ -278,7 +278,7 @@ def _cpu() -> Iterator[list[float]]:
 
 @contextmanager
 def _operations() -> Iterator[list[float]]:
-    """Count the operations of the interpreter in this thread and in those that begin inside."""
+    """During the block, count the interpreter's operations in this thread and in threads that begin meanwhile."""
     took: list[float] = []
     count = 0
 
@@ -298,7 +298,7 @@ def _operations() -> Iterator[list[float]]:
 
 @contextmanager
 def _instructions() -> Iterator[list[float]]:
-    """Let the process that waits for this one count."""
+    """Count nothing here, because valgrind counts the instructions of this process from outside."""
     yield [0.0]
 
 
@@ -310,13 +310,13 @@ METERS: Final[Mapping[str, Callable[[], AbstractContextManager[list[float]]]]] =
 
 
 async def measured(name: str, measure: str, share: float = 1.0, *, begin: Callable[[], object] = bool) -> float:
-    """Run a row until it is warm, call `begin`, and return what one more round took for each of its runs.
+    """Run a row until it is warm, then measure one more round. Return the cost per run.
 
     Args:
-        name: One of `ROWS`.
-        measure: One of `METERS`: µs of the process, operations of the interpreter, or 0 where another process counts.
-        share: The part of a round to run.
-        begin: Called between.
+        name: A name in `ROWS`.
+        measure: A name in `METERS`: µs of CPU time, operations of the interpreter, or 0 if another process counts.
+        share: The share of a full round to run.
+        begin: Is called before the measured round.
     """
     row, count = ROWS[name]
     async with row(max(int(count * share), 1)) as one:
@@ -332,7 +332,7 @@ async def measured(name: str, measure: str, share: float = 1.0, *, begin: Callab
 
 
 def main() -> None:
-    """Answer each line of the input: a measure and a row, with a tab between."""
+    """Measure what each line of stdin asks for. A line contains a measure, a share and a row, separated by tabs."""
     logging.disable()  # a run that is queued says so
     for line in sys.stdin:
         measure, share, name = line.rstrip("\n").split("\t")
@@ -347,7 +347,10 @@ def main() -> None:
 
 
 def _never_give_turns() -> None:
-    """Let runs not yield to others after some milliseconds, of which there are more under a tracer or an emulator."""
+    """Stop runs from yielding to each other after some milliseconds.
+
+    A tracer or an emulator makes runs slower, so that they would yield more often than usual.
+    """
     from graphengine.runner import driving  # noqa: PLC0415 - of any commit
 
     setattr(driving, "_TURN_SECONDS", float("inf"))  # noqa: B010 - a type checker would take it for final

@@ -46,10 +46,11 @@ graph.add_edge("more", "more")
 
 
 async def startup(settings: Settings) -> Outcome:
-    """From starting a Python process to its end. Compiled files exist; one round beforehand does not count.
+    """This program measures whole processes, from the start of Python to the end of the process.
 
-    Both pydantic and graphengine load their names when they are first used, so the cost of a user's first lines is
-    shown too. The commands run in a project with one graph of one node, and one recorded run.
+    Compiled files exist, and each command runs once before the measurement. Both pydantic and graphengine load their
+    names when they are first used, so the cost of a user's first lines is shown too. The commands run in a project with
+    one graph of one node, and one recorded run.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -135,7 +136,7 @@ def _import(module: str) -> Side:
 
 
 def _project(folder: Path) -> None:
-    """Create a project with a graph and a run."""
+    """Create a project with a graph and a recorded run."""
     (folder / "flows").mkdir()
     (folder / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["flows"]\n')
     (folder / "flows" / "count.py").write_text(_GRAPH)

@@ -45,7 +45,7 @@ async def size(settings: Settings) -> Outcome:
 
 
 def _nothing() -> None:
-    """Ignore a visit."""
+    """Do nothing at the start of a visit."""
 
 
 def _megabytes(folder: Path, name: str) -> float:
@@ -80,11 +80,12 @@ async def resume(settings: Settings) -> Outcome:
 
 
 async def branch(settings: Settings) -> Outcome:
-    """Commits and pages in SQLite's write-ahead log between the call of `branch` and the start of its first node.
+    """This program measures what SQLite writes between the call of `branch` and the start of the branch's first node.
 
-    Each step of the parents appends 1 KB, and a child starts in the middle: one parent has 100 steps, the other 1,000
-    and a state of 1 MB. A commit is a frame of the log that has the size of the database. A branch writes the run's
-    row, its first step and their index entries; no state and no history.
+    The figures are commits and pages in the write-ahead log. Each step of the parent run appends 1 KB, and the branch
+    begins in its middle. One parent has 100 steps, the other has 1,000 steps and a state of 1 MB. A commit is a frame
+    of the log that contains the size of the database. A branch writes the run's row, its first step and their index
+    entries, but neither the state nor the history.
     """
     short = await _branched(settings.count(100, 10))
     long = await _branched(settings.count(1000, 40))
@@ -98,7 +99,7 @@ async def branch(settings: Settings) -> Outcome:
 
 
 class _Branched(NamedTuple):
-    """The writes and the time of a branch."""
+    """What a branch wrote, and how long it took to begin."""
 
     commits: int
     pages: int
@@ -106,7 +107,7 @@ class _Branched(NamedTuple):
 
 
 async def _branched(steps: int) -> _Branched:
-    """Branch a new run of this many steps in the middle."""
+    """Record a run with this many steps, and measure a branch from its middle."""
     seen: list[tuple[int, int]] = []
     times: list[float] = []
     with tempfile.TemporaryDirectory() as name:

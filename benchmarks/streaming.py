@@ -119,7 +119,7 @@ def _unwatched(runner: Runner, agent: Agent[str, Mapping[str, object]]) -> Call:
 
 
 def _cpu(call: Call, agents: int, pieces: int) -> Side:
-    """Return a side: the CPU time of this process for each piece, in microseconds."""
+    """Return a side that measures the CPU time of this process for each piece of text, in microseconds."""
 
     async def run() -> float:
         began = time.process_time()

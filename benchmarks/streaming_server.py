@@ -26,7 +26,7 @@ _HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pause_seconds: float) -> None:
-    """Answer the requests of one connection, with a pause after each piece."""
+    """Answer the requests of one connection. Streamed answers have a pause after each piece of text."""
     while head := await reader.readuntil(b"\r\n\r\n"):
         lines = dict(line.split(": ", 1) for line in head.decode().lower().split("\r\n")[1:] if line)
         asked = json.loads(await reader.readexactly(int(lines["content-length"])))
@@ -50,20 +50,20 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pau
 
 
 def _whole(pieces: int) -> bytes:
-    """Return an answer that is not streamed."""
+    """Return a complete HTTP response with an answer that is not streamed."""
     content, usage = [{"type": "text", "text": PIECE * pieces}], {"input_tokens": 40, "output_tokens": pieces - 1}
     body = json.dumps({**_MESSAGE, "content": content, "stop_reason": "end_turn", "usage": usage}).encode()
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
 
 
 def _event(event: Mapping[str, object]) -> bytes:
-    """Return an event as one chunk."""
+    """Return a server-sent event as one chunk of an HTTP response."""
     body = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
     return f"{len(body):x}\r\n".encode() + body + b"\r\n"
 
 
 async def serve(pause_seconds: float) -> None:
-    """Answer requests on a free port, which is printed, until the process ends."""
+    """Serve on a free port until the process ends. The port is printed, so that the parent process can connect."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

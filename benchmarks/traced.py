@@ -24,11 +24,11 @@ ADDED: Final = "what a step's span and metrics add"
 
 
 async def traced(settings: Settings) -> Outcome:
-    """CPU time of a step of a run of 500 visits, in memory, from the call to the result.
+    """This program measures what telemetry adds to the CPU time of a step, in a run of 500 visits in memory.
 
-    The graph is that of `step`. A program without the SDK has the API's own providers, which drop everything. With it,
-    each visit is a span and adds to the metrics, and the SDK hands each span to its exporter in memory at once. The
-    last figure has the differences of neighbouring rounds.
+    The graph is that of the program `step`. Without the SDK, the OpenTelemetry API has providers that drop everything.
+    With the SDK, each visit is a span and adds to the metrics, and the SDK hands each span to an exporter in memory at
+    once. The last figure is the difference between neighbouring rounds.
     """
     if find_spec("opentelemetry.sdk") is None:
         return Outcome(TITLE, {})

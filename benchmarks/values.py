@@ -24,11 +24,11 @@ class Shape:
     """The shape of a state and of the values in it.
 
     Attributes:
-        name: Its name in the report.
-        rounds: How often the loop runs.
-        a_round: How many messages a round adds: half are handed on from another field, half are new.
-        ballast: How many fields of nested values no node writes.
-        width: How many keys a dict has.
+        name: The name in the report.
+        rounds: How often the graph loops.
+        a_round: How many messages a round adds. Half of them come from another field, and half are new.
+        ballast: The number of fields with nested values that no node writes.
+        width: The number of keys in a dict.
         depth: How deep dicts and lists are nested in a message.
         characters: The length of a text.
     """
@@ -42,7 +42,7 @@ class Shape:
     characters: int
 
     def item(self, number: int) -> dict[str, Any]:
-        """Return a new nested item."""
+        """Return a new nested value."""
         return {"id": number, "ok": number % 2 == 0, "body": self._nested(number, self.depth)}
 
     def _nested(self, number: int, depth: int) -> object:
@@ -52,7 +52,7 @@ class Shape:
         return {f"key{at}": found for at, found in enumerate(inner)} if depth % 2 else inner
 
     def start(self) -> dict[str, Any]:
-        """Return the values of a run's first state."""
+        """Return the fields of the state with which a run begins."""
         few = [self.item(number) for number in range(self.a_round // 2)]
         return {
             "documents": few,
@@ -69,31 +69,31 @@ SHAPES: Final = (
 
 
 class Work:
-    """The functions of both sides: what they read and write is the same."""
+    """The functions of the nodes, which both sides use, so that both read and write the same values."""
 
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
 
     def plan(self, messages: list[Any], rounds: int) -> dict[str, Any]:
-        """Hand on all messages, and the last one."""
+        """Copy all messages to another field, and the last message to a third field."""
         return {"recent": messages, "last": messages[-1], "rounds": 1, "topic": f"round {rounds}"}
 
     def left(self, documents: list[Any]) -> dict[str, Any]:
-        """Hand on the documents as messages."""
+        """Append the documents to the messages."""
         return {"messages": documents, "found": documents[0]}
 
     def right(self, rounds: int) -> dict[str, Any]:
-        """Make new messages and a note."""
+        """Append new messages and a note."""
         new = [self._shape.item(100 * rounds + at) for at in range(self._shape.a_round - self._shape.a_round // 2)]
         return {"messages": new, "notes": new[:1]}
 
     def settle(self, notes: list[Any], recent: list[Any]) -> dict[str, Any]:
-        """Summarise."""
+        """Write a summary of the round."""
         return {"summary": {"last": notes[-1], "count": len(recent), "notes": len(notes)}}
 
 
 def ours(shape: Shape) -> tuple[Graph[Any], BaseModel]:
-    """Return the graph and its first state."""
+    """Return the graph of graphengine, and the state with which a run begins."""
     work = Work(shape)
     ballast: dict[str, Any] = {f"ballast{at}": (list[dict[str, Any]], []) for at in range(shape.ballast)}
     state = create_model(
@@ -137,17 +137,19 @@ def ours(shape: Shape) -> tuple[Graph[Any], BaseModel]:
 
 
 async def values(settings: Settings) -> Outcome:
-    """A run over a wide state of nested values: a loop with a fork and a join, from the call to the result.
+    """This program measures runs over a wide state of nested values, from the call to the result.
 
-    Three shapes: nested items, many small items, and long texts in few fields. In each round a node hands on all
-    messages as another field, one arm hands on a list as messages, the other one makes new ones, and the join writes a
-    summary. LangGraph's state is a TypedDict, which validates nothing; ours is validated, checked for changes in place,
-    and separated from the objects of the nodes. In SQLite, `synchronous` is `NORMAL` on both
-    sides, and LangGraph runs with `durability="sync"`. All figures are CPU time of the process.
+    The graph is a loop with a fork and a join. In each round, a node copies all messages to another field, one arm
+    appends a list to the messages, the other arm makes new messages, and the join writes a summary. There are three
+    shapes of values: nested items, many small items, and long texts in few fields.
 
-    In a profile of the deep items in memory, 25 % is encoding, as the input of a node is encoded again to see whether
-    the node changed it in place, 17 % are the nodes, 13 % is decoding, as what is recorded and the result are objects
-    of their own, and 13 % is garbage collection.
+    LangGraph's state is a TypedDict, which validates nothing. graphengine validates the state, checks that nodes do not
+    change values in place, and separates the state from the objects of the nodes. In SQLite, `synchronous` is `NORMAL`
+    on both sides, and LangGraph runs with `durability="sync"`. All figures are CPU time of the process.
+
+    A profile of the deep items in memory shows these shares: 25 % for encoding, because the input of a node is encoded
+    again to see whether the node changed it in place; 17 % for the nodes; 13 % for decoding, because recorded values
+    and the result are objects of their own; and 13 % for garbage collection.
     """
     figures: dict[str, Figure] = {}
     ratios: dict[str, float] = {}

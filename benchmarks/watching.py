@@ -33,15 +33,15 @@ _JOINED: Final = 10
 
 
 async def watching(settings: Settings) -> Outcome:
-    """Runs of a process of its own, and the inspector as another one, over one SQLite database.
+    """This program measures the inspector while another process drives a run in the same SQLite database.
 
-    A step is seen when it is in the page's list and a frame of Chromium follows. The time begins when the driver is
-    notified that the step is durable; both ends are the machine's clock. So it includes the time that the processes
-    wait for a processor, and means little on a machine that does much else.
-
-    The driver's slowdown is its processor time for 2,000 steps, since a loaded machine changes that less than the time
-    that passes: runs with and without a reader of the run's stream alternate, and the figure is the median of the
-    ratios of neighbours.
+    - The first figure is how soon a step is seen. A step is seen when the page lists the step and Chromium then shows a
+      frame. The time begins when the driving process is notified that the step is durable. Both moments are taken from
+      the clock of the machine. The time therefore includes how long the processes wait for a core, and means little on
+      a busy machine.
+    - The second figure is how much the driving process is slowed down. It compares the CPU time for 2,000 steps with
+      and without a reader of the run's stream, because other work on the machine changes CPU time less than elapsed
+      time. The two kinds of runs alternate, and the figure is the median of the ratios of neighbouring runs.
     """
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         return Outcome("The inspector, looking at a run", {})
@@ -66,7 +66,12 @@ async def watching(settings: Settings) -> Outcome:
 
 
 def _slowdown(server: Server, path: Path, steps: int, rounds: int) -> tuple[list[float], list[float]]:
-    """Return the driver's processor time while it is read, in per cent of that without, and the inspector's own."""
+    """Measure runs with and without a reader of their stream.
+
+    Returns:
+        For each round, the driving process's CPU time with a reader in per cent of that without, and the inspector's
+        CPU time.
+    """
     slower, looking = [], []
     for number in range(rounds):
         plain = _drive(path, f"plain{number}", steps, 0.0)
@@ -80,7 +85,7 @@ def _slowdown(server: Server, path: Path, steps: int, rounds: int) -> tuple[list
 
 
 def _drive(path: Path, run_id: str, steps: int, pause: float) -> dict[str, Any]:
-    """Drive a run in a process of its own; return its processor time, and when each step was durable."""
+    """Drive a run in another process. Return its CPU time, and when each step was durable."""
     words = [sys.executable, "-m", "benchmarks.watching", str(path), run_id, str(steps), str(pause)]
     done = subprocess.run(words, stdout=subprocess.PIPE, cwd=ROOT, text=True, check=True)  # noqa: S603 - our own
     found: dict[str, Any] = json.loads(done.stdout)
@@ -89,7 +94,7 @@ def _drive(path: Path, run_id: str, steps: int, pause: float) -> dict[str, Any]:
 
 @contextmanager
 def _reader(server: Server, run_id: str) -> Iterator[None]:
-    """Read the stream of a run, as a page does, from before it begins."""
+    """During the block, read the stream of a run as a page does. Reading begins before the run."""
     connection = http.client.HTTPConnection(server.host, timeout=60)
     connection.request("GET", f"/api/events?run_id={run_id}", headers={"Cookie": cookie_of(server)})
     response = connection.getresponse()
@@ -113,7 +118,7 @@ def _drain(response: http.client.HTTPResponse) -> None:
 
 
 async def _pixels(server: Server, path: Path, steps: int) -> list[float]:
-    """Return for each step how long it took from its commit to a frame that shows it, milliseconds."""
+    """Return for each step how many milliseconds passed from its commit to a frame that shows it."""
     from playwright.async_api import async_playwright  # noqa: PLC0415 - not in every environment
 
     async with async_playwright() as playwright:
@@ -150,7 +155,7 @@ _OBSERVE: Final = """
 
 
 async def _main(path: str, run_id: str, steps: int, pause: float) -> None:
-    """Drive a run, and print what it took."""
+    """Drive a run, and print its CPU time and when each step was durable."""
     commits: list[tuple[int, float]] = []
     async with Runner(path) as runner:
         before = time.process_time()

@@ -28,11 +28,11 @@ PLAIN, INSIDE, AS_NODE = "a plain step", "a step in a graph", "a graph of one st
 
 
 async def mapped(settings: Settings) -> Outcome:
-    """A run that maps a node over 1,000 numbers, from the call to its result, divided by the items.
+    """This program measures a map of a node over 1,000 numbers: the time from the call to the result, per item.
 
-    The node squares a number; 16 items at a time, in memory, each item recorded; the results are a list in the order
-    of the numbers. LangGraph sends each number to a node (`Send`), all at once and without a checkpointer, and
-    concatenates lists of one in a pydantic state.
+    The node squares a number. graphengine maps 16 items at a time, in memory, and records each item. Its results are a
+    list in the order of the numbers. LangGraph sends each number to a node (`Send`), all at once and without a
+    checkpointer, and concatenates lists of one number in a pydantic state.
     """
     count = settings.count(1000, 20)
     graph, numbers = mapping(CONCURRENCY), list(range(count))
@@ -64,11 +64,11 @@ async def mapped(settings: Settings) -> Outcome:
 
 
 async def commits(settings: Settings) -> Outcome:
-    """Commits in SQLite's write-ahead log for a map over 1,000 numbers, divided by the items, and the time of an item.
+    """This program counts the commits in SQLite's write-ahead log for a map over 1,000 numbers, per item.
 
-    `synchronous = FULL`; each item is durable before another one takes its place. An open reader prevents SQLite from
-    restarting the log, so that it has every commit. The rows of the run itself (it started, the map started, the map
-    ended) are included.
+    It also measures the time of an item. `synchronous` is FULL, and each item is durable before another item takes its
+    place. An open reader keeps SQLite from restarting the log, so that the log contains every commit. The rows about
+    the run itself are included: the start of the run, the start of the map, and its end.
     """
     count, figures = settings.count(1000, 20), {}
     for concurrency in (1, CONCURRENCY, 64):
@@ -84,7 +84,7 @@ async def commits(settings: Settings) -> Outcome:
 
 
 async def _map_durably(count: int, concurrency: int) -> tuple[float, int]:
-    """Return the seconds of a map in a new database, and its commits."""
+    """Run a map in a new database. Return its time in seconds, and the number of commits."""
     graph = mapping(concurrency)
     graph.compile()
     with tempfile.TemporaryDirectory() as folder:
@@ -102,10 +102,11 @@ async def _map_durably(count: int, concurrency: int) -> tuple[float, int]:
 
 
 async def fork(settings: Settings) -> Outcome:
-    """A run of 100 rounds of a fork of 10 arms and their join (LangGraph: 10), divided by the rounds.
+    """This program measures one round of a fork of 10 arms and their join, as the mean of 100 rounds (LangGraph: 10).
 
-    A round is a node, ten nodes in parallel that each add one to a number, and a node that runs when all ten are
-    done. LangGraph has an edge to each of the ten and one that waits for all of them; its state is a pydantic model.
+    A round consists of a node, ten parallel nodes that each add one to a number, and a node that runs when all ten have
+    ended. LangGraph has an edge to each of the ten nodes and an edge that waits for all of them. Its state is a
+    pydantic model.
     """
     arms, rounds = 10, settings.count(100, 3)
     graph = fanning(arms, rounds)
@@ -137,11 +138,12 @@ async def fork(settings: Settings) -> Outcome:
 
 
 async def subgraph(settings: Settings) -> Outcome:
-    """Runs in memory from the call to the result, divided by their visits: 2,000 plain ones, 2,000 in a graph.
+    """This program measures a step inside a nested graph, in memory, against a step of the run's own graph.
 
-    The step is that of `step`. For steps in a graph, the same graph is the only node of the run, so that its 2,000
-    visits share one start and one end. They are compared with a node that is a graph of a single visit, 500 times: its
-    visit takes three rows of the log, for the start, the step and the end.
+    The time is taken from the call to the result, and divided by the number of visits. The step is that of the program
+    `step`. To measure a step in a nested graph, the same graph is the only node of the run, so that its 2,000 visits
+    share one start and one end. The program also measures a nested graph with a single visit, 500 times. Each time
+    takes three rows of the log: for the start, the step and the end.
     """
     steps, visits = settings.count(2000, 20), settings.count(500, 5)
     plain, inside, as_node = counting(steps), nested(counting(steps)), nested(counting(1), visits)
@@ -170,7 +172,7 @@ async def subgraph(settings: Settings) -> Outcome:
 
 
 def _forms(child: Graph[Counter]) -> Mapping[str, Callable[[Context, int], Awaitable[int]]]:
-    """Return the forms in which people await the children of a node, by name: each returns the sum of the results."""
+    """Return the ways in which a node can await its child runs, by name. Each returns the sum of the results."""
 
     async def begin(ctx: Context, count: int) -> list[ChildRun[Counter, object]]:
         return [await ctx.start(child) for _ in range(count)]
