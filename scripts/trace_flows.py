@@ -196,10 +196,6 @@ async def _traced_run(run: Callable[[Runner], Awaitable[None]]) -> Trace:
     return min(traces, key=lambda one: len(one.calls))  # another asks for a checkpoint, or is written by the thread
 
 
-class _Reached(Exception):
-    """Raised when the resumed run begins its first node, which ends the trace."""
-
-
 _in_resume: list[Trace] = []
 
 
