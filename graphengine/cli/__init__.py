@@ -11,7 +11,16 @@ imported when the command is used. These modules are shared by several commands:
   shows its outcome.
 - `documents.py` contains the documents that commands write under `--json`.
 
-A *wing* is a part of the package, or of another package, that adds commands; see `graphengine.wings`.
+Some words have a fixed meaning in these modules:
+
+- To *drive* a run is to execute its nodes in this process. Only one process drives a run at a time.
+- A *visit* is one execution of a node. A *snapshot* is the state of a run after one of its steps.
+- A *reference* is the user's name of a graph: FILE, FILE:NAME or NAME.
+- The *place* of a run is its database, with the option `--store` by which suggested commands find the database.
+- A *job* is what a command needs to drive one run. A *fleet* is what a command needs to drive runs of many graphs.
+- A *channel* is stdout or stderr. Its *transient line* shows progress at the bottom of a terminal, until the next
+  output replaces the line.
+- A *wing* is a part of the package, or of another package, that adds commands; see `graphengine.wings`.
 """
 
 from graphengine.doors import door

@@ -1,6 +1,6 @@
 """`graphengine answer` and `graphengine send`: record an answer or a message, then resume the run in this process.
 
-Recording does not need the graph, and is final. Then the run is driven as far as possible at once: these commands do
+Recording needs no graph, and cannot be undone. Afterwards the run is driven until it ends or waits: these commands do
 not wait while the run sleeps. If the run cannot be resumed here, for example because its graph is not found, the error
 is reported, and a worker or a later `resume` continues the run.
 """
@@ -100,14 +100,14 @@ def answer(  # noqa: PLR0913 - one for each option
     info, snapshot = _find_waiting_run(context, run_id, reference, resumes=not no_resume)
     asked = context.read(lambda store: question_of(store, snapshot, wait, snapshot.posted))
     if value is None:
-        raise _no_value(context, asked, info.id, wait, reference)
+        raise _build_missing_value_error(context, asked, info.id, wait, reference)
     payload = value_from(value, asked.facts.schema)
 
     async def send(runner: Runner) -> None:
         await runner.answer(info.id, payload, wait=asked.facts.id, by=by, through="cli")
 
-    post = _Post(context, info.id, reference, send, "answer", "recorded", asked=asked)
-    return post.only() if no_resume or info.driver is not None else post.and_resume(snapshot)
+    delivery = _Delivery(context, info.id, reference, send, "answer", "recorded", asked=asked)
+    return delivery.record_only() if no_resume or info.driver is not None else delivery.record_and_resume(snapshot)
 
 
 @options.command(
@@ -164,10 +164,10 @@ def send(  # noqa: PLR0913 - one for each option
     async def post_it(runner: Runner) -> None:
         await runner.send(info.id, topic, payload, idempotency_key=idempotency_key)
 
-    note = _not_awaited(snapshot, topic) if info.status == "waiting" else ""
-    post = _Post(context, info.id, reference, post_it, "message", "sent", note)
+    note = _note_of_unawaited_topic(snapshot, topic) if info.status == "waiting" else ""
+    delivery = _Delivery(context, info.id, reference, post_it, "message", "sent", note)
     is_resumed = info.status == "waiting" and info.driver is None and not no_resume
-    return post.and_resume(snapshot) if is_resumed else post.only()
+    return delivery.record_and_resume(snapshot) if is_resumed else delivery.record_only()
 
 
 def _find_waiting_run(
@@ -198,7 +198,7 @@ def _find_waiting_run(
     return context.read(reading)
 
 
-def _no_value(
+def _build_missing_value_error(
     context: CommandContext, asked: Asked, run_id: str, wait: str | None, reference: str | None
 ) -> InputError:
     """Return the error for a missing VALUE. It contains the question, and a command with an example of an answer."""
@@ -215,7 +215,7 @@ def _no_value(
     return InputError(message, where=f"wait {asked.name}", repair=repair)
 
 
-def _not_awaited(snapshot: Snapshot, topic: str) -> str:
+def _note_of_unawaited_topic(snapshot: Snapshot, topic: str) -> str:
     """Return a note for the sender if the run does not wait for a message on this topic; otherwise "".
 
     The topic can be misspelt, or the run can ask for the message later.
@@ -275,7 +275,7 @@ def _is_left_to_others(error: GraphEngineError) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Post:
+class _Delivery:
     """An answer or a message that a command records for a run.
 
     Attributes:
@@ -284,7 +284,7 @@ class _Post:
         reference: The value of `--graph`.
         send: Records the answer or message with a runner.
         name: What is recorded, for messages: "answer" or "message".
-        done: The outcome, as in the JSON document: "recorded" or "sent".
+        outcome: The outcome, as in the JSON document: "recorded" or "sent".
         note: A note for the user, if any.
         asked: The question that is answered; None for a message.
     """
@@ -294,11 +294,11 @@ class _Post:
     reference: str | None
     send: Callable[[Runner], Awaitable[None]]
     name: str
-    done: str
+    outcome: str
     note: str = ""
     asked: Asked | None = None
 
-    def and_resume(self, snapshot: Snapshot) -> int:
+    def record_and_resume(self, snapshot: Snapshot) -> int:
         """Record the answer or message, resume the run, and return the exit code.
 
         If this process cannot resume the run, but another process may be able to, the command only reports that the
@@ -317,7 +317,7 @@ class _Post:
         if context.models:  # fail before the answer is recorded
             models_for(context.models, graph_of(snapshot.graph, self.reference))
         if self.asked is not None:
-            self._ask_anew(self.asked, snapshot)
+            self._check_question(self.asked, snapshot)
         self._record()
         try:
             found = graph_of(snapshot.graph, self.reference)
@@ -330,7 +330,7 @@ class _Post:
                 raise
             return self._report(error)
 
-    def _ask_anew(self, asked: Asked, snapshot: Snapshot) -> None:
+    def _check_question(self, asked: Asked, snapshot: Snapshot) -> None:
         """Check that the graph, which can have changed, still asks the question that is about to be answered.
 
         If the graph asks another question, the run is first resumed until it asks the new question.
@@ -361,7 +361,7 @@ class _Post:
         now = context.read(lambda store: load_snapshot(store, self.run_id, None))
         raise asked.changed(self.run_id, waits_of(now))
 
-    def only(self) -> int:
+    def record_only(self) -> int:
         """Record the answer or message without resuming the run, and return the exit code.
 
         The process that drives the run now or later continues with the answer or message.
@@ -399,7 +399,7 @@ class _Post:
             context.document(kind(run_id=self.run_id, error=UNSET if error is None else refusal_of(error)))
             return code
         info = context.read(lambda store: store.info(self.run_id))
-        context.out.line(f"the {self.name} is {self.done}")
+        context.out.line(f"the {self.name} is {self.outcome}")
         if error is not None:
             context.err.prose(("not resumed here", "bold yellow"), f": {error.message}")
             if error.where:
@@ -407,8 +407,10 @@ class _Post:
             if error.repair and not isinstance(error, GraphNotFound):  # the command below is its repair
                 context.err.prose(("  repair: ", "bold"), error.repair)
         if info.driver is not None:
-            context.err.line(f"run {info.id} is driven by {self._process(info) or 'a process'}, which continues it")
-        elif info.status == "waiting" and (worker := self._process(info)):
+            context.err.line(
+                f"run {info.id} is driven by {self._describe_process(info) or 'a process'}, which continues it"
+            )
+        elif info.status == "waiting" and (worker := self._describe_process(info)):
             context.err.line(f"run {info.id} is taken by a worker, {worker}, which continues it")
         elif info.status != "finished":
             is_known = self.reference is not None and not isinstance(error, GraphNotFound)
@@ -419,7 +421,7 @@ class _Post:
             context.err.line((f"run {info.id} is {info.status}; resume: " if is_over else idle, "dim"), resume)
         return code
 
-    def _process(self, info: RunInfo) -> str:
+    def _describe_process(self, info: RunInfo) -> str:
         """Return the process that drives the run, or else a live worker that can take the run; "" without either."""
         from graphengine.records.at_work import DrivingProcess, process_words
 

@@ -1,4 +1,4 @@
-"""`graphengine check`: the graphs of a project, with their problems, and what their runs can take."""
+"""`graphengine check`: list the problems of a project's graphs, and compare unfinished runs with the graphs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
+class _CheckResult:
     """A graph with the problems that were found in it; or a file that cannot be run, with its error in `broken`."""
 
     file: Path
@@ -159,11 +159,11 @@ def check(  # noqa: PLR0913 - the options of the command
         repair = 'define a graph at the top level of a file, as graph = Graph("name", State)'
         raise GraphNotFound("there is no graph to check", where=where, repair=repair)
     errors, warnings = sum(each.errors for each in checked), sum(each.warnings for each in checked)
-    _accept(context, checked, accept, graph_name, given)
-    found = _preflight(context, references, checked, since) if context.database is not None else None
+    _record_rule(context, checked, accept, graph_name, given)
+    found = _check_unfinished_runs(context, references, checked, since) if context.database is not None else None
     sound = [each.graph for each in checked if each.graph is not None and not each.errors]
     most = [_find_run_bounds(context, each) for each in checked if each.graph in sound] if bounds else None
-    took = _forecasts(context, sound) if forecast else None
+    took = _compute_forecasts(context, sound) if forecast else None
     if context.json:
         document = _check_document(checked, (errors, warnings))
         document.runs = UNSET if found is None else found
@@ -232,17 +232,17 @@ def _list_files_to_check(references: Sequence[str]) -> Sequence[Listed]:
     return files
 
 
-def _check_file(listed: Listed) -> Iterator[_Checked]:
+def _check_file(listed: Listed) -> Iterator[_CheckResult]:
     if listed.error is not None:
-        yield _Checked(listed.file, broken=listed.error)
+        yield _CheckResult(listed.file, broken=listed.error)
     for graph in listed.graphs:
         problems = graph.check()
         if all(problem.warning for problem in problems):
             problems = [*problems, *_list_wing_problems(graph, listed.file)]
-        yield _Checked(listed.file, graph, problems, module=listed.module)
+        yield _CheckResult(listed.file, graph, problems, module=listed.module)
 
 
-def _with_servers(context: CommandContext, checked: _Checked) -> _Checked:
+def _with_servers(context: CommandContext, checked: _CheckResult) -> _CheckResult:
     """Start the MCP servers of a graph's agents, and add the problems that their tools have.
 
     A graph that has errors is returned unchanged.
@@ -265,7 +265,7 @@ def _list_wing_problems(graph: Graph[Any], file: Path) -> Sequence[Problem]:
     return found
 
 
-def _check_document(checked: Sequence[_Checked], counts: tuple[int, int]) -> Checked:
+def _check_document(checked: Sequence[_CheckResult], counts: tuple[int, int]) -> Checked:
     from graphengine.records.base_documents import CheckedGraph
     from graphengine.testing.checked import Checked
 
@@ -278,7 +278,7 @@ def _check_document(checked: Sequence[_Checked], counts: tuple[int, int]) -> Che
     return Checked(errors=counts[0], warnings=counts[1], graphs=graphs, broken=files)
 
 
-def _show_check(context: CommandContext, checked: Sequence[_Checked], errors: int, warnings: int) -> None:
+def _show_check(context: CommandContext, checked: Sequence[_CheckResult], errors: int, warnings: int) -> None:
     """Show the problems and a summary of each graph; for several graphs, also a total."""
     for each in checked:
         if each.broken is not None:
@@ -290,15 +290,15 @@ def _show_check(context: CommandContext, checked: Sequence[_Checked], errors: in
         if each.graph is not None:
             size = f"{counted(len(each.graph.nodes), 'node')}, {counted(len(each.graph.edges), 'edge')}"
             summary = f"{counted(each.errors, 'error')}, {counted(each.warnings, 'warning')}"
-            styled = (summary, _style(each.errors, each.warnings))
+            styled = (summary, _choose_style(each.errors, each.warnings))
             context.out.line((each.graph.name, "bold"), f" ({size}): ", styled)
     if len(checked) != 1:
         graphs = counted(sum(each.graph is not None for each in checked), "graph")
         summary = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
-        context.out.line(f"{graphs}: ", (summary, _style(errors, warnings)))
+        context.out.line(f"{graphs}: ", (summary, _choose_style(errors, warnings)))
 
 
-def _style(errors: int, warnings: int) -> str:
+def _choose_style(errors: int, warnings: int) -> str:
     return "bold red" if errors else "bold yellow" if warnings else "bold green"
 
 
@@ -325,7 +325,7 @@ def _show_problem(context: CommandContext, problem: Problem) -> None:
 # --- the most that a run can take, and what runs took ---
 
 
-def _find_run_bounds(context: CommandContext, each: _Checked) -> Bounds:
+def _find_run_bounds(context: CommandContext, each: _CheckResult) -> Bounds:
     """Compute the most visits, calls, tokens and cost that a run of a graph can take.
 
     Raises:
@@ -339,7 +339,9 @@ def _find_run_bounds(context: CommandContext, each: _Checked) -> Bounds:
     return context.run(bounds(found.graph, models_for(context.models, found)))
 
 
-def _forecasts(context: CommandContext, graphs: Sequence[Graph[Any]]) -> tuple[Sequence[Forecast], dict[str, str]]:
+def _compute_forecasts(
+    context: CommandContext, graphs: Sequence[Graph[Any]]
+) -> tuple[Sequence[Forecast], dict[str, str]]:
     """Compute from recorded runs how runs of each graph end, what they cost and how long they take.
 
     Returns:
@@ -370,24 +372,25 @@ def _show_bounds(context: CommandContext, found: Bounds) -> None:
     out.line("")
     columns: Sequence[Column[NodeBound]] = (
         Column(found.graph, lambda node: node.path),
-        Column("visits", lambda node: _most(node.visits)),
-        Column("calls", lambda node: _most(node.calls)),
-        Column("tokens out", lambda node: _most(node.output_tokens), 1),
-        Column("cost", lambda node: _usd(node.cost_usd)),
+        Column("visits", lambda node: _format_most(node.visits)),
+        Column("calls", lambda node: _format_most(node.calls)),
+        Column("tokens out", lambda node: _format_most(node.output_tokens), 1),
+        Column("cost", lambda node: _format_usd(node.cost_usd)),
         Column("bounded by", lambda node: node.by),
     )
     out.table(columns, found.nodes)
-    amounts = f"{_most(found.visits)} visits, {_most(found.calls)} calls, {_most(found.output_tokens)} tokens out"
-    out.line(("a run at most: ", "bold"), f"{amounts}, cost {_usd(found.cost_usd)}")
+    visits, calls, tokens = map(_format_most, (found.visits, found.calls, found.output_tokens))
+    amounts = f"{visits} visits, {calls} calls, {tokens} tokens out"
+    out.line(("a run at most: ", "bold"), f"{amounts}, cost {_format_usd(found.cost_usd)}")
     for edge in found.never:
         out.prose(("never taken: ", "bold"), f"{edge.source} -> {edge.target}: {edge.why}")
 
 
-def _most(amount: int | None) -> str:
+def _format_most(amount: int | None) -> str:
     return "any" if amount is None else f"{amount:,}"
 
 
-def _usd(amount: float | None) -> str:
+def _format_usd(amount: float | None) -> str:
     return "unknown" if amount is None else f"{amount:,.4f} USD"
 
 
@@ -408,8 +411,8 @@ def _show_forecasts(context: CommandContext, found: Sequence[Forecast], refused:
 # --- runs that have not ended ---
 
 
-def _preflight(
-    context: CommandContext, references: Sequence[str], checked: Sequence[_Checked], since: float | None
+def _check_unfinished_runs(
+    context: CommandContext, references: Sequence[str], checked: Sequence[_CheckResult], since: float | None
 ) -> Preflight:
     """Check whether the unfinished runs of the database fit the checked graphs.
 
@@ -436,9 +439,9 @@ def _preflight(
     return context.read(lambda store: preflight(graphs.values(), store, newer_seconds=since, names=names))
 
 
-def _accept(
+def _record_rule(
     context: CommandContext,
-    checked: Sequence[_Checked],
+    checked: Sequence[_CheckResult],
     answer: Literal["same", "another", "fail"] | None,
     graph_name: str | None,
     given: Mapping[str, str | None],

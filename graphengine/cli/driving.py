@@ -229,7 +229,7 @@ def fleet_of(
         context.err.prose(("warning ", "bold yellow"), problem)
     context.use(file, writes=writes)
     models = as_begun(context.models, found)
-    _warn_of_lacking(context, models, found)
+    _warn_of_missing_models(context, models, found)
     return Fleet(found, unread, models, executors, extensions_of(file), read_settings("retention", file))
 
 
@@ -247,7 +247,7 @@ def list_lacking_executors(graphs: Mapping[str, Found], executors: Collection[st
     return lacking if len(lacking) < len(graphs) else {}
 
 
-def _warn_of_lacking(context: CommandContext, models: AsBegun, graphs: Mapping[str, Found]) -> None:
+def _warn_of_missing_models(context: CommandContext, models: AsBegun, graphs: Mapping[str, Found]) -> None:
     """Warn about agents that have no model in this process.
 
     This process refuses the runs that were not given a model for these agents, so that other processes can drive them.
@@ -284,28 +284,28 @@ async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telem
     ) as runner:
         run = await begin(runner)
         events = life_of(run).audience.joined()  # joined before the first step, so that no event is missed
-        watch = _Watch(job, stopper, runner, run)
-        watching = asyncio.create_task(watch.show(events))
+        display = _EventDisplay(job, stopper, runner, run)
+        displaying = asyncio.create_task(display.show(events))
         try:
             result = await run.result()
         except RunFailed as failed:
             result = failed.result
         finally:
             stopper.over()
-            await watching
+            await displaying
         if result.status in ("finished", "waiting") and not job.is_announced:
             job.announce(run.id)  # the run had already ended or waited, so no event announced it
         info = await runner.store.info(run.id)
-        snapshot = watch.snapshot
+        snapshot = display.snapshot
         if snapshot.seq != info.seq:
             snapshot = await load_snapshot(runner.store, run.id, None)
         steps = await runner.store.steps(run.id) if job.needs_steps else ()
         below = await load_spent_below(runner.store, run.id)
         specs = await load_specs(runner.store, steps)
-        return StoredOutcome(result, info, snapshot, stopper.asked_by, steps, watch.before_last, below, specs)
+        return StoredOutcome(result, info, snapshot, stopper.asked_by, steps, display.before_last, below, specs)
 
 
-class _Watch:
+class _EventDisplay:
     """Shows the events of a run that this process drives, and sets what a signal does in the current state of the run.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""`graphengine erase`: erase a person from a database."""
+"""`graphengine erase`: erase a user and everything that the user's runs produced."""
 
 from __future__ import annotations
 

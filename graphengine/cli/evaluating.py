@@ -128,8 +128,8 @@ def eval_(  # noqa: PLR0913 - one for each option
         )
     if context.output is not None:
         check_output(context.output)
-    plan = _plan(reference, scorers, against, context.models)
-    least = _thresholds(thresholds, plan.scorers)
+    plan = _plan_evaluation(reference, scorers, against, context.models)
+    least = _parse_thresholds(thresholds, plan.scorers)
     cases = read_cases(data)
     for found in filter(None, (plan.found, plan.other)):
         found.graph.compile()
@@ -137,7 +137,7 @@ def eval_(  # noqa: PLR0913 - one for each option
     other = None if plan.other is None else plan.other.graph.but()
     whole = evaluation(plan.found.graph, plan.scorers, against=other, concurrency=concurrency)
     context.use(plan.found.file, writes=True)
-    again = _without(context.words[1:], "--run-id")
+    again = _remove_option(context.words[1:], "--run-id")
     job = _EvaluationJob(context, replace(plan.found, graph=whole), is_in_file=False, again=again)
     job.models = job.chosen = plan.chosen
     job.effects = "act" if act else {}
@@ -169,7 +169,7 @@ class _EvaluationJob(DriveJob):
         """
         words, again = [word for word in more if word != _NO_RESUME], self.again
         for name in (word.partition("=")[0] for word in words if "=" in word):
-            again = _without(again, "--limit", f"{name}=")
+            again = _remove_option(again, "--limit", f"{name}=")
         return shlex.join([*program(), "eval", *again, *words, "--run-id", run_id])
 
     @property
@@ -180,7 +180,7 @@ class _EvaluationJob(DriveJob):
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class _EvaluationPlan:
     """What an evaluation runs: the graphs, the scorers and the models.
 
     Attributes:
@@ -198,7 +198,9 @@ class _Plan:
     chosen: Chosen
 
 
-def _plan(reference: str, scorers: str | None, against: Sequence[str], models: Sequence[str]) -> _Plan:
+def _plan_evaluation(
+    reference: str, scorers: str | None, against: Sequence[str], models: Sequence[str]
+) -> _EvaluationPlan:
     """Find the graphs, the scorers and the models that the options of the command name.
 
     Raises:
@@ -218,7 +220,7 @@ def _plan(reference: str, scorers: str | None, against: Sequence[str], models: S
     chosen |= dict(map(split, for_judges))
     subject = " ".join((found.graph.name, *own))
     if not against:
-        return _Plan(found, named, None, [subject], chosen)
+        return _EvaluationPlan(found, named, None, [subject], chosen)
     graphs = [text for text in against if _names_graph(text, found)]
     others = [text for text in against if text not in graphs]
     if len(graphs) > 1 or (graphs and others):
@@ -227,7 +229,9 @@ def _plan(reference: str, scorers: str | None, against: Sequence[str], models: S
     replaced = {split(text)[0] for text in others}
     theirs = [*others, *(text for text in own if split(text)[0] not in replaced)]
     chosen |= routes(AGAINST, models_for(theirs, other))
-    return _Plan(found, named, other, [subject, " ".join((graphs or [found.graph.name])[:1] + theirs)], chosen)
+    return _EvaluationPlan(
+        found, named, other, [subject, " ".join((graphs or [found.graph.name])[:1] + theirs)], chosen
+    )
 
 
 def _names_graph(text: str, found: Found) -> bool:
@@ -286,7 +290,7 @@ def judges_in(scorers: Mapping[str, Runnable]) -> set[str]:
     return {scorer.name for scorer in inner if isinstance(scorer, Agent)}
 
 
-def _thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> dict[str, float]:
+def _parse_thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> dict[str, float]:
     """Parse the values of `--threshold`: the lowest acceptable mean of each scorer.
 
     The key "" applies to all scorers.
@@ -310,7 +314,7 @@ def _thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> dict[s
     return least
 
 
-def _without(words: Sequence[str], option: str, start: str = "") -> list[str]:
+def _remove_option(words: Sequence[str], option: str, start: str = "") -> list[str]:
     """Remove each occurrence of an option whose value begins with `start` from the words of a command line."""
     rest, kept = iter(words), list[str]()
     for word in rest:
@@ -344,7 +348,7 @@ def _show_scores(job: DriveJob, ended: StoredOutcome, least: Mapping[str, float]
     else:
         rows = [_build_case_row(report, each) for each in zip(*(v.trials for v in report.versions), strict=True)]
         means = [_format_score_arrow([v.means[scorer] for v in report.versions]) for scorer in report.scorers]
-        rows.append(["mean", *means, _costs([version.cost_usd for version in report.versions]), "", ""])
+        rows.append(["mean", *means, _format_cost_arrow([version.cost_usd for version in report.versions]), "", ""])
         out.table(text_columns(["case", *report.scorers, "cost", "time", "failed"], "time", "cost"), rows)
         for line in _iter_report_lines(report):
             out.line(line)
@@ -372,7 +376,7 @@ def _iter_report_lines(report: Report) -> Iterator[str]:
     if report.against is not None:
         yield f"{report.subject.name} (right) against {report.against.name} (left)"
     for scorer in report.scorers:
-        yield from _differences(report, scorer)
+        yield from _iter_differences(report, scorer)
     for version in report.versions:
         calls, offline = (sum(getattr(one, name) for one in version.trials) for name in ("calls", "offline_calls"))
         paid = f"{counted(calls, 'model call')}, " + (
@@ -388,7 +392,7 @@ def _build_case_row(report: Report, trials: tuple[TrialReport, ...]) -> list[str
     scores = [_format_score_arrow([trial.value(scorer) for trial in trials]) for scorer in report.scorers]
     took = " → ".join(seconds(trial.seconds) for trial in reversed(trials))
     failed = "; ".join(dict.fromkeys(trial.failure for trial in trials if trial.failure))
-    return [trials[0].case, *scores, _costs([trial.cost_usd for trial in trials]), took, failed]
+    return [trials[0].case, *scores, _format_cost_arrow([trial.cost_usd for trial in trials]), took, failed]
 
 
 def _format_score_arrow(values: list[float | None]) -> str:
@@ -396,7 +400,7 @@ def _format_score_arrow(values: list[float | None]) -> str:
     return " → ".join("none" if value is None else f"{value:.2f}" for value in reversed(values))
 
 
-def _costs(values: list[float | None]) -> str:
+def _format_cost_arrow(values: list[float | None]) -> str:
     from graphengine.kernel.extension import dollars
 
     if not any(value is None or value for value in values):
@@ -408,7 +412,7 @@ def _format_case_cost(value: float | None) -> str:
     return usd(value) or "cost unknown"
 
 
-def _differences(report: Report, scorer: str) -> Iterator[str]:
+def _iter_differences(report: Report, scorer: str) -> Iterator[str]:
     found = report.differences.get(scorer)
     if found is not None:
         yield f"{scorer}: {found.text()}"

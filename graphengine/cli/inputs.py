@@ -80,7 +80,7 @@ def forms_of(state: type[BaseModel]) -> dict[str, Form]:
     properties = resolve_reference(schema, schema).get("properties", {})
     forms: dict[str, Form] = {}
     for name, info in state.model_fields.items():
-        form = _form(properties.get(name, {}), schema, info.annotation)
+        form = _build_form(properties.get(name, {}), schema, info.annotation)
         forms[name] = replace(form, is_secret=True) if is_secret(info.annotation, info.metadata) else form
     return forms
 
@@ -223,21 +223,21 @@ def state_from(state: type[S], values: Mapping[str, object]) -> S:
     try:
         return read_json(partial(state.model_validate_json, by_name=True, by_alias=False), to_json(values))
     except ValidationError as error:
-        raise _unfit(state, error) from (None if _hides(state) else error)
+        raise _build_misfit_error(state, error) from (None if _has_secrets(state) else error)
     except PydanticSerializationError as error:
         where = f"--input for {state.__name__}"
         raise InputError(f"the state does not fit: {error}", where=where, repair="give text in UTF-8") from error
 
 
-def _unfit(state: type[BaseModel], error: ValidationError) -> InputError:
+def _build_misfit_error(state: type[BaseModel], error: ValidationError) -> InputError:
     """Return the error for values that do not fit the state, with a repair that names the missing fields."""
     missing = [str(found["loc"][0]) for found in error.errors() if found["type"] == "missing" and found["loc"]]
     repair = " ".join(f"--input {name}=…" for name in missing) if missing else "give values that fit the fields"
-    message = f"the state does not fit: {explain(error, hide=_hides(state))}"
+    message = f"the state does not fit: {explain(error, hide=_has_secrets(state))}"
     return InputError(message, where=f"--input for {state.__name__}", repair=repair)
 
 
-def _hides(state: type[BaseModel]) -> bool:
+def _has_secrets(state: type[BaseModel]) -> bool:
     """Return whether error messages must leave out values, because the state contains secret fields."""
     return any(is_secret(info.annotation, info.metadata) for info in state.model_fields.values())
 
@@ -303,13 +303,13 @@ def _fetch_page(url: str, kind: type[TextFile], where: str) -> TextFile:
     """
     from graphengine.agents.sources.web import read_page
 
-    with _at_page(url, where):
+    with _name_page_option_in_errors(url, where):
         found = read_page(url)
     return kind(path=found.path, text=found.text)
 
 
 @contextmanager
-def _at_page(url: str, where: str) -> Iterator[None]:
+def _name_page_option_in_errors(url: str, where: str) -> Iterator[None]:
     """During the block, convert errors about a page of the web to errors that name the option with its address."""
     from graphengine.agents.sources.web import PageRefused
 
@@ -345,7 +345,7 @@ def _parse_input_value(raw: str, form: Form, where: str) -> object:
     elif form.media and not form.is_text and raw.startswith(_ADDRESSES):
         from graphengine.agents.sources.web import read_media
 
-        with _at_page(raw, where):
+        with _name_page_option_in_errors(raw, where):
             return read_media(raw)
     elif raw.startswith("@"):
         text = read_text(raw[1:], where)
@@ -386,7 +386,7 @@ def _suggest_repair(form: Form) -> str:
     return """write JSON, in quotes for the shell; a text needs quotes of its own: 'key="text"'"""
 
 
-def _form(schema: Schema, root: Schema, annotation: object) -> Form:
+def _build_form(schema: Schema, root: Schema, annotation: object) -> Form:
     branches = variants(schema, root)
     found = frozenset[str]().union(*map(kinds, branches))
     any_kind = not all(map(kinds, branches))
@@ -396,7 +396,7 @@ def _form(schema: Schema, root: Schema, annotation: object) -> Form:
     if found - {"null"} == {"array"}:
         arrays = [branch for branch in branches if "array" in kinds(branch)]
         arguments = [a for m in members(annotation) if get_origin(m) is not dict for a in get_args(m)]
-        item = _form(arrays[0].get("items") or {}, root, arguments[0] if arguments else object)
+        item = _build_form(arrays[0].get("items") or {}, root, arguments[0] if arguments else object)
     classes = [member for member in members(annotation) if isinstance(member, type)]
     file = next((each for each in classes if issubclass(each, TextFile)), None)
     media = any(issubclass(each, Media) for each in classes)

@@ -1,4 +1,4 @@
-"""`graphengine inspect`: the local page of a database."""
+"""`graphengine inspect`: serve a web page that shows the runs of a database live."""
 
 from __future__ import annotations
 
@@ -107,11 +107,11 @@ def inspect(  # noqa: PLR0913 - one for each option
     except ImportError as error:
         text = f"the inspector needs {error.name}, which is not installed"
         raise InputError(text, where="graphengine inspect", repair=install_command("inspect")) from error
-    _refuse_contradictions(context, references, is_driving=drive, is_read_only=read_only)
+    _check_drive_options(context, references, is_driving=drive, is_read_only=read_only)
     if shared != (users_file is not None) or (host is not None and not shared):
         raise click.UsageError("--shared needs --users FILE, and --users and --host need --shared")
-    users = None if users_file is None else _users(users_file)
-    drives, place = _drives(context, references) if drive else None, context.place
+    users = None if users_file is None else _read_users(users_file)
+    drives, place = _collect_drives(context, references) if drive else None, context.place
 
     def opened(url: str) -> None:
         if context.json:
@@ -126,7 +126,7 @@ def inspect(  # noqa: PLR0913 - one for each option
         if not no_open and users is None:
             click.launch(url)
 
-    paste = partial(_paste, place if users is None else None)
+    paste = partial(_build_command, place if users is None else None)
     with until_stopped(context, "start it again", _CLOSING) as (stopper, telemetry):
         if drives is not None:
             extensions = drives.extensions if users is None else [*drives.extensions, Approvers(users)]
@@ -135,14 +135,14 @@ def inspect(  # noqa: PLR0913 - one for each option
         reader = store_at(place.database, read_only=True, **lock_options())
         what = Settings(place.database, reader, paste, __version__, port, host or HOST, users, **lock_options())
         what = replace(
-            what, is_read_only=read_only, drives=drives, tables=_tables(context), token_file=_token_file(place)
+            what, is_read_only=read_only, drives=drives, tables=_collect_tables(context), token_file=_token_file(place)
         )
         for info in serve(what, opened, stopper):
             context.err.line("run ", (info.id, "bold"), " was released; resume: ", paste(info, "resume"))
     return 0
 
 
-def _users(path: Path) -> Users:
+def _read_users(path: Path) -> Users:
     """Return the users who may open a page that is shared with `--shared`.
 
     Raises:
@@ -175,7 +175,7 @@ def _token_file(place: DatabaseOption) -> Path:
     return (project_of(here) or here) / DATABASE.with_name("inspect.token")
 
 
-def _tables(context: CommandContext) -> Sequence[Callable[[Store, str | None], Awaitable[Iterable[Table]]]]:
+def _collect_tables(context: CommandContext) -> Sequence[Callable[[Store, str | None], Awaitable[Iterable[Table]]]]:
     """Return the functions that compute the tables which wings (extensions of graphengine) add to the page.
 
     Raises:
@@ -187,18 +187,18 @@ def _tables(context: CommandContext) -> Sequence[Callable[[Store, str | None], A
             settings = context.settings(wing.name)
             if wing.tables and wing.settings:
                 load(wing.settings)(settings)  # raises an error if the settings cannot be used
-            found += [partial(_tables_of, wing, settings)] if wing.tables else []
+            found += [partial(_load_tables_of, wing, settings)] if wing.tables else []
     return found
 
 
-async def _tables_of(wing: Wing, settings: Settings, store: Store, tenant: str | None) -> Iterable[Table]:
+async def _load_tables_of(wing: Wing, settings: Settings, store: Store, tenant: str | None) -> Iterable[Table]:
     with guarded(wing):
         found: Iterable[Table] = await load(wing.tables)(store, settings, tenant)
         return found
     return ()
 
 
-def _refuse_contradictions(
+def _check_drive_options(
     context: CommandContext,
     references: tuple[str, ...],
     *,
@@ -217,7 +217,7 @@ def _refuse_contradictions(
         raise click.UsageError("--drive and --read-only exclude each other")
 
 
-def _paste(place: DatabaseOption | None, info: RunInfo | None, name: str, *words: str) -> str:
+def _build_command(place: DatabaseOption | None, info: RunInfo | None, name: str, *words: str) -> str:
     """Return a command that a user of the page can copy, such as `graphengine resume RUN_ID`.
 
     If `info` is given, the command is about this run. Without `place`, the command does not name the database, because
@@ -231,7 +231,7 @@ def _paste(place: DatabaseOption | None, info: RunInfo | None, name: str, *words
     return place.command(name, info.id, *words, *graph)
 
 
-def _drives(context: CommandContext, references: tuple[str, ...]) -> Drives:
+def _collect_drives(context: CommandContext, references: tuple[str, ...]) -> Drives:
     """Return the graphs whose runs the page can start, resume and branch. Creates the database if there is none yet.
 
     Raises:

@@ -1,9 +1,10 @@
-"""The `graphengine` program: its commands by name, and the frame around each of them.
+"""The `graphengine` program: its commands by name, and what happens around each command.
 
 `--help` imports only click; each command is imported when it is used. Commands of other packages are only searched for
-by `--help`, by completions, and for a name that is not one of our commands: see `graphengine.wings`. `Program.main` is
-the frame around every command. It reserves stdout under `--json`, and turns every exception into one screen of text, or
-into one JSON document, and an exit code.
+by `--help`, by completions, and for a name that is not one of our commands: see `graphengine.wings`.
+
+Every command runs inside `Program.main`. This method reserves stdout for one document under `--json`, and turns every
+exception into a short text or one JSON document, and an exit code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`graphengine mcp`: graphs as tools of an MCP server over stdio."""
+"""`graphengine mcp`: serve graphs as tools of an MCP server over stdin and stdout."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def models_for(given: Sequence[str], found: Found) -> Chosen:
             )
         asked[who] = name
     sets = sets_of(found.module) if given else {}
-    chosen = _of_graph(sets.get(asked.get(ALL, ""), {}), found)
+    chosen = _select_for_graph(sets.get(asked.get(ALL, ""), {}), found)
     for who, name in asked.items():
         if not (who == ALL and name in sets):
             _check_name(who, name, sets)
@@ -107,7 +107,7 @@ def as_begun(given: Sequence[str], graphs: Mapping[str, Found]) -> AsBegun:
     default = {
         f"{name}:{_find_agent_or_node(who, found.graph)}": model
         for name, found in graphs.items()
-        for who, model in _of_graph(sets_of(found.module).get(DEFAULT, {}), found).items()
+        for who, model in _select_for_graph(sets_of(found.module).get(DEFAULT, {}), found).items()
     }
     return AsBegun(models_for_all(given, graphs), default)
 
@@ -137,10 +137,10 @@ def ways_to_a_model(found: Found) -> str:
         if any(model not in ("rules", _PLACEHOLDER) for model in models.values())
     ]
     sets = sets or ["anthropic:MODEL", "openai:MODEL"]
-    return ", ".join(f"--model {name}" for name in [*sets, *_on_this_machine()])
+    return ", ".join(f"--model {name}" for name in [*sets, *_list_local_models()])
 
 
-def _on_this_machine() -> Sequence[str]:
+def _list_local_models() -> Sequence[str]:
     """Return one model of each local model server that answers at its usual address. Without any, return an example."""
     found: list[str] = []
     for address in dict.fromkeys(SERVERS.values()):
@@ -173,7 +173,7 @@ def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:
     return chosen
 
 
-def _of_graph(chosen: Chosen, found: Found) -> dict[str, Model | str]:
+def _select_for_graph(chosen: Chosen, found: Found) -> dict[str, Model | str]:
     """Return the models of a set whose agents or nodes are in this graph.
 
     A file's sets of models apply to all graphs of the file, which can have different agents.

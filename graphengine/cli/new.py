@@ -96,7 +96,8 @@ def files_of(name: str) -> dict[str, str]:
         inits = {f"{package}/__init__.py": f'"""The {package} of this project."""\n' for package in _PACKAGES}
         return inits | {f"graphs/{name}.py": (_root() / RECIPES / f"{name}.py").read_text(encoding="utf-8")}
     found = {
-        file.relative_to(_root()).as_posix(): _read_module_text(file) for file in sorted(_modules(f"graphs.{name}"))
+        file.relative_to(_root()).as_posix(): _read_module_text(file)
+        for file in sorted(_find_modules(f"graphs.{name}"))
     }
     if "sample(" in found[f"graphs/{name}.py"]:
         samples = sorted(file for file in (_root() / "nodes" / "samples").rglob("*.*") if file.is_file())
@@ -112,7 +113,7 @@ def _read_module_text(file: Path) -> str:
     return text
 
 
-def _modules(name: str) -> set[Path]:
+def _find_modules(name: str) -> set[Path]:
     """Return the files that a project needs to import a bundled module.
 
     These are the file of the module, the modules of `graphs` and `nodes` that it imports directly or indirectly, and
@@ -247,10 +248,12 @@ def project_files(name: str, workflow: str | None = None) -> dict[str, str]:
     words |= {"without": _PLACEHOLDERS if is_bundled else _RULES}
     words |= {"where": f"everything is in `graphs/{graph}.py`" if _is_recipe(graph) else _IN_NODES}
     texts = {path: file.read_text(encoding="utf-8") for path, file in templates.items()}
-    words["about"] = _about(found[f"graphs/{graph}.py"] if is_bundled else texts[f"graphs/{graph}.py{_SUFFIX}"])
+    words["about"] = _read_docstring(
+        found[f"graphs/{graph}.py"] if is_bundled else texts[f"graphs/{graph}.py{_SUFFIX}"]
+    )
     found |= {path.removesuffix(_SUFFIX): _fill_placeholders(text, words) for path, text in texts.items()}
     modules = {path: text for path, text in found.items() if path.endswith(".py") and not path.endswith("__init__.py")}
-    rows = [f"| `{path}` | {_about(text).partition(chr(10))[0]} |" for path, text in sorted(modules.items())]
+    rows = [f"| `{path}` | {_read_docstring(text).partition(chr(10))[0]} |" for path, text in sorted(modules.items())]
     found["README.md"] = _fill_placeholders(found["README.md"], {"files": "\n".join(rows)})
     return found
 
@@ -261,7 +264,7 @@ def _fill_placeholders(text: str, words: Mapping[str, str]) -> str:
     return text
 
 
-def _about(text: str) -> str:
+def _read_docstring(text: str) -> str:
     return ast.get_docstring(ast.parse(text)) or ""
 
 
@@ -284,24 +287,24 @@ def write(folder: Path, files: Mapping[str, str], again: Path) -> None:
     Raises:
         GraphEngineError: The folder is not empty, or a file cannot be written.
     """
-    made: list[Path] = []
+    created: list[Path] = []
     try:
         _check_empty(folder, again)
         for path, text in files.items():
             file = folder / path
             missing = [each for each in file.parents if not each.exists()]
             file.parent.mkdir(parents=True, exist_ok=True)
-            made += reversed(missing)
+            created += reversed(missing)
             with file.open("x", encoding="utf-8", newline="\n") as stream:
-                made.append(file)
+                created.append(file)
                 stream.write(text)
     except OSError as error:
-        _take_back(made)
+        _remove_created(created)
         message = f"{error.filename or folder} cannot be written: {error.strerror or error}"
         repair = "choose a folder that you can write to"
         raise GraphEngineError(message, where=str(folder), repair=repair, code="no_place_for_project") from error
     except BaseException:
-        _take_back(made)
+        _remove_created(created)
         raise
 
 
@@ -318,12 +321,12 @@ def _check_empty(folder: Path, again: Path) -> None:
         raise GraphEngineError(message, where=str(folder), repair=repair, code="no_place_for_project")
 
 
-def _take_back(made: list[Path]) -> None:
+def _remove_created(created: list[Path]) -> None:
     """Remove the files and folders that were created for a project which cannot be completed.
 
     An entry that cannot be removed is left.
     """
-    for path in reversed(made):
+    for path in reversed(created):
         with suppress(OSError):
             path.rmdir() if path.is_dir() else path.unlink()
 

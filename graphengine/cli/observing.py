@@ -1,4 +1,7 @@
-"""The log and the traces of a command, for its operator. The log is text, or one JSON object on each line."""
+"""The log and the traces of a command, for the operator of a service or worker.
+
+The log is text, or one JSON object on each line.
+"""
 
 from __future__ import annotations
 
@@ -47,10 +50,10 @@ class OperatorLines(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        return super().format(_for_operator(record))
+        return super().format(_remove_contents(record))
 
 
-def _for_operator(record: logging.LogRecord) -> logging.LogRecord:
+def _remove_contents(record: logging.LogRecord) -> logging.LogRecord:
     """Return a copy of a log record without the contents of runs.
 
     The original record stays unchanged, because other log handlers format it too. A record of the user's own loggers is
@@ -62,7 +65,7 @@ def _for_operator(record: logging.LogRecord) -> logging.LogRecord:
     if record.name.startswith("asyncio"):  # the message about a task ends with the text of its error
         record.msg, record.args = record.getMessage().partition("\n")[0], None
     elif isinstance(record.args, tuple) and record.name != _STORES:
-        record.args = tuple(map(_without_contents, record.args))
+        record.args = tuple(map(_replace_run_text, record.args))
     error = record.exc_info[1] if record.exc_info else None
     # A request that the protocol cannot read is logged on one line.
     if error is not None and record.name.startswith(_PROTOCOLS):
@@ -71,17 +74,17 @@ def _for_operator(record: logging.LogRecord) -> logging.LogRecord:
         record.msg, record.args = f"{record.getMessage()}: {_name_error(error)}{where}", None
         record.exc_info = record.exc_text = None
     elif error is not None:
-        record.exc_text, record.exc_info = _without_messages(error), None
+        record.exc_text, record.exc_info = _format_traceback(error), None
     return record
 
 
-def _without_contents(given: object) -> object:
+def _replace_run_text(argument: object) -> object:
     """Replace an argument of a log message if the argument can contain text from a run."""
-    if isinstance(given, RunText):
-        return "(see the run)" if given else ""
-    if isinstance(given, BaseException) and not isinstance(given, StoreError):
-        return _name_error(given)
-    return given
+    if isinstance(argument, RunText):
+        return "(see the run)" if argument else ""
+    if isinstance(argument, BaseException) and not isinstance(argument, StoreError):
+        return _name_error(argument)
+    return argument
 
 
 def _name_error(error: BaseException) -> str:
@@ -89,7 +92,7 @@ def _name_error(error: BaseException) -> str:
     return f"{type(error).__name__}{code}"
 
 
-def _without_messages(error: BaseException) -> str:
+def _format_traceback(error: BaseException) -> str:
     """Format an exception and its causes as a traceback, without messages and notes.
 
     Messages and notes can contain text from a run.
@@ -111,7 +114,7 @@ class JsonLines(OperatorLines):
     """Formats each log record as a line of JSON, with the run, the node and the OpenTelemetry span that logged it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        record = _for_operator(record)
+        record = _remove_contents(record)
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line: dict[str, Any] = {"time": at, "level": record.levelname.lower(), "logger": record.name}
         line["message"] = record.getMessage()
@@ -119,13 +122,13 @@ class JsonLines(OperatorLines):
         line |= {
             name: value for name, value in vars(record).items() if name not in _STANDARD and value not in (None, "")
         }
-        line |= {name: value for name, value in _of_span().items() if name not in line}
+        line |= {name: value for name, value in _read_span_ids().items() if name not in line}
         if record.exc_info or record.exc_text:
             line["exception"] = record.exc_text or self.formatException(record.exc_info or (None, None, None))
         return harmless_json(json.dumps(line, ensure_ascii=False, default=str))
 
 
-def _of_span() -> dict[str, str]:
+def _read_span_ids() -> dict[str, str]:
     """Return the trace id and the span id of the current OpenTelemetry span; {} if there is none."""
     trace = sys.modules.get("opentelemetry.trace")
     span = trace.get_current_span().get_span_context() if trace is not None else None
@@ -144,7 +147,7 @@ def line_of(text: str, level: int = logging.INFO, **fields: str) -> str:
     return JsonLines().format(record) + "\n"
 
 
-class _Logged(io.StringIO):
+class _LogStream(io.StringIO):
     """A stream that sends each line to the log, so that a JSON log also contains the command's own messages."""
 
     def write(self, text: str) -> int:
@@ -169,7 +172,7 @@ def logged(context: CommandContext) -> Generator[None]:
     root.addHandler(handler)
     root.setLevel((context.log_level or "info").upper())
     if is_json:
-        context.err = Channel(_Logged(), must_arrive=False)
+        context.err = Channel(_LogStream(), must_arrive=False)
     try:
         yield
     finally:
@@ -187,7 +190,7 @@ class _LogLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name != _RUNS:
-            shown = _for_operator(record) if self._context.is_for_operator else record
+            shown = _remove_contents(record) if self._context.is_for_operator else record
             self._context.err.prose(("warning  ", "bold yellow"), shown.getMessage(), indent=9)
 
 

@@ -57,7 +57,7 @@ def database_of(file: Path | None = None) -> Database:
         ProjectBroken: The setting `store` is not a text.
     """
     root = project_of(file.parent if file is not None else Path.cwd())
-    found = _database_in(root) if root is not None else None
+    found = _read_database_setting(root) if root is not None else None
     return found or (root or Path.cwd()) / DATABASE
 
 
@@ -101,14 +101,14 @@ def setting(root: Path, name: str, *, checks: bool = False) -> object:
 
         found = tomllib.loads(text).get("tool", {}).get("graphengine", {})
         for each in sorted(unknown.intersection(found) - installed()) if unknown else ():
-            raise _not_read(each, place, is_table=each in tables or isinstance(found[each], dict))
+            raise _build_unknown_setting_error(each, place, is_table=each in tables or isinstance(found[each], dict))
         return found.get(name)
     except (OSError, ValueError, AttributeError) as error:
         repair = f"write [tool.graphengine] and below it {name} = …"
         raise ProjectBroken(f"pyproject.toml is invalid: {error}", where=str(place), repair=repair) from error
 
 
-def _not_read(name: str, place: Path, *, is_table: bool) -> InputError:
+def _build_unknown_setting_error(name: str, place: Path, *, is_table: bool) -> InputError:
     from graphengine.kernel.extension import did_you_mean
 
     near = did_you_mean(name, [*SETTINGS, *others()])
@@ -145,7 +145,7 @@ def read_settings(wing: str, file: Path | None = None) -> Any:  # noqa: ANN401 -
     return load(reader)(settings_of(wing, file))
 
 
-def _database_in(root: Path) -> Database | None:
+def _read_database_setting(root: Path) -> Database | None:
     """Return the database that a project sets as `[tool.graphengine] store = …`; None if it sets none."""
     found: object = None
     with suppress(ProjectBroken):  # commands that need the settings report the error

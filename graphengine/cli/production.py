@@ -1,4 +1,7 @@
-"""`graphengine doctor --production`: check whether an installation is ready. Each check is ok, not, or undecided."""
+"""`graphengine doctor --production`: check whether an installation is ready for production.
+
+The result of each check is ok, not, or cannot say.
+"""
 
 from __future__ import annotations
 

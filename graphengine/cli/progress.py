@@ -69,14 +69,14 @@ _NAMED: Final = 3
 _MAP_ENDS: Final = ("node", "failed", "attempt")
 _ENDS: Final = ("attempt", "node", "failed")
 _ITEM_ENDS: Final = ("attempt", "item", "failed")
-_TOLD: Final = ("waiting", "answered", "refused", "message")
+_SHOWN_ANYWHERE: Final = ("waiting", "answered", "refused", "message")
 """The kinds of steps that are shown wherever they occur."""
 _INSIDE: Final = ("recorded", "message", "refused", "begun")
 """The kinds of steps after which their node is still at work."""
 
 
 @dataclass(slots=True)
-class _Count:
+class _MapProgress:
     """How many items of a map have ended.
 
     Attributes:
@@ -100,7 +100,7 @@ class _Count:
     shown: int = 0
 
     @property
-    def is_news(self) -> bool:
+    def needs_line(self) -> bool:
         """Whether the count has grown enough for a new line: past another tenth of the items, or to the end."""
         return self.done == self.total or self.done * _TENTHS // self.total > self.shown * _TENTHS // self.total
 
@@ -129,7 +129,7 @@ class _Count:
 
 
 @dataclass(slots=True)
-class _Way:
+class _RepeatedVisits:
     """Visits of a node in a loop that all took the same edge. Only the first of them are shown one by one.
 
     Attributes:
@@ -167,28 +167,28 @@ class Progress:
         self._channel = channel
         self._is_live = is_live and channel.is_live
         self._now = now
-        self._written: dict[tuple[str, str], str] = {}  # the end of each model's text, by node and agent
+        self._model_texts: dict[tuple[str, str], str] = {}  # the end of each model's text, by node and agent
         self._shown_at = 0.0
         self._unshown: tuple[str, str] | None = None  # node and agent of a text that arrived too early to be shown
         self._begun: dict[str, tuple[int, int]] = {}
         self._falls_back: dict[str, int] = {}  # the visit whose fallback is run, by path
-        self._counts: dict[str, _Count] = {}  # by the frame of the items, without their index
+        self._maps: dict[str, _MapProgress] = {}  # by the frame of the items, without their index
         self._at_work: dict[str, NodeBegan] = {}  # by path
-        self._ways: dict[tuple[object, ...], _Way] = {}  # by path, kind and targets
+        self._repeated_visits: dict[tuple[object, ...], _RepeatedVisits] = {}  # by path, kind and edge
         self._in_loops: set[str] = set()  # paths whose further visits are only counted
 
     def show(self, event: Event) -> None:
         """Show one event."""
         if isinstance(event, TextDelta):
-            self._writes(event)
+            self._show_model_text(event)
         elif isinstance(event, NodeBegan):
             self._at_work[event.path] = event
             if "[" not in event.path:
                 self.began(event.path, event.visit, event.attempt)
         elif isinstance(event, AnswerReset):
-            self._written.pop((event.path, event.agent), None)
+            self._model_texts.pop((event.path, event.agent), None)
         elif isinstance(event, Emitted):
-            self._line("emit", event.path, f": {compact(event.data)}")
+            self._show_line("emit", event.path, f": {compact(event.data)}")
         else:
             from graphengine.kernel.extension import StepRecorded
 
@@ -198,25 +198,25 @@ class Progress:
     def recorded(self, entry: Entry, why: str) -> None:
         """Show a recorded step. `why` is the reason for the edge that the step took."""
         step = entry.step
-        self._written = {key: text for key, text in self._written.items() if key[0] != step.path}
-        self._has_moved(step)
-        is_told, is_inside = step.kind in _TOLD, "[" in step.frame
-        if is_inside and not is_told and step.kind not in _ITEM_ENDS:
+        self._model_texts = {key: text for key, text in self._model_texts.items() if key[0] != step.path}
+        self._update_work(step)
+        is_shown_anywhere, is_inside = step.kind in _SHOWN_ANYWHERE, "[" in step.frame
+        if is_inside and not is_shown_anywhere and step.kind not in _ITEM_ENDS:
             return
         account = account_of(entry, why, why_limit=1000)
-        if is_told:
-            self._wait(account)
+        if is_shown_anywhere:
+            self._show_wait(account)
         elif is_inside:
-            self._in_item(step, account)
+            self._count_item(step, account)
         else:
-            self._step(entry, account)
+            self._show_step(entry, account)
 
-    def _writes(self, delta: TextDelta) -> None:
+    def _show_model_text(self, delta: TextDelta) -> None:
         """Show the end of the text that a model is writing, at most 20 times a second."""
         if not self._is_live or "[" in delta.path:  # a bar is shown for the items of a map
             return
         key = (delta.path, delta.agent)
-        text = self._written[key] = (self._written.get(key, "") + delta.text)[-_KEPT_CHARACTERS:]
+        text = self._model_texts[key] = (self._model_texts.get(key, "") + delta.text)[-_KEPT_CHARACTERS:]
         self._unshown = key
         if self._now() - self._shown_at >= _SHOWN_SECONDS:
             self._show_text(delta.path, text)
@@ -236,20 +236,20 @@ class Progress:
 
         Maps inside items of other maps are left out.
         """
-        known, self._counts = self._counts, {}
+        known, self._maps = self._maps, {}
         for frame in self.visits.snapshot.frames.values():
             phase = frame.phase
             if isinstance(phase, Collecting) and "[" not in frame.id:
                 key, now = child_id(frame.id, frame.at), progress_of(path_of(frame.id, frame.at), phase)
                 by_fallback, done = known[key].by_fallback if key in known else 0, now.done + now.failed
-                count = _Count(now.path, now.of, at, done, now.failed, by_fallback)
+                count = _MapProgress(now.path, now.of, at, done, now.failed, by_fallback)
                 count.before = count.shown = done
-                self._counts[key] = count
+                self._maps[key] = count
 
     def counts(self) -> None:
         """Show how many items of each running map have ended."""
-        for count in self._counts.values():
-            self._line("items", count.path, f": {count}")
+        for count in self._maps.values():
+            self._show_line("items", count.path, f": {count}")
 
     def idles(self) -> None:
         """Stop showing nodes at work, because the run waits or no process drives it."""
@@ -259,40 +259,41 @@ class Progress:
 
     def show_counted(self) -> None:
         """Show the visits that were only counted since the last line about them."""
-        for way in self._ways.values():
-            self._count_visits(way)
+        for repeated in self._repeated_visits.values():
+            self._show_repeated_visits(repeated)
 
-    def _count_visits(self, way: _Way) -> None:
-        if way.last is not None and way.unshown:
-            many = f"{way.unshown:,} visits, up to " if way.unshown > 1 else ""
-            text = f" ({many}visit {way.last.visit:,}) in {seconds(way.took)}"
-            self._line("again", way.last.path, text, *arrow(way.last))
-            way.unshown, way.took = 0, 0.0
+    def _show_repeated_visits(self, repeated: _RepeatedVisits) -> None:
+        if repeated.last is not None and repeated.unshown:
+            many = f"{repeated.unshown:,} visits, up to " if repeated.unshown > 1 else ""
+            text = f" ({many}visit {repeated.last.visit:,}) in {seconds(repeated.took)}"
+            self._show_line("again", repeated.last.path, text, *arrow(repeated.last))
+            repeated.unshown, repeated.took = 0, 0.0
 
-    def _is_counted(self, step: Account) -> bool:
+    def _count_visit(self, step: Account) -> bool:
         """Count a visit that ended. Return True if it needs no line of its own.
 
         A visit needs no line if several earlier visits of the node took the same edge.
         """
         if step.kind not in ("node", "left", "joined") or step.is_trouble:
             return False
-        way = self._ways.setdefault((step.path, step.kind, *step.targets, step.edge, step.choice), _Way())
-        way.visits += 1
-        if way.visits <= _VISITS:
-            if way.visits == 1:
+        key = (step.path, step.kind, *step.targets, step.edge, step.choice)
+        repeated = self._repeated_visits.setdefault(key, _RepeatedVisits())
+        repeated.visits += 1
+        if repeated.visits <= _VISITS:
+            if repeated.visits == 1:
                 self.show_counted()
             return False
         self._in_loops.add(step.path)
-        way.last, way.unshown, way.took = step, way.unshown + 1, way.took + (step.took or 0.0)
-        if way.visits & (way.visits - 1) == 0:
-            self._count_visits(way)
+        repeated.last, repeated.unshown, repeated.took = step, repeated.unshown + 1, repeated.took + (step.took or 0.0)
+        if repeated.visits & (repeated.visits - 1) == 0:
+            self._show_repeated_visits(repeated)
         return True
 
-    def _has_moved(self, step: Step) -> None:
+    def _update_work(self, step: Step) -> None:
         if step.kind in ("resumed", "branched"):
             self._count_maps(step.at)  # items that had failed begin again
         elif step.kind in _MAP_ENDS:
-            self._counts = {key: count for key, count in self._counts.items() if count.path != step.path}
+            self._maps = {key: count for key, count in self._maps.items() if count.path != step.path}
         if step.kind not in _INSIDE:
             self._at_work.pop(step.path, None)
         # The nodes of cancelled arms have paths in this graph.
@@ -328,14 +329,14 @@ class Progress:
         """
         if not self._is_live:
             return
-        if self._unshown in self._written:
-            self._show_text(self._unshown[0], self._written[self._unshown])
+        if self._unshown in self._model_texts:
+            self._show_text(self._unshown[0], self._model_texts[self._unshown])
             return
         if not self._at_work:
             return
-        if self._written and self._now() - self._shown_at < _READ_SECONDS:
+        if self._model_texts and self._now() - self._shown_at < _READ_SECONDS:
             return
-        bars = [count for count in self._counts.values() if count.done < count.total]
+        bars = [count for count in self._maps.values() if count.done < count.total]
         if bars:
             longest, head = max(bars, key=lambda count: count.total - count.done), f"{'items':<9}"
             room = (self._channel.columns or 0) - 1 - len(head)
@@ -345,7 +346,7 @@ class Progress:
 
     def sleeps(self, until: str) -> None:
         self.idles()
-        self._line("sleeps", f"until {until}; Ctrl-C leaves the run waiting")
+        self._show_line("sleeps", f"until {until}; Ctrl-C leaves the run waiting")
 
     def began(self, path: str, visit: int, attempt: int) -> None:
         """Show that a node began. Each attempt is shown once."""
@@ -356,55 +357,55 @@ class Progress:
             return
         is_fallback = self._falls_back.get(path) == visit
         again = f", attempt {attempt}" if attempt > 1 and not is_fallback else ""
-        self._line("started", path, f" (visit {visit}{again})", ": its fallback" if is_fallback else "")
+        self._show_line("started", path, f" (visit {visit}{again})", ": its fallback" if is_fallback else "")
 
-    def _step(self, entry: Entry, account: Account) -> None:
+    def _show_step(self, entry: Entry, account: Account) -> None:
         step, took = entry.step, f" in {seconds(account.took)}" if account.took is not None else ""
         if step.kind == "recorded" or (step.kind in _ENDS and step.began and self._is_own(entry)):
             self.began(step.path, step.visit, step.attempt)
-        if self._is_counted(account):
+        if self._count_visit(account):
             return
         if step.kind == "attempt":
-            self._attempt(account, took)
+            self._show_attempt_end(account, took)
         elif step.kind in ("node", "failed"):
             self._show_node_end(entry, account, took)
-            self._below(account.why, "dim")
+            self._show_below(account.why, "dim")
         elif step.kind in ("left", "joined"):
             verb = "left" if step.kind == "left" else "failed" if account.is_trouble else "joined"
-            self._line(verb, account.path, *(arrow(account) if step.kind == "left" else ()))
-            self._below(account.why, "dim")
+            self._show_line(verb, account.path, *(arrow(account) if step.kind == "left" else ()))
+            self._show_below(account.why, "dim")
         elif step.kind in ("mapped", "entered", "recorded"):
-            self._inside(step, account)
+            self._show_inside(step, account)
         elif step.kind in ("resumed", "branched"):
             for text in account.lines:
-                self._line(step.kind, text)
+                self._show_line(step.kind, text)
             for text in account.shifts:
-                self._line("changed", text.removeprefix("the graph changed: "))
+                self._show_line("changed", text.removeprefix("the graph changed: "))
 
-    def _inside(self, step: Step, account: Account) -> None:
+    def _show_inside(self, step: Step, account: Account) -> None:
         """Show that a visit began the items of a map or a nested graph, or recorded a call."""
         path = account.path
         if account.kind == "mapped":
-            self._counts[child_id(step.frame, step.node)] = _Count(path, account.count, account.at)
+            self._maps[child_id(step.frame, step.node)] = _MapProgress(path, account.count, account.at)
         if path in self._in_loops:
             return
         if account.kind == "mapped":
-            self._line("items", path, f": {account.text}")
+            self._show_line("items", path, f": {account.text}")
         elif account.kind == "entered":
-            self._line("entered", path, f": {account.text}", *arrow(account))
+            self._show_line("entered", path, f": {account.text}", *arrow(account))
         else:
-            self._line("recorded", path, f": {account.lines[0]} ({seconds(step.at - step.began)})")
+            self._show_line("recorded", path, f": {account.lines[0]} ({seconds(step.at - step.began)})")
 
-    def _wait(self, account: Account) -> None:
+    def _show_wait(self, account: Account) -> None:
         """Show a question, an answer or a message, even inside an item of a map."""
         if account.kind == "waiting":
             self.show_counted()
             for line in account.lines:
-                self._line("waits", account.path, f": {line}")
+                self._show_line("waits", account.path, f": {line}")
             return
-        self._line(account.kind, f"{account.path}: " if account.path else "", "; ".join(account.lines))
+        self._show_line(account.kind, f"{account.path}: " if account.path else "", "; ".join(account.lines))
 
-    def _in_item(self, step: Step, account: Account) -> None:
+    def _count_item(self, step: Step, account: Account) -> None:
         """Count an item of a map that has ended.
 
         Items of a map inside an item, and steps inside an item, are not counted.
@@ -412,21 +413,21 @@ class Progress:
         key, _, index = step.frame.rpartition("[")
         if "[" in key or not index.endswith("]"):
             return
-        count = self._counts.get(key)
+        count = self._maps.get(key)
         if count is None:  # the map has already ended
             return
         if account.is_trouble:
             count.failed += step.kind == "failed"
-            self._item_failed(account, count)
+            self._show_item_failure(account, count)
         if step.kind == "attempt":
             return
         count.done += 1
         count.by_fallback += account.is_fallback
-        if count.is_news and count.path not in self._in_loops:
+        if count.needs_line and count.path not in self._in_loops:
             count.shown = count.done
-            self._line("items", count.path, f": {count}")
+            self._show_line("items", count.path, f": {count}")
 
-    def _item_failed(self, step: Account, count: _Count) -> None:
+    def _show_item_failure(self, step: Account, count: _MapProgress) -> None:
         """Show that an item of a map failed. After the first failures, further failures of the map are only counted."""
         if step.kind == "item" and self._falls_back.pop(step.path, 0):
             return  # the failure before the fallback was already shown
@@ -437,28 +438,28 @@ class Progress:
         if begun < _FAILURES:
             is_fallback = step.kind == "item" or step.path in self._falls_back
             verb = "failed" if step.kind == "failed" else "fallback" if is_fallback else "retry"
-            self._line(verb, step.path, f" (attempt {step.attempt} failed): {step.error}")
+            self._show_line(verb, step.path, f" (attempt {step.attempt} failed): {step.error}")
         elif begun == _FAILURES:
-            self._line("", (f"further failures of {count.path} are counted only", "dim"))
+            self._show_line("", (f"further failures of {count.path} are counted only", "dim"))
 
-    def _attempt(self, step: Account, took: str) -> None:
+    def _show_attempt_end(self, step: Account, took: str) -> None:
         which = f" (visit {step.visit}, attempt {step.attempt})"
         if step.is_replaced:
             self._falls_back[step.path] = step.visit
-            self._line("failed", step.path, f"{which}{took}; its fallback is run")
+            self._show_line("failed", step.path, f"{which}{took}; its fallback is run")
         else:
             wait = seconds(max(0.0, step.due - step.at) if step.due is not None else 0.0)
-            self._line("retry", step.path, f"{which} failed{took}; next attempt in {wait}")
-        self._below(step.error)
+            self._show_line("retry", step.path, f"{which} failed{took}; next attempt in {wait}")
+        self._show_below(step.error)
 
     def _show_node_end(self, entry: Entry, step: Account, took: str) -> None:
         verb = "failed" if step.kind == "failed" else "fallback" if step.is_fallback else "done"
         choice = f", chose {step.choice}" if step.choice else ""
         ended = f", ended [{step.inside}]" if step.inside else ""
         reply = f": {step.words}" if step.text else ""
-        self._line(verb, step.path, f" (visit {step.visit}{choice}{ended}){took}{reply}", *arrow(step))
+        self._show_line(verb, step.path, f" (visit {step.visit}{choice}{ended}){took}{reply}", *arrow(step))
         if step.error and not is_reported_at_end(entry, step):
-            self._below(f"in place of {step.error}" if verb == "fallback" else step.error)
+            self._show_below(f"in place of {step.error}" if verb == "fallback" else step.error)
 
     def _is_own(self, entry: Entry) -> bool:
         """Return whether the node did work in this visit itself, so that a line about its start must be shown first.
@@ -468,16 +469,16 @@ class Progress:
         has_graph = isinstance(entry.step.data, Node) and entry.step.data.inside is not None
         return not has_graph and entry.began >= self.visits.time.since and not is_by_answer(entry.step)
 
-    def _below(self, text: str, style: str = "") -> None:
+    def _show_below(self, text: str, style: str = "") -> None:
         """Show a text below the last line, such as the error of a step or the reason for its edge.
 
         An empty text is not shown. On a terminal, the text is wrapped and indented.
         """
         columns = self._channel.columns
         for part in [text] if columns is None and text else wrapped(text, (columns or 0) - _INDENT):
-            self._line("", (part, style))
+            self._show_line("", (part, style))
 
-    def _line(self, verb: str, first: Part, *rest: Part) -> None:
+    def _show_line(self, verb: str, first: Part, *rest: Part) -> None:
         """Show a line that begins with a verb, such as `started`. On a terminal, it is wrapped between words."""
         path: Part = (first, "bold") if isinstance(first, str) and verb else first
         self._channel.prose((f"{verb:<9}", _VERBS.get(verb, "dim")), path, *rest, indent=_INDENT)

@@ -71,7 +71,7 @@ def find(reference: str, name: str = "") -> Found:
     if file is None:
         return find_named(reference)
     module = load(file)
-    graph = _only_graph(module, file, inner, name)
+    graph = _select_graph(module, file, inner, name)
     return Found(graph, file, module, "" if _is_found_by_name(graph, file) else reference)
 
 
@@ -124,12 +124,12 @@ def find_named(name: str, *, of_run: bool = False) -> Found:
             wanted = graphs
         if wanted:
             others, is_named = naming(wanted[0].name, left), wanted[0].name == name
-            same = _same_names([Listed(file, module, wanted[:1]), *map(list_file, others)]) if is_named else {}
+            same = _find_same_names([Listed(file, module, wanted[:1]), *map(list_file, others)]) if is_named else {}
             if name in same:
                 raise same[name][1]
             return Found(wanted[0], file, module, "" if is_named or not others else _near_path(file))
         known += [graph.name for graph in graphs]
-    raise _unknown_name(name, root, known, unread, of_run=of_run)
+    raise _build_unknown_name_error(name, root, known, unread, of_run=of_run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ def list_graphs() -> list[Listed]:
         listed = list_file(file)
         own = [graph for graph in listed.graphs if not is_imported(graph, listed, set(map(str, files)))]
         found.append(replace(listed, file=file.relative_to(root), graphs=own))
-    return [*found, *(Listed(file, error=error) for file, error in _same_names(found).values())]
+    return [*found, *(Listed(file, error=error) for file, error in _find_same_names(found).values())]
 
 
 def is_imported(graph: Graph[Any], listed: Listed, files: Collection[str] | None = None) -> bool:
@@ -184,7 +184,7 @@ def is_imported(graph: Graph[Any], listed: Listed, files: Collection[str] | None
     return any(value is graph for other in others for value in vars(other).values())
 
 
-def _same_names(files: Iterable[Listed]) -> dict[str, tuple[Path, GraphNotFound]]:
+def _find_same_names(files: Iterable[Listed]) -> dict[str, tuple[Path, GraphNotFound]]:
     """Find graphs that have the same name but are in two files. Return the later file and the error, by name."""
     seen: dict[str, tuple[Path, Graph[Any]]] = {}
     found: dict[str, tuple[Path, GraphNotFound]] = {}
@@ -211,7 +211,7 @@ def list_file(file: Path) -> Listed:
         module = load(file)
     except GraphFileBroken as error:
         return Listed(file, error=error)
-    return Listed(file, module, _outermost([graph for _, graph in graphs_of(module)]))
+    return Listed(file, module, _drop_nested([graph for _, graph in graphs_of(module)]))
 
 
 def graphs_to_drive(references: Sequence[str]) -> tuple[dict[str, Found], list[str]]:
@@ -236,7 +236,7 @@ def graphs_to_drive(references: Sequence[str]) -> tuple[dict[str, Found], list[s
                 message = f"two graphs are named {found.graph.name!r}, and a run records only the name of its graph"
                 repair = "use two databases with a worker each"
                 raise GraphNotFound(message, where=reference, repair=repair, code="same_name")
-    unread = [] if references else _add_project(graphs)
+    unread = [] if references else _add_project_graphs(graphs)
     if not graphs:
         message = "there is no graph whose runs can be driven" + (f": {'; '.join(unread)}" if unread else "")
         repair = (
@@ -259,7 +259,7 @@ def _format_first_problem(error: GraphEngineError) -> str:
     return error.message.splitlines()[0]
 
 
-def _add_project(graphs: dict[str, Found]) -> list[str]:
+def _add_project_graphs(graphs: dict[str, Found]) -> list[str]:
     """Add the graphs of the current project to `graphs`. Return a message about each graph that cannot be used."""
     root = project_of(Path.cwd())
     unread: list[str] = []
@@ -270,7 +270,7 @@ def _add_project(graphs: dict[str, Found]) -> list[str]:
         except GraphEngineError as error:
             unread.append(f"{_near_path(file)} is left out: {error.message}")
             continue
-        listed.append(Listed(file, graphs=_outermost([each.graph for each in found])))
+        listed.append(Listed(file, graphs=_drop_nested([each.graph for each in found])))
         for each in found:
             graph = each.graph
             try:
@@ -280,7 +280,7 @@ def _add_project(graphs: dict[str, Found]) -> list[str]:
                 continue
             if graph.name not in graphs or file.stem == graph.name:
                 graphs[graph.name] = each
-    for name, (_, same) in _same_names(listed).items():
+    for name, (_, same) in _find_same_names(listed).items():
         graphs.pop(name, None)
         unread.append(f"{name} is left out: {same.message}")
     return unread
@@ -366,18 +366,18 @@ def _split_reference(reference: str) -> tuple[Path | None, str]:
     return (Path(reference), "") if is_file else (None, "")
 
 
-def _only_graph(module: ModuleType, file: Path, inner: str, name: str) -> Graph[Any]:
+def _select_graph(module: ModuleType, file: Path, inner: str, name: str) -> Graph[Any]:
     graphs = dict(graphs_of(module))
     where = _near_path(file)
     if not graphs:
-        repair = f"define one at the top level of the file, as graph = {_graph_to_define(module, name)}"
+        repair = f"define one at the top level of the file, as graph = {_suggest_graph(module, name)}"
         raise GraphNotFound(f"{where} has no graph", where=where, repair=repair)
     if inner:
         wanted = [g for v, g in graphs.items() if v == inner] or [g for g in graphs.values() if g.name == inner]
     elif name and len(graphs) > 1:
         wanted = [g for g in graphs.values() if g.name == name]
     else:
-        wanted = _outermost(list(graphs.values()))
+        wanted = _drop_nested(list(graphs.values()))
     if len(wanted) == 1:
         return wanted[0]
     listed = ", ".join(f"{where}:{variable}" for variable in graphs)
@@ -386,7 +386,7 @@ def _only_graph(module: ModuleType, file: Path, inner: str, name: str) -> Graph[
     raise GraphNotFound(f"{where} has {len(graphs)} graphs", where=where, repair=f"give one of {listed}")
 
 
-def _graph_to_define(module: ModuleType, name: str) -> str:
+def _suggest_graph(module: ModuleType, name: str) -> str:
     """Suggest the code of a graph to a user whose file contains none.
 
     The suggestion uses an agent of the file: the agent with the name `name`, or else an agent that hands over to
@@ -409,7 +409,7 @@ def _graph_to_define(module: ModuleType, name: str) -> str:
     return f"Graph.of({found}), the graph of its runs"
 
 
-def _outermost(graphs: list[Graph[Any]]) -> list[Graph[Any]]:
+def _drop_nested(graphs: list[Graph[Any]]) -> list[Graph[Any]]:
     """Return the graphs that are not nodes of another one of these graphs. The graphs need not compile."""
     inside: list[Graph[Any]] = []
     for graph in graphs:
@@ -446,7 +446,7 @@ def _is_found_by_name(graph: Graph[Any], file: Path) -> bool:
     return {each.resolve() for each in same} == {file.resolve()}
 
 
-def _unknown_name(
+def _build_unknown_name_error(
     name: str, root: Path | None, known: Sequence[str], unread: Sequence[str], *, of_run: bool
 ) -> GraphNotFound:
     message = f"the run is of graph {name!r}, and no such graph was found" if of_run else f"there is no graph {name!r}"

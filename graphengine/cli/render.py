@@ -1,4 +1,4 @@
-"""`graphengine render`: draw a graph, a run on it, or a chart of a run into a file, or write the story of runs."""
+"""`graphengine render`: draw a graph, a run on its graph or a chart of a run, or write the story of a run as a page."""
 
 from __future__ import annotations
 
@@ -128,8 +128,8 @@ def render(  # noqa: PLR0913 - one for each option
     else:
         from graphengine.render.charts import write_chart
 
-        run_id = _run_id(context, reference)
-        write_chart(output, lambda: context.read(lambda store: _chart(store, kind, run_id, scores or "")))
+        run_id = _find_run_id(context, reference)
+        write_chart(output, lambda: context.read(lambda store: _load_chart(store, kind, run_id, scores or "")))
     if context.json:
         from graphengine.render.documents import Drawn
 
@@ -143,7 +143,7 @@ def _write_story(context: CommandContext, reference: str, other: str | None, out
     from graphengine.output_file import write_file
     from graphengine.render.story import story_of
 
-    ids = [_run_id(context, each) for each in (reference, other) if each is not None]
+    ids = [_find_run_id(context, each) for each in (reference, other) if each is not None]
     second = ids[1] if len(ids) > 1 else None
     page = context.read(lambda store: story_of(store, ids[0], second, time.time()))
     write_file(output, page.encode())
@@ -232,7 +232,7 @@ def _find_chart_kind(**asked: str | bool | None) -> _Kind | None:
     return kinds[0] if kinds else None
 
 
-def _run_id(context: CommandContext, given: str) -> str:
+def _find_run_id(context: CommandContext, given: str) -> str:
     """Return the full id of the run that the user named.
 
     Raises:
@@ -247,7 +247,7 @@ def _run_id(context: CommandContext, given: str) -> str:
         raise UnknownRun(message, where=error.where, repair=error.repair) from error
 
 
-async def _chart(store: Store, kind: _Kind, run_id: str, path: str) -> Chart:
+async def _load_chart(store: Store, kind: _Kind, run_id: str, path: str) -> Chart:
     """Read a run, and return its timeline or its chart of numbers in the state (`scores`).
 
     `path` names the number to draw. If it is "", the chart contains the numbers that the graph's conditions use.

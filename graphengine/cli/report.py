@@ -507,9 +507,9 @@ def show_state(out: Channel, values: Mapping[str, JsonValue], *, is_whole: bool 
         if is_whole:
             text = whole(value)
         elif columns is None:
-            text, left_out = _for_pipe(value)
+            text, left_out = _cut_for_pipe(value)
         else:
-            text, left_out = _for_screen(value, _SCREEN_LINES * (columns - 2 * _INDENT) - len(name))
+            text, left_out = _cut_for_screen(value, _SCREEN_LINES * (columns - 2 * _INDENT) - len(name))
         out.prose((name, "bold"), ": ", text, (f" … {left_out} more" if left_out else "", "dim"), indent=_INDENT)
         is_cut |= bool(left_out)
     return is_cut
@@ -526,7 +526,7 @@ def whole(value: JsonValue) -> str:
     return value.strip("\n") if len(lines) <= 1 else "".join(f"\n{' ' * _INDENT}{line}" for line in lines)
 
 
-def _for_screen(value: JsonValue, room: int) -> tuple[str, str]:
+def _cut_for_screen(value: JsonValue, room: int) -> tuple[str, str]:
     """Cut a value to one line of `room` characters, between words. Return the line, and how much is left out."""
     text = one_line(clean(value if isinstance(value, str) else whole(value)), 1_000_000_000)
     if len(text) <= room:
@@ -536,7 +536,7 @@ def _for_screen(value: JsonValue, room: int) -> tuple[str, str]:
     return cut, f"{len(text) - len(cut):,} characters"
 
 
-def _for_pipe(value: JsonValue) -> tuple[str, str]:
+def _cut_for_pipe(value: JsonValue) -> tuple[str, str]:
     """Cut a value to a limited number of lines and columns. Return the text, and how much is left out."""
     if not isinstance(value, str):
         text = whole(value)

@@ -128,14 +128,14 @@ def run(  # noqa: PLR0913 - one for each option
     graph.compile()
     context.use(found.file, writes=True)
     job = DriveJob(context, found, sleeps=not no_wait)
-    state = _state(job.notes, found, pairs, is_continued=after is not None)
+    state = _read_state(job.notes, found, pairs, is_continued=after is not None)
     if after is None:
         _check_needs(job, state)
     if goes_on and run_id is None:
         raise click.UsageError("--resume needs the id of the run to continue: add --run-id ID")
     if goes_on and queue is not None:
         raise click.UsageError("--resume continues the run in this process: leave out --queue")
-    if goes_on and run_id is not None and _is_begun(context, found, state if pairs else None, run_id, after):
+    if goes_on and run_id is not None and _exists(context, found, state if pairs else None, run_id, after):
         there = recorded_job(context, run_id, reference)
         there.sleeps = job.sleeps
         return resume_job(there)
@@ -151,7 +151,7 @@ def run(  # noqa: PLR0913 - one for each option
     return _enqueue(job, begin) if queue is not None else drive(job, begin)
 
 
-def _is_begun(context: CommandContext, found: Found, state: object, run_id: str, after: str | None) -> bool:
+def _exists(context: CommandContext, found: Found, state: object, run_id: str, after: str | None) -> bool:
     """Return whether a run with this id exists, so that `--resume` continues it.
 
     Raises:
@@ -270,11 +270,11 @@ def branch(  # noqa: PLR0913 - one for each option
 
     job = recorded_job(context, run_id, reference, at)
     graph = job.found.graph
-    forms = update_forms_of(_plan_at(graph.compile(), path or "").state)
+    forms = update_forms_of(_find_plan_at(graph.compile(), path or "").state)
     update = parse_pairs(pairs, forms, "--set", job.notes)
     if dry_run:
-        return _show_dry(context, job.run_id, at)
-    job.notes.extend(_note_of_repeated(context, job.run_id, at))
+        return _show_dry_branch(context, job.run_id, at)
+    job.notes.extend(_warn_of_repeated_effects(context, job.run_id, at))
     more: dict[str, Any] = {"path": path, "run_id": branch_id, "limits": job.limits}
     more |= {"pause_before": context.pauses or None, "tags": tags}
     more["instructions"] = texts_of(instructions, "--instructions")
@@ -303,7 +303,7 @@ def _list_repeated_effects(context: CommandContext, run_id: str, seq: int) -> Se
     ]
 
 
-def _note_of_repeated(context: CommandContext, run_id: str, at: At) -> Sequence[str]:
+def _warn_of_repeated_effects(context: CommandContext, run_id: str, at: At) -> Sequence[str]:
     """Return a warning about the side effects that a branch can repeat.
 
     If the log after the step is damaged, the warning says that the effects cannot be listed.
@@ -321,7 +321,7 @@ def _note_of_repeated(context: CommandContext, run_id: str, at: At) -> Sequence[
     return [f"this branch begins before effects that it can repeat ({listed}); --dry-run lists them"]
 
 
-def _show_dry(context: CommandContext, run_id: str, at: At) -> int:
+def _show_dry_branch(context: CommandContext, run_id: str, at: At) -> int:
     """Show what a branch would keep, leave out and repeat, without starting the branch."""
     from graphengine.cli.documents import DryBranch
     from graphengine.kernel.extension import spent_since
@@ -354,7 +354,7 @@ def _show_dry(context: CommandContext, run_id: str, at: At) -> int:
     return 0
 
 
-def _plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
+def _find_plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
     """Return the graph whose state the option `--path` names, to know the fields of the state.
 
     A wrong part of the path is skipped here. The branch reports the error when it is started.
@@ -529,7 +529,7 @@ def _check_needs(job: DriveJob, state: Any) -> None:  # noqa: ANN401 - a state, 
                 )
 
 
-def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continued: bool) -> Any:  # noqa: ANN401
+def _read_state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continued: bool) -> Any:  # noqa: ANN401
     """Return the state with which a run begins, from the values of `--input` or from the example in the graph's file.
 
     With `--after`, return only the changes of the earlier run's final state.

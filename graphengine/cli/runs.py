@@ -199,7 +199,7 @@ def runs(  # noqa: PLR0913 - options
     if is_csv or named["fields"] is not None:
         _show_rows(context, found, named["fields"] or "", is_csv=is_csv)
     elif is_tree and found:
-        _show_tree(context, context.read(lambda store: _tree_of(store, found, limit)))
+        _show_tree(context, context.read(lambda store: _load_tree(store, found, limit)))
     elif found or context.json:
         _show_runs(context, seen)
     if not found and not context.json:
@@ -452,7 +452,7 @@ def _format_state_reason(info: RunInfo, *, due: bool = False) -> str:
     return text + (f" (and {summary.waits - 1} more)" if summary.waits > 1 else "")
 
 
-def _above(info: RunInfo) -> str | None:
+def _find_upper_run(info: RunInfo) -> str | None:
     """Return the id of the run below which a tree shows this run: its parent, or else the run that started it."""
     return info.parent or info.starter
 
@@ -513,12 +513,12 @@ class _Tree:
         known = {info.id for info in self.runs}
         below: dict[str | None, list[RunInfo]] = {}
         for info in self.runs:
-            above = _above(info)
+            above = _find_upper_run(info)
             below.setdefault(above if above in known else None, []).append(info)
         return below
 
 
-async def _tree_of(store: Store, found: Sequence[RunInfo], limit: int) -> _Tree:
+async def _load_tree(store: Store, found: Sequence[RunInfo], limit: int) -> _Tree:
     """Build the tree of the found runs, with all runs above them, and at most `limit` of the runs below them."""
     from graphengine.kernel.reader import Started, load_snapshot
     from graphengine.records.runs_below import runs_below
@@ -529,7 +529,7 @@ async def _tree_of(store: Store, found: Sequence[RunInfo], limit: int) -> _Tree:
     others = {each.id: each for info in found for each in below.each(info.id) if each.id not in runs}
     runs |= dict(islice(others.items(), limit))
     parents: Sequence[RunInfo] = [*runs.values()]
-    while missing := {above for info in parents if (above := _above(info)) is not None} - runs.keys():
+    while missing := {above for info in parents if (above := _find_upper_run(info)) is not None} - runs.keys():
         parents = await store.infos(sorted(missing))
         runs |= {info.id: info for info in parents}
         if not parents:

@@ -1,4 +1,4 @@
-"""The documents of each command under `--json`, shown by `graphengine schema` and in docs/use/cli.md."""
+"""The JSON documents that each command writes under `--json`, for `graphengine schema` and docs/use/json.md."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def show(  # noqa: PLR0913 - one for each option
 
 
 @dataclass(frozen=True, slots=True)
-class _Recorded:
+class _RecordedRun:
     """A recorded run as it was after one of its steps, which is usually the last step.
 
     Attributes:
@@ -142,7 +142,7 @@ class _Recorded:
         return Visits.of(self.steps, self.start, self.specs)
 
 
-def _build_show_document(recorded: _Recorded, *, is_usage: bool, is_step: bool) -> Document:
+def _build_show_document(recorded: _RecordedRun, *, is_usage: bool, is_step: bool) -> Document:
     from graphengine.records.json_document import run_document, spending_of_run
     from graphengine.records.step_document import OneStep, step_document
 
@@ -165,7 +165,7 @@ def _build_show_document(recorded: _Recorded, *, is_usage: bool, is_step: bool) 
     return run_document(*place, specs=recorded.specs, at_work=recorded.at_work, branches=recorded.branches)
 
 
-def _read_recorded_run(context: CommandContext, run_id: str, at: At | None, count: int | None) -> _Recorded:
+def _read_recorded_run(context: CommandContext, run_id: str, at: At | None, count: int | None) -> _RecordedRun:
     """Read a run as it was after a step, or as it is now, with all of its steps or with the last `count` of them.
 
     With `count`, the cost of reading does not depend on the length of the run. Some earlier steps are read too, because
@@ -185,7 +185,7 @@ def _read_recorded_run(context: CommandContext, run_id: str, at: At | None, coun
     from graphengine.records.spending import load_spent_below
     from graphengine.records.visits import load_start
 
-    async def reading(store: Store) -> _Recorded:
+    async def reading(store: Store) -> _RecordedRun:
         snapshot = await (load_now(store, run_id) if at is None else load_snapshot(store, run_id, at))
         start = None if count is None else await load_start(store, run_id, snapshot.seq - count - _BEFORE)
         steps = await store.steps(run_id, 0 if start is None else start.seq, snapshot.seq)
@@ -200,7 +200,7 @@ def _read_recorded_run(context: CommandContext, run_id: str, at: At | None, coun
         specs = await load_specs(store, steps, start.fingerprint if start is not None else "")
         works = await load_at_work(store, [info] if at is None else [], {run_id: snapshot})
         branches = () if count == 1 else await load_branches(store, snapshot)
-        return _Recorded(info, snapshot, steps, start, asked, below, failed, specs, works.get(run_id), branches)
+        return _RecordedRun(info, snapshot, steps, start, asked, below, failed, specs, works.get(run_id), branches)
 
     return context.read(reading)
 
@@ -219,7 +219,7 @@ def _check_show_options(given: Mapping[str, Any]) -> None:
         raise click.UsageError(f"give {chosen[0]} or {chosen[1]}, not both")
 
 
-def _show_recorded(context: CommandContext, recorded: _Recorded, *, is_state: bool) -> None:
+def _show_recorded(context: CommandContext, recorded: _RecordedRun, *, is_state: bool) -> None:
     from graphengine.cli.report import show_state
     from graphengine.records.result_fields import result_fields
 
@@ -239,7 +239,7 @@ def _show_recorded(context: CommandContext, recorded: _Recorded, *, is_state: bo
         _show_steps(out, recorded)
 
 
-def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> None:
+def _show_outcome(out: Channel, place: DatabaseOption, recorded: _RecordedRun) -> None:
     """Show how a run ended or what it waits for, what it cost, and which other runs belong to it."""
     from graphengine.cli.report import OFFLINE, show_cost, show_end, show_kept, show_published, show_refused
     from graphengine.cli.steps import is_offline, show_waits
@@ -308,7 +308,7 @@ def driven(info: RunInfo, place: DatabaseOption, at_work: AtWork | None = None) 
     return (("interrupted", STATUS_STYLES["interrupted"]), f": no process drives it; resume: {resume}")
 
 
-def _show_steps(out: Channel, recorded: _Recorded) -> None:
+def _show_steps(out: Channel, recorded: _RecordedRun) -> None:
     """Show each step of a run on a line. Below it, show its changes of the state and the reasons for its edge.
 
     Of a long run, only the last steps are shown.
@@ -364,7 +364,7 @@ def _style_step(row: _StepRow) -> str:
     return "yellow" if row.account.is_trouble or row.account.tone == "waiting" else ""
 
 
-def _iter_step_rows(recorded: _Recorded, first: int) -> Iterator[_StepRow]:
+def _iter_step_rows(recorded: _RecordedRun, first: int) -> Iterator[_StepRow]:
     """Yield a row for each step from the number `first` on.
 
     The steps of many consecutive items of a map are summed up in one row. Rows of the first failures, questions and
@@ -378,8 +378,8 @@ def _iter_step_rows(recorded: _Recorded, first: int) -> Iterator[_StepRow]:
     for path, group in groupby(shown, lambda each: each.step.path.partition("[")[0] if "[" in each.step.frame else ""):
         entries = list(group)
         if path and len({_read_map_item(entry) for entry in entries}) > _ITEMS:
-            yield _items_row(path, entries, run.time)
-            entries = [entry for entry in entries if _is_news(entry.step)][:_ITEMS]
+            yield _build_items_row(path, entries, run.time)
+            entries = [entry for entry in entries if _has_own_row(entry.step)][:_ITEMS]
         for entry in entries:
             yield _build_step_row(entry, account_of(entry))
 
@@ -388,12 +388,12 @@ def _read_map_item(entry: Entry) -> str:
     return entry.step.frame.partition("]")[0]
 
 
-def _is_news(step: Step) -> bool:
+def _has_own_row(step: Step) -> bool:
     """Return whether a step of a map item is shown in a row of its own, even if the items of the map are summed up."""
     return step.kind in ("failed", "waiting", "answered", "refused")
 
 
-def _items_row(path: str, entries: Sequence[Entry], time: DrivenTime) -> _StepRow:
+def _build_items_row(path: str, entries: Sequence[Entry], time: DrivenTime) -> _StepRow:
     from graphengine.records.step_queries import falls_back
 
     first, last = entries[0].step, entries[-1].step
@@ -441,7 +441,7 @@ def _because(entry: Entry, account: Account, *, is_last: bool) -> str:
     return "; ".join(filter(None, (error, *account.lines, account.why)))
 
 
-def _show_step(out: Channel, recorded: _Recorded) -> None:
+def _show_step(out: Channel, recorded: _RecordedRun) -> None:
     from graphengine.cli.report import whole
     from graphengine.cli.steps import arrow
     from graphengine.kernel.reader import Recorded
@@ -511,7 +511,7 @@ _TABLES: Final[Sequence[tuple[str, Callable[[Spent], str]]]] = (
 )
 
 
-def _show_usage(out: Channel, recorded: _Recorded) -> None:
+def _show_usage(out: Channel, recorded: _RecordedRun) -> None:
     """Show what a run spent on models in three tables: by agent, by model and by node.
 
     Each table has the same totals.

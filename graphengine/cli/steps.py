@@ -1,4 +1,4 @@
-"""Show where steps lead and what a run waits for, both in live progress and when a run is shown later."""
+"""Texts about steps and waits, which the live progress of a run and the later report of a run share."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def _suggest_fitting_answer(schema: Mapping[str, Any]) -> tuple[str, str]:
     if schema.get("type") == "boolean":
         return "yes", "  (or no)"
     if any(branch.get("type") == "boolean" for branch in schema.get("anyOf", ())):
-        return "yes", f"  (or {', '.join(['no', *_others(schema)])})"
+        return "yes", f"  (or {', '.join(['no', *_iter_other_answers(schema)])})"
     if "enum" in schema or "const" in schema:
         first, *others = choices(schema)
         return first, f"  (or {', '.join(others)})" if others else ""
@@ -163,7 +163,7 @@ def _suggest_fitting_answer(schema: Mapping[str, Any]) -> tuple[str, str]:
     return fitting or "JSON", "" if plain else f"  ({one_line(wanted(schema), _SCHEMA_COLUMNS)})"
 
 
-def _others(schema: Mapping[str, Any]) -> Iterator[str]:
+def _iter_other_answers(schema: Mapping[str, Any]) -> Iterator[str]:
     """Yield an example answer for each alternative that a question's schema allows, except for the answers yes and no.
 
     An example that is too long is replaced by a description of the alternative.

@@ -1,4 +1,4 @@
-"""`graphengine suite`: recorded runs as tests."""
+"""`graphengine suite`: turn recorded runs into tests."""
 
 from __future__ import annotations
 

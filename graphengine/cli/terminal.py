@@ -1,4 +1,4 @@
-"""Output to a terminal or a pipe: results on stdout, everything else on stderr; also as tables, with times.
+"""Output to a terminal or a pipe: lines, tables and prose. Results go to stdout, and everything else to stderr.
 
 Texts of users and models pass through `clean`, so that nothing in them can move the cursor or change a setting of the
 terminal. A closed pipe (`| head`) is not an error: further output is dropped, and the work continues.
