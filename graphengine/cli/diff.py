@@ -99,8 +99,10 @@ def _show_diff(out: Channel, found: RunDiff) -> None:
         for line in found.setup:
             out.line(fitted(line, columns))
     out.line("")
+    since = "" if found.shared is None else " since they diverged"
     for name, side in sides:
-        first, *more = wrapped(_format_side_cost(side, is_whole=found.shared is None), columns - 3)
+        cost = f"{counted(side.steps, 'visit')} in {seconds(side.seconds)}{since}, {used(side.spent)}"
+        first, *more = wrapped(cost, columns - 3)
         out.line((name, "bold"), f"  {first}")
         for line in more:
             out.line(f"   {line}")
@@ -260,9 +262,3 @@ def _shorten_words(words: Sequence[str]) -> str:
     """Join the first words of a text to one line. An indentation before the first word is kept."""
     shown = re.sub(r"(?<=\S)\s+", " ", "".join(words[:_SHOWN_WORDS]).strip("\r\n")).rstrip()
     return shown if len(words) <= _SHOWN_WORDS else f"{shown} … ({len(words)} words)"
-
-
-def _format_side_cost(side: Side, *, is_whole: bool) -> str:
-    since = "" if is_whole else " since they diverged"
-    took = f"{counted(side.steps, 'visit')} in {seconds(side.seconds)}{since}"
-    return f"{took}, {used(side.spent)}"

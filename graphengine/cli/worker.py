@@ -286,15 +286,11 @@ def _build_event_document(event: WorkerEvent) -> Document:
 _LISTED = 5
 
 
-def _queues_of(each: OwnerInfo) -> str:
-    return "" if each.role is None else ", ".join(each.role.get("queues") or []) or "all"
-
-
 _PROCESSES: Final[Sequence[Column[OwnerInfo]]] = (
     Column("kind", lambda each: "worker" if each.role is not None else "runner", 2),
     Column("host", lambda each: each.host),
     Column("process", lambda each: str(each.pid)),
-    Column("queues", _queues_of, 1),
+    Column("queues", lambda each: "" if each.role is None else ", ".join(each.role.get("queues") or []) or "all", 1),
     Column(
         "drives", lambda each: str(each.driven) + (f" of {each.role['concurrency']}" if each.role is not None else "")
     ),
