@@ -189,11 +189,11 @@ def _find_waiting_run(
     if context.output is not None:
         check_output(context.output)
     context.use(file_of(reference), writes=True)
-    meant = context.find(run_id).id
+    full_id = context.find(run_id).id
 
     async def reading(store: Store) -> tuple[RunInfo, Snapshot]:
-        snapshot = await load_now(store, meant)
-        return await store.info(meant), snapshot
+        snapshot = await load_now(store, full_id)
+        return await store.info(full_id), snapshot
 
     return context.read(reading)
 

@@ -64,21 +64,21 @@ def budgets(  # noqa: PLR0913 - options
     from graphengine.budgets.left import BudgetsLeft, left_of, table_of
     from graphengine.budgets.settings import budgets_in
 
-    given = budgets_in(context.settings("budgets"))
+    configured = budgets_in(context.settings("budgets"))
     amounts: dict[AmountName, float | None] = {"cost_usd": cost_usd, "tokens": tokens, "calls": calls}
     spent: dict[AmountName, float] = {name: amount for name, amount in amounts.items() if amount is not None}
     if bool(spent) != (correct is not None):
         raise click.UsageError("give a budget and an amount: --correct BUDGET --cost-usd 12.50")
     if correct is not None:
-        _correct_account(context, given, correct, key, spent)
-    found = context.read(lambda store: left_of(given, store)) if given else BudgetsLeft(budgets=[])
-    table = table_of(found)
+        _correct_account(context, configured, correct, key, spent)
+    left = context.read(lambda store: left_of(configured, store)) if configured else BudgetsLeft(budgets=[])
+    table = table_of(left)
     no_budget = "the project has no budgets; [[tool.graphengine.budgets]] in pyproject.toml sets them"
-    return context.show_rows(found, text_columns(table.columns, "then", "estimated"), table.rows, no_budget)
+    return context.show_rows(left, text_columns(table.columns, "then", "estimated"), table.rows, no_budget)
 
 
 def _correct_account(
-    context: CommandContext, given: Sequence[Budget], name: str, key: str, spent: dict[AmountName, float]
+    context: CommandContext, configured: Sequence[Budget], name: str, key: str, spent: dict[AmountName, float]
 ) -> None:
     """Set the amounts that count as spent from one account of a budget, for example after an invoice has arrived.
 
@@ -87,9 +87,9 @@ def _correct_account(
     """
     from graphengine.budgets.ledger import Ledger, Place, window_of
 
-    budget = next((each for each in given if each.name == name), None)
+    budget = next((each for each in configured if each.name == name), None)
     if budget is None:
-        names = ", ".join(each.name for each in given) or "none"
+        names = ", ".join(each.name for each in configured) or "none"
         raise InputError(
             f"the project has no budget {name!r}", where="--correct", repair=f"choose one of its budgets: {names}"
         )

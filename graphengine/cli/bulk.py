@@ -94,18 +94,18 @@ def bulk(  # noqa: PLR0913 - options
     context.use(writes=True)
     context.place.check_exists()
 
-    async def done(*, dry_run: bool) -> Bulk:
+    async def run_bulk(*, dry_run: bool) -> Bulk:
         found = [each.graph for each in graphs.values()]
         return await Runner(context.store).admin.bulk(action, " ".join(words), graphs=found, dry_run=dry_run, **given)
 
     if dry_run or not yes:
-        found = context.run(done(dry_run=True))
+        found = context.run(run_bulk(dry_run=True))
         asks = not dry_run and bool(found.runs)
         if asks:
             _show_bulk(context, words, found)
         if not asks or not click.confirm(f"{action} {len(found.runs)} of these runs?", err=True):
             return _report_bulk(context, words, found) if not asks else 0
-    return _report_bulk(context, words, context.run(done(dry_run=False)))
+    return _report_bulk(context, words, context.run(run_bulk(dry_run=False)))
 
 
 def _report_bulk(context: CommandContext, words: Sequence[str], found: Bulk) -> int:

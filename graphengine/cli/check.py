@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -162,20 +163,20 @@ def check(  # noqa: PLR0913 - the options of the command
     _record_rule(context, checked, accept, graph_name, given)
     found = _check_unfinished_runs(context, references, checked, since) if context.database is not None else None
     sound = [each.graph for each in checked if each.graph is not None and not each.errors]
-    most = [_find_run_bounds(context, each) for each in checked if each.graph in sound] if bounds else None
-    took = _compute_forecasts(context, sound) if forecast else None
+    run_bounds = [_find_run_bounds(context, each) for each in checked if each.graph in sound] if bounds else None
+    forecast_result = _compute_forecasts(context, sound) if forecast else None
     if context.json:
         document = _check_document(checked, (errors, warnings))
         document.runs = UNSET if found is None else found
-        document.bounds = UNSET if most is None else most
-        document.forecasts, document.no_forecast = (UNSET, UNSET) if took is None else took
+        document.bounds = UNSET if run_bounds is None else run_bounds
+        document.forecasts, document.no_forecast = (UNSET, UNSET) if forecast_result is None else forecast_result
         context.document(document)
     else:
         _show_check(context, checked, errors, warnings)
-        for each in most or ():
+        for each in run_bounds or ():
             _show_bounds(context, each)
-        if took is not None:
-            _show_forecasts(context, *took)
+        if forecast_result is not None:
+            _show_forecasts(context, *forecast_result)
         if found is not None:
             _show_preflight(context, found)
     if errors or (strict and warnings):
@@ -424,14 +425,14 @@ def _check_unfinished_runs(
     from graphengine.cli.project import graphs_to_drive
     from graphengine.testing.preflights import compile_with_gaps, preflight
 
-    given = [each.graph for each in checked if each.graph is not None]
+    other_graphs = [each.graph for each in checked if each.graph is not None]
     graphs: dict[str, Graph[Any]] = {}
     if not references:
         with suppress(GraphNotFound):
             graphs = {name: each.graph for name, each in graphs_to_drive(())[0].items()}
-        names_given = [graph.name for graph in given]  # a name that two files have stands for neither
-        given = [graph for graph in given if graph.name not in graphs and names_given.count(graph.name) == 1]
-    for graph in given:
+        counts = Counter(graph.name for graph in other_graphs)  # a name that two files have stands for neither
+        other_graphs = [graph for graph in other_graphs if graph.name not in graphs and counts[graph.name] == 1]
+    for graph in other_graphs:
         with suppress(CompileError):
             compile_with_gaps(graph)
             graphs[graph.name] = graph

@@ -73,6 +73,6 @@ def _complete_command(ctx: click.Context, incomplete: str) -> list[str]:
     """Complete the next word of a command's name, such as `set` after `graphengine schema queues`."""
     from graphengine.cli.main import commands
 
-    begun = " ".join([*(ctx.params["name"] or ()), incomplete])
-    at = len(begun) - len(incomplete)
-    return list(dict.fromkeys(name[at:].split()[0] for name in commands() if name.startswith(begun)))
+    typed = " ".join([*(ctx.params["name"] or ()), incomplete])
+    word_start = len(typed) - len(incomplete)
+    return list(dict.fromkeys(name[word_start:].split()[0] for name in commands() if name.startswith(typed)))

@@ -291,28 +291,28 @@ class CommandContext:
             self.err.prose(("  repair: ", "bold"), error.repair)
 
 
-async def _find(store: Store, given: str, database: str) -> RunInfo:
+async def _find(store: Store, id_or_prefix: str, database: str) -> RunInfo:
     from graphengine.errors import UnknownRun
     from graphengine.records.selection import NEWEST
 
     try:
-        return await store.info(given)
+        return await store.info(id_or_prefix)
     except UnknownRun:
-        begin = await store.ids(given, limit=_COUNTED) if given else []
-    if len(begin) == 1 and len(given) >= _SHORTEST:
-        return await store.info(begin[0])
+        matching_ids = await store.ids(id_or_prefix, limit=_COUNTED) if id_or_prefix else []
+    if len(matching_ids) == 1 and len(id_or_prefix) >= _SHORTEST:
+        return await store.info(matching_ids[0])
     repair = "`graphengine runs` lists the runs of a database; choose another database with --store PATH"
-    if begin:
-        count = f"{len(begin)} or more" if len(begin) == _COUNTED else str(len(begin))
-        message = f"{given!r} names no run; {count} in {database} begin with it"
-        listed = ", ".join(begin[:_LISTED]) + (", …" if len(begin) > _LISTED else "")
-        raise UnknownRun(message, where=f"run {given!r}", repair=f"give more of the id: {listed}")
+    if matching_ids:
+        count = f"{len(matching_ids)} or more" if len(matching_ids) == _COUNTED else str(len(matching_ids))
+        message = f"{id_or_prefix!r} names no run; {count} in {database} begin with it"
+        listed = ", ".join(matching_ids[:_LISTED]) + (", …" if len(matching_ids) > _LISTED else "")
+        raise UnknownRun(message, where=f"run {id_or_prefix!r}", repair=f"give more of the id: {listed}")
     from difflib import get_close_matches
 
-    known = [info.id for info in await store.runs(limit=NEWEST)]
-    near = get_close_matches(given, known, n=1, cutoff=_NEAR)
-    message = f"there is no run {given!r} in {database}"
-    raise UnknownRun(message, where=f"run {given!r}", repair=f"did you mean {near[0]!r}?" if near else repair)
+    newest_ids = [info.id for info in await store.runs(limit=NEWEST)]
+    near = get_close_matches(id_or_prefix, newest_ids, n=1, cutoff=_NEAR)
+    message = f"there is no run {id_or_prefix!r} in {database}"
+    raise UnknownRun(message, where=f"run {id_or_prefix!r}", repair=f"did you mean {near[0]!r}?" if near else repair)
 
 
 def _traceback_of(error: GraphEngineError) -> str:
@@ -329,8 +329,8 @@ def _traceback_of(error: GraphEngineError) -> str:
     cause: BaseException = error
     if isinstance(error, Unexpected | GraphFileBroken) and error.__cause__ is not None:
         cause = error.__cause__
-    shown = user_traceback(cause) if isinstance(error, GraphFileBroken) else "".join(traceback.format_exception(cause))
-    return shown.rstrip()
+    text = user_traceback(cause) if isinstance(error, GraphFileBroken) else "".join(traceback.format_exception(cause))
+    return text.rstrip()
 
 
 _OF_DIRECTION: Final = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))

@@ -75,15 +75,15 @@ def recorded_job(context: CommandContext, run_id: str, reference: str | None, at
     if context.output is not None:
         check_output(context.output)
     context.use(file_of(reference), writes=True)
-    meant = context.find(run_id).id
+    full_id = context.find(run_id).id
     try:
-        snapshot = context.read(lambda store: load_snapshot(store, meant, None))
+        snapshot = context.read(lambda store: load_snapshot(store, full_id, None))
     except StoreCorrupt:
         if at is None:
             raise
-        snapshot = context.read(lambda store: load_snapshot(store, meant, at))
+        snapshot = context.read(lambda store: load_snapshot(store, full_id, at))
     found = graph_of(snapshot.graph, reference)
-    return DriveJob(context, found, meant, snapshot, limits_of(context, snapshot))
+    return DriveJob(context, found, full_id, snapshot, limits_of(context, snapshot))
 
 
 def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
@@ -93,14 +93,14 @@ def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
     """
     if not context.limits:
         return None
-    known = snapshot.limits
+    recorded = snapshot.limits
     limits = Limits(
-        known.get("visits"),
-        known.get("tokens"),
-        known.get("cost_usd"),
-        known.get("seconds"),
-        unknown_cost=allows_unknown_cost(known),
-        depth=known.get("depth", Limits().depth),
+        recorded.get("visits"),
+        recorded.get("tokens"),
+        recorded.get("cost_usd"),
+        recorded.get("seconds"),
+        unknown_cost=allows_unknown_cost(recorded),
+        depth=recorded.get("depth", Limits().depth),
     )
     return options.limits_from(context.limits, limits)
 
@@ -240,9 +240,9 @@ def list_lacking_executors(graphs: Mapping[str, Found], executors: Collection[st
     """
     lacking: dict[str, str] = {}
     for name, found in graphs.items():
-        wanted = {on for plan in found.graph.compile().nest for _, on, _ in plan.heavy}.difference(executors)
-        if wanted:
-            names = ", ".join(sorted(map(repr, wanted)))
+        missing = {on for plan in found.graph.compile().nest for _, on, _ in plan.heavy}.difference(executors)
+        if missing:
+            names = ", ".join(sorted(map(repr, missing)))
             lacking[name] = f"{name} is left out: it needs the executor {names}, see [tool.graphengine.executors]"
     return lacking if len(lacking) < len(graphs) else {}
 

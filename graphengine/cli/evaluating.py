@@ -135,17 +135,17 @@ def eval_(  # noqa: PLR0913 - one for each option
         found.graph.compile()
         check_cases(found.graph, cases, str(data))
     other = None if plan.other is None else plan.other.graph.but()
-    whole = evaluation(plan.found.graph, plan.scorers, against=other, concurrency=concurrency)
+    evaluation_graph = evaluation(plan.found.graph, plan.scorers, against=other, concurrency=concurrency)
     context.use(plan.found.file, writes=True)
     again = _remove_option(context.words[1:], "--run-id")
-    job = _EvaluationJob(context, replace(plan.found, graph=whole), is_in_file=False, again=again)
+    job = _EvaluationJob(context, replace(plan.found, graph=evaluation_graph), is_in_file=False, again=again)
     job.models = job.chosen = plan.chosen
     job.effects = "act" if act else {}
-    limits = options.limits_from(context.limits, whole.limits) if context.limits else None
+    limits = options.limits_from(context.limits, evaluation_graph.limits) if context.limits else None
     state = EvaluationState(cases=list(cases), versions=list(plan.names))
 
     async def start(runner: Runner) -> Run[Any]:
-        return await begin(runner, whole, state, run_id, limits=limits, tags=tags)
+        return await begin(runner, evaluation_graph, state, run_id, limits=limits, tags=tags)
 
     ended = drive_to_rest(job, start)
     return _show_scores(job, ended, least) if ended.result.status == "finished" else report(job, ended)
@@ -318,9 +318,9 @@ def _remove_option(words: Sequence[str], option: str, start: str = "") -> list[s
     """Remove each occurrence of an option whose value begins with `start` from the words of a command line."""
     rest, kept = iter(words), list[str]()
     for word in rest:
-        given = (word, next(rest, "")) if word == option else (word,)
-        if not "=".join(given).startswith(f"{option}={start}"):
-            kept += given
+        option_words = (word, next(rest, "")) if word == option else (word,)
+        if not "=".join(option_words).startswith(f"{option}={start}"):
+            kept += option_words
     return kept
 
 

@@ -173,11 +173,11 @@ def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], o
     form = _form_of(key, forms, where)
     if form.is_secret:
         where = f"{option} {key}=…"
-    known = values.get(key)
+    earlier = values.get(key)
     is_whole = is_json or (raw == "null" and "null" in form.kinds)
     if form.item is not None and not is_whole:
         items = _parse_items(raw, form.item, where, notes)
-        values[key] = [*(known if isinstance(known, list) else ()), *items]
+        values[key] = [*(earlier if isinstance(earlier, list) else ()), *items]
     else:
         if is_json:  # given directly, or in a file
             text = read_text(raw[1:], where) if raw.startswith("@") else raw

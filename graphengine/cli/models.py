@@ -79,18 +79,18 @@ def models_for(given: Sequence[str], found: Found) -> Chosen:
         InputError: A model, an agent or a set does not exist.
         GraphFileBroken: The sets in the file are invalid.
     """
-    asked: dict[str, str] = {}
+    names_by_agent: dict[str, str] = {}
     for text in given:
         who, name = split(text)
-        if who in asked:
+        if who in names_by_agent:
             what = "all agents" if who == ALL else who
             raise InputError(
                 f"the model for {what} is given twice", where=_format_model_option(text), repair="give it once"
             )
-        asked[who] = name
+        names_by_agent[who] = name
     sets = sets_of(found.module) if given else {}
-    chosen = _select_for_graph(sets.get(asked.get(ALL, ""), {}), found)
-    for who, name in asked.items():
+    chosen = _select_for_graph(sets.get(names_by_agent.get(ALL, ""), {}), found)
+    for who, name in names_by_agent.items():
         if not (who == ALL and name in sets):
             _check_name(who, name, sets)
             chosen[who] = name
@@ -119,9 +119,9 @@ def in_force(models: AsBegun, found: Found, snapshot: Snapshot | None) -> Chosen
     graph's file.
     """
     graph = found.graph.name
-    begun = {} if snapshot is None or snapshot.origin is None else snapshot.origin.models
+    recorded = {} if snapshot is None or snapshot.origin is None else snapshot.origin.models
     default = given_over({}, models.default, graph)
-    return given_over(given_over(default, begun, graph), models.given, graph)
+    return given_over(given_over(default, recorded, graph), models.given, graph)
 
 
 def placeholders(chosen: Chosen) -> bool:
@@ -162,13 +162,13 @@ def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:
         GraphFileBroken: The sets in a file are invalid.
     """
     chosen: dict[str, Model | str] = {}
-    taken: set[str] = set()
+    used: set[str] = set()
     for name, found in graphs.items():
         fitting = [text for text in given if _has_agent_or_node(found.graph, split(text)[0])]
-        taken.update(fitting)
+        used.update(fitting)
         chosen |= {f"{name}:{who}": model for who, model in models_for(fitting, found).items()}
     for text in given:
-        if text not in taken:
+        if text not in used:
             _find_agent_or_node(split(text)[0], list(graphs.values())[-1].graph)  # raises the error
     return chosen
 
@@ -238,13 +238,13 @@ def _check_name(who: str, name: str, sets: Mapping[str, Chosen]) -> None:
     try:
         model_of(name)
     except (ModelUnavailable, DefinitionError) as error:
-        there_are = ""
+        known_sets = ""
         if ":" not in name and sets:
-            there_are = f"; the graph's file has sets of models named {', '.join(sets)}" + (
+            known_sets = f"; the graph's file has sets of models named {', '.join(sets)}" + (
                 "" if who == ALL else ", which are for all agents"
             )
-        given = name if who == ALL else f"{who}={name}"
-        raise InputError(error.message + there_are, where=_format_model_option(given), repair=error.repair) from None
+        where = _format_model_option(name if who == ALL else f"{who}={name}")
+        raise InputError(error.message + known_sets, where=where, repair=error.repair) from None
 
 
 def sets_of(module: ModuleType) -> dict[str, Chosen]:

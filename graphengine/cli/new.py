@@ -311,9 +311,10 @@ def write(folder: Path, files: Mapping[str, str], again: Path) -> None:
 def _check_empty(folder: Path, again: Path) -> None:
     message, repair = "", "choose a new folder"
     if folder.is_dir():
-        held = sorted(entry.name for entry in folder.iterdir() if entry.name not in _ALLOWED)
-        if held:
-            message = f"the folder is not empty: it contains {', '.join(held[:3])}{', …' if len(held) > 3 else ''}"  # noqa: PLR2004
+        entries = sorted(entry.name for entry in folder.iterdir() if entry.name not in _ALLOWED)
+        if entries:
+            listed = ", ".join([*entries[:3], *["…"] * (len(entries) > 3)])  # noqa: PLR2004
+            message = f"the folder is not empty: it contains {listed}"
             repair = f"choose a new folder, e.g. {again}"
     elif folder.exists() or folder.is_symlink():
         message = "a file of this name exists"

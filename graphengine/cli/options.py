@@ -105,8 +105,8 @@ class Command(click.Command):
 
         own = self._list_suggested()
         general = re.findall(r"--\S+(?: \w+)?$", repair_for(option, "option", own=own), re.MULTILINE)
-        shown = dict.fromkeys(each for each in general if each.split()[0] in own)
-        return repair_for(commands + option, "option", own=own) or " or ".join(shown)
+        usable = dict.fromkeys(each for each in general if each.split()[0] in own)
+        return repair_for(commands + option, "option", own=own) or " or ".join(usable)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments of the command, and suggest a repair for an unknown option."""
@@ -178,9 +178,9 @@ def find_slip(name: str, own: Collection[str]) -> str:
     >>> find_slip("shows", ["show", "stop"]), find_slip("--dry_run", ["--dry-run"]), find_slip("exp", ["export"])
     ('show', '--dry-run', 'export')
     """
-    asked = name.replace("_", "-") if name.startswith("-") else name
-    begun = [each for each in own if each.startswith(asked)]
-    return next(iter(get_close_matches(asked, own, n=1, cutoff=_CLOSE) or (begun if len(begun) == 1 else ())), "")
+    typed = name.replace("_", "-") if name.startswith("-") else name
+    longer = [each for each in own if each.startswith(typed)]
+    return next(iter(get_close_matches(typed, own, n=1, cutoff=_CLOSE) or (longer if len(longer) == 1 else ())), "")
 
 
 class Choice(click.Choice):  # type: ignore[type-arg]  # click before 8.2 takes none
@@ -263,21 +263,23 @@ def complete_search(ctx: click.Context, param: click.Parameter, incomplete: str)
     """
     from graphengine.records.selection import STATUSES
 
-    given = [*(ctx.params.get("words") or ()), *([":"] if incomplete == ":" else [])]
-    apart = len(given) > 1 and given[-1] == ":"
-    name, colon, begun = (given[-2], ":", incomplete.lstrip(":")) if apart else incomplete.partition(":")
+    words_before = [*(ctx.params.get("words") or ()), *([":"] if incomplete == ":" else [])]
+    is_split = len(words_before) > 1 and words_before[-1] == ":"
+    name, colon, value_start = incomplete.partition(":")
+    if is_split:
+        name, colon, value_start = words_before[-2], ":", incomplete.lstrip(":")
     values: dict[str, Callable[[], Iterable[str]]] = {
         "status": lambda: STATUSES,
-        "graph": lambda: (str(item.value) for item in complete_graph_names(ctx, param, begun)),
-        "tag": lambda: (str(item.value) for item in complete_tags(ctx, param, begun)),
+        "graph": lambda: (str(item.value) for item in complete_graph_names(ctx, param, value_start)),
+        "tag": lambda: (str(item.value) for item in complete_tags(ctx, param, value_start)),
         "since": lambda: ("1h", "1d", "7d", "30d"),
     }
     return [
-        _build_completion(value if apart else f"{kind}:{value}")
+        _build_completion(value if is_split else f"{kind}:{value}")
         for kind, known in values.items()
         if kind == name or (not colon and kind.startswith(name))
         for value in known()
-        if value.startswith(begun) and _PLAIN.fullmatch(value)
+        if value.startswith(value_start) and _PLAIN.fullmatch(value)
     ]
 
 
@@ -581,21 +583,21 @@ def limits_from(given: Sequence[str], base: Limits) -> Limits:
     Raises:
         click.BadParameter: A limit is invalid.
     """
-    named: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
     for pair in given:
         name, _, text = pair.partition("=")
         if name == _UNKNOWN_COST:
             if text.lower() not in _ANSWERS:
                 raise click.BadParameter(f"{name}={text}: give yes or no", param_hint="--limit")
-            named[name] = _ANSWERS[text.lower()]
+            limits[name] = _ANSWERS[text.lower()]
         elif name in _LIMITS:
-            named[name] = _parse_limit(name, text)
+            limits[name] = _parse_limit(name, text)
         else:
             names = (*_LIMITS, _UNKNOWN_COST)
             near = ["visits"] if name == "steps" else get_close_matches(name, names, n=1)
             hint = f"did you mean {near[0]}=…?" if near else f"use one of {', '.join(names)}, e.g. visits=50"
             raise click.BadParameter(f"{pair!r}: {hint}", param_hint="--limit")
-    return replace(base, **named)
+    return replace(base, **limits)
 
 
 def _parse_limit(name: str, text: str) -> float | None:

@@ -151,14 +151,16 @@ def retention() -> Iterator[Check]:
     """
     from graphengine.cli.project import graphs_to_drive
 
-    whole = read_settings("retention")
+    project_retention = read_settings("retention")
     try:
         graphs = graphs_to_drive(())[0]
     except GraphNotFound:
         graphs = {}
-    without = sorted(name for name, each in graphs.items() if whole is None and each.graph.retention is None)
+    without = sorted(
+        name for name, each in graphs.items() if project_retention is None and each.graph.retention is None
+    )
     repair = "write [tool.graphengine.retention] and below it keep_days = 30, or Graph(…, retention=…)"
-    if whole is None and not graphs:
+    if project_retention is None and not graphs:
         yield Check("retention", "cannot say", "there is no project here", repair)
     elif without:
         yield Check("retention", "not", f"workers keep the runs of {', '.join(without)} for ever", repair)

@@ -120,8 +120,9 @@ class _MapProgress:
             columns: The available columns. The bar is as long as the text next to it allows, or is left out.
         """
         fresh, elapsed = self.done - self.before, at - self.since
-        left = max(1.0, (self.total - self.done) * elapsed / fresh) if fresh > 0 else 0.0
-        text = f"{self.done:,} of {self.total:,}{self._faults}{f', about {_whole_seconds(left)} left' if left else ''}"
+        seconds_left = max(1.0, (self.total - self.done) * elapsed / fresh) if fresh > 0 else 0.0
+        rest = f", about {_whole_seconds(seconds_left)} left" if seconds_left else ""
+        text = f"{self.done:,} of {self.total:,}{self._faults}{rest}"
         path = one_line(self.path, _PATH_CHARACTERS)
         room = min(_BAR_COLUMNS, columns - len(f"{path}: [] {text}"))
         filled = "#" * (self.done * room // max(1, self.total))
@@ -236,12 +237,12 @@ class Progress:
 
         Maps inside items of other maps are left out.
         """
-        known, self._maps = self._maps, {}
+        earlier, self._maps = self._maps, {}
         for frame in self.visits.snapshot.frames.values():
             phase = frame.phase
             if isinstance(phase, Collecting) and "[" not in frame.id:
                 key, now = child_id(frame.id, frame.at), progress_of(path_of(frame.id, frame.at), phase)
-                by_fallback, done = known[key].by_fallback if key in known else 0, now.done + now.failed
+                by_fallback, done = earlier[key].by_fallback if key in earlier else 0, now.done + now.failed
                 count = _MapProgress(now.path, now.of, at, done, now.failed, by_fallback)
                 count.before = count.shown = done
                 self._maps[key] = count

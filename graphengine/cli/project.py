@@ -107,10 +107,10 @@ def find_named(name: str, *, of_run: bool = False) -> Found:
     """
     root = project_of(Path.cwd())
     unread: list[str] = []
-    known: list[str] = []
-    left = sorted(graph_files(root) if root is not None else [], key=lambda file: file.stem != name)
-    while left:
-        file = left.pop(0)
+    other_names: list[str] = []
+    remaining = sorted(graph_files(root) if root is not None else [], key=lambda file: file.stem != name)
+    while remaining:
+        file = remaining.pop(0)
         try:
             module = load(file)
         except GraphFileBroken as error:
@@ -123,13 +123,13 @@ def find_named(name: str, *, of_run: bool = False) -> Found:
         if not wanted and file.stem == name and len(graphs) == 1 and not of_run:
             wanted = graphs
         if wanted:
-            others, is_named = naming(wanted[0].name, left), wanted[0].name == name
+            others, is_named = naming(wanted[0].name, remaining), wanted[0].name == name
             same = _find_same_names([Listed(file, module, wanted[:1]), *map(list_file, others)]) if is_named else {}
             if name in same:
                 raise same[name][1]
             return Found(wanted[0], file, module, "" if is_named or not others else _near_path(file))
-        known += [graph.name for graph in graphs]
-    raise _build_unknown_name_error(name, root, known, unread, of_run=of_run)
+        other_names += [graph.name for graph in graphs]
+    raise _build_unknown_name_error(name, root, other_names, unread, of_run=of_run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +186,11 @@ def is_imported(graph: Graph[Any], listed: Listed, files: Collection[str] | None
 
 def _find_same_names(files: Iterable[Listed]) -> dict[str, tuple[Path, GraphNotFound]]:
     """Find graphs that have the same name but are in two files. Return the later file and the error, by name."""
-    seen: dict[str, tuple[Path, Graph[Any]]] = {}
+    first_places: dict[str, tuple[Path, Graph[Any]]] = {}
     found: dict[str, tuple[Path, GraphNotFound]] = {}
     for listed in files:
         for graph in listed.graphs:
-            file, before = seen.setdefault(graph.name, (listed.file, graph))
+            file, before = first_places.setdefault(graph.name, (listed.file, graph))
             first, second = before.origin, graph.origin
             if file == listed.file or first is None or second is None or first == second:
                 continue
@@ -423,17 +423,17 @@ def _iter_inner_graphs(graph: Graph[Any], seen: set[int]) -> Iterator[Graph[Any]
     from graphengine.api.graph import Graph
     from graphengine.kernel.extension import Choose, Node
 
-    left: list[object] = [declared.runnable for declared in graph.nodes]
-    while left:
-        runnable = left.pop()
+    remaining: list[object] = [declared.runnable for declared in graph.nodes]
+    while remaining:
+        runnable = remaining.pop()
         if isinstance(runnable, Node):
-            left.append(runnable.runnable)
+            remaining.append(runnable.runnable)
         elif isinstance(runnable, Choose):
-            left += runnable.cases.values()
+            remaining += runnable.cases.values()
         elif isinstance(runnable, Graph) and id(runnable) not in seen:
             seen.add(id(runnable))
             yield runnable
-            left += [declared.runnable for declared in runnable.nodes]
+            remaining += [declared.runnable for declared in runnable.nodes]
 
 
 def _is_found_by_name(graph: Graph[Any], file: Path) -> bool:
@@ -523,8 +523,8 @@ def extensions_of(file: Path | None = None) -> Sequence[Extension]:
         WingBroken: A wing cannot be used.
     """
     ours = [wing for wing in BUILT_IN if wing.extension and settings_of(wing.name, file).table is not None]
-    made = (_extension_of(wing, file) for wing in (*ours, *_iter_named_wings(file)))
-    return [each for each in made if each is not None]
+    extensions = (_extension_of(wing, file) for wing in (*ours, *_iter_named_wings(file)))
+    return [each for each in extensions if each is not None]
 
 
 def _iter_named_wings(file: Path | None) -> Iterator[Wing]:

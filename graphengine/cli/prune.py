@@ -164,14 +164,14 @@ def _retentions() -> list[Mapping[str, Any]]:
     """
     from graphengine.cli.project import graphs_to_drive
 
-    whole: Retention | None = read_settings("retention")
-    found = {name: each.graph.retention or whole for name, each in graphs_to_drive(())[0].items()}
-    kept: list[Mapping[str, Any]] = [{"retention": keep, "graph": name} for name, keep in found.items() if keep]
-    if not kept:
+    project_retention: Retention | None = read_settings("retention")
+    found = {name: each.graph.retention or project_retention for name, each in graphs_to_drive(())[0].items()}
+    rules: list[Mapping[str, Any]] = [{"retention": keep, "graph": name} for name, keep in found.items() if keep]
+    if not rules:
         raise click.UsageError(
             "neither [tool.graphengine.retention] nor retention= of a graph says how long runs are kept"
         )
-    return kept
+    return rules
 
 
 async def _prune(

@@ -227,8 +227,8 @@ def report(job: DriveJob, ended: StoredOutcome) -> int:
             ways = f"; with a key or a local server: {ways_to_a_model(job.found)}" if job.is_in_file else ""
             context.err.prose((_WITHOUT if wants_model else OFFLINE, "yellow"), ways)
         if is_cut:
-            whole = job.context.place.command("resume", result.run_id, "-o", "result.json", *job.graph_words)
-            context.err.line(("whole:  ", "dim"), whole)
+            whole_command = job.context.place.command("resume", result.run_id, "-o", "result.json", *job.graph_words)
+            context.err.line(("whole:  ", "dim"), whole_command)
         show_next(job, ended)
         job.show_placeholders()
     if job.context.output is not None:
@@ -395,10 +395,10 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
         return _UNKNOWN_COST
     if snapshot.ending is None or snapshot.ending.reason != "limit":
         return []
-    met = met_limit(snapshot)
-    if met is None:
+    reached = met_limit(snapshot)
+    if reached is None:
         return []
-    name, limit, used = met
+    name, limit, used = reached
     if used is None:  # raising the limit does not help
         return _UNKNOWN_COST
     higher = 2 * max(used, limit) or 1
@@ -413,8 +413,8 @@ def _cut_to_beginning(job: DriveJob, output: object) -> object:
     if job.context.output is None or not isinstance(output, str):
         return output
     lines = output.rstrip().splitlines()
-    left = len(lines) - _FIRST_LINES
-    return "\n".join([*lines[:_FIRST_LINES], f"… {left} more lines"]) if left > 1 else output
+    left_out = len(lines) - _FIRST_LINES
+    return "\n".join([*lines[:_FIRST_LINES], f"… {left_out} more lines"]) if left_out > 1 else output
 
 
 def _print_output(out: Channel, output: object) -> bool:

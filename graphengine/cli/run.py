@@ -328,12 +328,12 @@ def _show_dry_branch(context: CommandContext, run_id: str, at: At) -> int:
     from graphengine.kernel.reader import load_snapshot
 
     shared = context.read(lambda store: load_snapshot(store, run_id, at))
-    whole = context.read(lambda store: load_snapshot(store, run_id, None))
-    seq, kept, left_out = shared.seq, shared.usage, spent_since(shared.usage, whole.usage)
+    current = context.read(lambda store: load_snapshot(store, run_id, None))
+    seq, kept, left_out = shared.seq, shared.usage, spent_since(shared.usage, current.usage)
     repeated = DryBranch(
         run_id=run_id,
         at=seq,
-        steps=whole.seq,
+        steps=current.seq,
         kept_calls=kept.get("calls", 0),
         kept_usd=kept.get("cost_usd", 0.0),
         left_out_calls=left_out.get("calls", 0),
@@ -344,8 +344,8 @@ def _show_dry_branch(context: CommandContext, run_id: str, at: At) -> int:
         context.document(repeated)
         return 0
     context.out.line(f"kept, not made again: {counted(seq, 'step')}, {used(kept)}")
-    if whole.seq > seq:
-        context.out.line(f"left out: {counted(whole.seq - seq, 'step')}, {used(left_out)}")
+    if current.seq > seq:
+        context.out.line(f"left out: {counted(current.seq - seq, 'step')}, {used(left_out)}")
     for each in repeated.effects:
         arguments = "" if each.arguments is None else f" {json.dumps(each.arguments, ensure_ascii=False)}"
         context.out.line(f"step {each.seq}: {each.name} in {each.node}{arguments}")
@@ -516,11 +516,11 @@ def _check_needs(job: DriveJob, state: Any) -> None:  # noqa: ANN401 - a state, 
     """
     from graphengine.cli.models import ways_to_a_model
 
-    given = state if isinstance(state, dict) else vars(state)
+    values = state if isinstance(state, dict) else vars(state)
     needs: dict[str, Sequence[str]] = getattr(job.found.module, "NEEDS", {})
     for model in dict.fromkeys(each for each in job.chosen.values() if isinstance(each, str)):
         for name in needs.get(model, ()):
-            if not given.get(name):
+            if not values.get(name):
                 raise InputError(
                     f"the field {name} is empty, and the model {model} cannot answer without it",
                     where="--input",

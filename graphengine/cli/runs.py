@@ -191,23 +191,23 @@ def runs(  # noqa: PLR0913 - options
         return _show_trends(context, wanted, cast("Literal['graph', 'tag']", named["by"]), every)
 
     async def reading(store: Store) -> Found:
-        seen = await find_runs(store, wanted)
-        return seen._replace(runs=await as_answered(store, seen.runs))
+        search_result = await find_runs(store, wanted)
+        return search_result._replace(runs=await as_answered(store, search_result.runs))
 
-    seen = context.read(reading)
-    found = seen.runs
+    search_result = context.read(reading)
+    found = search_result.runs
     if is_csv or named["fields"] is not None:
         _show_rows(context, found, named["fields"] or "", is_csv=is_csv)
     elif is_tree and found:
         _show_tree(context, context.read(lambda store: _load_tree(store, found, limit)))
     elif found or context.json:
-        _show_runs(context, seen)
+        _show_runs(context, search_result)
     if not found and not context.json:
         context.err.line(f"no runs{wanted} in {shown(context.place.database)}")
         hint = context.read(lambda store: hint_of(store, wanted))
         if hint:
             context.err.line(("  ", "dim"), hint)
-    show_seen(context, wanted, seen)
+    show_seen(context, wanted, search_result)
     if len(found) == limit and not context.json:
         context.err.line(f"the newest {limit}; --limit shows more")
     return 0
@@ -315,8 +315,8 @@ def _load_waiting(context: CommandContext, found: Sequence[RunInfo]) -> Mapping[
     return context.read(load)
 
 
-def _show_runs(context: CommandContext, seen: Found) -> None:
-    runs = seen.runs
+def _show_runs(context: CommandContext, search_result: Found) -> None:
+    runs = search_result.runs
     works: Mapping[str, AtWork] = {}
     if any(info.driver for info in runs):
         from graphengine.records.at_work import load_at_work
@@ -326,7 +326,7 @@ def _show_runs(context: CommandContext, seen: Found) -> None:
         from graphengine.records.json_document import runs_document
 
         document = runs_document(runs, _load_waiting(context, runs), works)
-        document.looked_at, document.unseen = seen.looked_at, seen.unseen
+        document.looked_at, document.unseen = search_result.looked_at, search_result.unseen
         context.document(document)
     else:
         _show_run_table(context, runs, works)
@@ -483,14 +483,14 @@ class _Tree:
     def rows(self) -> Iterator[tuple[str, RunInfo]]:
         """Yield the runs in the order of the tree, each with the lines of the tree to draw before the run."""
         below = self._below()
-        left: list[tuple[str, str, RunInfo]] = [("", "", info) for info in reversed(below.get(None, []))]
-        while left:
-            before, sign, info = left.pop()
+        stack: list[tuple[str, str, RunInfo]] = [("", "", info) for info in reversed(below.get(None, []))]
+        while stack:
+            before, sign, info = stack.pop()
             yield before + sign, info
             deeper = before + {"": "", "├─ ": "│  ", "└─ ": "   "}[sign]
             children = sorted(below.get(info.id, []), key=lambda child: (child.parent_seq, child.created_at, child.id))
             signs = ["├─ "] * (len(children) - 1) + ["└─ "]
-            left += [(deeper, sign, child) for sign, child in zip(reversed(signs), reversed(children), strict=False)]
+            stack += [(deeper, sign, child) for sign, child in zip(reversed(signs), reversed(children), strict=False)]
 
     def sums(self) -> Mapping[str, Usage]:
         """Return for each run, by id, what the run and all runs below it spent together."""

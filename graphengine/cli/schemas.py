@@ -119,11 +119,11 @@ def _of_command(name: str) -> Sequence[Kind]:
         ]
         return [*_OF_RECORDS[name], *live]
     ours = (_of_wing(wing) for wing in BUILT_IN if name in wing.commands)
-    known = next(ours, None) or documents()
-    if name not in known:
-        repair = did_you_mean(name, known)
+    kinds_by_command = next(ours, None) or documents()
+    if name not in kinds_by_command:
+        repair = did_you_mean(name, kinds_by_command)
         raise InputError(f"no command {name!r} writes documents", where=f"schema {name}", repair=repair)
-    return known[name]
+    return kinds_by_command[name]
 
 
 def schema_of(command: str | None = None) -> dict[str, JsonValue]:

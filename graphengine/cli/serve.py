@@ -262,19 +262,19 @@ def token_of(file: Path | None, *, is_needed: bool = True) -> tuple[str, bool]:
     where = f"--token-file {file}" if file is not None else TOKEN
     if file is not None:
         try:
-            given = file.read_text(encoding="utf-8").strip()
+            token = file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not text"
             raise InputError(f"{file} cannot be read: {why}", where=where, repair="give a file with a token") from None
     else:
-        given = os.environ.get(TOKEN, "").strip()
-        if not given and TOKEN not in os.environ:
+        token = os.environ.get(TOKEN, "").strip()
+        if not token and TOKEN not in os.environ:
             return (secrets.token_urlsafe(32), True) if is_needed else ("", False)
-    if len(given) < _LEAST_TOKEN or not given.isascii() or not given.isprintable() or " " in given:
+    if len(token) < _LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         message = f"the token is not {_LEAST_TOKEN} or more ASCII characters without blanks"
         repair = "make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
         raise InputError(message, where=where, repair=repair)
-    return given, False
+    return token, False
 
 
 def _webhook_secret(variable: str) -> str:

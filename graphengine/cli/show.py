@@ -90,10 +90,10 @@ def show(  # noqa: PLR0913 - one for each option
     stopped.
     """
     _check_show_options(click.get_current_context().params)
-    meant = context.find(run_id).id
+    full_id = context.find(run_id).id
     is_all = step is None and (is_usage or context.json or is_whole)
     recorded = _read_recorded_run(
-        context, meant, step if step is not None else at, None if is_all else 1 if step is not None else _STEPS
+        context, full_id, step if step is not None else at, None if is_all else 1 if step is not None else _STEPS
     )
     if context.json:
         context.document(_build_show_document(recorded, is_usage=is_usage, is_step=step is not None))

@@ -72,12 +72,12 @@ def excerpt_of(file: str, line: int, message: str, where: str, columns: int | No
     names = [*_QUOTED.findall(message), *where.replace(",", " ").split()[1:2]]
     statements, text = _statements(lines, line), lines[line - 1].rstrip()
     places = (place for name in names for each in statements for place in _iter_name_places(each, name))
-    whole = _LineSpan(line, len(text[: len(text) - len(text.lstrip())].encode()), len(text.encode()))
-    span = next(places, whole)
+    whole_line = _LineSpan(line, len(text[: len(text) - len(text.lstrip())].encode()), len(text.encode()))
+    span = next(places, whole_line)
     raw = lines[span.line - 1].rstrip("\n\r").encode()
     parts = (raw[: span.begin], raw[span.begin : span.end], raw[span.end :])
-    before, meant, after = (clean(part.decode(errors="replace").expandtabs(4)) for part in parts)
-    return _fit_excerpt(span.line, before, meant, after, columns)
+    before, underlined, after = (clean(part.decode(errors="replace").expandtabs(4)) for part in parts)
+    return _fit_excerpt(span.line, before, underlined, after, columns)
 
 
 def _statements(lines: Sequence[str], at: int) -> Sequence[ast.stmt]:
@@ -112,20 +112,22 @@ def _iter_name_places(statement: ast.stmt, name: str) -> Iterator[_LineSpan]:
             yield _LineSpan(node.lineno, node.col_offset, node.end_col_offset or node.col_offset + 1)
 
 
-def _fit_excerpt(line: int, before: str, meant: str, after: str, columns: int | None) -> Excerpt:
-    """Shorten a line of a file to the terminal's width, so that the part to underline, `meant`, stays visible."""
+def _fit_excerpt(line: int, before: str, underlined: str, after: str, columns: int | None) -> Excerpt:
+    """Shorten a line of a file to the terminal's width, so that the part `underlined` stays visible."""
     from rich.cells import cell_len, set_cell_size
 
     room = None if columns is None else max(columns - len(f"  {line} | "), _LEAST_COLUMNS)
-    text, start = before + meant + after, cell_len(before)
+    text, start = before + underlined + after, cell_len(before)
     if room is not None and cell_len(text) > room:
-        kept = max(_MARGIN, room - cell_len(meant) - _MARGIN)
+        kept = max(_MARGIN, room - cell_len(underlined) - _MARGIN)
         if start > kept:
             cut = before
             while cell_len(cut) > kept - 1:
                 cut = cut[1:]
-            text, start = "…" + cut + meant + after, cell_len(cut) + 1
+            text, start = "…" + cut + underlined + after, cell_len(cut) + 1
         if cell_len(text) > room:
             text = set_cell_size(text, room - 1) + "…"
-    width = min(max(cell_len(meant), 1), cell_len(text) - start) if room is not None else max(cell_len(meant), 1)
+    width = max(cell_len(underlined), 1)
+    if room is not None:
+        width = min(width, cell_len(text) - start)
     return Excerpt(line, text, start, max(width, 1))

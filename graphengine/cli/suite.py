@@ -64,9 +64,9 @@ def suite(  # noqa: PLR0913 - one for each option
 
     found, runs = ended_runs(context, names, search, reference, _MOST)
     chosen = context.read(lambda store: chosen_of(found.graph, runs, store))
-    had = any(output.glob("*.json"))
-    chosen.folder, chosen.changes = str(output), chosen.changes_in(output, found.graph) if had else []
-    chosen.written = bool(chosen.runs) and (update or not had)
+    exists_already = any(output.glob("*.json"))
+    chosen.folder, chosen.changes = str(output), chosen.changes_in(output, found.graph) if exists_already else []
+    chosen.written = bool(chosen.runs) and (update or not exists_already)
     if chosen.written:
         module, name = locate_graph(found)
         try:
@@ -76,7 +76,7 @@ def suite(  # noqa: PLR0913 - one for each option
     if context.json:
         context.document(chosen)
     else:
-        _show_suite(context, chosen, had=had)
+        _show_suite(context, chosen, exists_already=exists_already)
     return 0 if chosen.written or (chosen.runs and not chosen.changes) else 1
 
 
@@ -95,9 +95,9 @@ def locate_graph(found: Found) -> tuple[str, str]:
     Raises:
         InputError: No test could import the graph.
     """
-    whole = found.file.absolute()
-    root = project_of(whole.parent) or Path.cwd()
-    place = whole.relative_to(root) if whole.is_relative_to(root) else Path(whole.name)
+    path = found.file.absolute()
+    root = project_of(path.parent) or Path.cwd()
+    place = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
     module = ".".join(place.with_suffix("").parts)
     name = next((key for key, value in vars(found.module).items() if value is found.graph), "")
     if not all(part.isidentifier() for part in (*module.split("."), name)):
@@ -106,7 +106,7 @@ def locate_graph(found: Found) -> tuple[str, str]:
     return module, name
 
 
-def _show_suite(context: CommandContext, found: Suite, *, had: bool) -> None:
+def _show_suite(context: CommandContext, found: Suite, *, exists_already: bool) -> None:
     out, err = context.out, context.err
     for line in found.changes:
         out.line(line)
@@ -131,4 +131,4 @@ def _show_suite(context: CommandContext, found: Suite, *, had: bool) -> None:
         out.line("no run can be replayed; nothing is written")
     else:
         state = "the folder has another suite; --update replaces it" if found.changes else "the folder is up to date"
-        out.line(f"{chosen}; {state}" if had else chosen)
+        out.line(f"{chosen}; {state}" if exists_already else chosen)

@@ -67,8 +67,8 @@ def cost_of(trend: Trend) -> str:
 
     The question mark means that the price of a model is unknown.
     """
-    known = f"${dollars(trend.cost_usd)}" if trend.cost_usd else ""
-    return " + ".join(filter(None, (known, "?" if trend.unknown_costs else "")))
+    known_cost = f"${dollars(trend.cost_usd)}" if trend.cost_usd else ""
+    return " + ".join(filter(None, (known_cost, "?" if trend.unknown_costs else "")))
 
 
 __all__ = ["cost_of", "show_sums"]

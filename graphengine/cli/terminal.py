@@ -145,22 +145,22 @@ def _pad(
     widths = {i: max(cell_len(row[i]) for row in table) for i in kept}
     if room is not None and 0 in kept:
         widths[0] = min(widths[0], max(20, room // 4))
-    whole = next((i for i in kept if columns[i].shrinks), None)
-    most = 0 if whole is None else widths[whole]
-    if whole is not None and room is not None:
-        widths[whole] = min(most, _LEAST_COLUMNS)
+    shrinking = next((i for i in kept if columns[i].shrinks), None)
+    full_width = 0 if shrinking is None else widths[shrinking]
+    if shrinking is not None and room is not None:
+        widths[shrinking] = min(full_width, _LEAST_COLUMNS)
     for i in sorted(kept, key=lambda i: columns[i].dropped):
         if columns[i].dropped and room is not None and _sum_widths(widths, kept) > room:
             kept.remove(i)
-    if whole is not None and room is not None:
-        left = room - _sum_widths(widths, kept)
-        if left < 0:
-            kept.remove(whole)
-        widths[whole] = min(most, widths[whole] + max(left, 0))
+    if shrinking is not None and room is not None:
+        spare = room - _sum_widths(widths, kept)
+        if spare < 0:
+            kept.remove(shrinking)
+        widths[shrinking] = min(full_width, widths[shrinking] + max(spare, 0))
         for row in table:
-            fits = max(widths[whole] - max(cell_len(row[0]) - widths[0], 0), _LEAST_COLUMNS // 2)
-            if cell_len(row[whole]) > fits:
-                row[whole] = set_cell_size(row[whole], fits - 1) + "…"
+            fits = max(widths[shrinking] - max(cell_len(row[0]) - widths[0], 0), _LEAST_COLUMNS // 2)
+            if cell_len(row[shrinking]) > fits:
+                row[shrinking] = set_cell_size(row[shrinking], fits - 1) + "…"
     return kept, [[row[i] + " " * (widths[i] - cell_len(row[i])) + _GAP for i in kept] for row in table]
 
 
@@ -524,14 +524,14 @@ def reserved_stdout() -> Iterator[TextIO]:
             yield real if real is not None else sys.stderr
         return
     real.flush()
-    kept = os.dup(number)
+    saved = os.dup(number)
     try:
         os.dup2(sys.stderr.fileno(), number)
         with (
-            os.fdopen(os.dup(kept), "w", encoding="utf-8", errors="backslashreplace") as own,
+            os.fdopen(os.dup(saved), "w", encoding="utf-8", errors="backslashreplace") as own,
             redirect_stdout(sys.stderr),
         ):
             yield own
     finally:
-        os.dup2(kept, number)
-        os.close(kept)
+        os.dup2(saved, number)
+        os.close(saved)

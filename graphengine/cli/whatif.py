@@ -138,8 +138,8 @@ def whatif(  # noqa: PLR0913 - one for each option
         raise click.BadParameter("give a number above 0", param_hint="--budget")
     found, runs = ended_runs(context, names, search, reference, limit)
     plan = found.graph.compile()
-    named = None if scorers is None else scorers_of(found, scorers)
-    judges = judges_in(named or {})
+    scorers_by_name = None if scorers is None else scorers_of(found, scorers)
+    judges = judges_in(scorers_by_name or {})
     for_judges = [text for text in context.models if split(text)[0] in judges]
     models = as_begun([text for text in context.models if text not in for_judges], {found.graph.name: found})
     changed, update = texts_of(instructions, "--instructions"), parse_pairs(pairs, update_forms_of(plan.state), "--set")
@@ -156,7 +156,7 @@ def whatif(  # noqa: PLR0913 - one for each option
             update=update,
             at=None if at is None else _read_visit(at),
             tools=cast("Tools", tools),
-            scorers=named,
+            scorers=scorers_by_name,
             judges=dict(map(split, for_judges)),
             budget_usd=budget,
             concurrency=concurrency,

@@ -417,8 +417,9 @@ def queues_set(
     async def setting() -> None:
         runner = Runner(context.store)
         await runner.store.open()
-        had = (await runner.store.queue_limits()).get(queue, QueueLimits())
-        limits = replace(had if is_alone else QueueLimits(**given), paused=had.paused if paused is None else paused)
+        earlier = (await runner.store.queue_limits()).get(queue, QueueLimits())
+        limits = earlier if is_alone else QueueLimits(**given)
+        limits = replace(limits, paused=earlier.paused if paused is None else paused)
         await runner.admin.limit_queue(queue, None if no_limits or limits == QueueLimits() else limits)
 
     context.run(setting())
