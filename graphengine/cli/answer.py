@@ -404,7 +404,7 @@ class _Delivery:
             context.err.prose(("not resumed here", "bold yellow"), f": {error.message}")
             if error.where:
                 context.err.prose(("  at: ", "dim"), error.where)
-            if error.repair and not isinstance(error, GraphNotFound):  # the command below is its repair
+            if error.repair and not isinstance(error, GraphNotFound):  # the resume command below is the repair
                 context.err.prose(("  repair: ", "bold"), error.repair)
         if info.driver is not None:
             context.err.line(

@@ -430,7 +430,7 @@ def _check_unfinished_runs(
     if not references:
         with suppress(GraphNotFound):
             graphs = {name: each.graph for name, each in graphs_to_drive(())[0].items()}
-        counts = Counter(graph.name for graph in other_graphs)  # a name that two files have stands for neither
+        counts = Counter(graph.name for graph in other_graphs)  # a name that two files have identifies no graph
         other_graphs = [graph for graph in other_graphs if graph.name not in graphs and counts[graph.name] == 1]
     for graph in other_graphs:
         with suppress(CompileError):

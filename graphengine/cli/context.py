@@ -62,7 +62,7 @@ class Interrupted(GraphEngineError):
     code = "interrupted"
 
 
-_SHORTEST: Final = 4  # the least length of a prefix of an id
+_SHORTEST: Final = 4  # the minimum length of the beginning of an id that stands for the id
 _COUNTED: Final = 1000
 _LISTED: Final = 5
 _NEAR: Final = 0.75  # ids created in the same minute are similar, and must not match
@@ -260,7 +260,7 @@ class CommandContext:
         If the command has already written its one document, the error is reported as text on stderr. This happens, for
         example, if the store cannot be closed at the end.
         """
-        is_traced = self.debug and not isinstance(error, CompileError)  # its problems name the lines
+        is_traced = self.debug and not isinstance(error, CompileError)  # a CompileError names the lines itself
         if is_traced and self.log_format != "json":
             self.err.line(_traceback_of(error))
         if self.json and not self._has_answered:
@@ -335,7 +335,10 @@ def _traceback_of(error: GraphEngineError) -> str:
 
 _OF_DIRECTION: Final = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 _CONTROLS: Final = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *_OF_DIRECTION)}
-"""Control codes, line separators and marks of the writing direction: JSON does not escape them, terminals obey them."""
+"""Control codes, line separators and marks of the writing direction.
+
+JSON does not escape these characters, but a terminal would obey them.
+"""
 
 
 def as_json(value: object, indent: int | None = 2) -> str:

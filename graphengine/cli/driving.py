@@ -56,7 +56,7 @@ Begin: TypeAlias = "Callable[[Runner], Awaitable[Run[Any]]]"
 """A function that starts, resumes or branches a run on a runner."""
 
 GRACE_SECONDS: Final = 8.0
-"""How long nodes in flight may take to finish after SIGTERM. Systems that send SIGTERM kill after 10 s or more."""
+"""How long nodes in flight may take to finish after SIGTERM. Most systems kill the process after 10 s or more."""
 _STOPPING: Final = "stopping after the node in flight"
 _BEGINNING: Final = "interrupted while the run was being started"
 _LOOK: Final = "check with `graphengine runs` whether it was recorded"
@@ -114,8 +114,8 @@ def resume_to_rest(job: DriveJob, *, retry_failed: bool = False) -> StoredOutcom
     """Resume a run until it ends or waits, and show its progress."""
 
     async def begin(runner: Runner) -> Run[Any]:
-        pauses = job.context.pauses or None  # without nodes in the command, the run keeps its own
-        if job.snapshot is not None:  # the snapshot is shown from here on, so the Runner gets a copy
+        pauses = job.context.pauses or None  # without --pause-before, the run keeps its own nodes
+        if job.snapshot is not None:  # the display goes on using the snapshot, so the Runner gets a copy
             lives_of(runner).shared.kept.hand_over(copy_of(job.snapshot))
         how: Any = {"retry_failed": retry_failed, "wait_out": job.sleeps}
         return runner.resume(job.run_id, job.found.graph, limits=job.limits, pause_before=pauses, **how)
@@ -345,11 +345,11 @@ class _EventDisplay:
                 self._progress.idles()
                 return
             self._stopper.action = _STOPPING
-            self._begin_once()
+            self._begin_once()  # the first event shows that this process has recorded a step of the run
             await self._catch_up(event)
             self._progress.show(event)
             if isinstance(event, StepRecorded) and event.step.kind in ("started", "branched", "node"):
-                # Only a branch of the whole graph can set its fields.
+                # The suggested `branch --set` has no --path, so it can only set fields of the run's own state.
                 is_whole = event.step.update and event.step.frame == ROOT
                 written = event.step.update[0][1] if is_whole else ""
                 self.before_last, self._last = self._last, (event.seq, written)
@@ -497,7 +497,7 @@ class Stopper:
         was_asked, self.asked_by = self.asked_by, self.asked_by or ("SIGTERM" if number == signal.SIGTERM else "Ctrl-C")
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop is closed, so the command has ended
-                # Before the message is written, because its reader may react at once.
+                # Request the stop before the message is written, because its reader may react at once.
                 self._loop.call_soon_threadsafe(self._stop)
         if not was_asked:
             again = "Ctrl-C (SIGINT) ends at once" if number == signal.SIGTERM else "Ctrl-C again ends at once"
@@ -511,7 +511,7 @@ class Stopper:
 
     def _stop(self) -> None:
         if self._opening is not None:
-            # Forgotten, so that another signal does not interrupt its cleanup.
+            # Forget the task, so that another signal does not interrupt its cleanup.
             opening, self._opening = self._opening, None
             opening.cancel()
         elif self._stop_it is not None and (self._stopping is None or self._stopping.done()):

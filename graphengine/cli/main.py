@@ -63,7 +63,10 @@ SECTIONS: Final = {
         "completion": ("completion", "Print a shell completion script."),
     },
 }
-"""The commands that do not belong to a wing, by section: the module with the command's function, and a text."""
+"""The commands that do not belong to a wing, by section of `--help`.
+
+Each command has the module that contains its function, and a description.
+"""
 
 
 def _and_of(wings: Iterable[Wing], before: Mapping[str, Command]) -> Mapping[str, Command]:
@@ -90,7 +93,7 @@ COMMANDS: Final = _and_of(
 """All commands of this package."""
 
 GROUPS: Final = {word: about for wing in BUILT_IN for word, about in wing.groups.items()}
-"""The first words of commands that consist of two words, each with a text about these commands."""
+"""The first words of commands that consist of two words, each with a description of the group."""
 
 DRIVING: Final = ("run", "resume", "branch", "eval")
 """The commands that drive a run."""

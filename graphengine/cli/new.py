@@ -47,9 +47,9 @@ _OWN: Final = "review_loop"
 _APPS: Final = ("chat_app",)
 """The projects with their own templates, besides the workflows that can be copied."""
 _ISORT: Final = '\n[tool.ruff.lint.isort]\nknown-first-party = ["graphengine", "graphs", "nodes"]\n'
-"""A part of pyproject.toml for a copied workflow, whose imports are sorted as in this checkout."""
+"""Settings in pyproject.toml that sort the imports of a copied workflow as in this checkout."""
 _DRY: Final = {"nodes.review.offline": "nodes.review.agents", '"rules"': '"placeholder"'}
-"""The replacements in a copied module: agents without rules, and placeholders for their answers."""
+"""The replacements in a copied module. Its agents have no rules, and placeholders answer for them."""
 _RULES: Final = "Agents answer by rules (`by_rules=` in `nodes/`) until they are given a model:"
 _PLACEHOLDERS: Final = (
     "Without a model it is a dry run: placeholders answer, so that one sees path, rounds and picture. With a model:"

@@ -32,12 +32,16 @@ if TYPE_CHECKING:
 _RUNS: Final = "graphengine.runs"
 _STORES: Final = "graphengine.stores"
 _WITHOUT_CONTENTS: Final = frozenset(("graphengine", "a2a", "asyncio", "mcp"))
-"""The loggers of this package, of the doors' protocols and of the event loop. Other loggers belong to the program."""
+"""The loggers whose messages are shown without the contents of runs.
+
+These are the loggers of this package, of the protocols of the service and of the event loop. Other loggers belong to
+the user's program.
+"""
 _PROTOCOLS: Final = ("a2a", "mcp")
 _SDKS: Final = (*_PROTOCOLS, "openai", "anthropic", "google_genai")
 """The loggers whose debug messages contain whole requests."""
 _FRAMES: Final = 20
-"""The maximum number of frames of a traceback in the log, the last frames of the traceback."""
+"""The maximum number of frames of a traceback in the log. Of a longer traceback, the last frames are kept."""
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 

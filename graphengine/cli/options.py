@@ -37,7 +37,7 @@ _WHOLE: Final = ("visits", "tokens", "depth")
 _LIMITS: Final = ("visits", "tokens", "cost_usd", "seconds", "depth")
 _DIGITS: Final = 18
 _CLOSE: Final = 0.8
-"""How similar a word and a known word must be at least to count as a misspelling."""
+"""How similar a word must be to a known word, from 0 to 1, to count as a misspelling of this word."""
 _UNKNOWN_COST: Final = "unknown_cost"
 _ANSWERS: Final = {"yes": True, "true": True, "no": False, "false": False, "none": False}
 
@@ -200,9 +200,9 @@ class Choice(click.Choice):  # type: ignore[type-arg]  # click before 8.2 takes 
 _GRAPH: Final = re.compile(r"""\bGraph(?:\[[^\]]*\])?\(\s*["']([\w-]+)["']""")
 _NODE: Final = re.compile(r"""\.add_node\(\s*["']([\w-]+)["']""")
 _PLAIN: Final = re.compile(r"[\w.:@%+=/-]+")
-"""Words that need no quotes. A run's id can be any text, and the script for bash inserts it without quotes."""
+"""Words that need no quotes in a shell. Other words are not offered, because bash would insert them without quotes."""
 _RUNS: Final = 100
-"""The number of newest runs that are offered, also for their tags."""
+"""The number of newest runs that are offered, or whose tags are offered."""
 
 
 def complete_graphs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _REMOTE: Final = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs")
 _LEAST_FREE_BYTES: Final = 1 << 30
 _LOG_FACTOR: Final = 4
-"""How many times as large as usual the write-ahead log may be, because large steps let it grow for a moment."""
+"""How many times longer than usual the write-ahead log may be. Large steps let the log grow for a moment."""
 _FAILED: Final = 1000
 _DAY_SECONDS: Final = 86400.0
 _SAFE: Final = {
@@ -47,7 +47,7 @@ def ready(context: CommandContext) -> Ready:
     """
     place = context.place
     place.check_exists()
-    before = list(durability(place))  # before the file is open here, because a second opening would drop its locks
+    before = list(durability(place))  # before the store opens the file: to open it again would drop the store's locks
     found = context.read(_load_production)
     checks = [*before, *disk(place), *retention(), *rescue(*found)]
     checks += [*context.read(_ask_wings), versions(found[0]), backups()]

@@ -53,7 +53,7 @@ _VERBS: Final = {
 }
 _FAILURES: Final = 5
 _VISITS: Final = 3
-"""How many visits of a node that go the same way are shown individually."""
+"""How many visits of a node that take the same edge are shown one by one."""
 _BAR_COLUMNS: Final = 20
 _LEAST_BAR_COLUMNS: Final = 5
 _TENTHS: Final = 10
@@ -70,7 +70,7 @@ _MAP_ENDS: Final = ("node", "failed", "attempt")
 _ENDS: Final = ("attempt", "node", "failed")
 _ITEM_ENDS: Final = ("attempt", "item", "failed")
 _SHOWN_ANYWHERE: Final = ("waiting", "answered", "refused", "message")
-"""The kinds of steps that are shown wherever they occur."""
+"""The kinds of steps that are shown even inside an item of a map."""
 _INSIDE: Final = ("recorded", "message", "refused", "begun")
 """The kinds of steps after which their node is still at work."""
 
@@ -297,7 +297,7 @@ class Progress:
             self._maps = {key: count for key, count in self._maps.items() if count.path != step.path}
         if step.kind not in _INSIDE:
             self._at_work.pop(step.path, None)
-        # The nodes of cancelled arms have paths in this graph.
+        # A join can cancel arms. Their nodes have paths in this graph, and are no longer at work.
         if isinstance(step.data, Joined) and step.data.cancelled:
             graph = step.path.rpartition("/")[0]
             self._at_work = {path: each for path, each in self._at_work.items() if path.rpartition("/")[0] != graph}

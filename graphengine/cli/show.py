@@ -36,7 +36,7 @@ _PIPE_COLUMNS: Final = 200  # the width of a line about a step if the output is 
 _STEPS: Final = 200
 """The maximum number of steps of a long run that are listed without --all."""
 _BEFORE: Final = 1000
-"""How many steps before the listed steps are read."""
+"""How many steps before the listed steps are read, to know when the listed steps began."""
 _ITEMS: Final = 5
 _REASON: Final = 160
 _CHILDREN: Final = 10

@@ -32,7 +32,7 @@ Part: TypeAlias = "str | tuple[str, str]"
 """Text, or text with a rich style."""
 
 _PIPE_COLUMNS: Final = 10_000
-"""Wide enough that no table row is broken in a pipe."""
+"""The assumed width of a pipe, in which no row of a table is broken."""
 
 STATUS_STYLES: Final = {
     "queued": "cyan",
@@ -44,7 +44,7 @@ STATUS_STYLES: Final = {
     "cancelled": "bold",
     "failed": "bold red",
 }
-"""How a run's status is coloured."""
+"""The style in which each status of a run is shown."""
 
 WIPE: Final = "\r\x1b[2K"
 """Clears the terminal line that the cursor is on."""
@@ -459,9 +459,9 @@ def _show_paged(pager: str, text: str) -> bool:
     import signal
     import subprocess
 
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the pager's, which runs in front
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pager, which runs in the foreground
     try:
-        # -F: end if it fits; -R: colours; -X: leave it on the screen. Those of the user win.
+        # -F: end if it fits; -R: colours; -X: leave it on the screen. The user's own options take precedence.
         environ = {"LESS": "FRX", "LV": "-c", "LESSCHARSET": "utf-8"} | os.environ
         shown = subprocess.run(pager, shell=True, input=text.encode(), env=environ, check=False)  # noqa: S602 - as in git, the user's own
     finally:
