@@ -150,8 +150,8 @@ class Nodes:
 class Unequal(Nodes):
     """Arms of unequal length: a → b → c and a → d, both to e.
 
-    In LangGraph a join at unequal depth runs once for each arrival, unless it is one waiting edge or deferred; a fork
-    names its join, which runs once.
+    In LangGraph, a join of arms with unequal lengths runs once for each arrival, unless a single waiting edge leads to
+    it or it is deferred. In graphengine, a fork names its join, which runs once.
     """
 
     join = "e"
@@ -193,8 +193,9 @@ class Unequal(Nodes):
 class Skipped(Nodes):
     """An arm that is not taken: a → b, and a → c unless `quick` is true in the state, which it is; both to d.
 
-    A waiting edge waits for every node it lists: where one was never started, the join never runs and the run ends as
-    if all were well. A deferred join runs with what arrived, and a fork waits for the arms it has started.
+    A waiting edge waits for every node that it lists. If one of these nodes is never started, the join never runs, and
+    the run ends without an error. A deferred join runs with the results that have arrived. A fork waits for the arms
+    that it has started.
     """
 
     join = "d"
@@ -239,8 +240,8 @@ class Skipped(Nodes):
 class Nested(Nodes):
     """A fan-out inside an arm: a → b → (d, e) → f and a → c, both to g.
 
-    Plain edges run the outer join twice, and so does deferring both joins; a waiting edge for each join is right.
-    Forks nest, each with a join of its own.
+    With plain edges, the outer join runs twice. It also runs twice if both joins are deferred. It runs once if a
+    waiting edge leads to each join. In graphengine, forks can be nested, and each fork has its own join.
     """
 
     join = "g"
@@ -297,8 +298,9 @@ class Nested(Nodes):
 class Loop(Nodes):
     """A loop inside an arm: a → b, three times → e, and a → d → e.
 
-    A waiting edge takes the first visit of a looping node for its arrival, so let it wait for a node after the loop, or
-    defer the join; an arm of a fork arrives when it leaves its loop.
+    A waiting edge counts the first visit of a looping node as the arrival of the arm. To wait for the end of the loop,
+    let the edge wait for a node after the loop, or defer the join. In graphengine, an arm of a fork arrives when it
+    leaves its loop.
     """
 
     join = "e"
@@ -341,8 +343,8 @@ class Loop(Nodes):
 class Conflict(Nodes):
     """Two arms that write one key without a reducer: b and c write `answer`, then d.
 
-    LangGraph finds this in the same superstep; in different ones the later write wins in silence. graphengine finds it
-    before anything runs.
+    LangGraph reports this as an error if both arms write in the same superstep. If they write in different supersteps,
+    the later write replaces the earlier one without an error. graphengine reports the conflict before anything runs.
     """
 
     join = "d"
@@ -374,9 +376,9 @@ class Conflict(Nodes):
 class Failing(Nodes):
     """An arm that fails: c raises while b is running and q has ended; then the run is resumed; the join is d.
 
-    LangGraph gives up a sibling that is running and starts it anew on resume (except for plain functions under
-    `invoke`, unless the durability is exit); graphengine lets siblings run on to the join, so that a resume runs only
-    what failed.
+    LangGraph cancels a node that still runs beside the failed node, and starts it again on resume. Plain functions
+    under `invoke` run on, and are started again only if the durability is `exit`. graphengine lets the other arms run
+    on to the join, so that a resume runs only what failed.
     """
 
     join = "d"
@@ -436,8 +438,9 @@ class Failing(Nodes):
 class First(Nodes):
     """The first of several: b is quick, c is slow, and d wants whichever comes first.
 
-    In LangGraph a superstep lasts until its slowest node has ended, so one node has to race the work itself; a fork
-    with `need=1` continues at the first arrival and cancels the rest.
+    In LangGraph, a superstep lasts until its slowest node has ended. To continue with the first result, one node must
+    run the alternatives itself and take the first result. In graphengine, a fork with `need=1` continues at the first
+    arrival and cancels the other arms.
     """
 
     join = "d"
@@ -476,8 +479,8 @@ class First(Nodes):
 class Crossing(Nodes):
     """Joins that do not nest: a → b → x and a → c. d waits for x and c, e waits for c, and f waits for d and e.
 
-    LangGraph's waiting edges make any such graph; graphengine refuses arms that share a node, and with two forks in a
-    row instead, e waits for b and x as well.
+    LangGraph's waiting edges can express any such graph. graphengine refuses arms that share a node. If the graph is
+    written as two forks in a row instead, e also waits for b and x.
     """
 
     join = "f"

@@ -66,7 +66,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was measured of one side in each round."""
+    """The figures of one side, one for each round."""
 
     side: str
     unit: str

@@ -48,13 +48,13 @@ class Databases:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A workload that several libraries can express.
+    """A graph that several libraries can express, and its size.
 
     Attributes:
         title: A description of what is measured.
         kind: The shape of the graph.
         size: The number of nodes, visits, arms or runs.
-        parts: By what the time of a run is divided.
+        parts: The number by which the time of a run is divided.
     """
 
     title: str
