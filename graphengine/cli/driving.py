@@ -87,10 +87,7 @@ def recorded_job(context: CommandContext, run_id: str, reference: str | None, at
 
 
 def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
-    """Return the limits of a run, in which the limits that the command gives replace those of the run.
-
-    Returns None if the command gives no limits.
-    """
+    """Return the limits of a run after the `--limit` options of the command are applied; None if there are none."""
     if not context.limits:
         return None
     recorded = snapshot.limits

@@ -143,10 +143,10 @@ class Command(click.Command):
 
     @property
     def paragraphs(self) -> Sequence[Sequence[str]]:
-        """The help of the command, split into paragraphs, each of which is a list of strings.
+        """The help of the command as a list of paragraphs, each of which is a list of strings.
 
-        A paragraph of text is one string. In a list, each item is one string; in the docstring of the command, an item
-        begins with `- `.
+        A paragraph of text is one string. A list has one string for each item. In the docstring, an item begins with `-
+        `.
         """
         parts = inspect.cleandoc(self.help or "").split("\n\n")
         split = [re.split(r"\n(?=- )", part) if part.startswith("- ") else [part] for part in parts]

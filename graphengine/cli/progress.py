@@ -463,7 +463,7 @@ class Progress:
             self._show_below(f"in place of {step.error}" if verb == "fallback" else step.error)
 
     def _is_own(self, entry: Entry) -> bool:
-        """Return whether the node did work in this visit itself, so that a line about its start must be shown first.
+        """Return whether the node itself did work in this visit, so that a line about its start must be shown first.
 
         The result is False if a nested graph or a map did the work, or if an answer ended the visit.
         """
@@ -489,7 +489,7 @@ def in_flight(begun: Sequence[NodeBegan], at: float) -> str:
     """Describe which nodes are at work and for how long, such as `write 3 s, review (5 items) 10 s`.
 
     Args:
-        begun: The events that these nodes began.
+        begun: An event for each of these nodes, which says when the node began.
         at: The current time, in epoch seconds.
     """
     nodes: dict[str, list[NodeBegan]] = {}

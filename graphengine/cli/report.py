@@ -133,7 +133,7 @@ class DriveJob:
 
     @property
     def model_words(self) -> list[str]:
-        """The `--model` options of this command, for a suggested command."""
+        """The `--model` options of this command, so that a suggested command uses the same models."""
         return [word for name in self.context.models for word in ("--model", name)]
 
     def resume_command(self, run_id: str, *more: str) -> str:

@@ -506,9 +506,9 @@ class _Tree:
         return found
 
     def _below(self) -> dict[str | None, list[RunInfo]]:
-        """Return the runs that the tree shows directly below each run, by its id.
+        """Return the runs that are directly below each run in the tree.
 
-        The key None has the runs at the top.
+        The keys are the ids of the upper runs. The key None stands for the top of the tree.
         """
         known = {info.id for info in self.runs}
         below: dict[str | None, list[RunInfo]] = {}

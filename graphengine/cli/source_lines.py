@@ -81,9 +81,9 @@ def excerpt_of(file: str, line: int, message: str, where: str, columns: int | No
 
 
 def _statements(lines: Sequence[str], at: int) -> Sequence[ast.stmt]:
-    """Return the innermost statements of a file that contain the line `at`.
+    """Return the innermost statements that contain the line `at`.
 
-    The statement is needed to underline a name.
+    Names to underline are searched in these statements.
     """
     try:
         tree = ast.parse("".join(lines))
