@@ -76,7 +76,7 @@ _EMPTY: Final[Sequence[JsonValue]] = ("", [], {}, None)
 
 
 class Account(Part, omit_defaults=True):
-    """A description of one step for people.
+    """A description of one recorded step in words, for people to read.
 
     Attributes:
         seq: The number of the step in the run.
@@ -85,17 +85,17 @@ class Account(Part, omit_defaults=True):
         path: The path of the node, such as `article/review`; "" for the run itself.
         visit: The number of the visit of the node, from 1; 0 for the run itself.
         attempt: The number of the attempt of the visit.
-        took: How many seconds of driven time the work that ended with this step took; null if the step did no work or
-            the time is not known.
+        took: How many seconds the work took that ended with this step, without times at which no process drove the run;
+            null if the step did no work or the time is not known.
         tone: `failed`, `retry`, `fallback`, `rejected` (the previous answer of a model was sent back), `broken` (a tool
             failed), `waiting`, `call`, `ended`, or "".
-        text: A few words that name the event; "" for the end of a visit.
+        text: A few words that name what happened; "" for the end of a visit.
         said: The reply of a model, the result of a tool or function, the answer of a person, or the text of a message.
         facts: Other things that the step records, one line each.
         sent: The messages that the step sent and the data that it emitted, one line each.
         withdrawn: The ids of questions that the node no longer asks.
-        changes: A short list of changes of the state, if the step did nothing else.
-        shifts: The differences of the graph since a resume or a branch, one line each.
+        changes: A short list of changes of the state; "" if the step also did something else.
+        shifts: How the graph changed before this resume or branch, one line for each change.
         error: The kind and message of the error; "" for an edge to FAIL.
         sent_back: Why the previous answer of the model was rejected, in the words that the model received.
         targets: The nodes to which the step leads.
@@ -152,43 +152,43 @@ class Account(Part, omit_defaults=True):
 
     @property
     def event(self) -> str:
-        """The words that follow the path of the node in a line about the step; "" for the end of a visit."""
+        """What happened, in words that follow the path of the node in a line; "" for the end of a visit."""
         return _EVENTS.get(self.kind, self.kind)
 
     @property
     def is_fallback(self) -> bool:
-        """Whether a fallback gave the result of the node."""
+        """Whether the node's result came from its fallback, because its own attempts had failed."""
         return "fallbacks" in self.losses
 
     @property
     def is_replaced(self) -> bool:
-        """Whether the step is a failed attempt that a fallback replaces."""
+        """Whether the step records a failed attempt after which the node's fallback runs."""
         return self.kind == "attempt" and "retries" not in self.losses
 
     @property
     def words(self) -> str:
-        """The text of the step, followed by the reply, result or answer, if there is one."""
+        """The text of the step, followed by the model's reply, the result or the answer, if the step has one."""
         between = " " if self.text.endswith(_RETURNED) else ": "
         return f"{self.text}{between}{self.said}" if self.said else self.text
 
     @property
     def is_trouble(self) -> bool:
-        """Whether something went wrong in the step."""
+        """Whether the step records a failure, a retry, a fallback, a failed tool or a rejected answer of a model."""
         return self.tone in TROUBLES
 
     @property
     def is_news(self) -> bool:
-        """Whether displays highlight the step, because something went wrong or the run waits."""
+        """Whether displays should highlight the step: something went wrong, or the run waits."""
         return self.is_trouble or self.tone == "waiting"
 
     @property
     def cost(self) -> str:
-        """The cost of the step in words; "" if no model was asked."""
+        """What the model calls of the step cost, in words; "" if the step called no model."""
         return cost(self.usage)
 
     @property
     def lines(self) -> Sequence[str]:
-        """The description as lines, without the changes of the state, the edge and the error."""
+        """All texts of the description, one line each, except the changes of the state, the edge and the error."""
         found = [*self._first()]
         if self.inside:
             found.append(f"its graph ended [{self.inside}]")
@@ -213,7 +213,9 @@ class Account(Part, omit_defaults=True):
 def account_of(
     entry: Entry, why: str | None = None, *, limit: int = _LIMIT, why_limit: int = _WHY, with_changes: bool = False
 ) -> Account:
-    """Return the account of a step that is part of the visits of a run.
+    """Describe a step in words, for a caller that has read the run with `Visits`.
+
+    The description then includes the duration of the work and the reasons for the edge.
 
     Args:
         entry: The step with its visit, edge and duration, as `Visits.feed` returned them.
@@ -234,14 +236,14 @@ def account_of(
 def account_of_step(
     step: Step, why: str = "", took: float | None = None, *, limit: int = _LIMIT, why_limit: int = _WHY
 ) -> Account:
-    """Return the account of a single step, without reading the rest of its run.
+    """Describe a single step in words, without reading the rest of its run.
 
     Args:
         step: The recorded step.
         why: The reasons for the edge.
         took: The duration in seconds; None if it is not known.
-        limit: As for `account_of`.
-        why_limit: As for `account_of`.
+        limit: The maximum number of characters of each text, and the maximum number of messages that `sent` lists.
+        why_limit: The maximum number of characters of the reasons.
     """
     facts = step.data
     made = Account(step.seq, step.kind, step.at, step.path, step.visit, step.attempt)
@@ -260,7 +262,10 @@ def account_of_step(
 
 
 def changes_in(step: Step, limit: int) -> Iterator[str]:
-    """Yield a line for each change of the state. Empty values with which a graph starts are left out."""
+    """Yield a line for each change that a step makes to the state.
+
+    The step with which a graph starts sets all fields. Its empty values are left out.
+    """
     is_start = step.kind in ("started", "entered")
     for op in ops_of(step):
         if not is_start or op[-1] not in _EMPTY:
@@ -282,7 +287,7 @@ def _change(op: Op, limit: int) -> str:
 
 
 def wait_line(name: str, wait: WaitRecord, path: str) -> str:
-    """Describe a wait on one line, with the time at which the wait ends by itself.
+    """Describe on one line what a node waits for, with the time at which the wait ends without an answer.
 
     Args:
         name: The name of the wait. The line leaves the name out if it is equal to the path.
@@ -297,7 +302,7 @@ def wait_line(name: str, wait: WaitRecord, path: str) -> str:
 
 
 def due_words(wait: WaitRecord) -> str:
-    """Return when and how a wait ends without an answer; "" if the wait has no time limit."""
+    """Return when a wait ends without an answer, and what happens then; "" if the wait has no time limit."""
     if wait.due is None:
         return ""
     if wait.kind == "sleep":
@@ -312,7 +317,6 @@ def due_words(wait: WaitRecord) -> str:
 
 
 def _tell(made: Account, step: Step, told: list[str], limit: int) -> None:  # noqa: C901, PLR0912 - a case for each kind
-    """Fill in the texts that depend on the kind of the step."""
     facts = step.data
     match facts:
         case Recorded():
@@ -362,13 +366,12 @@ def _death(at: float, facts: Resumed) -> str:
 
 
 def _pauses(facts: Started | Shift) -> Sequence[str]:
-    """Return a line that names the nodes before which the run pauses."""
     pauses = facts.pause if isinstance(facts, (Started, Continued)) else ()
     return [f"pauses before {', '.join(pauses)}"] if pauses else []
 
 
 def _tell_recorded_work(made: Account, facts: Recorded, told: list[str], limit: int) -> None:
-    """Describe the result of recorded work: a turn of a model, a call of a tool, a child run, or a function."""
+    """Describe work whose result the run recorded: a model response, a tool call, a child run, or a function."""
     made.tone, name = "call", own_name(facts.name)
     made.name = name
     if facts.name.startswith(PUBLISH):
@@ -402,14 +405,13 @@ def _tell_recorded_work(made: Account, facts: Recorded, told: list[str], limit: 
 
 
 def _tell_end_of_child(made: Account, child: str, told: object, limit: int) -> None:
-    """Describe the end of a child run, as the run that started the child received it."""
     end = told if isinstance(told, dict) else {}
     made.child, made.text = child, f"run {child} {end.get('status', 'finished')}"
     made.said = safe_line(str(end.get("why", "")), limit)
 
 
 def _tell_turn(made: Account, record: TurnRecord, told: list[str], limit: int) -> None:
-    """Describe the reply of a model in a turn, and the feedback and messages that the model received before."""
+    """Describe a model's reply, and the feedback and messages that were sent to the model before the reply."""
     calls = [f"calls {call.name}({call.arguments})" for call in record.calls]
     texts = [record.text or '""'] if record.text or not calls else []
     made.said = safe_line("; ".join([*texts, *calls]), limit)
@@ -423,7 +425,7 @@ def _tell_turn(made: Account, record: TurnRecord, told: list[str], limit: int) -
 
 
 def _tell_end_of_wait(made: Account, step: Step, facts: AttemptEnded | Answered, told: list[str], limit: int) -> None:
-    """Describe how a wait ended: who answered, after how long, and for which reason."""
+    """Describe how a wait of a node ended: who answered, after how long, and with which reason."""
     given, by = facts.answer, facts.by
     made.ended_by = by
     made.text = _ENDED_BY.get(by, "answered")
@@ -440,7 +442,7 @@ def _tell_end_of_wait(made: Account, step: Step, facts: AttemptEnded | Answered,
 
 
 def _tell_attempt(made: Account, facts: AttemptEnded, told: list[str], limit: int) -> None:
-    """Describe the parts of an attempt that are neither its result nor its error."""
+    """Describe what an attempt of a node left besides its result or error, such as messages that it sent."""
     if isinstance(facts, Attempt):
         made.due = facts.due_at
         told += ["its fallback is run"] if facts.then == "fallback" else []
@@ -456,12 +458,15 @@ def _tell_attempt(made: Account, facts: AttemptEnded, told: list[str], limit: in
 
 
 def lost_call(lost: Mapping[str, JsonValue]) -> str:
-    """Return a line about a call of a model that gave no answer. The request itself is only in the step."""
+    """Describe on one line a model call that gave no answer. The account leaves out the request that was sent."""
     return f"{lost.get('agent')} asked {lost.get('model')}, which gave no answer"
 
 
 def _tell_message(made: Account, facts: Message, limit: int) -> None:
-    """Describe a message by its topic and its payload. For a message to a conversation, show only its text."""
+    """Describe a message that the run received by its topic and its payload.
+
+    Of a message to a conversation, only the text that the person wrote is shown.
+    """
     payload: Any = facts.payload
     # The message reports the end of a child run to the run that started the child.
     if facts.told and isinstance(payload, dict) and "state" not in payload:
@@ -473,7 +478,7 @@ def _tell_message(made: Account, facts: Message, limit: int) -> None:
 
 
 def _shifts(facts: Shift) -> Iterator[str]:
-    """Yield a line for each change of the graph that a resume or a branch recorded."""
+    """Yield a line for each way in which a resume or a branch adapted the run to a changed graph."""
     yield from (f"the graph changed: {change}" for change in facts.changes)
     for frame, names in facts.renamed.items():
         yield from (f"the records of {path_of(frame, old)} now belong to {new}" for old, new in names.items())
@@ -487,7 +492,6 @@ def _of_message(facts: Refused) -> str:
 
 
 def _tone(step: Step) -> Tone:
-    """Return the tone of a step that is not recorded work."""
     facts = step.data
     if isinstance(facts, Failed) or (isinstance(facts, (Outcome, Stopped)) and facts.status == "failed"):
         return "failed"
@@ -501,7 +505,10 @@ def _tone(step: Step) -> Tone:
 
 
 def _losses(step: Step) -> Mapping[str, int]:
-    """Count the losses of a step in the same way as the engine counts them for the run."""
+    """Count what went wrong in a step (retries, fallbacks, failed items) by kind.
+
+    The counts of all steps must add up to the losses that the engine counts for the whole run.
+    """
     facts, usage = step.data, usage_of(step)
     own: dict[str, int] = {}
     if falls_back(step):
@@ -514,7 +521,7 @@ def _losses(step: Step) -> Mapping[str, int]:
 
 
 def safe_line(text: str, limit: int) -> str:
-    """Return a text on one line of at most `limit` characters, without unprintable characters."""
+    """Return a text on one line of at most `limit` characters, with unprintable characters escaped."""
     line = one_line(text, limit)
     return line if line.isprintable() else clean(line)
 

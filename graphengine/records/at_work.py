@@ -31,15 +31,15 @@ _LISTED: Final = 3
 
 
 class NodeAtWork(Part):
-    """A node that is at work.
+    """A node whose function is running, or whose next attempt is due soon.
 
     Attributes:
         path: The path of the node, such as `article/review` or `pieces[3]`.
         node: The name of the node.
         visit: The number of the visit of the node, from 1.
         attempt: The number of the attempt of the visit, from 1.
-        since: When this attempt began.
-        due: When this attempt will begin, if a retry has to wait; null if the node is at work.
+        since: When this attempt began, epoch seconds.
+        due: When this attempt will begin, if a retry has to wait; null if the attempt has begun.
     """
 
     path: str
@@ -57,7 +57,7 @@ class LastStep(Part):
         seq: The number of the step.
         kind: The kind of the step, as the log names it.
         path: The path of the node; "" for the run itself.
-        at: When the step was recorded.
+        at: When the step was recorded, epoch seconds.
         age_seconds: How many seconds ago the step was recorded.
     """
 
@@ -69,7 +69,7 @@ class LastStep(Part):
 
 
 class DrivingProcess(Part):
-    """The process that drives a run, as `graphengine workers` lists it.
+    """The process that executes a run, as `graphengine workers` lists it.
 
     Attributes:
         host: The name of the host on which the process runs.
@@ -81,13 +81,13 @@ class DrivingProcess(Part):
 
 
 class AtWork(Part):
-    """The present work of a running run.
+    """What a running run is doing now.
 
     Attributes:
-        nodes: The first 20 nodes at work.
+        nodes: The nodes at work, at most 20.
         more: How many more nodes are at work.
         last_step: The last step that the run recorded.
-        process: The process that drives the run; null if the caller has a tenant, and if the process has just ended.
+        process: The process that drives the run. Null if the caller has a tenant, or if the process has just ended.
     """
 
     nodes: Sequence[NodeAtWork]
@@ -99,10 +99,9 @@ class AtWork(Part):
 async def load_at_work(
     store: Store, runs: Sequence[RunInfo], snapshots: Mapping[str, Snapshot] | None = None
 ) -> Mapping[str, AtWork]:
-    """Return the present work of runs by their ids, for the first 20 runs that a live process drives.
+    """Return what runs are doing now, by their ids. Only the first 20 runs that a live process drives are included.
 
-    Other runs are left out. The function reads the snapshot and the last steps of each run, which takes some
-    milliseconds if the state is large.
+    The function reads the snapshot and the last steps of each run, which takes some milliseconds if the state is large.
 
     Args:
         store: The store of the runs.
@@ -130,12 +129,12 @@ async def load_at_work(
 
 
 def nodes_at_work(snapshot: Snapshot, recent: Sequence[Step] = ()) -> Sequence[NodeAtWork]:
-    """Return the nodes that the process of a run is working on, as far as the log shows.
+    """Return the nodes that a run is executing now, as far as its log shows.
 
     Args:
         snapshot: The last snapshot of the run.
-        recent: The last steps of the run. They show whether a resume or an answer started an attempt again; such an
-            attempt began with that step.
+        recent: The last steps of the run. If a resume or an answer started an attempt again, the attempt counts as
+            begun at that step, which only these steps show.
     """
     now = time.time()
     again = {step.frame: step.at for step in recent if step.kind not in _WITHIN}
@@ -153,7 +152,7 @@ def nodes_at_work(snapshot: Snapshot, recent: Sequence[Step] = ()) -> Sequence[N
 
 
 def at_work_words(found: AtWork, now: float) -> str:
-    """Describe the present work of a run on one line.
+    """Describe on one line what a run is doing now: its nodes at work, its last step and its process.
 
     >>> nodes = [NodeAtWork("fetch", "fetch", 1, 1, 70.0, None), NodeAtWork("score", "score", 2, 3, 130.0, 130.0)]
     >>> at_work_words(AtWork(nodes, 0, LastStep(4, "node", "plan", 70.0, 30.0), DrivingProcess("lima", 4711)), 100.0)
@@ -173,7 +172,11 @@ def _node_words(node: NodeAtWork, now: float) -> str:
 
 
 def process_words(process: DrivingProcess | None) -> str:
-    """Return the number and host of a process in the words that errors use; "" if the process is not known."""
+    """Return the number and host of a process as error messages show them; "" if the process is not known.
+
+    >>> process_words(DrivingProcess("lima", 4711))
+    'process 4711 on lima'
+    """
     return "" if process is None else f"process {process.pid} on {process.host}"
 
 

@@ -21,15 +21,18 @@ SCHEMA: Final = 2
 
 
 class Part(Struct):
-    """A part of a document."""
+    """An object inside a JSON document."""
 
 
 class Document(Part, tag_field="schema", tag=SCHEMA):
-    """A complete JSON document. Its key `schema` contains the version number of the JSON documents."""
+    """A complete JSON document. Its key `schema` contains the version number of all JSON documents."""
 
 
 def plain(document: object) -> Any:  # noqa: ANN401 - JSON
-    """Convert a document, or a value that contains documents, to plain dicts, lists and values."""
+    """Convert a document to plain dicts, lists and values, so that any JSON library can write it.
+
+    The argument can also be a list or another value that contains documents.
+    """
     return msgspec.to_builtins(document)
 
 
@@ -40,9 +43,9 @@ class Error(Part):
     """An error.
 
     Attributes:
-        code: The kind of the error. Codes do not change from version to version.
+        code: The kind of the error, such as `invalid_input`. Codes do not change from version to version.
         message: A sentence that says what happened, with the values.
-        where: The place of the error; "" if there is no place.
+        where: The place of the error, such as a file or a run; "" if there is no place.
         repair: How to fix the error; "" if that is not known.
     """
 
@@ -56,14 +59,14 @@ class Refusal(Error):
     """An error that ended a command or a request.
 
     Attributes:
-        problems: All problems of a graph that does not compile.
+        problems: If a graph does not compile, all problems of the graph.
     """
 
     problems: Sequence[Problem] | UnsetType = UNSET
 
 
 class CheckedGraph(Part):
-    """A graph and its problems.
+    """A graph that was checked, and the problems that were found in it.
 
     Attributes:
         name: The name of the graph.
@@ -77,7 +80,7 @@ class CheckedGraph(Part):
 
 
 class Broken(Part):
-    """A file that cannot be run, or that defines a graph with the same name as a graph in another file.
+    """A file whose graphs cannot be used: the file cannot be run, or another file has a graph of the same name.
 
     Attributes:
         file: The file.
@@ -91,7 +94,7 @@ class Broken(Part):
 
 
 class Failed(Document):
-    """The document of a command or a request that failed.
+    """What a command or a request returns as JSON if it fails.
 
     Attributes:
         error: The error.
@@ -101,7 +104,7 @@ class Failed(Document):
 
 
 class Trouble(Failed, kw_only=True):
-    """The last event of a stream that an error has ended.
+    """The last event of a stream of events that ends with an error.
 
     Attributes:
         event: The kind of the event.
@@ -112,11 +115,14 @@ class Trouble(Failed, kw_only=True):
 
 
 def refusal_of(error: GraphEngineError) -> Refusal:
-    """Return an error as a part of a document; a compile error has the list of its problems."""
+    """Convert an error to the JSON object that describes it.
+
+    For a graph that does not compile, include all problems.
+    """
     problems = error.problems if isinstance(error, CompileError) else UNSET
     return Refusal(code=error.code, message=error.message, where=error.where, repair=error.repair, problems=problems)
 
 
 def error_document(error: GraphEngineError) -> Failed:
-    """Return the document of an error that stopped a command or a request."""
+    """Convert an error to the complete JSON document that a failed command or request returns."""
     return Failed(error=refusal_of(error))

@@ -27,14 +27,14 @@ _REASON: Final = 120
 
 
 class BranchResult(Part):
-    """A branch of a run, and how it went.
+    """A branch of a run (a copy that continued with changes from an earlier step), and how the branch went.
 
     Attributes:
         run_id: The id of the branch.
-        seq: The last step that the branch shares with the run.
+        seq: The number of the last step that the branch shares with the run.
         status: The status of the branch.
         reason: The reason for its end, or the open question; "" while the branch runs.
-        created_at: When the branch began.
+        created_at: When the branch began, epoch seconds.
         changes: The first 5 differences between the state of the run and the state of the branch.
     """
 
@@ -47,7 +47,7 @@ class BranchResult(Part):
 
 
 async def load_branches(store: Store, snapshot: Snapshot) -> Sequence[BranchResult]:
-    """Return the direct branches of a run, the newest first, at most 20.
+    """Return the results of the newest 20 branches that were started directly from a run, the newest first.
 
     Args:
         store: The store of the runs.
@@ -68,13 +68,13 @@ async def load_branches(store: Store, snapshot: Snapshot) -> Sequence[BranchResu
 
 
 async def load_branch_tree(store: Store, run_id: str) -> Sequence[RunInfo]:
-    """Return the tree of branches that contains a run: the original run first, and each run before its branches.
+    """Return all runs that are connected with a run by branching: the original run first, each run before its branches.
 
-    The original run is the run at the top of the tree, which has no parent. If the parent of a branch was
-    removed, the branch counts as the original run.
+    The original run is the topmost run, which is itself no branch. If the parent of a branch was removed, the branch
+    counts as the original run.
 
-    If the tree contains more than 1,000 runs, the answer contains only the run itself, its parent, the parent of
-    its parent and so on, and at most 1,000 direct branches of the run.
+    If there are more than 1,000 such runs, the function returns only the run itself, the line of its ancestors, and at
+    most 1,000 of its direct branches.
     """
     top = await store.info(run_id)
     line = {run_id: top}

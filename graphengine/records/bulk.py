@@ -1,7 +1,8 @@
-"""What is done to all runs that a search finds: stop, resume, retry, answer, tag, untag, prune, fill.
+"""Apply one action to all runs that a search finds: stop, cancel, resume, retry, answer, tag, untag, prune or fill.
 
-Each run is changed on its own, and then no longer among those that the action is for. So a call that was interrupted is
-repeated, by this or another process, and does what is left.
+Each run is changed separately. A run that was changed no longer meets the conditions of the action: a stopped run
+cannot be stopped again. If a call is interrupted, any process can repeat the call, and only the remaining runs are
+changed.
 """
 
 from __future__ import annotations
@@ -49,15 +50,16 @@ _AT_ONCE: Final = 16
 
 
 class Bulk(Document):
-    """What an action did to the runs that a search found, or would do.
+    """The result of applying one action to all runs that a search found.
 
     Attributes:
         action: The action.
-        runs: The ids of the runs that it changed, or would change.
-        refused: Those that could not be changed, by id, each with the reason.
+        runs: The ids of the runs that were changed. In a dry run, the ids of the runs that would be changed.
+        refused: Why runs could not be changed: the reasons, by the ids of the runs.
         dry_run: Whether nothing was changed.
         looked_at: How many states were read to find the runs; omitted if the search compares no field of a state.
-        unseen: How many runs were not found because they lack a field of the search, which others of their graph have.
+        unseen: How many runs the search could not judge, because they lack a field of the search that other runs of
+            their graph have.
     """
 
     action: Literal[Action, "answer"]
@@ -70,7 +72,10 @@ class Bulk(Document):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An action with what it needs; see `Admin.bulk`. Without a search, the runs are chosen otherwise."""
+    """An action for many runs, with its arguments as in `Admin.bulk`.
+
+    If `search` is None, the caller of `bulk` passes the runs.
+    """
 
     action: Literal[Action, "answer"]
     search: str | None
@@ -102,7 +107,11 @@ class Order:
 
 
 async def bulk(runner: Records, order: Order, chosen: Sequence[RunInfo] | None = None, *, dry_run: bool) -> Bulk:
-    """Do what was ordered to every chosen run, or that the search finds, that the action is for."""
+    """Apply an action to runs, and return which runs were changed or refused.
+
+    The runs are those in `chosen`, or those that the search of the order finds. Runs to which the action does not
+    apply, such as finished runs for a stop, are skipped.
+    """
     seen = Found(chosen or ())
     if chosen is None:
         seen = await find_runs(runner.store, wanted_of(order.search or "", Wanted(sys.maxsize)))
@@ -131,7 +140,7 @@ async def _bulk(runner: Records, order: Order, chosen: Sequence[RunInfo], *, dry
 
 
 async def _select_actionable(store: Store, order: Order, chosen: Sequence[RunInfo]) -> Sequence[RunInfo]:
-    """Return those of some runs that an action is for."""
+    """Return the runs to which the action applies, judged by their status, their tags and their graph."""
     statuses, tag = _FOR.get(order.action), order.tag
     of_wings = {run_id for wing in wings() for run_id in wing.runs}
     found = [
@@ -155,7 +164,7 @@ async def _select_actionable(store: Store, order: Order, chosen: Sequence[RunInf
 async def _act_on_all(
     runner: Records, order: Order, runs: Sequence[RunInfo], graphs: Mapping[str, GraphDefinition[Any]]
 ) -> dict[str, str]:
-    """Do what was ordered, to several runs at once; return why it was refused, by run."""
+    """Apply the action to 16 runs at a time; return the errors of the runs that refused, by id."""
     refused: dict[str, str] = {}
     for at in range(0, len(runs), _AT_ONCE):
         batch = runs[at : at + _AT_ONCE]
@@ -169,13 +178,16 @@ async def _act_on_all(
 
 
 async def _list_questions(runner: Records, order: Order, run_id: str) -> Sequence[RunWait]:
-    """Return the open questions of a run that a bulk answer is for: those of a name, or without one, about effects."""
+    """Return the open questions of a run that a bulk answer answers.
+
+    These are the questions with the given name. Without a name, they are the questions whether an interrupted side
+    effect happened.
+    """
     waits = [wait for wait in await runner.waits(run_id) if wait.answerable]
     return [wait for wait in waits if (wait.kind == "unknown" if order.wait is None else wait.name == order.wait)]
 
 
 async def _act(runner: Records, order: Order, info: RunInfo, graphs: Mapping[str, GraphDefinition[Any]]) -> None:
-    """Do what was ordered to one run."""
     tags = [] if order.tag is None else [order.tag]
     match order.action:
         case "stop":

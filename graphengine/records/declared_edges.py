@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class Declaration(NamedTuple):
-    """The declaration of an edge, by which the edge is found in another version of the graph spec.
+    """An edge as the graph declares it. Edges with equal declarations are the same edge in two versions of a graph.
 
     Attributes:
         edge: The declaration as JSON: the ends of the edge, its condition as data, and its label.
-        number: The number of the edge among edges with an equal declaration, from 0. Two condition functions with the
-            same name lead to equal declarations.
-        many: How many edges have this declaration. If two versions of the graph contain different numbers of equal
-            edges, the edges cannot be matched.
+        number: The number of the edge among edges with an equal declaration, from 0. For example, two condition
+            functions with the same name lead to equal declarations.
+        many: How many edges of the graph have this declaration. If two versions of the graph contain different numbers
+            of equal edges, the edges cannot be matched.
     """
 
     edge: str
@@ -28,12 +28,12 @@ class Declaration(NamedTuple):
     many: int
 
     def renamed(self, names: Mapping[str, str]) -> Declaration:
-        """Return the declaration with renamed nodes; `names` maps each old name to the new one."""
+        """Return the declaration after nodes were renamed; `names` maps each old name to the new name."""
         return self._replace(edge=_describe_edge(_rename_nodes(json.loads(self.edge), names)))
 
 
 def declarations(ways: Sequence[EdgeSpec]) -> Sequence[Declaration]:
-    """Return the declaration of each edge of a spec."""
+    """Return the declarations of edges in the same order. Equal declarations are numbered."""
     plain = [_describe_edge(edge) for edge in ways]
     many, seen = Counter(plain), Counter[str]()
     found: list[Declaration] = []

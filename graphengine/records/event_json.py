@@ -35,7 +35,7 @@ def event_document(event: Event, info: RunInfo) -> dict[str, JsonValue]:
 
     Args:
         event: The event.
-        info: The run, as `Runner.info` returned it. It does not matter when the information was read.
+        info: The run, as `Runner.info` returned it. Only its id and graph are used, so an old one is good enough.
 
     Example:
         >>> async def main() -> None:
@@ -54,7 +54,7 @@ def event_document(event: Event, info: RunInfo) -> dict[str, JsonValue]:
 
 
 def line_of(event: Event, info: RunInfo) -> WatchLine:
-    """Return an event of a run as a document."""
+    """Convert an event of a run to the struct that `graphengine watch --json` prints as a line."""
     run_id, graph = info.id, info.graph
     match event:
         case StepRecorded():
@@ -85,9 +85,9 @@ def line_of(event: Event, info: RunInfo) -> WatchLine:
 
 
 def live_lines() -> Sequence[type[Any]]:
-    """Return the structs of the lines of live events, which only the process that drives the run sees.
+    """Return the structs of the events that are not recorded, such as data that a node emits while it runs.
 
-    Some of these events are defined by wings, which are parts that extend graphengine; see `graphengine.wings`.
+    Only the process that drives the run sees these events. Extensions of graphengine (wings) can define more of them.
     """
     found = [line_type(NodeBegan), line_type(Emitted)]
     for wing in wings():
@@ -99,7 +99,10 @@ def live_lines() -> Sequence[type[Any]]:
 
 @cache
 def line_type(event: type[Any]) -> type[Any]:
-    """Return the struct for the line of a live event. It contains the event's name, the run, and the event's fields."""
+    """Return the struct with which an event that is not recorded is written as JSON.
+
+    The struct contains the name of the event, the run, and all fields of the event's class.
+    """
     hints = hints_of(event, include_extras=False)
     members = [(each.name, hints.get(each.name, Any)) for each in fields(event)]
     name = ("event", Literal[event.event], event.event)

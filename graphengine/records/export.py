@@ -70,7 +70,7 @@ _REPAIR: Final = "export the run again from where it is recorded"
 
 
 class BadExport(GraphEngineError):
-    """A file is not an exported run, or was changed since it was written."""
+    """The file is not an exported run, or its content was changed after it was written."""
 
     code = "bad_export"
 
@@ -88,15 +88,15 @@ class ExportTooOld(BadExport):
 
 
 class FilePart(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of a file. Every file that is read is checked against these structs."""
+    """A part of an exported run. A file that is imported is checked against these structs."""
 
 
 class FileParent(FilePart):
-    """The run that a run branched from.
+    """The run from which an exported branch was started.
 
     Attributes:
-        run_id: The run.
-        seq: The last step that both share.
+        run_id: The id of the parent run.
+        seq: The number of the last step that the branch shares with its parent.
     """
 
     run_id: str
@@ -104,13 +104,13 @@ class FileParent(FilePart):
 
 
 class FileQueue(FilePart):
-    """Where a run is taken from.
+    """The queue from which a worker takes the exported run.
 
     Attributes:
-        name: The queue.
-        priority: The higher, the sooner.
-        tenant: For whom it runs.
-        queued: Whether no process has driven it yet.
+        name: The name of the queue.
+        priority: The priority; runs with a higher number are taken earlier.
+        tenant: The tenant for whom the run is executed.
+        queued: Whether no process has driven the run yet.
     """
 
     name: str = DEFAULT_QUEUE
@@ -120,20 +120,20 @@ class FileQueue(FilePart):
 
 
 class FileRun(FilePart):
-    """The facts of a run.
+    """The row of the exported run in its store.
 
     Attributes:
-        id: Its id.
+        id: The id of the run.
         graph: The name of its graph.
         fingerprint: The fingerprint of its graph.
-        status: Its status.
+        status: The status of the run.
         seq: The number of its last step.
-        created_at: When it began.
-        parent: The run it was branched from.
-        due_at: When its first timer is due.
-        tags: Its tags, sorted.
-        queue: Its place in a queue; omitted for a run that was started without one.
-        fields: The fields by which searches find it, as texts by name.
+        created_at: When the run began, epoch seconds.
+        parent: The run from which it was branched; null if it is no branch.
+        due_at: When the first timer of the run is due, epoch seconds.
+        tags: The tags of the run, sorted.
+        queue: The place of the run in a queue; omitted for a run that was started without a queue.
+        fields: The recorded fields by which searches find the run, as texts by name.
     """
 
     id: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -150,12 +150,12 @@ class FileRun(FilePart):
 
 
 class FileMessage(FilePart):
-    """A message that the run has not taken yet.
+    """A message in the inbox of the exported run, which no step of the run contains yet.
 
     Attributes:
-        kind: Its kind.
-        payload: What it carries.
-        key: The key under which its sender can send it again; "" if it cannot.
+        kind: The kind of the message.
+        payload: The content of the message.
+        key: The key by which a repeated message of the same sender is recognised; "" if the message has none.
     """
 
     kind: Literal["answer", "message", "stop"]
@@ -164,19 +164,19 @@ class FileMessage(FilePart):
 
 
 class FileStep(FilePart):
-    """A step, as the log has it: `graphengine.engine.steps`.
+    """A step in the form in which the log contains it; `graphengine.engine.steps` describes the kinds of steps.
 
     Attributes:
-        seq: Its number, from 1.
-        kind: What happened.
-        at: When it was recorded.
-        frame: The frame it belongs to.
-        node: The node's name.
-        visit: Which visit of the node.
-        attempt: Which attempt of the visit.
-        began: When its work began.
-        update: Operations on fields.
-        data: The facts of its kind.
+        seq: The number of the step, from 1.
+        kind: The kind of the step.
+        at: When the step was recorded, epoch seconds.
+        frame: The frame to which the step belongs; "" for the run's own graph.
+        node: The name of the node.
+        visit: The number of the visit of the node.
+        attempt: The number of the attempt of the visit.
+        began: When the work of the step began, epoch seconds.
+        update: Operations on fields of the state.
+        data: What else the kind of step records.
     """
 
     seq: int
@@ -192,18 +192,19 @@ class FileStep(FilePart):
 
 
 class RunFile(FilePart):
-    """An exported run.
+    """The content of a file with an exported run.
 
     Attributes:
         format: The version of the format.
         version: The version of graphengine that wrote the file.
-        digest: A digest of everything else.
-        run: The facts of the run.
-        graph_specs: The graph specs of its graph, by fingerprint.
-        codes: What is recorded about the code of its nodes, by id: the first one, and one for each change.
-        inbox: The messages not yet taken, oldest first.
-        keys: The keys of the messages that it has taken: one that is sent again under one of them is not new.
-        steps: Its steps, including those that it shares with its parents.
+        digest: A digest of all other members of the file.
+        run: The row of the run.
+        graph_specs: The specs of the run's graph, by fingerprint.
+        codes: What is recorded about the code of the nodes, by id: the first version, and one for each change.
+        inbox: The messages that the run has not taken yet, oldest first.
+        keys: The keys of the messages that the run has taken. A message that is sent again under one of these keys is
+            ignored.
+        steps: The steps of the run, including those that it shares with its parents.
     """
 
     format: int
@@ -219,17 +220,17 @@ class RunFile(FilePart):
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A complete run.
+    """An exported run in memory: everything that is recorded about the run.
 
     Attributes:
-        info: Its facts. `parent` and `parent_seq` name what it branched from; `steps` is complete nevertheless.
-        steps: Its steps, including those that it shares with its parents.
-        graph_specs: The graph specs of its graph by fingerprint: the first one, and one for each change.
-        inbox: The messages not yet taken, as (kind, payload), oldest first.
+        info: The row of the run. `parent` names the run from which it was branched, although `steps` is complete.
+        steps: The steps of the run, including those that it shares with its parents.
+        graph_specs: The specs of its graph by fingerprint: the first one, and one for each change.
+        inbox: The messages that the run has not taken yet, as (kind, payload), oldest first.
         version: The version of graphengine that wrote the file; "" if the run comes from a store.
-        inbox_keys: The key of each of these messages under which its sender can send it again, "" for none.
-        keys: The same keys of the messages that it has taken, sorted.
-        codes: What is recorded about the code of its nodes, by id: the first one, and one for each change.
+        inbox_keys: For each message in `inbox`, the key by which a repeated message is recognised; "" for none.
+        keys: The keys of the messages that the run has taken, sorted.
+        codes: What is recorded about the code of the nodes, by id: the first version, and one for each change.
     """
 
     info: RunInfo
@@ -243,10 +244,11 @@ class Exported:
 
 
 async def export_run(store: RunStore, run_id: str) -> Exported:
-    """Read a run, with everything recorded about it, from an open store.
+    """Read everything that is recorded about a run from an open store.
 
     Raises:
-        UnknownRun; StoreError: It cannot be read.
+        UnknownRun: The run does not exist.
+        StoreError: The run cannot be read.
     """
     info = await store.info(run_id)
     steps = [*await store.steps(run_id, 0, info.seq)]
@@ -274,12 +276,12 @@ async def export_run(store: RunStore, run_id: str) -> Exported:
 
 
 def _code_of(step: Step) -> str:
-    """Return the id of the code that a step names first; "" for other steps."""
+    """Return the id of the version of the nodes' code that a step records; "" if the step records none."""
     return step.data.code if isinstance(step.data, Begun | Recorded | Waiting | Continued) else ""
 
 
 def _with_parent(info: RunInfo, steps: Sequence[Step]) -> RunInfo:
-    """Return a run's facts with the parent that its log names, without its present driver."""
+    """Return the row of a run with the parent that its log names, and without the process that drives the run."""
     info = structs.replace(info, driver=None, held=False, parent=None, parent_seq=0)
     for step in reversed(steps):
         if isinstance(step.data, Branched):
@@ -288,7 +290,7 @@ def _with_parent(info: RunInfo, steps: Sequence[Step]) -> RunInfo:
 
 
 def to_json_text(run: Exported, version: str) -> str:
-    """Return the file's text: readable, one step per line, the same for the same run.
+    """Return an exported run as the text of a file, with one step per line. The same run always gives the same text.
 
     Args:
         run: The run.
@@ -311,7 +313,7 @@ def to_json_text(run: Exported, version: str) -> str:
 
 
 def _file_facts(run: Exported) -> dict[str, Any]:
-    """Return all members of a file about a run but its steps."""
+    """Return the members of an exported file that describe the run, without its steps, its format and its digest."""
     info = run.info
     place = FileQueue(name=info.queue, priority=info.priority, tenant=info.tenant, queued=info.queued)
     facts = FileRun(
@@ -334,17 +336,17 @@ def _file_facts(run: Exported) -> dict[str, Any]:
 
 
 def _file_rows(run: Exported) -> Iterator[dict[str, JsonValue]]:
-    """Yield the steps as a file has them."""
+    """Yield the steps in the form in which a file contains them."""
     return ({"seq": step.seq, **from_json(encode_step(step))} for step in run.steps)
 
 
 def digest_of_content(content: Mapping[str, JsonValue]) -> str:
-    """Return the digest of a file's content, independent of blanks and of the order of its keys."""
+    """Return the digest of a file's content, which does not depend on blanks or on the order of keys."""
     return f"sha256:{hashlib.sha256(_canonical(content)).hexdigest()}"
 
 
 def _digest_by_step(facts: Mapping[str, JsonValue], rows: Iterable[dict[str, JsonValue]]) -> str:
-    """Return what `digest_of_content` returns for these facts and steps, with one step at a time in memory."""
+    """Compute the same digest as `digest_of_content`, with only one step at a time in memory."""
     before = _canonical({name: fact for name, fact in facts.items() if name < "steps"})
     after = _canonical({name: fact for name, fact in facts.items() if name > "steps"})
     found = hashlib.sha256(before[:-1] + b',"steps":[')
@@ -363,7 +365,7 @@ def _canonical(value: JsonValue) -> bytes:
 
 
 def read_file(path: Path) -> Exported:
-    """Read and check the run in a file.
+    """Read an exported run from a file, and check the content as `parse` does.
 
     Raises:
         BadExport: The file cannot be read, or is not an exported run.
@@ -377,16 +379,19 @@ def read_file(path: Path) -> Exported:
 
 
 def parse(body: bytes | str, where: str) -> Exported:
-    """Parse a file's content into a run, and check what can be checked without the graph.
+    """Parse and check the content of an exported file.
+
+    The run is checked without its graph: the digest must match, and the steps must lead to a valid snapshot.
 
     Args:
-        body: The content.
-        where: The file, for messages.
+        body: The content of the file.
+        where: The name of the file, for error messages.
 
     Raises:
-        ExportTooNew: A newer version wrote it.
-        ExportTooOld: A development version wrote it.
-        BadExport: It is not an exported run, was changed since it was written, or its steps do not fold.
+        ExportTooNew: A newer version of graphengine wrote the file.
+        ExportTooOld: A development version of graphengine wrote the file.
+        BadExport: The content is not an exported run, was changed since it was written, or has steps that do not follow
+            each other.
     """
     content = _decode_file(body, where)
     try:
@@ -432,10 +437,10 @@ def parse(body: bytes | str, where: str) -> Exported:
 
 
 def _check_names_in_file(run: FileRun, where: str) -> None:
-    """Check the id, the tags and the fields of a run.
+    """Check the id, the tags and the search fields of a run.
 
     Raises:
-        BadExport: A run cannot have them.
+        BadExport: A run cannot have this id, these tags or these fields.
     """
     if any(c.isspace() or ord(c) < ord(" ") for c in run.id):
         _refuse_export(f"{run.id!r} cannot be a run's id", where)
@@ -446,10 +451,10 @@ def _check_names_in_file(run: FileRun, where: str) -> None:
 
 
 def _check_queue(queue: FileQueue, made: RunFile, where: str) -> None:
-    """Check a run's place in its queue.
+    """Check the queue of a run.
 
     Raises:
-        BadExport: It is none.
+        BadExport: The name of the queue or tenant is invalid, or the run is said to be queued although it was driven.
     """
     if not is_tag(queue.name) or not (queue.tenant is None or is_tag(queue.tenant)):
         _refuse_export("its queue or tenant is not made of printable characters", where)
@@ -460,10 +465,12 @@ def _check_queue(queue: FileQueue, made: RunFile, where: str) -> None:
 
 
 def _decode_file(body: bytes | str, where: str) -> dict[str, Any]:
-    """Decode the JSON of a file in a format that this version reads.
+    """Decode the JSON of a file, and check that this version of graphengine can read its format.
 
     Raises:
-        BadExport, ExportTooNew, ExportTooOld.
+        BadExport: The content is not JSON, or not an exported run.
+        ExportTooNew: A newer version of graphengine wrote the file.
+        ExportTooOld: A development version of graphengine wrote the file.
     """
     try:
         text = body.decode() if isinstance(body, bytes) else body
@@ -514,10 +521,10 @@ def _refuse_repeated_keys(pairs: Sequence[tuple[str, JsonValue]]) -> dict[str, J
 
 
 def _check_fold(info: RunInfo, steps: Sequence[Step], where: str) -> None:
-    """Check that the steps fold, and that the result agrees with the facts.
+    """Check that the steps lead to a valid snapshot, and that this snapshot agrees with the row of the run.
 
     Raises:
-        BadExport: They do not.
+        BadExport: A step does not follow the previous step, or the snapshot and the row differ.
     """
     snapshot = Snapshot()
     for step in steps:
@@ -545,10 +552,10 @@ def _check_fold(info: RunInfo, steps: Sequence[Step], where: str) -> None:
 
 
 def _check_inbox(inbox: Sequence[tuple[str, JsonValue]], where: str) -> None:
-    """Check that a run can take the messages.
+    """Check the messages that the run has not taken yet.
 
     Raises:
-        BadExport: It cannot take one.
+        BadExport: A message has keys that no message of its kind has.
     """
     needed = {"answer": ("wait", "id", "value"), "message": ("topic", "payload"), "stop": ()}
     for kind, payload in inbox:
@@ -572,7 +579,7 @@ def _check_keys(keys: Sequence[str], where: str) -> None:
     """Check the keys of messages.
 
     Raises:
-        BadExport: A message cannot have one of them.
+        BadExport: A key occurs twice, or is no valid key.
     """
     if len({*keys}) < len(keys):
         _refuse_export("two of its messages have one key", where)
@@ -582,18 +589,18 @@ def _check_keys(keys: Sequence[str], where: str) -> None:
 
 
 async def import_run(store: RunStore, run: Exported) -> bool:
-    """Record an exported run in an open store, under its own id, without a driver.
+    """Write an exported run to an open store, under its own id. No process drives the run afterwards.
 
     Args:
         store: The store to write to.
         run: The run that `parse` returned.
 
     Returns:
-        Whether it was recorded; false if the identical run was already in the store.
+        Whether the run was written; false if the identical run was already in the store.
 
     Raises:
-        RunExists: Another run has the id.
-        StoreError: It could not be recorded.
+        RunExists: The store has another run with this id.
+        StoreError: The run could not be written.
     """
     if await _is_recorded(store, run):
         return False
@@ -602,10 +609,10 @@ async def import_run(store: RunStore, run: Exported) -> bool:
 
 
 async def check_ids(store: RunStore, runs: Sequence[Exported]) -> None:
-    """Check that these runs' ids are unique, and that no other run in an open store has one of them.
+    """Check before an import that all ids differ, and that the store has no other run with one of these ids.
 
     Raises:
-        RunExists: An id is taken.
+        RunExists: Two of the runs have the same id, or the store has another run with one of the ids.
     """
     ids: set[str] = set()
     for run in runs:
@@ -617,10 +624,10 @@ async def check_ids(store: RunStore, runs: Sequence[Exported]) -> None:
 
 
 async def _is_recorded(store: RunStore, run: Exported) -> bool:
-    """Return whether the identical run is recorded.
+    """Return whether the store already contains this run with the same content.
 
     Raises:
-        RunExists: Another run is recorded under its id.
+        RunExists: The store has another run with this id.
     """
     try:
         known = await export_run(store, run.info.id)
@@ -636,7 +643,7 @@ async def _is_recorded(store: RunStore, run: Exported) -> bool:
 
 
 async def _write_run(store: RunStore, run: Exported) -> None:
-    """Write the run. The first write records all its steps; the later ones add its inbox and older graph specs."""
+    """Write a run to the store. The first write records all steps; later writes add the inbox and older graph specs."""
     end = fold(run.steps)
     info = structs.replace(run.info, parent=None, parent_seq=0, driver=None, held=False, summary=None, **begun_as(end))
     fields = {} if run.info.summary is None else run.info.summary.fields

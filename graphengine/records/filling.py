@@ -1,4 +1,4 @@
-"""Filling in the fields by which runs are found, for runs that began before their graph declared them."""
+"""Add search fields to runs that began before their graph declared these fields with `search=`."""
 
 from __future__ import annotations
 
@@ -17,26 +17,32 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Filling(Protocol):
-    """A store in which the fields of a run can be filled in."""
+    """A store that can replace the search fields of a recorded run."""
 
     async def set_fields(self, run: RunInfo, fields: Mapping[str, str]) -> bool:
-        """Let a run be found by these fields alone. Return False if it is driven, or no longer has this status."""
+        """Replace the fields by which searches find a run.
+
+        Return False, without a change, if a process drives the run or the run no longer has the status in `run`.
+        """
         ...
 
 
 def lacks_fields(info: RunInfo, graph: GraphDefinition[Any]) -> bool:
-    """Return whether a run lacks a field that its graph declares with `search=`, and that it has by now."""
+    """Return whether a recorded run lacks a search field that its graph declares today with `search=`.
+
+    Fields that are set at the end of a run are only expected of finished runs.
+    """
     own = {} if info.summary is None else info.summary.fields
     searched = compiled(graph).search
     return any(each.name not in own for each in searched if each.is_input or info.status == "finished")
 
 
 async def fill_fields(store: Store, info: RunInfo, graph: GraphDefinition[Any]) -> None:
-    """Let a run also be found by the fields that its graph declares: they are read from the log of the run.
+    """Add the search fields that today's graph declares to a recorded run, with the values in its log.
 
     Raises:
         RunNotResumable: A process drives the run, or has driven it meanwhile.
-        StoreNotSupported: The store cannot fill in fields.
+        StoreNotSupported: The store cannot change the search fields of a run.
         StoreError: The run cannot be read.
     """
     if not isinstance(store, Filling):

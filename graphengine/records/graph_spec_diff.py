@@ -22,7 +22,7 @@ _NONE: Final = "none"
 
 
 def differences(old: GraphSpec, new: GraphSpec, where: str = "") -> list[str]:
-    """Return the differences between two graph specs, one line each.
+    """Describe the differences between two versions of a graph, one line each.
 
     Args:
         old: The recorded graph spec, with the old names of renamed nodes under `was`; empty if it is not known.
@@ -58,7 +58,7 @@ def _compare_fields(old: GraphSpec, new: GraphSpec, where: str) -> list[str]:
 
 
 def _types(old: GraphSpec, new: GraphSpec, where: str) -> Iterator[str]:
-    """Return the differences of constraints and defaults, and the differences inside types that both graphs have."""
+    """Describe changed constraints and defaults of fields, and changes inside types that both graphs have."""
     one, other = old.get("rules", {}), new.get("rules", {})
     for name in {**one, **other}:
         is_in_both = not name or (name in old.get("state", {}) and name in new.get("state", {}))
@@ -100,7 +100,6 @@ def _name_kind(node: NodeSpec) -> str:
 
 
 def _compare_nodes(old: NodeSpec, new: NodeSpec, path: str) -> Iterator[str]:
-    """Return the differences of a node, and of its graphs."""
     if "was" in old:
         yield f"node {path} was called {old['was']}"
     for key in {**old, **new}:
@@ -157,7 +156,10 @@ def _edges(old: GraphSpec, new: GraphSpec, where: str) -> Iterator[str]:
 
 
 def _ends_of_edge(edge: EdgeSpec) -> str:
-    """Return the source and the target of an edge, by which the edges of two graph specs are matched."""
+    """Return the source and target of an edge as text.
+
+    Two versions of a graph have the same edge if the texts are equal.
+    """
     target = edge.get("to") or (f"fork joined at {edge['join']}" if "join" in edge else f"switch on {edge.get('on')}")
     return f"{edge['from']} → {target}"
 
@@ -168,7 +170,6 @@ def _describe_edge_spec(edge: EdgeSpec) -> str:
 
 
 def _describe_fact(fact: JsonValue) -> str:
-    """Return a value of a graph spec as text."""
     if isinstance(fact, dict):
         if "is" in fact:  # The value is a condition.
             return condition_text(fact)  # type: ignore[arg-type]
@@ -181,7 +182,10 @@ def _describe_fact(fact: JsonValue) -> str:
 
 
 def _cut_around_difference(old: JsonValue, new: JsonValue) -> str:
-    """Return both texts, each on one line; long ones are cut around the first character that differs."""
+    """Return the old and the new value on one line.
+
+    Long values are cut so that the first character that differs is shown.
+    """
     one, other = (" ".join(_describe_fact(fact).split()) for fact in (old, new))
     if max(len(one), len(other)) > _TEXT:
         same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -53,11 +53,11 @@ _LONGEST: Final = 2000
 
 
 class Parent(Part):
-    """The run that a branch started from, and the step.
+    """The run from which a branch was started.
 
     Attributes:
-        run_id: The run.
-        seq: The last step that both share.
+        run_id: The id of the parent run.
+        seq: The number of the last step that the branch shares with its parent.
     """
 
     run_id: str
@@ -65,13 +65,13 @@ class Parent(Part):
 
 
 class Spending(Usage, frozen=True, kw_only=True):
-    """What one agent spent at one node on one model.
+    """The model calls of one agent at one node with one model: their number, tokens and cost.
 
     Attributes:
-        agent: The agent; "" if rules answered for it.
-        model: The model; "" if it is not recorded.
-        node: The node's path.
-        inherited: Whether it was spent before the run branched off.
+        agent: The name of the agent; "" if rules answered in its place.
+        model: The model that answered; "" if it is not recorded.
+        node: The path of the node.
+        inherited: Whether the calls were made before the run branched off from its parent.
     """
 
     agent: str
@@ -81,14 +81,14 @@ class Spending(Usage, frozen=True, kw_only=True):
 
 
 class SpendingOfRun(Document):
-    """What a run spent on models.
+    """What the model calls of a run cost.
 
     Attributes:
-        run_id: The run.
-        usage: All of it.
-        inherited: The part of it that was spent before it branched off.
-        children: What its child runs cost. No other figure of this document contains that.
-        spending: The same as `usage` by agent, model and node.
+        run_id: The id of the run.
+        usage: The usage of all model calls of the run.
+        inherited: The part of `usage` from before the run branched off from its parent.
+        children: What the child runs of the run cost. The other figures of this document do not include this cost.
+        spending: The same calls as in `usage`, by agent, model and node.
     """
 
     run_id: str
@@ -99,15 +99,15 @@ class SpendingOfRun(Document):
 
 
 class PublishedPart(Part, kw_only=True):
-    """A value that a run published.
+    """A value that a node of a run published.
 
     Attributes:
-        name: Its name.
-        value: The value; left out if it takes more than 2,000 characters: its step has it.
-        seq: The step that has it.
-        at: When it was published, epoch seconds.
+        name: The name under which the value was published.
+        value: The value; omitted if it has more than 2,000 characters as JSON. The step contains the whole value.
+        seq: The number of the step that contains the value.
+        at: When the value was published, epoch seconds.
         path: The path of the node.
-        item: The item of a map in which it was published; "" outside of maps.
+        item: The item of a map in which the value was published; "" outside of maps.
     """
 
     name: str
@@ -119,26 +119,28 @@ class PublishedPart(Part, kw_only=True):
 
 
 class RunHead(Document):
-    """A run after a step, without its state and its steps.
+    """A run after one of its steps, without its state and its list of steps.
 
     Attributes:
-        run_id: Its id.
+        run_id: The id of the run.
         graph: The name of its graph.
-        status: Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`.
-        parent: The run it was branched from.
-        tags: Its tags.
-        ending: Why it ended.
-        error: What it failed with.
-        waits: What it waits for.
-        usage: Its usage of models, including what it inherited.
-        inherited: The part of it that was spent before it branched off.
-        losses: What was lost on the way: `failed_items`, `failed_children`, `unused_results`, `fallbacks`, `retries`,
-            `rejected_answers`, `failed_tools`.
-        deaths: How often its process died with nodes in flight: their calls of models are in no usage.
-        published: What its nodes published, the newest value of each name and item of a map; the newest 20.
-        progress: How far each of its maps is that runs.
-        refused: The messages that its nodes refused, since they were of another type; the newest 10.
-        at_work: What it is doing; null unless a live process drives it now.
+        status: The status of the run. A running run is `queued` if no process has driven it yet, and `interrupted` if
+            no process drives it any more.
+        parent: The run from which it was branched; null if it is no branch.
+        tags: The tags of the run.
+        ending: Why the run ended; null before its end.
+        error: The error with which the run failed.
+        waits: What the run waits for.
+        usage: The usage of models in all steps, including the steps that the run shares with its parent.
+        inherited: The part of `usage` from the steps that the run shares with its parent.
+        losses: The number of things that went wrong on the way, by kind: `failed_items`, `failed_children`,
+            `unused_results`, `fallbacks`, `retries`, `rejected_answers`, `failed_tools`.
+        deaths: How often a process died while nodes of the run were executing. The model calls of these nodes are not
+            in `usage`.
+        published: The values that nodes published, with the newest value of each name and item of a map; at most 20.
+        progress: For each map that is running, how many of its items are done.
+        refused: The newest 10 messages that nodes refused, because the messages had a wrong type.
+        at_work: What the run is doing now; null unless a live process drives the run.
     """
 
     run_id: str
@@ -160,11 +162,11 @@ class RunHead(Document):
 
 
 class FailedPart(Part):
-    """An item of a map, or an arm of a fork, that failed for good.
+    """An item of a map, or an arm of a fork, that failed and was not tried again.
 
     Attributes:
-        item: The item's value, by its name in `each`; empty for an arm.
-        error: The failure; `path` has the item's position, as in `research[3]`.
+        item: The values of the item, by their names in `each`; empty for an arm.
+        error: The failure. Its `path` includes the position of the item, as in `research[3]`.
     """
 
     item: Mapping[str, Any]
@@ -172,17 +174,19 @@ class FailedPart(Part):
 
 
 class Run(RunHead, kw_only=True):
-    """A run.
+    """A run with its state and all its steps.
 
     Attributes:
-        state: Its fields, as they were recorded.
-        version: The version of the graph that recorded them; omitted if the store does not have the spec of that graph.
-        failures: The parts of maps and forks that failed and were not repeated since.
-        output: The value of the graph's `result=`; omitted if the graph has none, and always by `show`.
-        children: What its child runs cost. No other figure of this document contains that.
-        spending: Its usage by agent, model and node.
-        steps: Its steps, those shared with its parents included.
-        branches: The runs that were branched off from it, the newest first, with their results; at most 20.
+        state: The fields of the state, as they were recorded.
+        version: The version of the graph that recorded the state; omitted if the store does not have the spec of that
+            graph.
+        failures: The items of maps and arms of forks that failed and were not repeated since.
+        output: The value of the graph's `result=`; omitted if the graph has none, and always omitted by `graphengine
+            show`.
+        children: What the child runs of the run cost. The other figures of this document do not include this cost.
+        spending: The usage of models by agent, model and node.
+        steps: The steps of the run, including those that it shares with its parents.
+        branches: The newest 20 branches that were started from the run, with their results.
     """
 
     state: Mapping[str, Any]
@@ -196,7 +200,7 @@ class Run(RunHead, kw_only=True):
 
 
 def _fields_of_place(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
-    """Return the fields that all documents about where a run is have."""
+    """Return the fields that all documents about the present state of a run have in common."""
     return {
         "run_id": info.id,
         "graph": info.graph,
@@ -213,7 +217,6 @@ def _failures(snapshot: Snapshot) -> list[FailedPart]:
 
 
 def head_facts(info: RunInfo, snapshot: Snapshot, at_work: AtWork | None) -> dict[str, Any]:
-    """Return the fields of a run's `RunHead` at a snapshot."""
     return {
         **_fields_of_place(info, snapshot),
         "parent": _parent_of(info),
@@ -227,7 +230,7 @@ def head_facts(info: RunInfo, snapshot: Snapshot, at_work: AtWork | None) -> dic
 
 
 def _fields_in_progress(snapshot: Snapshot) -> dict[str, Any]:
-    """Return what a run shows while it goes on."""
+    """Return the fields that show the progress of a run: published values, progress of maps, refused messages."""
     values = [
         PublishedPart(
             name=each.name,
@@ -252,17 +255,17 @@ def run_document(  # noqa: PLR0913 - what a run's document is made of
     at_work: AtWork | None = None,
     branches: Sequence[BranchResult] = (),
 ) -> Run:
-    """Return the document of a run at a snapshot.
+    """Build the JSON document of a run at one of its snapshots, with its state and steps.
 
     Args:
-        info: The store's facts about the run.
-        snapshot: Its snapshot, the last one or an earlier one.
-        steps: Its steps up to there, including those that it shares with its parents.
-        below: What its child runs cost; None for nothing.
+        info: The run's row in the store.
+        snapshot: The last snapshot of the run, or an earlier one.
+        steps: The steps up to this snapshot, including those that the run shares with its parents.
+        below: What the child runs cost; None if there are none.
         output: The value of the graph's `result=`, as JSON.
-        specs: The specs of its graph by fingerprint, in which its version and the reasons for edges are read.
-        at_work: What it is doing.
-        branches: Its branches.
+        specs: The specs of the run's graph by fingerprint, from which the version and the reasons for edges are read.
+        at_work: What the run is doing now.
+        branches: The branches that were started from the run.
     """
     taken, reasons = list(steps), InForce(specs or {})
     return Run(
@@ -289,7 +292,7 @@ def _parent_of(info: RunInfo) -> Parent | None:
 def spending_of_run(
     info: RunInfo, snapshot: Snapshot, steps: Iterable[RecordedStep], below: SpentBelow | None
 ) -> SpendingOfRun:
-    """Return what a run spent on models up to a snapshot, and what its child runs cost."""
+    """Build the JSON document of what a run's model calls cost up to a snapshot, and of what its child runs cost."""
     return SpendingOfRun(
         run_id=info.id,
         usage=usage_from(snapshot.usage),
@@ -300,7 +303,7 @@ def spending_of_run(
 
 
 def spending_document(spent: Iterable[Spent]) -> Sequence[Spending]:
-    """Return what was spent on models, by agent, model and node."""
+    """Convert the usage of models by agent, model and node to JSON objects."""
     return [
         Spending(
             agent=each.agent,
@@ -317,34 +320,36 @@ def spending_document(spent: Iterable[Spent]) -> Sequence[Spending]:
 
 
 class ListedRun(Part):
-    """A run in a list.
+    """A run in a list of runs.
 
     Attributes:
-        run_id: Its id.
+        run_id: The id of the run.
         graph: The name of its graph.
-        status: Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`.
+        status: The status of the run. A running run is `queued` if no process has driven it yet, and `interrupted` if
+            no process drives it any more.
         seq: The number of its last step.
-        created_at: When it began.
-        updated_at: When its last step was recorded.
-        parent: The run it was branched from.
-        tags: Its tags.
-        driver: The process that drives it now.
-        due_at: When its first timer is due.
-        queue: The queue from which workers take it.
-        priority: The higher, the sooner it is taken.
-        tenant: For whom it runs; the tenants of a queue take turns.
-        queued: Whether no process has driven it yet.
-        title: What it is about.
-        user: Who started it; null if no user did.
-        starter: The run whose node started it; null if none did.
-        root: The run at the top of its tree of child runs, with which it is stopped; null if that is itself.
-        depth: How many runs are above it in that tree.
-        began_with: The fingerprint of the graph with which it began.
-        deploy: The label of the deploy that began it; "" for none.
-        ended_at: When it ended; null while it has not.
-        summary: What a list shows of it; null before its status first changed.
-        waits: What it waits for.
-        at_work: What it is doing; null unless a live process drives it now.
+        created_at: When the run began, epoch seconds.
+        updated_at: When its last step was recorded, epoch seconds.
+        parent: The run from which it was branched; null if it is no branch.
+        tags: The tags of the run.
+        driver: The process that drives the run now; null if none does.
+        due_at: When the first timer of the run is due, epoch seconds.
+        queue: The queue from which workers take the run.
+        priority: The priority in the queue; runs with a higher number are taken earlier.
+        tenant: The tenant for whom the run is executed. The tenants of a queue take turns.
+        queued: Whether no process has driven the run yet.
+        title: What the run is about.
+        user: The user who started the run; null if no user did.
+        starter: The id of the run whose node started this run; null if no node did.
+        root: The id of the run at the top of the tree of child runs; null if this run is the top. Stopping the top run
+            stops the whole tree.
+        depth: How many runs are above this run in the tree of child runs.
+        began_with: The fingerprint of the graph with which the run began.
+        deploy: The label of the deploy that began the run; "" for none.
+        ended_at: When the run ended, epoch seconds; null before its end.
+        summary: What lists show of the run's content and result; null before its status first changed.
+        waits: What the run waits for.
+        at_work: What the run is doing now; null unless a live process drives the run.
     """
 
     run_id: str
@@ -375,20 +380,22 @@ class ListedRun(Part):
 
 
 class RunNow(ListedRun, tag_field="schema", tag=SCHEMA, kw_only=True):
-    """A run as the HTTP service returns it, without its steps.
+    """The present state of a run as the HTTP service returns it, without its steps.
 
     Attributes:
-        ending: Why it ended.
-        error: What it failed with.
-        state: Its fields, as they were recorded; secret ones are encrypted.
-        version: The version of the graph that recorded them; omitted if the store does not have the spec of that graph.
-        failures: The parts of maps and forks that failed and were not repeated since.
-        output: The value of the graph's `result=`, once it is finished; omitted without one.
-        usage: Its usage of models.
-        published: What its nodes published, the newest value of each name and item of a map; the newest 20.
+        ending: Why the run ended; null before its end.
+        error: The error with which the run failed.
+        state: The fields of the state, as they were recorded. Secret fields are encrypted.
+        version: The version of the graph that recorded the state; omitted if the store does not have the spec of that
+            graph.
+        failures: The items of maps and arms of forks that failed and were not repeated since.
+        output: The value of the graph's `result=` once the run has finished; omitted if there is none.
+        usage: The usage of models.
+        published: The values that nodes published, with the newest value of each name and item of a map; at most 20.
         progress: For each map that is running, how many of its items are done.
-        refused: The newest 10 messages that its nodes refused because they were of another type.
-        cursor: The place of its last step, to give as `after`. A later run with the same id refuses this cursor.
+        refused: The newest 10 messages that nodes refused, because the messages had a wrong type.
+        cursor: The position of the last step. Pass it as `after` to read only what follows. A later run with the same
+            id refuses this cursor.
     """
 
     ending: Ending | None
@@ -405,18 +412,18 @@ class RunNow(ListedRun, tag_field="schema", tag=SCHEMA, kw_only=True):
 
 
 class PublishedValue(Document):
-    """A value that a run published.
+    """A value that a node of a run published.
 
     Attributes:
-        run_id: The run.
-        name: Its name.
+        run_id: The id of the run.
+        name: The name under which the value was published.
         value: The value.
-        seq: The step that has it.
-        at: When it was published, epoch seconds.
+        seq: The number of the step that contains the value.
+        at: When the value was published, epoch seconds.
         path: The path of the node.
-        item: The item of a map in which it was published; "" outside of maps.
-        cursor: The place of that step. Give it as `after` to ask for a newer value. If another run has the id by then,
-            the request is refused.
+        item: The item of a map in which the value was published; "" outside of maps.
+        cursor: The position of that step. Pass it as `after` to wait for a newer value. If another run has the id by
+            then, the request is refused.
     """
 
     run_id: str
@@ -435,8 +442,8 @@ class Runs(Document):
     Attributes:
         runs: The runs.
         looked_at: How many states were read to find the runs; omitted if the search compares no field of a state.
-        unseen: How many runs were not found because they lack a field of the search, which others of their graph have;
-            null if no run has the field, omitted if the search names none.
+        unseen: How many runs the search could not judge, because they lack a field of the search that other runs of
+            their graph have. Null if no run has the field; omitted if the search names no such field.
     """
 
     runs: Sequence[ListedRun]
@@ -445,12 +452,12 @@ class Runs(Document):
 
 
 class TreeRun(ListedRun):
-    """A run in a tree.
+    """A run in a tree of branches.
 
     Attributes:
-        after: The run whose state it began with.
-        spent: What it spent itself; null if it cannot be read.
-        spent_in_all: That, plus all branches below it.
+        after: The id of the earlier run with whose final state this run began; null if it began otherwise.
+        spent: The usage of models in the run's own steps; null if the run cannot be read.
+        spent_in_all: The usage of models of the run and of all branches below it.
     """
 
     after: str | None
@@ -459,17 +466,16 @@ class TreeRun(ListedRun):
 
 
 class Tree(Document):
-    """Recorded runs, and the runs they were branched from.
+    """Recorded runs together with the runs from which they were branched.
 
     Attributes:
-        runs: The runs; `parent` is where each branched off.
+        runs: The runs. `parent` names the run from which a run was branched.
     """
 
     runs: Sequence[TreeRun]
 
 
 def _fields_of_listed(info: RunInfo, snapshot: Snapshot | None, at_work: AtWork | None) -> dict[str, Any]:
-    """Return the fields of a run's `ListedRun`."""
     names = ("graph", "seq", "created_at", "updated_at", "tags", "driver", "due_at", "queue", "priority", "tenant")
     begun = ("title", "user", "starter", "root", "depth", "began_with", "deploy", "ended_at")
     return {
@@ -487,11 +493,11 @@ def runs_document(
     waiting: Mapping[str, Snapshot] | None = None,
     at_work: Mapping[str, AtWork] | None = None,
 ) -> Runs:
-    """Return the document of a list of runs, without their steps.
+    """Build the JSON document of a list of runs.
 
     Args:
-        runs: The runs.
-        waiting: The snapshots of waiting runs by id; the others wait for nothing.
+        runs: The rows of the runs.
+        waiting: The snapshots of waiting runs by id. All other runs are listed without waits.
         at_work: What runs are doing, by id; see `load_at_work`.
     """
     waits, works = waiting or {}, at_work or {}
@@ -505,14 +511,14 @@ def run_now_document(
     output: object = UNSET,
     graph_spec: GraphSpec | None = None,
 ) -> RunNow:
-    """Return the document of a run as it is now, without its steps.
+    """Build the JSON document of a run as it is now, without its steps.
 
     Args:
-        info: The store's facts about the run.
-        snapshot: Its snapshot.
-        at_work: What it is doing.
+        info: The run's row in the store.
+        snapshot: The run's last snapshot.
+        at_work: What the run is doing now.
         output: The value of the graph's `result=`, as JSON.
-        graph_spec: The spec of the graph under which its state was recorded; None if the store does not have the spec.
+        graph_spec: The spec of the graph under which the state was recorded; None if the store does not have the spec.
     """
     facts = {
         **_fields_of_listed(info, snapshot, at_work),
@@ -532,14 +538,14 @@ def tree_document(
     spent: tuple[Mapping[str, UsageRecord], Mapping[str, UsageRecord]],
     at_work: Mapping[str, AtWork],
 ) -> Tree:
-    """Return the document of runs and the runs they branched from.
+    """Build the JSON document of runs and the runs from which they were branched.
 
     Args:
-        runs: The runs.
+        runs: The rows of the runs.
         waiting: The snapshots of waiting runs by id.
-        after: The run whose state a run started with, by id.
-        spent: What each run spent on models itself, by id, and with all branches below it. Runs that cannot be read are
-            missing from the first.
+        after: For runs that began with the final state of an earlier run, the id of that run, by the id of the new run.
+        spent: The usage of models by the id of the run: first that of the run's own steps, then that of the run with
+            all branches below it. Runs that cannot be read are missing from the first.
         at_work: What runs are doing, by id.
     """
     own, whole = spent
@@ -559,11 +565,11 @@ def tree_document(
 
 
 class SpentSince(Usage, frozen=True, kw_only=True):
-    """What one run spent since the two diverged.
+    """The usage of models of one run after the point at which two compared runs diverged.
 
     Attributes:
-        steps: The number of its completed visits since.
-        seconds: How long it was driven since.
+        steps: The number of visits that the run completed since then.
+        seconds: How many seconds processes drove the run since then.
     """
 
     steps: int
@@ -571,19 +577,19 @@ class SpentSince(Usage, frozen=True, kw_only=True):
 
 
 class Side(Part):
-    """One of the two compared runs.
+    """One of two compared runs.
 
     Attributes:
-        run_id: The run.
+        run_id: The id of the run.
         graph: The name of its graph.
-        status: As of the compared step.
-        seq: The compared step.
-        parted_at: Its first step that the other run does not have; null if there is none.
-        begins: The update that it branched off with.
-        changed: What that update changed.
-        way: The steps since that chose an edge.
-        usage: All that it spent on models.
-        spent: What it spent since they diverged.
+        status: The status of the run at the compared step.
+        seq: The number of the compared step.
+        parted_at: The number of the first step that the other run did not take; null if there is none.
+        begins: The changes of the state with which the run was branched, as operations on fields.
+        changed: The same changes, as old and new values.
+        way: The steps after the last shared step, without steps that choose no edge.
+        usage: The usage of models of the whole run.
+        spent: The usage of models after the last shared step.
     """
 
     run_id: str
@@ -599,15 +605,15 @@ class Side(Part):
 
 
 class Compared(Document):
-    """Where two runs diverge, and how they differ.
+    """Where the paths of two runs diverge, and how the runs differ.
 
     Attributes:
-        shared: The last step that both have; null if there is none.
-        alike: How many steps of both paths from there are equal.
+        shared: The last step that both runs share; null if there is none.
+        alike: How many steps after the shared step are the same in both runs.
         first: The first run.
         second: The second run.
-        differences: All differences of their states, however large.
-        setup: How their graphs (with prompts), limits and models differ, a line each.
+        differences: All differences between their states, however large.
+        setup: How their graphs (with prompts), limits and models differ, one line each.
     """
 
     shared: Shared | None
@@ -619,7 +625,7 @@ class Compared(Document):
 
 
 def diff_document(found: run_diff.RunDiff) -> Compared:
-    """Return the document of where two runs diverge."""
+    """Convert the comparison of two runs to its JSON document."""
     return Compared(
         shared=found.shared,
         alike=found.alike,
@@ -649,11 +655,11 @@ def _side(side: run_diff.Side) -> Side:
 
 
 class WatchLine(Document):
-    """A line of a watched run.
+    """One event of a run that is being watched, as one line of JSON.
 
     Attributes:
-        event: The kind of this line.
-        run_id: The run.
+        event: The kind of the event.
+        run_id: The id of the run.
         graph: The name of its graph.
     """
 
@@ -662,7 +668,7 @@ class WatchLine(Document):
 
 
 class Stepped(WatchLine, kw_only=True):
-    """A step was recorded.
+    """The run recorded a step.
 
     Attributes:
         step: The step.
@@ -673,12 +679,13 @@ class Stepped(WatchLine, kw_only=True):
 
 
 class StatusReported(WatchLine, kw_only=True):
-    """The status of the run, whenever one of these values changes.
+    """The status of the run, its driver or its waits changed.
 
     Attributes:
-        status: Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`.
-        driver: The process that drives it; null if none does.
-        waits: What it waits for.
+        status: The status of the run. A running run is `queued` if no process has driven it yet, and `interrupted` if
+            no process drives it any more.
+        driver: The process that drives the run; null if none does.
+        waits: What the run waits for.
     """
 
     # "stands" stays its name in JSON, which recorded documents have and their readers match.
@@ -689,17 +696,17 @@ class StatusReported(WatchLine, kw_only=True):
 
 
 class WatchEnded(WatchLine, kw_only=True):
-    """The run is over, or is no longer watched.
+    """The run has ended, or watching it has ended.
 
     Attributes:
-        status: As of the last step.
-        driver: Null: no process drives it.
-        seq: Its last step.
-        ending: Why it ended.
-        error: What it failed with.
-        waits: What it waits for.
-        state: Its fields.
-        usage: Its usage of models, including what it inherited.
+        status: The status of the run after its last step.
+        driver: Always null, because no process drives the run.
+        seq: The number of the last step.
+        ending: Why the run ended.
+        error: The error with which the run failed.
+        waits: What the run waits for.
+        state: The fields of the state.
+        usage: The usage of models in all steps, including the steps that the run shares with its parent.
     """
 
     event: Literal["ended"] = "ended"
@@ -714,5 +721,5 @@ class WatchEnded(WatchLine, kw_only=True):
 
 
 def ended_document(info: RunInfo, snapshot: Snapshot) -> WatchEnded:
-    """Return how a run ended, or where it is when it is no longer watched."""
+    """Build the last line of a watched run. The run has ended, or is no longer watched."""
     return WatchEnded(**_fields_of_place(info, snapshot), seq=snapshot.seq, state=snapshot.root.values)

@@ -28,11 +28,11 @@ _SCHEMA_KEY: Final = {"enum": [SCHEMA], "description": "the version of the docum
 def schemas_of(
     kinds: Sequence[Any], ref_template: str = "#/$defs/{name}", *, is_read: bool = False
 ) -> tuple[list[Any], dict[str, Any]]:
-    """Return a reference to the schema of each type, and all schemas by name.
+    """Return the JSON Schemas of types: a reference for each type, and all schemas by name.
 
     Args:
         kinds: The types.
-        ref_template: The form of a reference.
+        ref_template: The form of a reference to a schema, such as `#/$defs/{name}`.
         is_read: Whether this package reads such documents. By default, it writes them.
     """
     hook: Any = {object: {"description": "any JSON value"}}.__getitem__
@@ -50,7 +50,7 @@ def schemas_of(
 
 
 def _collect(kind: Any, classes: dict[str, type]) -> None:  # noqa: ANN401 - any annotation
-    """Add the structs and dataclasses that a type contains to `classes`, by name."""
+    """Add to `classes` each struct and dataclass that a type annotation mentions, by name."""
     is_class = isinstance(kind, type) and (issubclass(kind, Struct) or is_dataclass(kind))
     if is_class and kind.__name__ not in classes:
         classes[kind.__name__] = kind
@@ -61,7 +61,7 @@ def _collect(kind: Any, classes: dict[str, type]) -> None:  # noqa: ANN401 - any
 
 
 def _describe(schema: dict[str, Any], kind: type, *, is_read: bool) -> None:
-    """Add to the schema of a class the descriptions of the class and its keys, and the list of required keys."""
+    """Complete the schema of a class: add descriptions from its docstring, and list the required keys."""
     from docstring_parser import parse  # noqa: PLC0415 - a core without the command line needs no schemas
 
     bases = (*kind.__mro__, *getattr(kind, "EVENT", object).__mro__)  # The line of an event also has the event's keys.

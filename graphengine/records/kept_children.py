@@ -24,14 +24,19 @@ _AT_ONCE: Final = 1000
 
 
 class _Visit(NamedTuple):
-    """A visit that continues in the run's own graph. `names` are the names of its node before and after a migration."""
+    """A visit of a node that has not ended, in the run's own graph.
+
+    `names` are the names of the node before and after a migration.
+    """
 
     names: tuple[str, str]
     number: int
 
 
 class Starters:
-    """Reads the runs that started other runs, each of them once, to find out which child runs they can still need.
+    """Finds out which child runs can still be needed by the runs that started them (their starters).
+
+    A child run that is needed must not be removed. Each starter is read only once.
 
     Args:
         store: The store of the runs.
@@ -42,16 +47,16 @@ class Starters:
         self._visits: dict[tuple[str, str], Collection[_Visit] | None] = {}  # by id and nonce
 
     async def needing(self, runs: Iterable[RunInfo | EndedRun]) -> dict[str, str]:
-        """Return the runs that their starters can still need: the ids of the starters, by the ids of the needed runs.
+        """Return which of these child runs must be kept: the ids of their starters, by the ids of the children.
 
-        If a log is damaged so that the question cannot be decided, the run counts as needed.
+        If a log is damaged so that the question cannot be decided, the child counts as needed.
         """
         starters = {info.id: (info.starter, info.starter_nonce) for info in runs if info.starter is not None}
         await self._read({*starters.values()})
         return {child: starter[0] for child, starter in starters.items() if await self._is_needed(child, starter)}
 
     async def _read(self, starters: Collection[tuple[str, str]]) -> None:
-        """Read which visits continue in these runs.
+        """Read which visits have not ended in starters that have not been read yet.
 
         A run that has finished, was cancelled or is not stored has no such visits.
         """
@@ -63,9 +68,9 @@ class Starters:
                     self._visits[info.id, info.nonce] = await self._load_open_visits(info.id)
 
     async def _load_open_visits(self, run_id: str) -> Collection[_Visit] | None:
-        """Return the visits that continue in a run's own graph; None if this process cannot read the log.
+        """Return the visits of a run that have not ended; None if this process cannot read the log.
 
-        Visits in graphs inside a node are not listed, because they are parts of the visit of that node.
+        A node that runs a graph of its own counts as one visit. The visits inside that graph are not listed.
         """
         try:
             snapshot = await load_snapshot(self._store, run_id, None)
@@ -77,10 +82,10 @@ class Starters:
         return [_Visit((frame.at, frame.named), frame.visit) for frame in own]
 
     async def _is_needed(self, child: str, starter: tuple[str, str]) -> bool:
-        """Return whether the visit in which a child run was started may continue.
+        """Return whether the visit of the node that started a child run may still continue.
 
-        The first step of the child records which visit of a node started it. If that node is in a graph inside another
-        node, the record does not say which visit of the outer node it was. Then any visit of the outer node counts.
+        The first step of the child records this visit. If the node is in a graph inside another node, the record does
+        not say which visit of the outer node it was. Then any visit of the outer node counts.
         """
         visits = self._visits[starter]
         if not visits:
@@ -102,6 +107,6 @@ __all__ = ["Starters"]
 
 
 def children_in(steps: Sequence[Step]) -> list[str]:
-    """Return the ids of the child runs that nodes started in these steps."""
+    """Return the ids of the runs that nodes started in these steps."""
     works = [step.data for step in steps if isinstance(step.data, Recorded) and step.data.name == STARTS]
     return [str(work.value["run_id"]) for work in works if isinstance(work.value, dict)]

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 async def load_now(store: RunStore, run_id: str) -> Snapshot:
-    """Load a run's last snapshot together with the answers that no process has taken up yet.
+    """Load a run's last snapshot, with questions shown as answered as soon as their answers are stored.
 
-    Readers show such a question as answered, although the log does not contain the answer yet.
+    An answer is stored before the log contains the answer: some process must first continue the run.
 
     Raises:
         UnknownRun: The run does not exist.
@@ -80,7 +80,7 @@ async def answer_all(
 
 
 def _open_questions(snapshot: Snapshot) -> dict[str, None]:
-    """Return the ids of the questions without an answer, in the order of the waits."""
+    """Return the ids of the questions for which no answer is stored, in the order in which the run lists its waits."""
     every = [each for frame in snapshot.frames.values() for each in frame.waits.items()]
     open_ones = [record.id for name, record in every if wait_of(name, record).answerable]
     return dict.fromkeys(key for key in open_ones if key not in snapshot.posted)

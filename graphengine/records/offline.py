@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def are_offline(usage: Usage) -> bool:
-    """Return whether rules or a script gave all answers, so that no language model was called.
+    """Return whether no language model was called, because rules or a script gave all answers.
 
     >>> are_offline({"calls": 2, "offline_calls": 2}), are_offline({"calls": 2})
     (True, False)

@@ -41,12 +41,12 @@ _SIGNS: Final = re.compile(r"^#{1,6} |^> |\*\*|`", re.MULTILINE)
 
 
 def says_something(value: JsonValue) -> bool:
-    """Return whether a value is not empty. False and 0 are not empty values."""
+    """Return whether a value is worth showing: not None, "", [] or {}. False and 0 are shown."""
     return value not in ("", None, [], {})
 
 
 def as_words(name: str) -> str:
-    """Return a name as words.
+    """Convert an identifier to words.
 
     >>> as_words("final_score"), as_words("_has_ended"), as_words("deskChat")
     ('final score', 'has ended', 'deskChat')
@@ -55,7 +55,7 @@ def as_words(name: str) -> str:
 
 
 def heading(name: str) -> str:
-    """Return a name as a heading.
+    """Convert an identifier to a heading.
 
     >>> heading("final_score")
     'Final score'
@@ -65,7 +65,7 @@ def heading(name: str) -> str:
 
 
 def node_words(path: str, visit: int = 0) -> str:
-    """Return the path of a node as words.
+    """Convert the path of a node to words, with the number of the visit if the node was visited more than once.
 
     >>> node_words("article/write_up", 2), node_words("pieces[1]/write")
     ('article: write up 2', 'pieces, item 2: write')
@@ -79,7 +79,7 @@ def _word_item(found: re.Match[str]) -> str:
 
 
 def path_words(path: str) -> str:
-    """Return a path of the state as words.
+    """Convert the path of a value in the state to words.
 
     >>> path_words("reviews[-1].score"), path_words("final_score"), path_words("views[editor]")
     ('score of the last review', 'final score', 'editor of views')
@@ -97,7 +97,7 @@ def path_words(path: str) -> str:
 
 
 def in_brief(value: JsonValue, limit: int = BRIEF) -> str:
-    """Return a value in a few words.
+    """Summarize a value in a few words for people. Long lists are shown as a number of items.
 
     >>> in_brief({"score": 8.0, "notes": [], "ok": None}), in_brief([{"a": 1}] * 9), in_brief('{"n": 1}')
     ('score: 8.0', '9 items', 'n: 1')
@@ -125,12 +125,14 @@ def _brief(value: JsonValue, deep: int) -> str:
 
 
 def _is_short(values: Sequence[JsonValue]) -> bool:
-    """Return whether a list is short and flat enough to be written in one line."""
     return 0 < len(values) <= _ITEMS and not any(isinstance(each, (Mapping, list)) for each in values)
 
 
 def _member(name: str, value: JsonValue, deep: int) -> str:
-    """Return a field in a few words. A long list, or a list of objects, is shown as its number of items."""
+    """Describe one field of an object with its name.
+
+    A long list, or a list of objects, is shown as a number of items.
+    """
     if isinstance(value, list) and not _is_short(value):
         return f"{len(value)} {name}"
     words = _brief(value, deep)
@@ -138,7 +140,7 @@ def _member(name: str, value: JsonValue, deep: int) -> str:
 
 
 def json_in(text: str) -> Any:  # noqa: ANN401 - JSON
-    """Parse a text that contains a JSON object or list; return any other text unchanged."""
+    """Parse a text that is a JSON object or list. Any other text is returned unchanged."""
     if text.lstrip()[:1] in ("{", "["):
         try:
             return json.loads(text[:WHOLE])
@@ -148,10 +150,10 @@ def json_in(text: str) -> Any:  # noqa: ANN401 - JSON
 
 
 def cut_value(value: JsonValue) -> JsonValue:
-    """Return the part of a value that a story shows.
+    """Reduce a value to what a story of a run shows of the value.
 
     Secrets are replaced by the word `secret`. Empty fields and internal keys of records are left out. Long texts, lists
-    and objects are cut, and so is a value whose texts are too long together.
+    and objects are cut. If all texts of the value together are too long, the later ones are left out.
 
     >>> cut_value({"token": {"$secret": "x"}, "note": "", "shares": '{"a": 1}', "__fields_set__": ["token"]})
     {'token': 'secret', 'shares': {'a': 1}}
@@ -162,23 +164,23 @@ def cut_value(value: JsonValue) -> JsonValue:
 
 
 def cut_fields(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return the part of named values that a story shows. Empty values are kept."""
+    """Cut several named values as `cut_value` does, with one limit for all texts together. Empty values are kept."""
     cutter = _Cutter()
     return {name: cutter.cut(each, 0) for name, each in values.items()}
 
 
 @dataclass(slots=True)
 class _Cutter:
-    """Cuts one value, or several values that share the same room.
+    """Cuts values so that the texts of all of them together do not exceed a limit.
 
     Attributes:
-        room: The number of characters that the remaining texts may have.
+        room: How many more characters may be shown.
     """
 
     room: int = _ROOM
 
     def cut(self, value: JsonValue, deep: int) -> JsonValue:
-        """Cut a value. `deep` is the depth of the value inside the whole value, from 0."""
+        """Cut a value. `deep` is how deep the value lies inside the whole value, from 0."""
         inner = json_in(value) if isinstance(value, str) else value
         if isinstance(inner, Mapping) and SECRET in inner:
             return "secret"
@@ -198,7 +200,6 @@ class _Cutter:
         return inner
 
     def _first(self, items: Sequence[T]) -> Iterator[T]:
-        """Yield the first items, as long as there is room for more."""
         for each in items[:_MOST]:
             if self.room <= 0:
                 return

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Page(list[T]):
-    """A page of a list.
+    """One page of a list that is too long to be read at once.
 
     Attributes:
         more: Whether more runs follow this page. Pass the id of the last run as `before=` to read the next page.
@@ -37,7 +37,7 @@ class Page(list[T]):
 
 
 class Records(CoreRunner):
-    """A Runner that also lists and tags recorded runs."""
+    """The methods of a Runner that list, search and tag recorded runs."""
 
     async def runs(  # noqa: PLR0913 - each selects runs
         self,

@@ -26,11 +26,13 @@ _INDEX: Final = re.compile(r"-?\d+")
 
 
 class ResultFields(Part):
-    """Which fields of the state are the result of a run.
+    """The fields of the state that are shown as the result of a run.
 
     Attributes:
-        declared: The path that the graph names as its result; "" if it names none, or if the state has no such field.
-        written: The fields that were written last: by the last visit of the run's own graph that wrote any.
+        declared: The path that the graph names with `result=`; "" if the graph names none, or if the state has no such
+            field.
+        written: The fields that were written last: those that the last visit in the run's own graph wrote, leaving
+            aside visits that wrote nothing.
     """
 
     declared: str
@@ -38,11 +40,11 @@ class ResultFields(Part):
 
 
 def result_fields(snapshot: Snapshot, steps: Sequence[Step]) -> ResultFields:
-    """Return which fields of the state are the result of a run.
+    """Return the fields of the state that are shown as the result of a run.
 
     Args:
-        snapshot: The run.
-        steps: Its steps up to this snapshot, or the last of them.
+        snapshot: The snapshot of the run.
+        steps: The steps of the run up to this snapshot, or the last of them.
     """
     declared = snapshot.origin.result if snapshot.origin is not None else ""
     values: dict[str, JsonValue] = snapshot.root.values if snapshot.frames else {}
@@ -54,7 +56,7 @@ def result_fields(snapshot: Snapshot, steps: Sequence[Step]) -> ResultFields:
 
 
 def find_value(value: JsonValue, path: str) -> tuple[bool, JsonValue]:
-    """Return whether a recorded state has a path, and the value there; None if it has none.
+    """Look up a path in a recorded state. Returns whether the state has the path, and the value or None.
 
     >>> find_value({"draft": {"text": "Dear Ada"}, "notes": ["first", "last"]}, "notes[-1]")
     (True, 'last')

@@ -26,10 +26,10 @@ _TIME_COLUMNS: Final = ("created_at", "ended_at")
 
 
 async def result_rows(store: RunStore, runs: Sequence[RunInfo], fields: Sequence[str]) -> list[dict[str, Any]]:
-    """Return a row for each run; see `Records.rows`.
+    """Build a table of results: a row for each run, with some fields of its state. See `Records.rows`.
 
     Raises:
-        InputError: None of the runs has a field.
+        InputError: A field exists in none of the runs.
     """
     known: dict[str, None] = {}
     missing = dict.fromkeys(fields)
@@ -62,7 +62,7 @@ async def result_rows(store: RunStore, runs: Sequence[RunInfo], fields: Sequence
 
 
 def column_of(field: str) -> str:
-    """Return the column of a field: its name, unless a row has another column of this name.
+    """Return the name of the column for a field of the state: its own name, unless that names another column.
 
     >>> column_of("amount"), column_of("status")
     ('amount', 'state.status')
@@ -78,7 +78,7 @@ def _run_columns(info: RunInfo) -> dict[str, Any]:
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> str:
-    """Return rows as CSV with a heading.
+    """Convert the rows of a table of results to CSV, with a header line.
 
     Times are in UTC. A list or an object is written as JSON, and an unknown value as an empty cell.
 

@@ -49,15 +49,15 @@ _STEPS_A_BITE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """The result of a prune: the runs that were removed, or that a dry run would remove.
+    """The result of removing old runs with `prune`. After a dry run: what would be removed.
 
     Attributes:
         runs: The ids of the removed runs, in order of removal.
         steps: How many steps the removed runs had, without the steps that they shared with their parents.
         db_bytes: The approximate size of the removed steps, snapshots and messages. The database file does not shrink.
             The space is reused, or `Admin.vacuum` returns it to the system.
-        kept: The runs that match the age and the statuses but were kept, by id, each with the reason.
-        dry_run: Whether the prune only reported runs and removed none.
+        kept: Runs that were old enough and had a matching status but were kept: the reasons, by the ids of the runs.
+        dry_run: Whether nothing was removed.
         trimmed_steps: How many old steps of unfinished runs were removed because of `Retention(keep_steps=)`. A dry run
             does not count them and reports 0.
     """
@@ -85,14 +85,14 @@ class Vacuumed:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule that says which runs may be removed.
+    """The conditions under which an ended run may be removed. All of them must be met.
 
     Attributes:
-        keep_last: Keep this many of the newest runs of each graph, in any status.
+        keep_last: Keep this many of the newest runs of each graph, whatever their status.
         older_than: Remove only runs whose last step is at least this many seconds old.
         keep_tags: Keep runs that have one of these tags.
         graph: Remove only runs of this graph.
-        statuses: Remove only runs in these statuses.
+        statuses: Remove only runs with one of these statuses.
     """
 
     keep_last: int | None
@@ -109,7 +109,7 @@ def rule(
     graph: str | None,
     statuses: Iterable[str],
 ) -> Rule:
-    """Check the arguments of a prune, and return them as a rule.
+    """Check the arguments of `prune`, and return them as a `Rule`.
 
     Raises:
         InputError: Both `keep_last` and `older_than` are None, or a value is invalid.
@@ -140,7 +140,7 @@ def rule(
 
 
 def merge_pruned(parts: Iterable[Pruned], *, dry_run: bool) -> Pruned:
-    """Return the results of several prunes as one result."""
+    """Combine the results of several prunes into one result."""
     found = Pruned(dry_run=dry_run)
     for each in parts:
         counts = found.steps + each.steps, found.db_bytes + each.db_bytes
@@ -150,7 +150,7 @@ def merge_pruned(parts: Iterable[Pruned], *, dry_run: bool) -> Pruned:
 
 
 def rules_of(graph: str | None, keep: Retention) -> list[Rule]:
-    """Return the rules of a retention for one graph, or for all graphs if `graph` is None."""
+    """Convert a `Retention` to rules for one graph, or for all graphs if `graph` is None."""
     ages: tuple[tuple[float | None, tuple[Status, ...]], ...] = (
         (keep.keep_days, ("finished", "cancelled")),
         (keep.keep_failed_days, ("failed", "stopped")),
@@ -160,7 +160,7 @@ def rules_of(graph: str | None, keep: Retention) -> list[Rule]:
 
 
 async def bites(store: Store, wanted: Rule, now: float) -> AsyncGenerator[int]:
-    """Remove the runs that a rule allows to remove in small transactions, and yield how many runs each one removed.
+    """Remove old runs in small transactions while other work goes on; yield how many runs each transaction removed.
 
     The caller pauses between two transactions. Unlike `prune`, this function keeps only one page of runs in memory. It
     reads the newest runs first, so that branches come before their parents. Two kinds of runs are left for the next
@@ -197,7 +197,7 @@ async def bites(store: Store, wanted: Rule, now: float) -> AsyncGenerator[int]:
 
 
 async def trims(store: Store, graph: str | None, keep_steps: int | None) -> AsyncGenerator[int]:
-    """Remove the data of old steps of runs that have not ended, and yield how many steps each transaction removed.
+    """Remove the data of old steps of unfinished runs; yield how many steps each transaction removed.
 
     Each pass visits all runs that have more than `keep_steps` steps. It removes no steps of a run that has no new
     snapshot since the previous pass.
@@ -215,7 +215,7 @@ async def trims(store: Store, graph: str | None, keep_steps: int | None) -> Asyn
 
 
 async def prune(store: Store, wanted: Rule, now: float, *, dry_run: bool) -> Pruned:
-    """Remove the runs that a rule allows to remove. A dry run only reports them."""
+    """Remove all runs that meet the conditions of a rule. A dry run only reports these runs."""
     kept: dict[str, str] = {}
     found = await _find_removable(store, wanted, now, kept)
     gone = await remove(store, found.copy(), kept, dry_run=dry_run)
@@ -225,10 +225,11 @@ async def prune(store: Store, wanted: Rule, now: float, *, dry_run: bool) -> Pru
 
 
 async def remove(store: Store, found: dict[str, RunT], kept: dict[str, str], *, dry_run: bool) -> list[str]:
-    """Remove the found runs, except runs that a kept run needs. Add the kept runs to `kept`, each with the reason.
+    """Remove the runs in `found`, except runs that another kept run still needs.
 
-    Branches are removed before their parents. A child run is removed in a later transaction than its starter, if the
-    starter may still need the child's result. This order matters in the following case:
+    The runs that are kept are added to `kept`, each with the reason. Branches are removed before their parents. If a
+    starter may still need the result of its child run, the child is removed in a later transaction than the starter.
+    This order matters in the following case:
 
     1. A run and the child run that it started have both failed and shall be removed.
     2. Meanwhile, another process resumes the starter.
@@ -256,7 +257,10 @@ async def remove(store: Store, found: dict[str, RunT], kept: dict[str, str], *, 
 
 
 async def _find_removable(store: Store, wanted: Rule, now: float, kept: dict[str, str]) -> dict[str, EndedRun]:
-    """Return the runs that a rule allows to remove, by id. Add old runs that must stay to `kept`, with the reason."""
+    """Return the runs that meet the conditions of a rule, by id.
+
+    Old runs that must stay, for example because of a tag, are added to `kept` with the reason.
+    """
     found: dict[str, EndedRun] = {}
     newest: dict[str, Collection[str]] = {}
     oldest = math.inf if wanted.older_than is None else now - wanted.older_than
@@ -278,10 +282,9 @@ async def _find_removable(store: Store, wanted: Rule, now: float, kept: dict[str
 
 
 async def _in_order(store: Store, found: dict[str, RunT], kept: dict[str, str], starters: Starters) -> list[RunT]:
-    """Return the runs in the order of their removal, without the runs that a kept run needs.
+    """Return the runs in the order of their removal. Runs that a kept run still needs are moved from `found` to `kept`.
 
-    Those runs are moved from `found` to `kept`, each with the reason. In the order of removal, branches come before
-    their parents, and runs before the child runs that they started.
+    Branches come before their parents, and runs before the child runs that they started.
     """
     count = -1
     # Keeping a run as a parent of a branch can make its child runs needed, and the other way round. So repeat until
@@ -306,7 +309,7 @@ def _say_needed_by(starter: str) -> str:
 
 
 def _batches(going: Sequence[RunT], needed: Mapping[str, str]) -> Iterator[list[RunT]]:
-    """Split the runs into batches, so that a run and a child run that it can still need are in different batches."""
+    """Split the runs into batches, so that a run is never in the same batch as a child run that it may still need."""
     at = 0
     ids: set[str] = set()
     for end, info in enumerate(going if needed else ()):
@@ -322,7 +325,10 @@ def _split_in_batches(going: Sequence[RunT]) -> Iterator[list[RunT]]:
 
 
 async def _next_page(store: Store, page: Sequence[RunInfo], status: Status, graph: str | None) -> Sequence[RunInfo]:
-    """Return the next page of runs. It begins after the last run of this page that still exists."""
+    """Return the page of runs after this page.
+
+    Runs of this page may have been removed meanwhile. The next page begins after the last run that still exists.
+    """
     for last in reversed(page):
         with suppress(UnknownRun):
             return await store.runs(limit=_PAGE, status=status, graph=graph, before=last.id)
@@ -334,7 +340,10 @@ async def _load_newest_ids(store: Store, graph: str, count: int | None) -> Colle
 
 
 def _reason_to_stay(info: RunInfo | EndedRun, wanted: Rule, newest: Collection[str]) -> str:
-    """Return why a run must be kept, apart from other runs that need it; "" if there is no such reason."""
+    """Return why a rule or a driving process keeps this run; "" if neither does.
+
+    Other runs that may need this run are not considered here.
+    """
     if info.tags and (tags := wanted.keep_tags.intersection(info.tags)):
         return f"tag {min(tags)!r}"
     if info.id in newest:
@@ -343,7 +352,10 @@ def _reason_to_stay(info: RunInfo | EndedRun, wanted: Rule, newest: Collection[s
 
 
 async def _keep_parents(store: Store, found: dict[str, RunT], kept: dict[str, str]) -> None:
-    """Move the runs from `found` to `kept` whose steps a kept branch shares, and their parents in turn."""
+    """Move from `found` to `kept` each run from which a kept branch was started, and the ancestors of that run.
+
+    A branch does not store the steps that it shares with its parent, so the parent must stay.
+    """
     ids = [info.id for info in found.values() if not isinstance(info, EndedRun) or info.branched]
     stays: list[RunInfo | EndedRun] = []
     for at in range(0, len(ids), _PAGE):
@@ -357,7 +369,7 @@ async def _keep_parents(store: Store, found: dict[str, RunT], kept: dict[str, st
 
 
 def _measure(info: RunT, found: Mapping[str, RunT], depths: dict[str, int]) -> None:
-    """Record in `depths` how many ancestors of a run, and of each of its ancestors, are in `found`."""
+    """Record in `depths` how many ancestors of this run will be removed too, and the same for these ancestors."""
     line = [info]
     while line[-1].id not in depths and line[-1].parent is not None and line[-1].parent in found:
         line.append(found[line[-1].parent])

@@ -41,7 +41,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """The last step that two runs share.
+    """The last step before two runs diverge.
 
     Attributes:
         run_id: The run that recorded the step.
@@ -61,10 +61,10 @@ class Side:
         snapshot: The run's snapshot at the compared step.
         begins: The step with which the run branched off, if it is the first step after the last shared step.
         changed: The changes of the state that the step `begins` made.
-        path: The steps after the last shared step that chose the run's path.
+        path: The steps after the last shared step, without steps that choose no edge, such as a resume or a message.
         parts_at: The seq of the first step of `path` that the other run did not take; None if there is no such step.
         spent: The usage of models after the last shared step; the usage of the whole run if the runs share no step.
-        seconds: The driven time after the last shared step.
+        seconds: How many seconds processes drove the run after the last shared step.
         steps: The number of completed visits after the last shared step.
         whys: The reasons for the edges of the steps after the last shared step, in words, by the seq of the step.
     """
@@ -123,8 +123,8 @@ async def diff(  # noqa: PLR0913 - two runs, each at a step, and how fine
         second: The id of the second run. It can be the same run at another step.
         first_at: The step at which to compare the first run; the last step by default.
         second_at: The step at which to compare the second run; the last step by default.
-        most: The maximum number of differences to list inside one value. A value with more differences is listed as
-            one difference.
+        most: The maximum number of differences to list inside one value. A value with more differences is listed as one
+            difference.
 
     Raises:
         UnknownRun: One of the runs does not exist.
@@ -159,7 +159,10 @@ async def diff(  # noqa: PLR0913 - two runs, each at a step, and how fine
 
 
 async def _whys(store: RunStore, fingerprint: str, steps: Sequence[Step]) -> dict[int, str]:
-    """Return why steps took their edges, by their seqs; the fingerprint is that before the first of them."""
+    """Return the reasons for the edges that steps took, by the seq of the step.
+
+    `fingerprint` is that of the graph before the first of these steps.
+    """
     reasons = InForce(await load_specs(store, steps, fingerprint), fingerprint)
     return {step.seq: why for step in steps if (why := reasons.why(step))}
 
@@ -167,7 +170,7 @@ async def _whys(store: RunStore, fingerprint: str, steps: Sequence[Step]) -> dic
 async def _changes_of_branch(
     store: RunStore, run_id: str, before: Snapshot, steps: Sequence[Step], most: int | None
 ) -> list[Difference]:
-    """Return the changes of the state that a branch made when it branched off."""
+    """Return the changes of the state with which a branch was started, if the first of these steps starts a branch."""
     if not steps or steps[0].kind != "branched":
         return []
     after = await load_snapshot(store, run_id, steps[0].seq)
@@ -175,7 +178,7 @@ async def _changes_of_branch(
 
 
 async def _setup(store: RunStore, ends: Sequence[Snapshot], own: Sequence[Sequence[Step]]) -> list[str]:
-    """Return the differences of graphs, limits, instructions and models of two runs, one line each."""
+    """Describe how two runs differ in their graphs, limits, instructions and models, one line each."""
     specs = [await graph_spec_of(store, end.fingerprint) for end in ends]
     lines = graph_differences(specs[0], specs[1]) if specs[0] and specs[1] else []
     for name in {**ends[0].limits, **ends[1].limits}:
@@ -193,7 +196,7 @@ async def _setup(store: RunStore, ends: Sequence[Snapshot], own: Sequence[Sequen
 
 
 def _models_of(steps: Iterable[Step]) -> dict[str, set[str]]:
-    """Return the models that answered, by the path of the node."""
+    """Return the models that each node called, by the path of the node."""
     found: dict[str, set[str]] = {}
     for each in spending(steps):
         found.setdefault(each.node, set()).add(each.model)
@@ -201,14 +204,20 @@ def _models_of(steps: Iterable[Step]) -> dict[str, set[str]]:
 
 
 async def _find_shared_step(store: RunStore, first: tuple[str, int], second: tuple[str, int]) -> Shared | None:
-    """Return the last step that two runs share. Each run is given with the step up to which it is compared."""
+    """Return the last step that two runs share.
+
+    Each argument is the id of a run and the step at which it is compared.
+    """
     one, other = await _lineage(store, *first), await _lineage(store, *second)
     common = [Shared(run_id, min(seq, other[run_id])) for run_id, seq in one.items() if run_id in other]
     return max(common, key=lambda shared: shared.seq, default=None)
 
 
 async def _lineage(store: RunStore, run_id: str, seq: int) -> dict[str, int]:
-    """Return a run and its ancestors, each with the last step that belongs to the history of the run."""
+    """Return the runs that recorded the history of a run: the run itself and its ancestors by branching.
+
+    Each run comes with the last of its steps that belongs to this history.
+    """
     found = {run_id: seq}
     info = await store.info(run_id)
     while info.parent is not None:
@@ -219,22 +228,22 @@ async def _lineage(store: RunStore, run_id: str, seq: int) -> dict[str, int]:
 
 
 def _is_alike(one: Step, other: Step) -> bool:
-    """Return whether two steps have the same node and visit, and took the same edge."""
+    """Return whether two runs took the same path at these steps: the same visit of a node and the same edge."""
     return (one.kind, one.frame, one.node, one.visit, one.attempt) == (
         *(other.kind, other.frame, other.node, other.visit, other.attempt),
     ) and (list(outcome_of(one).to), outcome_of(one).edge) == (list(outcome_of(other).to), outcome_of(other).edge)
 
 
 def differences(before: JsonValue, after: JsonValue, path: str = "", *, most: int | None = None) -> list[Difference]:
-    """List every place where two JSON values differ, depth first. An encrypted secret is one place.
+    """List every place where two JSON values differ, depth first. An encrypted secret is never compared in parts.
 
     Args:
         before: The first value.
         after: The second value.
-        path: The path of both; "" for a whole state.
-        most: The most differences to list inside one value of the state, such as a field. If a value contains more
-            differences, the whole value is listed as one difference, so that a list of 20,000 new records does not
-            become 20,000 differences. None lists all differences.
+        path: The path of both values in the state; "" for a whole state.
+        most: The maximum number of differences to list inside one value of the state, such as a field. If a value
+            contains more differences, the whole value is listed as one difference, so that a list of 20,000 new records
+            does not become 20,000 differences. None lists all differences.
     """
     if isinstance(before, Mapping) and isinstance(after, Mapping) and SECRET not in {*before, *after}:
         keys = [*before, *(key for key in after if key not in before)]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunWait(Wait):
-    """A wait of one run in a list of the waits of many runs.
+    """What a run waits for (a question, a message or a time), with the run that waits.
 
     Attributes:
         run_id: The id of the run.
@@ -29,7 +29,7 @@ class RunWait(Wait):
 
 
 def run_waits_of(snapshot: Snapshot) -> Sequence[RunWait]:
-    """Return all waits of a run that have no answer yet."""
+    """Return what a run waits for. Waits for which an answer is stored are left out."""
     at: Any = {"run_id": snapshot.run_id, "graph": snapshot.graph}
     return [
         RunWait(n, w.kind, show(w.question), w.schema, w.topic, w.due, None, *beside, since=frame.since, **at)

@@ -21,7 +21,9 @@ MOST: Final = 10_000
 
 
 class CountsBelow(Part):
-    """How many runs are below a run, at any depth, and how many of them failed.
+    """The number of runs below a run, and how many of them failed.
+
+    The runs below are the child runs that its nodes started, their child runs, and so on.
 
     Attributes:
         runs: The number of runs below that are in the store.
@@ -34,7 +36,7 @@ class CountsBelow(Part):
 
 @dataclass(frozen=True, slots=True)
 class RunsBelow:
-    """The runs below several runs.
+    """The trees of child runs below several runs.
 
     Attributes:
         children: The child runs that nodes of a run started, by the id of that run.
@@ -43,7 +45,7 @@ class RunsBelow:
     children: Mapping[str, Sequence[RunInfo]]
 
     def each(self, run_id: str) -> Iterator[RunInfo]:
-        """Yield the runs below a run. Each run comes before its own child runs."""
+        """Yield the child runs of a run, their child runs, and so on. Each run comes before its own child runs."""
         left = [*reversed(self.children.get(run_id, ()))]
         while left:
             info = left.pop()
@@ -51,12 +53,12 @@ class RunsBelow:
             left += reversed(self.children.get(info.id, ()))
 
     def counts(self, run_id: str) -> CountsBelow:
-        """Return how many runs are below a run, and how many of them failed."""
+        """Count the runs below a run, and the failed runs among them."""
         statuses = [info.status for info in self.each(run_id)]
         return CountsBelow(len(statuses), statuses.count("failed"))
 
     def failed(self, run_id: str) -> Sequence[RunInfo]:
-        """Return the failed runs below a run that have no failed run below themselves, where the failure began."""
+        """Return the runs below a run in which a failure began: failed runs whose own child runs did not fail."""
         return [
             info
             for info in self.each(run_id)
@@ -65,7 +67,10 @@ class RunsBelow:
 
 
 async def runs_below(store: RunStore, run_ids: Sequence[str]) -> RunsBelow:
-    """Return the runs below these runs, without runs that were started to go on when their starter stops."""
+    """Read the child runs of some runs, their child runs, and so on.
+
+    Runs that a node started to continue independently, even if their starter stops, are left out.
+    """
     children: dict[str, list[RunInfo]] = {}
     seen, level = {*run_ids}, [*run_ids]
     while level and len(seen) < MOST and (found := await store.started(level)):
@@ -77,9 +82,9 @@ async def runs_below(store: RunStore, run_ids: Sequence[str]) -> RunsBelow:
 
 
 async def runs_above(store: RunStore, info: RunInfo) -> Sequence[RunInfo]:
-    """Return the runs above a run, from the topmost run down to its starter.
+    """Return the run that started this run, the starter of that run, and so on, with the topmost run first.
 
-    If one of these runs was removed, the runs above the removed run are left out.
+    The list ends at a run whose starter was removed from the store.
     """
     found: list[RunInfo] = []
     while info.starter is not None and (above := await store.infos([info.starter])):

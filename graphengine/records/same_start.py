@@ -27,12 +27,14 @@ async def check_same(
     *,
     is_sequel: bool,
 ) -> None:
-    """Check that a recorded run began with the graph and the state of this start.
+    """Check that starting a run under an existing id asks for the run that is recorded under that id.
+
+    Such a second start returns the recorded run, which must have begun with the same graph and the same state.
 
     Args:
         store: The store of the run.
-        graph: The graph of the start.
-        state: The initial state of the start; None to accept any state.
+        graph: The graph of the second start.
+        state: The initial state of the second start; None to accept any state.
         info: The recorded run.
         is_sequel: Whether the start continues the final state of an earlier run. Then states are not compared.
 

@@ -1,6 +1,6 @@
-"""A search for runs as one types it: words, and filters such as `status:failed`.
+"""Parse a search for runs as a user types it: words, and filters such as `status:failed`.
 
-The command line, `Runner.runs` and the inspector read it with `wanted_of`.
+The command line, `Runner.runs` and the inspector parse searches with `wanted_of`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _PART: Final = re.compile(
 
 
 def seconds_of(age: str) -> float | None:
-    """Return the seconds of an age such as 30d, 12h, 45m, 90s or 2w; None if it is none.
+    """Convert an age such as 30d, 12h, 45m, 90s or 2w to seconds; None if the text is no age.
 
     Example:
         >>> seconds_of("1.5h")
@@ -58,13 +58,13 @@ def seconds_of(age: str) -> float | None:
 
 
 def wanted_of(search: str, wanted: Wanted) -> Wanted:
-    """Return the criteria of a search, and besides those that are given.
+    """Parse a search, and add its criteria to the criteria in `wanted`.
 
-    A filter and its value are one word; a value with blanks needs quotes, `graph:"my graph"`. All other words are what
-    `Store.runs` takes as `text`.
+    A filter and its value are one word. A value with blanks needs quotes: `graph:"my graph"`. All other words are
+    searched in the texts of runs, as `Store.runs` describes for `text`.
 
     Raises:
-        InputError: A filter has no such value, or is given twice.
+        InputError: A filter has an invalid value or is given twice.
 
     Example:
         >>> found = wanted_of("status:failed timeout papers", Wanted(20))
@@ -120,7 +120,11 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
 
 
 def _checked(name: str, sign: str, quoted: str | None, plain: str | None) -> FieldComparison:
-    """Return a comparison as it was typed. Raises: InputError: It names no field, or compares with nothing."""
+    """Return a typed comparison such as `input.country=CH`.
+
+    Raises:
+        InputError: The left side is no path of a field, or the right side is missing.
+    """
     found = FieldComparison(name, sign, quoted or plain or "")
     source, _, path = name.partition(".")
     if not found.value and quoted is None:
@@ -143,7 +147,11 @@ def _flag(value: str, given: Mapping[str, str]) -> bool:
 
 
 def _check_word(word: str) -> None:
-    """Check that a word is no misspelt filter. Raises: InputError."""
+    """Check that a word of a search is not a misspelt filter, such as `stauts:failed`.
+
+    Raises:
+        InputError: The word before the colon resembles the name of a filter.
+    """
     from difflib import get_close_matches  # noqa: PLC0415 - a list without a search needs it not
 
     name, mark, value = word.replace(">", ":", 1).partition(":")

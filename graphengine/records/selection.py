@@ -1,4 +1,9 @@
-"""The selection of recorded runs by status, graph, tag and age, and hints if no run matches."""
+"""Select recorded runs by criteria such as status, graph, tag, age or fields, and give hints if no run matches.
+
+A store selects runs by some criteria itself. For the other criteria, this module reads the rows of runs or their
+states. A *recorded field* is a field of the input or output for which the graph declares `search=`: the store keeps its
+value with the row of the run. A field of the state is compared by reading the last state of each run.
+"""
 
 from __future__ import annotations
 
@@ -45,12 +50,13 @@ ONLY_SEEN: Final = ("queued", "running", "interrupted")
 
 
 class FieldComparison(NamedTuple):
-    """A criterion about one field of a run, such as `input.country=CH`.
+    """A criterion that compares one field of a run with a value, such as `input.country=CH`.
 
     Attributes:
-        name: The field: of `input` or `output`, which the graph records for searches, or of `state`.
-        sign: How it compares: `=`, `!=`, `<`, `<=`, `>` or `>=`.
-        value: The other side, as it was typed.
+        name: The path of the field. It begins with `input` or `output` for a field that the graph records for searches,
+            and with `state` for any field of the last state.
+        sign: How the field is compared: `=`, `!=`, `<`, `<=`, `>` or `>=`.
+        value: The value to compare with, as it was typed.
     """
 
     name: str
@@ -59,7 +65,7 @@ class FieldComparison(NamedTuple):
 
     @property
     def is_scan(self) -> bool:
-        """Whether the state of each run must be read."""
+        """Whether the comparison is about the state, so that the state of each run must be read."""
         return self.name.startswith("state")
 
     def __str__(self) -> str:
@@ -68,29 +74,31 @@ class FieldComparison(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The criteria for runs; None for no criterion.
+    """The criteria of a search for runs. A criterion that is None is not checked.
 
     Attributes:
         limit: The maximum number of runs.
-        status: The status as shown, which can be `interrupted`.
-        graph: The name of their graph.
-        tag: A tag of theirs.
-        older_seconds: The least age of their last step, in seconds.
-        newer_seconds: The greatest age of their last step, in seconds.
-        before: The id of a run; only those after it in this order.
-        text: Words that find them; see `Store.runs`.
-        begun_after: They began then or later, epoch seconds.
-        begun_before: They began before then.
-        cost_above: Models cost more, US dollars, until their status last changed; an unknown cost is not more.
-        tenant: For whom they run.
-        user: Who started them.
-        starter: The run whose nodes started them.
-        version: The label of their deploy, or how the fingerprint begins with which they began.
-        error: What they failed with has this, or is this after a `=`; what differs in it only by numbers and quoted
-            names counts as equal, see `likeness`.
-        agent: The name of an agent that called a model in their own steps, until their status last changed.
-        has_losses: Whether they finished without a part of their result, or with a fallback in its place.
-        fields: What their fields must be.
+        status: The status as people see it, which can be `queued` or `interrupted`.
+        graph: The name of the runs' graph.
+        tag: A tag that the runs have.
+        older_seconds: The minimum age of a run's last step, in seconds.
+        newer_seconds: The maximum age of a run's last step, in seconds.
+        before: The id of a run. Only runs that follow this run in the list are returned.
+        text: Words by which runs are found; see `Store.runs`.
+        begun_after: The runs began at this time or later, epoch seconds.
+        begun_before: The runs began before this time, epoch seconds.
+        cost_above: The models of a run cost more than this many US dollars, as known when the run's status last
+            changed. A run whose cost is unknown is not found.
+        tenant: The tenant of the runs.
+        user: The user who started the runs.
+        starter: The id of the run whose nodes started the runs.
+        version: The label of the runs' deploy, or the beginning of the fingerprint of the graph with which they began.
+        error: A part of the error with which a run failed, or the whole error after a `=`. Numbers and quoted names in
+            it are not compared; see `likeness`.
+        agent: The name of an agent that called a model in the run's own steps, as known when the run's status last
+            changed.
+        has_losses: Whether the runs finished with items or child runs that failed, or with the result of a fallback.
+        fields: Comparisons of fields of the runs.
     """
 
     limit: int
@@ -114,7 +122,7 @@ class Wanted:
     fields: tuple[FieldComparison, ...] = ()
 
     def __str__(self) -> str:
-        """Return the criteria in words, to follow `no runs`; "" if there are none."""
+        """Describe the criteria in words that follow `no runs`; "" if there are no criteria."""
         named = (
             ("status", self.status),
             ("graph", self.graph),
@@ -132,14 +140,20 @@ class Wanted:
 
     @property
     def is_searched(self) -> bool:
-        """Whether runs must be read to know whether they fit: the store does not select by all of this."""
+        """Whether there is a criterion about the cost, version, error, agents, losses or fields of a run.
+
+        `has` checks these criteria with the row of the run.
+        """
         return any(
             each is not None for each in (self.cost_above, self.version, self.error, self.agent, self.has_losses)
         ) or bool(self.fields)
 
     @property
     def is_read(self) -> bool:
-        """Whether rows of runs must be read to know whether they fit: the store cannot select by all of this."""
+        """Whether this process must check the rows of runs itself.
+
+        The store cannot select runs by every criterion.
+        """
         by_rows = self.cost_above, self.version, self.error, self.agent, self.has_losses
         by_times = self.older_seconds, self.newer_seconds
         return (
@@ -150,16 +164,16 @@ class Wanted:
 
     @property
     def recorded(self) -> Sequence[FieldComparison]:
-        """The criteria about fields that graphs record for searches."""
+        """The comparisons of fields that the store keeps with the rows of runs."""
         return [each for each in self.fields if not each.is_scan]
 
     @property
     def scanned(self) -> Sequence[FieldComparison]:
-        """The criteria for which the state of each run is read."""
+        """The comparisons for which the state of each run must be read."""
         return [each for each in self.fields if each.is_scan]
 
     def fits(self, info: RunInfo, now: float) -> bool:
-        """Return whether a run matches the criteria that the store does not check."""
+        """Return whether the row of a run meets the criteria that the store does not check."""
         old = now - info.updated_at
         return (
             (self.status is None or status_of(info) == self.status)
@@ -169,7 +183,10 @@ class Wanted:
         )
 
     def has(self, status: str, began_with: str, deploy: str, summary: Summary | None) -> bool:
-        """Return whether a run has what is read to know whether it fits; see `is_searched`."""
+        """Return whether a run meets the criteria about its cost, version, error, agents, losses and fields.
+
+        Fields of the state are not checked here.
+        """
         return (
             (self.cost_above is None or (summary is not None and (summary.cost_usd or 0.0) > self.cost_above))
             and (self.version is None or is_version(began_with, deploy, self.version))
@@ -180,7 +197,10 @@ class Wanted:
         )
 
     def page(self, limit: int, before: str | None) -> Page:
-        """Return the criteria that the store checks, as it takes them, for a page after a run."""
+        """Return the arguments of `Store.runs` for the next page: the criteria that the store checks itself.
+
+        `before` is the id of the last run of the previous page.
+        """
         return {
             "limit": limit,
             "before": before,
@@ -197,7 +217,10 @@ class Wanted:
         }
 
     def _texts_of_fields(self) -> dict[str, list[str]]:
-        """Return which texts each field must have one of, so that it equals all that it is compared with by `=`."""
+        """Return which stored texts satisfy all `=` comparisons of a field, by the name of the field.
+
+        A typed value can stand for several texts. For example, `7` can mean a number or a text.
+        """
         found: dict[str, list[str]] = {}
         for each in self.recorded:
             if each.sign == "=":
@@ -207,19 +230,22 @@ class Wanted:
 
 
 def is_version(fingerprint: str, deploy: str, wanted: str) -> bool:
-    """Return whether a run that began so is of a version, as `version_of` calls it."""
+    """Return whether a run began under a version.
+
+    `wanted` is the label of a deploy, or the beginning of the fingerprint of a graph.
+    """
     return deploy == wanted or (bool(fingerprint) and fingerprint.startswith(wanted))
 
 
 def version_of(fingerprint: str, deploy: str) -> str:
-    """Return what a version is called: the label of its deploy, or how its fingerprint begins."""
+    """Return how a version is shown: the label of its deploy, or else the first 8 characters of its fingerprint."""
     return deploy or fingerprint[:_PREFIX]
 
 
 def likeness(text: str) -> str:
-    """Return what messages have in common that differ only in numbers and quoted names.
+    """Replace the numbers and quoted names in an error message, so that errors of the same kind get equal texts.
 
-    A message that has no other words is identified by its names.
+    Names are kept if the message contains no other words.
 
     >>> likeness("ValueError: cannot double 'x7' at 20")
     'ValueError: cannot double … at #'
@@ -240,12 +266,15 @@ def likeness(text: str) -> str:
 
 
 def is_error(like: str, wanted: str) -> bool:
-    """Return whether a `likeness` has what is wanted, or is all of it after a `=`."""
+    """Return whether an error matches a search. Both texts come from `likeness`.
+
+    The searched text is a part of the error. If it begins with `=`, the rest is the whole error.
+    """
     return like == wanted[1:] if wanted.startswith("=") else wanted in like
 
 
 def is_lossy(status: str, losses: Collection[str]) -> bool:
-    """Return whether a run finished without a part of its result, or with a fallback in its place."""
+    """Return whether a run finished although items or child runs failed, or with the result of a fallback."""
     return status == "finished" and not _LOST.isdisjoint(losses)
 
 
@@ -258,17 +287,20 @@ def _reason_of(summary: Summary | None) -> str:
 
 
 def stored_status(shown: str | None) -> Status | None:
-    """Return the status that the store has for one as shown."""
+    """Convert a status as people see it to the status in the store, where queued and interrupted runs are `running`."""
     return cast("Status | None", "running" if shown in ONLY_SEEN else shown)
 
 
 def is_compared(info: RunInfo) -> bool:
-    """Return whether a run is a branch that a comparison made, and so no run of production."""
+    """Return whether a run is a branch that was started to compare versions, and not by a user."""
     return any(tag.startswith(COMPARED) for tag in info.tags)
 
 
 async def as_answered(store: RunStore, runs: Sequence[RunInfo]) -> list[RunInfo]:
-    """Return the rows of a list of runs, with summaries that leave out waits whose answer has already been posted."""
+    """Return the rows of runs without questions whose answer is stored but not yet in the log.
+
+    The summaries of such runs are computed again.
+    """
     waiting = {info.id for info in runs if info.status == "waiting"}
     inbox = await store.inbox([*waiting]) if waiting else ()
     answered = {each.run_id for each in inbox if each.kind == "answer"}
@@ -288,13 +320,13 @@ async def as_answered(store: RunStore, runs: Sequence[RunInfo]) -> list[RunInfo]
 
 
 class Found(NamedTuple):
-    """The runs that a search found, and how much it has seen.
+    """The result of a search for runs, with what the search could not see.
 
     Attributes:
         runs: The runs, the newest first.
-        looked_at: How many states were read to compare fields of them; `UNSET` if that was not asked.
-        unseen: How many runs lack a recorded field that was asked for, and that other runs of their graph have; None if
-            no run has the field, `UNSET` if no such field was asked for.
+        looked_at: How many states were read to compare fields of the state; `UNSET` if the search compares none.
+        unseen: How many runs lack a recorded field of the search that other runs of their graph have. None if no run
+            has the field; `UNSET` if the search names no recorded field.
     """
 
     runs: Sequence[RunInfo]
@@ -303,7 +335,7 @@ class Found(NamedTuple):
 
 
 def seen_lines(looked_at: int | UnsetType, unseen: int | UnsetType | None, unknown: Sequence[str] = ()) -> list[str]:
-    """Return what people must know about a search for fields: how much it has seen, and what not.
+    """Return lines for people about the limits of a search for fields: which runs were not searched.
 
     Args:
         looked_at: See `Found`.
@@ -320,25 +352,25 @@ def seen_lines(looked_at: int | UnsetType, unseen: int | UnsetType | None, unkno
 
 
 async def newest(store: Store, wanted: Wanted, *, compared: bool = True) -> Sequence[RunInfo]:
-    """Return the newest runs that match; branches that comparisons made only if `compared`.
+    """Return the newest runs that meet the criteria.
+
+    Branches that were started to compare versions are included only if `compared` is true.
 
     Raises:
-        StoreError: They cannot be read.
+        StoreError: The runs cannot be read.
     """
     return (await find_runs(store, wanted, compared=compared)).runs
 
 
 @dataclass(slots=True)
 class Scan:
-    """The reading of all runs that match, whatever they are searched by.
-
-    Lists, trends and sums read runs with it if the store alone cannot select them, see `Wanted.is_read`.
+    """A search that yields all runs that meet the criteria, including criteria that the store cannot check.
 
     Attributes:
         store: The open store.
-        wanted: Selects the runs; its `limit` does not matter here.
-        compared: Whether branches that comparisons made are included.
-        looked_at: See `Found`.
+        wanted: The criteria; the `limit` is ignored.
+        compared: Whether branches that were started to compare versions are included.
+        looked_at: How many states were read so far; `UNSET` if the search compares no field of the state.
     """
 
     store: Store
@@ -347,10 +379,12 @@ class Scan:
     looked_at: int | UnsetType = UNSET
 
     async def runs(self) -> AsyncGenerator[RunInfo]:
-        """Yield the runs, the newest first; of those whose states must be read, only the newest `NEWEST`.
+        """Yield the runs, the newest first.
+
+        If their states must be read, the search ends after the newest 1,000 states.
 
         Raises:
-            StoreError: They cannot be read.
+            StoreError: The runs cannot be read.
         """
         now, looked_at = time.time(), 0
         self.looked_at = 0 if self.wanted.scanned else UNSET
@@ -369,10 +403,12 @@ class Scan:
 
 
 async def find_runs(store: Store, wanted: Wanted, *, compared: bool = True) -> Found:
-    """Return the newest runs that match, as `newest` does, and how much the search has seen.
+    """Return the newest runs that meet the criteria, and how many runs the search could not judge.
+
+    Branches that were started to compare versions are included only if `compared` is true.
 
     Raises:
-        StoreError: They cannot be read.
+        StoreError: The runs cannot be read.
     """
     found: list[RunInfo] = []
     scan = Scan(store, wanted, compared=compared)
@@ -387,7 +423,7 @@ async def find_runs(store: Store, wanted: Wanted, *, compared: bool = True) -> F
 
 
 async def state_fits(store: Store, info: RunInfo, wanted: Sequence[FieldComparison]) -> bool:
-    """Return whether the last recorded state of a run has what is wanted; False if it cannot be read here."""
+    """Return whether the last state of a run meets the comparisons; False if this process cannot read the state."""
     from graphengine.kernel.inside import UNREADABLE, is_sealed, opened, parse  # noqa: PLC0415 - as most lists read no log
     from graphengine.kernel.reader import load_snapshot  # noqa: PLC0415
 
@@ -409,20 +445,26 @@ async def state_fits(store: Store, info: RunInfo, wanted: Sequence[FieldComparis
 
 @runtime_checkable
 class _Lacking(Protocol):
-    """A store that counts the runs that lack a field by which others of their graph are found."""
+    """A store that can count the runs that lack a recorded field."""
 
     async def unsearched(self, page: Page, names: Mapping[str, bool]) -> int | None:
-        """Return how many runs of a page lack a field that other runs of their graph have; None if none has it.
+        """Count the runs of a page that lack a recorded field that other runs of their graph have.
+
+        Return None if no run has the field.
 
         Args:
-            page: The runs, whatever their fields are.
-            names: The fields, each with whether runs have it from their begin on, and not only once they have finished.
+            page: Selects the runs, without a criterion about their fields.
+            names: The names of the fields. The value says whether runs have the field from their start on, and not only
+                once they have finished.
         """
         ...
 
 
 async def count_unseen(store: Store, wanted: Wanted) -> int | UnsetType | None:
-    """Return how many of the runs that are wanted lack a recorded field that is asked for; see `Found.unseen`."""
+    """Count the runs that lack a recorded field of the search, so that the search could not judge them.
+
+    See `Found.unseen`.
+    """
     names = {each.name: each.name.startswith("input") for each in wanted.recorded}
     if not names:
         return UNSET
@@ -430,13 +472,17 @@ async def count_unseen(store: Store, wanted: Wanted) -> int | UnsetType | None:
 
 
 async def list_absent_fields(store: Store, wanted: Wanted) -> list[str]:
-    """Return the recorded fields that are asked for and that no run has."""
+    """Return the recorded fields of a search that no run in the store has, for example because of a misspelling."""
     fields = {each.name: each for each in wanted.recorded}
     return [name for name, each in fields.items() if await count_unseen(store, replace(wanted, fields=(each,))) is None]
 
 
 async def count_lacking(store: Store, page: Page, names: Mapping[str, bool]) -> int | None:
-    """Return how many runs of a page lack a field by which others of their graph are found; None if no run has it."""
+    """Count the runs of a page that lack a recorded field that other runs of their graph have.
+
+    Return None if no run has the field. The arguments are those of `_Lacking.unsearched`. For a store without that
+    method, all rows are read.
+    """
     if isinstance(store, _Lacking):
         return await store.unsearched(page, names)
     runs, every = await store.runs(**page), await store.runs(limit=sys.maxsize)
@@ -455,10 +501,10 @@ async def count_lacking(store: Store, page: Page, names: Mapping[str, bool]) -> 
 
 
 async def list_unfinished(store: Store, newer_seconds: float | None = None) -> AsyncGenerator[RunInfo]:
-    """Yield the runs that have not ended, those that wait first; with a number only those whose last step is newer.
+    """Yield the runs that have not ended, waiting runs first. `newer_seconds` is the maximum age of their last step.
 
     Raises:
-        StoreError: They cannot be read.
+        StoreError: The runs cannot be read.
     """
     now, seen = time.time(), set[str]()
     for status in ("waiting", "running"):
@@ -471,7 +517,7 @@ async def list_unfinished(store: Store, newer_seconds: float | None = None) -> A
 
 
 async def _scan_matching(store: Store, wanted: Wanted) -> AsyncGenerator[RunInfo]:
-    """Yield the runs that match as far as the store checks, page by page."""
+    """Yield the runs that meet the criteria that the store checks. The other criteria are not checked."""
     before = wanted.before
     limit = wanted.limit if 0 < wanted.limit < _PAGE else _PAGE
     while True:
@@ -486,7 +532,7 @@ async def _scan_matching(store: Store, wanted: Wanted) -> AsyncGenerator[RunInfo
 
 
 async def hint_of(store: Store, wanted: Wanted) -> str:
-    """Return a hint about a graph or tag that no run has; "" if they are known."""
+    """Return a hint if the searched graph or tag does not exist, with similar names; "" if both exist."""
     from graphengine.kernel.extension import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
 
     words: Sequence[tuple[Literal["graph", "tag"], str | None]] = (("graph", wanted.graph), ("tag", wanted.tag))
@@ -498,7 +544,10 @@ async def hint_of(store: Store, wanted: Wanted) -> str:
 
 
 async def other_words(store: Store, given: str, what: Literal["graph", "tag"]) -> Sequence[str]:
-    """Return the graphs of all runs, or the tags of the newest; [] if any run has the given one."""
+    """Return the names that exist instead of the given graph or tag; an empty list if the given one exists.
+
+    Tags are collected from the newest runs only.
+    """
     if what == "graph":
         graphs = {count.graph for count in await store.counts()}
         return [] if given in graphs else sorted(graphs)
