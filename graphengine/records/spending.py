@@ -38,13 +38,13 @@ REMOVED: Final = "removed steps"
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """The usage of one model by one agent at one node.
+    """The model calls of one agent at one node with one model: their number, tokens and cost.
 
     Attributes:
-        agent: The agent's name; "" if the name is not recorded, as for answers that rules gave.
+        agent: The name of the agent; "" if it is not recorded, as for answers that rules gave.
         model: The model that answered, such as `anthropic:claude-…`; "" if the model is not recorded.
-        node: The node's path, without item indexes.
-        inherited: Whether the usage happened before the run branched off.
+        node: The path of the node, without item indexes.
+        inherited: Whether the calls were made before the run branched off from its parent.
         usage: The calls, tokens and cost.
     """
 
@@ -56,11 +56,11 @@ class Spent:
 
 
 def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
-    """Return the spending in these steps, in the order of the first calls.
+    """Add up the model calls of steps by agent, model and node, in the order of the first calls.
 
     Args:
         steps: Steps of a run.
-        shared_seq: The last step that the run shares with its parent.
+        shared_seq: The number of the last step that the run shares with its parent.
     """
     found: dict[tuple[str, str, str, bool], UsageRecord] = {}
     for step in steps:
@@ -83,7 +83,7 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
 
 
 def sum_by(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, UsageRecord]:
-    """Add up the spending for each value of a key, in the order of the first calls.
+    """Add up usage for each value of a key, for example for each model.
 
     Example:
         >>> one = Spent("writer", "openai:gpt-5", "write", False, {"calls": 1, "cost_usd": 0.5})
@@ -100,8 +100,8 @@ class SpentBelow(Part):
     """The cost of the runs below a run: its child runs, their child runs, and so on.
 
     Attributes:
-        runs: The number of runs below that are in the store. Runs that were started to go on by themselves when their
-            starter stops are not counted.
+        runs: The number of runs below that are in the store. Runs that were started to continue independently of their
+            starter are not counted.
         cost_usd: The cost of their own steps so far, in US dollars; null if the cost of one run is unknown.
         failed: How many of these runs failed.
     """
@@ -112,7 +112,7 @@ class SpentBelow(Part):
 
 
 async def load_spent_below(store: RunStore, run_id: str) -> SpentBelow:
-    """Return the cost of the child runs of a run, their child runs, and so on."""
+    """Add up the cost of the child runs of a run, of their child runs, and so on."""
     costs: list[float | None] = []
     below = await runs_below(store, [run_id])
     for info in below.each(run_id):
@@ -123,7 +123,7 @@ async def load_spent_below(store: RunStore, run_id: str) -> SpentBelow:
 
 
 def sum_of(costs: Iterable[float | None]) -> float | None:
-    """Return the sum of costs; None if one of the costs is None, which means that it is unknown.
+    """Add up costs. The sum is None (unknown) if one of the costs is None.
 
     >>> sum_of([0.5, 0.25]), sum_of([0.5, None]), sum_of([])
     (0.75, None, 0.0)
@@ -133,7 +133,7 @@ def sum_of(costs: Iterable[float | None]) -> float | None:
 
 
 async def own_usage(store: RunStore, info: RunInfo, snapshot: Snapshot) -> Usage:
-    """Return the usage of models in the own steps of a run, without the steps that it shares with its parent.
+    """Return the usage of models in a run, without the steps that the run shares with its parent.
 
     Args:
         store: The store of the run.

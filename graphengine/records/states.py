@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 
 def find_changed_fields(entry: Entry, before: Snapshot) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
-    """Return the fields that a step changed, with their values before the step and with their values after the step.
+    """Return the fields that a step changed: first their values before the step, then their values after the step.
 
-    The fields are those of the step's frame. If the step ends that frame, they are those of the frame around it.
+    The fields belong to the graph, map item or arm in which the step happened. If the step ends an item, an arm or an
+    inner graph, the fields are those of the surrounding graph.
 
     Args:
         entry: The step.
-        before: The snapshot just before the step, which stays as it is.
+        before: The snapshot just before the step. It is not changed.
     """
     after = copy_of(before)
     evolve(after, entry.step)
@@ -37,7 +38,7 @@ def find_changed_fields(entry: Entry, before: Snapshot) -> tuple[dict[str, JsonV
 
 
 def fold_until(steps: Iterable[Step], seq: int) -> Snapshot:
-    """Return the snapshot of a run after a step.
+    """Compute the snapshot of a run after a step.
 
     Args:
         steps: All steps of the run, from its first one.

@@ -38,7 +38,7 @@ class Failure(Error):
 
 
 def failure_document(failed: FailureRecord | RunFailure) -> Failure:
-    """Return the document of a recorded failure."""
+    """Convert a recorded failure of a node or a run to the JSON object that describes it."""
     return Failure(
         code=failed.kind,
         message=show(failed.message),
@@ -54,13 +54,13 @@ def failure_document(failed: FailureRecord | RunFailure) -> Failure:
 
 
 class Detail(Part):
-    """The keys that only some kinds of steps have. Each description begins with the kinds of steps that have the key.
+    """Keys that only some kinds of steps have. Each description begins with the kinds of steps that have the key.
 
     Attributes:
         choice: node, item: the choice that `choose` made.
         fallback: node, item: whether the node's fallback gave the result.
         then: attempt: `fallback`, if the fallback runs next.
-        due_at: attempt: when the next attempt is due.
+        due_at: attempt: when the next attempt is due, epoch seconds.
         inside: node: how the graph inside this node ended.
         cancelled: joined: the arms that were still running and were cancelled.
         count: mapped: the number of items.
@@ -74,26 +74,27 @@ class Detail(Part):
         withdrawn: waiting: the ids of questions that the node no longer asks.
         wait: answered, refused, node: the name of the wait that ended, or the topic of a refused message.
         id: answered, refused, node: the id of the answered question.
-        by: answered, node: `answer`, `message`, `time` or `default`; recorded: which `agent` called which `model`.
+        by: answered, node: how the wait ended: `answer`, `message`, `time` or `default`; recorded: which `agent` called
+            which `model`.
         answer: answered, refused, node: the answer.
-        message: refused: the reason.
+        message: refused: why the answer or message was refused.
         topic: message: the topic of the message.
         payload: message: the payload of the message.
         sent: node, item: the messages that the node sent, as [topic, payload].
         emitted: node, item: the values that the node emitted to be recorded.
         outputs: recorded: the messages that the function `sent` and the values that it `emitted`. The step of its node
             repeats them, and they are delivered with that step.
-        unused: node: recorded work that the node did not use again.
-        refused: attempt, failed: recorded work that caused the failure and is not kept.
+        unused: node: results that an earlier attempt recorded and that the last attempt did not ask for again.
+        refused: attempt, failed: recorded results that caused the failure. The next attempt does not use them.
         lost: attempt, failed, node: calls of models that failed, by their keys: which `agent` called which `model`, and
             the part of the request that cannot be made again from the graph and the state.
         pause: started, resumed, branched: the nodes before which the run pauses.
         retries: resumed: whether failed parts are retried although other parts wait.
         settled: resumed, branched: maps with `on_item_error="keep"` whose failed items are not retried.
         shared_process: resumed: whether the process also drove other runs, so that a third crash does not fail a node.
-        crashed: resumed: whether nodes were in flight when a process died.
+        crashed: resumed: whether a process died while nodes of the run were executing.
         cut_until: resumed: until when a process that is not known to be dead may still act, epoch seconds. Work that
-            was in flight starts again after that time.
+            this process had begun starts again after that time.
         changes: resumed, branched: changes of the graph.
         field_changes: resumed, branched: updates by defaults and migrations, by frame.
         renamed: resumed, branched: renamed nodes, by the frame of their graph.
@@ -145,13 +146,13 @@ class Detail(Part):
 
 
 class Waypoint(Part):
-    """A step in short: its node, and the edge that was taken.
+    """The short form of a recorded step: its node, and the edge that the run took after it.
 
     Attributes:
         seq: The number of the step in the run, from 1.
         path: The path of the node, such as `article/review`.
         kind: The kind of the step: `node`, `attempt`, `failed`, `waiting`, …
-        node: The node's name; "" for the run itself.
+        node: The name of the node; "" for the run itself.
         visit: The number of the visit of the node, from 1.
         attempt: The number of the attempt of the visit, from 1.
         edge: The label of the edge that was taken.
@@ -169,16 +170,17 @@ class Waypoint(Part):
 
 
 class Step(Waypoint):
-    """One recorded step.
+    """A recorded step of a run.
 
     Attributes:
-        update: Operations on fields, such as `["set", "draft", "…"]`; `graphengine.engine.steps` lists them.
-        why: The conditions of the edges with the values that they compared.
+        update: Operations on fields of the state, such as `["set", "draft", "…"]`; `graphengine.engine.steps` lists
+            them.
+        why: Why this edge was taken: the conditions with the values that they compared.
         error: The error, if the step failed.
         detail: The keys that only this kind of step has.
         usage: The usage of models in the step.
-        started_at: When the work of the step began.
-        finished_at: When the step was recorded.
+        started_at: When the work of the step began, epoch seconds.
+        finished_at: When the step was recorded, epoch seconds.
     """
 
     update: Sequence[Any]
@@ -191,15 +193,15 @@ class Step(Waypoint):
 
 
 class OneStep(Document):
-    """One step of a run.
+    """A single step of a run, with the requests to models that lists of steps leave out.
 
     Attributes:
-        run_id: The run.
+        run_id: The id of the run.
         step: The step.
-        asked: recorded: the request that the model answered. `system` contains the instructions. `messages` lists the
+        asked: For a recorded answer of a model, the request. `system` contains the instructions. `messages` lists the
             messages, the oldest first, each with `role`, `text`, `calls` and further keys that are set.
-        failed_calls: attempt, failed, node: the requests to models that failed in this step, each with `agent`,
-            `model`, `system` and `messages`.
+        failed_calls: For the end of an attempt, the requests to models that failed, each with `agent`, `model`,
+            `system` and `messages`.
     """
 
     run_id: str
@@ -209,10 +211,10 @@ class OneStep(Document):
 
 
 def for_clients(part: T) -> T:
-    """Return a copy of a document, or of a part of one, without internals of the program.
+    """Remove from a document what only the people who run the program should see.
 
-    The copy leaves out tracebacks, which contain paths of the server, and the module names in error codes. Only the
-    people who run the program should see them.
+    The copy leaves out tracebacks, which contain paths of the server, and the module names in error codes. The argument
+    is a complete document or a part of one.
     """
     # The recorded value of a failed tool call contains a traceback.
     if isinstance(part, Detail) and isinstance(part.value, dict) and "traceback" in part.value:
@@ -229,7 +231,7 @@ def for_clients(part: T) -> T:
 
 
 def step_document(step: RecordedStep, why: str = "") -> Step:
-    """Return the document of one step; `why` are the reasons for its edge in words."""
+    """Convert a step to its JSON object. `why` are the reasons for its edge in words."""
     outcome, failed, usage = outcome_of(step), step.data.error, usage_of(step)
     return Step(
         seq=step.seq,
@@ -264,6 +266,6 @@ def _detail(step: RecordedStep) -> Detail:
 
 
 def facts_record(facts: Struct) -> dict[str, Any]:
-    """Return the facts of a step as JSON values. Empty facts are left out."""
+    """Convert what a step records besides its state changes to JSON values. Empty values are left out."""
     record: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(facts))
     return record

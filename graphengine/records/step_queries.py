@@ -14,20 +14,29 @@ if TYPE_CHECKING:
 
 
 def ops_of(step: Step) -> Sequence[Op]:
-    """Return the operations of a step on the state. For an item of a map, return its part of the map's updates."""
+    """Return how a step changes the state, as operations on fields.
+
+    For an item of a map, return the operations that the item adds to the map's result.
+    """
     return step.data.writes if isinstance(step.data, Item) else step.update
 
 
 def falls_back(step: Step) -> bool:
-    """Return whether a fallback gave the result that the step records."""
+    """Return whether the step records a result that came from the node's fallback."""
     return isinstance(step.data, Node) and step.data.fallback
 
 
 def marks_in(step: Step) -> Mapping[str, Any]:
-    """Return the marks that a step sets in its own frame: values that conditions on the past remember."""
+    """Return the values that a step stores for conditions on the past, by the key of the condition (its *marks*).
+
+    For example, a condition that ends a loop once a score stops improving needs the earlier scores.
+    """
     return step.data.marks if isinstance(step.data, (Outcome, Continued)) else {}
 
 
 def fingerprint_of(step: Step) -> str:
-    """Return the fingerprint of the graph that drives a run from a step on; "" if the step does not record one."""
+    """Return the fingerprint of the graph that is in force from this step on.
+
+    The result is "" if the step does not change the graph.
+    """
     return step.data.fingerprint if isinstance(step.data, (Started, Continued)) else ""

@@ -95,7 +95,7 @@ _ASIDE: Final = ("started", "removed", "begun")
 
 
 class StoryFields(Part):
-    """Fields of the state under a title.
+    """Some fields of the state under a title, as a story shows them.
 
     Attributes:
         title: The title.
@@ -111,7 +111,7 @@ class StoryFields(Part):
 
 
 class Saying(Part):
-    """A message of a person or an agent in a conversation, or a call of a tool.
+    """One entry of a conversation: a message of a person or an agent, or a tool call.
 
     Attributes:
         role: `user`, `assistant` or `tool`.
@@ -127,7 +127,7 @@ class Saying(Part):
 
 
 class StoryQuestion(Part):
-    """An open question of a run, or another wait.
+    """What a run waits for: a question to a person, a message or a time.
 
     Attributes:
         name: The name of the wait, in words.
@@ -149,7 +149,7 @@ class StoryQuestion(Part):
 
 
 class StoryRun(Part):
-    """A run in a story.
+    """The story of one run: its input, its steps in words, its result, its cost and its losses.
 
     Attributes:
         run_id: The id of the run.
@@ -164,9 +164,9 @@ class StoryRun(Part):
         losses: The number of failed items, retries, fallbacks and other losses, by kind.
         label: The label with which the run ended.
         why: The reason for the end of the run.
-        awaited: The kinds of the open waits.
+        awaited: What the run waits for: the kinds of its open waits.
         below: The cost of the child runs, and how many of them failed.
-        failed: The failed runs below the run, each with its title and the reason.
+        failed: The failed child runs, at any depth, each with its title and the reason.
         error: The node that failed and the message; null if the run did not fail.
         questions: The open questions.
         question: The input of the run.
@@ -211,14 +211,14 @@ class StoryRun(Part):
 
 
 class Story(Document):
-    """The story of one run or of two runs.
+    """The story of one run, or of two runs that are compared.
 
     Attributes:
         command: The command line that writes this story.
         written: When the story was written.
         runs: The runs.
         compared: The differences between two runs; null in the story of one run.
-        parted_after: The last visit that two runs share.
+        parted_after: The last visit that two runs share, in words.
         shared_visits: How many visits two runs share.
     """
 
@@ -235,7 +235,10 @@ class Story(Document):
 
 @dataclass(frozen=True, slots=True)
 class ReadRun:
-    """A run as read from the store: its row, its last snapshot with posted answers, its steps and its graph specs."""
+    """Everything that a story needs of a run: its row, last snapshot, steps and graph specs, as read from the store.
+
+    Questions whose answer is stored but not yet in the log count as answered in the snapshot.
+    """
 
     info: RunInfo
     snapshot: Snapshot
@@ -244,7 +247,10 @@ class ReadRun:
 
     @property
     def title(self) -> str:
-        """The title of the run. A title that was cut in the middle of a word is shortened to its last whole word."""
+        """The title of the run for people.
+
+        If the stored title was cut in the middle of a word, that word is left out.
+        """
         title = self.info.title
         if len(title) > _WHOLE_TITLE and " " in title:
             return f"{title.rpartition(' ')[0].rstrip(' ,;:')} …"
@@ -258,7 +264,7 @@ class ReadRun:
 
 
 async def read_run(store: Store, run_id: str) -> ReadRun:
-    """Read a run from the store.
+    """Read everything that a story needs of a run.
 
     Raises:
         UnknownRun: The run does not exist.
@@ -269,12 +275,12 @@ async def read_run(store: Store, run_id: str) -> ReadRun:
 
 
 async def story_of_run(store: Store, run: ReadRun, call_asked: CallAsked) -> StoryRun:
-    """Return the story of a run, without its picture.
+    """Tell the story of a run. The caller adds the picture.
 
     Args:
         store: The store of the run.
         run: The run.
-        call_asked: A function that finds the tool call that a question is about.
+        call_asked: A function that returns the tool call that a question asks to approve, or None.
 
     Raises:
         UnknownRun: The run does not exist.
@@ -313,7 +319,10 @@ async def story_of_run(store: Store, run: ReadRun, call_asked: CallAsked) -> Sto
 
 
 async def _load_input(store: Store, run: ReadRun) -> dict[str, Any]:
-    """Return the input of a run. For a branch, this is the input of its parent, with the changes of the branch."""
+    """Return the input of a run.
+
+    The input of a branch is the input of its parent, with the changes with which the branch was started.
+    """
     begun = [step for step in run.steps if step.kind in ("started", "branched") and not step.frame]
     given = {op[1]: op[-1] for step in begun for op in ops_of(step)}
     added = {op[1] for step in begun for op in ops_of(step) if op[0] != "set"}
@@ -324,7 +333,7 @@ async def _load_input(store: Store, run: ReadRun) -> dict[str, Any]:
 
 
 async def story_of_two(store: Store, *runs: ReadRun) -> tuple[Sequence[StoryRun], Compared, str, int]:
-    """Return the stories of two runs after their last shared step, and the differences between the runs.
+    """Tell the stories of two runs from the point at which they diverge, and compare the runs.
 
     Returns:
         The stories without pictures, the comparison, the last shared visit in words, and the number of shared visits.
@@ -351,7 +360,7 @@ async def story_of_two(store: Store, *runs: ReadRun) -> tuple[Sequence[StoryRun]
 
 
 def _cut_middle(run: StoryRun, parted_at: int | None = None) -> None:
-    """Leave out the steps in the middle of a long run, and record how many steps were left out.
+    """Shorten the story of a long run: leave out steps in the middle, and count them in `left_out`.
 
     The step `parted_at`, at which two runs take different paths, is kept.
     """
@@ -362,7 +371,7 @@ def _cut_middle(run: StoryRun, parted_at: int | None = None) -> None:
 
 
 def _cut_differences(found: Sequence[Difference]) -> list[Difference]:
-    """Return the first differences of two states in the form that a story shows, and the number of the others."""
+    """Shorten a list of differences between two states, and convert paths and values to the form that a story shows."""
     more = [Difference(f"And {len(found) - _DIFFERENCES} more", None, None)] if len(found) > _DIFFERENCES else []
     shown = [
         (heading(path_words(each.path)), cut_value(each.before), cut_value(each.after)) for each in found[:_DIFFERENCES]
@@ -371,12 +380,12 @@ def _cut_differences(found: Sequence[Difference]) -> list[Difference]:
 
 
 async def _begin_story(store: Store, run: ReadRun, after: int = 0) -> StoryRun:
-    """Return the part that a story of one run and a story of two have in common.
+    """Build the part of a story that does not depend on whether one run or two runs are told.
 
     Args:
         store: The store that has the run.
         run: The run.
-        after: The last step that the other run shares. Steps up to this one are not described.
+        after: The number of the last step that the other run shares. Only later steps are described.
     """
     info, snapshot, end, why = run.info, run.snapshot, run.end, ""
     specs = {name: _word_conditions(spec) for name, spec in run.specs.items()}
@@ -416,9 +425,9 @@ async def _begin_story(store: Store, run: ReadRun, after: int = 0) -> StoryRun:
 
 
 def _reasons(step: Step, ways: Sequence[EdgeSpec], *, is_taken: bool = False) -> Sequence[str]:
-    """Return the reasons for the edge of a step, as sentences.
+    """Return why a step took its edge, as sentences.
 
-    With `is_taken`, the reasons for not taking other edges are left out.
+    By default, the sentences also say why other edges were not taken. With `is_taken`, they do not.
     """
     outcome = outcome_of(step)
     found = [each for each in reasons_of(outcome, ways) if each.words != OTHERWISE]
@@ -432,12 +441,15 @@ def _reasons(step: Step, ways: Sequence[EdgeSpec], *, is_taken: bool = False) ->
 
 
 def _fails(ways: Sequence[EdgeSpec], way: int) -> bool:
-    """Return whether an edge leads to FAIL. A run that continued does not need a reason for not taking this edge."""
+    """Return whether an edge leads to FAIL.
+
+    If a run continued, a reader does not need to know why this edge was not taken.
+    """
     return 0 <= way < len(ways) and ways[way].get("to") == FAIL
 
 
 def _word_conditions(part: Any) -> Any:  # noqa: ANN401 - a spec, or a part of it
-    """Return a copy of a spec with readable names in its conditions. The copy is only used to word reasons."""
+    """Return a copy of a graph spec in which conditions name fields in plain words, for sentences about edges."""
     if isinstance(part, list):
         return [_word_conditions(each) for each in part]
     if not isinstance(part, dict):
@@ -453,7 +465,7 @@ def _quantity(of: Any) -> Any:  # noqa: ANN401 - of a condition
 
 
 def _tell_account(entry: Entry, whys: Sequence[str]) -> Account:
-    """Return the account of a step with its values in words, and with as many whole reasons as there is room for."""
+    """Describe a step for a story, with its values in words. Reasons that do not fit on the line are left out."""
     facts, kept = entry.step.data, list[str]()
     for each in whys:
         said = safe_line(each, _LINE)
@@ -476,12 +488,12 @@ def _tell_account(entry: Entry, whys: Sequence[str]) -> Account:
 
 
 def _choose_fields(values: Mapping[str, JsonValue], last: Sequence[str] = ()) -> dict[str, JsonValue]:
-    """Return the fields that are not empty. A field with the value False is only returned if `last` contains it."""
+    """Return the fields that are not empty. A field that is False counts as empty unless `last` contains its name."""
     return {name: each for name, each in values.items() if says_something(each) and (each is not False or name in last)}
 
 
 def _fields_of(title: str, values: Mapping[str, JsonValue], first: Iterable[str]) -> StoryFields:
-    """Return fields in the form in which they are shown. The lead is the first of the `first` fields with a text."""
+    """Put fields under a title. The most important one is the first of the `first` fields whose value is a text."""
     lead = next(
         (name for name in first if isinstance(text := values.get(name), str) and isinstance(json_in(text), str)), ""
     )
@@ -492,7 +504,6 @@ def _fields_of(title: str, values: Mapping[str, JsonValue], first: Iterable[str]
 def _tell_result(
     found: StoryRun, result: ResultFields, values: Mapping[str, JsonValue], changed: Mapping[str, JsonValue]
 ) -> None:
-    """Add the result of a run to its story, and separately the other fields that its nodes wrote."""
     is_over, root = found.status == "finished", _ROOT.split(result.declared)[0]
     if root and found.said is None and (is_over or root in changed):
         title, declared = "The answer" if is_over else "The answer so far", result.declared
@@ -510,7 +521,7 @@ def _tell_result(
 
 
 def _tell_questions(snapshot: Snapshot, waits: Mapping[str, Wait], call_asked: CallAsked) -> list[StoryQuestion]:
-    """Return the open questions of a run, each with the values and the call that a person must know to answer it."""
+    """Describe what the run waits for, with the values and the tool call that a person must see before answering."""
     found: list[StoryQuestion] = []
     for frame in snapshot.frames.values():
         for record in frame.waits.values():
@@ -533,14 +544,17 @@ def _tell_questions(snapshot: Snapshot, waits: Mapping[str, Wait], call_asked: C
 
 
 def _default_arguments(wait: Wait) -> dict[str, JsonValue]:
-    """Return the default arguments of the tool call that a question is about, as the answer's schema names them."""
+    """Return the arguments of the tool call that a question asks to approve.
+
+    They are the defaults in the schema of the answer, in which a person can change them.
+    """
     forms = [each.get("properties", {}).get("arguments", {}) for each in (wait.schema or {}).get("anyOf", ())]
     every = [each for form in forms for each in form.get("properties", {}).items()]
     return {name: each["default"] for name, each in every if "default" in each}
 
 
 def _proposed(proposed: JsonValue, was: JsonValue) -> list[tuple[str, Any, Any]]:
-    """Return the proposed fields: the name of each field, its old value and its proposed value."""
+    """Return the changes that a question proposes: for each field its name, its old value and its new value."""
     old, now = ({} if each is None else each if isinstance(each, Mapping) else {"": each} for each in (was, proposed))
     names = dict.fromkeys([*old, *now])
     shown = [[cut_value(each.get(name)) for name in names] for each in (old, now)]
@@ -548,7 +562,7 @@ def _proposed(proposed: JsonValue, was: JsonValue) -> list[tuple[str, Any, Any]]
 
 
 def _possible_answers(schema: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """List the possible answers: the types of a simple answer, or the fields of a form with their descriptions."""
+    """List what a person can answer: the type of a simple answer, or the fields of a form with their descriptions."""
     every = [each for each in variants(schema, schema) if each and each.get("type") != "null"]
     simple = [each for each in every if not isinstance(each.get("properties"), Mapping)]
     if simple:
@@ -564,7 +578,7 @@ def _possible_answers(schema: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _messages_in(values: Mapping[str, JsonValue]) -> Sequence[Mapping[str, Any]] | None:
-    """Return the messages of a conversation; None if the run is not a conversation."""
+    """Return the messages of a conversation from the state of a run; None if the run is not a conversation."""
     for value in values.values():
         said = [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
         if any(each.get("role") in ("user", "assistant") and "text" in each for each in said):
@@ -573,7 +587,10 @@ def _messages_in(values: Mapping[str, JsonValue]) -> Sequence[Mapping[str, Any]]
 
 
 def _conversation(run: ReadRun, messages: Sequence[Mapping[str, Any]], *, is_over: bool) -> list[Saying]:
-    """Return the last messages of a conversation, including the messages of a turn that has not ended yet."""
+    """Return the last messages and tool calls of a conversation.
+
+    Messages of a turn that has not ended are not yet in the state. They are read from the steps.
+    """
     results = {each.get("call_id"): each for each in messages if each.get("role") == "tool"}
     found: list[Saying] = []
     for each in messages[-_SAID:]:
@@ -588,7 +605,7 @@ def _conversation(run: ReadRun, messages: Sequence[Mapping[str, Any]], *, is_ove
 
 
 def _last_turn(run: ReadRun) -> Iterator[Saying]:
-    """Yield the last message that the run received, and what the agent and its tools said since then."""
+    """Yield the last message that the run received, and the answers and tool calls that followed."""
     begins = next((step for step in reversed(run.steps) if isinstance(step.data, Message)), None)
     if begins is None or not isinstance(begins.data, Message):
         return

@@ -1,8 +1,8 @@
-"""Sums of the runs that a search finds: each of the last seven days, and each node.
+"""Totals of the runs that a search finds, for each of the last seven days and for each node.
 
-The days are computed from the summaries of all runs, as in `graphengine.records.trends`. The nodes are computed from
-the recorded steps of the newest of these runs. The number of runs, the length of their logs and the time are bounded,
-and the answer says how many runs were read.
+The totals of days are computed from the summaries of all runs, as in `graphengine.records.trends`. The totals of nodes
+are computed from the recorded steps of the newest of these runs. The number of runs, the length of their logs and the
+time for reading are limited, and the answer says how many runs were read.
 """
 
 from __future__ import annotations
@@ -44,19 +44,20 @@ _SECONDS: Final = 2.0
 
 
 class NodeSum(Part):
-    """The visits of one node in the runs that were read.
+    """Totals of all visits of one node in the runs that were read.
 
-    A node with a graph or a map includes the time of the nodes inside. Steps that a branch shares with its parent are
-    left out.
+    The time of a node that runs a graph or a map includes the time of the nodes inside. Steps that a branch shares with
+    its parent are not counted.
 
     Attributes:
-        graph: The graph of the runs.
-        node: The node's path, without the numbers of items.
-        visits: How often the node was visited. Items of a map count as one visit.
+        graph: The name of the runs' graph.
+        node: The path of the node, without the numbers of items.
+        visits: How often the node was visited. All items of a map together count as one visit.
         failed: How many of these visits failed.
-        median_seconds: The median of the driven times of the visits that ended; null if no time is known.
-        p95_seconds: The driven time that 95 % of these visits did not exceed; null if no time is known.
-        usage: What models were asked and cost at the node.
+        median_seconds: The median duration of the ended visits, without times at which no process drove the run; null
+            if no duration is known.
+        p95_seconds: The duration that 95 % of these visits did not exceed; null if no duration is known.
+        usage: The calls, tokens and cost of models at the node.
     """
 
     graph: str
@@ -69,18 +70,18 @@ class NodeSum(Part):
 
 
 class Sums(Document):
-    """Sums of the runs that a search finds and that began in the last seven days.
+    """Totals of the runs that a search finds and that began in the last seven days.
 
     Attributes:
-        days: Each of the seven days, the newest first, also if no run began.
+        days: The totals of each of the seven days, the newest first. Days without runs are included.
         runs: How many runs began in these days.
-        nodes: The nodes of the runs that were read, those that take the longest first.
-        read: How many of these runs were read for `nodes`: the newest.
-        skipped: How many others were left out, because they have too many steps or cannot be read.
+        nodes: The totals of the nodes of the runs that were read, the slowest nodes first.
+        read: How many of these runs were read for `nodes`. The newest runs are read first.
+        skipped: How many other runs were left out, because they have too many steps or cannot be read.
         sample: Which runs were read, as a sentence.
         looked_at: How many states were read to find the runs; omitted if the search compares no field of a state.
-        unseen: How many runs were not found because they lack a field of the search, which others of their graph have;
-            null if no run has the field, omitted if the search names none.
+        unseen: How many runs the search could not judge, because they lack a field of the search that other runs of
+            their graph have. Null if no run has the field; omitted if the search names no such field.
     """
 
     days: Sequence[Trend]
@@ -95,8 +96,6 @@ class Sums(Document):
 
 @dataclass(slots=True)
 class _NodeTotals:
-    """What is added up of one node."""
-
     visits: int = 0
     failed: int = 0
     seconds: list[float] = field(default_factory=list)
@@ -104,13 +103,13 @@ class _NodeTotals:
 
 
 async def load_sums(store: Store, wanted: Wanted, *, midnight: float = 0.0) -> Sums:
-    """Return the sums of runs, by day for a week and by node.
+    """Compute the totals of runs by day, for one week, and by node.
 
     Args:
         store: The open store, as the caller can read it.
         wanted: Selects the runs. The week ends today, or before `wanted.begun_before` if that is earlier, but not
             before 1970.
-        midnight: When any day begins where the reader is, epoch seconds; by default days are those of UTC.
+        midnight: A midnight in the time zone of the reader, epoch seconds. By default, days are days in UTC.
 
     Raises:
         StoreError: The runs cannot be listed.
@@ -142,7 +141,7 @@ async def load_sums(store: Store, wanted: Wanted, *, midnight: float = 0.0) -> S
 
 
 async def _load_nodes(store: Store, wanted: Wanted) -> tuple[Sequence[NodeSum], int, int]:
-    """Return the sums of the nodes of the newest runs, how many runs were read, and how many were left out."""
+    """Return the totals of nodes in the newest runs, how many runs were read, and how many were left out."""
     totals: dict[tuple[str, str], _NodeTotals] = {}
     until, read, skipped = time.monotonic() + _SECONDS, 0, 0
     for info in (await find_runs(store, wanted)).runs:
@@ -171,7 +170,10 @@ async def _load_nodes(store: Store, wanted: Wanted) -> tuple[Sequence[NodeSum], 
 
 
 def _add_run(totals: dict[tuple[str, str], _NodeTotals], info: RunInfo, steps: Sequence[Step]) -> None:
-    """Add what one run did after the steps that it shares with its parent."""
+    """Add the visits and the usage of one run to the totals.
+
+    Steps that a branch shares with its parent are left out.
+    """
     visits = Visits.of(steps).visits  # raises before anything is added
     for visit in visits:
         ends = [

@@ -1,7 +1,7 @@
-"""Trends: how many runs there were, how they ended, what they lost, cost and took, over time by graph or tag.
+"""Count runs over time, by graph or tag: how many began, how they ended, what went wrong, and their cost and duration.
 
-They are computed from the summaries of the runs, so that no log is read. A search selects the same runs here as in a
-list of runs. `graphengine.records.sums` shows the numbers of a week, and those of nodes.
+Only the summaries of the runs are read, and no logs. A search selects the same runs here as in a list of runs.
+`graphengine.records.sums` computes the totals of a week, and those of nodes.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ _ENDED: Final = ("finished", "stopped", "failed", "cancelled")
 
 
 class Trend(Part):
-    """The runs of a graph or tag, or of all graphs, that began in one interval.
+    """Totals of the runs that began in one interval, for a graph, for a tag, or for all graphs.
 
     Attributes:
-        name: The graph or tag; "" for the runs of all graphs.
+        name: The name of the graph or tag; "" for the runs of all graphs.
         since: When the interval begins, epoch seconds.
-        runs: How many runs began.
-        statuses: How many have each status; `running` counts those that are queued or interrupted too.
-        with_losses: How many lost something on the way.
-        losses: What they lost, by name.
-        cost_usd: What models cost, US dollars, as far as prices are known.
+        runs: How many runs began in the interval.
+        statuses: The number of runs by status. Queued and interrupted runs count as `running`.
+        with_losses: In how many runs something went wrong on the way, such as a retry or a failed item.
+        losses: How often things went wrong, by kind.
+        cost_usd: The cost of models in US dollars, as far as prices are known.
         unknown_costs: How many runs called a model whose price is not known.
-        seconds: The driven time of all of them.
-        median_seconds: The median of the driven times of those that ended; null if none did.
-        p95_seconds: The driven time that 95 % of those that ended did not exceed; null if none did.
+        seconds: How many seconds processes drove these runs in total.
+        median_seconds: The median of this time over the runs that ended; null if none did.
+        p95_seconds: The time that 95 % of the runs that ended did not exceed; null if none did.
     """
 
     name: str
@@ -64,15 +64,16 @@ class Trend(Part):
 
 
 class Trends(Document):
-    """The runs of a database over time.
+    """Totals of runs for each interval of time, by graph or by tag.
 
     Attributes:
-        by: What they are grouped by.
-        every_seconds: How long an interval is; the first begins at the epoch.
-        trends: The newest interval first, in it by name; intervals without runs are left out.
+        by: Whether runs are grouped by graph or by tag.
+        every_seconds: The length of an interval. The first interval begins at 1970-01-01 UTC.
+        trends: The totals, with the newest interval first and sorted by name within an interval. Intervals without runs
+            are left out.
         looked_at: How many states were read to find the runs; omitted if the search compares no field of a state.
-        unseen: How many runs were not found because they lack a field of the search, which others of their graph have;
-            null if no run has the field, omitted if the search names none.
+        unseen: How many runs the search could not judge, because they lack a field of the search that other runs of
+            their graph have. Null if no run has the field; omitted if the search names no such field.
     """
 
     by: Literal["graph", "tag"]
@@ -83,7 +84,10 @@ class Trends(Document):
 
 
 class RunTotals(Struct, gc=False):
-    """The part of a summary that trends need; few runs lose anything."""
+    """The numbers of one run that are added up for trends.
+
+    The losses stay encoded, because most runs have none.
+    """
 
     cost_usd: float | None = 0.0
     seconds: float = 0.0
@@ -98,23 +102,27 @@ _LOSSES: Final = msgspec.json.Decoder(dict[str, int])
 
 @runtime_checkable
 class _Grouping(Protocol):
-    """A store that reads the summaries of many runs at once."""
+    """A store that groups the summaries of many runs in one query."""
 
     async def summaries(self, page: Page, by: By, every_seconds: float) -> Sequence[tuple[str, str, float, str]]:
-        """Return them, as JSON arrays, by what `by` names, status, and the interval in which the runs began."""
+        """Return the summaries of runs as JSON arrays, each with its group, status and beginning of the interval.
+
+        `by` says whether a group is a graph, a tag or a version.
+        """
         ...
 
 
 async def trends(
     store: Store, search: str | Wanted = "", *, by: Literal["graph", "tag"] = "graph", every_seconds: float = DAY
 ) -> Trends:
-    """Return how runs went over time.
+    """Count runs over time by graph or tag, with their statuses, losses, cost and duration.
 
     Args:
         store: The open store.
         search: Only the runs that these words find, as for `Runner.runs`.
-        by: A run with several tags counts for each of them, one without tags for none.
-        every_seconds: How long an interval is; a run belongs to the one in which it began.
+        by: How the runs are grouped. A run with several tags counts for each tag; a run without tags is not counted by
+            tag.
+        every_seconds: The length of an interval. A run counts in the interval in which it began.
 
     Raises:
         InputError: An argument is not valid.
@@ -141,9 +149,9 @@ async def trends(
 async def load_groups(
     store: Store, wanted: Wanted, by: Literal["graph", "tag"], every_seconds: float
 ) -> tuple[dict[tuple[float, str], Groups], int | UnsetType]:
-    """Return what the runs that are wanted spent, by interval and graph or tag, and then by status.
+    """Read the cost, duration and losses of runs: by interval and by graph or tag, and within each by status.
 
-    The second value is how many states were read to find the runs, see `Found.looked_at`.
+    The second value is how many states were read to find the runs; see `Found.looked_at`.
     """
     found: dict[tuple[float, str], Groups] = {}
     if not wanted.is_read:
@@ -161,9 +169,10 @@ async def load_groups(
 
 
 async def summaries(store: Store, page: Page, by: By, every_seconds: float) -> Sequence[tuple[str, str, float, str]]:
-    """Return the summaries of runs, as JSON arrays, by what `by` names, status, and the interval in which they began.
+    """Return the summaries of runs by group, status and interval, as `_Grouping.summaries` does, from any store.
 
-    A `version` is the graph, the fingerprint with which its runs began, the deploy and the tenant, joined by `JOINT`.
+    A group of `by="version"` is named by the graph, the fingerprint with which the runs began, the deploy and the
+    tenant, joined by `JOINT`.
     """
     if isinstance(store, _Grouping):
         return await store.summaries(page, by, every_seconds)
@@ -196,7 +205,7 @@ def _decode_summaries(summaries: str) -> list[RunTotals | None]:
 
 
 def trend_of(since: float, name: str, groups: Mapping[str, Sequence[RunTotals | None]]) -> Trend:
-    """Return the numbers of the runs of one interval."""
+    """Add up the runs of one group in one interval."""
     known = [each for group in groups.values() for each in group if each is not None]
     times = sorted(each.seconds for status in _ENDED for each in groups.get(status, ()) if each is not None)
     lost = [text for each in known if (text := bytes(each.losses)) != _NONE_LOST]
@@ -219,5 +228,8 @@ def trend_of(since: float, name: str, groups: Mapping[str, Sequence[RunTotals | 
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:
-    """Return the value that this share of ordered values does not exceed; None if there are none."""
+    """Return the smallest of the ordered values that at least this share of the values does not exceed.
+
+    Return None if there are no values.
+    """
     return ordered[math.ceil(share * len(ordered)) - 1] if ordered else None

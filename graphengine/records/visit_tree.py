@@ -1,8 +1,10 @@
 """The classes that describe the course of a run: tracks, visits, edges, waits, attempts and driven time.
 
-`graphengine.records.visits` creates these objects from recorded steps, and updates them with each further step. The
-objects form a tree: a `Track` is the history of one frame and contains `Visit`s, a visit that enters a map or a graph
-contains a `Nested`, and a `Nested` contains the tracks of the items or of the graph.
+Every position at which a run executes nodes is a *frame*: the run itself, each arm of a fork, each item of a map, and
+each graph inside a node has a frame of its own. `graphengine.records.visits` creates these objects from recorded steps,
+and updates them with each further step. The objects form a tree: a `Track` is the history of one frame and contains
+`Visit`s, a visit that enters a map or a graph contains a `Nested`, and a `Nested` contains the tracks of the items or
+of the graph.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ Status: TypeAlias = Literal["open", "done", "failed", "dropped"]
 
 
 class TakenEdge(Struct, eq=False):
-    """An edge that was taken out of a node, out of START or out of a join.
+    """An edge that a run took: out of a node, out of START, or out of the join of a fork.
 
     Attributes:
         track: The track that took the edge.
@@ -61,21 +63,21 @@ class TakenEdge(Struct, eq=False):
 
     @property
     def why(self) -> str:
-        """The comparisons of the edge's conditions, in words."""
+        """Why this edge was taken: the comparisons of its conditions, in words."""
         return why_of(self.outcome, self.ways)
 
 
 class WaitTime(Struct, eq=False):
-    """One wait of a visit, such as a question, with its beginning and its end.
+    """One wait of a node, such as a question to a person, with its beginning and its end.
 
     Attributes:
         name: The name of the wait.
         kind: `ask`, `receive`, `sleep`, `pause` or `crash`.
         question: The question, in words.
         since: When the wait began, epoch seconds.
-        seq: The step with which the wait began.
-        until: When the wait ended; None while the visit still waits.
-        end: The step with which the wait ended; 0 while the visit still waits.
+        seq: The number of the step with which the wait began.
+        until: When the wait ended, epoch seconds; None while the visit still waits.
+        end: The number of the step with which the wait ended; 0 while the visit still waits.
         by: How the wait ended: `answer`, `message`, `time` or `default`; "" if the visit or the wait ended in another
             way.
     """
@@ -91,15 +93,17 @@ class WaitTime(Struct, eq=False):
 
 
 class Nested(Struct, eq=False):
-    """One stay of a visit inside the map or the graph of its node.
+    """The map or the graph that a visit of a node executed, with the tracks inside.
+
+    A visit has several of these if a later attempt entered the map or graph again.
 
     Attributes:
         kind: `map` or `graph`.
         count: The number of items of a map; 0 for a graph.
         since: When the map or graph began, epoch seconds.
-        seq: The step with which the map or graph began.
-        until: When the map or graph ended; None while it runs.
-        end: The step with which the map or graph ended; 0 while it runs.
+        seq: The number of the step with which the map or graph began.
+        until: When the map or graph ended, epoch seconds; None while it runs.
+        end: The number of the step with which the map or graph ended; 0 while it runs.
         tracks: The tracks of the items that began, by the index of the item. The only track of a graph has the index 0.
     """
 
@@ -113,11 +117,13 @@ class Nested(Struct, eq=False):
 
 
 class Track(Struct, eq=False):
-    """The history of one frame: the position of the run, of an arm, of a map's item or of a graph inside a node.
+    """The visits that one frame made, in order.
+
+    The run itself has a track, and so has each arm of a fork, each item of a map, and each graph inside a node.
 
     Attributes:
-        frame: The frame's id.
-        kind: The frame's kind.
+        frame: The id of the frame.
+        kind: The kind of the frame.
         parent: The track from which this track started; None for the track of the run itself.
         around: The visit whose map or graph contains this track. For an arm, the visit at which the fork happened; None
             if the fork is at START.
@@ -140,12 +146,16 @@ class Track(Struct, eq=False):
 
     @property
     def visit(self) -> Visit | None:
-        """The present visit of the track, or its last visit if the track has ended."""
+        """The last visit of the track. While the track has not ended, this is the present visit."""
         return self.visits[-1] if self.visits else None
 
     @property
     def graph(self) -> Track:
-        """The track of the graph in which this track moves: the run, a graph inside a node, or this track itself."""
+        """The track of the whole graph to which this track belongs.
+
+        The arms of a fork and the items of a map execute nodes of a graph whose own track is further up. Any other
+        track is returned itself.
+        """
         track = self
         while track.kind in ("arm", "item") and track.parent is not None:
             track = track.parent
@@ -153,7 +163,7 @@ class Track(Struct, eq=False):
 
     @property
     def place(self) -> Place:
-        """The position of the graph in which the track moves; see `Place`."""
+        """The position of the graph whose nodes the track executes; see `Place`."""
         if self.parent is None:
             return ()
         graph = self.graph
@@ -163,20 +173,20 @@ class Track(Struct, eq=False):
 
     @property
     def path(self) -> str:
-        """The path of the node whose graph the track walks; "" for the graph of the run."""
+        """The path of the node that runs the track's graph, such as `article`; "" for the graph of the run."""
         around = self.graph.around
         return around.path if around is not None else ""
 
 
 class Tried(Struct, frozen=True):
-    """An attempt of a visit that ended.
+    """One ended attempt of a visit.
 
     Attributes:
         number: The number of the attempt, from 1.
         began: When the work of the attempt, or the map or graph at its node, began, epoch seconds; 0 if not known.
-        ended: When the attempt ended.
-        seq: The step with which the attempt ended.
-        failure: The failure of the attempt, or the failure that the fallback replaced.
+        ended: When the attempt ended, epoch seconds.
+        seq: The number of the step with which the attempt ended.
+        failure: The failure of the attempt. If the fallback gave the result, the failure that led to the fallback.
         is_fallback: Whether a fallback gave the result.
         is_retried: Whether another attempt or the fallback followed.
         due: When the next attempt was due, if the run had to sleep before the attempt.
@@ -193,15 +203,15 @@ class Tried(Struct, frozen=True):
 
 
 class Visit(Struct, eq=False):
-    """One stay of a track at a node. Each item of a map has a visit too.
+    """One visit of a node, with all its attempts. A node in a loop has several visits, and so has each item of a map.
 
     Attributes:
         track: The track that made the visit.
-        node: The node's name.
+        node: The name of the node.
         number: The number of the visit of this node, from 1.
         began: When the visit could begin, epoch seconds.
-        ready: When the present attempt could begin.
-        ended: When the visit ended; None while the visit is open.
+        ready: When the present attempt could begin, epoch seconds.
+        ended: When the visit ended, epoch seconds; None while the visit is open.
         status: The status of the visit.
         completed: Whether the visit counts as completed: it ended with a result, or left along an edge for failures.
         edge: The edge along which the track left the node.
@@ -225,7 +235,7 @@ class Visit(Struct, eq=False):
 
     @property
     def path(self) -> str:
-        """The path of the visited node in the run, such as `pieces[1]/write`."""
+        """The full path of the node in the run, such as `pieces[1]/write`."""
         track = self.track
         if track.kind == "item" and track.around is not None:
             return f"{track.around.path}[{track.index}]"
@@ -233,12 +243,15 @@ class Visit(Struct, eq=False):
 
     @property
     def waiting(self) -> Sequence[WaitTime]:
-        """The open waits of the visit. They are the last ones, because waits that began together end together."""
+        """What the visit waits for now.
+
+        Waits that began together also end together, so these are the last in `waits`.
+        """
         return [*takewhile(lambda wait: wait.until is None, reversed(self.waits))][::-1] if self.waits else ()
 
     @property
     def nested(self) -> Nested | None:
-        """The map or graph in which the visit is now; None if the visit is not inside one."""
+        """The map or graph that the visit is executing now; None if it executes none."""
         return self.insides[-1] if self.insides and self.insides[-1].until is None else None
 
     @property
@@ -248,17 +261,20 @@ class Visit(Struct, eq=False):
 
     @property
     def work(self) -> Sequence[Recorded]:
-        """The work that was recorded during the visit, such as turns of models and results of tools."""
+        """The results that were recorded during the visit, such as answers of models and results of tools."""
         return [each.step.data for each in self.entries if isinstance(each.step.data, Recorded)]
 
     @property
     def failure(self) -> FailureRecord | None:
-        """The failure of the last attempt, or the failure that the fallback replaced; None if there was no failure."""
+        """The failure of the last attempt; None if it did not fail.
+
+        If a fallback gave the result, this is the failure that led to the fallback.
+        """
         return self.attempts[-1].failure if self.attempts else None
 
 
 class Entry(Struct, frozen=True, eq=False):
-    """A step together with its place in the run: its track, its visit, its edge and its times.
+    """A recorded step together with its place in the run: its track, its visit, its edge and its times.
 
     Attributes:
         step: The step.
@@ -266,10 +282,10 @@ class Entry(Struct, frozen=True, eq=False):
         visit: The visit that the step belongs to, if any.
         edge: The edge that the step records.
         began: When the work of the step, or the map or graph at its node, began, epoch seconds; 0 if not known.
-        took: The seconds of driven time that the work took; None if the step did no work, or if the work began before
-            the first step that is known.
+        took: How many seconds a process drove the work. None if the step did no work, or if the work began before the
+            first known step.
         waited: The seconds for which the question that the step answers was open.
-        was_held: Whether the visit was waiting, or was inside a map or graph, just before the step.
+        was_held: Whether the visit was waiting, or was executing a map or graph, just before the step.
     """
 
     step: Step
@@ -283,7 +299,7 @@ class Entry(Struct, frozen=True, eq=False):
 
     @property
     def tried(self) -> Tried:
-        """The attempt that ended with this step."""
+        """Details of the attempt that this step ended. The step must be one that ends an attempt."""
         step, facts = self.step, self.step.data
         retried = isinstance(facts, Attempt)
         due = facts.due_at if isinstance(facts, Attempt) else None
@@ -292,16 +308,16 @@ class Entry(Struct, frozen=True, eq=False):
 
 
 class Milestone(Struct, frozen=True):
-    """A start, a branch, a resume or a stop of a run.
+    """A step that starts, branches, resumes or stops the whole run, as timelines show it.
 
     Attributes:
         kind: The kind of the step: `started`, `branched`, `resumed` or `stopped`.
         seq: The number of the step.
         at: When the step was recorded, epoch seconds.
-        since: When the previous step was recorded.
+        since: When the previous step was recorded, epoch seconds.
         status: The status of the run before the step.
         run_id: The id of the run from this step on.
-        crashed: Whether a process died before the step while nodes were in flight.
+        crashed: Whether a process died while nodes of the run were executing, before this step.
     """
 
     kind: Kind
@@ -314,11 +330,11 @@ class Milestone(Struct, frozen=True):
 
 
 class DrivenTime:
-    """The time during which a process drove a run, computed from the steps seen so far.
+    """Computes how long a process drove a run between two times, from the steps seen so far.
 
-    The time between a stop and a resume does not count as driven, and neither does the time during which the whole run
-    waits or sleeps. The total time of a run excludes these times too. A visit that ended with an answer did no work;
-    the time until the answer counts as the time of the question and not as the time of the visit.
+    The time between a stop and a resume does not count, and neither does the time during which the whole run waits or
+    sleeps. The total time of a run excludes these times too. A visit that ended with an answer did no work: the time
+    until the answer counts for the question and not for the visit.
 
     Attributes:
         since: When the first step was seen, epoch seconds; infinite before that.
@@ -329,11 +345,11 @@ class DrivenTime:
         self._idle: list[tuple[float, float]] = []
 
     def see(self, at: float, idle_since: float | None = None) -> None:
-        """Take note of the next step.
+        """Take the next step into account.
 
         Args:
-            at: When the step was recorded.
-            idle_since: The time from which on the run was not driven before this step; None if it was driven.
+            at: When the step was recorded, epoch seconds.
+            idle_since: Since when no process drove the run before this step; None if a process drove the run.
         """
         if self.since == inf:
             self.since = at
@@ -341,11 +357,14 @@ class DrivenTime:
             self._idle.append((idle_since, at))
 
     def took(self, began: float, ended: float) -> float | None:
-        """Return the driven seconds between two epoch times; None if `began` is 0 or before the first step seen."""
+        """Return how many seconds a process drove the run between two times. None if the first time is not known.
+
+        The first time is not known if `began` is 0 or lies before the first step that was seen.
+        """
         return self.between(began, ended) if began and began >= self.since else None
 
     def between(self, began: float, ended: float) -> float:
-        """Return the driven seconds between two epoch times."""
+        """Return how many seconds a process drove the run between two epoch times."""
         idle = 0.0
         for start, end in reversed(self._idle):
             # All earlier idle times end before `began` too. A long run can have many idle times, so stop here.
@@ -356,36 +375,39 @@ class DrivenTime:
 
 
 def is_by_answer(step: Step) -> bool:
-    """Return whether an answer or its timeout ended the visit, so that the visit's time counts for the question."""
+    """Return whether the step ended a visit with an answer, or because no answer came in time.
+
+    The time of such a visit counts as waiting time of the question, and not as work of the node.
+    """
     failure = step.data.error
     return has_answer(step) or (failure is not None and failure.kind in _UNANSWERED)
 
 
 def has_answer(step: Step) -> bool:
-    """Return whether an answer or its default ended the visit."""
+    """Return whether the step ended a wait: with an answer, a message, a time, or the default of a question."""
     return isinstance(step.data, (AttemptEnded, Answered)) and bool(step.data.by)
 
 
 def open_seconds(step: Step) -> float | None:
-    """Return how many seconds a question was open until its answer ended the visit; None without an answer."""
+    """Return how many seconds the wait that this step ended was open; None if the step ended no wait."""
     return step.at - step.began if has_answer(step) and step.began else None
 
 
 def end_waits(visit: Visit, at: float, seq: int, ended: Mapping[str, str]) -> None:
-    """End all open waits of a visit. `ended` contains the names of the waits that were answered, and how they ended."""
+    """Record that all open waits of a visit have ended. `ended` says how, by the name of the wait, if that is known."""
     for wait in visit.waiting if visit.waits else ():
         wait.until, wait.end, wait.by = at, seq, ended.get(wait.name, "")
 
 
 def end_nested(visit: Visit, at: float, seq: int) -> None:
-    """End the map or graph in which a visit is, if there is one."""
+    """Record that the map or graph that the visit was executing has ended, if there is one."""
     nested = visit.nested
     if nested is not None:
         nested.until, nested.end = at, seq
 
 
 def leave(visit: Visit, at: float, seq: int, ended: Mapping[str, str]) -> None:
-    """End the waits, the map and the graph of a visit whose frame has left the node."""
+    """Record that the run has left the node, so that the visit and everything in it has ended."""
     end_waits(visit, at, seq, ended)
     end_nested(visit, at, seq)
     if visit.status == "open":

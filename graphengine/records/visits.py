@@ -84,22 +84,24 @@ _AROUND: Final = frozenset((Collecting, Inside))
 
 
 class Visits:
-    """The visits of a run, up to the last step that was passed to `feed`.
+    """The visits of nodes that a run made, built from its recorded steps.
+
+    Call `feed` with one step after the other, or `of` with all steps at once.
 
     Args:
         start: The snapshot before the first step, which `feed` changes; by default the snapshot of a run that has not
             started. Visits that are open in this snapshot lack their earlier steps.
         keeps: Whether to keep visits and steps that have ended. A live display only needs the visits in progress.
-        specs: The specs of the run's graph by fingerprint. They contain the conditions, from which the reasons for
-            edges are worded.
+        specs: The specs of the run's graph by fingerprint. They contain the conditions, with which the reasons for
+            edges are put into words.
 
     Attributes:
-        snapshot: The state of the run after the last step.
-        entries: The steps.
+        snapshot: The snapshot of the run after the last step.
+        entries: The steps, each with its visit and its edge.
         visits: All visits, in the order in which they began.
         tracks: All tracks, in the order in which they began. The first track is the run itself.
         turns: The starts, branches, stops and resumes of the run.
-        time: The driven time.
+        time: Computes how long a process drove the run.
     """
 
     def __init__(
@@ -121,10 +123,11 @@ class Visits:
     def of(
         cls, steps: Iterable[Step], start: Snapshot | None = None, specs: Mapping[str, GraphSpec] | None = None
     ) -> Visits:
-        """Build the visits of these steps.
+        """Build the visits of a run from its steps.
 
         Raises:
-            ValueError, LookupError: The steps do not follow each other, or do not make a run.
+            ValueError: The steps do not follow each other, or do not make a run.
+            LookupError: The steps name a frame or a node that does not exist.
         """
         found = cls(start, specs=specs)
         for step in steps:
@@ -133,14 +136,15 @@ class Visits:
 
     @property
     def live(self) -> Mapping[str, Track]:
-        """The tracks of the frames that exist, by their ids."""
+        """The tracks that have not ended, by the ids of their frames."""
         return self._live
 
     def feed(self, step: Step) -> Entry:
-        """Add the next step and return its entry.
+        """Add the next step of the run, and return the step together with its visit, its edge and its times.
 
         Raises:
-            ValueError, LookupError: The step does not follow the previous step. The object cannot be used afterwards.
+            ValueError: The step does not follow the previous step. The object cannot be used afterwards.
+            LookupError: The step names a frame or a node that does not exist. The object cannot be used afterwards.
         """
         facts, kind, snapshot = step.data, type(step.data), self.snapshot
         track = self._live.get(step.frame)
@@ -175,7 +179,7 @@ class Visits:
         return entry
 
     def _sync(self, step: Step) -> None:
-        """Update the tracks of all frames that a step can have changed.
+        """Update the tracks of all frames that the step can have changed.
 
         These frames are the frame of the step, new frames, frames that no longer exist, and frames of items that start
         again because another item ended or gave up its slot.
@@ -212,7 +216,10 @@ class Visits:
         return known is None or known.live is not frame
 
     def _look(self, frame: Frame, at: float, seq: int, ended: Mapping[str, str] = _NONE) -> None:
-        """Record where a frame is now. `ended` contains the names of the waits that ended, and how they ended."""
+        """Update the track of a frame, and begin or end visits if the frame has moved to another node.
+
+        `ended` says how waits ended, by their names.
+        """
         if self._is_new(frame):
             if frame.id in self._live:
                 self._close(frame.id, at, seq)
@@ -238,7 +245,10 @@ class Visits:
         return visit
 
     def _stay(self, visit: Visit, frame: Frame, when: tuple[float, int], ended: Mapping[str, str]) -> None:
-        """Record the present state of a frame at its visit. `when` is the time and the number of the step."""
+        """Update a visit while its frame stays at the node: its status, its waits, and its map or graph.
+
+        `when` is the time and the number of the step.
+        """
         (at, seq), phase = when, frame.phase
         visit.ready = max(frame.arrived, frame.due)
         has_failed = type(phase) is GivenUp or (frame.kind == "item" and frame.failing is not None)
@@ -259,7 +269,7 @@ class Visits:
             visit.insides.append(Nested("graph", 0, self.snapshot.frames[frame.sub_id].since, seq))
 
     def _open(self, frame: Frame) -> None:
-        """Begin the track of a frame. An item that failed and starts again continues its earlier track."""
+        """Begin a track for a new frame. If a failed item of a map starts again, its earlier track is continued."""
         track = Track(ROOT, "root")
         if frame.up is not None:
             parent = self._live[frame.up.id]
@@ -275,7 +285,7 @@ class Visits:
         self._live[frame.id] = track
 
     def _close(self, key: str, at: float, seq: int, ended: Mapping[str, str] = _NONE) -> None:
-        """End the track of a frame that no longer exists."""
+        """End the track of a frame that the step removed."""
         track = self._live.pop(key)
         track.live = None
         if track.visit is None:
@@ -286,7 +296,7 @@ class Visits:
             del nested.tracks[track.index]
 
     def _edge(self, step: Step, track: Track | None, visit: Visit | None) -> TakenEdge | None:
-        """Return the edge that a step records; None if it records no edge."""
+        """Return the edge that was taken with this step; None if no edge was taken."""
         outcome, kind = outcome_of(step), type(step.data)
         if not outcome.to or track is None:
             return None
@@ -303,7 +313,7 @@ class Visits:
         return edge
 
     def _rename(self, renamed: Mapping[str, Mapping[str, str]]) -> None:
-        """Rename nodes in all visits and edges of their graphs."""
+        """Rename nodes in all earlier visits and edges, after a resume under a graph whose nodes have new names."""
         known = {self._live[frame].place: names for frame, names in renamed.items()}
         open_visits = [track.visit for track in self._live.values() if track.visit is not None]
         visits = [(each, known.get(each.track.place, {})) for each in self.visits or open_visits]
@@ -316,20 +326,19 @@ class Visits:
 
 
 def _began(step: Step, nested: Nested | None) -> float:
-    """Return when the work that a step ends began: the attempt, or the graph inside the node."""
+    """Return when the work that the step ends began. For a node that runs a graph, this is the begin of the graph."""
     is_of_graph = nested is not None and nested.kind == "graph" and isinstance(step.data, AttemptEnded)
     return nested.since if nested is not None and is_of_graph else step.began
 
 
 def _note_end(visit: Visit, step: Step) -> None:
-    """Record in the visit that a step ended its attempt."""
     facts = step.data
     visit.completed = not isinstance(facts, Failed) or not facts.has_failed
     visit.status, visit.ended = "failed" if isinstance(facts, Failed) else "done", step.at
 
 
 def _seconds_waited(step: Step, waiting: Sequence[WaitTime]) -> float:
-    """Return how many seconds a visit waited for the answer that this step records."""
+    """Return how many seconds a person took to give the answer that this step records; 0 if it records no answer."""
     kind = type(step.data)
     if kind is Answered and waiting and waiting[0].kind not in _PUT_BY_THE_ENGINE:
         return max(0.0, step.at - waiting[0].since)
@@ -337,7 +346,7 @@ def _seconds_waited(step: Step, waiting: Sequence[WaitTime]) -> float:
 
 
 async def load_visits(store: RunStore, run_id: str, seq: int | None = None) -> Visits:
-    """Load the visits of a run up to a step, by default the last one.
+    """Read the visits of a run from the store, up to a step or to the end of the log.
 
     Raises:
         UnknownRun: The run does not exist.
@@ -356,10 +365,10 @@ async def load_visits(store: RunStore, run_id: str, seq: int | None = None) -> V
 
 
 async def load_start(store: RunStore, run_id: str, seq: int) -> Snapshot | None:
-    """Load the snapshot with which a reader of the steps after `seq` begins; None to begin with the first step.
+    """Load the snapshot with which a reader of the steps after `seq` must begin; None to read from the first step.
 
-    The result is None if `seq` is 0, and also if retention has removed the step. In that case only few earlier steps
-    are left, so that reading from the beginning is cheap.
+    None is returned if `seq` is 0, or if retention has removed the step. In that case only few earlier steps are left,
+    so that reading from the beginning is cheap.
 
     Raises:
         UnknownRun: The run does not exist.

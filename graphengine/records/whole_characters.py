@@ -17,10 +17,9 @@ another escape.
 
 
 def with_whole_characters(body: bytes) -> bytes:
-    r"""Return JSON in which each half of a character is replaced by U+FFFD.
+    r"""Replace each half of a character in JSON by U+FFFD, so that Python can encode the texts as UTF-8.
 
-    JavaScript writes such a half if a text was cut in the middle of a surrogate pair. Python cannot encode the half as
-    UTF-8.
+    JavaScript writes a half if a text was cut in the middle of a character that JSON writes as two escapes.
 
     Example:
         >>> with_whole_characters(rb'{"cut": "\ud83d", "whole": "\ud83d\ude00", "path": "c:\\ud83d"}')

@@ -47,13 +47,13 @@ _WORD_PATTERN: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class WordRun:
-    """Consecutive words: either words that both texts contain, or words of the first text and their replacement.
+    """Consecutive words of two compared texts: words that both texts contain, or words that were replaced.
 
     Each word includes the blanks after it, so that the words of all runs, joined, are the whole text. The first word of
     a line includes the indentation of the line.
 
     Attributes:
-        is_equal: Whether the words are the same in both. The blanks after them can differ.
+        is_equal: Whether the words are the same in both texts. The blanks after them can differ.
         before: The words of the first text; empty if words were only inserted.
         after: The words of the second text; empty if words were only removed.
     """
@@ -65,13 +65,13 @@ class WordRun:
 
 @dataclass(frozen=True, slots=True)
 class WordDiff:
-    """Two texts compared by words.
+    """The result of comparing two texts word by word.
 
     Attributes:
-        runs: Both texts from their beginning to their end.
+        runs: The words of both texts from the beginning to the end, as equal and replaced parts.
         likeness: The share of words that are equal, from 0 to 1. If it is 1, the texts differ at most in blanks after
             words and in line breaks.
-        work: How many pairs of places were compared.
+        work: How many pairs of words were compared. Tests check that long texts do not take too long.
     """
 
     runs: Sequence[WordRun]
@@ -80,7 +80,10 @@ class WordDiff:
 
     @property
     def is_rewritten(self) -> bool:
-        """Whether less than half of the words are equal, so that the new text is easier to read without the changes."""
+        """Whether less than half of the words are equal.
+
+        Displays then show the new text without marking the changes.
+        """
         return self.likeness < 0.5  # noqa: PLR2004 - half
 
 
@@ -122,7 +125,7 @@ def word_diff(before: str, after: str) -> WordDiff:
 
 
 def _split_words(text: str) -> tuple[list[str], list[str]]:
-    """Return the words of a text, and the parts of the text that each begin with a word.
+    """Split a text into words. Returns the words, and the parts of the text that begin with them, including blanks.
 
     A text that consists only of blanks has one empty word, so that its blanks are a part too.
     """
@@ -132,9 +135,11 @@ def _split_words(text: str) -> tuple[list[str], list[str]]:
 
 
 def _equal_phrases(one: list[str], other: list[str]) -> tuple[list[_Equal], int]:
-    """Return the equal phrases of two texts from their beginning to their end, and the work of finding them.
+    """Find the phrases that two texts have in common, in the order of the texts.
 
-    A phrase has at least `_ISLAND` words. Only places where so many words are equal are therefore compared.
+    Returns them and the number of comparisons.
+
+    A phrase has at least `_ISLAND` words, so only places where this many words are equal are compared.
     """
     numbers = dict[tuple[str, ...], int]()
     starts, other_starts = (
@@ -171,11 +176,12 @@ def _equal_phrases(one: list[str], other: list[str]) -> tuple[list[_Equal], int]
 
 
 def _fewest_edits(one: list[str], other: list[str]) -> tuple[list[_Equal], int]:
-    """Return what remains equal if the fewest words are inserted and removed, and the work of finding it.
+    """Find the equal words that remain if as few words as possible are inserted and removed.
 
-    This is the algorithm of Myers: for each number of edits and each distance between the places in the two texts, it
-    follows the path that gets furthest. Its work grows with the number of edits, also if the texts repeat themselves.
-    If there are too many edits, the path that came furthest until then is returned.
+    Returns the blocks of equal words and the number of comparisons. This is the algorithm of Myers: for each number of
+    edits and each offset between the two texts, it follows the path that gets furthest. Its work grows with the number
+    of edits, also if the texts repeat themselves. If there are too many edits, the path that got furthest until then is
+    returned.
     """
     furthest: dict[int, tuple[int, _Chain]] = {1: (0, None)}
     work = 0

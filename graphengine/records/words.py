@@ -1,6 +1,7 @@
-"""How texts, values, amounts and times are written for people: one formatter each, for every reader.
+"""Format texts, values, amounts and times for people, with one function for each, so that all displays look the same.
 
-Imported by commands that must be quick. The page has the same ones in `words.ts`; a test compares them.
+Commands that must start quickly import this module. The inspector's page has the same functions in `words.ts`, and a
+test compares them.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ _LOSSES: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def clean(text: str) -> str:
-    r"""Return the text with every control code except newline and tab, and what is not seen, as an escape.
+    r"""Escape control codes (except newline and tab) and invisible characters, so that no text can disturb a terminal.
 
     >>> clean("\x1b[2Jhel\u200blo")
     '\\x1b[2Jhel\\u200blo'
@@ -71,7 +72,7 @@ def _escape_character(found: re.Match[str]) -> str:
 
 
 def one_line(text: str, limit: int = 200) -> str:
-    r"""Return the text on one line, cut to the limit, at a cost that does not depend on its length.
+    r"""Put a text on one line and cut it to the limit. Only the beginning of a long text is read.
 
     >>> one_line("a long\n text", 7)
     'a long…'
@@ -81,9 +82,9 @@ def one_line(text: str, limit: int = 200) -> str:
 
 
 def compact(value: JsonValue, limit: int = 200) -> str:
-    """Return a value on one line, cut to the limit: a text unchanged, anything else as JSON.
+    """Format a value on one line, cut to the limit. A text stays as it is; any other value is written as JSON.
 
-    No more of it is written than is shown.
+    Only the part of a large value that is shown is converted.
 
     >>> compact("tides"), compact(""), compact({"score": 7, "notes": ["long"] * 1000}, 20)
     ('tides', '""', '{"score": 7, "notes…')
@@ -99,7 +100,7 @@ def compact(value: JsonValue, limit: int = 200) -> str:
 
 
 def _as_clipped_json(value: JsonValue, room: int) -> str:
-    """Return a value as JSON, or its beginning if that fills the room, without secrets and the set fields of models."""
+    """Convert a value to JSON, and stop once `room` characters are written. Secrets are shown as the word `secret`."""
     import json  # noqa: PLC0415 - `--help` writes none
     from json.encoder import encode_basestring  # noqa: PLC0415
 
@@ -122,7 +123,7 @@ def _as_clipped_json(value: JsonValue, room: int) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return the number with its noun, in the plural unless it is 1.
+    """Format a number with a noun, which gets an "s" unless the number is 1.
 
     >>> counted(1, "visit"), counted(1200, "visit")
     ('1 visit', '1,200 visits')
@@ -134,7 +135,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def seconds(duration: float) -> str:
-    """Return a duration in at most two units.
+    """Format a duration in seconds with at most two units.
 
     >>> seconds(0.0004), seconds(0.25), seconds(75), seconds(7500), seconds(90_000), seconds(120)
     ('0 ms', '0.25 s', '1 min 15 s', '2 h 5 min', '1 d 1 h', '2 min')
@@ -150,7 +151,7 @@ def seconds(duration: float) -> str:
 
 
 def age(duration: float) -> str:
-    """Return how long ago something was, in its largest unit.
+    """Format how many seconds ago something happened, in the largest unit.
 
     >>> age(0.2), age(75), age(90_000)
     ('0 s ago', '1 min ago', '1 d ago')
@@ -160,7 +161,7 @@ def age(duration: float) -> str:
 
 
 def when(at: float, zone: tzinfo | None = None, form: str = _CALENDAR) -> str:
-    """Return a date and time with the name of its zone: that of this machine if none is given.
+    """Format epoch seconds as a date and time with the name of the time zone, by default that of this machine.
 
     >>> when(0.0, UTC), when(1e30)
     ('1970-01-01 00:00:00 UTC', '1e+30 s after 1970')
@@ -175,7 +176,7 @@ def when(at: float, zone: tzinfo | None = None, form: str = _CALENDAR) -> str:
 
 
 def cost(usage: Usage) -> str:
-    """Return what models cost; "" if none was called. An unknown cost is never shown as 0.
+    """Format the cost of model calls; "" if no model was called. An unknown cost is never shown as 0.
 
     >>> cost({"calls": 1, "cost_usd": 0.0123}), cost({"calls": 1, "offline_calls": 1}), cost({})
     ('0.0123 USD', 'offline', '')
@@ -191,14 +192,14 @@ def cost(usage: Usage) -> str:
 
 
 def usd(amount: float | None) -> str:
-    """Return an amount of US dollars with its unit; "" if it is not known."""
+    """Format an amount of US dollars; "" if the amount is None, which means unknown."""
     from graphengine.kernel.extension import dollars  # noqa: PLC0415 - as above
 
     return "" if amount is None else f"{dollars(amount)} USD"
 
 
 def tokens(usage: Usage) -> str:
-    """Return the tokens of a usage; those of caches and of thinking if there are any.
+    """Format the number of tokens of model calls. Tokens of caches and of thinking are named if there are any.
 
     >>> tokens({"input_tokens": 1200, "output_tokens": 30, "reasoning_tokens": 20})
     '1,230 tokens (1,200 in; 30 out, 20 of them thinking)'
@@ -215,7 +216,7 @@ def tokens(usage: Usage) -> str:
 
 
 def used(usage: Usage) -> str:
-    """Return the calls, tokens and cost of a usage; tokens and cost only of language models.
+    """Format the number, tokens and cost of model calls.
 
     >>> used({"calls": 2, "offline_calls": 2}), used({"calls": 1, "input_tokens": 9, "cost_usd": 0.5})
     ('2 model calls, all offline', '1 model call, 9 tokens (9 in; 0 out), cost 0.5000 USD')
@@ -231,7 +232,7 @@ def used(usage: Usage) -> str:
 
 
 def loss_words(losses: Mapping[str, int]) -> str:
-    """Return losses in words; "" if there are none.
+    """Format what went wrong in a run, such as retries and failed items; "" if nothing did.
 
     >>> loss_words({"failed_items": 3, "retries": 25, "rejected_answers": 1})
     '3 items failed, 25 retries, 1 answer rejected'

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CalledTool(Struct, frozen=True):
-    """A tool call that a model asked for: the provider's id, the name of the tool, and the arguments as JSON text."""
+    """A tool call in the answer of a model: the provider's id, the name of the tool, and the arguments as JSON text."""
 
     id: str = ""
     name: str = ""
@@ -27,7 +27,9 @@ class CalledTool(Struct, frozen=True):
 
 
 class TurnRecord(Struct, frozen=True):
-    """The answer of a model in one turn, or its summary, with the messages that the model received before.
+    """The recorded answer of a model in one turn of an agent, with what was sent to the model before.
+
+    The record of a summary, which replaces earlier messages of a conversation, has the same form.
 
     Attributes:
         text: The text of the answer.
@@ -44,7 +46,7 @@ class TurnRecord(Struct, frozen=True):
         not_made: Why tool calls of the previous turn were not made, by the index of the call.
         system: The instructions with which the conversation began. Only the first turn records them.
         question: The question with which the conversation began.
-        media: The media of that question.
+        media: The pictures and documents of that question.
         covers: How many messages a summary replaces; 0 for a turn.
         held_seconds: How many seconds the call waited because its limiter allows only some calls at once.
     """
@@ -93,28 +95,31 @@ T = TypeVar("T", TurnRecord, CallRecord)
 
 
 def work_record(facts: Recorded) -> WorkRecord | None:
-    """Return the turn or the tool call that an agent recorded; None for other work, or if the value does not fit."""
+    """Return the answer of a model or the result of a tool call that an agent recorded.
+
+    Return None for other recorded results, and for JSON from an imported file that has another form.
+    """
     if facts.by is not None:
         return read_record(facts.value, TurnRecord)
     return read_record(facts.value, CallRecord) if WorkKey.read(facts.key).kind == "tool" else None
 
 
 def turn_record(facts: Recorded) -> TurnRecord | None:
-    """Return the recorded answer of a model; None for other work."""
+    """Return the answer of a model if a step recorded one; None otherwise."""
     found = work_record(facts)
     return found if isinstance(found, TurnRecord) else None
 
 
 def call_record(facts: Recorded) -> CallRecord | None:
-    """Return the recorded result of a tool call; None for other work."""
+    """Return the result of a tool call if a step recorded one; None otherwise."""
     found = work_record(facts)
     return found if isinstance(found, CallRecord) else None
 
 
 def read_record(value: object, kind: type[T]) -> T | None:
-    """Convert a JSON value to a record of this kind; return None if the value does not fit.
+    """Convert a JSON value to a record of this kind; return None if the value has another form.
 
-    A value does not fit if an imported file contains arbitrary JSON in the place of a record.
+    An imported file can contain any JSON in the place of a record.
     """
     if not isinstance(value, Mapping):
         return None

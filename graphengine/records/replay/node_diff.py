@@ -40,11 +40,13 @@ _RESTORE: Final = "restore it, or accept that runs diverge here"
 def node_differences(
     plan: Plan[Any], frame: Frame, step: Step, graph_spec: NodeSpec | None
 ) -> Iterator[StepDifference]:
-    """Yield the differences between the node of a recorded step and today's node. Nothing is decided yet.
+    """Compare the node of a recorded step with today's node: its kind, its choice, its question and its input.
+
+    The node's function is not called, and no decision about the next step is made here.
 
     Args:
-        plan: The plan of the graph that the step's frame walks today. It must contain the step's node.
-        frame: The frame as it was before the step.
+        plan: The compiled graph to which the node belongs today. It must contain the node.
+        frame: The frame in which the step happened, as it was before the step.
         step: The step, which belongs to an attempt.
         graph_spec: The entry of the node in the recorded graph spec; None if the spec is not known.
     """
@@ -90,7 +92,10 @@ def _is_failed_step(step: Step) -> bool:
 
 
 def _nature(step: Step, today: str) -> Iterator[StepDifference]:
-    """Compare the kind of the node: a map, a graph, a question or code. A failed step does not show the kind."""
+    """Report if the node was of another kind (a map, a graph, a question or code).
+
+    A failed step does not show the kind.
+    """
     asks = isinstance(step.data, Waiting) and any(not wait.key for wait in step.data.waits.values())
     was = {"mapped": "a map", "entered": "a graph"}.get(step.kind, "a question" if asks else "code")
     if was != today and not _is_failed_step(step):
@@ -104,7 +109,7 @@ def _say_not_run(step: Step, error: BaseException) -> str:
 
 
 def _compare_choice(step: Step, choice: str) -> Iterator[StepDifference]:
-    """Compare the recorded choice with today's."""
+    """Report if `choose` selects another case today."""
     waits = step.data.waits.values() if isinstance(step.data, Waiting) else ()
     was = next((wait.choice for wait in waits if wait.choice), outcome_of(step).choice)
     records_choice = step.kind in ("node", "item", "entered") and not falls_back(step)
@@ -114,9 +119,9 @@ def _compare_choice(step: Step, choice: str) -> Iterator[StepDifference]:
 
 
 def _question(call: Call, body: AskBody, view: View, step: Step, wait: WaitRecord) -> Iterator[StepDifference]:
-    """Compare the question: the type of its answer, its timeout, its default, and its text.
+    """Report if the node asks another question today: the type of its answer, its timeout, its default or its text.
 
-    A function that makes the text is not called.
+    If a function makes the text, the function is not called and the text is not compared.
     """
     ask = body.ask
     was: dict[str, JsonValue] = {"schema": plain(wait.schema)}
@@ -138,10 +143,10 @@ def _question(call: Call, body: AskBody, view: View, step: Step, wait: WaitRecor
 
 
 def _reads(graph_spec: NodeSpec | None, now: Mapping[str, str]) -> Mapping[str, str] | None:
-    """Return the recorded place of each parameter; None if the graph spec is too old to contain the places.
+    """Return from which place of the state each parameter was read when the step was recorded.
 
-    For a node with `choose`, the spec lists the places of all its cases. Only the parameters of the case that is chosen
-    today are returned.
+    Return None if the graph spec is too old to contain the places. For a node with `choose`, the spec lists the places
+    of all its cases. Only the parameters of the case that is chosen today are returned.
     """
     if graph_spec is None or "reads" not in graph_spec:
         return None
@@ -152,7 +157,7 @@ def _reads(graph_spec: NodeSpec | None, now: Mapping[str, str]) -> Mapping[str, 
 
 
 def _compare_inputs(call: Call, view: View, step: Step, recorded: Mapping[str, str] | None) -> Iterator[StepDifference]:
-    """Compare the input that the node would get today with its recorded input."""
+    """Report if the node would get another input today, or no input at all."""
     failure = step.data.error
     try:
         call.values(view)
@@ -169,7 +174,10 @@ def _compare_inputs(call: Call, view: View, step: Step, recorded: Mapping[str, s
 
 
 def _bindings(was: Mapping[str, str], now: Mapping[str, str], view: View, step: Step) -> Iterator[StepDifference]:
-    """Compare the places from which parameters are read. Two places with the same value count as equal."""
+    """Report parameters that are read from another place of the state today.
+
+    Two places that contain the same value do not count as different.
+    """
     # If the places are the same and only the names of parameters differ, the node reads the same values.
     if was == now or sorted(was.values()) == sorted(now.values()):
         return
@@ -188,7 +196,7 @@ def _bindings(was: Mapping[str, str], now: Mapping[str, str], view: View, step: 
 
 
 def _same(first: str, second: str, view: View) -> bool:
-    """Return whether two places contain the same value. Places that a function computes are not known to be equal."""
+    """Return whether two places of the state contain the same value; False if a place cannot be read today."""
     try:
         return bool(Reading.of(first).read(view) == Reading.of(second).read(view))
     except (GraphEngineError, KeyError, TypeError, ValueError):
@@ -196,7 +204,7 @@ def _same(first: str, second: str, view: View) -> bool:
 
 
 def _place_value(place: str | None, view: View) -> JsonValue:
-    """Return a place with its value, or the place alone if the value is secret."""
+    """Format a place of the state with its value, such as `draft.text = "Dear Ada"`. A secret value is left out."""
     if place is None:
         return None
     try:
@@ -207,5 +215,5 @@ def _place_value(place: str | None, view: View) -> JsonValue:
 
 
 def _sources_of_parameters(call: Call) -> dict[str, str]:
-    """Return the place from which each parameter is read today, by the name of the parameter."""
+    """Return from which place of the state each parameter is read today, by the name of the parameter."""
     return dict(call.fields) | {argument.name: argument.reading.text for argument in call.arguments}

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Otherwise:
-    """One step that today's graph decides differently, or that it could not have reached.
+    """A difference that a replay found: today's graph decides a recorded step differently, or cannot reach the step.
 
     Attributes:
         seq: The number of the step.

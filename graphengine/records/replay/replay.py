@@ -51,17 +51,16 @@ _OLDER: Final = "recorded under version {} of the graph, which a migration repla
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The result of a replay.
+    """The result of a replay: which steps of a recorded run today's graph decides differently.
 
     Attributes:
         run_id: The id of the run.
         graph: The name of the run's graph.
         steps: How many steps were replayed.
-        differences: The steps that today's graph decides differently, in order of seq.
-        reasons: The steps whose decision is the same and whose explanation differs. They do not count as differences.
-        unchecked: The parts of decisions that could not be checked because no log contains them, each with the number
-            of steps concerned.
-        skipped: How many steps were not checked at all because a migration has replaced their graph.
+        differences: The steps that today's graph decides differently, in the order of the steps.
+        reasons: Steps with the same decision but another explanation. They do not count as differences.
+        unchecked: What could not be checked, because no log contains it, with the number of steps concerned.
+        skipped: How many steps were not checked at all, because a migration has replaced their graph.
     """
 
     run_id: str
@@ -103,7 +102,8 @@ class Replayed:
 def replay(graph: GraphDefinition[Any], run: Exported | Sequence[Step]) -> Replayed:
     """Decide every step of a recorded run again with today's graph, and report the steps that differ.
 
-    Nothing is written and no node is called.
+    Use it to find out whether a change of the graph affects runs that are already recorded. Nothing is written and no
+    node is called.
 
     Args:
         graph: Today's graph. It may have changed since the run was recorded.
@@ -146,16 +146,18 @@ def replay(graph: GraphDefinition[Any], run: Exported | Sequence[Step]) -> Repla
 
 @dataclass(slots=True)
 class _Replayer:
-    """A replay in progress: the snapshot of the run, and the differences found so far.
+    """The state of a replay: the snapshot after the replayed steps, and the differences found so far.
+
+    A *mark* is a value that a step stores for a condition on the past, such as the best score so far.
 
     Attributes:
         marked: The keys of all marks in the recorded run. Marks that only today's conditions need are added to the
             snapshot of the replay.
-        keys: The keys of the marks that today's graph keeps too.
+        keys: The keys of the recorded marks that today's graph still needs.
         today: Today's decision for the present step; None if the step could not be decided.
         skipped: How many steps were not checked at all.
         version: The version of the graph under which the present step was recorded.
-        session: Decides events with today's plan. The steps that it decides are compared but not applied.
+        session: Decides events with today's graph. The steps that it decides are compared but not applied.
     """
 
     plan: Plan[Any]
@@ -174,7 +176,7 @@ class _Replayer:
         self.session = Session(self.plan, self.snapshot)
 
     def look(self, step: Step) -> None:
-        """Decide a step again and add the differences to `found`."""
+        """Decide a recorded step again with today's graph, and add the differences to `found`."""
         self.today = None
         self.version = self._version_at(step)
         if self.plan.migrate and self.version < self.plan.version:
@@ -196,7 +198,7 @@ class _Replayer:
             self.found.append(Otherwise(step.seq, step.path, *parts))
 
     def _version_at(self, step: Step) -> int:
-        """Return the version of the graph from this step on."""
+        """Return the version of the graph that was in force at this step."""
         if isinstance(step.data, Started) and step.data.version:
             return step.data.version
         fingerprint = fingerprint_of(step)
@@ -208,7 +210,7 @@ class _Replayer:
         return self.version if graph_spec is None else graph_spec.get("version", self.version)
 
     def fold(self, step: Step) -> None:
-        """Apply the recorded step to the snapshot, together with the marks that only today's graph keeps.
+        """Apply the recorded step to the snapshot. Marks that only today's graph needs are added to the step.
 
         Raises:
             StoreCorrupt: The step does not follow the previous step.
@@ -221,14 +223,13 @@ class _Replayer:
         self._add_fields(step)
 
     def _node(self, step: Step) -> Iterator[StepDifference]:
-        """Yield the differences between the recorded node and today's node."""
         if step.kind not in OF_ATTEMPTS or not step.node:
             return
         frame, plan, _ = node_at(self.plan, self.snapshot, step)
         yield from node_differences(plan, frame, step, self._graph_spec_of(frame, step.node))
 
     def _graph_spec_of(self, frame: Frame, node: str) -> NodeSpec | None:
-        """Return the entry of a node in the recorded graph spec; None if the spec is not known."""
+        """Return what the recorded graph spec contains about a node; None if the spec is not known."""
         graph_spec = self._graph_of(frame)
         if graph_spec is None:
             return None
@@ -236,7 +237,7 @@ class _Replayer:
         return found if found is None or "reads" in found else {**found, "reads": []}
 
     def _graph_of(self, frame: Frame) -> GraphSpec | None:
-        """Return the recorded spec of the graph in which a frame moves; None if the spec is not known."""
+        """Return the recorded spec of the graph to which a frame belongs; None if the spec is not known."""
         sub = frame.sub
         if sub is None or sub.up is None:
             return self.graph_specs.get(self.snapshot.fingerprint)
@@ -245,7 +246,7 @@ class _Replayer:
         return graphs.get(sub.up.choice)
 
     def _compare_decision(self, step: Step) -> Iterator[StepDifference]:
-        """Decide the event of the step with today's graph, and yield the differences to the recorded decision."""
+        """Decide again what the step decided, with today's graph, and yield the differences."""
         made = source_event(self.plan, self.snapshot, step)
         self.unchecked.update(made.unsure)
         if isinstance(step.data, Started) and plain(step.data.limits) != plain(self.plan.limits):
@@ -270,7 +271,7 @@ class _Replayer:
         yield from (one for one in found if one.what != "update" or made.knows_update)
 
     def _with_marks(self, step: Step) -> Step:
-        """Return the step with the marks that a changed graph's conditions need and that the recorded run lacks."""
+        """Add to a recorded step the marks that only today's conditions need, so that they can be evaluated later."""
         today = self.today
         if today is None or today.kind != step.kind:
             return step
@@ -287,7 +288,7 @@ class _Replayer:
         return step
 
     def _add_fields(self, step: Step) -> None:
-        """Add fields that are new since the run was recorded, with the values with which they begin today."""
+        """Add the fields that today's graph has and the recorded graph did not have, with their default values."""
         today = self.today
         if today is None or today.kind not in ("started", "entered") or today.kind != step.kind:
             return
@@ -307,9 +308,10 @@ def _keys(plan: Plan[Any]) -> Iterator[str]:
 
 
 def _keep_shared(step: Step, fields: set[str] | None) -> Step:
-    """Return the first step of a run or of a graph inside a node, with only the fields that both graphs have.
+    """Reduce a step that begins a run or an inner graph to the fields that both versions of the graph have.
 
-    `fields` is None for any other step, which is returned unchanged.
+    New and removed fields are then not reported as differences. `fields` is None for any other step, which is returned
+    unchanged.
     """
     if fields is None:
         return step
@@ -320,7 +322,7 @@ def _keep_shared(step: Step, fields: set[str] | None) -> Step:
 
 
 def _encrypt_step_today(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step:
-    """Return a recorded step with its secrets encrypted by today's graph, so that equal secrets have equal records.
+    """Encrypt the secrets of a recorded step again with today's graph, so that equal secrets can be compared.
 
     Raises:
         SecretKeyWrong: The secrets were encrypted with another key than the key of today's graph.
@@ -332,7 +334,7 @@ def _encrypt_step_today(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step
 
 
 def _encrypt_op(state: StateType[Any], op: Op) -> Op:
-    """Return an operation, encrypted again if it sets a secret field. Secret fields have no other operations."""
+    """Encrypt the value of an operation again if it sets a secret field. Secret fields have no other operations."""
     cipher = state.fields[op[1]].cipher if op[1] in state.secrets else None
     if cipher is None or op[0] != "set":
         return op

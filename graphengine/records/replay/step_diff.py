@@ -30,7 +30,7 @@ REASON: Final = "reason"
 
 
 class _DecisionPart(NamedTuple):
-    """A part of a decision.
+    """One part of what a step decides, such as the edge or what the node waits for, with its words for messages.
 
     Attributes:
         facts: The names of the facts of a step that record this part.
@@ -65,7 +65,10 @@ _MISMATCHES: Final = ("invalid_update", "not_recordable")
 
 
 class StepDifference(NamedTuple):
-    """One difference between two steps: its kind, both values as JSON, a sentence, and a repair."""
+    """One difference between a recorded step and the step that today's graph decides.
+
+    It has the part that differs, both values as JSON, a sentence, and how to remove the difference.
+    """
 
     what: str
     recorded: JsonValue
@@ -77,7 +80,7 @@ class StepDifference(NamedTuple):
 def step_differences(
     step: Step, made: Step, keys: Collection[str], ways: tuple[Ways, Ways], *, exact: bool
 ) -> Iterator[StepDifference]:
-    """Yield the differences between a recorded step and today's step.
+    """Compare a recorded step with the step that today's graph decides, and yield the differences.
 
     Args:
         step: The recorded step.
@@ -110,7 +113,7 @@ def step_differences(
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - a JSON value
-    """Return a value in the form in which it is read back after it was written as JSON."""
+    """Convert a value to the form that it has after it was written as JSON and read back."""
     return from_json(to_json(value, fallback=opened))
 
 
@@ -127,13 +130,13 @@ _SHOWN: Final = 200
 
 
 def short(value: JsonValue) -> str:
-    """Return a value as JSON text of at most 200 characters."""
+    """Format a value as JSON of at most 200 characters, for a message."""
     text = value if isinstance(value, str) else to_json(value, fallback=opened).decode()
     return clipped(text, _SHOWN)
 
 
 def _edge_difference(step: Step, made: Step, ways: tuple[Ways, Ways]) -> StepDifference:
-    """Return the difference between the two outgoing edges, with the reasons for each."""
+    """Describe that another edge is taken today, with the reasons for both edges."""
     sides = [_pick_keys(_decision_as_json(each), SHOWN_OF_EDGES) for each in (step, made)]
     whys = [why_of(outcome_of(each), known) for each, known in zip((step, made), ways, strict=True)]
     was, now = (side | {"why": why} if why else side for side, why in zip(sides, whys, strict=True))
@@ -150,12 +153,11 @@ def _describe_taken(step: Step, why: str) -> str:
 
 
 def _target(step: Step) -> tuple[Sequence[str], str]:
-    """Return the nodes to which a step leads, and the label of the edge."""
     return tuple(outcome_of(step).to), outcome_of(step).edge
 
 
 def _other_kind(step: Step, made: Step) -> StepDifference:
-    """Return the difference between two steps of different kinds or of different nodes."""
+    """Describe that today's graph decides a step of another kind, or a step of another node."""
     error, recorded = made.data.error, step.data.error
     was = {"kind": step.kind, **_facts_of_end(step)}
     now = {"kind": made.kind, **_facts_of_end(made)}
@@ -170,7 +172,7 @@ def _other_kind(step: Step, made: Step) -> StepDifference:
 
 
 def _facts_of_end(step: Step) -> dict[str, JsonValue]:
-    """Return the parts of a failure, and of the end of a frame, that are decisions and not explanations."""
+    """Return how a step ended the run or failed, without texts that only explain this, such as error messages."""
     found: dict[str, JsonValue] = {}
     if isinstance(step.data, (Outcome, Stopped)):
         stop = step.data.ending
@@ -183,14 +185,14 @@ def _facts_of_end(step: Step) -> dict[str, JsonValue]:
 
 
 def _texts_of_reasons(step: Step, ways: Ways) -> dict[str, JsonValue]:
-    """Return the texts that explain a decision."""
+    """Return the texts that explain a decision. Differences between them are reported as `reason`."""
     why, stop = why_of(outcome_of(step), ways), step.data.ending if isinstance(step.data, (Outcome, Stopped)) else None
     found: dict[str, JsonValue] = {"why": why} if why else {}
     return found if stop is None else found | {"condition": stop.condition}
 
 
 def _decision_as_json(step: Step) -> dict[str, Any]:
-    """Return the facts of a step as JSON, without the explanations of forks and of graphs inside the node."""
+    """Convert what a step decides to JSON, without the conditions of forks and inner graphs in words."""
     facts = step.data
     if isinstance(facts, Outcome) and facts.fork is not None:
         facts = replace(facts, fork=replace(facts.fork, condition=""))
@@ -205,7 +207,10 @@ def _pick_keys(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any
 
 
 def _compare_marks(step: Step, made: Step, keys: Collection[str], *, exact: bool) -> Iterator[StepDifference]:
-    """Compare the marks of plateaus, counts and changes. In a changed graph, only marks of both steps are compared."""
+    """Compare the values that both steps store for conditions on the past (marks).
+
+    If the graph has changed, only marks that both steps contain are compared.
+    """
     was, now = plain(marks_in(step)), plain(marks_in(made))
     wanted = keys if exact else set(keys) & set(was) & set(now)
     was, now = ({key: mark for key, mark in marks.items() if key in wanted} for marks in (was, now))
