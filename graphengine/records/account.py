@@ -340,7 +340,8 @@ def _tell(made: Account, step: Step, told: list[str], limit: int) -> None:  # no
             told += more
             made.withdrawn = facts.withdrawn
         case Refused():
-            made.text = safe_line(_of_message(facts) + show(facts.message), limit)
+            which = f"the message on {facts.wait!r}: " if facts.key and facts.wait else ""
+            made.text = safe_line(which + show(facts.message), limit)
             told += ["it is asked again"] if made.path else []
         case Message():
             _tell_message(made, facts, limit)
@@ -485,10 +486,6 @@ def _shifts(facts: Shift) -> Iterator[str]:
     yield from (f"the run continues at {path_of(frame, node)}" for frame, node in facts.moved.items())
     yield from facts.left
     yield from ("its question has changed and is asked again" for _ in facts.asks)
-
-
-def _of_message(facts: Refused) -> str:
-    return f"the message on {facts.wait!r}: " if facts.key and facts.wait else ""
 
 
 def _tone(step: Step) -> Tone:

@@ -259,7 +259,8 @@ async def export_run(store: RunStore, run_id: str) -> Exported:
         graph_spec = await store.graph_spec(fingerprint)
         if graph_spec is not None:
             graph_specs[fingerprint] = graph_spec
-    codes = {code: await store.code(code) for code in dict.fromkeys([*map(_code_of, steps), info.code]) if code}
+    named_codes = [step.data.code for step in steps if isinstance(step.data, Begun | Recorded | Waiting | Continued)]
+    codes = {code: await store.code(code) for code in dict.fromkeys([*named_codes, info.code]) if code}
     keys = {number: key for key, number in found.items() if number}
     messages = await store.inbox([run_id])
     inbox = [(message.kind, message.payload) for message in messages]
@@ -273,11 +274,6 @@ async def export_run(store: RunStore, run_id: str) -> Exported:
         keys=sorted(key for key in found.keys() - {*open_keys} if key.startswith(_SENT)),
         codes={code: body for code, body in codes.items() if body is not None},
     )
-
-
-def _code_of(step: Step) -> str:
-    """Return the id of the version of the nodes' code that a step records; "" if the step records none."""
-    return step.data.code if isinstance(step.data, Begun | Recorded | Waiting | Continued) else ""
 
 
 def _with_parent(info: RunInfo, steps: Sequence[Step]) -> RunInfo:

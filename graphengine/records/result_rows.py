@@ -43,7 +43,9 @@ async def result_rows(store: RunStore, runs: Sequence[RunInfo], fields: Sequence
         # Another process has removed the run since, or this process cannot read its log. Its fields are unknown.
         except (UnknownRun, *UNREADABLE):
             pass
-        row = _run_columns(info)
+        cost = None if info.summary is None else info.summary.cost_usd
+        values = (info.id, info.graph, status_of(info), info.created_at, info.ended_at, cost)
+        row: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
         for path in fields:
             found, value = find_value(state, path)
             row[column_of(path)] = "secret" if is_sealed(value) else bare(value)
@@ -68,13 +70,6 @@ def column_of(field: str) -> str:
     ('amount', 'state.status')
     """
     return f"state.{field}" if field in COLUMNS else field
-
-
-def _run_columns(info: RunInfo) -> dict[str, Any]:
-    summary = info.summary
-    cost = None if summary is None else summary.cost_usd
-    values = (info.id, info.graph, status_of(info), info.created_at, info.ended_at, cost)
-    return dict(zip(COLUMNS, values, strict=True))
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> str:

@@ -159,7 +159,8 @@ class Visits:
         evolve(snapshot, replace(step, typed=None) if has_typed else step)
         self.time.see(step.at, since if step.at > since and snapshot.elapsed_seconds == driven else None)
         if visit is not None and kind in _RESULTS:
-            _note_end(visit, step)
+            visit.completed = not isinstance(facts, Failed) or not facts.has_failed
+            visit.status, visit.ended = "failed" if kind is Failed else "done", step.at
         self._sync(step)
         began = _began(step, nested)
         track = track or self._live.get(step.frame)
@@ -329,12 +330,6 @@ def _began(step: Step, nested: Nested | None) -> float:
     """Return when the work that the step ends began. For a node that runs a graph, this is the begin of the graph."""
     is_of_graph = nested is not None and nested.kind == "graph" and isinstance(step.data, AttemptEnded)
     return nested.since if nested is not None and is_of_graph else step.began
-
-
-def _note_end(visit: Visit, step: Step) -> None:
-    facts = step.data
-    visit.completed = not isinstance(facts, Failed) or not facts.has_failed
-    visit.status, visit.ended = "failed" if isinstance(facts, Failed) else "done", step.at
 
 
 def _seconds_waited(step: Step, waiting: Sequence[WaitTime]) -> float:
