@@ -364,7 +364,7 @@ class Ledger:
             after = page[-1].budget, page[-1].key
 
     async def _dead_holds(self, budget: str, key: str) -> Sequence[Hold]:
-        """Return the reservations in an account whose model calls can no longer be in flight."""
+        """Return the reservations of model calls that have certainly ended, for example because their process died."""
         if self._runs is None:
             return ()
         holds = await self._store.read(partial(_load_holds, accounts=self._store.accounts, budget=budget, key=key))
@@ -447,7 +447,7 @@ def _find_refusal(place: Place, account: Account, amounts: Amounts) -> BudgetRef
 
 
 def _order(place: Place) -> tuple[str, str]:
-    """Return the sort key of an account.
+    """Return the key by which accounts are sorted before they are locked.
 
     All processes lock accounts in the same order, so that no two transactions wait for each other.
     """

@@ -282,7 +282,7 @@ def _is_in_batch(runtime: RunRuntime) -> bool:
 
 
 async def _charge_no_budget(usage: Usage) -> None:
-    """Ignore the usage of a model call inside another model call, which already counts for the budgets."""
+    """Do not charge a model call that is made inside another model call, because the outer call is charged."""
 
 
 def _sleep_of(budget: Budget) -> str:

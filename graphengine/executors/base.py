@@ -126,7 +126,7 @@ class ThreadedExecutor(NodeExecutor, Generic[C]):
 
     @abstractmethod
     def _new(self) -> C:
-        """Return a call that has not begun."""
+        """Return a new object that stands for one call."""
 
     @abstractmethod
     def _run(self, load: Callable[[], Callable[[], T]], seconds: float | None, call: C) -> T:

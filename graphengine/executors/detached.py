@@ -46,11 +46,14 @@ class DetachedContext:
         return random.Random(self.idempotency_key)  # noqa: S311 - repeatable, as in a Context
 
     def now(self) -> float:
-        """Return the time in the log at which this attempt could begin, epoch seconds."""
+        """Return the time at which this attempt could begin, epoch seconds. A repeated attempt gets the same time."""
         return self.time
 
     def __getattr__(self, name: str) -> NoReturn:
-        """Raise an error which says that this attribute needs the run, and which suggests another way."""
+        """Raise an error if a node uses an attribute that needs the run, such as `ctx.ask`.
+
+        The error suggests another way.
+        """
         if name.startswith("_"):
             raise AttributeError(name)
         what = f"ctx.{name}" if name in _OF_NODES else f"an agent ({name})"

@@ -40,7 +40,7 @@ class ExecutorsByName(Extension):
 
     @property
     def executors(self) -> Self:
-        """This object itself, which the Runner asks for its executors."""
+        """This object, under the name by which the Runner finds the executors among its extensions."""
         return self
 
     @property

@@ -298,7 +298,10 @@ class _TaskCall:
 
 
 class _Waiting:
-    """Measures how long a call has waited for its cluster, and gives up after `reach_seconds`."""
+    """Measures how long a call waits for its cluster, and gives up after `reach_seconds`.
+
+    A call waits for an answer of the cluster, or for a machine that has room for the call.
+    """
 
     def __init__(self, reach_seconds: float, connection: _Connection) -> None:
         self._reach_seconds = reach_seconds
@@ -348,7 +351,7 @@ class _Waiting:
 
 
 class _Connection:
-    """This process's connection to a Ray cluster, held by a child process. If the child ends, another one is started.
+    """This process's connection to a Ray cluster. A child process holds the connection, and is replaced if it ends.
 
     Attributes:
         place: The cluster, in words.

@@ -73,7 +73,10 @@ class FakeClock:
 
     @property
     def jumps(self) -> bool:
-        """Whether the time passes by itself, by jumping to the next sleeper."""
+        """Whether the clock moves itself to the next sleeper when the event loop is idle.
+
+        If not, a test moves the clock.
+        """
         return self._jumps
 
     def now(self) -> float:
@@ -126,7 +129,10 @@ class FakeClock:
         self._look(loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Jump to the next sleeper if nothing else is going on; otherwise look again soon. Ends when nobody sleeps."""
+        """Move the clock to the next sleeper if the event loop is idle.
+
+        Otherwise look again soon, as long as somebody sleeps.
+        """
         while self._sleepers and self._sleepers[0][2].done():
             heapq.heappop(self._sleepers)  # it was cancelled
         if not self._sleepers or self._sleepers[0][0] == math.inf:

@@ -57,9 +57,9 @@ class Walked:
     graph_spec: GraphSpec = field(default_factory=GraphSpec)
 
     def place(self, node: str) -> tuple[str, bool]:
-        """Return the node at which a run that was at this recorded node is today.
+        """Return at which of today's nodes a run continues that was recorded at this node.
 
-        The second value is True if a migration moved the run to another node, and not only renamed the node.
+        The second value is True if a migration moved the run to another node, and did not only rename the node.
         """
         moved = False
         for _, step in self.steps:
@@ -73,7 +73,7 @@ class Walked:
 def walk_frames(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec) -> dict[str, Walked]:
     """List the graphs that a run is in: its own graph, and the nested graphs that it has entered and that still exist.
 
-    Each is found under the id of the run's position in it (a frame).
+    The result is keyed by the id of the run's position in each graph (its frame).
 
     Raises:
         GraphChanged: A graph was recorded under a newer version, or no migration leads on from the recorded one.
@@ -91,9 +91,9 @@ def walk_frames(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec) -> d
 
 
 def shift_of(plan: Plan[Any], snapshot: Snapshot, graphs: Mapping[str, Walked]) -> Shift:
-    """Collect the new names of nodes and of pauses that the migrations give, in the form in which a step records them.
+    """Collect which nodes the migrations rename, and the new paths of nodes before which the run pauses.
 
-    `graphengine.engine.graph_migration` explains these changes.
+    The result has the form in which a step records these changes; `graphengine.engine.graph_migration` explains them.
     """
     shift = Shift(renamed={key: dict(graph.names) for key, graph in graphs.items() if graph.names})
     root = graphs[ROOT]
@@ -249,7 +249,7 @@ def does_not_fit(graph: Walked, values: Mapping[str, JsonValue], problems: Seque
 
 
 def name_record(snapshot: Snapshot) -> str:
-    """Name a snapshot in a message: as the run, or as the recorded input of a run that has not begun."""
+    """Return how messages call this snapshot: "run r", or "the input of run r" for a run that has no step yet."""
     return f"run {snapshot.run_id}" if snapshot.seq else f"the input of run {snapshot.run_id}"
 
 
@@ -287,14 +287,14 @@ def _rename_node(steps: Sequence[tuple[int, Migration]], node: str) -> str:
 
 
 def _graph_of(frame: Frame) -> str:
-    """Return the id of the run's position in the graph around this frame."""
+    """Return the id of the frame in which the run entered the graph to which this frame belongs."""
     return frame.sub.id if frame.sub is not None else ROOT
 
 
 def _graph_inside(around: Walked, up: Frame) -> tuple[Plan[Any], GraphSpec] | None:
-    """Return today's plan and the recorded description of the nested graph that the run entered at this frame's node.
+    """Return today's plan and the recorded spec of the graph that a node was running.
 
-    The result is None if the node runs no graph today.
+    Return None if the node runs no graph today.
     """
     node = around.plan.nodes.get(around.names.get(up.at, up.at))
     graph = _chosen(node, up.choice)
@@ -317,7 +317,7 @@ def _graph_specs_at(graph_spec: GraphSpec, name: str) -> Mapping[str, GraphSpec]
 
 
 def _path(plan: Plan[Any], graph_spec: GraphSpec, parts: Sequence[str]) -> str:
-    """Return today's path of a recorded node, such as `article/review`."""
+    """Convert the recorded path of a node, such as `article/review`, to its path in today's graph."""
     steps = _steps(plan, graph_spec)
     new = _rename_node(steps, parts[0])
     if len(parts) == 1:

@@ -278,7 +278,7 @@ def renamed_fields(recorded: GraphSpec, today: GraphSpec) -> dict[str, list[str]
 
 
 def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> list[Op]:
-    """Return the changes that turn one set of fields into another, as a step records them."""
+    """Return the operations, as steps record them, that turn the fields before a migration into those after it."""
     changed = [
         ("set", name, value)
         for name, value in after.items()

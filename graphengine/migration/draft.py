@@ -1,8 +1,8 @@
-"""Drafts of `migrate=`, one for each graph. They are tried on recorded runs before a person sees them.
+"""Write drafts of `migrate=`: code that a person can paste into a graph, so that waiting runs fit the changed graph.
 
-A draft keeps every migration that the graph has. It adds the steps that the waiting runs of the graph need: the steps
-that are missing between two versions, and a step from the present version to the next one if runs of the present
-version no longer fit.
+There is one draft for each graph. A draft keeps every migration that the graph has. It adds the steps that the waiting
+runs of the graph need: the steps that are missing between two versions, and a step from the present version to the next
+one if runs of the present version no longer fit.
 
 The drafts are found in rounds. In each round every run is resumed on a copy of its snapshot, under plans that contain
 the drafts of the round before, and what still does not fit is added to the drafts. The last round, in which nothing is
@@ -51,18 +51,18 @@ class RecordedRun(NamedTuple):
 
 @dataclass(slots=True)
 class _Step:
-    """One migration in a draft: how it changes fields and nodes, and the recorded fields on which it was tried.
+    """One drafted migration from a version of a graph to the next: how it changes fields and nodes.
 
     Attributes:
-        state: The fields of today's state that the step sets. Each has the recorded fields that may be the same field
-            under another name. Without any, a person has to give the value.
+        state: The fields of today's state that the migration sets. Each has the recorded fields that may be the same
+            field under another name. If there are none, a person has to give the value.
         retyped: The fields of `state` whose recorded value no longer fits.
-        drops: Whether the step drops fields that are not in today's state.
-        renamed: The nodes that the step renames, as in `Migration`.
-        moved: The nodes that the step moves, as in `Migration`; None for a target that a person has to choose.
+        drops: Whether the migration drops fields that are not in today's state.
+        renamed: The nodes that the migration renames, as in `Migration`.
+        moved: The nodes that the migration moves, as in `Migration`; None for a target that a person has to choose.
         notes: Comments about nodes.
-        given: The fields with which the step was called in this round.
-        made: The fields that the step returned when it was last called for this run; None if it was not called.
+        given: The recorded fields of the runs on which the migration was tried in this round.
+        made: The fields that the migration returned for the present run; None if it was not called.
     """
 
     state: dict[str, list[str]] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class _Step:
 
 
 class _GraphDraft:
-    """The draft of `migrate=` for one graph: its next version, and the migrations that are added."""
+    """The drafted `migrate=` of one graph: the migrations that are added, and the version that the graph gets."""
 
     def __init__(self, plan: Plan[Any], recorded: set[int], unfit: set[int]) -> None:
         self.plan = plan
@@ -89,15 +89,15 @@ class _GraphDraft:
 
     @property
     def last(self) -> _Step:
-        """The added migration that changes fields and nodes.
+        """The drafted migration in which changes of fields and nodes are collected.
 
-        Other added ones only lead to the version from which it starts.
+        Any other drafted migrations only close gaps between earlier versions.
         """
         return self.steps[self.target]
 
     @property
     def is_needed(self) -> bool:
-        """Whether the draft has to be shown: it changes something, or it closes a gap between migrations."""
+        """Whether a person needs this draft, because it changes something or closes a gap between migrations."""
         does = any(step.state or step.drops or step.renamed or step.moved for step in self.steps.values())
         return does or any(version < self.plan.version for version in self.steps if self.kept)
 
@@ -108,7 +108,7 @@ class _GraphDraft:
 
     @property
     def migrate(self) -> dict[int, Migration]:
-        """The migrations of the draft as objects, to try them.
+        """The migrations of the graph and of the draft as objects, with which runs can be resumed on trial.
 
         Their functions do the same as the code that a person sees.
         """
@@ -122,9 +122,9 @@ class _GraphDraft:
         return dict(sorted((self.kept | drafted).items()))
 
     def _apply(self, step: _Step, old: dict[str, Any]) -> dict[str, Any]:
-        """Change recorded fields as the code of a drafted migration does.
+        """Change the recorded fields of a run as the code of a drafted migration would do.
 
-        Where the code has `...`, any valid value is used.
+        Where the code has `...`, because only a person knows the value, any valid value is used.
         """
         step.given.append(dict(old))
         for name, sources in step.state.items():
@@ -162,7 +162,7 @@ class _GraphDraft:
         return [name for name in names if name not in self.plan.state.fields and name not in taken]
 
     def add_field(self, name: str, walked: Walked, given: Mapping[str, Any]) -> bool:
-        """Let the last migration set a field that a recorded state lacks. Returns whether this changes the draft.
+        """Extend the draft so that it sets a field that a recorded state lacks. Returns whether this changes the draft.
 
         A new field takes the value of a field of its type that no longer exists. If there are several of these, it
         takes the value of the one with a similar name.
@@ -187,7 +187,9 @@ class _GraphDraft:
         return is_new
 
     def add_node(self, name: str, walked: Walked) -> bool:
-        """Let a migration rename or move a node at which runs wait. Returns whether this changes the draft.
+        """Extend the draft so that it renames or moves a node at which runs wait.
+
+        Returns whether this changes the draft.
 
         A node that no longer exists counts as renamed if exactly one node of its kind is new. A node that still exists
         is moved to itself: its visit begins again.
@@ -211,9 +213,9 @@ class _GraphDraft:
         return True
 
     def _name_before(self, name: str) -> str:
-        """Return the name that a node of today has directly after the drafted migration.
+        """Return the name of one of today's nodes in the version to which the drafted migration leads.
 
-        Later migrations of the graph may rename the node again.
+        Existing migrations that follow may rename the node again.
         """
         for version, step in sorted(self.kept.items(), reverse=True):
             if version > self.target:
@@ -238,7 +240,7 @@ class _GraphDraft:
         self.last.notes.append(f"# moved: {old!r} became {new!r} too, and what is in progress there begins again")
 
     def lines(self) -> Iterator[str]:
-        """Yield the draft as lines of code. `...` stands where only a person can know the value."""
+        """Yield the lines of code that a person can paste. `...` stands where only a person can know the value."""
         names = {version: _name_of(step.state) for version, step in self.kept.items()}
         texts = {
             version: _migration_text([names[version]], step.renamed, step.moved) for version, step in self.kept.items()
@@ -310,13 +312,15 @@ def _migration_text(names: Sequence[str], renamed: Mapping[str, str], moved: Map
 
 
 class _Need(NamedTuple):
-    """What a run still needs from the draft: a field, a node, or (if neither is named) that fields are dropped.
+    """Something that must be added to the draft of a graph, so that a recorded run fits.
+
+    It is a field, a node, or, if neither is named, that old fields are dropped.
 
     Attributes:
         walked: The graph.
         field: The field that has no value, or a value that does not fit.
         at: The node that no longer exists, or has become another kind of node.
-        given: The fields with which the last step of the draft was called.
+        given: The fields with which the last migration of the draft was called.
     """
 
     walked: Walked
@@ -353,7 +357,7 @@ def draft_migrations(runs: Sequence[RecordedRun]) -> dict[str, str]:
 
 
 class _Search:
-    """The search for drafts under which all waiting runs can continue.
+    """Finds drafts of `migrate=` under which all waiting runs can continue, by trying them on the recorded runs.
 
     Attributes:
         drafts: The drafts, by graph.
@@ -368,7 +372,7 @@ class _Search:
         self._plans: dict[str, Plan[Any]] = {}
 
     def note_versions(self, plan: Plan[Any], spec: GraphSpec) -> None:
-        """Record under which version a run has recorded its graph and the nested graphs."""
+        """Note under which versions of its graph, and of the graphs inside it, a run was recorded."""
         self._plans.setdefault(plan.graph, plan)
         version: int = spec.get("version", plan.version)
         self._recorded.setdefault(plan.graph, set()).add(min(version, plan.version))
@@ -379,7 +383,7 @@ class _Search:
                     self.note_versions(inside[name], inner)
 
     def open_gaps(self) -> None:
-        """Begin a draft for each graph in which a migration between two versions is missing."""
+        """Begin a draft for each graph whose `migrate=` lacks a migration between two versions."""
         for name, plan in self._plans.items():
             steps = (
                 plan.migrate.get(version, MISSING_STEP) for version in range(min(self._recorded[name]), plan.version)
@@ -388,7 +392,10 @@ class _Search:
                 self.drafts[name] = _GraphDraft(plan, self._recorded[name], set())
 
     def go_on(self, runs: Sequence[RecordedRun]) -> bool:
-        """Try the drafts on all runs, and add what the runs still need. Returns whether a draft was changed."""
+        """Try the drafts on all runs once, and add what runs still lack to the drafts.
+
+        Returns whether a draft was changed.
+        """
         for step in (step for graph_draft in self.drafts.values() for step in graph_draft.steps.values()):
             step.given.clear()
         self.refused = {}
@@ -415,7 +422,7 @@ class _Search:
         return is_changed
 
     def _try(self, run: RecordedRun) -> Sequence[_Need]:
-        """Try to resume a copy of a run under the drafts, and return what the run still needs."""
+        """Try to resume a copy of a run with the drafts, and return what must be added so that the run fits."""
         for each_draft in self.drafts.values():
             each_draft.last.made = None
         plan = change_plans(run.plan, self._change_plan)
@@ -441,9 +448,9 @@ class _Search:
         return needs
 
     def _list_what_failed_lacks(self, plan: Plan[Any], run: RecordedRun) -> Iterator[_Need]:
-        """Yield what a run still needs whose migrations failed.
+        """Yield what must be added for a run whose migrations raised an error.
 
-        Such a run does not count as refused if it lacks only values that a person has to give.
+        If the run lacks only values that a person has to give, it is no longer listed as refused.
         """
         try:
             graphs = walk_frames(plan, run.snapshot, run.spec or {})

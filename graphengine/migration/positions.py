@@ -45,7 +45,7 @@ _KINDS: Final = {"graph": "a graph", "ask": "a question", "pass": "a node that r
 
 
 class Mismatch(NamedTuple):
-    """Why a recorded run cannot resume under today's graph, or a loss to warn about, with the way to repair it.
+    """A reason why a recorded run cannot continue under today's graph, or what it would lose, and how to repair this.
 
     Attributes:
         text: The reason.
@@ -212,7 +212,7 @@ def _regions(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
 
 
 def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
-    """Return for each arm of each fork the nodes that lie in it."""
+    """Return the nodes in each arm of each fork, from the beginning of the arm to the join."""
     edges: dict[str, Sequence[AnyEdge]] = {START: plan.start}
     edges |= {name: (*node.edges, *node.failure_edges) for name, node in plan.nodes.items()}
     out = {name: [target for edge in every for target in edge.targets] for name, every in edges.items()}

@@ -26,15 +26,16 @@ class Ids:
     """Computes the ids of a run's spans from positions in the run, so that every process gives a span the same id.
 
     When a run stops or fails, the span of an attempt in progress ends. After a resume the attempt continues in a second
-    span. The id of an attempt's span therefore depends on the last resume, too.
+    span. The id of an attempt's span therefore also depends on the last resume.
 
     Args:
         trace: The trace id.
 
     Attributes:
         run: The id of the run's span, the root of its trace.
-        resumes: The resumes of a run that was over: when, and their steps.
-        retried: The steps that resumed failed parts of a run that waits, by the part's frame, node, visit and attempt.
+        resumes: The resumes after the run had ended: their times and the numbers of their steps.
+        retried: For failed attempts that a resume continued while other parts of the run waited: the number of the
+            resume's step, by the frame, node, visit and attempt.
     """
 
     def __init__(self, trace: int = 0) -> None:
@@ -46,9 +47,10 @@ class Ids:
 
     @classmethod
     def of(cls, run_id: str, created_at: float) -> Ids:
-        """Make the ids for a run.
+        """Create the object that computes the ids of a run's spans.
 
-        The time of its creation is included, because another store can have a run with the same id.
+        The trace id includes the time at which the run was created, because another store can have a run with the same
+        id.
         """
         text = f"{run_id}\0{float(created_at)!r}"
         return cls(int.from_bytes(blake2b(text.encode(), digest_size=16).digest()) or 1)
@@ -59,25 +61,31 @@ class Ids:
         return int.from_bytes(blake2b(text, digest_size=8, key=self._key).digest()) or 1
 
     def attempt(self, frame: Frame) -> int:
-        """Return the id of the span for the attempt that is in progress at this frame, a position of the run."""
+        """Return the id of the span for the attempt that a frame is executing."""
         return self.span("attempt", key_of(frame), frame.attempt, self.leg(frame))
 
     def leg(self, frame: Frame) -> int:
-        """Return the step that resumed this attempt after its span had ended; 0 if its first span is still open."""
+        """Return the number of the resume with which a further span of the frame's attempt began; 0 for its first span.
+
+        When a run stops or fails, the spans of its attempts end. A resume begins a further span for the same attempt.
+        """
         last = next((seq for at, seq in reversed(self.resumes) if at > frame.arrived), 0)
         if self.retried:
             last = max(last, self.retried.get((frame.id, frame.at, frame.visit, frame.attempt), 0))
         return last
 
     def around(self, frame: Frame) -> int:
-        """Return the id of the parent span: the attempt of the map or nested graph around this frame, or the run."""
+        """Return the id of the span that contains the frame's span.
+
+        This is the span of the attempt that runs the map or graph around the frame, or the span of the run.
+        """
         while frame.kind == "arm" and frame.up is not None:
             frame = frame.up
         return self.run if frame.up is None else self.attempt(frame.up)
 
 
 def key_of(frame: Frame) -> str:
-    """Identify the visit at this frame within the run.
+    """Return a text that identifies the visit that a frame is executing, within the run.
 
     The key includes the attempts of the maps and nested graphs around the frame, so that a repeated map has other keys.
     """
@@ -91,22 +99,22 @@ def key_of(frame: Frame) -> str:
 
 
 class AttemptPlace(NamedTuple):
-    """An attempt of a node and its place in the run, noted before a step that may end the attempt.
+    """Which attempt of which node a frame was executing, noted before a step that may end the attempt.
 
     Attributes:
         frame: The id of the frame, which is the run's position in a graph.
-        key: The position of its visit in the run.
-        path: The node's path in the run.
-        node: The node.
-        visit: The visit's number.
-        attempt: The attempt's number.
-        first: The first attempt since the visit began, or since it was resumed after a failure.
-        leg: The step that resumed the attempt after its span had ended, 0 if no step did.
+        key: A text that identifies the visit within the run.
+        path: The path of the node in the run.
+        node: The name of the node.
+        visit: The number of the visit.
+        attempt: The number of the attempt.
+        first: The number of the first attempt since the visit began, or since it was resumed after a failure.
+        leg: The number of the step that resumed the attempt after its span had ended; 0 if no step did.
         arrived: When the attempt could begin, epoch seconds.
-        around: The id of the span around it.
+        around: The id of the span that contains the attempt's span.
         recorded_results: The results that the visit has recorded, such as model answers.
-        waits: The ids of its waits, by name.
-        is_item: Whether it is an item of a map.
+        waits: The ids of the open waits, by name.
+        is_item: Whether the visit belongs to an item of a map.
         is_under_way: Whether the attempt's span may have child spans.
     """
 
@@ -127,7 +135,7 @@ class AttemptPlace(NamedTuple):
 
     @classmethod
     def of(cls, frame: Frame, ids: Ids) -> AttemptPlace:
-        """Note the attempt that is in progress at this frame."""
+        """Read from a frame which attempt it is executing."""
         where = frame.id, key_of(frame), path_of(frame.id, frame.at), frame.at, frame.visit, frame.attempt
         work = dict(frame.recorded_results), {name: wait.id for name, wait in frame.waits.items()}
         first, leg, is_item = frame.attempt - frame.tries, ids.leg(frame), frame.kind == "item"
@@ -135,7 +143,6 @@ class AttemptPlace(NamedTuple):
         return cls(*where, first, leg, frame.arrived, ids.around(frame), *work, is_item, is_under_way)
 
     def span(self, ids: Ids) -> int:
-        """Return the id of the attempt's span."""
         return ids.span("attempt", self.key, self.attempt, self.leg)
 
     def visit_span(self, ids: Ids) -> int:
@@ -143,12 +150,15 @@ class AttemptPlace(NamedTuple):
         return ids.span("visit", self.key, self.first)
 
     def work_span(self, ids: Ids, key: str) -> int:
-        """Return the id of the span for a recorded call, found by its key. The key "" means the attempt itself."""
+        """Return the id of the span for a recorded call, such as a model call.
+
+        For the key "", return that of the attempt.
+        """
         return ids.span("work", self.key, self.attempt, self.leg, key) if key else self.span(ids)
 
 
 def see_resumes(ids: Ids, steps: Iterable[Step]) -> None:
-    """Find the resumes in a part of the log after which attempts continue in a second span, and note them in `ids`."""
+    """Find the resumes in a part of the log after which attempts continue in a further span, and add them to `ids`."""
     failed: list[tuple[str, str, int, int]] = []
     is_over = False
     for step in steps:
@@ -169,7 +179,7 @@ def see_resumes(ids: Ids, steps: Iterable[Step]) -> None:
 
 
 def _item_around(frame: str, maps: Iterable[str]) -> str | None:
-    """Return the item of one of these maps that contains the frame; None if the frame is in none of them.
+    """Return which item of these maps contains the frame; None if the frame is outside of all these maps.
 
     >>> _item_around("article/research[3]/~a", ["article/research"])
     'article/research[3]'

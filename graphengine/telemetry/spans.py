@@ -61,12 +61,12 @@ class _GivenIds:
         return self.next.ids[1] if self.next.ids is not None else int(self._others.generate_span_id())
 
     def is_trace_id_random(self) -> bool:
-        """Return True, because the ids are digests and spread as evenly as random numbers, which sampling relies on."""
+        """Return True: the ids are digests, which are spread as evenly as random numbers. Sampling relies on this."""
         return True
 
 
 class Tracer:
-    """Starts spans whose ids are chosen by the caller, which the API of OpenTelemetry does not support.
+    """Starts OpenTelemetry spans with ids that the caller chooses. The public API of OpenTelemetry cannot do this.
 
     Args:
         provider: The provider; the global one if not given.
@@ -96,9 +96,9 @@ class Tracer:
         kind: SpanKind = SpanKind.INTERNAL,
         links: Sequence[Link] = (),
     ) -> Span:
-        """Start a span. `ids` are its trace id and span id; None lets the SDK choose.
+        """Start a span. `ids` are its trace id and span id; with None, OpenTelemetry chooses them.
 
-        A child keeps its parent's trace id.
+        A span that has a parent always gets the trace id of its parent.
         """
         if self._ids is not None:
             self._ids.next.ids = ids
@@ -123,7 +123,7 @@ def nanoseconds(at: float) -> int:
 
 
 def below(root: SpanContext, span_id: int, around: Context | None = None) -> Context:
-    """Return the context in which new spans become children of this span of the trace."""
+    """Return an OpenTelemetry context in which new spans become children of a span, of which only the id is known."""
     here = SpanContext(
         root.trace_id, span_id, is_remote=False, trace_flags=root.trace_flags, trace_state=root.trace_state
     )

@@ -231,7 +231,10 @@ class RunTrace(Follower):
         self._early.clear()
 
     async def _catch_up(self) -> None:
-        """Read from the log the resumes since the oldest open attempt began. The ids of its spans depend on them."""
+        """Read from the log the resumes since the oldest open attempt began.
+
+        The ids of the attempt's spans depend on these resumes.
+        """
         snapshot = self._visits.snapshot
         open_frames = [f for f in snapshot.frames.values() if not isinstance(f.phase, (Ended, Forked, Leaving))]
         since = min((frame.arrived for frame in open_frames), default=inf)
@@ -253,7 +256,7 @@ class RunTrace(Follower):
             spans.enter(self._context, self._ids.attempt(frame))
 
     def recorded(self, steps: Sequence[Step]) -> None:
-        """Receive steps that this process has recorded, and make spans of what they end.
+        """Receive steps that this process has recorded, and export the spans that end with these steps.
 
         Nodes that run in parallel record their steps in parallel. A step that arrives early is kept until the steps
         before it have arrived.
@@ -285,7 +288,7 @@ class RunTrace(Follower):
             self._metrics.spent(usage_of(step), self._graph)
 
     def _begins(self, step: Step) -> None:
-        """Handle a step with which the run begins or resumes."""
+        """Begin or continue the span of the run, if this step starts, branches or resumes the run."""
         facts, snapshot = step.data, self._visits.snapshot
         if isinstance(facts, (Started, Branched)) and not self._run:
             graph = facts.graph if isinstance(facts, Started) else snapshot.graph
@@ -296,7 +299,7 @@ class RunTrace(Follower):
             self._note_resumed(step, facts, snapshot)
 
     def _ends(self, entry: Entry, before: Sequence[tuple[AttemptPlace, Visit]]) -> None:
-        """Export the spans of what this step ends: a recorded call, or an attempt."""
+        """Export the spans that end with this step: that of a recorded call, or that of an attempt."""
         step, facts = entry.step, entry.step.data
         if isinstance(facts, Recorded):
             self._work(before[0][0], entry, facts)
@@ -311,7 +314,10 @@ class RunTrace(Follower):
                 self._metrics.waits.add(1, {**self._graph, names.KIND: wait.kind})
 
     def _before(self, step: Step) -> list[tuple[AttemptPlace, Visit]]:
-        """Return the attempt at which this step happens, and the attempts inside it, which the step may end as well."""
+        """Return the attempts whose spans the step may end.
+
+        These are the attempt of the step, and attempts inside its map, graph or fork.
+        """
         frames, live = self._visits.snapshot.frames, self._visits.live
         found: list[tuple[AttemptPlace, Visit]] = []
         left = [step.frame] if step.frame in frames else []
@@ -325,7 +331,10 @@ class RunTrace(Follower):
         return found
 
     def _note_resumed(self, step: Step, facts: Resumed, snapshot: Snapshot) -> None:
-        """Note which attempts continue in a second span after this resume, as `see_resumes` does for earlier steps."""
+        """Note which attempts continue in a further span after this resume.
+
+        `see_resumes` does the same for steps that another process has recorded.
+        """
         if snapshot.status in OVER:
             self._ids.resumes.append((step.at, step.seq))
         elif facts.retries:

@@ -80,13 +80,13 @@ class Door(NamedTuple):
         return not self.needs or find_spec(self.needs) is not None
 
     async def open(self, opening: object) -> "Sequence[BaseRoute]":
-        """Return the routes, to be added to the server."""
+        """Import the module of the door, and return the routes that the HTTP server adds."""
         found: Sequence[BaseRoute] = await import_module(self.module).routes(opening)
         return found
 
 
 class Settings(NamedTuple):
-    """What a project's pyproject.toml says for one wing.
+    """The settings of one wing in a project's pyproject.toml.
 
     Attributes:
         table: The value of `[tool.graphengine.NAME]` in pyproject.toml; None if there is none.
@@ -98,7 +98,7 @@ class Settings(NamedTuple):
 
     @property
     def place(self) -> str:
-        """The file that contains the settings, for errors; "" outside of a project."""
+        """The path of the project's pyproject.toml, which error messages name; "" outside of a project."""
         return "" if self.root is None else str(self.root / "pyproject.toml")
 
 

@@ -17,12 +17,12 @@ from graphengine.worker.schedules import Schedule
 
 
 class OneQueue(Part):
-    """One queue and the number of its runs.
+    """A queue, how many of its runs wait or are driven, and its limits.
 
     Attributes:
         queue: The name of the queue.
         queued: The number of runs in the queue that no process has driven yet.
-        driven: The number of runs of the queue that are driven now.
+        driven: The number of runs of the queue that processes drive now.
         limits: The limits of the queue; null if it has no limits.
     """
 

@@ -88,7 +88,10 @@ class Remover:
 
     @property
     def role(self) -> Mapping[str, object]:
-        """What this worker announces to other workers: its name, and the graphs whose runs it would remove."""
+        """What this worker announces to other workers: its name, and the graphs whose old runs it would remove.
+
+        The workers need this to agree which one of them removes the old runs of a graph.
+        """
         return {"name": self._name, "removes": sorted(self._kept)} if self._kept else {}
 
     async def once(self, now: float) -> AsyncGenerator[Removed]:

@@ -362,7 +362,10 @@ async def start_due(
 
 
 def _due_ticks(schedule: Schedule, next_at: float, now: float) -> tuple[list[float], float]:
-    """Return for which of the due times a run is started, as the setting `missed` says, and the time after them."""
+    """Return the due times for which runs are started, and the next time after them.
+
+    The setting `missed` says for which of several missed times a run is started.
+    """
     if schedule.missed == "all":  # If more than 100 ticks are due, the next call starts the rest.
         missed = takewhile(lambda tick: tick <= now, ticks(schedule, next_at))
         due = [next_at, *islice(missed, _AT_ONCE - 1)]

@@ -241,7 +241,7 @@ class Worker:
         return WorkerState(self._stopping.is_set(), driven, self._concurrency, self._polled_at, idle, self._trouble)
 
     async def _introduce(self) -> None:
-        """Store which graphs and queues this worker serves, so that `graphengine workers` can show it."""
+        """Store which graphs and queues this worker serves, for `graphengine workers` and for other workers."""
         facts = {"graphs": sorted(self._graphs), "concurrency": self._concurrency, "since": self._clock.now()}
         facts["version"] = __version__
         queues = None if self._queues is None else list(self._queues)

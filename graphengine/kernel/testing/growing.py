@@ -138,9 +138,9 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_the_runs_that_moved(self, store: Store) -> None:
-        """`moved` returns the runs whose last step is another one than the caller knows.
+        """`moved` returns the runs whose last step is not the step that the caller names.
 
-        Removed runs are among them.
+        Runs that no longer exist are returned too.
         """
         await new_run(store, "a", count=3)
         await ended_run(store, 'b "é')

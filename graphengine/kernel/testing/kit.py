@@ -43,7 +43,7 @@ class StoreSuite(ABC):
         raise unittest.SkipTest(message)
 
     async def abandon_store(self, store: Store) -> None:
-        """Let a store end as if its process had been killed, so that it releases no run."""
+        """Simulate that the process of a store was killed: the store stops working without releasing its runs."""
         del store
         message = "this suite does not define abandon_store"
         raise unittest.SkipTest(message)
@@ -124,7 +124,6 @@ def let_time_pass() -> None:
 
 
 async def append(store: Store, added: Append) -> None:
-    """Append a batch, and wait until it is durable."""
     pending = store.append(added)
     if pending is not None:
         await pending
@@ -160,7 +159,7 @@ def seqs(found: Sequence[Step]) -> list[int]:
 
 
 def same(found: Sequence[Step], expected: Sequence[Step]) -> bool:
-    """Return whether two lists of steps have the same recorded bytes."""
+    """Return whether two lists of steps are equal byte for byte, in the form in which a store keeps them."""
     return seqs(found) == seqs(expected) and list(map(encode_step, found)) == list(map(encode_step, expected))
 
 

@@ -324,7 +324,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_without_steps_was_updated_at_its_creation(self, store: Store) -> None:
-        """A run that has no step yet has seq 0 and was updated when it was created."""
+        """For a run without steps, the store returns seq 0, and the time of creation as the time of the last change."""
         await new_run(store, created_at=50.5)
         info = await store.info("r")
         assert (info.seq, info.updated_at) == (0, 50.5)
