@@ -40,7 +40,7 @@ def plain(document: object) -> Any:  # noqa: ANN401 - JSON
 
 
 class Error(Part):
-    """An error.
+    """An error as JSON documents describe it.
 
     Attributes:
         code: The kind of the error, such as `invalid_input`. Codes do not change from version to version.

@@ -140,7 +140,7 @@ async def _bulk(runner: Records, order: Order, chosen: Sequence[RunInfo], *, dry
 
 
 async def _select_actionable(store: Store, order: Order, chosen: Sequence[RunInfo]) -> Sequence[RunInfo]:
-    """Return the runs to which the action applies, judged by their status, their tags and their graph."""
+    """Return the runs to which the action applies, such as the waiting runs for an answer."""
     statuses, tag = _FOR.get(order.action), order.tag
     of_wings = {run_id for wing in wings() for run_id in wing.runs}
     found = [

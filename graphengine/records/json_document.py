@@ -721,5 +721,5 @@ class WatchEnded(WatchLine, kw_only=True):
 
 
 def ended_document(info: RunInfo, snapshot: Snapshot) -> WatchEnded:
-    """Build the last line of a watched run. The run has ended, or is no longer watched."""
+    """Build the last line that `watch --json` prints of a run that has ended, or that is no longer watched."""
     return WatchEnded(**_fields_of_place(info, snapshot), seq=snapshot.seq, state=snapshot.root.values)

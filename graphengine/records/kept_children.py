@@ -56,7 +56,7 @@ class Starters:
         return {child: starter[0] for child, starter in starters.items() if await self._is_needed(child, starter)}
 
     async def _read(self, starters: Collection[tuple[str, str]]) -> None:
-        """Read which visits have not ended in starters that have not been read yet.
+        """Read from the store which visits have not ended, for starters that have not been read yet.
 
         A run that has finished, was cancelled or is not stored has no such visits.
         """

@@ -150,7 +150,10 @@ def merge_pruned(parts: Iterable[Pruned], *, dry_run: bool) -> Pruned:
 
 
 def rules_of(graph: str | None, keep: Retention) -> list[Rule]:
-    """Convert a `Retention` to rules for one graph, or for all graphs if `graph` is None."""
+    """Convert a `Retention`, which says how long runs are kept, to rules for one graph.
+
+    If `graph` is None, the rules apply to all graphs.
+    """
     ages: tuple[tuple[float | None, tuple[Status, ...]], ...] = (
         (keep.keep_days, ("finished", "cancelled")),
         (keep.keep_failed_days, ("failed", "stopped")),

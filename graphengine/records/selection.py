@@ -217,9 +217,9 @@ class Wanted:
         }
 
     def _texts_of_fields(self) -> dict[str, list[str]]:
-        """Return which stored texts satisfy all `=` comparisons of a field, by the name of the field.
+        """Return for each field the stored texts that satisfy all its `=` comparisons.
 
-        A typed value can stand for several texts. For example, `7` can mean a number or a text.
+        A store can only compare texts, and a typed value can stand for several texts: `7` can mean a number or a text.
         """
         found: dict[str, list[str]] = {}
         for each in self.recorded:

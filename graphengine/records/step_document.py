@@ -266,6 +266,6 @@ def _detail(step: RecordedStep) -> Detail:
 
 
 def facts_record(facts: Struct) -> dict[str, Any]:
-    """Convert what a step records besides its state changes to JSON values. Empty values are left out."""
+    """Convert the part of a step that depends on its kind (its facts) to JSON values. Empty values are left out."""
     record: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(facts))
     return record

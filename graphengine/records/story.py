@@ -380,7 +380,7 @@ def _cut_differences(found: Sequence[Difference]) -> list[Difference]:
 
 
 async def _begin_story(store: Store, run: ReadRun, after: int = 0) -> StoryRun:
-    """Build the part of a story that does not depend on whether one run or two runs are told.
+    """Build what every story contains, whether one run is told or two runs are compared.
 
     Args:
         store: The store that has the run.

@@ -149,7 +149,7 @@ async def trends(
 async def load_groups(
     store: Store, wanted: Wanted, by: Literal["graph", "tag"], every_seconds: float
 ) -> tuple[dict[tuple[float, str], Groups], int | UnsetType]:
-    """Read the cost, duration and losses of runs: by interval and by graph or tag, and within each by status.
+    """Read the cost, duration and losses of runs, grouped by interval, by graph or tag, and by status.
 
     The second value is how many states were read to find the runs; see `Found.looked_at`.
     """

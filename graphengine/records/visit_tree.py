@@ -151,10 +151,9 @@ class Track(Struct, eq=False):
 
     @property
     def graph(self) -> Track:
-        """The track of the whole graph to which this track belongs.
+        """The track of the graph to which this track belongs: the run's own graph, or a graph inside a node.
 
-        The arms of a fork and the items of a map execute nodes of a graph whose own track is further up. Any other
-        track is returned itself.
+        An arm of a fork, or an item of a map, is a track of its own inside that graph.
         """
         track = self
         while track.kind in ("arm", "item") and track.parent is not None:

@@ -65,9 +65,9 @@ _MISMATCHES: Final = ("invalid_update", "not_recordable")
 
 
 class StepDifference(NamedTuple):
-    """One difference between a recorded step and the step that today's graph decides.
+    """A difference between a recorded step and the step that today's graph decides.
 
-    It has the part that differs, both values as JSON, a sentence, and how to remove the difference.
+    The fields are the part that differs, both values as JSON, a sentence, and how to remove the difference.
     """
 
     what: str
