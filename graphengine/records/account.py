@@ -226,11 +226,11 @@ def account_of(
             caller lists the changes itself.
     """
     reasons = why if why is not None else entry.edge.why if entry.edge is not None else ""
-    made = account_of_step(entry.step, reasons, entry.took, limit=limit, why_limit=why_limit)
-    if with_changes and not made.text and not made.error:
+    account = account_of_step(entry.step, reasons, entry.took, limit=limit, why_limit=why_limit)
+    if with_changes and not account.text and not account.error:
         changes = [*islice(changes_in(entry.step, limit), _LISTED + 1)]
-        made.changes = one_line(", ".join(changes[:_LISTED]), limit) + (" …" if len(changes) > _LISTED else "")
-    return made
+        account.changes = one_line(", ".join(changes[:_LISTED]), limit) + (" …" if len(changes) > _LISTED else "")
+    return account
 
 
 def account_of_step(
@@ -246,19 +246,19 @@ def account_of_step(
         why_limit: The maximum number of characters of the reasons.
     """
     facts = step.data
-    made = Account(step.seq, step.kind, step.at, step.path, step.visit, step.attempt)
-    made.took = None if took is None else round(took, 4)
-    made.usage = usage_of(step)
-    made.losses = _losses(step)
+    account = Account(step.seq, step.kind, step.at, step.path, step.visit, step.attempt)
+    account.took = None if took is None else round(took, 4)
+    account.usage = usage_of(step)
+    account.losses = _losses(step)
     if isinstance(facts, Outcome):
-        made.targets, made.edge, made.choice = facts.to, facts.edge, facts.choice
-        made.why = safe_line(why, why_limit) if why != OTHERWISE else ""
+        account.targets, account.edge, account.choice = facts.to, facts.edge, facts.choice
+        account.why = safe_line(why, why_limit) if why != OTHERWISE else ""
     if facts.error is not None and facts.error.kind != "fail":
-        made.error = safe_line(f"{facts.error.kind}: {facts.error.message}", limit)
-    made.facts = told = list[str]()
-    _tell(made, step, told, limit)
-    made.tone = made.tone or _tone(step)
-    return made
+        account.error = safe_line(f"{facts.error.kind}: {facts.error.message}", limit)
+    account.facts = lines = list[str]()
+    _describe_facts(account, step, lines, limit)
+    account.tone = account.tone or _tone(step)
+    return account
 
 
 def changes_in(step: Step, limit: int) -> Iterator[str]:
@@ -316,45 +316,45 @@ def due_words(wait: WaitRecord) -> str:
 # --- By kind ---------------------------------------------------------------------------------------------------------
 
 
-def _tell(made: Account, step: Step, told: list[str], limit: int) -> None:  # noqa: C901, PLR0912 - a case for each kind
+def _describe_facts(account: Account, step: Step, lines: list[str], limit: int) -> None:  # noqa: C901, PLR0912 - a case for each kind
     facts = step.data
     match facts:
         case Recorded():
-            _tell_recorded_work(made, facts, told, limit)
+            _describe_recorded_work(account, facts, lines, limit)
         case AttemptEnded() | Answered():
             if facts.by:
-                _tell_end_of_wait(made, step, facts, told, limit)
+                _describe_end_of_wait(account, step, facts, lines, limit)
             if isinstance(facts, AttemptEnded):
-                _tell_attempt(made, facts, told, limit)
+                _describe_attempt(account, facts, lines, limit)
         case Begun():
-            made.name = own_name(facts.name)
-            made.text = f"{made.name} {'did nothing' if facts.not_done else 'begins'}"
+            account.name = own_name(facts.name)
+            account.text = f"{account.name} {'did nothing' if facts.not_done else 'begins'}"
         case Mapped(count=count, concurrency=at_a_time, max_open=most):
-            made.count = count
-            made.text = counted(count, "item") + (f", {at_a_time} at a time" if count > at_a_time else "")
-            made.text += f", at most {most:,} open" if count > most else ""
+            account.count = count
+            account.text = counted(count, "item") + (f", {at_a_time} at a time" if count > at_a_time else "")
+            account.text += f", at most {most:,} open" if count > most else ""
         case Entered():
-            made.text = f"graph {facts.graph}"
+            account.text = f"graph {facts.graph}"
         case Waiting():
-            made.text, *more = [wait_line(name, wait, made.path) for name, wait in facts.waits.items()] or [""]
-            told += more
-            made.withdrawn = facts.withdrawn
+            account.text, *more = [wait_line(name, wait, account.path) for name, wait in facts.waits.items()] or [""]
+            lines += more
+            account.withdrawn = facts.withdrawn
         case Refused():
             which = f"the message on {facts.wait!r}: " if facts.key and facts.wait else ""
-            made.text = safe_line(which + show(facts.message), limit)
-            told += ["it is asked again"] if made.path else []
+            account.text = safe_line(which + show(facts.message), limit)
+            lines += ["it is asked again"] if account.path else []
         case Message():
-            _tell_message(made, facts, limit)
+            _describe_message(account, facts, limit)
         case Joined():
-            told += [f"cancelled: {', '.join(facts.cancelled)}"] if facts.cancelled else []
+            lines += [f"cancelled: {', '.join(facts.cancelled)}"] if facts.cancelled else []
         case Stopped():
-            made.text = "" if facts.error is not None else safe_line(facts.words, limit)
+            account.text = "" if facts.error is not None else safe_line(facts.words, limit)
         case Shift():
-            made.text = _death(step.at, facts) if isinstance(facts, Resumed) and facts.crashed else ""
-            made.shifts = list(_shifts(facts))
-            told += _pauses(facts)
+            account.text = _death(step.at, facts) if isinstance(facts, Resumed) and facts.crashed else ""
+            account.shifts = list(_shifts(facts))
+            lines += _pauses(facts)
         case Started(after=after):
-            told += [*([f"begins with the state of run {after}"] if after else []), *_pauses(facts)]
+            lines += [*([f"begins with the state of run {after}"] if after else []), *_pauses(facts)]
         case _:
             pass
 
@@ -371,91 +371,93 @@ def _pauses(facts: Started | Shift) -> Sequence[str]:
     return [f"pauses before {', '.join(pauses)}"] if pauses else []
 
 
-def _tell_recorded_work(made: Account, facts: Recorded, told: list[str], limit: int) -> None:
+def _describe_recorded_work(account: Account, facts: Recorded, lines: list[str], limit: int) -> None:
     """Describe work whose result the run recorded: a model response, a tool call, a child run, or a function."""
-    made.tone, name = "call", own_name(facts.name)
-    made.name = name
+    account.tone, name = "call", own_name(facts.name)
+    account.name = name
     if facts.name.startswith(PUBLISH):
-        made.name = facts.name.removeprefix(PUBLISH)
-        made.text, made.said = f"published {one_line(made.name)}", _value_on_line(facts.value, limit)
+        account.name = facts.name.removeprefix(PUBLISH)
+        account.text, account.said = f"published {one_line(account.name)}", _value_on_line(facts.value, limit)
         return
     if facts.by is not None:
-        made.agent, made.model = facts.by.get("agent", ""), facts.by.get("model", "")
-        made.text = f"{made.agent} asked {made.model}" + ("" if name == "turn" else f" for a {name}")
+        account.agent, account.model = facts.by.get("agent", ""), facts.by.get("model", "")
+        account.text = f"{account.agent} asked {account.model}" + ("" if name == "turn" else f" for a {name}")
     record, value = work_record(facts), facts.value
     if isinstance(record, TurnRecord):
-        _tell_turn(made, record, told, limit)
+        _describe_turn(account, record, lines, limit)
         return
     if isinstance(record, CallRecord):
-        made.tone = "broken" if record.error else "call"
-        made.text = f"{name}{' failed' if record.error else _RETURNED}"
-        made.said = safe_line(record.text, limit) or '""'
-        told += [f"{field} will get {_value_on_line(new, limit)}" for field, new in record.writes.items()]
+        account.tone = "broken" if record.error else "call"
+        account.text = f"{name}{' failed' if record.error else _RETURNED}"
+        account.said = safe_line(record.text, limit) or '""'
+        lines += [f"{field} will get {_value_on_line(new, limit)}" for field, new in record.writes.items()]
         return
     work = WorkKey.read(facts.key)
     if work.kind == "child":
-        _tell_end_of_child(made, work.of, value, limit)
+        _describe_end_of_child(account, work.of, value, limit)
         # A key with a space also contains the version of the graph from which the result was migrated.
         if " " in work.input and isinstance(value, dict):
-            made.text = f"the result of run {work.of} was migrated to version {value.get('version', 1)} of its graph"
+            account.text = f"the result of run {work.of} was migrated to version {value.get('version', 1)} of its graph"
     elif facts.name == STARTS and isinstance(value, dict):
-        made.child = str(value.get("run_id", ""))
-        made.text = f"started run {made.child}"
+        account.child = str(value.get("run_id", ""))
+        account.text = f"started run {account.child}"
     else:
-        made.text, made.said = made.text or f"{name}{_RETURNED}", _value_on_line(value, limit)
+        account.text, account.said = account.text or f"{name}{_RETURNED}", _value_on_line(value, limit)
 
 
-def _tell_end_of_child(made: Account, child: str, told: object, limit: int) -> None:
-    end = told if isinstance(told, dict) else {}
-    made.child, made.text = child, f"run {child} {end.get('status', 'finished')}"
-    made.said = safe_line(str(end.get("why", "")), limit)
+def _describe_end_of_child(account: Account, child: str, record: object, limit: int) -> None:
+    end = record if isinstance(record, dict) else {}
+    account.child, account.text = child, f"run {child} {end.get('status', 'finished')}"
+    account.said = safe_line(str(end.get("why", "")), limit)
 
 
-def _tell_turn(made: Account, record: TurnRecord, told: list[str], limit: int) -> None:
+def _describe_turn(account: Account, record: TurnRecord, lines: list[str], limit: int) -> None:
     """Describe a model's reply, and the feedback and messages that were sent to the model before the reply."""
     calls = [f"calls {call.name}({call.arguments})" for call in record.calls]
     texts = [record.text or '""'] if record.text or not calls else []
-    made.said = safe_line("; ".join([*texts, *calls]), limit)
-    made.said += f" ({record.stop})" if record.stop not in ("end", "tools") else ""
+    account.said = safe_line("; ".join([*texts, *calls]), limit)
+    account.said += f" ({record.stop})" if record.stop not in ("end", "tools") else ""
     if record.feedback is not None:
-        made.tone, made.sent_back = "rejected", safe_line(record.feedback, limit)
-    told += ["was asked to go on with its answer, which was cut"] if record.goes_on is not None else []
-    told += [f"was sent: {safe_line(text, limit)}" for text in record.steered]
+        account.tone, account.sent_back = "rejected", safe_line(record.feedback, limit)
+    lines += ["was asked to go on with its answer, which was cut"] if record.goes_on is not None else []
+    lines += [f"was sent: {safe_line(text, limit)}" for text in record.steered]
     if record.held_seconds:
-        told.append(f"waited {seconds(record.held_seconds)} for other calls of its model; {_MORE_CALLS}")
+        lines.append(f"waited {seconds(record.held_seconds)} for other calls of its model; {_MORE_CALLS}")
 
 
-def _tell_end_of_wait(made: Account, step: Step, facts: AttemptEnded | Answered, told: list[str], limit: int) -> None:
+def _describe_end_of_wait(
+    account: Account, step: Step, facts: AttemptEnded | Answered, lines: list[str], limit: int
+) -> None:
     """Describe how a wait of a node ended: who answered, after how long, and with which reason."""
     given, by = facts.answer, facts.by
-    made.ended_by = by
-    made.text = _ENDED_BY.get(by, "answered")
+    account.ended_by = by
+    account.text = _ENDED_BY.get(by, "answered")
     if by == "time" or given is None:
         return
-    made.by = safe_line(given.by, _PERSON)
-    made.text += f" by {made.by}" if made.by else ""
+    account.by = safe_line(given.by, _PERSON)
+    account.text += f" by {account.by}" if account.by else ""
     was_open = open_seconds(step) if by == "answer" else None
-    made.text += f" after {seconds(was_open)}" if was_open is not None else ""
-    made.said = _value_on_line(None if given.value is UNSET else given.value, limit)
-    told += [f"because: {safe_line(show(given.reason), limit)}"] if show(given.reason) else []
+    account.text += f" after {seconds(was_open)}" if was_open is not None else ""
+    account.said = _value_on_line(None if given.value is UNSET else given.value, limit)
+    lines += [f"because: {safe_line(show(given.reason), limit)}"] if show(given.reason) else []
     if isinstance(facts, Answered):
-        told += [f"{name}: {_value_on_line(value, limit)}" for name, value in facts.also.items()]
+        lines += [f"{name}: {_value_on_line(value, limit)}" for name, value in facts.also.items()]
 
 
-def _tell_attempt(made: Account, facts: AttemptEnded, told: list[str], limit: int) -> None:
+def _describe_attempt(account: Account, facts: AttemptEnded, lines: list[str], limit: int) -> None:
     """Describe what an attempt of a node left besides its result or error, such as messages that it sent."""
     if isinstance(facts, Attempt):
-        made.due = facts.due_at
-        told += ["its fallback is run"] if facts.then == "fallback" else []
-    told += [lost_call(each) for each in facts.lost.values() if isinstance(each, Mapping)]
+        account.due = facts.due_at
+        lines += ["its fallback is run"] if facts.then == "fallback" else []
+    lines += [lost_call(each) for each in facts.lost.values() if isinstance(each, Mapping)]
     if not isinstance(facts, Node):
         return
-    made.inside = facts.inside.label if facts.inside is not None else ""
+    account.inside = facts.inside.label if facts.inside is not None else ""
     if facts.sent or facts.emitted:
         sent = [f"sent {topic}: {_value_on_line(payload, limit)}" for topic, payload in facts.sent[:limit]]
-        made.sent = [*sent, *(f"emitted {_value_on_line(shown, limit)}" for shown in facts.emitted[:limit])]
+        account.sent = [*sent, *(f"emitted {_value_on_line(shown, limit)}" for shown in facts.emitted[:limit])]
     unused = ", ".join(own_name(WorkKey.read(key).name) for key in facts.unused)
-    told += [f"recorded, but not used again: {unused}"] if unused else []
+    lines += [f"recorded, but not used again: {unused}"] if unused else []
 
 
 def lost_call(lost: Mapping[str, JsonValue]) -> str:
@@ -463,7 +465,7 @@ def lost_call(lost: Mapping[str, JsonValue]) -> str:
     return f"{lost.get('agent')} asked {lost.get('model')}, which gave no answer"
 
 
-def _tell_message(made: Account, facts: Message, limit: int) -> None:
+def _describe_message(account: Account, facts: Message, limit: int) -> None:
     """Describe a message that the run received by its topic and its payload.
 
     Of a message to a conversation, only the text that the person wrote is shown.
@@ -471,11 +473,11 @@ def _tell_message(made: Account, facts: Message, limit: int) -> None:
     payload: Any = facts.payload
     # The message reports the end of a child run to the run that started the child.
     if facts.told and isinstance(payload, dict) and "state" not in payload:
-        _tell_end_of_child(made, str(payload.get("run_id", "")), payload, limit)
+        _describe_end_of_child(account, str(payload.get("run_id", "")), payload, limit)
         return
     given = payload.get("given") if isinstance(payload, dict) else None
     texts = [each for each in given.values() if isinstance(each, str)] if isinstance(given, dict) else []
-    made.text, made.said = safe_line(facts.topic, limit), _value_on_line(texts[0] if texts else payload, limit)
+    account.text, account.said = safe_line(facts.topic, limit), _value_on_line(texts[0] if texts else payload, limit)
 
 
 def _shifts(facts: Shift) -> Iterator[str]:
