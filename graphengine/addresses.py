@@ -56,7 +56,7 @@ _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class AddressRefused(GraphEngineError):
-    """An address is not called: it is not an http or https address, or a stranger gave a private address."""
+    """An address may not be called: it is no http or https address, or a stranger gave a private address."""
 
     code = "address_refused"
 

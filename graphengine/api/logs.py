@@ -43,7 +43,10 @@ class NodeLogFilter(logging.Filter):
         return True
 
     def __call__(self, logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ARG002 - as structlog calls it
-        """Add the attributes to an event of structlog, as a structlog processor."""
+        """Add the run, node, visit and attempt to an event of structlog.
+
+        This makes the object a processor of structlog.
+        """
         for name, fact in node_facts().items():
             event.setdefault(name, fact)
         return event

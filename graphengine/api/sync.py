@@ -74,7 +74,10 @@ def _forward(method: Callable[..., object]) -> Callable[..., Any]:
 
 
 def _as_sync(portal: Portal, result: Any) -> Any:
-    """Convert the result of an async method for callers without an event loop, such as a Run to a SyncRun."""
+    """Convert the result of an async method to what a caller without an event loop can use.
+
+    For example, a Run becomes a SyncRun.
+    """
     if isinstance(result, Run):
         return SyncRun(portal, result)
     if isinstance(result, AsyncGenerator):
@@ -145,7 +148,7 @@ class SyncRunner:
 
 
 class SyncRun(Generic[S, Out_co]):
-    """A handle on a run, like `Run`."""
+    """A handle on a run for callers without an event loop. It has the methods of `Run`, which block."""
 
     def __init__(self, portal: Portal, run: Run[S, Out_co]) -> None:
         self._portal = portal

@@ -24,7 +24,7 @@ class Decision(BaseModel):  # recorded questions have this docstring in their sc
 
 
 class Desk(BaseModel):
-    """A proposal and the decisions about it.
+    """The state of a graph that proposes something and asks a person for approval.
 
     Attributes:
         task: The task.
@@ -93,7 +93,7 @@ def human_in_the_loop(  # noqa: PLR0913 - the runnables, and how the person is a
 
 
 def as_proposed(proposal: str) -> str:
-    """Return the proposal unchanged as the output, if the graph has no `act`."""
+    """Return the approved proposal as the output, for a graph that has no `act`."""
     return proposal
 
 

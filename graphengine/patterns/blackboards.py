@@ -21,12 +21,12 @@ from graphengine.reducers import append, extend
 
 
 class Entry(BaseModel):
-    """A record of one write to the board.
+    """A record of one write of an agent to the shared board.
 
     Attributes:
-        author: The agent that wrote.
-        field: The field, or one key of it.
-        at: When other agents could first read it, in epoch seconds.
+        author: The name of the agent that wrote.
+        field: The field, or one key of a field that is a dict.
+        at: When other agents could first read the value, epoch seconds.
         round: The round, from 1.
     """
 
@@ -52,12 +52,12 @@ class Board(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """An agent of a blackboard, and the fields whose changes make it run.
+    """An agent of a blackboard, and the fields whose changes make the agent run.
 
     Args:
-        runnable: What it runs; it can read any field of the board. A `Node` may have `writes={…}` of its own, for a
-            result that is not written as it is.
-        watches: Fields or paths; the agent runs when one of them changes.
+        runnable: What runs: an agent, a function, a graph or a `Node`. It can read any field of the board. A `Node` may
+            have `writes={…}` of its own, for a result that is not written as it is.
+        watches: Fields or paths. The agent runs when one of them changes.
         writes: The field for its result, or one key of a dict field.
     """
 

@@ -42,10 +42,10 @@ log = logging.getLogger("graphengine.runner")
 
 
 class _Collected(BaseModel):
-    """The state of a run that collects the starts for one key.
+    """The state of a run that collects the inputs for one key, until they stop coming for the length of the window.
 
     Attributes:
-        newest: The last input, as `RecordedInput.as_json` writes it; None once its run is started.
+        newest: The last input, as `RecordedInput.as_json` writes it; None once a run was started with it.
         is_quiet: Whether no other input came for the length of the window.
         trouble: Why the input could not be started, so that it is tried again later; "" if nothing is wrong.
         since: When the first input came that no run was started for, epoch seconds; 0 if it is not known.
@@ -92,7 +92,7 @@ def debounced(
     _check_seconds(seconds, max_seconds, graph.name)
 
     def record(given: dict[str, Any] | None) -> dict[str, Any] | None:
-        """Convert a received input to its recorded form; without a version it counts as one of today's graph."""
+        """Convert a received input to its recorded form. An input without a version is one for today's graph."""
         if given is None or RecordedInput.find(given) is not None:
             return given
         try:
@@ -124,7 +124,10 @@ def debounced(
         return {"newest": None, "is_quiet": False, "trouble": "", "since": 0.0}
 
     def keep_as_json(old: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        """Migrate a state whose input has no version: the input counts as one of today's graph."""
+        """Migrate the state of a collecting run of version 1, whose input was recorded without a version.
+
+        The input counts as one for today's graph.
+        """
         return {**old, "newest": old["newest"] and RecordedInput.of_state(old["newest"], graph.version).as_json()}
 
     collecting: Graph[BaseModel] = Graph(

@@ -10,7 +10,7 @@ from graphengine.patterns.parts import part, writing
 
 
 class FanOut(BaseModel):
-    """The state of a fan-out.
+    """The state of a graph that `fan_out` makes, which works on many items in parallel.
 
     Attributes:
         task: The task.

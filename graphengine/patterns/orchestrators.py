@@ -35,7 +35,7 @@ class Step(BaseModel):
 
 
 class Job(BaseModel):
-    """The state of an orchestrated job.
+    """The state of a graph that plans steps and lets workers do them.
 
     Attributes:
         task: The task.

@@ -27,7 +27,7 @@ SURVIVED: Final[Condition] = failed(Exception) & ~failed(ModelNotReady)
 
 
 class Outcome(BaseModel):
-    """The outcome of a piece of work.
+    """The result of one piece of work, or the failure that happened in its place.
 
     Attributes:
         text: The result; a structure as JSON text.
@@ -39,12 +39,15 @@ class Outcome(BaseModel):
 
 
 def surviving(node: Node) -> Node:
-    """Let a node return its failure as a result instead of failing the run. A fallback of its own takes precedence."""
+    """Let a failing node return its failure as a result, so that the run continues.
+
+    A fallback that the user's node already has takes precedence.
+    """
     return Node(node, fallback=_failure) if node.fallback is UNSET else node
 
 
 def outcome(result: object) -> Outcome:
-    """Convert the result of a `surviving` node to an `Outcome`."""
+    """Convert what a node made by `surviving` returned, a result or a failure, to an `Outcome`."""
     return Outcome(failure=result) if isinstance(result, Failure) else Outcome(text=as_text(result))
 
 

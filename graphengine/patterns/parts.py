@@ -75,11 +75,11 @@ def checked(runnable: Runnable, check: Callable[..., object]) -> Runnable:
 
 
 def check_names(call: str, names: Collection[str], own: Collection[str]) -> None:
-    """Check that the names for a pattern's runnables do not collide with the pattern's own nodes.
+    """Check that a user's names for agents do not collide with the names of the pattern's own nodes.
 
     Args:
-        call: The pattern and its parameter, for the error, as `supervisor(workers`.
-        names: The names.
+        call: The pattern and its parameter, for the error, such as `supervisor(workers`.
+        names: The user's names.
         own: The names of the pattern's own nodes.
 
     Raises:
@@ -91,7 +91,10 @@ def check_names(call: str, names: Collection[str], own: Collection[str]) -> None
 
 
 def validating(kind: type[T], check: Callable[[T], object]) -> Callable[..., object]:
-    """Return a function for a node's `writes` that validates the result by its type and by `check`."""
+    """Make a function for the `writes` of a node that raises an error if the node's result is invalid.
+
+    The result must fit the type `kind`, and `check` must not raise.
+    """
 
     def validated(result: object) -> object:
         value = TypeAdapter(kind).validate_python(result)
@@ -102,7 +105,7 @@ def validating(kind: type[T], check: Callable[[T], object]) -> Callable[..., obj
 
 
 def writing(runnable: Runnable, where: Writes) -> Node:
-    """Let a runnable write its result to these fields, unless the user's `Node` names other fields."""
+    """Make a node that writes the runnable's result to these fields, unless the user's `Node` already names fields."""
     node = Node(runnable)
     return Node(node, writes=where) if node.writes is None else node
 
@@ -131,7 +134,7 @@ def _both(first: Callable[..., object], own: Callable[..., object]) -> Callable[
 
 
 def _takes(runnable: Runnable, name: str) -> bool:
-    """Return whether a runnable has this parameter, or reads a value below it, as `route.task` is below `route`."""
+    """Return whether a runnable reads a value with this name. `route.task` counts as reading `route`."""
     if isinstance(runnable, Node):
         return _takes(runnable.runnable, name)
     if isinstance(runnable, Choose):

@@ -12,11 +12,11 @@ from graphengine.patterns.parts import writing
 
 
 class Passage(BaseModel):
-    """A text on its way through a pipeline.
+    """The state of a graph that `pipeline` makes: a text that one stage after the other changes.
 
     Attributes:
         task: The task.
-        text: The last stage's result; empty before the first.
+        text: The last stage's result; empty before the first stage.
     """
 
     task: str = ""

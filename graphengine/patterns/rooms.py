@@ -31,7 +31,7 @@ class View(BaseModel):
 
 
 class Room(BaseModel):
-    """The state that the roles share.
+    """The state of a graph in which several roles discuss a premise.
 
     Attributes:
         premise: The premise.
@@ -101,7 +101,7 @@ def role_based(
 
 
 def settle(ctx: Context) -> int:
-    """Return how many rounds have been held so far."""
+    """Count the rounds of the discussion that have been held so far."""
     return ctx.visit - 1
 
 

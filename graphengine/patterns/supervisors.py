@@ -28,14 +28,14 @@ class Route(BaseModel):
 
 
 class Report(Outcome):
-    """The outcome of a turn."""
+    """What a worker of a supervised team reported, or the failure of the worker."""
 
     worker: str
     instruction: str
 
 
 class Supervised(BaseModel):
-    """The state of a supervised team."""
+    """The state of a graph that `supervisor` makes: the task, the last decision, all reports and the answer."""
 
     task: str
     route: Route | None = None

@@ -26,13 +26,13 @@ class Turn(BaseModel):
 
 
 class Handed(Turn):
-    """A turn and the agent that took it."""
+    """A turn of a swarm, with the name of the agent whose turn it was."""
 
     by: str
 
 
 class Swarm(BaseModel):
-    """A task and its turns.
+    """The state of a graph that `swarm` makes: the task, and the turns of its agents.
 
     Attributes:
         task: The task.
