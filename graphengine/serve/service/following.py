@@ -48,7 +48,7 @@ class Open(NamedTuple):
 
 
 def open_in(snapshot: Snapshot, topics: Collection[str | None] | None = None) -> Iterator[Open]:
-    """Yield the waits of a run that people or clients can end: unanswered questions, and waits for messages.
+    """Yield what a run waits for and people or clients can end: unanswered questions, and waits for messages.
 
     Args:
         snapshot: The run, including the answers in its inbox.
@@ -64,7 +64,7 @@ def open_in(snapshot: Snapshot, topics: Collection[str | None] | None = None) ->
 
 
 def waits(snapshot: Snapshot, topics: Collection[str | None] | None = None) -> Mapping[str, Wait]:
-    """Return the waits of a run that people or clients can end, by their ids: see `open_in`."""
+    """Return the unanswered questions of a run and its waits for messages, by their ids: see `open_in`."""
     return {each.record.id: each.wait for each in open_in(snapshot, topics)}
 
 
@@ -259,7 +259,9 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
 async def say(  # noqa: PLR0913 - what a message is
     service: Service, info: RunInfo, topic: str, payload: object, key: str, alone: str = ""
 ) -> bool:
-    """Send a message to a run, unless it has a message with the same key. A failed or stopped run is resumed.
+    """Send a message to a run, unless it has a message with the same key.
+
+    If the run has failed or was stopped, and this process drives runs, the run is resumed.
 
     Args:
         service: The service that has the run.

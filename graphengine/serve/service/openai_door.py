@@ -592,7 +592,8 @@ class OpenAiDoor:
     async def _leave_conversation(self, turn: Turn, said: _ClientMessage, reply: _Reply) -> str:
         """Handle a run that waits although its client cannot continue the conversation.
 
-        If the run asks a question, the reply gets a note on how to answer it elsewhere. Otherwise the run is stopped.
+        If the run asks a question, the reply gets a note on how to answer it elsewhere. Otherwise the run is stopped,
+        unless it waits for the results of the client's tools.
 
         Returns:
             The note to append to the reply; "" if none is needed.

@@ -496,7 +496,10 @@ class Fold:
                 yield from self._begin_visit(_visit_of(frame))
 
     def _find_first_text(self, step: Step) -> Said | None:
-        """Return the text that started a run which is not a chat, if the front end shows no messages yet."""
+        """Return the text with which a run that is not a chat began, as a message to show.
+
+        None if the front end already shows messages, or if the step is not the first.
+        """
         is_first = step.kind == "started" and not self._have.texts
         text = self.snapshot.root.values.get(self._field) if is_first and self._field is not None else None
         return Said(f"{self._info.id}:question", hide_secrets(text)) if isinstance(text, str) and text else None
