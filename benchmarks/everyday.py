@@ -97,7 +97,8 @@ def _ratio(figures: dict[str, Figure], command: str) -> float:
 async def _record(runner: Runner, run_id: str, count: int) -> None:
     """Record a run of the counting graph with `count` steps.
 
-    Most of the steps are not executed but appended in batches, which is faster and leaves the same records.
+    The run is executed in memory. Its steps are then appended to the store in batches, which is faster and leaves the
+    same records.
     """
     graph = counting(NEVER)
     async with Runner() as memory:

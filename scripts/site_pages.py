@@ -262,7 +262,7 @@ def modules() -> dict[str, dict[str, list[str]]]:
 def _paths(name: str) -> list[str]:
     """Return the name, or, for a name that ends with `.*`, all error classes of the module.
 
-    The two most general error classes are left out, because they are listed elsewhere.
+    GraphEngineError and CompileError are left out, because they have pages of their own.
     """
     module, _, last = name.rpartition(".")
     if last != "*":
