@@ -56,7 +56,7 @@ class Bulk(Document):
         action: The action.
         runs: The ids of the runs that were changed. In a dry run, the ids of the runs that would be changed.
         refused: Why runs could not be changed: the reasons, by the ids of the runs.
-        dry_run: Whether nothing was changed.
+        dry_run: Whether this was a dry run, which changes nothing.
         looked_at: How many states were read to find the runs; omitted if the search compares no field of a state.
         unseen: How many runs the search could not judge, because they lack a field of the search that other runs of
             their graph have.

@@ -57,7 +57,7 @@ class Pruned:
         db_bytes: The approximate size of the removed steps, snapshots and messages. The database file does not shrink.
             The space is reused, or `Admin.vacuum` returns it to the system.
         kept: Runs that were old enough and had a matching status but were kept: the reasons, by the ids of the runs.
-        dry_run: Whether nothing was removed.
+        dry_run: Whether this was a dry run, which removes nothing.
         trimmed_steps: How many old steps of unfinished runs were removed because of `Retention(keep_steps=)`. A dry run
             does not count them and reports 0.
     """

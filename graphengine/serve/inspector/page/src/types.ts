@@ -42,7 +42,7 @@ export interface Account {
   attempt?: number;
   took?: number | null;
   tone?: "" | "broken" | "call" | "ended" | "failed" | "fallback" | "rejected" | "retry" | "waiting";
-  /** A few words that name the event; "" for the end of a visit. */
+  /** A few words that name what happened; "" for the end of a visit. */
   text?: string;
   /** The reply of a model, the result of a tool or function, the answer of a person, or the text of a message. */
   said?: string;
@@ -52,9 +52,9 @@ export interface Account {
   sent?: string[];
   /** The ids of questions that the node no longer asks. */
   withdrawn?: string[];
-  /** A short list of changes of the state, if the step did nothing else. */
+  /** A short list of changes of the state; "" if the step also did something else. */
   changes?: string;
-  /** The differences of the graph since a resume or a branch, one line each. */
+  /** How the graph changed before this resume or branch, one line for each change. */
   shifts?: string[];
   /** The kind and message of the error; "" for an edge to FAIL. */
   error?: string;
@@ -107,13 +107,13 @@ export interface AsIf {
 }
 
 export interface AtWork {
-  /** The first 20 nodes at work. */
+  /** The nodes at work, at most 20. */
   nodes: NodeAtWork[];
   /** How many more nodes are at work. */
   more: number;
   /** The last step that the run recorded. */
   last_step: LastStep;
-  /** The process that drives the run; null if the caller has a tenant, and if the process has just ended. */
+  /** The process that drives the run. Null if the caller has a tenant, or if the process has just ended. */
   process: DrivingProcess | null;
 }
 
@@ -140,13 +140,13 @@ export interface BranchForm {
 export interface BranchResult {
   /** The id of the branch. */
   run_id: string;
-  /** The last step that the branch shares with the run. */
+  /** The number of the last step that the branch shares with the run. */
   seq: number;
   /** The status of the branch. */
   status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
   /** The reason for its end, or the open question; "" while the branch runs. */
   reason: string;
-  /** When the branch began. */
+  /** When the branch began, epoch seconds. */
   created_at: number;
   /** The first 5 differences between the state of the run and the state of the branch. */
   changes: Difference[];
@@ -207,17 +207,17 @@ export interface CheckedGraph {
 export interface Compared {
   /** the version of the documents */
   schema: 2;
-  /** The last step that both have; null if there is none. */
+  /** The last step that both runs share; null if there is none. */
   shared: Shared | null;
-  /** How many steps of both paths from there are equal. */
+  /** How many steps after the shared step are the same in both runs. */
   alike: number;
   /** The first run. */
   first: Side;
   /** The second run. */
   second: Side;
-  /** All differences of their states, however large. */
+  /** All differences between their states, however large. */
   differences: Difference[];
-  /** How their graphs (with prompts), limits and models differ, a line each. */
+  /** How their graphs (with prompts), limits and models differ, one line each. */
   setup: string[];
 }
 
@@ -307,7 +307,7 @@ export interface Detail {
   fallback?: boolean;
   /** attempt: `fallback`, if the fallback runs next. */
   then?: string;
-  /** attempt: when the next attempt is due. */
+  /** attempt: when the next attempt is due, epoch seconds. */
   due_at?: number;
   /** node: how the graph inside this node ended. */
   inside?: Ending;
@@ -335,11 +335,10 @@ export interface Detail {
   wait?: string;
   /** answered, refused, node: the id of the answered question. */
   id?: string;
-  /** answered, node: `answer`, `message`, `time` or `default`; recorded: which `agent` called which `model`. */
   by?: string | Record<string, string>;
   /** answered, refused, node: the answer. */
   answer?: unknown;
-  /** refused: the reason. */
+  /** refused: why the answer or message was refused. */
   message?: string;
   /** message: the topic of the message. */
   topic?: string;
@@ -350,9 +349,9 @@ export interface Detail {
   /** node, item: the values that the node emitted to be recorded. */
   emitted?: unknown[];
   outputs?: Record<string, unknown>;
-  /** node: recorded work that the node did not use again. */
+  /** node: results that an earlier attempt recorded and that the last attempt did not ask for again. */
   unused?: string[];
-  /** attempt, failed: recorded work that caused the failure and is not kept. */
+  /** attempt, failed: recorded results that caused the failure. The next attempt does not use them. */
   refused?: string[];
   lost?: Record<string, unknown>;
   /** started, resumed, branched: the nodes before which the run pauses. */
@@ -363,7 +362,7 @@ export interface Detail {
   settled?: string[];
   /** resumed: whether the process also drove other runs, so that a third crash does not fail a node. */
   shared_process?: boolean;
-  /** resumed: whether nodes were in flight when a process died. */
+  /** resumed: whether a process died while nodes of the run were executing. */
   crashed?: boolean;
   cut_until?: number;
   /** resumed, branched: changes of the graph. */
@@ -424,29 +423,29 @@ export interface Ending {
 }
 
 export interface Error {
-  /** The kind of the error. Codes do not change from version to version. */
+  /** The kind of the error, such as `invalid_input`. Codes do not change from version to version. */
   code: string;
   /** A sentence that says what happened, with the values. */
   message: string;
-  /** The place of the error; "" if there is no place. */
+  /** The place of the error, such as a file or a run; "" if there is no place. */
   where: string;
   /** How to fix the error; "" if that is not known. */
   repair: string;
 }
 
 export interface FailedPart {
-  /** The item's value, by its name in `each`; empty for an arm. */
+  /** The values of the item, by their names in `each`; empty for an arm. */
   item: Record<string, unknown>;
-  /** The failure; `path` has the item's position, as in `research[3]`. */
+  /** The failure. Its `path` includes the position of the item, as in `research[3]`. */
   error: Failure;
 }
 
 export interface Failure {
-  /** The kind of the error. Codes do not change from version to version. */
+  /** The kind of the error, such as `invalid_input`. Codes do not change from version to version. */
   code: string;
   /** A sentence that says what happened, with the values. */
   message: string;
-  /** The place of the error; "" if there is no place. */
+  /** The place of the error, such as a file or a run; "" if there is no place. */
   where: string;
   /** How to fix the error; "" if that is not known. */
   repair: string;
@@ -512,36 +511,34 @@ export interface Groups {
 }
 
 export interface Head {
-  /** Its id. */
+  /** The id of the run. */
   run_id: string;
   /** The name of its graph. */
   graph: string;
-  /** Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`. */
   status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
-  /** The run it was branched from. */
+  /** The run from which it was branched; null if it is no branch. */
   parent: Parent | null;
-  /** Its tags. */
+  /** The tags of the run. */
   tags: string[];
-  /** Why it ended. */
+  /** Why the run ended; null before its end. */
   ending: Ending | null;
-  /** What it failed with. */
+  /** The error with which the run failed. */
   error: Failure | null;
-  /** What it waits for. */
+  /** What the run waits for. */
   waits: Wait[];
-  /** Its usage of models, including what it inherited. */
+  /** The usage of models in all steps, including the steps that the run shares with its parent. */
   usage: Usage;
-  /** The part of it that was spent before it branched off. */
+  /** The part of `usage` from the steps that the run shares with its parent. */
   inherited: Usage;
   losses: Record<string, number>;
-  /** How often its process died with nodes in flight: their calls of models are in no usage. */
   deaths: number;
-  /** What its nodes published, the newest value of each name and item of a map; the newest 20. */
+  /** The values that nodes published, with the newest value of each name and item of a map; at most 20. */
   published: PublishedPart[];
-  /** How far each of its maps is that runs. */
+  /** For each map that is running, how many of its items are done. */
   progress: MapProgress[];
-  /** The messages that its nodes refused, since they were of another type; the newest 10. */
+  /** The newest 10 messages that nodes refused, because the messages had a wrong type. */
   refused: RefusedMessage[];
-  /** What it is doing; null unless a live process drives it now. */
+  /** What the run is doing now; null unless a live process drives the run. */
   at_work: AtWork | null;
   shown: string;
   title: string;
@@ -605,7 +602,7 @@ export interface LastStep {
   kind: string;
   /** The path of the node; "" for the run itself. */
   path: string;
-  /** When the step was recorded. */
+  /** When the step was recorded, epoch seconds. */
   at: number;
   /** How many seconds ago the step was recorded. */
   age_seconds: number;
@@ -620,55 +617,53 @@ export interface Line {
 }
 
 export interface ListedRun {
-  /** Its id. */
+  /** The id of the run. */
   run_id: string;
   /** The name of its graph. */
   graph: string;
-  /** Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`. */
   status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
   /** The number of its last step. */
   seq: number;
-  /** When it began. */
+  /** When the run began, epoch seconds. */
   created_at: number;
-  /** When its last step was recorded. */
+  /** When its last step was recorded, epoch seconds. */
   updated_at: number;
-  /** The run it was branched from. */
+  /** The run from which it was branched; null if it is no branch. */
   parent: Parent | null;
-  /** Its tags. */
+  /** The tags of the run. */
   tags: string[];
-  /** The process that drives it now. */
+  /** The process that drives the run now; null if none does. */
   driver: string | null;
-  /** When its first timer is due. */
+  /** When the first timer of the run is due, epoch seconds. */
   due_at: number | null;
-  /** The queue from which workers take it. */
+  /** The queue from which workers take the run. */
   queue: string;
-  /** The higher, the sooner it is taken. */
+  /** The priority in the queue; runs with a higher number are taken earlier. */
   priority: number;
-  /** For whom it runs; the tenants of a queue take turns. */
+  /** The tenant for whom the run is executed. The tenants of a queue take turns. */
   tenant: string | null;
-  /** Whether no process has driven it yet. */
+  /** Whether no process has driven the run yet. */
   queued: boolean;
-  /** What it is about. */
+  /** What the run is about. */
   title: string;
-  /** Who started it; null if no user did. */
+  /** The user who started the run; null if no user did. */
   user: string | null;
-  /** The run whose node started it; null if none did. */
+  /** The id of the run whose node started this run; null if no node did. */
   starter: string | null;
-  /** The run at the top of its tree of child runs, with which it is stopped; null if that is itself. */
   root: string | null;
-  /** How many runs are above it in that tree. */
+  /** How many runs are above this run in the tree of child runs. */
   depth: number;
-  /** The fingerprint of the graph with which it began. */
+  /** The fingerprint of the graph with which the run began. */
   began_with: string;
-  /** The label of the deploy that began it; "" for none. */
+  /** The label of the deploy that began the run; "" for none. */
   deploy: string;
-  /** When it ended; null while it has not. */
+  /** When the run ended, epoch seconds; null before its end. */
   ended_at: number | null;
-  /** What a list shows of it; null before its status first changed. */
+  /** What lists show of the run's content and result; null before its status first changed. */
   summary: Summary | null;
-  /** What it waits for. */
+  /** What the run waits for. */
   waits: Wait[];
-  /** What it is doing; null unless a live process drives it now. */
+  /** What the run is doing now; null unless a live process drives the run. */
   at_work: AtWork | null;
 }
 
@@ -750,9 +745,9 @@ export interface NodeAtWork {
   visit: number;
   /** The number of the attempt of the visit, from 1. */
   attempt: number;
-  /** When this attempt began. */
+  /** When this attempt began, epoch seconds. */
   since: number;
-  /** When this attempt will begin, if a retry has to wait; null if the node is at work. */
+  /** When this attempt will begin, if a retry has to wait; null if the attempt has begun. */
   due: number | null;
 }
 
@@ -772,19 +767,18 @@ export interface NodeBegan {
 }
 
 export interface NodeSum {
-  /** The graph of the runs. */
+  /** The name of the runs' graph. */
   graph: string;
-  /** The node's path, without the numbers of items. */
+  /** The path of the node, without the numbers of items. */
   node: string;
-  /** How often the node was visited. Items of a map count as one visit. */
+  /** How often the node was visited. All items of a map together count as one visit. */
   visits: number;
   /** How many of these visits failed. */
   failed: number;
-  /** The median of the driven times of the visits that ended; null if no time is known. */
   median_seconds: number | null;
-  /** The driven time that 95 % of these visits did not exceed; null if no time is known. */
+  /** The duration that 95 % of these visits did not exceed; null if no duration is known. */
   p95_seconds: number | null;
-  /** What models were asked and cost at the node. */
+  /** The calls, tokens and cost of models at the node. */
   usage: Usage;
 }
 
@@ -816,9 +810,9 @@ export interface Page {
 }
 
 export interface Parent {
-  /** The run. */
+  /** The id of the parent run. */
   run_id: string;
-  /** The last step that both share. */
+  /** The number of the last step that the branch shares with its parent. */
   seq: number;
 }
 
@@ -879,17 +873,17 @@ export interface Problem {
 }
 
 export interface PublishedPart {
-  /** Its name. */
+  /** The name under which the value was published. */
   name: string;
-  /** The value; left out if it takes more than 2,000 characters: its step has it. */
+  /** The value; omitted if it has more than 2,000 characters as JSON. The step contains the whole value. */
   value?: unknown;
-  /** The step that has it. */
+  /** The number of the step that contains the value. */
   seq: number;
-  /** When it was published, epoch seconds. */
+  /** When the value was published, epoch seconds. */
   at: number;
   /** The path of the node. */
   path: string;
-  /** The item of a map in which it was published; "" outside of maps. */
+  /** The item of a map in which the value was published; "" outside of maps. */
   item: string;
 }
 
@@ -929,9 +923,8 @@ export interface RefusedMessage {
 }
 
 export interface ResultFields {
-  /** The path that the graph names as its result; "" if it names none, or if the state has no such field. */
+  /** The path that the graph names with `result=`; "" if the graph names none, or if the state has no such field. */
   declared: string;
-  /** The fields that were written last: by the last visit of the run's own graph that wrote any. */
   written: string[];
 }
 
@@ -964,36 +957,34 @@ export interface Row {
 }
 
 export interface Run {
-  /** Its id. */
+  /** The id of the run. */
   run_id: string;
   /** The name of its graph. */
   graph: string;
-  /** Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`. */
   status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
-  /** The run it was branched from. */
+  /** The run from which it was branched; null if it is no branch. */
   parent: Parent | null;
-  /** Its tags. */
+  /** The tags of the run. */
   tags: string[];
-  /** Why it ended. */
+  /** Why the run ended; null before its end. */
   ending: Ending | null;
-  /** What it failed with. */
+  /** The error with which the run failed. */
   error: Failure | null;
-  /** What it waits for. */
+  /** What the run waits for. */
   waits: Wait[];
-  /** Its usage of models, including what it inherited. */
+  /** The usage of models in all steps, including the steps that the run shares with its parent. */
   usage: Usage;
-  /** The part of it that was spent before it branched off. */
+  /** The part of `usage` from the steps that the run shares with its parent. */
   inherited: Usage;
   losses: Record<string, number>;
-  /** How often its process died with nodes in flight: their calls of models are in no usage. */
   deaths: number;
-  /** What its nodes published, the newest value of each name and item of a map; the newest 20. */
+  /** The values that nodes published, with the newest value of each name and item of a map; at most 20. */
   published: PublishedPart[];
-  /** How far each of its maps is that runs. */
+  /** For each map that is running, how many of its items are done. */
   progress: MapProgress[];
-  /** The messages that its nodes refused, since they were of another type; the newest 10. */
+  /** The newest 10 messages that nodes refused, because the messages had a wrong type. */
   refused: RefusedMessage[];
-  /** What it is doing; null unless a live process drives it now. */
+  /** What the run is doing now; null unless a live process drives the run. */
   at_work: AtWork | null;
   shown: string;
   title: string;
@@ -1019,77 +1010,74 @@ export interface Run {
 export interface RunNow {
   /** the version of the documents */
   schema: 2;
-  /** Its id. */
+  /** The id of the run. */
   run_id: string;
   /** The name of its graph. */
   graph: string;
-  /** Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`. */
   status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
   /** The number of its last step. */
   seq: number;
-  /** When it began. */
+  /** When the run began, epoch seconds. */
   created_at: number;
-  /** When its last step was recorded. */
+  /** When its last step was recorded, epoch seconds. */
   updated_at: number;
-  /** The run it was branched from. */
+  /** The run from which it was branched; null if it is no branch. */
   parent: Parent | null;
-  /** Its tags. */
+  /** The tags of the run. */
   tags: string[];
-  /** The process that drives it now. */
+  /** The process that drives the run now; null if none does. */
   driver: string | null;
-  /** When its first timer is due. */
+  /** When the first timer of the run is due, epoch seconds. */
   due_at: number | null;
-  /** The queue from which workers take it. */
+  /** The queue from which workers take the run. */
   queue: string;
-  /** The higher, the sooner it is taken. */
+  /** The priority in the queue; runs with a higher number are taken earlier. */
   priority: number;
-  /** For whom it runs; the tenants of a queue take turns. */
+  /** The tenant for whom the run is executed. The tenants of a queue take turns. */
   tenant: string | null;
-  /** Whether no process has driven it yet. */
+  /** Whether no process has driven the run yet. */
   queued: boolean;
-  /** What it is about. */
+  /** What the run is about. */
   title: string;
-  /** Who started it; null if no user did. */
+  /** The user who started the run; null if no user did. */
   user: string | null;
-  /** The run whose node started it; null if none did. */
+  /** The id of the run whose node started this run; null if no node did. */
   starter: string | null;
-  /** The run at the top of its tree of child runs, with which it is stopped; null if that is itself. */
   root: string | null;
-  /** How many runs are above it in that tree. */
+  /** How many runs are above this run in the tree of child runs. */
   depth: number;
-  /** The fingerprint of the graph with which it began. */
+  /** The fingerprint of the graph with which the run began. */
   began_with: string;
-  /** The label of the deploy that began it; "" for none. */
+  /** The label of the deploy that began the run; "" for none. */
   deploy: string;
-  /** When it ended; null while it has not. */
+  /** When the run ended, epoch seconds; null before its end. */
   ended_at: number | null;
-  /** What a list shows of it; null before its status first changed. */
+  /** What lists show of the run's content and result; null before its status first changed. */
   summary: Summary | null;
-  /** What it waits for. */
+  /** What the run waits for. */
   waits: Wait[];
-  /** What it is doing; null unless a live process drives it now. */
+  /** What the run is doing now; null unless a live process drives the run. */
   at_work: AtWork | null;
-  /** Why it ended. */
+  /** Why the run ended; null before its end. */
   ending: Ending | null;
-  /** What it failed with. */
+  /** The error with which the run failed. */
   error: Failure | null;
-  /** Its fields, as they were recorded; secret ones are encrypted. */
+  /** The fields of the state, as they were recorded. Secret fields are encrypted. */
   state: Record<string, unknown>;
-  /** The version of the graph that recorded them; omitted if the store does not have the spec of that graph. */
+  /** The version of the graph that recorded the state; omitted if the store does not have the spec of that graph. */
   version?: number;
-  /** The parts of maps and forks that failed and were not repeated since. */
+  /** The items of maps and arms of forks that failed and were not repeated since. */
   failures: FailedPart[];
-  /** The value of the graph's `result=`, once it is finished; omitted without one. */
+  /** The value of the graph's `result=` once the run has finished; omitted if there is none. */
   output?: unknown;
-  /** Its usage of models. */
+  /** The usage of models. */
   usage: Usage;
-  /** What its nodes published, the newest value of each name and item of a map; the newest 20. */
+  /** The values that nodes published, with the newest value of each name and item of a map; at most 20. */
   published: PublishedPart[];
   /** For each map that is running, how many of its items are done. */
   progress: MapProgress[];
-  /** The newest 10 messages that its nodes refused because they were of another type. */
+  /** The newest 10 messages that nodes refused, because the messages had a wrong type. */
   refused: RefusedMessage[];
-  /** The place of its last step, to give as `after`. A later run with the same id refuses this cursor. */
   cursor: string;
 }
 
@@ -1150,25 +1138,25 @@ export interface SharedFeature {
 }
 
 export interface Side {
-  /** The run. */
+  /** The id of the run. */
   run_id: string;
   /** The name of its graph. */
   graph: string;
-  /** As of the compared step. */
+  /** The status of the run at the compared step. */
   status: "cancelled" | "failed" | "finished" | "running" | "stopped" | "waiting";
-  /** The compared step. */
+  /** The number of the compared step. */
   seq: number;
-  /** Its first step that the other run does not have; null if there is none. */
+  /** The number of the first step that the other run did not take; null if there is none. */
   parted_at: number | null;
-  /** The update that it branched off with. */
+  /** The changes of the state with which the run was branched, as operations on fields. */
   begins: unknown[] | null;
-  /** What that update changed. */
+  /** The same changes, as old and new values. */
   changed: Difference[];
-  /** The steps since that chose an edge. */
+  /** The steps after the last shared step, without steps that choose no edge. */
   way: Waypoint[];
-  /** All that it spent on models. */
+  /** The usage of models of the whole run. */
   usage: Usage;
-  /** What it spent since they diverged. */
+  /** The usage of models after the last shared step. */
   spent: SpentSince;
 }
 
@@ -1197,28 +1185,28 @@ export interface Spending {
   /** The cost of the calls whose price is known, if `cost_usd` is None. */
   priced_usd: number;
   unknown_calls: number;
-  /** The agent; "" if rules answered for it. */
+  /** The name of the agent; "" if rules answered in its place. */
   agent: string;
-  /** The model; "" if it is not recorded. */
+  /** The model that answered; "" if it is not recorded. */
   model: string;
-  /** The node's path. */
+  /** The path of the node. */
   node: string;
-  /** Whether it was spent before the run branched off. */
+  /** Whether the calls were made before the run branched off from its parent. */
   inherited: boolean;
 }
 
 export interface SpendingOfRun {
   /** the version of the documents */
   schema: 2;
-  /** The run. */
+  /** The id of the run. */
   run_id: string;
-  /** All of it. */
+  /** The usage of all model calls of the run. */
   usage: Usage;
-  /** The part of it that was spent before it branched off. */
+  /** The part of `usage` from before the run branched off from its parent. */
   inherited: Usage;
-  /** What its child runs cost. No other figure of this document contains that. */
+  /** What the child runs of the run cost. The other figures of this document do not include this cost. */
   children: SpentBelow;
-  /** The same as `usage` by agent, model and node. */
+  /** The same calls as in `usage`, by agent, model and node. */
   spending: Spending[];
 }
 
@@ -1249,9 +1237,9 @@ export interface SpentSince {
   /** The cost of the calls whose price is known, if `cost_usd` is None. */
   priced_usd: number;
   unknown_calls: number;
-  /** The number of its completed visits since. */
+  /** The number of visits that the run completed since then. */
   steps: number;
-  /** How long it was driven since. */
+  /** How many seconds processes drove the run since then. */
   seconds: number;
 }
 
@@ -1280,7 +1268,7 @@ export interface Step {
   path: string;
   /** The kind of the step: `node`, `attempt`, `failed`, `waiting`, … */
   kind: string;
-  /** The node's name; "" for the run itself. */
+  /** The name of the node; "" for the run itself. */
   node: string;
   /** The number of the visit of the node, from 1. */
   visit: number;
@@ -1290,9 +1278,9 @@ export interface Step {
   edge: string | null;
   /** The nodes to which the edge leads. */
   targets: string[];
-  /** Operations on fields, such as `["set", "draft", "…"]`; `graphengine.engine.steps` lists them. */
+  /** Operations on fields of the state, such as `["set", "draft", "…"]`; `graphengine.engine.steps` lists them. */
   update: unknown[];
-  /** The conditions of the edges with the values that they compared. */
+  /** Why this edge was taken: the conditions with the values that they compared. */
   why: string | null;
   /** The error, if the step failed. */
   error: Failure | null;
@@ -1300,9 +1288,9 @@ export interface Step {
   detail: Detail;
   /** The usage of models in the step. */
   usage: Usage | null;
-  /** When the work of the step began. */
+  /** When the work of the step began, epoch seconds. */
   started_at: number;
-  /** When the step was recorded. */
+  /** When the step was recorded, epoch seconds. */
   finished_at: number;
 }
 
@@ -1340,7 +1328,7 @@ export interface Story {
   runs: StoryRun[];
   /** The differences between two runs; null in the story of one run. */
   compared: Compared | null;
-  /** The last visit that two runs share. */
+  /** The last visit that two runs share, in words. */
   parted_after: string;
   /** How many visits two runs share. */
   shared_visits: number;
@@ -1399,11 +1387,11 @@ export interface StoryRun {
   label: string;
   /** The reason for the end of the run. */
   why: string;
-  /** The kinds of the open waits. */
+  /** What the run waits for: the kinds of its open waits. */
   awaited: string[];
   /** The cost of the child runs, and how many of them failed. */
   below: SpentBelow | null;
-  /** The failed runs below the run, each with its title and the reason. */
+  /** The failed child runs, at any depth, each with its title and the reason. */
   failed: [string, string][];
   /** The node that failed and the message; null if the run did not fail. */
   error: [string, string] | null;
@@ -1453,15 +1441,15 @@ export interface Summary {
 export interface Sums {
   /** the version of the documents */
   schema: 2;
-  /** Each of the seven days, the newest first, also if no run began. */
+  /** The totals of each of the seven days, the newest first. Days without runs are included. */
   days: Trend[];
   /** How many runs began in these days. */
   runs: number;
-  /** The nodes of the runs that were read, those that take the longest first. */
+  /** The totals of the nodes of the runs that were read, the slowest nodes first. */
   nodes: NodeSum[];
-  /** How many of these runs were read for `nodes`: the newest. */
+  /** How many of these runs were read for `nodes`. The newest runs are read first. */
   read: number;
-  /** How many others were left out, because they have too many steps or cannot be read. */
+  /** How many other runs were left out, because they have too many steps or cannot be read. */
   skipped: number;
   /** Which runs were read, as a sentence. */
   sample: string;
@@ -1520,27 +1508,27 @@ export interface Today {
 }
 
 export interface Trend {
-  /** The graph or tag; "" for the runs of all graphs. */
+  /** The name of the graph or tag; "" for the runs of all graphs. */
   name: string;
   /** When the interval begins, epoch seconds. */
   since: number;
-  /** How many runs began. */
+  /** How many runs began in the interval. */
   runs: number;
-  /** How many have each status; `running` counts those that are queued or interrupted too. */
+  /** The number of runs by status. Queued and interrupted runs count as `running`. */
   statuses: Record<string, number>;
-  /** How many lost something on the way. */
+  /** In how many runs something went wrong on the way, such as a retry or a failed item. */
   with_losses: number;
-  /** What they lost, by name. */
+  /** How often things went wrong, by kind. */
   losses: Record<string, number>;
-  /** What models cost, US dollars, as far as prices are known. */
+  /** The cost of models in US dollars, as far as prices are known. */
   cost_usd: number;
   /** How many runs called a model whose price is not known. */
   unknown_costs: number;
-  /** The driven time of all of them. */
+  /** How many seconds processes drove these runs in total. */
   seconds: number;
-  /** The median of the driven times of those that ended; null if none did. */
+  /** The median of this time over the runs that ended; null if none did. */
   median_seconds: number | null;
-  /** The driven time that 95 % of those that ended did not exceed; null if none did. */
+  /** The time that 95 % of the runs that ended did not exceed; null if none did. */
   p95_seconds: number | null;
 }
 
@@ -1606,7 +1594,7 @@ export interface Waypoint {
   path: string;
   /** The kind of the step: `node`, `attempt`, `failed`, `waiting`, … */
   kind: string;
-  /** The node's name; "" for the run itself. */
+  /** The name of the node; "" for the run itself. */
   node: string;
   /** The number of the visit of the node, from 1. */
   visit: number;
