@@ -124,10 +124,7 @@ def debounced(
         return {"newest": None, "is_quiet": False, "trouble": "", "since": 0.0}
 
     def keep_as_json(old: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        """Migrate the state of a collecting run of version 1, whose input was recorded without a version.
-
-        The input counts as one for today's graph.
-        """
+        """Migrate a state of version 1. Its input has no version, and counts as an input for today's graph."""
         return {**old, "newest": old["newest"] and RecordedInput.of_state(old["newest"], graph.version).as_json()}
 
     collecting: Graph[BaseModel] = Graph(
