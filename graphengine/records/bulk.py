@@ -123,9 +123,9 @@ async def _bulk(runner: Records, order: Order, chosen: Sequence[RunInfo], *, dry
     found = await _select_actionable(runner.store, order, chosen)
     if order.action == "prune":
         kept = {info.id: DRIVEN for info in found if info.driver is not None}
-        going = {info.id: info for info in found if info.driver is None}
-        gone = await remove(runner.store, going, kept, dry_run=dry_run)
-        return Bulk(order.action, tuple(gone), kept, dry_run)
+        actionable = {info.id: info for info in found if info.driver is None}
+        removed = await remove(runner.store, actionable, kept, dry_run=dry_run)
+        return Bulk(order.action, tuple(removed), kept, dry_run)
     graphs = graphs_by_name(order.graphs, "bulk(graphs=")
     refused: dict[str, str] = {}
     if order.action == "answer":
@@ -133,10 +133,10 @@ async def _bulk(runner: Records, order: Order, chosen: Sequence[RunInfo], *, dry
         found = [info for info, asked in zip(found, questions, strict=True) if asked]
     if order.action in ("resume", "retry", "fill"):
         refused = {i.id: f"its graph {i.graph} is not given" for i in found if i.graph not in graphs}
-    going = {info.id: info for info in found if info.id not in refused}
+    actionable = {info.id: info for info in found if info.id not in refused}
     if not dry_run:
-        refused |= await _act_on_all(runner, order, [*going.values()], graphs)
-    return Bulk(order.action, [run_id for run_id in going if run_id not in refused], refused, dry_run)
+        refused |= await _act_on_all(runner, order, [*actionable.values()], graphs)
+    return Bulk(order.action, [run_id for run_id in actionable if run_id not in refused], refused, dry_run)
 
 
 async def _select_actionable(store: Store, order: Order, chosen: Sequence[RunInfo]) -> Sequence[RunInfo]:

@@ -391,16 +391,16 @@ def parse(body: bytes | str, where: str) -> Exported:
     """
     content = _decode_file(body, where)
     try:
-        made = convert(content, RunFile)
+        run_file = convert(content, RunFile)
     except ValidationError as error:
         _refuse_export(f"it is not an exported run: {str(error)[:500]}", where)
-    if (found := digest_of_content({name: content[name] for name in content if name != "digest"})) != made.digest:
-        _refuse_export(f"its content was changed: its digest is {found}, and it records {made.digest}", where)
-    run = made.run
+    if (found := digest_of_content({name: content[name] for name in content if name != "digest"})) != run_file.digest:
+        _refuse_export(f"its content was changed: its digest is {found}, and it records {run_file.digest}", where)
+    run = run_file.run
     _check_names_in_file(run, where)
     if run.parent is not None and run.parent.seq >= run.seq:
         _refuse_export(f"it branched after step {run.parent.seq}, but has {run.seq} steps", where)
-    graph_specs: dict[str, Any] = dict(made.graph_specs)
+    graph_specs: dict[str, Any] = dict(run_file.graph_specs)
     try:
         for graph_spec in graph_specs.values():
             check_graph_spec(graph_spec)
@@ -410,26 +410,26 @@ def parse(body: bytes | str, where: str) -> Exported:
         ]
     except ValueError as error:
         _refuse_export(f"one of its steps or graph specs cannot be read: {error}", where)
-    count = len(made.steps)
-    if run.seq != count or [step.seq for step in made.steps] != list(range(1, count + 1)):
+    count = len(run_file.steps)
+    if run.seq != count or [step.seq for step in run_file.steps] != list(range(1, count + 1)):
         _refuse_export(f"its steps are not 1 to {run.seq} without gaps", where)
     parent, parent_seq = (run.parent.run_id, run.parent.seq) if run.parent is not None else (None, 0)
     info = RunInfo(
         run.id, run.graph, run.fingerprint, run.status, run.seq, run.created_at, steps[-1].at, parent, parent_seq
     )
     queue = run.queue or FileQueue()
-    _check_queue(queue, made, where)
+    _check_queue(queue, run_file, where)
     info = structs.replace(info, queue=queue.name, priority=queue.priority, tenant=queue.tenant, queued=queue.queued)
     summary = Summary(fields=run.fields) if run.fields else None
     info = structs.replace(info, due_at=run.due_at, tags=tuple(run.tags), summary=summary)
     _check_fold(info, steps, where)
-    if info.fingerprint not in made.graph_specs:
+    if info.fingerprint not in run_file.graph_specs:
         _refuse_export(f"it has no spec of the graph {info.fingerprint}", where)
-    inbox = [(message.kind, message.payload) for message in made.inbox]
+    inbox = [(message.kind, message.payload) for message in run_file.inbox]
     _check_inbox(inbox, where)
-    inbox_keys = [message.key for message in made.inbox]
-    _check_keys([*filter(None, inbox_keys), *made.keys], where)
-    return Exported(info, steps, graph_specs, inbox, made.version, inbox_keys, made.keys, made.codes)
+    inbox_keys = [message.key for message in run_file.inbox]
+    _check_keys([*filter(None, inbox_keys), *run_file.keys], where)
+    return Exported(info, steps, graph_specs, inbox, run_file.version, inbox_keys, run_file.keys, run_file.codes)
 
 
 def _check_names_in_file(run: FileRun, where: str) -> None:
@@ -446,7 +446,7 @@ def _check_names_in_file(run: FileRun, where: str) -> None:
         _refuse_export("the fields by which searches find it are not as a run records them", where)
 
 
-def _check_queue(queue: FileQueue, made: RunFile, where: str) -> None:
+def _check_queue(queue: FileQueue, run_file: RunFile, where: str) -> None:
     """Check the queue of a run.
 
     Raises:
@@ -454,9 +454,9 @@ def _check_queue(queue: FileQueue, made: RunFile, where: str) -> None:
     """
     if not is_tag(queue.name) or not (queue.tenant is None or is_tag(queue.tenant)):
         _refuse_export("its queue or tenant is not made of printable characters", where)
-    if queue.queued and (made.run.status != "running" or len(made.graph_specs) > 1):
+    if queue.queued and (run_file.run.status != "running" or len(run_file.graph_specs) > 1):
         _refuse_export("it is queued, so that no process has driven it, and yet it was driven", where)
-    if queue.queued and made.keys:
+    if queue.queued and run_file.keys:
         _refuse_export("it is queued, so that no process has driven it, and yet it has taken messages", where)
 
 
@@ -626,12 +626,14 @@ async def _is_recorded(store: RunStore, run: Exported) -> bool:
         RunExists: The store has another run with this id.
     """
     try:
-        known = await export_run(store, run.info.id)
+        recorded = await export_run(store, run.info.id)
     except UnknownRun:
         return False
     # The fields are no part of what happened: they can be filled in later.
-    known, given = (replace(each, info=structs.replace(each.info, summary=None)) for each in (known, run))
-    if _digest_by_step(_file_facts(known), _file_rows(known)) == _digest_by_step(_file_facts(given), _file_rows(given)):
+    recorded, exported = (replace(each, info=structs.replace(each.info, summary=None)) for each in (recorded, run))
+    if _digest_by_step(_file_facts(recorded), _file_rows(recorded)) == _digest_by_step(
+        _file_facts(exported), _file_rows(exported)
+    ):
         return True
     message = f"another run is already recorded as {run.info.id}"
     repair = "import into another database with --store PATH, or keep the recorded run"

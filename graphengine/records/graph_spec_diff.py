@@ -136,19 +136,19 @@ def _details(old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str
 
 def _edges(old: GraphSpec, new: GraphSpec, where: str) -> Iterator[str]:
     olds, news = list(old.get("ways", ())), list(new.get("ways", ()))
-    gone = [edge for edge in olds if edge not in news]
-    come = [edge for edge in news if edge not in olds]
-    for edge in gone:
-        like = next((other for other in come if _ends_of_edge(other) == _ends_of_edge(edge)), None)
+    removed = [edge for edge in olds if edge not in news]
+    added = [edge for edge in news if edge not in olds]
+    for edge in removed:
+        like = next((other for other in added if _ends_of_edge(other) == _ends_of_edge(edge)), None)
         if like is None:
             yield f"edge gone: {where}{_describe_edge_spec(edge)}"
             continue
-        come.remove(like)
+        added.remove(like)
         for key in {**edge, **like}:
             if edge.get(key) != like.get(key):
                 yield f"edge {where}{_ends_of_edge(edge)}: {key} {_cut_around_difference(edge.get(key), like.get(key))}"
-    yield from (f"edge new: {where}{_describe_edge_spec(edge)}" for edge in come)
-    if not gone and len(olds) == len(news):
+    yield from (f"edge new: {where}{_describe_edge_spec(edge)}" for edge in added)
+    if not removed and len(olds) == len(news):
         for source in dict.fromkeys(edge["from"] for edge in olds):
             one = [edge for edge in olds if edge["from"] == source]
             if one != [edge for edge in news if edge["from"] == source]:

@@ -31,7 +31,7 @@ async def result_rows(store: RunStore, runs: Sequence[RunInfo], fields: Sequence
     Raises:
         InputError: A field exists in none of the runs.
     """
-    known: dict[str, None] = {}
+    field_names: dict[str, None] = {}
     missing = dict.fromkeys(fields)
     rows: list[dict[str, Any]] = []
     is_read = False
@@ -51,14 +51,14 @@ async def result_rows(store: RunStore, runs: Sequence[RunInfo], fields: Sequence
             row[column_of(path)] = "secret" if is_sealed(value) else bare(value)
             if found:
                 missing.pop(path, None)
-        known |= dict.fromkeys(state)
+        field_names |= dict.fromkeys(state)
         rows.append(row)
     if is_read and missing:
         first = next(iter(missing))
         raise InputError(
             f"none of the {len(rows)} runs has the field {first!r} in its state",
             where="fields",
-            repair=did_you_mean(first, [*known]),
+            repair=did_you_mean(first, [*field_names]),
         )
     return rows
 

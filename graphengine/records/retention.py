@@ -188,14 +188,14 @@ async def bites(store: Store, wanted: Rule, now: float) -> AsyncGenerator[int]:
                 break
             old = [info for info in page if info.updated_at <= oldest and not _reason_to_stay(info, wanted, newest)]
             needed = await starters.needing(old)
-            going = [info for info in old if info.id not in needed]
-            stay = await store.remove(going) if going else {}
-            yield len(going) - len(stay)
+            removable = [info for info in old if info.id not in needed]
+            refused = await store.remove(removable) if removable else {}
+            yield len(removable) - len(refused)
             # `before=` names a run that must exist. If the last run of this page was just removed, the next page is
             # therefore chosen by time: it begins again with the runs that were created at the same time as that run.
             # This list is shorter by the removed run, so the loop makes progress.
             last = page[-1]
-            before = None if last in going and last.id not in stay else last.id
+            before = None if last in removable and last.id not in refused else last.id
             end = math.nextafter(last.created_at, math.inf)
 
 
@@ -212,8 +212,8 @@ async def trims(store: Store, graph: str | None, keep_steps: int | None) -> Asyn
             for info in page:
                 if info.seq - info.parent_seq > (keep_steps or 0):
                     with suppress(UnknownRun):
-                        while gone := await store.trim(info.id, keep_steps or 0, _STEPS_A_BITE):
-                            yield gone
+                        while removed := await store.trim(info.id, keep_steps or 0, _STEPS_A_BITE):
+                            yield removed
             page = await _next_page(store, page, status, graph)
 
 
@@ -221,10 +221,10 @@ async def prune(store: Store, wanted: Rule, now: float, *, dry_run: bool) -> Pru
     """Remove all runs that meet the conditions of a rule. A dry run only reports these runs."""
     kept: dict[str, str] = {}
     found = await _find_removable(store, wanted, now, kept)
-    gone = await remove(store, found.copy(), kept, dry_run=dry_run)
-    runs = [found[run_id] for run_id in gone]
+    removed = await remove(store, found.copy(), kept, dry_run=dry_run)
+    runs = [found[run_id] for run_id in removed]
     steps, db_bytes = sum(info.seq - info.parent_seq for info in runs), sum(info.size for info in runs)
-    return Pruned(tuple(gone), steps, db_bytes, kept, dry_run)
+    return Pruned(tuple(removed), steps, db_bytes, kept, dry_run)
 
 
 async def remove(store: Store, found: dict[str, RunT], kept: dict[str, str], *, dry_run: bool) -> list[str]:
@@ -243,20 +243,20 @@ async def remove(store: Store, found: dict[str, RunT], kept: dict[str, str], *, 
         The ids of the removed runs, in order of removal.
     """
     starters = Starters(store)
-    going = await _in_order(store, found, kept, starters)
-    needed = await starters.needing(going)
-    gone: list[str] = []
-    for part in _batches(going, needed):
+    removable = await _in_order(store, found, kept, starters)
+    needed = await starters.needing(removable)
+    removed: list[str] = []
+    for part in _batches(removable, needed):
         # Let the runs of this process continue between two batches. A dry run waits for nothing else.
         await asyncio.sleep(0)
         waits = {info.id: _say_needed_by(needed[info.id]) for info in part if needed.get(info.id) in kept}
         batch = [info for info in part if info.id not in waits]
-        stay = {} if dry_run else await store.remove(batch)
-        kept |= {**waits, **stay}
-        gone += [info.id for info in batch if info.id not in stay]
+        refused = {} if dry_run else await store.remove(batch)
+        kept |= {**waits, **refused}
+        removed += [info.id for info in batch if info.id not in refused]
     if not dry_run:
         await store.sweep()
-    return gone
+    return removed
 
 
 async def _find_removable(store: Store, wanted: Rule, now: float, kept: dict[str, str]) -> dict[str, EndedRun]:
@@ -311,20 +311,20 @@ def _say_needed_by(starter: str) -> str:
     return f"needed by parent {starter}"
 
 
-def _batches(going: Sequence[RunT], needed: Mapping[str, str]) -> Iterator[list[RunT]]:
+def _batches(removable: Sequence[RunT], needed: Mapping[str, str]) -> Iterator[list[RunT]]:
     """Split the runs into batches, so that a run is never in the same batch as a child run that it may still need."""
     at = 0
     ids: set[str] = set()
-    for end, info in enumerate(going if needed else ()):
+    for end, info in enumerate(removable if needed else ()):
         if needed.get(info.id) in ids:
-            yield from _split_in_batches(going[at:end])
+            yield from _split_in_batches(removable[at:end])
             at, ids = end, set()
         ids.add(info.id)
-    yield from _split_in_batches(going[at:])
+    yield from _split_in_batches(removable[at:])
 
 
-def _split_in_batches(going: Sequence[RunT]) -> Iterator[list[RunT]]:
-    return (list(going[at : at + _BATCH]) for at in range(0, len(going), _BATCH))
+def _split_in_batches(removable: Sequence[RunT]) -> Iterator[list[RunT]]:
+    return (list(removable[at : at + _BATCH]) for at in range(0, len(removable), _BATCH))
 
 
 async def _next_page(store: Store, page: Sequence[RunInfo], status: Status, graph: str | None) -> Sequence[RunInfo]:

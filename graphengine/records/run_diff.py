@@ -184,9 +184,11 @@ async def _setup(store: RunStore, ends: Sequence[Snapshot], own: Sequence[Sequen
     for name in {**ends[0].limits, **ends[1].limits}:
         one, other = (end.limits.get(name, "none") for end in ends)
         lines += [f"limit {name}: {one} → {other}"] if one != other else []
-    said = [end.instructions for end in ends]
+    instructions = [end.instructions for end in ends]
     lines += [
-        f"instructions of {who}: replaced" for who in {**said[0], **said[1]} if said[0].get(who) != said[1].get(who)
+        f"instructions of {who}: replaced"
+        for who in {**instructions[0], **instructions[1]}
+        if instructions[0].get(who) != instructions[1].get(who)
     ]
     before, after = map(_models_of, own)
     for node, models in before.items():

@@ -72,12 +72,12 @@ async def runs_below(store: RunStore, run_ids: Sequence[str]) -> RunsBelow:
     Runs that a node started to continue independently, even if their starter stops, are left out.
     """
     children: dict[str, list[RunInfo]] = {}
-    seen, level = {*run_ids}, [*run_ids]
-    while level and len(seen) < MOST and (found := await store.started(level)):
+    known_ids, level = {*run_ids}, [*run_ids]
+    while level and len(known_ids) < MOST and (found := await store.started(level)):
         for info in sorted(found, key=lambda info: (info.created_at, info.id)):
             children.setdefault(info.starter or "", []).append(info)
-        level = [info.id for info in found if info.id not in seen]
-        seen |= {*level}
+        level = [info.id for info in found if info.id not in known_ids]
+        known_ids |= {*level}
     return RunsBelow(children)
 
 

@@ -125,11 +125,11 @@ async def load_sums(store: Store, wanted: Wanted, *, midnight: float = 0.0) -> S
         day = days[min(_DAYS - 1, int((since - first) // DAY))]
         for status, totals in by_status.items():
             day.setdefault(status, []).extend(totals)
-    made = [trend_of(first + number * DAY, "", day) for number, day in enumerate(days)]
+    days_found = [trend_of(first + number * DAY, "", day) for number, day in enumerate(days)]
     nodes, read, skipped = await _load_nodes(store, replace(week, limit=_RUNS))
-    runs = sum(each.runs for each in made)
+    runs = sum(each.runs for each in days_found)
     return Sums(
-        days=made[::-1],
+        days=days_found[::-1],
         runs=runs,
         nodes=nodes,
         read=read,

@@ -133,14 +133,14 @@ async def trends(
             f"trends(by={by!r}, every_seconds={every_seconds!r}) is not valid", repair="by graph or tag, of 1 s or more"
         )
     found, looked_at = await load_groups(store, wanted, by, every_seconds)
-    made: list[Trend] = []
+    trends_found: list[Trend] = []
     for key, groups in sorted(found.items(), key=lambda item: (-item[0][0], item[0][1])):
-        made.append(trend_of(*key, groups))
+        trends_found.append(trend_of(*key, groups))
         await asyncio.sleep(0)
     return Trends(
         by=by,
         every_seconds=every_seconds,
-        trends=made,
+        trends=trends_found,
         looked_at=looked_at,
         unseen=await count_unseen(store, wanted),
     )
