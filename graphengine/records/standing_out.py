@@ -64,6 +64,12 @@ _BITS: Final = 200
 _GROUPED: Final = 20
 """The most different values of a place of which groups are tried."""
 _GROUP: Final = 4
+_SECRET: Final = 3
+"""Shorter secrets are not looked for, since any text contains them by chance."""
+_SEAL: Final = 16
+"""By how many bytes the record of a secret is longer than its JSON."""
+_REFUSED: Final = 32
+"""The engine refuses to let a node write a secret of at least this many bytes to a field that is not secret."""
 
 _STAMP: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d.*)?")
 _ZONE: Final = re.compile(r"\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(Z|[+-]\d\d:?\d\d)$")
@@ -146,7 +152,12 @@ class _Feature:
 
 @dataclass(slots=True)
 class _Sample:
-    """The two sides; the failed runs have the lowest bits."""
+    """The two sides; the failed runs have the lowest bits.
+
+    Attributes:
+        withheld: The places whose values may contain the value of a secret field. Only the types of these values are
+            compared, and whether there are values.
+    """
 
     failed: Sequence[Arrival]
     others: Sequence[Arrival]
@@ -154,6 +165,7 @@ class _Sample:
     derived: frozenset[str]
     message: str
     values: dict[str, dict[int, list[JsonValue]]] = field(default_factory=dict)
+    withheld: set[str] = field(default_factory=set)
 
     def fits(self, feature: _Feature) -> bool:
         """Return whether a feature could be returned, whichever of the runs had failed."""
@@ -208,6 +220,8 @@ def find_shared_features(
         others: The runs that went through the node, as they came to the node.
         message: The error, which may name the value.
         hides: Whether a text contains a secret. A place with such a text is left out in all runs, as is a secret field.
+            Of values that are long enough to contain the value of a secret field of their run, only the type is
+            compared.
 
     Returns:
         At most four features of different places; none if nothing stands out.
@@ -242,7 +256,11 @@ def _list_outstanding(sample: _Sample) -> list[_Feature]:
     features = [each for each in _iter_features(sample) if sample.fits(each)]
     tried = len({each.runs for each in features})  # the same runs are the same test
     found = [each for each in features if sample.stands_out(each.runs, tried)]
-    groups = {place: values for place in sample.values if (values := _read_categories(sample, place))}
+    groups = {
+        place: values
+        for place in sample.values
+        if place not in sample.withheld and (values := _read_categories(sample, place))
+    }
     for place, values in groups.items():
         for feature in _iter_groups(sample, place, values):
             group = feature.text.removeprefix(place).count(",") + 1
@@ -272,6 +290,12 @@ def _collect_places(sample: _Sample, hides: Callable[[str], bool]) -> None:
         _collect_values({name: value for name, value in each.values.items() if name not in sealed}, "", found, _PLACES)
         for place, values in found.items():
             sample.values.setdefault(place, {})[number] = values
+        for least, is_refused in _list_secret_sizes(each):
+            sample.withheld |= {
+                place
+                for place, values in found.items()
+                if not (is_refused and sample.is_derived(place)) and any(_size_of(value) >= least for value in values)
+            }
     for place, by_run in [*sample.values.items()]:
         texts = {value for values in by_run.values() for value in values if isinstance(value, str)}
         if hides("\n".join([place, *sorted(texts)])):
@@ -296,6 +320,30 @@ def _collect_values(value: JsonValue, place: str, found: Places, left: int) -> i
     return left
 
 
+def _list_secret_sizes(run: Arrival) -> list[tuple[int, bool]]:
+    """Return how many bytes the value of each secret field of a run has at least, and whether nodes cannot copy it.
+
+    The values themselves cannot be read, since the key is not known here. A record shows the length of the JSON that is
+    encrypted. Bytes are written there as base64, which is a third longer.
+    """
+    sizes: list[tuple[int, bool]] = []
+    for record in run.values.values():
+        if is_sealed(record):
+            sealed = str(next(iter(record.values())))
+            size = (len(sealed) * 3 // 4 - sealed.count("=") - _SEAL - len('""')) * 3 // 4
+            sizes += [(size, size >= _REFUSED)] if size >= _SECRET else []
+    return sizes
+
+
+def _size_of(value: JsonValue) -> int:
+    """Return how many bytes a text or a number has in JSON, without quotes; 0 for other values."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return 0
+    if isinstance(value, int) and not _is_comparable(value):
+        return value.bit_length() // 3
+    return len(json.dumps(value, ensure_ascii=False).strip('"').encode("utf-8", "replace"))
+
+
 def _root_of(place: str) -> str:
     return re.split(r"[.\[]", place, maxsplit=1)[0]
 
@@ -315,13 +363,15 @@ def _iter_features(sample: _Sample) -> Iterator[_Feature]:
             for value in values:
                 texts |= (1 << number) if isinstance(value, str) else 0
                 for mark in _iter_marks(value):
-                    marks[mark] |= 1 << number
+                    if place not in sample.withheld or mark[0] in (_Kind.PRESENT, _Kind.TYPE):
+                        marks[mark] |= 1 << number
         everywhere = sum(1 << number for number in by_run)
         for (kind, words), runs in marks.items():
             yield _Feature(runs, kind, place, f"{place} {words}")
             is_text = kind in (_Kind.FORM, _Kind.CONTENT)
             yield from _negate(place, kind, words, (texts if is_text else everywhere) & ~runs)
-        yield from _iter_thresholds(place, by_run)
+        if place not in sample.withheld:
+            yield from _iter_thresholds(place, by_run)
 
 
 def _iter_keys(sample: _Sample, place: str, by_run: Mapping[int, Sequence[JsonValue]]) -> Iterator[_Feature]:

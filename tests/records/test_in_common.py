@@ -258,6 +258,38 @@ async def test_a_secret_field_shows_in_nothing(runner: Runner, monkeypatch: pyte
     assert "hunter" not in found.text
 
 
+async def test_a_public_value_that_contains_a_secret_is_not_described(runner: Runner) -> None:
+    """Whoever copied a secret to a public field, as a text or as a number; shorter values are compared as ever."""
+
+    class Copied(BaseModel):
+        pin: Annotated[str, Secret]
+        memo: str
+        digits: int
+        country: str
+        done: bool = False
+
+    async def charge(pin: str) -> bool:
+        fail_if(pin.startswith("9"))
+        return True
+
+    graph = Graph("copied", Copied, secret_key="8f2c9e41d07b6a35c1e8f94a7d20b6c3-shop")  # noqa: S106 - a test key
+    graph.add_node("charge", charge, writes="done")
+    graph.add_path(START, "charge", END)
+    pins = [f"{9 if number % 2 else 1}1{number:02}345" for number in range(40)]
+    given = [
+        {"memo": f"pin {pin}" if pin[0] == "9" else "the pin is long", "digits": int(pin), "country": "FR"}
+        for pin in pins
+    ]
+    await run_all(runner, graph, [{"pin": pin} | each for pin, each in zip(pins, given, strict=True)])
+    assert list((await shared(runner)).features) == []
+    same = [
+        {"pin": pin} | each | {"country": "CH" if pin[0] == "9" else "DE"}
+        for pin, each in zip(pins, given, strict=True)
+    ]
+    await run_all(runner, graph, same, tags=["again"])
+    assert [each.text for each in (await shared(runner, "tag:again")).features] == ["country = CH"]
+
+
 async def test_only_the_runs_of_the_caller_are_compared(runner: Runner) -> None:
     """Those of another tenant change no number and no word of the answer."""
     graph, chance = shop(PLANTED["missing value"][0]), random.Random(6)  # noqa: S311 - no secret
