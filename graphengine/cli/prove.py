@@ -335,7 +335,8 @@ def _git(folder: Path, *words: str) -> str:
         raise GraphEngineError(
             f"git {words[0]} failed: {' '.join(why.split())}",
             where=str(folder),
-            repair="name a commit, branch or tag of the repository that contains the graph's file",
+            repair="name a commit, branch or tag of the repository that contains the graph's file; the fingerprint that"
+            " names a version without GRAPHENGINE_DEPLOY is not a commit",
             code="git_failed",
         ) from error
 

@@ -382,6 +382,8 @@ function Broke({ culprit, begun_after }: { culprit: Culprit; begun_after: number
   const since = { graph, begun_after: `${error || !isVersion ? begun_after : begun_after - DAY}` };
   const failed = { status: "failed", ...(version && { text: version }) };
   const where = { ...(error ? errorOf(error, version) : failed), ...since };
+  // A version without a label is named by how the fingerprint of its graph begins, which git does not know.
+  const old = isVersion && !/^[0-9a-f]{8}$/.test(was.name) ? was.name : "COMMIT";
   return (
     <section class="broke" aria-label="What broke">
       <p>
@@ -409,11 +411,15 @@ function Broke({ culprit, begun_after }: { culprit: Culprit; begun_after: number
             Compare versions
           </Link>
         )}
-        <Copy text={`graphengine prove ${graph} --old ${isVersion ? was.name : "COMMIT"} --runs '${searchOf(where)}'`}>
-          copy prove
-        </Copy>
+        <Copy text={`graphengine prove ${graph} --old ${old} --runs '${searchOf(where)}'`}>copy prove</Copy>
         <RetryAll where={where} runs={error ? error.runs : now.failed} />
       </p>
+      {old === "COMMIT" && (
+        <p class="soft">
+          In the command of <i>copy prove</i>, replace COMMIT with a commit of your repository with which {graph}{" "}
+          worked. If GRAPHENGINE_DEPLOY is set to the commit or tag of each deploy, this page fills it in.
+        </p>
+      )}
     </section>
   );
 }
