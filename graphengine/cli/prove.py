@@ -420,6 +420,12 @@ def _show_proof(context: CommandContext, proof: Proof) -> None:
     out.line("")
     _show_side(out, f"under {proof.old} ({proof.commit[:_DIGITS]})", [each.old for each in proof.runs])
     _show_side(out, "under your working tree", [each.new for each in proof.runs])
+    if again := sum(each.new.repeats_work and each.new.verdict == "passes" for each in proof.runs):
+        text = (
+            f"of those that go through, {again} failed because of a recorded result, such as a model's answer: a retry"
+            " does this work again, and can end otherwise"
+        )
+        out.line((text, "dim"))
     for why, number in Counter(proof.left.values()).items():
         out.line((f"left out: {counted(number, 'run')}: {why}", "dim"))
     if proof.retried:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from msgspec import UnsetType, structs
 from pydantic_core import from_json, to_json
 
+from graphengine.agents.errors import BadAnswer, GuardFailed
 from graphengine.checks.before_waits import find_undeclared_acts
 from graphengine.errors import EffectRefused, GraphEngineError, InputError
 from graphengine.kernel.extension import View, compiled
@@ -59,12 +60,15 @@ class TriedNode(Part):
         node: The path of the node; "" if it is not known.
         verdict: `passes` if the node completes, `fails` if the node fails, `unknown` if the attempt says neither.
         why: The error of a node that fails, or the reason why the outcome is unknown; "" if the node passes.
+        repeats_work: Whether a retry of the run does work again whose recorded result was used here. For example, a
+            retry asks the model again if the node failed because of the model's answer. So a retry can end otherwise.
     """
 
     run_id: str
     node: str
     verdict: _Verdict
     why: str = ""
+    repeats_work: bool = False
 
 
 class ProvenRun(Part):
@@ -155,11 +159,12 @@ async def try_failed_node(graph: Graph[Any], run: str | PathLike[str] | Exported
         return TriedNode(exported.info.id, "", "unknown", "the run did not fail")
     step = _first_of_fallback(exported.steps, step)
     path = without_items(step.path)
-    snapshot = Snapshot()
+    snapshot, repeats_work = Snapshot(), False
 
     def tell(verdict: _Verdict, text: str = "") -> TriedNode:
         shown = str(Redactor(plan, snapshot).hide(text)) if plan.secret and snapshot.frames else text
-        return TriedNode(exported.info.id, path, verdict, hide_secrets(" ".join(shown.split()))[:_LONGEST])
+        shown = hide_secrets(" ".join(shown.split()))[:_LONGEST]
+        return TriedNode(exported.info.id, path, verdict, shown, repeats_work)
 
     before = [each for each in exported.steps if each.seq < step.seq]
     try:
@@ -172,14 +177,15 @@ async def try_failed_node(graph: Graph[Any], run: str | PathLike[str] | Exported
         if undeclared:
             text = f"{path} does not declare what it does outside: {undeclared[0]}; give the node effect="
             return tell("unknown", text)
-        node_input, recorded = _read_recorded_state(inner, node, frame), {**frame.recorded_results}
+        node_input = _read_recorded_state(inner, node, frame)
+        recorded = dict(_iter_recorded(frame.recorded_results))
         after = fold_until(exported.steps, step.seq).frames.get(step.frame)
-        recorded = recorded if after is None else after.recorded_results  # a retry repeats what caused the failure
+        repeats_work = after is not None and not recorded.keys() <= after.recorded_results.keys()
     except (GraphEngineError, Mismatch, ValueError) as error:
         return tell("unknown", f"the recorded state cannot be read: {_describe_raised(error)}")
-    options = {"clock": FakeClock(start=step.at), "effects": "act" if act else {}}
-    options["recorded"] = dict(_iter_recorded(recorded))
-    return tell(*await _run_alone(graph, path, node_input, options))
+    options = {"clock": FakeClock(start=step.at), "effects": "act" if act else {}, "recorded": recorded}
+    verdict, text = await _run_alone(graph, path, node_input, options, repeats_work=repeats_work)
+    return tell(verdict, text)
 
 
 def _first_of_fallback(steps: Sequence[Step], failed: Step) -> Step:
@@ -209,7 +215,12 @@ def _read_recorded_state(plan: Plan[Any], node: NodePlan, frame: Frame) -> tuple
 
 
 async def _run_alone(
-    graph: Graph[Any], path: str, given: tuple[Mapping[str, object], object], options: Mapping[str, Any]
+    graph: Graph[Any],
+    path: str,
+    given: tuple[Mapping[str, object], object],
+    options: Mapping[str, Any],
+    *,
+    repeats_work: bool,
 ) -> tuple[_Verdict, str]:
     """Run the node alone with this state and item, and return the verdict with its reason."""
     model, act = _RefusedModel(), options["effects"] == "act"
@@ -228,6 +239,8 @@ async def _run_alone(
         unknown = f"{path} would {refused[0]}, which is refused without --act"
     elif isinstance(error, EffectRefused):
         unknown = f"{path} would perform an effect of which the log has no result: {_describe_raised(error)}"
+    elif repeats_work and isinstance(error, (BadAnswer, GuardFailed, ModelError)):
+        unknown = f"{path} does not accept the recorded answer, and a retry asks again: {_describe_raised(error)}"
     elif isinstance(error, InputError):
         unknown = f"{path} cannot run alone: {_describe_raised(error)}"
     elif done is not None and done.waits:

@@ -114,6 +114,31 @@ async def test_no_model_is_called() -> None:
     assert not model.requests
 
 
+async def test_an_answer_on_which_a_check_failed_is_checked_again() -> None:
+    """The answer is in the log, although a retry of the run would ask the model again; the outcome says so."""
+
+    def checking(check: Callable[[str], None]) -> Graph[Order]:
+        model = ScriptedModel(lambda _: "twelve")
+        return shop(Agent("writer", prompt="The price of {n}?", model=model, check=check, output_retries=0))
+
+    def misses(answer: str) -> None:
+        {"ten": 10}[answer]
+
+    def refuses(answer: str) -> None:
+        raise ValueError(answer)
+
+    run = await fail(checking(misses))
+    tried = await try_failed_node(checking(misses), run)
+    assert outcome(tried) == ("fails", "KeyError: 'twelve'")
+    tried = await try_failed_node(checking(lambda answer: None), run)
+    assert (*outcome(tried), tried.repeats_work) == ("passes", "", True)
+    tried = await try_failed_node(checking(refuses), run)
+    assert tried.verdict == "unknown"
+    assert tried.why.startswith(
+        "charge does not accept the recorded answer, and a retry asks again: bad_answer: twelve"
+    )
+
+
 async def reads_page(n: int) -> int:
     """Act without saying so."""
     urllib.request.urlopen("https://bank.example")  # noqa: ASYNC210 - refused
