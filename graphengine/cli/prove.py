@@ -447,5 +447,8 @@ def _show_side(out: Channel, version: str, tried: Sequence[TriedNode]) -> None:
         out.line(f"  {each.run_id}  {each.why}")
     if len(failing) > _LISTED:
         out.line(f"  and {len(failing) - _LISTED} more; --json has them all")
-    for why, number in Counter(each.why for each in tried if each.verdict == "unknown").items():
+    unknown = Counter(each.why for each in tried if each.verdict == "unknown")
+    for why, number in unknown.most_common(_LISTED):
         out.line(f"  not known for {number}: {why}")
+    if len(unknown) > _LISTED:
+        out.line(f"  and {len(unknown) - _LISTED} more reasons; --json has them all")

@@ -31,6 +31,7 @@ from graphengine.engine.work_keys import CHILD, STARTS, WorkKey
 from graphengine.errors import (
     ChildFailed,
     DefinitionError,
+    EffectRefused,
     GraphEngineError,
     InputError,
     RunExists,
@@ -264,8 +265,15 @@ class _Start(Generic[S]):
 
     @property
     def lives(self) -> Lives:
-        """The active runs of the Runner that drives the node's run."""
-        assert self._shared is not None  # noqa: S101 - else something stood in for it
+        """The active runs of the Runner that drives the run of the node.
+
+        Raises:
+            EffectRefused: The node runs alone, so it can neither start a run nor wait for the end of a run.
+        """
+        if self._shared is None:
+            text = f"a run of graph {self.graph.name} cannot be started or awaited by a node that runs alone"
+            repair = f'give what replaces it: effects={{"{self.graph.name}": function}}'
+            raise EffectRefused(text, where=self.attempt.where, repair=repair)
         return Lives(self._shared)
 
     @property

@@ -20,9 +20,9 @@ from pydantic_core import from_json, to_json
 
 from graphengine.agents.errors import BadAnswer, GuardFailed
 from graphengine.checks.before_waits import find_undeclared_acts
-from graphengine.errors import EffectRefused, GraphEngineError, InputError
+from graphengine.errors import ChildFailed, EffectRefused, GraphEngineError, InputError
 from graphengine.kernel.extension import View, compiled
-from graphengine.kernel.inside import Mismatch, Redactor, WorkKey, node_at, opened, view_of, why, without_items
+from graphengine.kernel.inside import STARTS, Mismatch, Redactor, WorkKey, node_at, opened, view_of, why, without_items
 from graphengine.kernel.reader import Attempt, Snapshot, decode_step, encode_step
 from graphengine.kernel.store import DEFAULT_QUEUE
 from graphengine.models.errors import ModelError
@@ -35,7 +35,7 @@ from graphengine.records.states import fold_until
 from graphengine.testing.alone import run_node
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.outside import refuse_outside
-from graphengine.testing.stage import NO_ITEM
+from graphengine.testing.stage import NO_ITEM, RUN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -237,12 +237,8 @@ async def _run_alone(
         unknown = f"{path} would call a model, since the log has no answer to what it asks"
     elif refused:
         unknown = f"{path} would {refused[0]}, which is refused without --act"
-    elif isinstance(error, EffectRefused):
-        unknown = f"{path} would perform an effect of which the log has no result: {_describe_raised(error)}"
-    elif repeats_work and isinstance(error, (BadAnswer, GuardFailed, ModelError)):
-        unknown = f"{path} does not accept the recorded answer, and a retry asks again: {_describe_raised(error)}"
-    elif isinstance(error, InputError):
-        unknown = f"{path} cannot run alone: {_describe_raised(error)}"
+    elif error is not None:
+        unknown = _explain_unknown(path, error, repeats_work=repeats_work)
     elif done is not None and done.waits:
         unknown = f"{path} waits: {done.waits[0].question or done.waits[0].kind}"
     elif done is not None and done.no_edge:
@@ -252,12 +248,34 @@ async def _run_alone(
     return ("passes", "") if error is None else ("fails", _describe_raised(error))
 
 
+def _explain_unknown(path: str, error: Exception, *, repeats_work: bool) -> str:
+    """Return why the error of a node does not tell whether the node goes through; "" if the error tells that."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ChildFailed):
+        cause = cause.__cause__ or cause.__context__
+    if cause is not None:
+        return (
+            f"{path} fails because a child run failed, which a retry resumes; prove the graph of the child run:"
+            f" {cause.message}"
+        )
+    reasons = {
+        EffectRefused: "would perform an effect of which the log has no result",
+        InputError: "cannot run alone",
+    }
+    if repeats_work:
+        not_accepted = "does not accept the recorded answer, and a retry asks again"
+        reasons |= dict.fromkeys((BadAnswer, GuardFailed, ModelError), not_accepted)
+    reason = next((text for kind, text in reasons.items() if isinstance(error, kind)), "")
+    return reason and f"{path} {reason}: {_describe_raised(error)}"
+
+
 def _iter_recorded(results: Mapping[str, RecordedResult]) -> Iterator[tuple[str, JsonValue]]:
     """Yield the results that the failed visit had recorded. The node receives them instead of making the calls."""
     for key, result in results.items():
         parts = WorkKey.read(key)
         if parts.number and not parts.name.startswith(NO_RESULTS) and not isinstance(result.value, UnsetType):
-            yield key, opened(result.value)
+            value = opened(result.value)
+            yield key, value | {"by": RUN_ID} if parts.name == STARTS else value  # else the child counts as another's
 
 
 def _describe_raised(error: BaseException) -> str:

@@ -18,6 +18,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, Secret
+from graphengine.errors import ChildFailed
 from graphengine.records.export import Exported, export_run, to_json_text
 from graphengine.runner import RunFailed
 from graphengine.testing import TriedNode, try_failed_node
@@ -137,6 +138,64 @@ async def test_an_answer_on_which_a_check_failed_is_checked_again() -> None:
     assert tried.why.startswith(
         "charge does not accept the recorded answer, and a retry asks again: bad_answer: twelve"
     )
+
+
+async def test_a_failed_child_run_is_named() -> None:
+    """The node gets the recorded end, and the outcome is known only if the node can do without a result."""
+    child = shop(broken)
+
+    async def delegate(ctx: Context, n: int) -> int:
+        run = await ctx.start(child, {"n": n})
+        return (await run.result()).state.total
+
+    async def wraps(ctx: Context, n: int) -> int:
+        try:
+            return await delegate(ctx, n)
+        except ChildFailed as error:
+            raise RuntimeError("no total") from error
+
+    async def accepts(ctx: Context, n: int) -> int:
+        with suppress(ChildFailed):
+            return await delegate(ctx, n)
+        return 0
+
+    run = await fail(shop(delegate))
+    for node in (delegate, wraps):
+        tried = await try_failed_node(shop(node), run)
+        assert tried.verdict == "unknown"
+        begin = "charge fails because a child run failed, which a retry resumes; prove the graph of the child run: run "
+        assert tried.why.startswith(begin)
+        assert tried.why.endswith("failed: KeyError: 'rate'")
+    assert outcome(await try_failed_node(shop(accepts), run)) == ("passes", "")
+
+
+@pytest.mark.parametrize("act", [False, True])
+async def test_a_child_run_whose_end_is_not_recorded_is_not_awaited(*, act: bool) -> None:
+    """The start is recorded, and the node failed before it asked for the end of the child."""
+    child = shop(lambda n: n * 2, thread=False)
+
+    async def starts(ctx: Context, n: int) -> int:
+        await ctx.start(child, {"n": n})
+        raise KeyError(n)
+
+    async def only_starts(ctx: Context, n: int) -> int:
+        await ctx.start(child, {"n": n})
+        return n
+
+    async def waits(ctx: Context, n: int) -> int:
+        return (await (await ctx.start(child, {"n": n})).result()).state.total
+
+    async def starts_another(ctx: Context, n: int) -> int:
+        return (await (await ctx.start(child, {"n": n + 1})).result()).state.total
+
+    run = await fail(shop(starts))
+    assert outcome(await try_failed_node(shop(only_starts), run, act=act)) == ("passes", "")
+    for node in (waits, starts_another):
+        verdict, why = outcome(await try_failed_node(shop(node), run, act=act))
+        assert (verdict, why.partition(":")[0]) == (
+            "unknown",
+            "charge would perform an effect of which the log has no result",
+        )
 
 
 async def reads_page(n: int) -> int:
