@@ -37,7 +37,13 @@ COMPARED: Final = "whatif:"
 """How the tag of a branch begins that a comparison made, see `graphengine.testing.evaluation.what_if`."""
 
 _PREFIX: Final = 8
-_QUOTED: Final = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|\"")
+_QUOTED: Final = re.compile(r"(?<!\w)'[^']*'(?!\w)|(?<!\w)'[^']*…$|\"[^\"]*\"|\"")
+_ALIKE: Final = 140
+"""How many characters of a `likeness` identify a message.
+
+Summaries cut messages at 200 characters. What is left of two equal messages then differs by the lengths of the numbers
+and names that are cut out of it.
+"""
 _NUMBERS: Final = re.compile(r"\d+")
 _LONG: Final = re.compile(r"[0-9a-f]{8}")
 _IDS: Final = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[a-f]*[0-9])[0-9a-f]{8,})\b")
@@ -265,12 +271,19 @@ def likeness(text: str) -> str:
     return bare if _WORD.search(_QUOTED.sub("", rest)) is not None else text.replace('"', "'")
 
 
+def error_key(text: str) -> str:
+    """Return what identifies an error message in a group of equal errors: how its `likeness` begins."""
+    return likeness(text)[:_ALIKE].strip()
+
+
 def is_error(like: str, wanted: str) -> bool:
     """Return whether an error matches a search. Both texts come from `likeness`.
 
-    The searched text is a part of the error. If it begins with `=`, the rest is the whole error.
+    The searched text is a part of the error. If it begins with `=`, the rest is the whole error, of which only the
+    beginning counts, because long messages are cut.
     """
-    return like == wanted[1:] if wanted.startswith("=") else wanted in like
+    is_whole = wanted.startswith("=")
+    return like[:_ALIKE].strip() == wanted[1:][:_ALIKE].strip() if is_whole else wanted in like
 
 
 def is_lossy(status: str, losses: Collection[str]) -> bool:

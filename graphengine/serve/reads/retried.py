@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphengine.errors import StoreError
 from graphengine.kernel.reader import AttemptEnded, show, status_of
-from graphengine.records.selection import likeness
+from graphengine.records.selection import error_key
 from graphengine.records.trends import DAY
 from graphengine.serve.read_documents import RetriedRuns
 
@@ -85,7 +85,7 @@ class RetryLog:
             if read.retried is None or read.at < midnight:
                 continue
             reason, at = read.retried
-            key = info.graph, likeness(reason)
+            key = info.graph, error_key(reason)
             group = found.setdefault(key, RetriedRuns(info.graph, reason, key[1], 0, at, at, {}))
             group.runs += 1
             group.since, group.last = min(group.since, at), max(group.last, at)

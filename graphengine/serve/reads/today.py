@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from graphengine.records.selection import is_lossy, likeness, version_of
+from graphengine.records.selection import error_key, is_lossy, version_of
 from graphengine.records.trends import DAY, JOINT, quantile, summaries
 from graphengine.serve.read_documents import (
     Culprit,
@@ -132,7 +132,7 @@ class _Cell:
                 self.seconds.append(each.seconds)
 
     def _fail(self, reason: str, at: float, *, is_today: bool) -> None:
-        like = likeness(reason)
+        like = error_key(reason)
         if not is_today:
             self.had.add(like)
             return
@@ -394,7 +394,7 @@ def _build_numbers(cell: _Cell, day: int) -> Numbers:
 
 def _build_new_error(error: _ErrorGroup) -> NewError:
     named = [[name for name, _ in each.most_common(_FEW)] for each in (error.versions, error.tenants)]
-    return NewError(error.example, likeness(error.example), error.runs, error.since, error.last, *named)
+    return NewError(error.example, error_key(error.example), error.runs, error.since, error.last, *named)
 
 
 __all__ = ["By", "TodayBook"]

@@ -27,7 +27,7 @@ from graphengine.cli.main import main
 from graphengine.kernel.store import RunInfo, Summary
 from graphengine.models import ModelError, Response
 from graphengine.records.search import wanted_of
-from graphengine.records.selection import Wanted, likeness
+from graphengine.records.selection import Wanted, error_key, is_error, likeness
 from graphengine.records.trends import trends
 from graphengine.runner import RunFailed
 from graphengine.serve.read_documents import Culprit, Numbers, Rate
@@ -160,7 +160,8 @@ async def test_where_nothing_got_worse_the_dearest_is_first(monkeypatch: pytest.
 
 
 MESSAGES = st.lists(
-    st.sampled_from(["KeyError: ", "charge: ", "'", '"', "vat", "no ", "x7", "12", "0a1b2c3d", ": ", "é"])
+    st.sampled_from(["KeyError: ", "charge: ", "'", '"', "vat", "no ", "x7", "12", "0a1b2c3d", ": ", "é", "…"])
+    | st.sampled_from(["word " * 27, "x" * 138])
 )
 
 
@@ -170,6 +171,7 @@ def test_a_likeness_is_that_of_itself(parts: list[str]) -> None:
     like = likeness("".join(parts))
     assert likeness(like) == like
     assert '"' not in like  # a filter has it between such marks
+    assert is_error(like, likeness(f"={error_key(''.join(parts))}"))
 
 
 def test_errors_are_told_apart_by_their_words() -> None:
@@ -192,6 +194,27 @@ def test_errors_are_told_apart_by_their_words() -> None:
         for reason in ("a: E: too late", "a: E: too late by 5")
     ]
     assert found == [True, False]
+
+
+async def test_long_messages_that_are_cut_at_different_places_are_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A summary ends after 200 characters; numbers and names before that decide how much is left of the rest."""
+    midnight = 20_000 * DAY
+    monkeypatch.setattr(time, "time", lambda: midnight + 12 * 3600)
+    refused = "enrich: pydantic_core.ValidationError: 1 validation error for Account contract Extra inputs are refused"
+    messages = [
+        f"{refused} [input_value={{'id': {10**each}, 'until': '2027'}}, input_type=dict, see errors.pydantic.dev]"
+        for each in range(30)
+    ]
+    texts = [text if len(text) <= 200 else f"{text[:199]}…" for text in messages]
+    assert len({likeness(text) for text in texts}) > 1
+    found = rows(midnight, at=9, runs=30, failed=30)
+    found = [replace(run, summary=Summary(text)) for run, text in zip(found, texts, strict=True)]
+    (error,) = (await today(found, midnight)).errors
+    assert error.runs == 30
+    wanted = Wanted(1, error=likeness(f"={error.like}"))
+    assert all(wanted.fits(run, 0) for run in found)
+    assert error_key(texts[0]) != error_key(texts[0].replace("contract", "plan"))
+    assert len({error_key(f"parse: ValueError: cannot read '{letter * 170}…") for letter in "ab"}) == 1
 
 
 NAMES: dict[By, str] = {"graph": "{graph}", "version": "{graph} {deploy}", "tenant": "{tenant}", "agent": "writer"}
