@@ -241,14 +241,52 @@ def find_shared_features(
     best = max(sample.separation(each.runs) for each in found)
     level = [each for each in found if sample.separation(each.runs) >= best - _TIE]
     level.sort(key=sample.rank)
+    by_value = {each.place for each in level if each.kind in (_Kind.EQUAL, _Kind.ONE_OF, _Kind.NOT)}
+    member_fields = _list_member_fields(sample, by_value)
     chosen: dict[str, _Feature] = {}
     for each in level:
-        if not any(f"{each.place}.".startswith((f"{place}.", f"{place}[")) for place in chosen):
+        if not member_fields.intersection(_list_prefixes(each.place)) and not any(
+            f"{each.place}.".startswith((f"{place}.", f"{place}[")) for place in chosen
+        ):
             chosen[each.place] = each
     return [
         SharedFeature(each.place, each.text, *sample.split(each.runs), is_given=not sample.is_derived(each.place))
         for each in [*chosen.values()][: 1 + _RUNNERS_UP]
     ]
+
+
+def _list_member_fields(sample: _Sample, places: Collection[str]) -> set[str]:
+    """Return the places of fields that only some members of a union have.
+
+    For example, a union of a photo and a witness has the fields `kind`, `url` and `name`. Here `kind` decides which of
+    the other fields an object has, so that a feature of `kind` explains the features of the others.
+
+    Args:
+        sample: The runs.
+        places: Places that are looked at as the field that tells the members of a union apart.
+    """
+    found: set[str] = set()
+    for place in places:
+        around, _, key = place.rpartition(".")
+        objects = [
+            each for values in sample.values.get(around, {}).values() for each in values if isinstance(each, dict)
+        ]
+        if not objects or not all(isinstance(each.get(key), str) for each in objects):
+            continue
+        members: defaultdict[str, set[frozenset[str]]] = defaultdict(set)
+        for each in objects:
+            members[str(each[key])].add(frozenset(each))
+        if 1 < len(members) <= _GROUPED and all(len(each) == 1 for each in members.values()):
+            fields = [each for (each,) in members.values()]
+            varying = frozenset.union(*fields) - frozenset.intersection(*fields)
+            found |= {f"{around}.{each}" if around else each for each in varying}
+    return found
+
+
+def _list_prefixes(place: str) -> list[str]:
+    """Return a place and the places of all values that contain its value."""
+    ends = [each.start() for each in re.finditer(r"[.\[]", place)]
+    return [place, *(place[:end] for end in ends)]
 
 
 def _list_outstanding(sample: _Sample) -> list[_Feature]:

@@ -350,6 +350,31 @@ def test_a_given_value_precedes_what_came_of_it() -> None:
     assert [(each.text, each.is_given) for each in found] == [("country = CH", True), ("currency = CHF", False)]
 
 
+def test_the_field_that_tells_members_of_a_union_apart_is_named() -> None:
+    """Alone: which other fields an object has follows from that field."""
+
+    def draw(chance: random.Random, number: int) -> Mapping[str, Any]:
+        photo = {"kind": "photo", "url": f"{number}.jpg", "pixels": chance.randint(1, 99)}
+        pdf = {"kind": "pdf", "url": f"{number}.pdf", "pages": chance.randint(1, 9)}
+        witness = {"kind": "witness", "about": "car", "name": chance.choice(["Jo", "Sam"])}
+        return {"evidence": chance.choice([photo, photo, pdf, witness]), "amount": chance.randint(1, 999)}
+
+    runs = arrivals(120, draw, 9)
+    failed = [each for each in runs if each.values["evidence"]["kind"] == "witness"]  # type: ignore[index, call-overload]
+    others = [each for each in runs if each not in failed]
+    for message in ("", "AttributeError: no url"):
+        found = find_shared_features(failed, others, message=message)
+        assert [each.text for each in found] == ["evidence.kind = witness"]
+    optional = [
+        Arrival({"evidence": {"kind": "b", **({"url": "x"} if each % 3 else {})}}, at=each) for each in range(60)
+    ]
+    found = find_shared_features(
+        [each for each in optional if "url" in each.values["evidence"]],  # type: ignore[operator]
+        [each for each in optional if "url" not in each.values["evidence"]],  # type: ignore[operator]
+    )
+    assert [each.text for each in found] == ["evidence.url present"]
+
+
 def test_a_group_of_values_is_named() -> None:
     """Where no single value is in all failed runs."""
     runs = arrivals(120, draw_order, 7)
