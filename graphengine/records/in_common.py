@@ -139,8 +139,8 @@ async def load_in_common(store: Store, wanted: Wanted, hides: Callable[[str], bo
         if reading.read < _BYTES / 2 and (arrival := await reading.load_arrival(info, step)) is not None:
             failed.arrivals.append(arrival)
     visit = Counter(step.visit for _, step in alike).most_common(1)[0][0]
-    place = replace(wanted, graph=graph, error=None, status=None)
-    others = await _load_others(reading, place, node, visit)
+    example = next(step for _, step in alike if step.visit == visit)
+    others = await _load_others(reading, replace(wanted, graph=graph, error=None, status=None), example)
     error = _message_of(alike[0][1])
     features = await asyncio.to_thread(
         find_shared_features, failed.arrivals, others.arrivals, message=error, hides=hides
@@ -161,8 +161,10 @@ async def load_in_common(store: Store, wanted: Wanted, hides: Callable[[str], bo
     )
 
 
-async def _load_others(reading: _SampleReader, wanted: Wanted, node: str, visit: int) -> _Side:
-    """Return the newest runs that went through a node, as they came to it; older versions if there are too few.
+async def _load_others(reading: _SampleReader, wanted: Wanted, failed: Step) -> _Side:
+    """Return the newest runs that went through the node that failed, as they came to the node.
+
+    If there are too few of the wanted version, runs of older versions follow.
 
     Runs that failed are left out, at whichever node, so that many failures do not use up the bound.
     """
@@ -181,7 +183,7 @@ async def _load_others(reading: _SampleReader, wanted: Wanted, node: str, visit:
                 break
             seen.add(info.id)
             found.looked_at += 1
-            step = _find_passed_step(await reading.load_steps(info), node, visit)
+            step = _find_passed_step(await reading.load_steps(info), failed)
             if step is not None and (arrival := await reading.load_arrival(info, step)) is not None:
                 found.arrivals.append(arrival)
         if len(found.arrivals) >= FEWEST:
@@ -206,14 +208,23 @@ def find_failing_step(steps: Sequence[Step]) -> Step | None:
     return next(inner, last)
 
 
-def _find_passed_step(steps: Sequence[Step], node: str, visit: int) -> Step | None:
-    """Return the step that completed a visit of a node, preferably the visit of this number."""
+def _find_passed_step(steps: Sequence[Step], failed: Step) -> Step | None:
+    """Return the step that completed a visit of the node that failed in another run, preferably the same visit.
+
+    If an item of a map failed, an item that went through is compared with it, because the map itself has no value of an
+    item.
+    """
+    node, _ = classify_failure(failed)
+    is_item = failed.path != node
     done = [
         each
         for each in steps
-        if isinstance(each.data, Node) and each.data.error is None and without_items(each.path) == node
+        if isinstance(each.data, Node)
+        and each.data.error is None
+        and without_items(each.path) == node
+        and (each.path != node) == is_item
     ]
-    return next((each for each in reversed(done) if each.visit == visit), done[-1] if done else None)
+    return next((each for each in reversed(done) if each.visit == failed.visit), done[-1] if done else None)
 
 
 def classify_failure(step: Step) -> tuple[str, str]:

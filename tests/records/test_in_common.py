@@ -37,6 +37,7 @@ class Order(BaseModel):
     parts: list[dict[str, Any]]
     rates: dict[str, Any] = {}
     answer: str = ""
+    answers: list[float] = []
     key: str = ""
 
 
@@ -222,6 +223,27 @@ async def test_the_sample_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert 0 < fewer.failed < 12
         assert 0 < fewer.others < 15
         assert fewer.is_cut
+
+
+async def test_an_item_that_failed_is_compared_with_items_that_went_through(runner: Runner) -> None:
+    """The values of an item exist only while a map runs, which separates the sides and explains nothing."""
+
+    def weigh(part: dict[str, Any]) -> int:
+        return RATES[part["sku"]] and part["weight"]  # type: ignore[return-value]
+
+    graph = Graph("shop", Order)
+    graph.add_node("weigh", weigh, each={"part": "parts"}, writes="answers", thread=False)
+    graph.add_path(START, "weigh", END)
+    chance = random.Random(12)  # noqa: S311 - no secret
+    inputs = [
+        draw_order(chance, number)
+        | {"parts": [{"sku": chance.choice(["DE", "DE", "FR", "NO"]), "weight": 2} for _ in range(2)]}
+        for number in range(60)
+    ]
+    await run_all(runner, graph, inputs)
+    found = await shared(runner)
+    assert (found.node, found.failed + found.others) == ("weigh", 60)
+    assert [each.text for each in found.features] == ["part.sku = NO", "parts[].sku = NO"]
 
 
 class Hidden(BaseModel):
