@@ -391,25 +391,37 @@ def _root_of(place: str) -> str:
 
 def _iter_features(sample: _Sample) -> Iterator[_Feature]:
     """Yield the features of all places."""
-    for place, by_run in sample.values.items():
-        yield from _iter_keys(sample, place, by_run)
+    missing: dict[str, int] = {}
+    for place, by_run in sample.values.items():  # an object precedes the values in it
+        for feature in _iter_keys(sample, place, by_run):
+            yield feature
+            if feature.text.endswith(" missing"):
+                missing[feature.place] = feature.runs
         if not place:
             continue
-        marks: defaultdict[tuple[_Kind, str], int] = defaultdict(int)
-        texts = 0
-        for number, values in by_run.items():
-            for value in values:
-                texts |= (1 << number) if isinstance(value, str) else 0
-                for mark in _iter_marks(value):
-                    if place not in sample.withheld or mark[0] in (_Kind.PRESENT, _Kind.TYPE):
-                        marks[mark] |= 1 << number
+        marks = _collect_marks(by_run, is_withheld=place in sample.withheld)
+        texts = marks.get((_Kind.TYPE, f"is {_TYPES[str]}"), 0)
         everywhere = sum(1 << number for number in by_run)
         for (kind, words), runs in marks.items():
             yield _Feature(runs, kind, place, f"{place} {words}")
             is_text = kind in (_Kind.FORM, _Kind.CONTENT)
             yield from _negate(place, kind, words, (texts if is_text else everywhere) & ~runs)
+        blanks = {"missing": missing.get(place, 0)}
+        blanks |= {"null": marks.get((_Kind.PRESENT, "is null"), 0), "empty": marks.get((_Kind.FORM, "is empty"), 0)}
+        yield from _iter_blanks(place, {words: runs for words, runs in blanks.items() if runs})
         if place not in sample.withheld:
             yield from _iter_thresholds(place, by_run)
+
+
+def _collect_marks(by_run: Mapping[int, Sequence[JsonValue]], *, is_withheld: bool) -> Mapping[tuple[_Kind, str], int]:
+    """Return the runs of each feature that one value has by itself."""
+    marks: defaultdict[tuple[_Kind, str], int] = defaultdict(int)
+    for number, values in by_run.items():
+        for value in values:
+            for mark in _iter_marks(value):
+                if not is_withheld or mark[0] in (_Kind.PRESENT, _Kind.TYPE):
+                    marks[mark] |= 1 << number
+    return marks
 
 
 def _iter_keys(sample: _Sample, place: str, by_run: Mapping[int, Sequence[JsonValue]]) -> Iterator[_Feature]:
@@ -424,6 +436,16 @@ def _iter_keys(sample: _Sample, place: str, by_run: Mapping[int, Sequence[JsonVa
         lacks = sum(1 << number for number, each in objects.items() if any(key not in one for one in each))
         yield _Feature(has, _Kind.PRESENT, inner, f"{inner} present")
         yield _Feature(lacks, _Kind.PRESENT, inner, f"{inner} missing")
+
+
+def _iter_blanks(place: str, runs_by_words: Mapping[str, int]) -> Iterator[_Feature]:
+    """Yield that a place has no value in one of several ways, such as null in some runs and an empty text in others."""
+    for size in range(2, len(runs_by_words) + 1):
+        for chosen in combinations(runs_by_words, size):
+            runs = 0
+            for words in chosen:
+                runs |= runs_by_words[words]
+            yield _Feature(runs, _Kind.FORM, place, f"{place} is {', '.join(chosen[:-1])} or {chosen[-1]}")
 
 
 def _negate(place: str, kind: _Kind, words: str, runs: int) -> Iterator[_Feature]:

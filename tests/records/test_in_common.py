@@ -372,6 +372,28 @@ def test_a_given_value_precedes_what_came_of_it() -> None:
     assert [(each.text, each.is_given) for each in found] == [("country = CH", True), ("currency = CHF", False)]
 
 
+@pytest.mark.parametrize(
+    ("blanks", "expected"),
+    [
+        ([{"nick": None}, {"nick": ""}], "nick is null or empty"),
+        ([{}, {"nick": None}, {"nick": []}], "nick is missing, null or empty"),
+        ([{}, {"nick": None}], "nick is missing or null"),
+    ],
+)
+def test_a_value_that_is_absent_in_several_ways_is_named(blanks: list[dict[str, Any]], expected: str) -> None:
+    """No way alone is in all failed runs; a way in which no run failed is not part of the feature."""
+    runs = arrivals(
+        90, lambda chance, at: {"at": at, **chance.choice([*blanks, {"nick": "x"}, {"nick": "yy"}])}, expected
+    )
+    failed = [each for each in runs if not each.values.get("nick")]
+    others = [each for each in runs if each not in failed]
+    if {"nick": ""} not in blanks:
+        others += [Arrival({"at": 100 + each, "nick": ""}, at=each) for each in range(9)]
+    found = find_shared_features(failed, others)
+    assert found[0].text == expected
+    assert found[0].failed == len(failed)
+
+
 def test_the_field_that_tells_members_of_a_union_apart_is_named() -> None:
     """Alone: which other fields an object has follows from that field."""
 
