@@ -74,6 +74,7 @@ _REFUSED: Final = 32
 _STAMP: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d.*)?")
 _ZONE: Final = re.compile(r"\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(Z|[+-]\d\d:?\d\d)$")
 _NUMBER: Final = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,15})?")
+_LEADING_ZERO: Final = re.compile(r"0(?![.,]).")
 _PREFIX: Final = re.compile(r"[^\W\d_]{1,5}(?=[\d_-])")
 _WORD: Final = re.compile(r"[^\W_]{2,30}")
 _PLAIN: Final = re.compile(r"[^\W\d][\w.@:/+-]*")
@@ -481,6 +482,7 @@ def _iter_text_marks(text: str) -> Iterator[tuple[_Kind, str]]:
         "with letters beyond ASCII": not text.isascii(),
         "with several lines": "\n" in text.strip(),
         "is a number": _NUMBER.fullmatch(text) is not None,
+        "begins with 0": _LEADING_ZERO.match(text) is not None,
         "with digits": any(map(str.isdigit, text)),
         "with letters": any(map(str.isalpha, text)),
         "with capital letters": text != text.lower(),
@@ -501,7 +503,7 @@ def _iter_text_marks(text: str) -> Iterator[tuple[_Kind, str]]:
         return
     for mark in {each for each in text if not each.isalnum() and each != " "}:
         yield _Kind.CONTENT, f"with {json.dumps(mark, ensure_ascii=False)}"
-    if prefix := _PREFIX.match(text):
+    if prefix := _PREFIX.match(text) or re.match(r"[1-9](?=.)", text):
         yield _Kind.CONTENT, f"begins with {prefix[0]}"
     for word in {each.casefold() for each in _WORD.findall(text)} - {text.casefold()}:
         yield _Kind.CONTENT, f"with the word {word}"

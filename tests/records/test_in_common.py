@@ -372,6 +372,21 @@ def test_a_given_value_precedes_what_came_of_it() -> None:
     assert [(each.text, each.is_given) for each in found] == [("country = CH", True), ("currency = CHF", False)]
 
 
+def test_the_first_digit_of_a_text_is_named() -> None:
+    """A leading zero is a cause of its own, also if nearly all such texts are longer; other digits are too."""
+
+    def draw(chance: random.Random, at: int) -> Mapping[str, Any]:
+        zero = chance.choice(["", "", "", "0"])
+        return {"at": at, "code": f"{zero}{chance.randint(10_000, 99_999)}", "share": f"0.{chance.randint(1, 9)}"}
+
+    runs = arrivals(150, draw, 13)
+    for first, length in (("0", 6), ("7", 5)):
+        failed = [each for each in runs if str(each.values["code"]).startswith(first)]
+        others = [each for each in runs if each not in failed]
+        assert {len(str(each.values["code"])) for each in failed} == {length}
+        assert find_shared_features(failed, others)[0].text == f"code begins with {first}"
+
+
 @pytest.mark.parametrize(
     ("blanks", "expected"),
     [
