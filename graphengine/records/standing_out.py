@@ -22,8 +22,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence  # noqa: TC003 - a document is made of these types
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import IntEnum
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pydantic_core import from_json
@@ -32,7 +33,7 @@ from graphengine.kernel.inside import is_sealed
 from graphengine.records.base_documents import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from graphengine.kernel.extension import JsonValue
 
@@ -61,6 +62,7 @@ _VALUE: Final = 60
 """The most characters of a value that is compared whole."""
 _BITS: Final = 200
 """The most bits of an integer that is compared whole. Python does not write integers of thousands of digits."""
+_DECIMALS: Final = 15
 _GROUPED: Final = 20
 """The most different values of a place of which groups are tried."""
 _GROUP: Final = 4
@@ -246,6 +248,8 @@ def find_shared_features(
     member_fields = _list_member_fields(sample, by_value)
     chosen: dict[str, _Feature] = {}
     for each in level:
+        if any(_is_copy(each, one) for one in chosen.values()):
+            continue
         if not member_fields.intersection(_list_prefixes(each.place)) and not any(
             f"{each.place}.".startswith((f"{place}.", f"{place}[")) for place in chosen
         ):
@@ -254,6 +258,12 @@ def find_shared_features(
         SharedFeature(each.place, each.text, *sample.split(each.runs), is_given=not sample.is_derived(each.place))
         for each in [*chosen.values()][: 1 + _RUNNERS_UP]
     ]
+
+
+def _is_copy(feature: _Feature, other: _Feature) -> bool:
+    """Return whether two features say the same of two places, such as a field and a list that contains its value."""
+    is_alike = feature.runs == other.runs and feature.kind == other.kind in (_Kind.EQUAL, _Kind.ONE_OF)
+    return is_alike and feature.text.removeprefix(feature.place) == other.text.removeprefix(other.place)
 
 
 def _list_member_fields(sample: _Sample, places: Collection[str]) -> set[str]:
@@ -520,12 +530,11 @@ def _iter_thresholds(place: str, by_run: Mapping[int, Sequence[JsonValue]]) -> I
         for sign, choose in (("≥", max), ("≤", min)):
             ordered = sorted(((choose(each), number) for number, each in amounts.items()), reverse=sign == "≥")
             runs = 0
-            for at, (amount, number) in enumerate(ordered):
+            for (amount, number), (outside, _) in pairwise(ordered):
                 runs |= 1 << number
-                if at + 1 < len(ordered) and ordered[at + 1][0] != amount:
-                    yield _Feature(
-                        runs, _Kind.THRESHOLD, place, words.format(place, sign, _format_amount(words, amount))
-                    )
+                if outside != amount:
+                    bound = _format_bound(words, amount, outside)
+                    yield _Feature(runs, _Kind.THRESHOLD, place, words.format(place, sign, bound))
 
 
 def _iter_amounts(value: JsonValue) -> Iterator[tuple[str, float]]:
@@ -536,22 +545,48 @@ def _iter_amounts(value: JsonValue) -> Iterator[tuple[str, float]]:
         if abs(value) < 2**53:  # which NaN is not; a larger integer may be too large for a float
             yield "{} {} {}", float(value)
     elif isinstance(value, list):
-        yield "items of {} {} {}", float(len(value))
+        yield "length of {} {} {}", float(len(value))
     elif isinstance(value, str):
         stamp = _read_stamp(value)
         if stamp is not None:
-            yield "time of {} {} {}", _epoch_of(stamp)
-            yield "hour of {} {} {}", float(stamp.hour)
+            if len(value) == len("2026-01-31"):
+                yield "date of {} {} {}", _epoch_of(stamp)
+            else:
+                yield "time of {} {} {}", _epoch_of(stamp)
+                yield "hour of {} {} {}", float(stamp.hour)
             return
         if _NUMBER.fullmatch(value):
             yield "{} {} {}", float(value)
-        yield "characters of {} {} {}", float(len(value))
+        yield "characters in {} {} {}", float(len(value))
 
 
-def _format_amount(words: str, amount: float) -> str:
+def _format_bound(words: str, amount: float, outside: float) -> str:
+    """Return the bound of a threshold as text: the roundest value after `outside` up to `amount`, which holds.
+
+    >>> _format_bound("{} {} {}", 103001.5, 98200.25)
+    '100000'
+    """
+    if words.startswith("date"):
+        return datetime.fromtimestamp(amount, UTC).date().isoformat()
     if words.startswith("time"):
-        return datetime.fromtimestamp(amount, UTC).isoformat()
-    return str(int(amount)) if amount.is_integer() else repr(amount)
+        time = datetime.fromtimestamp(_round_bound(amount, outside, map(Decimal, (86_400, 3600, 60, 1))), UTC)
+        return time.isoformat(timespec="auto" if time.second or time.microsecond else "minutes")
+    largest = Decimal(max(abs(amount), abs(outside))).adjusted() + 1
+    rounded = _round_bound(amount, outside, (Decimal(10) ** power for power in range(largest, -_DECIMALS, -1)))
+    return f"{Decimal(repr(rounded)).normalize():f}"
+
+
+def _round_bound(amount: float, outside: float, steps: Iterable[Decimal]) -> float:
+    """Return the multiple of the first possible step that lies between two values; `amount` if there is none.
+
+    The multiple is as close to `amount` as possible, and may be `amount`, but not `outside`.
+    """
+    exact, other = Decimal(repr(amount)), Decimal(repr(outside))
+    for step in steps:
+        rounded = (exact / step).to_integral_value(ROUND_FLOOR if other < exact else ROUND_CEILING) * step
+        if other < rounded <= exact or exact <= rounded < other:
+            return float(rounded) or 0.0  # not -0.0
+    return amount
 
 
 # --- Groups of values -------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, Secret
 from graphengine.models.hiding import contains_secrets
-from graphengine.records import in_common
+from graphengine.records import in_common, standing_out
 from graphengine.records.in_common import InCommon, load_in_common
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted
@@ -226,7 +226,10 @@ async def test_the_sample_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_an_item_that_failed_is_compared_with_items_that_went_through(runner: Runner) -> None:
-    """The values of an item exist only while a map runs, which separates the sides and explains nothing."""
+    """The values of an item exist only while a map runs, which separates the sides and explains nothing.
+
+    That the list contains the value too is not said again.
+    """
 
     def weigh(part: dict[str, Any]) -> int:
         return RATES[part["sku"]] and part["weight"]  # type: ignore[return-value]
@@ -243,7 +246,7 @@ async def test_an_item_that_failed_is_compared_with_items_that_went_through(runn
     await run_all(runner, graph, inputs)
     found = await shared(runner)
     assert (found.node, found.failed + found.others) == ("weigh", 60)
-    assert [each.text for each in found.features] == ["part.sku = NO", "parts[].sku = NO"]
+    assert [each.text for each in found.features] == ["part.sku = NO"]
 
 
 class Hidden(BaseModel):
@@ -370,6 +373,39 @@ def test_a_given_value_precedes_what_came_of_it() -> None:
     failed = [each for each in runs if each.values["country"] == "CH"]
     found = find_shared_features(failed, [each for each in runs if each not in failed])
     assert [(each.text, each.is_given) for each in found] == [("country = CH", True), ("currency = CHF", False)]
+
+
+@pytest.mark.parametrize(
+    ("failing", "passing", "expected"),
+    [
+        ([103_001.5, 210_000.25], [98_200.25, 12.5], "x ≥ 100000"),
+        ([-8.11, -900.5], [3.7, 50.0], "x ≤ 0"),
+        ([11.81, 2.5], [12.44, 90.0], "x ≤ 12"),
+        ([0.0312, 0.9], [0.0291, 0.01], "x ≥ 0.03"),
+        ([5, 9], [4, 1], "x ≥ 5"),
+        ([[1] * 7, [1] * 9], [[1] * 6, []], "length of x ≥ 7"),
+        (["a" * 126, "b" * 140], ["c" * 97, "d" * 20], "characters in x ≥ 100"),
+        (["2026-01-31", "2026-01-03"], ["2026-02-01", "2026-05-01"], "date of x ≤ 2026-01-31"),
+        (
+            ["2026-03-02T09:41:07Z", "2026-04-02T09:00:00Z"],
+            ["2026-03-01T22:10:00Z", "2026-02-01T09:00:00Z"],
+            "time of x ≥ 2026-03-02T00:00+00:00",
+        ),
+    ],
+)
+def test_a_bound_is_the_roundest_value_between_sides(failing: list[Any], passing: list[Any], expected: str) -> None:
+    """For numbers, lengths and times."""
+    by_run = {number: [value] for number, value in enumerate(failing + passing)}
+    found = [each.text for each in standing_out._iter_thresholds("x", by_run) if each.runs == 0b11]  # noqa: SLF001
+    assert expected in found
+
+
+@given(st.floats(-1e12, 1e12), st.floats(-1e12, 1e12))
+def test_a_bound_lies_between_both_sides(amount: float, outside: float) -> None:
+    """It may be the value of the failed run, and is never the other."""
+    if amount != outside:
+        bound = float(standing_out._format_bound("{} {} {}", amount, outside))  # noqa: SLF001
+        assert outside < bound <= amount or amount <= bound < outside
 
 
 def test_the_first_digit_of_a_text_is_named() -> None:
