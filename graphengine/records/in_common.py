@@ -48,7 +48,9 @@ NO_RESULTS: Final = (PUBLISH, "asked ", "begun ", "keyed ", "unknown ")
 
 
 class InCommon(Document):
-    """What runs that failed at one node have in common, and the others that came to the node have not.
+    """What distinguishes runs that failed at a node from other runs that came to the same node.
+
+    `GET /in_common` of the service returns this document, and the document of `graphengine prove` contains it.
 
     Attributes:
         graph: The graph.
