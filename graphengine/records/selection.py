@@ -25,6 +25,7 @@ from graphengine.records.words import counted
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
+    from graphengine.kernel.reader import GraphSpec
     from graphengine.kernel.store import Page, RunInfo, RunStore, Status, Store
 
 _PAGE: Final = 200
@@ -453,7 +454,25 @@ async def state_fits(store: Store, info: RunInfo, wanted: Sequence[FieldComparis
         for name, path in paths.items()
         if path.root in records and not is_sealed(records[path.root])
     }
-    return all(each.name in found and Summary.value_is(found[each.name], each.sign, each.value) for each in wanted)
+    is_text = any(isinstance(value, str) for value in found.values())
+    spec = await store.graph_spec(info.fingerprint) if is_text else None  # a Decimal is recorded as a text
+    decimals = {name for name in found if spec is not None and _is_decimal(spec, paths[name].root, paths[name].parts)}
+    return all(
+        each.name in found
+        and Summary.value_is(found[each.name], each.sign, each.value, is_decimal=each.name in decimals)
+        for each in wanted
+    )
+
+
+def _is_decimal(spec: GraphSpec, root: str, parts: Sequence[tuple[str, object]]) -> bool:
+    """Return whether the description of a graph declares a field of its state, or of a model in it, as a `Decimal`."""
+    described = spec.get("state", {}).get(root, "")
+    for kind, name in parts:
+        models = [fields for each in described.split(" | ") if (fields := spec.get("types", {}).get(each)) is not None]
+        if kind != "name" or len(models) != 1:
+            return False
+        described = models[0].get(str(name), "")
+    return "Decimal" in described.partition(",")[0].split(" | ")
 
 
 @runtime_checkable

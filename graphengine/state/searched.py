@@ -81,12 +81,18 @@ def field_text(value: JsonValue, *, is_decimal: bool = False) -> str:
         >>> [field_text(each) for each in ("CH", 7.0, 0.5, True, None)]
         ['CH', '7', '0.5', 'true', 'null']
     """
-    number = _number(value) if is_decimal and isinstance(value, str) else None
-    return _kept_text(whole_text(value if number is None else number))
+    return _kept_text(whole_text(value, is_decimal=is_decimal))
 
 
-def whole_text(value: JsonValue | Decimal) -> str:
-    """Return the complete text of a field's value. Equal numbers have equal texts."""
+def whole_text(value: JsonValue | Decimal, *, is_decimal: bool = False) -> str:
+    """Return the complete text of a field's value. Equal numbers have equal texts, also if they are recorded as texts.
+
+    Args:
+        value: The value as it is recorded.
+        is_decimal: Whether the value is a number that is recorded as a text.
+    """
+    if is_decimal and isinstance(value, str) and (number := _number(value)) is not None:
+        value = number
     if value is None or isinstance(value, (dict, list)):  # an earlier version of the graph had another type there
         return "null"
     if isinstance(value, bool):

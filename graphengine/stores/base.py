@@ -81,9 +81,16 @@ class Summary(Struct, frozen=True, gc=False):
         return are_fields(fields)
 
     @staticmethod
-    def value_is(value: JsonValue, sign: str, typed: str) -> bool:
-        """Return whether a value compares so with what somebody types, as if it were a field."""
-        return compares(whole_text(value), sign, typed, is_whole=True)
+    def value_is(value: JsonValue, sign: str, typed: str, *, is_decimal: bool = False) -> bool:
+        """Return whether a value compares so with what somebody types, as if it were a field.
+
+        Args:
+            value: The value as it is recorded.
+            sign: How the value is compared: `=`, `!=`, `<`, `<=`, `>` or `>=`.
+            typed: The text that somebody types.
+            is_decimal: Whether the value is a `Decimal`, which is recorded as a text.
+        """
+        return compares(whole_text(value, is_decimal=is_decimal), sign, typed, is_whole=True)
 
     @staticmethod
     def texts_meant(typed: str) -> list[str]:

@@ -270,9 +270,15 @@ def test_the_end_of_a_long_text_counts() -> None:
         assert (summary.field_is("long", sign, typed), Summary.value_is(recorded, sign, typed)) == (kept, whole)
 
 
+class Part(BaseModel):
+    cost: Decimal
+    code: str = "7.00"
+
+
 class Priced(BaseModel):
     price: Decimal | None = None
     url: str = ""
+    part: Part | None = None
 
 
 async def test_decimals_and_long_texts_are_found_exactly(runner: Runner) -> None:
@@ -281,9 +287,14 @@ async def test_decimals_and_long_texts_are_found_exactly(runner: Runner) -> None
     graph.add_node("ask", asked)
     graph.add_path(START, "ask", END)
     for run_id in ("a", "b"):
-        await runner.start(graph, Priced(price=Decimal("7.00"), url=LONG + run_id), run_id=run_id).result()
+        price = Decimal("7.00")
+        await runner.start(graph, Priced(price=price, url=LONG + run_id, part=Part(cost=price)), run_id=run_id).result()
     for search in ("input.price=7", "input.price=7.0", "input.price>=7 input.price<=7", "input.price!=8"):
-        assert await ids(runner, search) == ["b", "a"]
+        for scope in ("input", "state"):
+            assert await ids(runner, search.replace("input", scope)) == ["b", "a"]
+    assert await ids(runner, "state.part.cost=7") == ["b", "a"]
+    for search in ("state.price!=7", "state.part.code=7", "state.part.cost=8", "state.url=7"):
+        assert await ids(runner, search) == []
     for name in ("input", "state"):
         assert await ids(runner, f"{name}.url={LONG}a") == ["a"]
         assert await ids(runner, f"{name}.url!={LONG}a") == ["b"]
