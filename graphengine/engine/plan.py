@@ -29,7 +29,7 @@ from graphengine.state.type_facts import enum_value
 from graphengine.state.update import Put
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.errors import Problem
@@ -497,18 +497,21 @@ class Plan(_WithWeakReferences, Generic[S]):
     transacts: tuple[str, ...] = dataclass_field(init=False, repr=False, compare=False)
     code: Code | None = dataclass_field(init=False, repr=False, compare=False, default=None)
 
-    def fields_of(self, values: Mapping[str, JsonValue], *, at_end: bool) -> dict[str, str]:
+    def fields_of(
+        self, values: Mapping[str, JsonValue], *, at_end: bool, only: Collection[str] | None = None
+    ) -> dict[str, str]:
         """Return the values by which a run can be searched, as texts by field.
 
         Args:
             values: The recorded state.
             at_end: True for a run that finishes, whose result fields are returned. False for a run that begins, whose
                 input fields are returned.
+            only: The fields of the state that count; None for all fields.
         """
         return {
             each.name: field_text(each.path.walk(opened(values.get(each.path.root))), is_decimal=each.is_decimal)
             for each in self.search
-            if each.is_input is not at_end
+            if each.is_input is not at_end and (only is None or each.path.root in only)
         }
 
     def __post_init__(self) -> None:

@@ -51,6 +51,11 @@ async def fill_fields(store: Store, info: RunInfo, graph: GraphDefinition[Any]) 
     begun = await load_snapshot(store, info.id, 1)
     own = {} if info.summary is None else info.summary.fields  # its graph can have declared others
     fields = {**own, **plan.fields_of(begun.root.values, at_end=False)}
+    if info.parent is not None:
+        for step in await store.steps(info.id, 0, info.parent_seq + 1):
+            if step.kind == "branched" and not step.frame:  # the frame of the whole run
+                branched = await load_snapshot(store, info.id, step.seq)
+                fields |= plan.fields_of(branched.root.values, at_end=False, only={op[1] for op in step.update})
     if info.status == "finished":
         ended = await load_snapshot(store, info.id, None)
         fields |= plan.fields_of(ended.root.values, at_end=True)

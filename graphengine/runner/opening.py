@@ -192,6 +192,9 @@ async def _create(
         if step.data.error is not None:
             driving.take_failure(step, step.data.error)
     origin = snapshot.origin
+    if isinstance(first.data, Branched) and not first.frame and plan.search:  # the frame of the whole run
+        changed = plan.fields_of(snapshot.root.values, at_end=False, only={op[1] for op in first.update})
+        driving.fields = {**driving.fields, **changed}  # the other fields are those of the parent's input
     fields = driving.fields_at(snapshot.status, begins=first.kind == "started") if plan.search else driving.fields
     info = RunInfo(
         life.id,

@@ -127,6 +127,22 @@ async def test_fields_are_kept_by_later_processes(fresh: Any) -> None:
             assert await ids(second, "input.country=DE output.status=paid") == ["a"]
 
 
+async def test_a_branch_with_a_changed_input_is_found_by_that_input(runner: Runner) -> None:
+    """The fields that the branch does not change are those of its parent's input. Filling finds the same."""
+    graph = paying(*SEARCH)
+    await runner.start(graph, State(country="DE", amount=3), run_id="a").result()
+    await runner.answer("a", "paid")
+    await runner.resume("a", graph).result()
+    await runner.branch("a", graph, at=1, update={"country": "FR"}, run_id="b").result()
+    await runner.branch("b", graph, at=2, update={"amount": 5}, run_id="c").result()
+    expected = {"country=DE": ["a"], "country=FR": ["c", "b"], "amount=3": ["b", "a"], "amount=5": ["c"]}
+    assert {each: await ids(runner, f"input.{each}") for each in expected} == expected
+    assert await ids(runner, "input.country=XX") == []
+    more = paying(*SEARCH, "input.status")
+    assert (await runner.admin.bulk("fill", "graph:pay", graphs=[more])).runs == ["c", "b", "a"]
+    assert {each: await ids(runner, f"input.{each}") for each in expected} == expected
+
+
 async def test_a_search_says_which_runs_it_has_not_seen(runner: Runner) -> None:
     """Those of before `search=`, of the tenant; filling finds them, and a removed run is no longer found."""
     await paid(runner, "old", paying(), country="DE", tenant="acme")
