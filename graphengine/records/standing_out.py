@@ -1,14 +1,23 @@
-"""What the recorded values of failed runs have in common, and those of other runs do not.
+"""Find what recorded runs that failed at a node have in common and other runs do not.
 
-A *feature* is a fact about one place in the recorded values of a run, such as `country = CH`, `order.vat_rate missing`
-or `amount ≥ 1000`. This module collects the features of all given runs and returns those that separate the failed runs
-from the others. It only compares values: it reads no store, and calls no code of the user.
+The caller passes two lists of runs: runs that failed at a node, and runs that went through the same node. Each run is
+given as the values that it had when it arrived at the node. The result is shown to people who look for the cause of the
+failures, for example as "at charge, 69 of 69 failed had country = CH; of the 250 others that came there, none".
 
-With many places and few runs, some feature always separates the two sides by chance. A feature is therefore returned
-only if Fisher's exact test finds that chance is no explanation, after a correction for all the features that could have
-been returned. A feature that holds for too few or too many runs could not be returned whatever the runs came to, so it
-does not count (Tarone 1990). If all others began before or after the failed runs, anything that changes with time would
-separate them. Then only the form of values counts, and what nodes wrote.
+Two words are used throughout the module. A *place* is the path of a value inside these values, such as `order.country`,
+or `order.parts[].weight` for the weights of all parts. A *feature* is a statement about the value at a place that is
+true or false for each run, such as `order.country = CH`, `order.vat_rate missing` or `amount ≥ 1000`. This module lists
+the features of all runs, and returns those that nearly all failed runs and few other runs have. It reads no store, and
+calls no code of the user.
+
+With many places and few runs, some feature always separates the two lists by chance. A feature is therefore returned
+only if Fisher's exact test finds that chance is no explanation. The test is corrected for the number of features that
+are tested, because each further test is another opportunity for chance. A feature that holds for very few runs, or for
+nearly all runs, could never be returned, so it is left out of this number (Tarone 1990).
+
+If all other runs began before or after the failed runs, every value that changes with time separates the two lists,
+such as a date or a growing number. Only features that do not change with time by themselves are returned then: whether
+a value is present, its type, its form, and values that nodes wrote.
 
 Source: R. E. Tarone, "A modified Bonferroni method for discrete data", Biometrics 46, 1990.
 """
@@ -38,38 +47,40 @@ if TYPE_CHECKING:
     from graphengine.kernel.extension import JsonValue
 
 FEWEST: Final = 5
-"""With fewer runs than this on either side, no feature is looked for."""
+"""The fewest failed runs, and the fewest other runs, for which features are searched."""
 _CHANCE: Final = 0.01
-"""The greatest probability that a feature is returned although the sides differ by chance alone."""
+"""The greatest accepted probability that a feature is returned although only chance separates the runs."""
 CALL: Final = "()"
-"""How the name ends of what a call returned. Whether a call was made may only show how far the node came."""
+"""The end of the name under which the result of a recorded call is compared, such as `fetch_rate()`.
+
+Whether such a name is present is no feature: a call that follows the failure in the node's code was never made."""
 _COVERED: Final = 0.9
-"""The share of the failed runs that must have a feature."""
+"""The smallest share of the failed runs that must have a feature."""
 _OTHERS: Final = 1 / 3
-"""The share of the other runs that may have a feature."""
+"""The largest share of the other runs that may have a feature."""
 _TIE: Final = 0.02
-"""Features whose shares of the two sides differ by this much separate equally well."""
+"""Two features count as equally good if their results of `_Sample.separation` differ by at most this much."""
 _RUNNERS_UP: Final = 3
 """How many features are returned besides the best."""
 _PLACES: Final = 400
-"""How many values of one run are looked at."""
+"""The largest number of values of one run that are compared."""
 _ITEMS: Final = 50
 _KEYS: Final = 100
 _DEPTH: Final = 8
 _TEXT: Final = 2000
-"""The most characters of a text that are looked at."""
+"""The largest number of characters of a text that are examined."""
 _VALUE: Final = 60
-"""The most characters of a value that is compared whole."""
+"""Longer texts are only described, for example by their length, and not compared as `= TEXT`."""
 _BITS: Final = 200
-"""The most bits of an integer that is compared whole. Python does not write integers of thousands of digits."""
+"""Larger integers are not compared as `= NUMBER`, because Python refuses to write thousands of digits."""
 _DECIMALS: Final = 15
 _GROUPED: Final = 20
-"""The most different values of a place of which groups are tried."""
+"""Features such as `country = one of CH, NO` are searched only at places with at most so many different values."""
 _GROUP: Final = 4
 _SECRET: Final = 3
-"""Shorter secrets are not looked for, since any text contains them by chance."""
+"""Secrets with fewer bytes are ignored, because any text contains them by chance."""
 _SEAL: Final = 16
-"""By how many bytes the record of a secret is longer than its JSON."""
+"""The number of bytes by which an encrypted secret is longer than its JSON."""
 _REFUSED: Final = 32
 """The engine refuses to let a node write a secret of at least this many bytes to a field that is not secret."""
 
@@ -94,7 +105,7 @@ Places: TypeAlias = "dict[str, list[JsonValue]]"
 
 
 class _Kind(IntEnum):
-    """The kinds of features; of two that separate equally well, the kind that stands first here is preferred."""
+    """The kinds of features. Of features that separate the runs equally well, the lowest kind comes first."""
 
     PRESENT = 0
     EQUAL = 1
@@ -107,17 +118,17 @@ class _Kind(IntEnum):
 
 
 _TIMELESS: Final = (_Kind.PRESENT, _Kind.TYPE, _Kind.FORM)
-"""The kinds that do not change with time by themselves."""
+"""The kinds of features that do not change with time by themselves, as numbers and dates do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A run as it came to a node.
+    """The values that a run had when it arrived at a node.
 
     Attributes:
-        values: The fields of its state, and the results that the visit had recorded, by name.
-        derived: Those of the names whose values nodes wrote. Callers or people gave the others.
-        at: When the run began, epoch seconds.
+        values: The fields of the run's state, and the results that the node had recorded before it ended, by name.
+        derived: The names of those values that nodes wrote. The other values were given by a caller or a person.
+        at: The time when the run began, in epoch seconds.
     """
 
     values: Mapping[str, JsonValue]
@@ -145,7 +156,7 @@ class SharedFeature(Part):
 
 @dataclass(frozen=True, slots=True)
 class _Feature:
-    """A feature, with the runs that have it as the bits of a number."""
+    """A feature, and the runs that have it. Bit `n` of `runs` is set if the run with the number `n` has the feature."""
 
     runs: int
     kind: _Kind
@@ -155,9 +166,18 @@ class _Feature:
 
 @dataclass(slots=True)
 class _Sample:
-    """The two sides; the failed runs have the lowest bits.
+    """The runs that are compared, and their values by place.
+
+    The runs are numbered: first the failed runs, then the others. A set of runs is an integer with a bit for each run,
+    so that sets can be combined quickly.
 
     Attributes:
+        failed: The runs that failed.
+        others: The runs that went through the node.
+        is_apart: Whether nearly all other runs began before the first or after the last failed run.
+        derived: The names of values that nodes wrote.
+        message: The error message of a failed run.
+        values: The values at each place, by the number of the run.
         withheld: The places whose values may contain the value of a secret field. Only the types of these values are
             compared, and whether there are values.
     """
@@ -171,7 +191,10 @@ class _Sample:
     withheld: set[str] = field(default_factory=set)
 
     def fits(self, feature: _Feature) -> bool:
-        """Return whether a feature could be returned, whichever of the runs had failed."""
+        """Return whether a feature could be returned if other runs had failed, so that it counts as tested.
+
+        A feature could not be returned if too few or too many runs have it, or if it may only show when the runs began.
+        """
         runs, failed, others = feature.runs.bit_count(), len(self.failed), len(self.others)
         if self.is_apart and feature.kind not in _TIMELESS:
             is_ordered = feature.kind == _Kind.THRESHOLD or not self.is_derived(feature.place)
@@ -180,27 +203,34 @@ class _Sample:
         return _COVERED * failed <= runs <= failed + _OTHERS * others
 
     def is_derived(self, place: str) -> bool:
-        """Return whether nodes wrote the value at a place."""
         return _root_of(place) in self.derived
 
     def split(self, runs: int) -> tuple[int, int]:
-        """Return how many failed runs and how many others are among some runs."""
+        """Return how many failed runs and how many other runs a set of runs contains."""
         bad = (runs & ((1 << len(self.failed)) - 1)).bit_count()
         return bad, runs.bit_count() - bad
 
     def separation(self, runs: int) -> float:
-        """Return how well some runs agree with those that failed; 1 if they are the same."""
+        """Return how well a set of runs agrees with the failed runs; 1 if it contains exactly the failed runs.
+
+        This is the share of all failed runs that are in the set, minus the share of all other runs that are in the set.
+        """
         bad, good = self.split(runs)
         return bad / len(self.failed) - good / len(self.others)
 
     def stands_out(self, runs: int, tried: int) -> bool:
-        """Return whether some runs are mainly the failed ones, and chance does not explain that."""
+        """Return whether a set has nearly all failed runs and few other runs, and chance does not explain that.
+
+        Args:
+            runs: The runs that have a feature.
+            tried: The number of features that are tested.
+        """
         bad, good = self.split(runs)
         is_clear = bad >= _COVERED * len(self.failed) and good <= _OTHERS * len(self.others)
         return is_clear and tried * _fisher(bad, good, len(self.failed), len(self.others)) <= _CHANCE / 2
 
     def rank(self, feature: _Feature) -> tuple[bool, bool, int, int, float, str]:
-        """Return the place of a feature among those that separate equally well, the most likely cause first."""
+        """Return the sort key of a feature among equally good features. The most likely cause is first."""
         name = re.split(r"[.\[]", feature.place)[-1]
         is_named = bool(name) and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", self.message) is not None
         depth, exact = feature.place.count("."), -self.separation(feature.runs)
@@ -214,17 +244,18 @@ def find_shared_features(
     message: str = "",
     hides: Callable[[str], bool] = lambda _: False,
 ) -> Sequence[SharedFeature]:
-    """Return the features that separate failed runs from others, the most likely cause first.
+    """Return the features that separate failed runs from other runs, the most likely cause first.
 
-    Of features that separate equally well, those of values that callers gave precede those of values that nodes wrote.
+    Of features that separate the runs equally well, values that callers gave precede values that nodes wrote, because
+    the second often follow from the first.
 
     Args:
-        failed: The runs that failed at a node, as they came to the node.
-        others: The runs that went through the node, as they came to the node.
-        message: The error, which may name the value.
-        hides: Whether a text contains a secret. A place with such a text is left out in all runs, as is a secret field.
-            Of values that are long enough to contain the value of a secret field of their run, only the type is
-            compared.
+        failed: The runs that failed at a node.
+        others: The runs that went through the same node.
+        message: The error message of a failed run. A feature whose field is named in the message is preferred.
+        hides: Returns whether a text contains a secret. A place with such a text is left out in all runs, and so is a
+            secret field. If a value is long enough to contain the value of a secret field of its run, only the type of
+            the value is compared.
 
     Returns:
         At most four features of different places; none if nothing stands out.
@@ -261,7 +292,7 @@ def find_shared_features(
 
 
 def _is_copy(feature: _Feature, other: _Feature) -> bool:
-    """Return whether two features say the same of two places, such as a field and a list that contains its value."""
+    """Return whether two features say the same about two places, such as a map item and the list that contains it."""
     is_alike = feature.runs == other.runs and feature.kind == other.kind in (_Kind.EQUAL, _Kind.ONE_OF)
     return is_alike and feature.text.removeprefix(feature.place) == other.text.removeprefix(other.place)
 
@@ -273,8 +304,8 @@ def _list_member_fields(sample: _Sample, places: Collection[str]) -> set[str]:
     the other fields an object has, so that a feature of `kind` explains the features of the others.
 
     Args:
-        sample: The runs.
-        places: Places that are looked at as the field that tells the members of a union apart.
+        sample: The runs that are compared.
+        places: The places of fields that may tell the members of a union apart, such as `evidence.kind`.
     """
     found: set[str] = set()
     for place in places:
@@ -295,13 +326,13 @@ def _list_member_fields(sample: _Sample, places: Collection[str]) -> set[str]:
 
 
 def _list_prefixes(place: str) -> list[str]:
-    """Return a place and the places of all values that contain its value."""
+    """Return a place and the places around it: `a.b[].c` is inside `a.b[]`, `a.b` and `a`."""
     ends = [each.start() for each in re.finditer(r"[.\[]", place)]
     return [place, *(place[:end] for end in ends)]
 
 
 def _list_outstanding(sample: _Sample) -> list[_Feature]:
-    """Return the features that stand out."""
+    """Return the features that separate the runs better than chance explains, in no particular order."""
     features = [each for each in _iter_features(sample) if sample.fits(each)]
     tried = len({each.runs for each in features})  # the same runs are the same test
     found = [each for each in features if sample.stands_out(each.runs, tried)]
@@ -321,7 +352,14 @@ def _list_outstanding(sample: _Sample) -> list[_Feature]:
 
 
 def _fisher(bad: int, good: int, failed: int, others: int) -> float:
-    """Return the probability that so many runs with a feature are failed ones, or more, if only chance decides."""
+    """Return the probability that chance alone gives a feature to at least this many failed runs (Fisher's exact test).
+
+    Args:
+        bad: The number of failed runs that have the feature.
+        good: The number of other runs that have the feature.
+        failed: The number of failed runs.
+        others: The number of other runs.
+    """
     runs, ways = bad + good, math.comb(failed + others, bad + good)
     most = min(runs, failed)
     return sum(math.comb(failed, each) * math.comb(others, runs - each) for each in range(bad, most + 1)) / ways
@@ -331,7 +369,7 @@ def _fisher(bad: int, good: int, failed: int, others: int) -> float:
 
 
 def _collect_places(sample: _Sample, hides: Callable[[str], bool]) -> None:
-    """Read the values of all runs by place; a place that has a secret in any run is left out."""
+    """Collect the values of all runs by place. A place that contains a secret in any run is left out for all runs."""
     runs = [*sample.failed, *sample.others]
     sealed = {name for each in runs for name, value in each.values.items() if is_sealed(value)}
     for number, each in enumerate(runs):
@@ -352,7 +390,7 @@ def _collect_places(sample: _Sample, hides: Callable[[str], bool]) -> None:
 
 
 def _collect_values(value: JsonValue, place: str, found: Places, left: int) -> int:
-    """Collect a value and all that it contains, by place; return how many more values may be collected."""
+    """Collect a value and all values inside it by place. Return how many more values of the run may be collected."""
     if left <= 0:
         return 0
     found.setdefault(place, []).append(value[:_TEXT] if isinstance(value, str) else value)
@@ -370,10 +408,10 @@ def _collect_values(value: JsonValue, place: str, found: Places, left: int) -> i
 
 
 def _list_secret_sizes(run: Arrival) -> list[tuple[int, bool]]:
-    """Return how many bytes the value of each secret field of a run has at least, and whether nodes cannot copy it.
+    """Return the least number of bytes of each secret of a run, and whether the engine keeps nodes from copying it.
 
-    The values themselves cannot be read, since the key is not known here. A record shows the length of the JSON that is
-    encrypted. Bytes are written there as base64, which is a third longer.
+    The secrets cannot be decrypted, because the key is not known here. The length of the encrypted record shows how
+    long the JSON of the secret is. JSON contains bytes as base64, which is a third longer than the bytes.
     """
     sizes: list[tuple[int, bool]] = []
     for record in run.values.values():
@@ -385,7 +423,7 @@ def _list_secret_sizes(run: Arrival) -> list[tuple[int, bool]]:
 
 
 def _size_of(value: JsonValue) -> int:
-    """Return how many bytes a text or a number has in JSON, without quotes; 0 for other values."""
+    """Return the number of bytes of a text or a number in JSON, without quotes. Other values count as 0."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return 0
     if isinstance(value, int) and not _is_comparable(value):
@@ -401,7 +439,7 @@ def _root_of(place: str) -> str:
 
 
 def _iter_features(sample: _Sample) -> Iterator[_Feature]:
-    """Yield the features of all places."""
+    """Yield the features of all places, except groups of values (see `_iter_groups`)."""
     missing: dict[str, int] = {}
     for place, by_run in sample.values.items():  # an object precedes the values in it
         for feature in _iter_keys(sample, place, by_run):
@@ -425,7 +463,7 @@ def _iter_features(sample: _Sample) -> Iterator[_Feature]:
 
 
 def _collect_marks(by_run: Mapping[int, Sequence[JsonValue]], *, is_withheld: bool) -> Mapping[tuple[_Kind, str], int]:
-    """Return the runs of each feature that one value has by itself."""
+    """Return the features that can be seen in a single value at a place, each with the runs that have it."""
     marks: defaultdict[tuple[_Kind, str], int] = defaultdict(int)
     for number, values in by_run.items():
         for value in values:
@@ -436,7 +474,7 @@ def _collect_marks(by_run: Mapping[int, Sequence[JsonValue]], *, is_withheld: bo
 
 
 def _iter_keys(sample: _Sample, place: str, by_run: Mapping[int, Sequence[JsonValue]]) -> Iterator[_Feature]:
-    """Yield whether the objects at a place have a key, and whether one of them lacks it."""
+    """Yield the features `KEY present` and `KEY missing` for the keys of the objects at a place."""
     objects = {number: [each for each in values if isinstance(each, dict)] for number, values in by_run.items()}
     counts = Counter(key for each in objects.values() for key in {key for one in each for key in one})
     for key in [key for key, _ in counts.most_common(_KEYS)]:
@@ -460,7 +498,7 @@ def _iter_blanks(place: str, runs_by_words: Mapping[str, int]) -> Iterator[_Feat
 
 
 def _negate(place: str, kind: _Kind, words: str, runs: int) -> Iterator[_Feature]:
-    """Yield the opposite of a feature."""
+    """Yield the opposite of a feature: `country ≠ CH` for `country = CH`."""
     first, _, rest = words.partition(" ")
     opposites = {"=": "≠", "with": "without", "is": "is not"}
     if kind in (_Kind.EQUAL, _Kind.FORM, _Kind.CONTENT) and first in opposites:
@@ -468,7 +506,7 @@ def _negate(place: str, kind: _Kind, words: str, runs: int) -> Iterator[_Feature
 
 
 def _iter_marks(value: JsonValue) -> Iterator[tuple[_Kind, str]]:
-    """Yield the kinds and the words of the features of one value."""
+    """Yield the features of one value as pairs of a kind and a text without the place, such as `= CH`."""
     if value is None:
         yield _Kind.PRESENT, "is null"
         return
@@ -484,7 +522,7 @@ def _iter_marks(value: JsonValue) -> Iterator[tuple[_Kind, str]]:
 
 
 def _iter_text_marks(text: str) -> Iterator[tuple[_Kind, str]]:
-    """Yield the kinds and the words of the features of a text."""
+    """Yield the features of one text value, as `_iter_marks` does."""
     stamp = _read_stamp(text)
     forms = {
         "is empty": not text,
@@ -520,7 +558,10 @@ def _iter_text_marks(text: str) -> Iterator[tuple[_Kind, str]]:
 
 
 def _iter_thresholds(place: str, by_run: Mapping[int, Sequence[JsonValue]]) -> Iterator[_Feature]:
-    """Yield that a number, a time, or the length of a text or list, is at least or at most some value."""
+    """Yield the features that compare a number, a time or a length with a bound, such as `amount ≥ 1000`.
+
+    Each value that occurs is tried as a bound, in both directions.
+    """
     measured: defaultdict[str, dict[int, list[float]]] = defaultdict(dict)
     for number, values in by_run.items():
         for value in values:
@@ -538,7 +579,7 @@ def _iter_thresholds(place: str, by_run: Mapping[int, Sequence[JsonValue]]) -> I
 
 
 def _iter_amounts(value: JsonValue) -> Iterator[tuple[str, float]]:
-    """Yield what can be measured of a value, each with the words that show a threshold."""
+    """Yield the amounts that can be measured of a value, each with a template for the text of a feature."""
     if isinstance(value, bool):
         return
     if isinstance(value, (int, float)):
@@ -561,7 +602,12 @@ def _iter_amounts(value: JsonValue) -> Iterator[tuple[str, float]]:
 
 
 def _format_bound(words: str, amount: float, outside: float) -> str:
-    """Return the bound of a threshold as text: the roundest value after `outside` up to `amount`, which holds.
+    """Return the text of the roundest bound that separates two values.
+
+    Args:
+        words: The template of the feature, which says what was measured.
+        amount: The last value that is inside the bound.
+        outside: The next value, which must stay outside.
 
     >>> _format_bound("{} {} {}", 103001.5, 98200.25)
     '100000'
@@ -577,7 +623,7 @@ def _format_bound(words: str, amount: float, outside: float) -> str:
 
 
 def _round_bound(amount: float, outside: float, steps: Iterable[Decimal]) -> float:
-    """Return the multiple of the first possible step that lies between two values; `amount` if there is none.
+    """Return a multiple of the first step that has one between two values; `amount` if no step has one.
 
     The multiple is as close to `amount` as possible, and may be `amount`, but not `outside`.
     """
@@ -593,7 +639,7 @@ def _round_bound(amount: float, outside: float, steps: Iterable[Decimal]) -> flo
 
 
 def _read_categories(sample: _Sample, place: str) -> Mapping[str, int]:
-    """Return the runs of each value of a place that has few different ones; none of other places."""
+    """Return the runs of each value at a place; empty if groups of these values are not worth trying."""
     found: defaultdict[str, int] = defaultdict(int)
     for number, values in sample.values[place].items():
         value = values[0]
@@ -606,7 +652,7 @@ def _read_categories(sample: _Sample, place: str) -> Mapping[str, int]:
 
 
 def _iter_groups(sample: _Sample, place: str, values: Mapping[str, int]) -> Iterator[_Feature]:
-    """Yield that a value is one of two to four, of the values that failed runs have."""
+    """Yield the features `= one of A, B` for groups of two to four values that failed runs have."""
     bad = {value: runs for value, runs in values.items() if sample.split(runs)[0]}
     if len(bad) > 2 * _GROUP:
         return
@@ -622,7 +668,7 @@ def _iter_groups(sample: _Sample, place: str, values: Mapping[str, int]) -> Iter
 
 
 def _shorten(value: JsonValue) -> str:
-    """Return a value as a feature shows it: a word as it is, anything else as JSON."""
+    """Return the text by which a feature shows a value: a word is shown without quotes, other values as JSON."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     is_plain = isinstance(value, str) and _PLAIN.fullmatch(value) is not None and value not in ("yes", "no", "null")
@@ -630,16 +676,16 @@ def _shorten(value: JsonValue) -> str:
 
 
 def _is_comparable(value: JsonValue) -> bool:
-    """Return whether a value is a number or a text that can be compared whole."""
+    """Return whether a value is a number or a text that is short enough for a feature such as `= CH`."""
     if isinstance(value, int):
         return value.bit_length() <= _BITS
     return isinstance(value, float) or (isinstance(value, str) and len(value) <= _VALUE)
 
 
 def _read_stamp(text: str) -> datetime | None:
-    """Return the date or the time that a text contains; None for other texts, and for times outside of UTC's range.
+    """Return the date or time that a text consists of; None if the text is neither.
 
-    UTC cannot express `9999-12-31T23:59:59-05:00`, for example.
+    Times that UTC cannot express, such as `9999-12-31T23:59:59-05:00`, also return None.
     """
     if _STAMP.fullmatch(text) is None:
         return None
