@@ -258,7 +258,7 @@ def _explain_unknown(path: str, error: Exception, *, repeats_work: bool) -> str:
             f"{path} fails because a child run failed, which a retry resumes; prove the graph of the child run:"
             f" {cause.message}"
         )
-    reasons = {
+    reasons: dict[type[Exception], str] = {
         EffectRefused: "would perform an effect of which the log has no result",
         InputError: "cannot run alone",
     }

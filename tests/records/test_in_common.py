@@ -455,7 +455,7 @@ def test_the_field_that_tells_members_of_a_union_apart_is_named() -> None:
         return {"evidence": chance.choice([photo, photo, pdf, witness]), "amount": chance.randint(1, 999)}
 
     runs = arrivals(120, draw, 9)
-    failed = [each for each in runs if each.values["evidence"]["kind"] == "witness"]  # type: ignore[index, call-overload]
+    failed = [each for each in runs if each.values["evidence"]["kind"] == "witness"]  # type: ignore[index]
     others = [each for each in runs if each not in failed]
     for message in ("", "AttributeError: no url"):
         found = find_shared_features(failed, others, message=message)
