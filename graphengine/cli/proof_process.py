@@ -1,11 +1,12 @@
-"""The child process of `graphengine prove`: it loads a graph from one tree of files and tries the failed node of runs.
+"""The child process of `graphengine prove`. It runs the failed nodes of runs with one version of the code.
 
     python -P -m graphengine.cli.proof_process REQUEST ANSWER
 
-REQUEST is a JSON file that the parent process wrote, and ANSWER is the file that this process writes. The network,
-other processes and changes of files are refused before the code of the tree is imported, and until the process ends,
-unless the request lets it act. ANSWER is opened before that. The process ends without waiting for threads and without
-calling functions that the code registered for its end.
+REQUEST is a JSON file that the parent process wrote, and ANSWER is the file that this process writes. Before the code
+of the version is imported, this process begins to refuse the use of the network, the start of other processes, and
+changes of files. It refuses them until it ends, unless the request allows the nodes to act. ANSWER is opened before
+that, because it could not be opened afterwards. The process ends without waiting for threads, and without calling
+functions that the code registered with `atexit`, because these could act outside too.
 """
 
 from __future__ import annotations
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
 
 
 class ProofRequest(Struct):
-    """What the parent process asks for.
+    """The request of the parent process.
 
     Attributes:
-        tree: The folder with the files of the version.
-        working: The folder of the working tree, whose files must not be imported if that is another folder.
-        folder: The current folder, relative to the tree.
+        tree: The folder with the files of the version that is tried: the working tree, or a worktree of a commit.
+        working: The folder of the working tree. If `tree` is another folder, no file of the working tree may be
+            imported.
+        folder: The current folder of the parent process, relative to the tree.
         file: The file of the graph, relative to the tree.
         graph: The name of the graph.
         runs: The files of the exported runs.
@@ -52,14 +54,14 @@ class ProofRequest(Struct):
 
 
 class ProofAnswer(Struct):
-    """What came of the runs; `refusal` is the error that kept the graph from being loaded."""
+    """The result of each run, or in `refusal` the error because of which the graph could not be loaded."""
 
     tried: list[TriedNode] = []
     refusal: Refusal | None = None
 
 
 def answer_request(request: Path) -> ProofAnswer:
-    """Do what a request asks for."""
+    """Load the graph that a request names, and run the failed node of each run."""
     asked = json.decode(request.read_bytes(), type=ProofRequest)
     sys.dont_write_bytecode = True
     folder = Path(asked.tree, asked.folder)
@@ -75,7 +77,7 @@ def answer_request(request: Path) -> ProofAnswer:
 
 
 def _move_path(path: str, asked: ProofRequest) -> str:
-    """Return a folder of imports; one in the working tree is replaced by the same folder of the version's tree."""
+    """Return an entry for `sys.path`. The older commit's own folder replaces a folder in the working tree."""
     if not path or asked.tree == asked.working or not Path(path).is_relative_to(asked.working):
         return path
     return str(Path(asked.tree, Path(path).relative_to(asked.working)))
@@ -85,7 +87,7 @@ def _load_graph(asked: ProofRequest) -> Graph[object]:
     """Return the graph of the version.
 
     Raises:
-        GraphEngineError: There is none, or its modules come from the working tree.
+        GraphEngineError: The version has no such graph, or the older code imported modules from the working tree.
     """
     file = Path(asked.tree, asked.file)
     graph = find(str(file), asked.graph).graph if file.is_file() else find_named(asked.graph, of_run=True).graph

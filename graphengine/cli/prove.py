@@ -1,4 +1,9 @@
-"""`graphengine prove`: whether failed runs go through under an older commit and under the working tree."""
+"""The command `graphengine prove`, which checks a repair with the recorded runs that failed.
+
+For each failed run, the command runs the node that failed alone on the recorded state: with the code of an older
+commit, and with the code of the working tree. The code runs in child processes (`graphengine.cli.proof_process`),
+because two versions of a module cannot be imported into one process.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +40,11 @@ if TYPE_CHECKING:
 
 _LISTED: Final = 10
 _KEPT: Final = 2
-"""How many runs `--keep` writes."""
+"""The number of runs that `--keep` writes."""
 _TRIED: Final = 8
-"""How many of the shortest runs `--keep` tries once more, without their secrets."""
+"""The number of shortest runs that `--keep` tries once more, without their secrets."""
 _DIGITS: Final = 9
-"""How much of the name of a commit is shown."""
+"""The number of characters of a commit's name that are shown."""
 _GIT: Final = ("git", "-c", "core.hooksPath=/dev/null")
 
 
@@ -148,7 +153,11 @@ def prove(  # noqa: PLR0913 - one for each option
 
 
 def _choose_failed(context: CommandContext, wanted: Wanted) -> tuple[Sequence[Exported], Mapping[str, str]]:
-    """Return the failed runs with the most frequent failure, and why the others are left out, by id."""
+    """Return the failed runs with the most frequent failure.
+
+    Also returns why each of the other failed runs is left out, by the id of the run. Two failures are equal if the same
+    node failed with the same type of exception.
+    """
     from graphengine.records.export import export_run
     from graphengine.records.in_common import classify_failure, find_failing_step
     from graphengine.records.selection import newest
@@ -185,7 +194,7 @@ def _choose_failed(context: CommandContext, wanted: Wanted) -> tuple[Sequence[Ex
 
 
 def _compare_runs(context: CommandContext, wanted: Wanted) -> InCommon:
-    """Return what the failed runs have in common. A fault of the comparison does not stop the proof.
+    """Return what the failed runs have in common. An unexpected error in the comparison does not stop the proof.
 
     Raises:
         GraphEngineError: The runs cannot be read.
@@ -279,7 +288,7 @@ def _check_out(file: Path, commit: str) -> Generator[_Trees]:
     """Provide a worktree of a commit in a temporary folder, without running hooks of the repository.
 
     Raises:
-        GraphEngineError: The file is in no repository, or the commit does not exist.
+        GraphEngineError: The file does not belong to a git repository, or the commit does not exist.
     """
     whole = Path(os.path.realpath(file))
     top = Path(os.path.realpath(_git(whole.parent, "rev-parse", "--show-toplevel")))
@@ -318,10 +327,10 @@ def _end_on_signal() -> Generator[None]:
 
 
 def _git(folder: Path, *words: str) -> str:
-    """Return what a command of git prints.
+    """Run a git command and return its output.
 
     Raises:
-        GraphEngineError: It failed.
+        GraphEngineError: The git command failed.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment["GIT_LFS_SKIP_SMUDGE"] = "1"  # no contents are fetched
@@ -343,7 +352,7 @@ def _git(folder: Path, *words: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """Tries runs in child processes, one for each version."""
+    """Runs the failed nodes of runs in child processes, one process for each version of the code."""
 
     found: Found
     trees: _Trees
@@ -351,10 +360,15 @@ class _Trial:
     time_limit: float
 
     def run(self, runs: Sequence[Exported], tree: Path, *, act: bool = False) -> Sequence[TriedNode]:
-        """Return what comes of the failed node of each run with the code of a tree.
+        """Return for each run whether its failed node goes through with the code of a tree.
+
+        Args:
+            runs: The failed runs.
+            tree: The folder of the working tree or of the worktree of the older commit.
+            act: Whether the nodes may perform effects and use the network.
 
         Raises:
-            GraphEngineError: The graph cannot be loaded there, or the process died or took too long.
+            GraphEngineError: The code in the tree cannot load the graph, or the process died or took too long.
         """
         import msgspec
 
@@ -402,7 +416,10 @@ class _Trial:
 
 
 def _join_import_paths() -> str:
-    """Return the folders from which the child process imports, as absolute paths, with that of this package."""
+    """Return PYTHONPATH for the child process, with absolute paths.
+
+    If this package is not installed, the folder of the package is added.
+    """
     paths = [str(Path(each).absolute()) for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
     own = str(Path(__file__).parents[2])
     is_installed = "site-packages" in own or "dist-packages" in own

@@ -1,8 +1,12 @@
-"""What the runs that failed at one node have in common, as Today shows it below the version that fails.
+"""Read what the runs that failed at one node have in common.
 
-The runs are a sample: the newest that failed, and the newest of the others that came to the same node. Each run is read
-as it came to the node, that is just before the step that ended the visit. The number of runs and the bytes are bounded,
-and the answer names the sample. `graphengine.records.standing_out` compares the values.
+The page Today of the inspector shows the result below the version of a graph that fails, `GET /in_common` of the
+service returns the result, and `graphengine prove` prints it.
+
+Only a sample of the runs is read: the newest failed runs, and the newest other runs that came to the same node. The
+number of runs and the bytes of their values are limited, and the result names the sample. Each run is read in the state
+that it had just before the step that ended the node's visit. `graphengine.records.standing_out` then compares these
+states.
 """
 
 from __future__ import annotations
@@ -34,17 +38,17 @@ if TYPE_CHECKING:
     from graphengine.kernel.store import RunInfo, Store
 
 _FAILED: Final = 100
-"""The most failed runs that are read."""
+"""The largest number of failed runs that are read."""
 _OTHERS: Final = 300
-"""The most other runs that are read, whether they came to the node or not."""
+"""The largest number of other runs that are read, including runs that did not come to the node."""
 _BYTES: Final = 32_000_000
-"""No further run is read after values of this size; failed runs may take half of it."""
+"""Once the values of the runs that were read have this size, no further run is read. Failed runs get half of it."""
 _NOT_FAILED: Final = ("finished", "stopped", "cancelled", "waiting", "running")
 _STEPS: Final = 300
-"""The visit is looked for in this many steps at the end of a log."""
+"""The visit of the node is searched in this many steps at the end of each log."""
 _TEXT: Final = 20_000
 NO_RESULTS: Final = (PUBLISH, "asked ", "begun ", "keyed ", "unknown ")
-"""How the names of recorded work begin that is not the result of a call."""
+"""The beginnings of the names of recorded work that is no result of a call, such as a published value."""
 
 
 class InCommon(Document):
@@ -56,14 +60,14 @@ class InCommon(Document):
         graph: The graph.
         node: The path of the node; "" if no failed run could be read.
         error: The error of one of the failed runs.
-        failed: How many failed runs were compared.
-        others: How many others were compared.
-        since: When the first of all these runs began, epoch seconds; 0 without any.
-        until: When the last of them began.
-        features: What stands out, the most likely cause first.
-        text: All this as a sentence.
-        sample: Which runs were compared, as a sentence.
-        is_cut: Whether there are runs that were not read, because of the bounds.
+        failed: The number of failed runs that were compared.
+        others: The number of other runs that were compared.
+        since: The time when the first of all these runs began, in epoch seconds; 0 if no run was compared.
+        until: The time when the last of these runs began.
+        features: The features that nearly all failed runs and few other runs have, the most likely cause first.
+        text: The node, the numbers and the features as a sentence.
+        sample: A sentence that says which runs were compared.
+        is_cut: Whether some runs were not read, because the number of runs or of bytes is limited.
     """
 
     graph: str
@@ -89,24 +93,26 @@ class _Side:
 
 @dataclass(slots=True)
 class _SampleReader:
-    """The reading of a sample, with the bytes that were read."""
+    """Reads runs for the sample, and counts the bytes of their values."""
 
     store: Store
     read: int = 0
 
     @property
     def is_full(self) -> bool:
-        """Whether no further run may be read."""
         return self.read >= _BYTES
 
     async def load_steps(self, info: RunInfo) -> Sequence[Step]:
-        """Return the last steps of a run's own log; none if they cannot be read."""
+        """Return the last steps of a run; an empty sequence if the log cannot be read.
+
+        The steps that a branch shares with its parent run are left out.
+        """
         with suppress(StoreError, ValueError):
             return await self.store.steps(info.id, max(info.parent_seq, info.seq - _STEPS), info.seq)
         return ()
 
     async def load_arrival(self, info: RunInfo, step: Step) -> Arrival | None:
-        """Return a run as it was just before a step; None if that cannot be read."""
+        """Return the values of a run just before a step; None if they cannot be read."""
         with suppress(StoreError, ValueError, RecursionError):  # it was removed, cut there, or is nested too deep
             frame = (await load_snapshot(self.store, info.id, step.seq - 1)).frames.get(step.frame)
             if frame is not None:
@@ -117,15 +123,16 @@ class _SampleReader:
 
 
 async def load_in_common(store: Store, wanted: Wanted, hides: Callable[[str], bool]) -> InCommon:
-    """Return what the failed runs that are wanted have in common at the node where most of them failed.
+    """Return what failed runs have in common at the node where most of them failed.
 
     Args:
-        store: The open store, as the caller can read it.
-        wanted: Selects the failed runs. The others are of the same graph, version, tenant and time.
-        hides: Whether a text contains a secret; see `find_shared_features`.
+        store: The open store. If a caller may see only some runs, the store must show only these.
+        wanted: Selects the failed runs. The runs that they are compared with have the same graph, version and tenant,
+            and began in the same period.
+        hides: Returns whether a text contains a secret; see `find_shared_features`.
 
     Raises:
-        StoreError: The runs cannot be listed.
+        StoreError: The store cannot list the runs.
     """
     reading = _SampleReader(store)
     infos = await newest(store, replace(wanted, status="failed", limit=_FAILED), compared=False)
@@ -164,11 +171,10 @@ async def load_in_common(store: Store, wanted: Wanted, hides: Callable[[str], bo
 
 
 async def _load_others(reading: _SampleReader, wanted: Wanted, failed: Step) -> _Side:
-    """Return the newest runs that went through the node that failed, as they came to the node.
+    """Return the newest runs in which the node that failed elsewhere completed, with their values at that node.
 
-    If there are too few of the wanted version, runs of older versions follow.
-
-    Runs that failed are left out, at whichever node, so that many failures do not use up the bound.
+    If there are too few such runs of the wanted version, runs of older versions are read too. Runs that failed at any
+    node are left out, so that many failures do not use up the limit on the number of runs.
     """
     found, seen = _Side(), set[str]()
     for version, begun_after in dict.fromkeys(((wanted.version, wanted.begun_after), (None, None))):
@@ -197,9 +203,9 @@ async def _load_others(reading: _SampleReader, wanted: Wanted, failed: Step) -> 
 
 
 def find_failing_step(steps: Sequence[Step]) -> Step | None:
-    """Return the step with which the node failed that made a run fail; None if no step made it fail.
+    """Return the step in which a node failed and thereby made its run fail; None if the run did not fail in a step.
 
-    The last step of a failed run may belong to a node around the one that failed, such as a map.
+    The last step of a failed run may belong to a node around the node that failed, such as a map.
     """
     ends = [each for each in steps if each.data.error is not None]
     last = next((each for each in reversed(ends) if outcome_of(each).status == "failed"), None)
@@ -230,7 +236,7 @@ def _find_passed_step(steps: Sequence[Step], failed: Step) -> Step | None:
 
 
 def classify_failure(step: Step) -> tuple[str, str]:
-    """Return the path of the node that failed, and the kind of the error."""
+    """Return the path of the node that failed, without indexes of map items, and the type of the exception."""
     error = step.data.error
     return ("", "") if error is None else (without_items(error.path), error.kind)
 
@@ -244,7 +250,7 @@ def _message_of(step: Step) -> str:
 
 
 def _read_frame(frame: Frame) -> tuple[dict[str, JsonValue], set[str]]:
-    """Return what a node could read, by name, and the names of what nodes wrote."""
+    """Return the values that a node could read, by name, and the names of those values that nodes wrote."""
     values: dict[str, JsonValue] = dict(_iter_results(frame))
     derived = {*values}
     around: Frame | None = frame
@@ -260,7 +266,11 @@ def _read_frame(frame: Frame) -> tuple[dict[str, JsonValue], set[str]]:
 
 
 def _iter_results(frame: Frame) -> Iterator[tuple[str, JsonValue]]:
-    """Yield what the first call of each function, tool and child returned in this visit, and what agents answered."""
+    """Yield the results that a visit of a node recorded, by name.
+
+    These are the results of calls, tools and child runs, and the answers of agents. Of several results with one name,
+    only the first is yielded.
+    """
     seen: set[str] = set()
     for text, result in frame.recorded_results.items():
         key = WorkKey.read(text)
@@ -280,7 +290,7 @@ def _iter_results(frame: Frame) -> Iterator[tuple[str, JsonValue]]:
 
 
 def _read_json(text: str) -> JsonValue:
-    """Return the value that a tool's text is, or the text."""
+    """Return the value in a tool's result if the text is a JSON object or list, else the text itself."""
     if len(text) > _TEXT or not text.startswith(("{", "[")):
         return text[:_TEXT]
     try:

@@ -565,21 +565,21 @@ export interface InCommon {
   node: string;
   /** The error of one of the failed runs. */
   error: string;
-  /** How many failed runs were compared. */
+  /** The number of failed runs that were compared. */
   failed: number;
-  /** How many others were compared. */
+  /** The number of other runs that were compared. */
   others: number;
-  /** When the first of all these runs began, epoch seconds; 0 without any. */
+  /** The time when the first of all these runs began, in epoch seconds; 0 if no run was compared. */
   since: number;
-  /** When the last of them began. */
+  /** The time when the last of these runs began. */
   until: number;
-  /** What stands out, the most likely cause first. */
+  /** The features that nearly all failed runs and few other runs have, the most likely cause first. */
   features: SharedFeature[];
-  /** All this as a sentence. */
+  /** The node, the numbers and the features as a sentence. */
   text: string;
-  /** Which runs were compared, as a sentence. */
+  /** A sentence that says which runs were compared. */
   sample: string;
-  /** Whether there are runs that were not read, because of the bounds. */
+  /** Whether some runs were not read, because the number of runs or of bytes is limited. */
   is_cut: boolean;
 }
 
