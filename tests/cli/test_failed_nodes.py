@@ -120,7 +120,8 @@ async def test_an_answer_on_which_a_check_failed_is_checked_again() -> None:
 
     def checking(check: Callable[[str], None]) -> Graph[Order]:
         model = ScriptedModel(lambda _: "twelve")
-        return shop(Agent("writer", prompt="The price of {n}?", model=model, check=check, output_retries=0))
+        agent: Any = Agent("writer", prompt="The price of {n}?", model=model, check=check, output_retries=0)
+        return shop(agent)
 
     def misses(answer: str) -> None:
         {"ten": 10}[answer]
@@ -144,17 +145,17 @@ async def test_a_failed_child_run_is_named() -> None:
     """The node gets the recorded end, and the outcome is known only if the node can do without a result."""
     child = shop(broken)
 
-    async def delegate(ctx: Context, n: int) -> int:
+    async def delegate(ctx: Context, n: int) -> Any:
         run = await ctx.start(child, {"n": n})
         return (await run.result()).state.total
 
-    async def wraps(ctx: Context, n: int) -> int:
+    async def wraps(ctx: Context, n: int) -> Any:
         try:
             return await delegate(ctx, n)
         except ChildFailed as error:
             raise RuntimeError("no total") from error
 
-    async def accepts(ctx: Context, n: int) -> int:
+    async def accepts(ctx: Context, n: int) -> Any:
         with suppress(ChildFailed):
             return await delegate(ctx, n)
         return 0
@@ -182,10 +183,10 @@ async def test_a_child_run_whose_end_is_not_recorded_is_not_awaited(*, act: bool
         await ctx.start(child, {"n": n})
         return n
 
-    async def waits(ctx: Context, n: int) -> int:
+    async def waits(ctx: Context, n: int) -> Any:
         return (await (await ctx.start(child, {"n": n})).result()).state.total
 
-    async def starts_another(ctx: Context, n: int) -> int:
+    async def starts_another(ctx: Context, n: int) -> Any:
         return (await (await ctx.start(child, {"n": n + 1})).result()).state.total
 
     run = await fail(shop(starts))
