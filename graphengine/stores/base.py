@@ -1,7 +1,7 @@
 """The protocol between the runner and a store of runs.
 
-A store keeps, for each run, one row of facts (`RunInfo`) and a dense append-only log of steps. It does not interpret
-the steps; that is the engine's part. `graphengine.kernel.testing` tests any store against it.
+A store keeps, for each run, one row of facts (`RunInfo`) and a log to which steps are appended without gaps. The engine
+reads the steps; the store does not interpret them. `graphengine.kernel.testing` tests any store against it.
 """
 
 from __future__ import annotations
@@ -26,42 +26,47 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed", "cancelled", "queued", "interrupted"]
-"""A run's status. Stores record all but the last two, which are how a Runner shows a `running` run without a driver."""
+"""A run's status. Stores never record the last two: a Runner shows them for a `running` run that no process drives."""
 
 StopMark: TypeAlias = Literal["", "stop", "cancel"]
-"""Which stop of a tree of runs is under way: none, one that a resume takes back, or a final one."""
+"""How a tree of runs is being stopped: not at all, until it is resumed (`stop`), or for ever (`cancel`)."""
+
 LeaseDoubt: TypeAlias = Literal["late", "renewed"]
-"""Why an owner may no longer drive its runs: its lease could not be renewed, or was, but perhaps too late."""
+"""Why an owner may have lost its runs: its lease could not be renewed, or was renewed, but perhaps too late."""
+
 Code: TypeAlias = Mapping[str, Any]
-"""What is recorded about the code of a graph's nodes, such as digests of its functions."""
+"""The recorded description of the code of a graph's nodes, such as digests of its functions."""
+
 Sort: TypeAlias = Literal["begun", "cost", "took", "status"]
 
 PAGE_LIMIT: Final = 50
 MIN_ROWS: Final = 256  # steps between two snapshots of a run, at least
 DEFAULT_QUEUE: Final = "default"
 LARGEST_PRIORITY: Final = 1_000_000
-"""What a queue sorts by is at most this, or minus this."""
+"""The largest priority of a run in its queue; the smallest is the negative of this number."""
 
 
 class Summary(Struct, frozen=True, gc=False):
-    """What a list shows of a run, as of the last change of its status.
+    """The data about a run that lists of runs show. A store updates the summary with each change of the run's status.
 
     Attributes:
-        reason: What it waits for, or why it ended: the label of the edge to the end, or how the run stopped or failed,
-            on one line; "" while it runs.
-        kind: The kind of its first wait (`ask`, `receive`, `sleep`, `pause`, `crash`), or of its end (`end`, `failed`,
-            `limit`, `asked`); "" while it runs. In lists that read what is posted: `answered` if all its waits are
-            answered, and nothing has taken that up.
-        waits: How many things it waits for; in such lists, without those that are answered.
-        cost_usd: What models cost so far in its own steps, US dollars, without what a branch shares with its parent;
-            None if the price of any call is not known.
-        tokens: The tokens of all calls of models in its own steps.
-        visits: Completed node visits.
-        seconds: Driven time.
-        losses: What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`.
-        agents: What recorded answers cost in its own steps, US dollars, by the name of the agent that asked; None if
-            the price of one is not known, 0 if all its calls failed. The first 64 agents count.
-        fields: The fields of its input and result that its graph declares with `search=`, as texts by name.
+        reason: What the run waits for, or why it ended: the label of the edge to the end, the reason of a stop, or the
+            failure. One line of text; "" while the run is running.
+        kind: What kind of thing the run waits for first (`ask`, `receive`, `sleep`, `pause`, `crash`), or how it ended
+            (`end`, `failed`, `limit`, `asked`); "" while the run is running. `answered` in a list that also reads
+            posted messages, if every question of the run has an answer that no worker has picked up yet.
+        waits: How many things the run waits for. A list that also reads posted messages does not count answered
+            questions.
+        cost_usd: The cost of the run's model calls in US dollars, without the steps that a branch shares with its
+            parent; None if the price of any call is unknown.
+        tokens: The tokens of all model calls in the run's own steps.
+        visits: How many node visits are completed.
+        seconds: For how many seconds processes have driven the run.
+        losses: How often something was lost during the run, such as a result, by the names in
+            `graphengine.state.amounts.LOSSES`.
+        agents: The cost of the recorded model responses in US dollars, by the name of the agent that asked; None if the
+            price of one response is unknown, 0 if all calls of the agent failed. Only the first 64 agents are listed.
+        fields: The input and result fields that the graph declares with `search=`, as texts by field name.
     """
 
     reason: str = ""
@@ -77,28 +82,31 @@ class Summary(Struct, frozen=True, gc=False):
 
     @staticmethod
     def can_have(fields: Mapping[str, str]) -> bool:
-        """Return whether a run can have these fields."""
+        """Return whether these searchable fields can belong to a run, so that a search for other fields is refused."""
         return are_fields(fields)
 
     @staticmethod
     def value_is(value: JsonValue, sign: str, typed: str, *, is_decimal: bool = False) -> bool:
-        """Return whether a value compares so with what somebody types, as if it were a field.
+        """Return whether a value passes a comparison that a user typed, such as `>= 9.5`.
 
         Args:
             value: The value as it is recorded.
-            sign: How the value is compared: `=`, `!=`, `<`, `<=`, `>` or `>=`.
-            typed: The text that somebody types.
+            sign: The comparison: `=`, `!=`, `<`, `<=`, `>` or `>=`.
+            typed: The text with which the user compares the value.
             is_decimal: Whether the value is a `Decimal`, which is recorded as a text.
         """
         return compares(whole_text(value, is_decimal=is_decimal), sign, typed, is_whole=True)
 
     @staticmethod
     def texts_meant(typed: str) -> list[str]:
-        """Return the texts of the values that are equal to what somebody types: `7.0` also means the number 7."""
+        """Return the stored texts that equal what a user typed into a search.
+
+        For example `7.0` also finds the number 7.
+        """
         return texts_meant(typed)
 
     def field_is(self, name: str, sign: str, typed: str) -> bool:
-        """Return whether a field compares so with what somebody types; False if the field is not known.
+        """Return whether a searchable field passes a comparison that a user typed. False if the run has no such field.
 
         Example:
             >>> Summary(fields={"input.amount": "12"}).field_is("input.amount", "<", "9.5")
@@ -108,49 +116,52 @@ class Summary(Struct, frozen=True, gc=False):
 
 
 class _KeptSummary(Summary, frozen=True, gc=False, omit_defaults=True):
-    """A summary as stores keep it: most of its fields have their defaults in most runs."""
+    """A summary without the fields that have their default values, so that the stored JSON is short."""
 
 
 def summary_text(summary: Summary) -> str:
-    """Return a summary as stores keep it: JSON."""
+    """Encode a summary as the JSON text that stores keep."""
     return msgspec.json.encode(_KeptSummary(*msgspec.structs.astuple(summary))).decode()
 
 
 class RunInfo(Struct, frozen=True, gc=False):
-    """The facts about a run that a store has without reading its log.
+    """The facts about a run that a store returns without reading the run's log.
 
     Attributes:
         id: The run's id, unique in the store.
         graph: The name of its graph.
         fingerprint: The digest of the graph's spec when the run was started or last resumed.
-        status: As of the last step. From a Runner, a running run that no process has driven yet is `queued`, and one
-            that no process drives any more `interrupted`.
-        seq: The seq of the last step.
+        status: The status after the last step. A Runner shows a running run as `queued` if no process has driven the
+            run yet, and as `interrupted` if no process drives the run any more.
+        seq: The number of the last step.
         created_at: Epoch seconds.
-        updated_at: Time of the last step, epoch seconds.
-        parent: The run it was branched from, or None.
-        parent_seq: The last step that it shares with the parent; its own steps begin at `parent_seq + 1`. 0 if none.
-        driver: The id of the live owner that drives it, as far as the store knows, or None.
-        held: Whether an owner claimed the run and has not released it: its driver is at work, or died.
-        due_at: While it waits: when its first timer is due, epoch seconds; None if it waits for no timer.
-        tags: Its tags, sorted.
+        updated_at: The time of the last step, epoch seconds.
+        parent: The id of the run from which this run was branched, or None.
+        parent_seq: The last step that a branch shares with its parent; the branch's own steps begin at `parent_seq +
+            1`. 0 if the run is not a branch.
+        driver: The id of the live process (owner) that drives the run, as far as the store knows, or None.
+        held: Whether a process has claimed the run and has not released it. True also if that process has died.
+        due_at: When the first timer of a waiting run ends, epoch seconds; None if the run waits for no timer.
+        tags: The run's tags, sorted.
         queue: The queue from which workers take it.
-        priority: The higher, the sooner it is taken from its queue.
-        tenant: For whom it runs: the tenants of a queue take turns. None for no tenant.
+        priority: Workers take runs with a higher priority first.
+        tenant: The customer for whom the run works; the tenants of a queue take turns. None for no tenant.
         queued: Whether no process has driven it yet.
-        summary: Why it ended or what it waits for, and its costs; None before the first change of its status.
-        title: What its graph calls it, else the first line of the first text of its input.
-        user: Who started it; None if no user did. A child run has the user of the run that started it.
-        starter: The run whose node started it; None if no node did.
-        root: The run at the top of its tree of child runs, with which it is stopped; None if that is itself.
-        depth: How many runs are above it, each started by a node of the one before.
-        began_with: The fingerprint of the graph with which it began or branched off.
-        deploy: The label of the deploy that began it; "" for none.
-        stop_asked: Whether a stop of the run and of all below it is under way, and whether that is final: until the run
-            is resumed, no run in its tree starts another one or is taken from a queue.
-        ended_at: When it ended, epoch seconds; None while it has not.
-        code: The id of the code of its graph's nodes when it was started or last resumed; "" if that is not known.
-        nonce: Drawn at its start, since another run can have its id later. "" for runs of earlier versions.
+        summary: What the run waits for or why it ended, and its costs; None before the first change of the status.
+        title: The title that the graph gives the run, else the first line of the first text in its input.
+        user: The user who started the run; None if no user did. A child run has the user of the run that started it.
+        starter: The id of the run whose node started this child run; None if no node did.
+        root: The id of the run at the top of the tree of child runs. A stop of that run also stops this run. None if
+            this run is the top of its tree.
+        depth: How many levels of child runs are above this run; 0 for a run that no node started.
+        began_with: The fingerprint of the graph with which the run was started or branched.
+        deploy: The label of the deploy whose code started the run; "" for none.
+        stop_asked: Whether the run and all its child runs are being stopped, and whether the stop is final. Until the
+            run is resumed, no run in its tree starts a child run or is taken from a queue.
+        ended_at: When the run ended, epoch seconds; None while the run has not ended.
+        code: The id of the recorded code of the graph's nodes when the run was started or last resumed; "" if unknown.
+        nonce: A random text that is drawn when the run starts. A later run that gets the id of a removed run has
+            another nonce. "" for runs of earlier versions.
         starter_nonce: The nonce of the run that started it.
         root_nonce: The nonce of the run at the top of its tree.
     """
@@ -189,24 +200,27 @@ class RunInfo(Struct, frozen=True, gc=False):
 
     @property
     def identity(self) -> str:
-        """The id and the nonce of the run, with a blank between them: a later run with the id has another identity."""
+        """The run's id and nonce, separated by a space. A later run with the same id has another identity."""
         return f"{self.id} {self.nonce}" if self.nonce else self.id
 
     @property
     def cursor(self) -> str:
-        """What a watcher that has seen its last step goes on from: no later run with its id takes it for its own."""
+        """The cursor after the run's last step, from which a watcher continues to read; see `cursor_at`."""
         return self.cursor_at(self.seq)
 
     def cursor_at(self, seq: int) -> str:
-        """Return what a watcher that has seen the steps up to this seq goes on from."""
+        """Return the cursor after a step, from which a watcher continues to read the run's steps.
+
+        The cursor contains the run's nonce. So a later run that gets the id of a removed run refuses the cursor.
+        """
         return cursor_of(seq, self.nonce)
 
     def seq_in(self, cursor: int | str) -> int:
-        """Return the seq in a cursor; a seq alone counts for this run.
+        """Return the number of the step at which a cursor stands. A plain step number is accepted as a cursor.
 
         Raises:
-            RunReplaced: The cursor is of another run, which had this run's id before.
-            InputError: It is no cursor.
+            RunReplaced: The cursor belongs to an earlier run, which had the same id and was removed.
+            InputError: The text is not a cursor.
         """
         if isinstance(cursor, int):
             return cursor
@@ -218,14 +232,14 @@ class RunInfo(Struct, frozen=True, gc=False):
         return int(seq)
 
     def check_nonce(self, nonce: str, what: str) -> None:
-        """Check that something was given out by this run, and not by an earlier run with its id.
+        """Check that a cursor, link or message belongs to this run, and not to an earlier run with the same id.
 
         Args:
-            nonce: The nonce of the run that gave it out; "" if that is not known, so that it counts for this run.
-            what: What it is, for the error.
+            nonce: The nonce of the run to which the object belongs. An unknown nonce, "", is accepted.
+            what: The name of the object in the error message.
 
         Raises:
-            RunReplaced: An earlier run with this id gave it out.
+            RunReplaced: The object belongs to an earlier run with this id.
         """
         if nonce not in ("", self.nonce):
             text = f"{what} is of an earlier run {self.id}, which was removed since"
@@ -235,15 +249,15 @@ class RunInfo(Struct, frozen=True, gc=False):
 
 
 class EndedRun(Struct, frozen=True, gc=False):
-    """What a prune needs of a run that has ended.
+    """The facts about an ended run by which a prune decides whether to remove the run.
 
     Attributes:
-        size: The approximate bytes of its own steps, snapshots and messages. The data of its parents, and the data that
-            a store keeps once for several runs, are not counted.
-        branched: Whether it has branches.
-        starter_nonce: The nonce of the run that started it.
-        nonce: The nonce of the run. A later run with the same id has another nonce, and is not removed.
-        driver: The same as in `RunInfo`, as are all attributes that are not named here.
+        size: The approximate bytes of the run's own steps, snapshots and messages. Data of the run's parents, and data
+            that several runs share, are not counted.
+        branched: Whether other runs were branched from this run.
+        starter_nonce: The nonce of the run that started this child run.
+        nonce: The nonce of the run. A later run with the same id has another nonce and is not removed.
+        driver: As in `RunInfo`, like all attributes that are not listed here.
     """
 
     id: str
@@ -265,30 +279,31 @@ class EndedRun(Struct, frozen=True, gc=False):
 
 
 def cursor_of(seq: int, nonce: str) -> str:
-    """Return a place in a run's log that no other run with its id has later.
+    """Return the cursor for a place in a run's log: the step's number and the run's nonce.
 
-    >>> cursor_of(7, "k3x9ab"), cursor_of(7, "")
-    ('7.k3x9ab', '7')
+    Example:
+        >>> cursor_of(7, "k3x9ab"), cursor_of(7, "")
+        ('7.k3x9ab', '7')
     """
     return f"{seq}.{nonce}" if nonce else str(seq)
 
 
 def status_of(info: RunInfo) -> Status:
-    """Return a run's status as shown: a running one without a driver is queued, if it never had one, or interrupted."""
+    """Return a run's status as users see it: a running run that no process drives is `queued` or `interrupted`."""
     if info.status == "running" and info.driver is None:
         return "queued" if info.queued else "interrupted"
     return info.status
 
 
 class Post(NamedTuple):
-    """A message for the inbox of a run, as `RunStore.post` takes it.
+    """A message to put into the inbox of a run.
 
     Attributes:
-        run_id: The run.
-        kind: As `InboxMessage` has it.
-        payload: What it says.
-        key: A key that is posted again has no effect.
-        nonce: The nonce of the run; None for whatever run has the id.
+        run_id: The id of the run that receives the message.
+        kind: The same as in `InboxMessage`.
+        payload: The content of the message.
+        key: A unique key. A message whose key was posted to the run before is ignored.
+        nonce: The nonce of the run that should receive the message; None for any run with the id.
     """
 
     run_id: str
@@ -299,32 +314,38 @@ class Post(NamedTuple):
 
 
 class StopOver(NamedTuple):
-    """A stop that holds for a run: the run that is marked, itself or one above it in its tree, and the mark."""
+    """A stop or cancellation that applies to a run, because the run itself or a run above it in its tree was stopped.
+
+    Attributes:
+        run_id: The run that was stopped.
+        mark: Whether the stop is final.
+    """
 
     run_id: str
     mark: StopMark
 
 
 class Append(Struct):
-    """Steps to add to one run, atomically.
+    """Steps to add to one run, with all other changes that belong to the same atomic write.
 
     Attributes:
-        run_id: The run.
-        fence: The number that `create` or `claim` returned; the store rejects any other than the run's current one.
-        steps: In order; the first one directly follows the run's last step.
-        status: The run's status after them. Any status but `running` also releases the run.
-        consume: Ids of messages in the run's inbox, any number of them, that are delivered with these steps: they
-            leave the inbox in the same transaction. Ids that are not in it are ignored.
-        snapshot: Called by the store during `append`, if its policy asks for a snapshot; returns the JSON of the run's
-            snapshot after these steps.
+        run_id: The id of the run.
+        fence: The number that `create` or `claim` returned. The store refuses the steps if another process has claimed
+            the run since.
+        steps: The steps in order; the first one directly follows the run's last step.
+        status: The run's status after these steps. Any status except `running` also releases the run.
+        consume: The ids of inbox messages that these steps deliver: the messages leave the inbox in the same
+            transaction. Unknown ids are ignored.
+        snapshot: Returns the JSON of the run's snapshot after these steps. The store calls the function during `append`
+            if a new snapshot is due.
         fingerprint: The graph's new fingerprint, if a resume changed it.
         graph_spec: The graph spec to keep under the new fingerprint, as for `create`.
-        code: The id of the code of the nodes, if a resume changed it.
+        code: The id of the recorded code of the graph's nodes, if a resume changed it.
         code_body: The code to keep under this id, as for `create`.
-        due_at: With the status `waiting`: when the run's first timer is due, epoch seconds; None if there is none.
-            With any other status it is ignored, and the run has no `due_at` afterwards.
-        summary: The run's new summary; None: unchanged.
-        posts: Messages to other runs, posted in the same transaction; without effect if such a run does not exist.
+        due_at: When the first timer of a run that becomes `waiting` ends, epoch seconds; None if there is no timer. Any
+            other status removes the time.
+        summary: The run's new summary; None leaves the summary unchanged.
+        posts: Messages to other runs, posted in the same transaction. Messages to unknown runs are ignored.
     """
 
     run_id: str
@@ -343,62 +364,72 @@ class Append(Struct):
 
 
 class Transaction(Protocol):
-    """A transaction of the store's database in which a function works, and which ends with the record of its result.
+    """A database transaction that contains a function's own writes and the step that records the function's result.
+
+    So the writes and the step are either both committed or both undone.
 
     Attributes:
-        threads: The threads for `call`.
+        threads: The threads in which `call` runs.
     """
 
     @property
     def threads(self) -> Executor:
-        """The threads for `call`: never more transactions than threads."""
+        """The threads in which `call` runs. Each thread serves one transaction at a time."""
         ...
 
     def call(self, function: Callable[[Any], object], kind: type[object]) -> object:
-        """Begin, call a function with a connection or session of this class, and return its result; in a thread.
+        """Begin the transaction, call a function with a connection or session of this class, and return its result.
+
+        Call this method in one of `threads`, since it blocks. Errors of the function are passed on.
 
         Raises:
-            TransactionRefused: It ended the transaction, or cannot be handed this class.
+            TransactionRefused: The function ended the transaction itself, or the store cannot provide this class.
             TransactionUndone: The database undid the transaction, or the connection is lost.
-            StoreError: The database cannot be reached. Also raises what the function raises.
+            StoreError: The database cannot be reached.
         """
         ...
 
     async def commit(self, batch: Append) -> None:
-        """Append to the run, as the last statement, and commit. If this returns, both are durable.
+        """Append the steps as the last statement of the transaction, and commit.
+
+        Afterwards the writes and steps are durable.
 
         Raises:
-            TransactionUndone: It was undone: nothing of it is there, and nothing can come.
-            TransactionRefused: The function had ended the transaction.
-            LeaseLost: As `RunStore.append`. StoreError: It is not known whether it was committed.
+            TransactionUndone: The transaction was undone. Nothing of it was written, and nothing will be.
+            TransactionRefused: The function had ended the transaction itself.
+            LeaseLost: Another process has claimed the run, as in `RunStore.append`.
+            StoreError: The connection failed, so that the store does not know whether the transaction was committed.
         """
         ...
 
     def cancel(self) -> None:
-        """Cancel the statement that the function waits for."""
+        """Cancel the database statement that the function is waiting for."""
         ...
 
 
 class Transactional(Protocol):
-    """A store in whose database functions can work beside their run."""
+    """A store whose database functions of a graph can write to in the same transaction as the run's steps."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """Return a block with a transaction, which is undone at its end if it was not committed."""
+        """Return a context manager that opens a transaction.
+
+        Leaving the block undoes a transaction that was not committed.
+        """
         ...
 
 
 def transactional(store: object) -> Transactional | None:
-    """Return a store as one in whose database functions can work; None if it has no transactions for them."""
+    """Return the store if functions can share a transaction with their run; None if the store does not support this."""
     return cast("Transactional", store) if hasattr(store, "transaction") else None
 
 
 class Loaded(NamedTuple):
-    """The parts of a run that must be read.
+    """What a process must read to continue a run.
 
     Attributes:
-        info: Its row.
-        snapshot: The record of a snapshot; None to fold from the first step.
-        steps: The steps after it.
+        info: The facts about the run.
+        snapshot: The JSON of a snapshot of the run; None if the run must be rebuilt from its first step.
+        steps: The steps after the snapshot.
     """
 
     info: RunInfo
@@ -407,13 +438,13 @@ class Loaded(NamedTuple):
 
 
 class InboxMessage(NamedTuple):
-    """One message in a run's inbox.
+    """A message that was posted to a run and is not delivered yet.
 
     Attributes:
-        id: Its number, in the order of arrival.
-        run_id: The run.
+        id: The number of the message in the store, in the order of arrival.
+        run_id: The id of the run that receives the message.
         kind: `answer`, `message` or `stop`.
-        payload: What it says, in JSON values; its shape depends on the kind.
+        payload: The content as JSON values; its shape depends on the kind.
     """
 
     id: int
@@ -424,17 +455,18 @@ class InboxMessage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClaimQuery:
-    """What a worker takes from the queues.
+    """Which runs a worker wants to take from the queues.
 
     Attributes:
-        now: The time, epoch seconds.
-        limit: At most how many runs.
-        graphs: Only runs of these graphs; None for all.
-        queues: Only runs of these queues; None for all.
-        aside: Not these runs.
-        kept: Runs that the caller need not have loaded.
-        refused: Those in `aside` that could not be resumed. If their process died, they take no place in their queue.
-        paused_tenants: No runs of these tenants.
+        now: The current time, epoch seconds.
+        limit: The largest number of runs to take.
+        graphs: The names of the graphs whose runs are taken; None for all graphs.
+        queues: The names of the queues; None for all queues.
+        aside: The ids of runs that must not be taken.
+        kept: The ids of runs that the worker still has in memory, so that the store need not load them.
+        refused: The ids in `aside` that the worker could not resume. If their process died, they do not count as driven
+            in the limits of their queue.
+        paused_tenants: Tenants whose runs are not taken.
     """
 
     now: float
@@ -448,14 +480,14 @@ class ClaimQuery:
 
 
 class ClaimedRun(NamedTuple):
-    """A run that a worker takes.
+    """A run that a worker gets from `QueueStore.take`.
 
     Attributes:
-        info: The run as it was found.
-        fence: Its fence; None for the run of a dead owner, which is still to be claimed: whether its process died
-            decides how it is resumed.
-        loaded: What `load` returns; None if that is still to be read.
-        inbox: What `inbox` returns.
+        info: The facts about the run before it was claimed.
+        fence: The number to pass with each append; None for the run of a dead owner, which the worker must still claim.
+            Whether the owner's process died decides how the worker resumes the run.
+        loaded: What `load` returns for the run; None if the worker must still load it.
+        inbox: The undelivered messages of the run.
     """
 
     info: RunInfo
@@ -466,14 +498,14 @@ class ClaimedRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """How much of a queue is driven at the same time, and begins in a time, over all workers.
+    """How many runs of a queue all workers together may drive at the same time, and how many may begin in a period.
 
     Attributes:
-        concurrency: How many of its runs may be driven at the same time.
-        rate: How many of its runs may begin in any span of how many seconds, as (count, seconds).
+        concurrency: How many runs may be driven at the same time.
+        rate: How many runs may begin in any period of how many seconds, as (count, seconds).
         tenant_concurrency: The same as `concurrency` for the runs of each tenant.
         tenant_rate: The same as `rate` for the runs of each tenant.
-        paused: Whether workers take none of its runs, not even those whose process died.
+        paused: If True, workers take no runs of the queue, not even runs whose process died.
     """
 
     concurrency: int | None = None
@@ -484,7 +516,7 @@ class QueueLimits:
 
 
 class QueueCount(NamedTuple):
-    """How many runs of a queue have never been driven, and how many are driven now."""
+    """How many runs of a queue wait for their first worker, and how many are driven now."""
 
     queue: str
     queued: int
@@ -493,15 +525,16 @@ class QueueCount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OwnerInfo:
-    """A process that is alive and can drive runs.
+    """A live process that can drive runs, such as a worker.
 
     Attributes:
-        id: Its owner, as `RunInfo.driver` has it.
-        host: Its host.
-        pid: Its number there.
-        role: What it takes as a worker: a JSON object; None if it is not a worker.
-        runs: The runs that it drives, at most a hundred.
-        driven: How many runs it drives.
+        id: The id of the owner, as in `RunInfo.driver`.
+        host: The name of the host.
+        pid: The process id on that host.
+        role: The queues and graphs from which a worker takes runs, as a JSON object; None if the process is not a
+            worker.
+        runs: The ids of the runs that the process drives, at most a hundred.
+        driven: How many runs the process drives.
     """
 
     id: str
@@ -513,7 +546,13 @@ class OwnerInfo:
 
 
 class StoredSchedule(NamedTuple):
-    """A schedule: its name, its facts as JSON, and its next time, epoch seconds."""
+    """A schedule as a store keeps it.
+
+    Attributes:
+        name: The name of the schedule.
+        body: The settings of the schedule, as JSON values. The store does not read them.
+        next_at: When the schedule starts its next run, epoch seconds.
+    """
 
     name: str
     body: Mapping[str, Any]
@@ -521,7 +560,14 @@ class StoredSchedule(NamedTuple):
 
 
 class Count(NamedTuple):
-    """How many runs of a graph have a status, of those that began in the interval from `since`, epoch seconds."""
+    """How many runs of a graph have a status.
+
+    Attributes:
+        graph: The name of the graph.
+        status: The status.
+        since: The beginning of the period in which the runs began, epoch seconds; 0 if runs are not counted by period.
+        runs: The number of runs.
+    """
 
     graph: str
     status: Status
@@ -530,7 +576,7 @@ class Count(NamedTuple):
 
 
 class Page(TypedDict, total=False):
-    """The words of `Store.runs`, for stores."""
+    """The keyword arguments of `Store.runs`, as one type for the stores that accept them as `**page`."""
 
     limit: int
     status: Status | None
@@ -549,10 +595,10 @@ class Page(TypedDict, total=False):
 
 
 def check_page(page: Page) -> None:
-    """Check the words of a page, which Python does not: a misspelt one would select all runs.
+    """Refuse unknown keyword arguments of `Store.runs`, since an argument with a typo would otherwise select all runs.
 
     Raises:
-        TypeError: There is no such word.
+        TypeError: An argument is unknown.
     """
     for name in page.keys() - Page.__annotations__.keys():
         message = f"runs() got an unexpected keyword argument {name!r}"
@@ -560,7 +606,9 @@ def check_page(page: Page) -> None:
 
 
 class RunStore(Protocol):
-    """What a run needs of a store: its log, its driver, its inbox. One instance belongs to one event loop.
+    """What a store must offer to one run: the log of steps, the claim of a driver, and the inbox of messages.
+
+    An instance of a store belongs to one event loop.
 
     - Durability: when an awaited write returns, the write survives the death of the process.
     - Atomicity: a write happens completely or not at all.
@@ -571,150 +619,185 @@ class RunStore(Protocol):
 
     @property
     def shared(self) -> bool:
-        """Whether other processes can use the same runs, so that the inbox must be polled."""
+        """Whether other processes can use the same runs. If so, a run that waits must poll its inbox."""
         ...
 
     async def open(self) -> None:
-        """Open the store: create missing files, migrate old formats, register this owner and take its lease.
+        """Open the store: create missing files, migrate old formats, and register this process and its lease.
 
-        Idempotent, and cheap when already open. Raises: StoreNotADatabase, StoreTooNew, StoreReadOnly, StoreLocked.
+        Opening an open store again is cheap and has no effect.
+
+        Raises: StoreNotADatabase, StoreTooNew, StoreReadOnly, StoreLocked.
         """
         ...
 
     async def close(self) -> None:
-        """Finish pending writes, release all runs and the lease, and free all resources. Idempotent."""
+        """Finish pending writes, release all runs and the lease, and free all resources.
+
+        A closed store is left as it is.
+        """
         ...
 
     async def create(
         self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, code_body: Code | None = None
     ) -> int:
-        """Record a new run with its first steps, driven by this owner. Return its fence.
+        """Record a new run with its first steps, and return the fence: the number to pass with each later append.
 
-        For a run with a parent the log before `parent_seq + 1` is the parent's; nothing is copied but the keys of
-        messages that begin with "message " and had been consumed by then: posted to the branch, they have no effect.
-        `graph_spec` describes the graph and is kept once per `info.fingerprint`. `code_body` is kept in the same way
-        per `info.code`; None keeps nothing for it. A run created as `waiting` keeps `info.due_at`; every run keeps
-        `info.tags`, `queue`, `priority`, `tenant`, `summary`, and what `stores.summaries.begun_as` has; `began_with` is
-        `fingerprint` if it is "".
+        This owner drives the new run, except if `info.queued` is True: then no process drives the run, the fence is 0,
+        and workers can take the run from `info.created_at` on.
 
-        With `info.queued` it has no driver, and the fence is 0: it is due since `info.created_at`.
+        - A branch (`info.parent`) shares the steps up to `parent_seq` with its parent; the steps are not copied. Only
+          the keys of messages that begin with "message " and that the parent had consumed by then are copied, so that
+          posting such a message to the branch again has no effect.
+        - `graph_spec` is stored once per `info.fingerprint`, and `code_body` once per `info.code`.
+        - A run that begins as `waiting` keeps `info.due_at`. All runs keep `info.tags`, `queue`, `priority`, `tenant`,
+          `summary` and the fields of `stores.summaries.begun_as`. An empty `began_with` becomes `fingerprint`.
+        - A child run is refused if `stop_over` returns a stop for the run that starts it. The check is part of the same
+          transaction.
 
-        In the same transaction, a run with a starter is refused if `stop_over` of that starter returns a stop.
-
-        Raises: RunExists; UnknownRun (the parent); UnknownStep (the parent has no such seq); TreeStopped.
+        Raises:
+            RunExists: The id is taken.
+            UnknownRun: The parent does not exist.
+            UnknownStep: The parent has no step `parent_seq`.
+            TreeStopped: The run that starts the child run, or a run above that one, was stopped.
         """
         ...
 
     async def mark_stop(self, run_id: str, mark: StopMark) -> None:
-        """Set or remove the mark of a run, `stop_asked`. Any process may call it; a final mark stays.
+        """Set or remove the mark that a run and all its child runs are being stopped. A final mark is never removed.
 
-        Once it returns, no run is created below a marked one in its tree; all that were before are in `started`.
-        Without effect if there is no such run.
+        Any process may call this method. When it returns, no new run can be created below the marked run, and `started`
+        lists all child runs that were created before. An unknown run is ignored.
         """
         ...
 
     async def stop_over(self, run_id: str) -> StopOver | None:
-        """Return a stop that holds for this run, a final one first: a mark of itself, or of a run above it in its tree.
+        """Return a stop that applies to this run: a mark of the run itself, or of a run above it in its tree.
 
-        The tree ends with a run that has no `root`: one that no node started, or one that stays when others stop. A
-        later run with the id of one above it, and another nonce, does not belong to it.
+        A final stop is preferred. The search ends at a run without a `root`: a run that no node started, or a child run
+        that continues when others stop. A run above is recognised by its id and nonce, so that a later run with the
+        same id is not taken for it.
         """
         ...
 
     async def started(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """Return the runs that nodes of these runs started and that belong to their trees, whatever their status.
+        """Return the child runs that nodes of these runs started, whatever their status.
 
-        They have the nonce of such a run as `starter_nonce`: those that an earlier run with its id started are not
-        among them, unless there is no run with the id.
+        Child runs that continue when others stop are not included, since they do not belong to the tree. If the id of a
+        run was used by an earlier run, the child runs of the earlier run are included only while no run has the id.
         """
         ...
 
     async def claim(self, run_id: str) -> int:
-        """Become the run's driver, also in place of a dead owner. Return the new, higher fence.
+        """Become the driver of a run, also in place of a dead owner.
 
-        Raises: UnknownRun; RunIsDriven (a live owner drives it, this one included).
+        Return the new fence, which is higher than all before.
+
+        Raises:
+            UnknownRun: There is no such run.
+            RunIsDriven: A live owner drives the run. This owner also counts.
         """
         ...
 
     async def former_lease(self, run_id: str) -> float | None:
-        """Return for how many seconds another owner, which has the run and is not known to be dead, may still act.
+        """Return for how many more seconds another owner may still act on a run, if that owner may be alive.
 
-        That is until its lease ends, 0 if it has ended. None if no other owner has the run, or its death is proved: a
-        lease that ended, or a connection that broke, is no proof, since its process may be suspended or cut off.
+        The time lasts until the end of the owner's lease, and is 0 afterwards. None if no other owner has the run, or
+        if the owner's death is proved. The end of a lease or a broken connection is no proof, since the process may
+        only be suspended or cut off from the database.
 
         Raises: UnknownRun.
         """
         ...
 
     def on_doubt(self, doubted: Callable[[LeaseDoubt], Coroutine[Any, Any, None]]) -> None:
-        """Call a function, on the event loop, each time when this owner may no longer drive its runs.
+        """Register a function that is called on the event loop whenever other owners may have claimed its runs.
 
-        It gets `late` a little before the lease ends, if that could not be renewed: what acts must end until then. It
-        gets `renewed` when the lease was renewed, and another owner may have claimed runs before.
+        The function gets `late` shortly before the lease ends, if the lease could not be renewed: running work must
+        stop before the end of the lease. The function gets `renewed` when the lease was renewed, but perhaps only after
+        other owners had claimed runs.
         """
         ...
 
     async def release(self, run_id: str, fence: int) -> None:
-        """Stop being the driver without writing a step. A stale fence is ignored."""
+        """Stop driving a run without adding a step. Nothing happens if another process has claimed the run since."""
         ...
 
     def append(self, batch: Append) -> Awaitable[None] | None:
-        """Add steps. Return None if they are durable already, else an awaitable that returns when they are.
+        """Add steps to a run.
 
-        The call itself encodes and queues the steps, so that later changes by the caller have no effect.
-        Raises (here or from the awaitable): LeaseLost for a stale fence, StoreError.
+        Return None if the steps are already durable, else an awaitable that returns when they are. The steps are
+        encoded during the call, so that the caller can change them afterwards.
+
+        Raises, from the call or the awaitable: LeaseLost if another process has claimed the run since, StoreError.
         """
         ...
 
     async def info(self, run_id: str) -> RunInfo:
-        """Return the facts about a run. Raises: UnknownRun."""
+        """Return the facts about a run.
+
+        Raises: UnknownRun.
+        """
         ...
 
     async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """Return the facts about each of these runs in any order, as `info` does; unknown ids are left out."""
+        """Return the facts about several runs, in any order. Unknown ids are left out."""
         ...
 
     async def moved(self, seqs: Mapping[str, int]) -> Sequence[str]:
-        """Return those of these runs whose last step has another seq, and those that are not recorded.
+        """Return the ids of the runs whose last step is not the given one, and of runs that do not exist.
 
-        One query for all of them: a Runner asks it for all its sleeping runs, after other writes.
+        A Runner asks this for all its sleeping runs at once, to find out which of them other processes continued. One
+        query answers for all of them.
         """
         ...
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
-        """Return the newest snapshot at or before `upto` (None: the end) and the steps after it up to `upto`.
+        """Return the newest snapshot at or before step `upto` (None: the last step), and the steps from there on.
 
-        For a branch, read the parents too. Raises: UnknownRun, UnknownStep, StoreCorrupt.
+        The steps end at `upto`. The snapshot and steps of a branch can come from its parents.
+
+        Raises: UnknownRun, UnknownStep, StoreCorrupt.
         """
         ...
 
     async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
-        """Return the steps with `after < seq <= upto` in order, the parents' included.
+        """Return the steps with `after < seq <= upto` in order.
+
+        For a branch, they include the steps shared with its parents.
 
         Raises: UnknownRun, StoreCorrupt.
         """
         ...
 
     async def graph_spec(self, fingerprint: str) -> GraphSpec | None:
-        """Return the graph spec recorded under this fingerprint, or None."""
+        """Return the graph spec that is recorded under a fingerprint, or None."""
         ...
 
     async def code(self, code: str) -> Code | None:
-        """Return what is recorded about the code of a graph's nodes under this id, or None.
+        """Return the recorded code of a graph's nodes by its id, or None.
 
-        It is kept for as long as a run has the id in `RunInfo.code`, or had it before it was resumed under other code.
+        The store keeps the record while any run has the id in `RunInfo.code` or had it before a resume changed the
+        code.
         """
         ...
 
     async def post(  # noqa: PLR0913 - what a message is
         self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str = "", nonce: str | None = None
     ) -> bool:
-        """Put a message into the run's inbox. Return whether it is new.
+        """Put a message into a run's inbox. Return whether the message is new.
 
-        Any process may call it, without a fence, whatever the run's status and driver. Keys are kept as long as the
-        run: posting a key again has no effect, even if its message was consumed. With `alone`, which ends with a
-        character of ASCII, it has no effect either if a key was posted that begins with this. With `nonce`, a run of
-        another nonce counts as unknown.
+        Any process may post to any run, whatever the run's status and driver.
+
+        Args:
+            run_id: The id of the run.
+            kind: The kind of message; see `InboxMessage`.
+            payload: The content of the message.
+            key: A unique key. Keys are kept as long as the run, so that posting a key again has no effect, even after
+                the first message was consumed.
+            alone: A prefix of keys that ends with an ASCII character. If any key with this prefix was posted to the run
+                before, the message is ignored.
+            nonce: The nonce of the run that should get the message. A later run with the same id counts as unknown.
 
         Raises: UnknownRun.
         """
@@ -725,83 +808,96 @@ class RunStore(Protocol):
         ...
 
     async def message_keys(self, run_id: str, newest: int | None = None) -> Mapping[str, int]:
-        """Return the keys under which messages were ever posted to a run, oldest first; of these, the newest so many.
+        """Return the keys of all messages ever posted to a run, oldest first, with the ids of undelivered messages.
 
-        Each has the id of its message while that is undelivered, 0 afterwards. None for a run that is not known.
+        The id of a delivered message is shown as 0. An unknown run has no keys. `newest` limits the result to the
+        newest keys.
         """
         ...
 
     async def notifications(self, after: int) -> int:
-        """Return once more than `after` announcements were received since the store was opened; return how many.
+        """Wait until the store has received more than `after` announcements of other processes.
 
-        Other processes announce what can need attention here: a message to a run that waits or is driven here, a run
-        that was released, an owner that died. It is a hint to poll earlier: announcements can be lost or mean nothing,
-        and a store that receives none never returns. Begin with 0; one that counts them returns at once for -1.
+        Return how many it received. Other processes announce messages to runs that wait or are driven here, released
+        runs, and dead owners. An announcement is only a hint to poll earlier: announcements can be lost or be of no
+        interest, and a store that receives none never returns. Pass 0 first, and then the number that was returned.
+        With -1, a store that can receive announcements returns at once.
         """
         ...
 
 
 class QueueStore(Protocol):
-    """What workers need of a store: queues with their limits, schedules, and who takes from them."""
+    """What a store must offer to workers: queues with limits, schedules, and the list of processes that take runs."""
 
     async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
-        """Become the driver of due runs that no process drives, and return them; of several callers one gets a run.
+        """Claim due runs that no process drives, and return them.
 
-        In each queue, the higher `priority` comes first, then runs that have been driven before, longest due first,
-        then queued runs, whose tenants take turns. Queues take turns. The limits of the queues hold over all owners.
-        Runs of dead owners that are due come first, and are returned without being claimed; limits do not hold them
-        back, and count them as driven, unless they are of other graphs or `refused`.
+        If several workers call this, each run goes to one of them. Queues take turns. In each queue the order is:
+        higher `priority` first; then runs that were driven before, the longest due first; then new runs, whose tenants
+        take turns. The limits of a queue hold for all workers together.
 
-        Its cost does not depend on how many runs are queued or have ended; with limits for tenants it depends on
-        the number of tenants that have queued runs.
+        Due runs of dead owners come first and are returned unclaimed. Limits do not hold them back, but they count as
+        driven, except runs of other graphs and runs in `refused`.
+
+        The cost does not depend on the number of queued or ended runs. With limits for tenants it grows with the number
+        of tenants that have queued runs.
         """
         ...
 
     async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
-        """Set the limits of a queue, or remove them."""
+        """Set the limits of a queue, or remove them with None."""
         ...
 
     async def queue_limits(self) -> Mapping[str, QueueLimits]:
-        """Return the limits by queue."""
+        """Return the limits of all queues that have limits, by the name of the queue."""
         ...
 
     async def queue_counts(self) -> Sequence[QueueCount]:
-        """Return how many runs each queue has that are queued or driven, by name; only numbers above 0."""
+        """Return how many runs of each queue are queued or driven, by the name of the queue.
+
+        Empty queues are left out.
+        """
         ...
 
     async def keep_schedule(self, schedule: StoredSchedule) -> None:
-        """Add a schedule, or replace the one of its name."""
+        """Add a schedule, or replace the schedule with the same name."""
         ...
 
     async def drop_schedule(self, name: str) -> bool:
-        """Remove a schedule. Return whether there was one."""
+        """Remove a schedule. Return whether the schedule existed."""
         ...
 
     async def schedules(self) -> Sequence[StoredSchedule]:
-        """Return all schedules by name."""
+        """Return all schedules, sorted by name."""
         ...
 
     async def move_schedule(self, name: str, seen: float, next_at: float) -> None:
-        """Set the next time of a schedule, if it still is the one that was seen."""
+        """Set the time of a schedule's next run, unless another process has changed the time since the caller read it.
+
+        `seen` is the time that the caller read.
+        """
         ...
 
     async def set_role(self, role: Mapping[str, JsonValue]) -> None:
-        """Record that this owner is a worker, and what it takes."""
+        """Record that this process is a worker, and from which queues and graphs it takes runs."""
         ...
 
     async def owners(self) -> Sequence[OwnerInfo]:
-        """Return the owners that are alive, in any order."""
+        """Return the live processes that can drive runs, in any order."""
         ...
 
 
 class Store(RunStore, QueueStore, Protocol):
-    """A store of runs: what runs and workers need, lists of runs, and their removal. It belongs to one Runner."""
+    """The full interface of a store: what runs and workers need, lists of runs, and their removal.
+
+    One instance belongs to one Runner.
+    """
 
     async def change_token(self) -> str:
-        """Return a text that differs from the last one if a process, this one included, has written since then.
+        """Return a text that changes whenever any process has written to the store, so that a caller can skip reading.
 
-        It can also differ without a write. It is cheap enough to be called fifty times a second. What no process
-        writes does not change it: the death of a driver, and a lease that ends.
+        The text can also change without a write. The call is cheap enough for fifty calls a second. The death of a
+        process and the end of a lease do not change the text, since nothing is written then.
         """
         ...
 
@@ -813,17 +909,18 @@ class Store(RunStore, QueueStore, Protocol):
         every_seconds: float | None = None,
         tenant: str | None = None,
     ) -> Sequence[Count]:
-        """Return how many runs there are by graph and status, in any order; only numbers above 0.
+        """Return the number of runs for each graph and status, in any order. Numbers of 0 are left out.
 
-        With `every_seconds` also by when they began: `since` is then a multiple of it, otherwise 0. `tag`, `text` and
-        `tenant` select runs as for `runs`. A run whose driver died counts as `running`.
+        With `every_seconds`, runs are also counted by the time when they began: `since` is the beginning of the period,
+        a multiple of `every_seconds`. `tag`, `text` and `tenant` select runs as in `runs`. A run whose process died
+        counts as `running`.
         """
         ...
 
     async def ids(self, prefix: str, *, limit: int = 50) -> Sequence[str]:
-        """Return the ids of runs that begin with this text, sorted, at most `limit`.
+        """Return the ids of runs that begin with a prefix, sorted, at most `limit`.
 
-        Its cost does not depend on the number of runs.
+        The cost does not depend on the number of runs.
         """
         ...
 
@@ -848,114 +945,122 @@ class Store(RunStore, QueueStore, Protocol):
         """Return a page of the list of runs, newest first by `created_at` then id.
 
         Args:
-            limit: At most how many.
-            status: Only those with this status.
-            graph: Only those of this graph.
-            tag: Only those with this tag.
-            before: The id of the last one seen, for paging.
-            text: Only those that are found by each of its words, in any order and case; see `stores.words`. They are
-                found by the beginnings of the words of their ids, graphs, tags and first inputs, and of what they wait
-                for or why they ended.
-            begun_after: Only those that began at this time or later, epoch seconds.
-            begun_before: Only those that began before this time.
-            tenant: Only those that run for this tenant.
-            user: Only those that this user started.
-            starter: Only those that nodes of this run started, as for `started`.
-            fields: Only those whose `summary.fields` have, for each of these names, one of these values.
-            sort: By what they are sorted, the greatest first and equal ones newest first: what their own steps cost,
-                the seconds from begin to end, the name of the status. Costs that are not known, and runs that have not
-                ended, count as less than 0. Any but `begun`, and `ascending`, read every run that matches.
-            ascending: Return the same order from its other end.
+            limit: The largest number of runs on the page.
+            status: Only runs with this status.
+            graph: Only runs of this graph.
+            tag: Only runs with this tag.
+            before: The id of the last run on the previous page.
+            text: Only runs that match every word of this text, in any order and case. A word matches if a word of the
+                run begins with it: of its id, graph, tags or first input, or of what the run waits for or why it ended.
+                See `stores.words`.
+            begun_after: Only runs that began at this time or later, epoch seconds.
+            begun_before: Only runs that began before this time.
+            tenant: Only runs of this tenant.
+            user: Only runs that this user started.
+            starter: Only child runs that nodes of this run started, as in `started`.
+            fields: Only runs whose `summary.fields` contain, for each of these names, one of the listed values.
+            sort: How runs are sorted: by start time (`begun`), cost, duration (`took`) or status. Greatest first, and
+                equal runs newest first. Unknown costs, and the durations of runs that have not ended, count as less
+                than 0. Every sort except `begun`, and `ascending`, read all runs that match.
+            ascending: Reverse the order.
 
         Raises:
-            UnknownRun: There is no run `before`.
+            UnknownRun: The run `before` does not exist.
         """
         ...
 
     async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
-        """Change a run's tags and return them, sorted. Any process may call it, whatever the run's status and driver.
+        """Add and remove tags of a run, and return all its tags, sorted.
 
-        A tag in both `add` and `remove` is added. Raises: UnknownRun.
+        Any process may do this, whatever the run's status and driver. A tag in both `add` and `remove` is added.
+
+        Raises: UnknownRun.
         """
         ...
 
     async def branches(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """Return the direct branches of these runs, not the branches of those; unknown ids are ignored."""
+        """Return the runs that were branched directly from these runs. Unknown ids are ignored."""
         ...
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
-        """Return the runs that are due to be resumed, at most `limit`.
+        """Return the runs that are ready to be resumed, at most `limit`.
 
-        First come those that are `running` and whose owner died, since their work was interrupted; then the others,
-        those that have been due for longest first.
-
-        With `graphs`, only runs of graphs with these names are returned, and others do not count towards `limit`.
+        Runs come first that were `running` when their owner died, since their work was interrupted; then the others,
+        the longest due first. With `graphs`, only runs of these graphs are returned and count towards `limit`.
 
         A run is due if it is
 
-        - `waiting`, from its `due_at` on, once that is `now` or earlier;
-        - `waiting` with a message of any kind but `stop` in its inbox, from the time the oldest was posted;
-        - `running` without a live driver, from the time it was released or its owner died.
+        - `waiting`, and its `due_at` is `now` or earlier: due since `due_at`;
+        - `waiting`, with a message other than `stop` in its inbox: due since the oldest of these messages was posted;
+        - `running` without a live driver: due since the run was released or its owner died.
 
-        The times of messages and releases are those of the store's own clock; the time of an owner's death can be
-        approximate. A run that is due for two reasons counts from the earlier time and is returned once. A run that a
-        live owner drives, this one included, is never due. The call changes nothing and reserves nothing: two callers
-        find the same runs, and `claim` decides. It is cheap enough to be called every second: its cost does not
-        depend on the number of ended runs or the length of the logs.
+        A run that is due for two reasons is returned once, with the earlier time. Messages and releases are timed by
+        the store's own clock; the time of an owner's death can be approximate. A run with a live driver, this owner
+        included, is never due.
+
+        The call reserves nothing: two callers can find the same runs, and only `claim` decides who drives a run. The
+        call is cheap enough to be repeated every second, since its cost does not depend on the number of ended runs or
+        the length of logs.
         """
         ...
 
     async def ended(
         self, status: Status, *, graph: str | None = None, after: EndedRun | None = None, limit: int = PAGE_LIMIT
     ) -> Sequence[EndedRun]:
-        """Return what a prune needs of runs with a status that ends them, newest first by `created_at` then id.
+        """Return the ended runs with a status, with the facts that a prune needs, newest first by `created_at` then id.
 
         Args:
-            status: Neither `running` nor `waiting`.
+            status: A status of ended runs: any except `running` and `waiting`.
             graph: Only runs of this graph.
-            after: The last one seen, for paging; it can be removed.
-            limit: At most how many.
+            after: The last run of the previous page. The run may have been removed since.
+            limit: The largest number of runs on the page.
         """
         ...
 
     async def remove(self, runs: Sequence[RunInfo | EndedRun]) -> Mapping[str, str]:
-        """Remove runs from the store, in the given order. Return those that are kept, each with the reason.
+        """Remove ended runs from the store, in the given order.
 
-        A run is removed if at that moment its nonce, status, `seq` and tags are those passed here, it is neither
-        `running` nor `waiting`, no live owner holds it, and no run in the store is a branch of it: pass branches before
-        their parents. From then on it cannot be found, and its id can be used again. A run that no longer exists counts
-        as kept. The call is atomic.
+        Return the ids of the runs that are kept, with the reasons. A run is removed only if
 
-        The data of a removed run can take up space until `sweep`.
+        - its nonce, status, `seq` and tags are still those passed here,
+        - it is neither `running` nor `waiting`, and no live owner drives it,
+        - no run in the store was branched from it: pass branches before their parents.
+
+        Afterwards the run cannot be found, and its id can be used again. A run that no longer exists counts as kept.
+        The call is atomic. The data of removed runs can take up space until `sweep`.
         """
         ...
 
     async def trim(self, run_id: str, keep: int, limit: int) -> int:
-        """Remove what old steps of a run recorded, and return of how many; 0: nothing more is to be removed.
+        """Replace the content of a run's old steps by placeholders, and return how many steps were replaced.
 
-        The steps between the first of the run's own and its newest snapshot before its last `keep` steps become
-        `engine.steps.removed`: numbers and times stay, the log is dense as before, and the last of them has that
-        snapshot. At most `limit` steps go in one call, which is atomic, the newest first: so each step that is left
-        follows those before it, or the snapshot. A run may be driven meanwhile.
+        All steps between the run's first step and a snapshot are replaced: the newest snapshot that is older than the
+        last `keep` steps. The steps keep their numbers and times (`engine.steps.removed`), so that the log has no gaps,
+        and the snapshot becomes part of the last replaced step.
 
-        Nothing is removed from a run that has branches, since they read its steps, and from one that was imported with
-        the steps of the runs it branched from. Raises: UnknownRun.
+        One call replaces at most `limit` steps, the newest first, and is atomic. So a process can drive the run
+        meanwhile, and the remaining steps can always be read. Repeat the call until it returns 0.
+
+        Nothing is replaced in a run that has branches, since the branches read its steps, nor in a branch that was
+        imported together with its parents' steps.
+
+        Raises: UnknownRun.
         """
         ...
 
     async def sweep(self) -> None:
-        """Free the space of removed runs, also of those that other processes removed, and of unused specs and codes.
+        """Free the space of removed runs and of graph specs and codes that no run needs.
 
-        It works in short transactions, so that others can write in between. An interrupted sweep loses nothing: the
-        next store that is opened continues it.
+        Also cleans up after other processes. The work is split into short transactions, so that others can write in
+        between. The next process that opens the store continues an interrupted sweep.
         """
         ...
 
     async def vacuum(self) -> tuple[int, int]:
-        """Return free space to the disk. Return how many bytes the store took before, and takes now.
+        """Return free space to the disk. Return the size of the store in bytes before and after.
 
-        Others can write meanwhile, unless the store documents an exception.
+        Other processes can write meanwhile, unless the store documents an exception.
 
-        Raises: StoreLocked, StoreFull; no run has changed then.
+        Raises: StoreLocked, StoreFull; then no run has changed.
         """
         ...

@@ -1,11 +1,14 @@
 """Which runs a worker takes from the queues: one decision for all stores.
 
-A store finds candidates, the first of each queue in the order in which they are to be taken, and counts what is driven.
-`choose` applies the limits and lets queues take turns. Tenants take turns because of `RunInfo.queued` runs' turns: a
-new run gets the turn after the last run of its tenant, but not before those whose turn it is.
+A store finds the candidates, which are the first runs of each queue, and counts how many runs are driven. `choose`
+applies the limits of the queues and lets queues take turns.
 
-1. Tenant A queues runs with the turns 0, 1, 2, …, 99,999. 2. Tenant B queues three: they get the turns 0, 1, 2, and are
-taken after the first, second and third of A. 3. When A's turn 40,000 is the first one, C's first run gets 40,000 too.
+Tenants of a queue take turns because every new run gets a number, its turn, and the lowest turn is taken first. A turn
+is one more than the turn of the tenant's last run, but at least the lowest turn that is waiting:
+
+1. Tenant A queues 100,000 runs, which get the turns 0, 1, 2, …, 99,999.
+2. Tenant B queues three runs. They get the turns 0, 1, 2, and are taken after the first, second and third run of A.
+3. When the lowest turn of A is 40,000, tenant C queues its first run. The run gets the turn 40,000, too.
 """
 
 from __future__ import annotations
@@ -21,19 +24,20 @@ if TYPE_CHECKING:
     from graphengine.stores.base import QueueLimits
 
 WHOLE: Final = ""
-"""The tenant of runs without one, and the word for the limits of a whole queue."""
+"""The tenant of runs without a tenant, and the key of the limits that hold for a whole queue."""
 
 
 class Candidate(NamedTuple):
-    """A run that could be taken.
+    """A due run that a worker may take, if the limits of the run's queue allow it.
 
     Attributes:
-        id: What the store knows it by.
+        id: The store's key of the run.
         queue: Its queue.
-        tenant: Its tenant; "" for none.
+        tenant: Its tenant; "" for a run without a tenant.
         priority: Its priority.
-        is_queued: Whether it was never driven: it comes after runs that were begun, and counts for rates.
-        place: Its turn if it is queued, else since when it is due.
+        is_queued: Whether no process has driven the run before. Runs that were driven before come first, and limits on
+            rates do not apply to them.
+        place: The run's turn if it is queued, otherwise the time since which it is due. Smaller numbers come first.
     """
 
     id: int | str
@@ -45,17 +49,18 @@ class Candidate(NamedTuple):
 
     @property
     def order(self) -> tuple[int, bool, float]:
-        """Its place among the candidates of its queue."""
+        """The key by which the candidates of one queue are sorted."""
         return -self.priority, self.is_queued, self.place
 
 
 class Load(NamedTuple):
-    """What the limits of some queues depend on.
+    """What decides how many runs of each queue may be taken now.
 
     Attributes:
-        limits: The limits by queue.
+        limits: The limits by the name of the queue.
         driven: How many runs are driven, by queue and tenant.
-        rates: When a whole rate is free again, by queue and tenant, epoch seconds; see `left_of`.
+        rates: When the rate limit of a queue and tenant allows its full number of runs again, epoch seconds; see
+            `left_of`.
     """
 
     limits: Mapping[str, QueueLimits]
@@ -64,20 +69,22 @@ class Load(NamedTuple):
 
 
 _SKEW_SECONDS: Final = 60.0
-"""How far the clocks of workers may be apart."""
+"""By how much the clocks of workers may differ."""
 
 NO_LOAD: Final = Load({}, {}, {})
 
 
 class Chosen(NamedTuple):
-    """The runs to take, and the rates after that."""
+    """The runs to take, in order, and the values of `Load.rates` after they have begun."""
 
     ids: Sequence[int | str]
     rates: Mapping[tuple[str, str], float]
 
 
 def choose(candidates: Iterable[Candidate], limit: int, load: Load, now: float) -> Chosen:
-    """Return which runs to take, at most `limit`, in the order in which they are taken.
+    """Choose the runs that a worker takes, at most `limit`, in the order in which it takes them.
+
+    The limits of each queue are applied, and queues take turns.
 
     Example:
         >>> runs = [Candidate(n, queue, "", 0, True, n) for n, queue in enumerate(["a", "a", "a", "b"])]
@@ -101,7 +108,6 @@ def choose(candidates: Iterable[Candidate], limit: int, load: Load, now: float) 
 
 
 def _filter_allowed(found: Sequence[Candidate], load: Load, queue: str, now: float) -> list[Candidate]:
-    """Return the candidates of one queue that its limits allow."""
     limits = load.limits.get(queue)
     if limits is None:
         return list(found)
@@ -128,7 +134,7 @@ def _filter_allowed(found: Sequence[Candidate], load: Load, queue: str, now: flo
 
 
 def _rates_for_run(run: Candidate, limits: QueueLimits | None) -> list[tuple[str, tuple[int, float]]]:
-    """Return the limits on rates that hold for a run, by tenant; only beginning counts."""
+    """Return the rate limits that apply to a run, with the tenant whose runs they count. A resumed run has none."""
     if limits is None or not run.is_queued:
         return []
     found = [(WHOLE, limits.rate)] if limits.rate is not None else []
@@ -136,12 +142,19 @@ def _rates_for_run(run: Candidate, limits: QueueLimits | None) -> list[tuple[str
 
 
 def left_of(whole_at: float, rate: tuple[int, float], now: float) -> int:
-    """Return how many runs may begin now, so that no span of the rate's length has more than its count.
+    """Return how many runs a rate limit allows to begin now.
 
-    When k runs begin at once, none begins in the next k slots of `seconds / count`. A slot in which one may begin, and
-    none does, adds one to those that may begin at once, up to the whole count. What was saved up is lost when runs
-    begin: otherwise, with (10, 1.0), nine could begin one after the other, and the ten saved up before in the same
-    second.
+    A rate of (10, 1.0) means: in no period of one second do more than ten runs begin. Think of slots of `seconds /
+    count`, here 0.1 s. Ten runs that begin at once use up the next ten slots. Each slot that passes unused allows one
+    more run to begin at once, up to `count`.
+
+    A run that begins uses up what was saved before. Otherwise nine runs could begin one after the other in a second,
+    and the ten saved before in the same second.
+
+    Args:
+        whole_at: When the full number of runs is allowed again, epoch seconds.
+        rate: The limit as (count, seconds).
+        now: The current time, epoch seconds.
     """
     count, seconds = rate
     if whole_at > now + 2 * seconds + _SKEW_SECONDS:  # the clock was set back: do not wait until it has caught up

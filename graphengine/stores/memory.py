@@ -74,13 +74,18 @@ if TYPE_CHECKING:
 
 
 class _Log:
-    """One run: its facts as created, its own steps, and its parent, which holds the rest of its log.
+    """A run in memory, with its own steps. The steps that a branch shares are in `parent`.
 
-    `driver_fence` is `fence` while the run is driven, and None since `freed_at` while it is not. `inbox` holds the
-    undelivered messages, oldest first, each with the time when it was posted; `keys` the keys of all messages ever
-    posted; `taken` the last step when a message was consumed, by its number. `shots` are its snapshots as (seq, JSON),
-    oldest first. `earlier` are the fingerprints that its graph had before it changed; `codes` the ids of the code that
-    it had. `branches` counts its existing branches.
+    Attributes:
+        driver_fence: The fence while a process drives the run, otherwise None.
+        freed_at: When the run was last released.
+        inbox: The undelivered messages by number, oldest first, each with the time when it was posted.
+        keys: The keys of all messages ever posted, with their numbers.
+        taken: The step at which each consumed message was delivered, by the message's number.
+        shots: The snapshots as (seq, JSON), oldest first.
+        earlier: The graph's fingerprints before resumes changed the graph.
+        codes: The ids of all code that the run has had.
+        branches: How many existing runs were branched from this one.
     """
 
     __slots__ = (
@@ -136,7 +141,10 @@ class _Log:
         self.shots: list[tuple[int, bytes]] = []
 
     def is_of(self, page: Page, nonces: Collection[str]) -> bool:
-        """Return whether it is one of the runs of which a page is asked, whose starter can have these nonces."""
+        """Return whether the run matches the filters of `Store.runs`.
+
+        `nonces` are the nonces that its starter may have.
+        """
         tag, text, end = page.get("tag"), page.get("text"), page.get("begun_before")
         is_of = page.get("status") in {None, self.status} and page.get("graph") in {None, self.info.graph}
         is_of = is_of and (tag is None or tag in self.tags) and page.get("tenant") in {None, self.info.tenant}
@@ -149,11 +157,10 @@ class _Log:
 
     @property
     def ended_at(self) -> float | None:
-        """When it ended; None while it has not."""
         return None if self.status in {"running", "waiting"} or not self.steps else self.steps[-1].at
 
     def place(self, sort: Sort | None) -> tuple[float | str, float, str]:
-        """Return its place in a list of runs that is sorted by this."""
+        """Return the sort key of the run in a list."""
         value: float | str | None = self.info.created_at
         if sort == "status":
             value = self.status
@@ -164,7 +171,7 @@ class _Log:
         return -1 if value is None else value, self.info.created_at, self.info.id
 
     def texts(self) -> Iterator[str | None]:
-        """Yield the texts by whose words it is found."""
+        """Yield the texts that a search looks through: a branch is also found by the inputs of its parents."""
         yield from (self.info.id, self.info.graph, *self.tags, None if self.summary is None else self.summary.reason)
         log: _Log | None = self
         while log is not None:
@@ -172,7 +179,7 @@ class _Log:
             log = log.parent
 
     def shot(self, upto: int) -> tuple[int, bytes] | None:
-        """Return the newest snapshot at or before a seq, its own or its parents'."""
+        """Return the newest snapshot at or before a step. For a branch, this can be a snapshot of its parents."""
         log: _Log | None = self
         while log is not None:
             for seq, body in reversed(log.shots):
@@ -183,7 +190,7 @@ class _Log:
         return None
 
     def read(self, after: int, upto: int) -> list[Step]:
-        """Return the steps with `after < seq <= upto` as a store on disk returns them."""
+        """Return the steps with `after < seq <= upto`, converted as if they had been stored as JSON and read again."""
         parts: list[list[Step]] = []
         log: _Log | None = self
         while log is not None and upto > after:
@@ -195,7 +202,7 @@ class _Log:
         return [as_stored(step) for part in reversed(parts) for step in part]
 
     def due_since(self, now: float) -> float | None:
-        """Return since when the run is due; None if it is not due, or is driven."""
+        """Return the time since which the run is due to be resumed; None if it is not due or a process drives it."""
         if self.driver_fence is not None:
             return None
         if self.status == "running":
@@ -208,13 +215,14 @@ class _Log:
 
 
 class InMemoryStore:
-    """A store in this process's memory.
+    """A store in the memory of this process, whose runs end with the process.
 
     Args:
-        clock: Returns epoch seconds, for the order in which runs are due.
+        clock: Returns the current time in epoch seconds. The times of messages and releases decide the order in which
+            runs are resumed.
 
     Attributes:
-        shared: Whether other processes can use the same runs: none can.
+        shared: Always False: other processes cannot use the runs.
     """
 
     shared: bool = False
@@ -280,7 +288,7 @@ class InMemoryStore:
         return log.fence
 
     async def mark_stop(self, run_id: str, mark: StopMark) -> None:
-        """Set or remove the mark of a run; see `Store.mark_stop`."""
+        """Set or remove the mark that a run is being stopped; see `Store.mark_stop`."""
         self._check_open()
         log = self._logs.get(run_id)
         if log is not None and log.stop_asked != "cancel":
@@ -288,7 +296,7 @@ class InMemoryStore:
             log.stop_asked = mark
 
     async def stop_over(self, run_id: str) -> StopOver | None:
-        """Return a stop that holds for this run; see `Store.stop_over`."""
+        """Return a stop that applies to this run; see `Store.stop_over`."""
         self._check_open()
         return self._stop_over(run_id)
 
@@ -305,7 +313,7 @@ class InMemoryStore:
         return min(marked, key=itemgetter(1), default=None)
 
     async def started(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """Return the runs that nodes of these runs started; see `Store.started`."""
+        """Return the child runs that nodes of these runs started; see `Store.started`."""
         self._check_open()
         found = [log for log in self._logs.values() if log.info.root and log.info.starter in {*run_ids}]
         return [self._info(log) for log in found if log.info.starter_nonce in self._nonces(log.info.starter, log)]
@@ -364,17 +372,17 @@ class InMemoryStore:
         return self._info(self._log(run_id))
 
     async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """Return the facts about these runs; see `Store.infos`."""
+        """Return the facts about several runs; see `Store.infos`."""
         self._check_open()
         return [self._info(self._logs[run_id]) for run_id in dict.fromkeys(run_ids) if run_id in self._logs]
 
     async def moved(self, seqs: Mapping[str, int]) -> Sequence[str]:
-        """Return the runs whose last seq is another one; see `Store.moved`."""
+        """Return the runs whose last step is not the given one; see `Store.moved`."""
         now = {info.id: info.seq for info in await self.infos(list(seqs))}
         return [run_id for run_id, seq in seqs.items() if now.get(run_id) != seq]
 
     async def change_token(self) -> str:
-        """Return how often a run was written; see `Store.change_token`."""
+        """Return a text that changes with every write; see `Store.change_token`."""
         self._check_open()
         return str(self._writes)
 
@@ -403,7 +411,7 @@ class InMemoryStore:
         return sorted(run_id for run_id in self._logs if run_id.startswith(prefix))[: max(limit, 0)]
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
-        """Return a snapshot of a run and the steps after it up to `upto`; see `Store.load`."""
+        """Return a snapshot of a run and the later steps up to `upto`; see `Store.load`."""
         log = self._log(run_id)
         last = log.next_seq - 1
         if upto is not None:
@@ -416,7 +424,7 @@ class InMemoryStore:
         return Loaded(self._info(log), shot[1], log.read(shot[0], last))
 
     async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
-        """Return a range of the log; see `Store.steps`."""
+        """Return a range of a run's steps; see `Store.steps`."""
         log = self._log(run_id)
         last = log.next_seq - 1
         return log.read(max(after, 0), last if upto is None else min(upto, last))
@@ -434,7 +442,7 @@ class InMemoryStore:
         return [self._info(log) for _, log in found[: max(page.get("limit", PAGE_LIMIT), 0)]]
 
     async def set_fields(self, run: RunInfo, fields: Mapping[str, str]) -> bool:
-        """Let a run that nobody drives be found by these fields; see `records.filling.Filling`."""
+        """Set the searchable fields of a run that no process drives; see `records.filling.Filling`."""
         log = self._log(run.id)
         if log.driver_fence is not None or (log.info.nonce, log.status) != (run.nonce, run.status):
             return False
@@ -451,12 +459,15 @@ class InMemoryStore:
         return [self._info(log) for _, log in found[: max(limit, 0)]]
 
     def _nonces(self, starter: str | None, child: _Log) -> Collection[str]:
-        """Return the nonces of the run that started a child: that of the run there, else the one that the child has."""
+        """Return the nonces by which a run counts as started by `starter`; see `Store.started`.
+
+        If the starter exists, its own nonce is the only one. If it was removed, any nonce is accepted.
+        """
         there = None if starter is None else self._logs.get(starter)
         return {child.info.starter_nonce if there is None else there.info.nonce}
 
     def _next_turn(self, info: RunInfo) -> int:
-        """Return one after the last turn of the run's tenant, but not before those whose turn it is."""
+        """Return the turn of a new queued run: after its tenant's last run, but at least the lowest waiting turn."""
         others = [
             (log.info.tenant, log.turn)
             for log in self._going.values()
@@ -466,7 +477,7 @@ class InMemoryStore:
         return max(own, min((turn for _, turn in others), default=0))
 
     async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
-        """Become the driver of due runs that no process drives; see `Store.take`."""
+        """Claim due runs that no process drives; see `Store.take`."""
         self._check_open()
         found: list[Candidate] = []
         for run_id, log in self._going.items():
@@ -489,7 +500,7 @@ class InMemoryStore:
         return taken
 
     async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
-        """Set the limits of a queue, or remove them; see `Store.limit_queue`."""
+        """Set or remove the limits of a queue; see `Store.limit_queue`."""
         self._check_open()
         self._limits.pop(queue, None)
         if limits is not None:
@@ -524,7 +535,7 @@ class InMemoryStore:
         return [self._schedules[name] for name in sorted(self._schedules)]
 
     async def move_schedule(self, name: str, seen: float, next_at: float) -> None:
-        """Set the next time of a schedule; see `Store.move_schedule`."""
+        """Set the time of a schedule's next run; see `Store.move_schedule`."""
         self._check_open()
         found = self._schedules.get(name)
         if found is not None and found.next_at == seen:
@@ -536,19 +547,19 @@ class InMemoryStore:
         self._role = dict(role)
 
     async def owners(self) -> Sequence[OwnerInfo]:
-        """Return this process; see `Store.owners`."""
+        """Return this process as the only owner; see `Store.owners`."""
         self._check_open()
         driven = sorted(log.info.id for log in self._going.values() if log.driver_fence is not None)
         here = self._owner, socket.gethostname(), os.getpid()
         return [OwnerInfo(*here, self._role, driven[:100], len(driven))]
 
     async def graph_spec(self, fingerprint: str) -> GraphSpec | None:
-        """Return the graph spec of this fingerprint; see `Store.graph_spec`."""
+        """Return the graph spec that is recorded under a fingerprint; see `Store.graph_spec`."""
         self._check_open()
         return self._graph_specs.get(fingerprint)
 
     async def code(self, code: str) -> Code | None:
-        """Return what is recorded about a code; see `Store.code`."""
+        """Return the recorded code of a graph's nodes; see `Store.code`."""
         self._check_open()
         return self._codes.get(code)
 
@@ -587,7 +598,7 @@ class InMemoryStore:
         return {} if log is None else {key: number * (number in log.inbox) for key, number in found}
 
     async def notifications(self, after: int) -> int:
-        """Wait for ever: nothing is announced; see `Store.notifications`."""
+        """Never return, since no other process announces anything to this store; see `Store.notifications`."""
         del after
         forever: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         return await forever
@@ -608,7 +619,7 @@ class InMemoryStore:
     async def ended(
         self, status: Status, *, graph: str | None = None, after: EndedRun | None = None, limit: int = PAGE_LIMIT
     ) -> Sequence[EndedRun]:
-        """Return what a prune needs of runs with a status; a size is that of the steps on disk. See `Store.ended`."""
+        """Return ended runs for a prune; see `Store.ended`. `size` is the size that the steps would have on disk."""
         self._check_open()
         end = inf if after is None else after.created_at, "" if after is None else after.id
         logs = [log for log in self._logs.values() if log.status == status and graph in {None, log.info.graph}]
@@ -645,7 +656,7 @@ class InMemoryStore:
         return kept
 
     async def trim(self, run_id: str, keep: int, limit: int) -> int:
-        """Remove what old steps recorded; see `Store.trim`."""
+        """Replace the content of a run's old steps by placeholders; see `Store.trim`."""
         log = self._log(run_id)
         first = log.info.parent_seq + 1
         shots = [shot for shot in log.shots if first < shot[0] < log.next_seq - keep]
@@ -662,7 +673,7 @@ class InMemoryStore:
         return len(going)
 
     async def sweep(self) -> None:
-        """Drop the graph specs and codes that no run needs; see `Store.sweep`."""
+        """Remove graph specs and codes that no run needs; see `Store.sweep`."""
         self._check_open()
         needed = {name for log in self._logs.values() for name in (log.fingerprint, *log.earlier)}
         self._graph_specs = {name: body for name, body in self._graph_specs.items() if name in needed}
@@ -670,12 +681,12 @@ class InMemoryStore:
         self._codes = {name: body for name, body in self._codes.items() if name in needed}
 
     async def vacuum(self) -> tuple[int, int]:
-        """Return (0, 0): memory is freed automatically; see `Store.vacuum`."""
+        """Return (0, 0), since Python frees the memory; see `Store.vacuum`."""
         self._check_open()
         return 0, 0
 
     def _change(self, log: _Log, batch: Append) -> None:
-        """Apply the changes of a batch other than its steps, which few batches have."""
+        """Apply everything in the batch except its steps. Most batches contain only steps and skip this method."""
         if batch.status != log.status:
             graph, counts, status = log.info.graph, self._counts, batch.status
             counts[graph, log.status] -= 1

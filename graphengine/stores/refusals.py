@@ -1,4 +1,4 @@
-"""The errors that every store raises alike."""
+"""The errors that all stores raise with the same texts, one function for each error."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 
 
 def not_open() -> RunnerClosed:
-    """Return the error for a store that is not open."""
     return RunnerClosed("the store is not open", repair="use it inside `async with Runner(...)`")
 
 
 def lease_lost(run_id: str, fence: int) -> LeaseLost:
-    """Return the error for a batch from a former driver."""
+    """Return the error for an append by a process that no longer drives the run."""
     return LeaseLost(
         f"run {run_id} is no longer driven from here (fence {fence} is out of date)",
         where=f"run {run_id}",
@@ -34,13 +33,11 @@ def lease_lost(run_id: str, fence: int) -> LeaseLost:
 
 
 def unknown_run(run_id: str) -> UnknownRun:
-    """Return the error for an id that no run of the database has."""
     message = f"there is no run {run_id!r}"
     return UnknownRun(message, where=f"run {run_id!r}", repair="`graphengine runs` lists the runs of a database")
 
 
 def unknown_step(run_id: str, seq: int, last: int) -> UnknownStep:
-    """Return the error for a seq that the run does not have."""
     return UnknownStep(
         f"run {run_id} has no step {seq}; its steps are 1 to {last}",
         where=f"run {run_id}",
@@ -49,7 +46,7 @@ def unknown_step(run_id: str, seq: int, last: int) -> UnknownStep:
 
 
 def step_removed(run_id: str, seq: int) -> UnknownStep:
-    """Return the error for a step of which only its number and time are left."""
+    """Return the error for a step whose content was removed, so that only its number and time are left."""
     return UnknownStep(
         f"step {seq} of run {run_id} was removed by the retention of its graph (keep_steps)",
         where=f"run {run_id}",
@@ -58,7 +55,6 @@ def step_removed(run_id: str, seq: int) -> UnknownStep:
 
 
 def run_exists(run_id: str) -> RunExists:
-    """Return the error for a new run whose id is taken."""
     message = f"a run {run_id} is already recorded"
     return RunExists(
         message,
@@ -68,19 +64,19 @@ def run_exists(run_id: str) -> RunExists:
 
 
 def tree_stopped(run_id: str, by: str) -> TreeStopped:
-    """Return the error for a run that a node is to start while its tree is stopped."""
+    """Return the error for a child run that cannot be started, because run `by` above it was stopped."""
     message = f"run {run_id} is not started: run {by} was stopped, and all below it"
     return TreeStopped(by, message, where=f"run {run_id}", repair=f"resume run {by}")
 
 
 def check_not_cancelled(info: RunInfo) -> None:
-    """Check that a run was not cancelled. Raises: RunCancelled."""
+    """Raise RunCancelled if the run was cancelled."""
     if info.status == "cancelled":
         raise RunCancelled(info.id, "" if info.summary is None else info.summary.reason)
 
 
 def not_dense(run_id: str, seq: int, expected: int) -> StoreError:
-    """Return the error for a step that does not follow the log."""
+    """Return the error for a step whose number does not directly follow the run's last step."""
     message = f"step {seq} of run {run_id} cannot be recorded: the next step is {expected}"
     return StoreError(message, where=f"run {run_id}", repair="resume the run from its recorded steps")
 
@@ -88,13 +84,13 @@ def not_dense(run_id: str, seq: int, expected: int) -> StoreError:
 def reason_to_stay(
     found: tuple[str, str, int, tuple[str, ...]], expected: RunInfo | EndedRun, driver: object, branch: str | None
 ) -> str:
-    """Return why a run that is to be removed must be kept; "" if it can be removed.
+    """Return why a run must not be removed; "" if it can be removed.
 
     Args:
-        found: The nonce of the run that has the id now, its status, its last step, and its tags, sorted.
-        expected: What the caller knows of it.
-        driver: The live owner that drives it; None if there is none.
-        branch: The id of a run that branched off it, if there is one.
+        found: The current nonce, status, last step and sorted tags of the run with this id.
+        expected: The facts about the run that the caller read before it decided to remove the run.
+        driver: The live owner that drives the run; None if no owner does.
+        branch: The id of a run that was branched from this one, if there is one.
     """
     if driver is not None:
         return f"driven by {driver}"

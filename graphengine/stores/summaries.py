@@ -1,7 +1,7 @@
 """The summary of a run in a list: why it ended or what it waits for, and what it cost.
 
-It is written with each change of a run's status, so that a list of runs reads no log. The doctors compare it with the
-log.
+A store writes the summary with each change of a run's status, so that lists of runs need not read any log. The doctors
+(checks of a damaged database) compare the summary with the log.
 """
 
 from __future__ import annotations
@@ -28,9 +28,12 @@ NO_FIELDS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def summary_of(snapshot: Snapshot, status: RunStatus | None = None, fields: Mapping[str, str] = NO_FIELDS) -> Summary:
-    """Return the summary of a run at a snapshot, with another status than its own while work is still in flight.
+    """Return the summary of a run, computed from a snapshot.
 
-    `fields` are the searchable fields of the run, which its snapshot does not have; see `Summary.fields`.
+    Args:
+        snapshot: The state of the run.
+        status: The status to show instead of the snapshot's own, while some of the run's work is still in progress.
+        fields: The searchable fields of the run, which snapshots do not contain; see `Summary.fields`.
 
     Example:
         >>> from graphengine.engine.snapshot import Snapshot
@@ -77,7 +80,7 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None, fields: Mapp
 
 
 class BegunAs(TypedDict):
-    """What a run's row keeps of how it began, by the names of `RunInfo`."""
+    """The facts about the start of a run that a store keeps in the run's row. The names are those of `RunInfo`."""
 
     title: str
     user: str | None
@@ -93,7 +96,7 @@ class BegunAs(TypedDict):
 
 
 def begun_as(snapshot: Snapshot) -> BegunAs:
-    """Return what a run's row keeps of how it began."""
+    """Return the facts about a run's start, for the run's row."""
     starter, origin = snapshot.starter, snapshot.origin
     return {
         "title": snapshot.title,
@@ -111,9 +114,10 @@ def begun_as(snapshot: Snapshot) -> BegunAs:
 
 
 def wait_words(name: str, wait: WaitRecord, *, path: str = "", characters: int) -> str:
-    """Return a wait on one line; its name is left out if it is the path.
+    """Describe in one line what a run waits for, such as a person's answer or a message.
 
-    A wait of an agent for a time says what the agent waits for meanwhile, such as a budget.
+    The line begins with the name of the wait, unless the name equals `path`. A timed wait of an agent also mentions
+    what the agent waits for, such as a budget.
     """
     named = "" if name == path or wait.kind in ("sleep", "pause") else f"{name}: "
     if wait.kind == "receive":
@@ -127,7 +131,7 @@ def wait_words(name: str, wait: WaitRecord, *, path: str = "", characters: int) 
 
 
 def _one_line(text: str, characters: int) -> str:
-    """Return a text on one line of at most this many characters."""
+    """Shorten a text to one line with at most this many characters."""
     if len(text) <= characters and text.isprintable() and "  " not in text and text.strip(" ") == text:
         return text  # as it would be below: a blank that is none of " " is not printable
     line = " ".join(text[: 4 * characters].split())

@@ -1,7 +1,7 @@
 """The words by which texts are found, in every store: in lower case and without accents.
 
-They are decided here and not by a database, so that the same search finds the same everywhere, and no search can be
-wrong, whatever the syntax of a database.
+This module and not the database splits texts into words, so that a search finds the same runs in every store, and that
+no text is a syntax error in the search language of a database.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _WORD_CHARACTERS: Final = 64
 _TEXT_CHARACTERS: Final = 200_000  # PostgreSQL keeps at most 1 MiB of words for a row
 INPUT_CHARACTERS: Final = 2_000
 INPUT_WORDS: Final = 64
-"""By how many different words of these first characters of its input a run is found: an index has a row for each."""
+"""How many different words from the first `INPUT_CHARACTERS` of a run's input are searchable: each is an index row."""
 SOUGHT_WORDS: Final = 64
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words by which a text is found.
+    """Split a text into the words by which a search finds it: lower case, without accents and punctuation.
 
     Example:
         >>> words_of('A CAFÉ: "green_tea" OR 茶道')
@@ -46,23 +46,26 @@ def words_of(text: str) -> list[str]:
 
 
 def sought_words(text: str) -> list[str]:
-    """Return the words of a search; a run is found if each begins one of its words."""
+    """Return the words that a user searches for, each once.
+
+    A run matches if each word begins one of the run's words.
+    """
     return list(dict.fromkeys(words_of(text)))[:SOUGHT_WORDS]
 
 
 def has_all(sought: Iterable[str], texts: Iterable[str | None]) -> bool:
-    """Return whether each word of a search begins a word of these texts."""
+    """Return whether each searched word begins one of the words of these texts."""
     words = words_of("\n".join(filter(None, texts)))
     return all(any(word.startswith(each) for word in words) for each in sought)
 
 
 def input_text(first: Step | None) -> str:
-    """Return the words by which a run is found, of the input that its first step records."""
+    """Return the words of a run's input, from the run's first step, by which a search finds the run."""
     return joined(op[-1] for op in first.update) if first is not None else ""
 
 
 def joined(values: Iterable[JsonValue]) -> str:
-    """Return the first `INPUT_WORDS` words of the texts and whole numbers in some values, each once."""
+    """Return the first `INPUT_WORDS` different words of the texts and whole numbers in some values, in one string."""
     found: dict[str, None] = {}
     left = INPUT_CHARACTERS
     for part in _list_leaves(values):
