@@ -36,19 +36,19 @@ AmountName: TypeAlias = Literal["cost_usd", "tokens", "calls"]
 AMOUNTS: Final[tuple[AmountName, ...]] = get_args(AmountName)
 _ESTIMATED: Final[tuple[AmountName, ...]] = ("cost_usd", "tokens")
 Amounts: TypeAlias = "Mapping[AmountName, float | None]"
-"""What a call may take; an amount that is missing or None is not known."""
+"""The most that a call may use; an amount that is missing or None is unknown."""
 
 
 class Hold(Struct, frozen=True):
-    """A reservation: what a call in flight may take of an account.
+    """A reservation: the part of a budget that is set aside for a model call while the call is in flight.
 
     Attributes:
-        call: The call's idempotency key, which is the same when the call is made again.
-        run: The id of the run that makes the call; "" if it is not known, as in databases of development versions.
-        nonce: The nonce of that run, since another run can have its id later.
-        token: Drawn for the reservation, so that the same call, made again, has another one.
-        amounts: What the call may take.
-        asked: What the question alone costs, by the names of limits. It is counted as spent if the call is cut off.
+        call: The call's idempotency key. A repeated call has the same key.
+        run: The id of the run that makes the call; "" if it is unknown, as in databases of development versions.
+        nonce: The nonce of that run, which tells the run apart from a later run with the same id.
+        token: A random text that is drawn for the reservation, so that a repeated call has another token.
+        amounts: The most that the call may use.
+        asked: The use of the prompt alone, by the name of the amount. If the call is cut off, this counts as spent.
     """
 
     call: str
@@ -60,18 +60,18 @@ class Hold(Struct, frozen=True):
 
 
 class Account(Struct):
-    """What is kept of one account.
+    """What was spent of a budget in the current period (window), and what calls in flight have reserved.
 
     Attributes:
-        budget: The name of its budget.
-        key: Whose account it is.
-        begin: When its window began, epoch seconds.
-        calls_in_flight: How many calls are in flight.
+        budget: The name of the budget.
+        key: The name of the user, tenant or other owner of the account.
+        begin: When the window began, epoch seconds.
+        calls_in_flight: How many model calls are in flight.
         spent: What was spent in the window.
-        held: What the calls in flight may take, as far as that is known.
-        unknown: Of how many of them it is not known.
-        estimated: How much of what was spent is an estimate, as nobody reported what a call used.
-        unknown_calls: How many of the spent calls may have used more than was counted.
+        held: The sum of the reservations of the calls in flight, without unknown amounts.
+        unknown: For how many of the calls in flight the amount is unknown.
+        estimated: How much of `spent` is an estimate, because the provider did not report what a call used.
+        unknown_calls: How many finished calls may have used more than was counted.
     """
 
     budget: str
@@ -85,11 +85,11 @@ class Account(Struct):
     unknown_calls: int = 0
 
     def in_flight(self, name: AmountName) -> float:
-        """Return what the calls in flight may take; infinity if that is not known."""
+        """Return the most that the calls in flight may use; infinity if the amount of any call is unknown."""
         return math.inf if self.unknown[name] else self.held[name]
 
     def hold(self, amounts: Amounts, calls: int = 1) -> None:
-        """Add a call to those in flight, or take it from them: -1."""
+        """Reserve amounts for a call that begins. Pass `calls=-1` to remove the reservation when the call ends."""
         self.calls_in_flight += calls
         for name in AMOUNTS:
             amount = amounts.get(name)
@@ -101,7 +101,10 @@ class Account(Struct):
     def spend(
         self, used: Mapping[AmountName, float], estimated: Mapping[AmountName, float], unknown_calls: int = 0
     ) -> None:
-        """Add the use of a call to the amounts spent. `estimated` is a part of it, and marked as an estimate."""
+        """Add what a call used to the spent amounts.
+
+        `used` was reported by the provider. `estimated` is added as well, and is also counted as an estimate.
+        """
         for name, amount in used.items():
             self.spent[name] += amount
         for name, amount in estimated.items():
@@ -110,26 +113,26 @@ class Account(Struct):
         self.unknown_calls += unknown_calls
 
     def cut_off(self, hold: Hold) -> None:
-        """Take a call that was cut off from those in flight.
+        """Replace the reservation of a call that was cut off by the cost of its prompt.
 
-        Its question was sent and may have to be paid, so that counts as spent. Nobody knows what else the call used.
+        The prompt was sent and may have to be paid, so it counts as spent. What else the call used is unknown.
         """
         self.hold(hold.amounts, -1)
         self.spend({"calls": hold.amounts.get("calls") or 0.0}, hold.asked, unknown_calls=1)
 
 
 class Accounts(Generic[ConnectionT]):
-    """The tables in one dialect of SQL. All methods are called on a thread of the store, in a transaction.
+    """The database tables with the accounts of budgets. Call all methods in a transaction, on a thread of the store.
 
     Args:
-        statements: The statements of `accounts.sql`.
+        statements: The statements of `accounts.sql` in the SQL dialect of the database.
     """
 
     def __init__(self, statements: Statements[ConnectionT]) -> None:
         self._do = statements.do
 
     def find(self, connection: ConnectionT, budget: str, key: str, call: str) -> tuple[Account | None, Hold | None]:
-        """Return an account and what a call holds in it; no other transaction changes them before this one ends."""
+        """Return an account and the reservation of a call, and lock both until the transaction ends."""
         rows = self._do(connection, "find", {"budget": budget, "key": key, "call": call})
         if not rows:
             return None, None
@@ -137,7 +140,7 @@ class Accounts(Generic[ConnectionT]):
         return _account(account), None if hold[0] is None else _hold(hold)
 
     def keep(self, connection: ConnectionT, account: Account, *, is_new: bool) -> None:
-        """Write an account; if its window is new, calls of the one before are in flight no longer."""
+        """Write an account. If its window has just begun, delete the reservations of the previous window."""
         values: dict[str, object] = {"begun_at": account.begin, "calls_in_flight": account.calls_in_flight}
         for name in AMOUNTS:
             values[f"spent_{name}"], values[f"held_{name}"] = account.spent[name], account.held[name]
@@ -150,22 +153,22 @@ class Accounts(Generic[ConnectionT]):
             self._do(connection, "drop_holds", of)
 
     def hold(self, connection: ConnectionT, account: Account, hold: Hold) -> None:
-        """Write what a call holds in an account."""
+        """Write the reservation of a call."""
         values = {"call": hold.call, "run": hold.run, "nonce": hold.nonce, "token": hold.token}
         amounts: dict[str, object] = {name: hold.amounts.get(name) for name in AMOUNTS}
         asked = {f"asked_{name}": hold.asked.get(name, 0.0) for name in _ESTIMATED}
         self._do(connection, "hold", {"budget": account.budget, "key": account.key, **values, **amounts, **asked})
 
     def drop_hold(self, connection: ConnectionT, account: Account, call: str) -> None:
-        """Delete what a call holds in an account."""
+        """Delete the reservation of a call."""
         self._do(connection, "drop_hold", {"budget": account.budget, "key": account.key, "call": call})
 
     def holds(self, connection: ConnectionT, budget: str, key: str) -> Sequence[Hold]:
-        """Return what all calls in flight hold in an account, by call."""
+        """Return the reservations of all calls in flight, sorted by call."""
         return [_hold(row) for row in self._do(connection, "holds", {"budget": budget, "key": key})]
 
     def page(self, connection: ConnectionT, after: tuple[str, str], limit: int) -> Sequence[Account]:
-        """Return the accounts after one, given by its budget and key, in that order."""
+        """Return the next accounts after the given budget and key, sorted by budget and key."""
         values = {"budget": after[0], "key": after[1], "limit": limit}
         return [_account(row) for row in self._do(connection, "page", values)]
 
@@ -186,23 +189,19 @@ def _hold(row: Sequence[Any]) -> Hold:
 
 @runtime_checkable
 class KeepsAccounts(Protocol):
-    """A database with these tables."""
+    """A database that has the tables with the accounts of budgets."""
 
     @property
-    def accounts(self) -> Accounts[Any]:
-        """The tables in its dialect."""
-        ...
+    def accounts(self) -> Accounts[Any]: ...
 
-    async def open(self) -> None:
-        """Open it, if it is not open."""
-        ...
+    async def open(self) -> None: ...
 
     def read(self, function: Callable[[Any, Any], T]) -> Awaitable[T]:
-        """Call a function of a connection, on another thread."""
+        """Call a function with a connection that reads, on another thread; see `SQLStore.read`."""
         ...
 
     def write(self, work: Callable[[Any], T], *, run_id: str | None = None) -> Awaitable[T]:
-        """Call a function of a connection in a transaction of its own; see `SQLStore.write`."""
+        """Call a function with a connection in a transaction of its own; see `SQLStore.write`."""
         ...
 
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from os import PathLike
 
 SCHEMA: Final = "graphengine"
-"""The schema of a database in which runs are kept unless the address names another one."""
+"""The schema of a PostgreSQL database that contains the runs, unless the address names another schema."""
 
 # A `Path` drops one of the two slashes. A single letter before the colon is a Windows drive.
 _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):/(/?)")
 _POSTGRES: Final = ("postgresql", "postgres")
 _LIKE_ADDRESS: Final = re.compile(r"^postgres(ql)?:|\bpassword\s*=", re.IGNORECASE)
-"""What no path has, as far as anyone knows, but an address with a typo, or libpq's other form: `host=… password=…`."""
+"""Beginnings of mistyped addresses, and of libpq's other form `host=… password=…`, that no sensible path contains."""
 _NAMED: Final = re.compile(r"[^\s:]{2}:")
 _VARIABLE: Final = re.compile(r"\$(\w+|\{\w+\})")
 _EXAMPLE: Final = "postgresql://user@host:5432/database"
@@ -90,9 +90,9 @@ class Address:
     """The address of a PostgreSQL database.
 
     Attributes:
-        url: For libpq, password included.
-        schema: The schema that holds the runs.
-        shown: For people: the address without a password.
+        url: The address for the driver, with the password.
+        schema: The database schema that contains the runs.
+        shown: The address without passwords, for messages.
     """
 
     url: str
@@ -101,7 +101,7 @@ class Address:
 
     @property
     def quoted(self) -> str:
-        """The schema as SQL has it, also if its name is a word of SQL."""
+        """The schema's name in double quotes, as SQL needs it if the name is also an SQL keyword."""
         return f'"{self.schema}"'
 
     def __repr__(self) -> str:
@@ -112,7 +112,7 @@ class Address:
 
 
 def scheme_of(given: str | PathLike[str]) -> str:
-    """Return what precedes `://`; "" if it is a path.
+    """Return the scheme of an address, the part before `://`; "" for the path of a file.
 
     Example:
         >>> scheme_of("postgresql://db.example/runs"), scheme_of("runs.db"), scheme_of("C:/runs.db")
@@ -123,25 +123,24 @@ def scheme_of(given: str | PathLike[str]) -> str:
 
 
 def _is_like_address(text: str) -> bool:
-    """Return whether a text may be an address: it has `NAME:…@` in one part of a path, or `_LIKE_ADDRESS`."""
+    """Return whether a text may be a mistyped address with a password: it contains `NAME:…@` or `_LIKE_ADDRESS`."""
     before_at = (part for name in re.split(r"[/\\]", text) for part in name.split("@")[:-1])
     return any(map(_NAMED.search, before_at)) or _LIKE_ADDRESS.search(text) is not None
 
 
 def is_postgres(given: str | PathLike[str]) -> bool:
-    """Return whether it is the address of a PostgreSQL database."""
     return isinstance(given, str) and scheme_of(given).lower() in _POSTGRES
 
 
 def refuse_address(given: str | PathLike[str]) -> None:
-    """Check that the name of a database is a path, and not an address of another kind.
+    """Raise an error if the name of a database is an address instead of the path of a file.
 
     Args:
         given: The name that the caller passed.
 
     Raises:
-        StoreNotSupported: It is an address, `scheme://…`, or looks like one with a typo. The message leaves out the
-            rest, which can hold a password.
+        StoreNotSupported: The name is an address, `scheme://…`, or looks like a mistyped address. The message shows
+            only the scheme, because the rest may contain a password.
 
     Example:
         >>> refuse_address("runs.db")
@@ -167,11 +166,11 @@ def refuse_address(given: str | PathLike[str]) -> None:
 
 
 def path_of(given: str | PathLike[str]) -> Path:
-    """Return the path of a file that a caller names; a `~` in front is the home folder.
+    """Return the path of a database file that a caller named. A leading `~` is replaced by the home folder.
 
     Raises:
-        StoreNotSupported: It is an address (see `refuse_address`), a name that only SQLite knows, or has a variable of
-            the shell.
+        StoreNotSupported: The name is an address (see `refuse_address`), a special name of SQLite such as `:memory:`,
+            or contains a shell variable.
 
     Example:
         >>> path_of(":memory:")
@@ -196,13 +195,13 @@ def path_of(given: str | PathLike[str]) -> Path:
 
 
 def parse(given: str) -> Address:
-    """Return the parts of a PostgreSQL address.
+    """Split a PostgreSQL address into its parts.
 
-    Besides the options of libpq it can name a schema: `postgresql://user@host/database?schema=tests`.
+    Besides the options of libpq, the address can name a schema: `postgresql://user@host/database?schema=tests`.
 
     Raises:
-        StoreNotSupported: It cannot be read. The message shows nothing of it: what is in the wrong place can be a
-            password.
+        StoreNotSupported: The address is not valid. The message shows no part of the address, because a password may be
+            in the wrong place.
 
     Example:
         >>> parse("postgresql://me:secret@db.example/runs?sslmode=require").shown
@@ -246,7 +245,7 @@ def parse(given: str) -> Address:
 
 
 def shown(given: str | PathLike[str]) -> str:
-    """Return a path or an address as people may see it: without a password.
+    """Return a path or address without passwords, for messages.
 
     Example:
         >>> shown("runs.db"), shown("postgresql://me:secret@db.example/runs"), shown("postgresql://me:se@cret@db/")
@@ -266,7 +265,7 @@ def _query(options: Mapping[str, str]) -> str:
 
 
 def secrets_of(address: Address) -> list[str]:
-    """Return the passwords in an address, to strike them out of the messages of other programs.
+    """Return the passwords in an address, so that they can be removed from the messages of other programs.
 
     Example:
         >>> secrets_of(parse("postgresql://me:a%40b@db/runs?sslpassword=c"))

@@ -1,8 +1,8 @@
-"""Checksums of rows, which show what a disk, a program or a person changed after it was recorded; reading such rows.
+"""Checksums of database rows, which reveal rows that a disk, a program or a person changed after they were written.
 
 A CRC-32 detects every single damaged byte and nearly every other accident. It does not protect against deliberate
-changes, since a program that changes a row can also write a new checksum. It covers the row's place too, so that a
-row that moved to another place is detected.
+changes, since a program that changes a row can also write a new checksum. The checksum also covers what identifies the
+row, so that a row that was moved to another place is detected.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PRIME: Final = 4_294_967_291  # the largest below 2**32
 
 
 def message_place(run: int | str, kind: str, key: str) -> str:
-    """Return the place of a message for its checksum: its run's key or id, its kind and its own key."""
+    """Return what identifies a message, for its checksum: the key or id of its run, its kind and its own key."""
     return f"{run} {kind} {key}"
 
 
@@ -34,8 +34,8 @@ def sum_of(place: int | str, body: bytes) -> int:
     """Return the checksum of a row.
 
     Args:
-        place: What identifies the row: the id of a step or snapshot, a fingerprint, a `message_place`.
-        body: Its text as stored.
+        place: What identifies the row: the id of a step or snapshot, a fingerprint, or a `message_place`.
+        body: The content of the row, as it is stored.
     """
     seed = crc32(place.encode()) if isinstance(place, str) else place % _PRIME
     return crc32(body, seed)
@@ -44,17 +44,17 @@ def sum_of(place: int | str, body: bytes) -> int:
 def read_steps(
     run_id: str, rows: Iterable[tuple[int, Sequence[Any]]], whole: Callable[..., bytes], after: int, upto: int
 ) -> list[Step]:
-    """Return the steps with `after < seq <= upto`.
+    """Return the steps with `after < seq <= upto`, and check that none of them is missing or damaged.
 
     Args:
-        run_id: The run.
-        rows: Of each row its seq, and what `whole` is called with.
-        whole: Returns the body of a row, or raises ValueError if that is damaged.
-        after: The last step before them.
-        upto: The last of them.
+        run_id: The id of the run, for errors.
+        rows: For each row the number of the step, and the arguments for `whole`.
+        whole: Returns the complete content of a row; raises ValueError if the row is damaged.
+        after: The last step before the wanted steps.
+        upto: The last wanted step.
 
     Raises:
-        StoreCorrupt: One is missing or damaged.
+        StoreCorrupt: A step is missing or damaged.
     """
     found: list[Step] = []
     expected = after + 1
@@ -73,10 +73,10 @@ def read_steps(
 
 
 def read_json(what: str, place: int | str, body: bytes | None, recorded: int) -> Any:  # noqa: ANN401 - JSON of any shape
-    """Return the value of a row, given its place and its recorded checksum, which can be stored as a signed number.
+    """Return the JSON value of a row whose checksum is correct. The recorded checksum may be a signed number.
 
     Raises:
-        StoreCorrupt: It was changed since it was written, or is not JSON.
+        StoreCorrupt: The row was changed since it was written, or it is not JSON.
     """
     if body is None or sum_of(place, body) != recorded & _LARGEST:
         raise damaged_error(what, CHANGED)
@@ -87,7 +87,7 @@ def read_json(what: str, place: int | str, body: bytes | None, recorded: int) ->
 
 
 def read_object(what: str, place: str, body: bytes | None, recorded: int) -> Any:  # noqa: ANN401 - JSON of any shape
-    """Return the JSON object of a row; see `read_json`."""
+    """Return the JSON object of a row, as `read_json` does; another kind of value counts as damaged."""
     found = read_json(what, place, body, recorded)
     if not isinstance(found, dict):
         raise damaged_error(what, "it is not a JSON object")

@@ -1,4 +1,7 @@
-"""What no cancellation interrupts: a store half opened or closed would keep its threads, and with them the process."""
+"""Tasks that cancellation does not interrupt.
+
+A store that is opened or closed only half would keep its threads running, and they would keep the process from exiting.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +18,22 @@ T = TypeVar("T")
 
 
 class Uncancelled(asyncio.Task[T]):
-    """A task that ends by itself. `asyncio.run`, which cancels all tasks when the main one has ended, waits for it."""
+    """A task that ignores `cancel`.
+
+    `asyncio.run`, which cancels all tasks at its end, waits until this task has ended.
+    """
 
     @override
     def cancel(self, msg: Any | None = None) -> bool:
-        """Do nothing."""
+        """Ignore the request."""
         return False
 
 
 async def finish(lock: asyncio.Lock, closing: Coroutine[Any, Any, None]) -> None:
-    """Await a coroutine, which must end by itself, under a lock; it continues to its end if the caller is cancelled.
+    """Run a coroutine under a lock to its end, even if the caller is cancelled. The coroutine must end by itself.
 
-    A shield alone does not do that: 1. Ctrl-C cancels the main task, which waits here. 2. `asyncio.run` cancels all
-    other tasks, also the shielded one.
+    `asyncio.shield` alone is not enough: 1. Ctrl-C cancels the main task, which waits here. 2. `asyncio.run` then
+    cancels all other tasks, including the shielded one.
     """
 
     async def locked() -> None:

@@ -1,4 +1,4 @@
-"""The results of `doctor` as values: a program can read them, the command line shows them."""
+"""The results of `graphengine doctor` as Python values, which programs can read and the command line shows."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ if TYPE_CHECKING:
 
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is being checked, how much of it is done and how much there is; 0 if unknown."""
+"""Called with the name of what is being checked, the number that is done, and the total; 0 if that is unknown."""
 
 MOST_FINDINGS: Final = 1000
-"""More than a person reads; the rest is counted, and found by the next check."""
+"""The most findings in a report. Further ones are only counted; the next check lists them after repairs."""
 
 
 class Finding(Struct, frozen=True, dict=True):
-    """A fault in a database, or a note. It is written as JSON as it is, without how it is repaired in place.
+    """A fault that a check of the database found, or a note.
+
+    All attributes except `repair_in_place` appear in the JSON output.
 
     Attributes:
-        code: Its kind, stable.
-        what: What is wrong, with the values.
-        run_id: The run concerned; "" if there is none.
-        seq: The step concerned, if there is one.
-        repair: What can be done about it.
-        repairable: Whether `doctor --repair` repairs it.
-        note: Whether it is information and not a fault: it affects no run and does not count for the exit code.
+        code: The kind of finding. Codes never change.
+        what: A sentence that says what is wrong, with the values.
+        run_id: The run that is affected; "" if there is none.
+        seq: The step that is affected, if there is one.
+        repair: What a person can do about the fault.
+        repairable: Whether `graphengine doctor --repair` repairs the fault.
+        note: Whether this is only information: it affects no run and does not change the exit code.
     """
 
     code: str
@@ -43,12 +45,12 @@ class Finding(Struct, frozen=True, dict=True):
 
     @property
     def repair_in_place(self) -> tuple[str, Sequence[Any] | Mapping[str, Any]]:
-        """The statement that repairs it, and its parameters; "" if only a new file does."""
+        """The SQL statement that repairs the fault, with its parameters; "" if the fault needs a new database file."""
         found: tuple[str, Sequence[Any] | Mapping[str, Any]] = vars(self).get("repair_in_place", ("", ()))
         return found
 
     def repaired_by(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Finding:
-        """Return it as one that a statement repairs in place."""
+        """Return a copy of the finding that an SQL statement repairs in place."""
         found = replace(self, repairable=True)
         vars(found)["repair_in_place"] = statement, values
         return found
@@ -56,7 +58,7 @@ class Finding(Struct, frozen=True, dict=True):
 
 @dataclass(slots=True)
 class Counted:
-    """How much was checked."""
+    """How many runs, steps and snapshots a check has read so far."""
 
     runs: int = 0
     steps: int = 0
@@ -68,12 +70,12 @@ class Report:
     """The result of checking a database.
 
     Attributes:
-        path: The file; or the address, without a password.
-        findings: In the order of the checks; at most `MOST_FINDINGS`.
-        more: How many further findings were left out.
-        runs: How many runs were checked.
-        steps: How many of their steps were checked.
-        snapshots: How many of their snapshots were checked.
+        path: The file, or the address without a password.
+        findings: The findings in the order of the checks; at most `MOST_FINDINGS`.
+        more: How many further findings are left out.
+        runs: The number of checked runs.
+        steps: The number of checked steps.
+        snapshots: The number of checked snapshots.
     """
 
     path: Path | str
@@ -85,17 +87,20 @@ class Report:
 
     @property
     def faults(self) -> Sequence[Finding]:
-        """The findings without the notes."""
+        """The findings that are not just notes."""
         return [finding for finding in self.findings if not finding.note]
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether the check found no fault."""
         return not self.faults and not self.more
 
 
 def report_of(path: Path | str, findings: Iterable[Finding], counted: Counted) -> Report:
-    """Return the report of a check, given its findings, which update `counted` while they are read."""
+    """Collect the findings of a check into a report.
+
+    `findings` is an iterator that does the check, and updates `counted` meanwhile.
+    """
     kept: list[Finding] = []
     more = 0
     for finding in findings:
@@ -108,12 +113,12 @@ def report_of(path: Path | str, findings: Iterable[Finding], counted: Counted) -
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Steps that were recorded and cannot be read.
+    """Consecutive steps of a run that were recorded, but can no longer be read.
 
     Attributes:
-        run_id: The run.
-        first: The first of them.
-        last: The last of them.
+        run_id: The id of the run.
+        first: The number of the first lost step.
+        last: The number of the last lost step.
     """
 
     run_id: str
@@ -126,11 +131,12 @@ class Repaired:
     """The result of a repair.
 
     Attributes:
-        report: The findings after it.
-        done: What was repaired, in words.
+        report: The result of a check after the repair.
+        done: Sentences that say what was repaired.
         lost: The steps that could not be saved.
-        unnamed: If pages were damaged, a description of possibly lost steps that cannot be listed; else "".
-        copy: The copy of the file from before; None if nothing was changed.
+        unnamed: If pages of the file were damaged, a description of steps that may be lost but cannot be listed; else
+            "".
+        copy: A copy of the database file from before the repair; None if nothing was changed.
     """
 
     report: Report
@@ -141,5 +147,5 @@ class Repaired:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is wrong after the repair, and no step is or can be lost."""
+        """Whether the database has no fault after the repair, and no step is or may be lost."""
         return self.report.is_sound and not self.lost and not self.unnamed

@@ -1,9 +1,10 @@
-"""The threads that renew a process's lease on a database and watch that it is renewed, whatever the database is.
+"""The threads that renew a process's lease on a database, and that watch whether it is renewed in time.
 
-Others may take a run when its driver's lease is over, and then wait a little before they do what it had in flight. So a
-process that cannot renew its lease must not act at its end: a little before that, the watching thread says that it is
-late, and what acts is cancelled on the event loop. The renewing thread cannot do that, since it may wait for an answer
-from a database that is out of reach.
+While a process has a lease, no other process takes its runs. When the lease ends, another process may take the runs,
+and then waits a little before it repeats what was in flight. So a process that cannot renew its lease must stop acting
+before the lease ends. The watching thread announces this a little before the end (`late`), and the event loop then
+cancels running work. The renewing thread cannot announce it, because it may be waiting for a database that is out of
+reach.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 log = logging.getLogger("graphengine.stores")
 
 LeaseDoubt: TypeAlias = Literal["late", "renewed"]
-"""As `Store.on_doubt` says it."""
+"""The reason for a doubt about the lease; see `Store.on_doubt`."""
 RENEWALS_PER_LEASE: Final = 3
 _MARGINS_PER_LEASE: Final = 10
 _WATCH_SECONDS: Final = 0.5  # how often the time that is left is looked at, at most
 _WAKING_SECONDS: Final = 1.0
-"""How long a process has, after it was suspended, to renew its lease: its thread looks twice a second at least."""
+"""The time in which a process that was suspended can renew its lease before `late` is announced."""
 CUT_OFF_EXIT: Final = 7
-"""The exit code of a process that ended itself, since what acts could not be cancelled before its lease was over."""
+"""The exit code of a process that ended itself because it could not cancel running work before its lease ended."""
 _ENDS: Final = (
     "process %d could not renew its lease for %.1f s, and its event loop did not cancel what acts: it ends now, before "
     "another process does the same\n  repair: find out what held the event loop, or the database"
@@ -37,36 +38,39 @@ _ENDS: Final = (
 
 
 class Moment(NamedTuple):
-    """A moment, by clocks that go on while the machine sleeps."""
+    """A point in time, measured with clocks that continue while the machine sleeps."""
 
     since_boot: float
     wall: float
 
     def seconds_since(self, before: Moment) -> float:
-        """Return how long ago an earlier moment was; a clock that was set forward counts as time that has passed."""
+        """Return the seconds since an earlier moment.
+
+        If the wall clock was set forward, that counts as time that passed.
+        """
         return max(self.since_boot - before.since_boot, self.wall - before.wall)
 
 
 def now() -> Moment:
-    """Return this moment. On systems without a clock that counts sleep, the wall clock shows it."""
+    """Return the current moment. Where no clock counts the machine's sleep, only the wall clock does."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return Moment(time.monotonic() if clock is None else time.clock_gettime(clock), time.time())
 
 
 class LeaseThread(ABC):
-    """This process's ownership, the thread that renews it, and the one that watches.
+    """This process as an owner of runs in a database: its id, and the threads that renew and watch its lease.
 
     Args:
-        seconds: How long an owner counts as alive without a renewal.
-        doubted: Called on these threads when other processes may take this one's runs soon (`late`), since the lease
-            could not be renewed; and when they may have done so, though it is `renewed` now.
-        ends_process: Whether to end the process with `CUT_OFF_EXIT` if `obeyed` is not called in time.
+        seconds: The length of the lease: how long the owner counts as alive after a renewal.
+        doubted: Called on these threads with `late` if the lease could not be renewed and ends soon; and with `renewed`
+            if the lease was renewed, but other processes may have taken runs before.
+        ends_process: Whether to end the process with the exit code `CUT_OFF_EXIT` if `obeyed` is not called in time.
 
     Attributes:
         id: The owner's id.
-        owed: Released runs, with their fences, whose release is not recorded yet: the disk was full, or the caller was
-            cancelled. Each renewal tries again, so that no run stays with a live owner that does not drive it. The
-            loop's thread adds pairs, both threads remove them; a pair is never added twice.
+        owed: Runs that were released, with their fences, but whose release is not recorded yet, because the disk was
+            full or the caller was cancelled. Each renewal tries again, so that no run stays with a live owner that does
+            not drive it. The event loop's thread adds pairs, both threads remove them; a pair is never added twice.
     """
 
     def __init__(self, seconds: float, doubted: Callable[[LeaseDoubt], None], *, ends_process: bool = False) -> None:
@@ -83,17 +87,16 @@ class LeaseThread(ABC):
 
     @abstractmethod
     def _turn(self, *, is_due: bool) -> bool:
-        """Wait a little, and renew the lease if that is due; return whether it was tried."""
+        """Wait briefly, and renew the lease if the renewal is due. Return whether a renewal was tried."""
 
     @abstractmethod
-    def _disconnect(self) -> None:
-        """Close the connection that renews the lease."""
+    def _disconnect(self) -> None: ...
 
     def keep(self, loop_thread: threading.Thread, abandon: Callable[[], None]) -> None:
-        """Start the thread that renews the lease until `stop`.
+        """Start the threads that renew and watch the lease, until `stop` is called.
 
-        If `loop_thread` ends first, the store can no longer be closed: then `abandon` is called, so that the
-        connections' threads do not keep the process from exiting.
+        If `loop_thread` ends first, nobody can close the store any more. Then `abandon` is called, so that the threads
+        of the connections do not keep the process from exiting.
         """
         self._thread = threading.Thread(
             target=self._run, args=(loop_thread, abandon), name="graphengine-lease", daemon=True
@@ -103,22 +106,23 @@ class LeaseThread(ABC):
         self._watcher.start()
 
     def note_renewed(self, began: Moment, *, was_away: bool = False) -> None:
-        """Note a renewal that began at a moment.
+        """Record that the lease was renewed, and report a doubt if the renewal may have come too late.
 
         Args:
-            began: A moment before the lease was renewed: it lasts at least until a whole lease after that.
-            was_away: Whether others may have seen this owner as dead before, though its lease was not over.
+            began: A moment before the renewal. The lease lasts at least its whole length from this moment.
+            was_away: Whether other processes may have considered this owner dead before the renewal, although the lease
+                had not ended.
         """
         before, self._renewed = self._renewed, began
         if was_away or began.seconds_since(before) > self._seconds:
             self._doubted("renewed")
 
     def obeyed(self) -> None:
-        """Note that all that acts was cancelled, after it was said that the lease could not be renewed."""
+        """Record that all running work was cancelled after `late` was announced: the process need not be ended."""
         self._obeyed.set()
 
     def _watch(self) -> None:
-        """Say when the lease ends soon, once each time."""
+        """Announce `late` once each time the lease is about to end."""
         margin = self._seconds / _MARGINS_PER_LEASE
         said: Moment | None = None  # of which renewal it was said that it is late
         looked, woke = now(), 0.0  # woke: when this process was last seen to go on after a suspension
@@ -138,7 +142,6 @@ class LeaseThread(ABC):
                 os._exit(CUT_OFF_EXIT)
 
     def stop(self) -> None:
-        """Stop the thread, wait until it has ended, and close its connection."""
         self._stopped.set()
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():

@@ -1,12 +1,12 @@
-"""Long texts in the encoding of a row, which the stores on disk keep once: cut out when written, put back when read.
+"""Long texts are cut out of the rows of steps and snapshots, stored once, and put back when a row is read.
 
-The place of a text is in the encoding, so that nothing above a store knows of it. A body is cut at the quotes of its
-long strings: each leaves `""`, and its place is the offset of the second quote. Encrypted records stay in their rows.
+A row's body is JSON. Cutting a long string out leaves `""`, and the string's place is the offset of the second quote.
+So no code above the stores needs to know about long texts. Encrypted records stay in their rows.
 
-A state that goes on in another run, and the snapshots of a run, repeat most of what was written before: a conversation
-of 500 turns is the same list 500 times, each a little longer. Such a body is also cut between the items of its lists,
-into stretches of 32 KB or more, at places that depend on nothing but the bytes after them: so equal items are cut in
-the same way in each body, and it has few references.
+The state of a run that continues as another run, and the snapshots of one run, repeat most of what was written before.
+For example, a conversation of 500 turns is the same list 500 times, each a little longer. Such a body is also cut
+between the items of its lists, into stretches of 32 KB or more. The places of these cuts depend only on the bytes that
+follow, so that equal items are cut in the same way in every body. Long stretches keep the number of references small.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 LEAST_BYTES: Final = 4096
-"""The length from which a text is stored apart. Half a page: below, a reference and two index entries save little."""
+"""The shortest text that is stored apart: half a page of the database. Shorter texts would save little space."""
 
 MET_BYTES: Final = 1024
-"""The same for a text that comes again: one that a run begins with or gets from outside, as the answer of a model, and
-that a node then writes. A turn of a conversation has its texts in three steps."""
+"""The shortest text that is stored apart if it comes from outside, such as a run's input or a model response. A node
+usually writes such a text again: one turn of a conversation is contained in three steps."""
 _MOST_MET: Final = 8192
 
 LARGEST_BYTES: Final = 1_000_000_000
-"""The longest body that is cut and put together again: the longest text that SQLite and PostgreSQL store in a row."""
+"""The longest body from which texts are cut: the longest text that SQLite and PostgreSQL can store in a row."""
 
 _BACKSLASH: Final = ord("\\")
 _SECRET: Final = b'"$secret":'
@@ -37,33 +37,33 @@ _OUTSIDE_STRINGS: Final = b"-+.0123456789Eaeflnrstu,:[]{} \n\r\t"
 
 
 _ITEM: Final = re.compile(rb'(?:\[|\},)\{(?="[A-Za-z_])')
-"""What stands before an item of a list: never inside a string, where the quote would be escaped."""
+"""The bytes before an item of a list. They never occur inside a string, where the quote would be escaped."""
 _FOLLOWING: Final = 64
 """How many bytes after a place decide whether a body is cut there."""
 _ONE_OF: Final = 2
-"""Of how many places one is chosen, about."""
+"""About one of this many possible places is chosen for a cut."""
 _STRETCH: Final = 8
-"""How many times as long as `LEAST_BYTES` a stretch of items is, at least: the longer, the fewer references a body has.
-"""
+"""The shortest stretch of list items, as a multiple of `LEAST_BYTES`. Longer stretches need fewer references."""
 _FROM_OUTSIDE: Final = tuple(b'{"kind":"%s"' % kind for kind in (b"started", b"recorded", b"message", b"answered"))
-"""How the rows of these steps begin."""
+"""The first bytes of steps that bring text from outside."""
 _met: Final[set[int]] = set()
-"""Hashes of their texts below `LEAST_BYTES`, as far as this process wrote them lately, into any database."""
+"""Hashes of texts from outside, shorter than `LEAST_BYTES`, that this process wrote lately into any database."""
 
 
 class Cut(NamedTuple):
-    """A body without its long texts, and these, each with its offset in that body."""
+    """A JSON body without its long texts, and the texts, each with its offset in that body."""
 
     body: bytes
     texts: Sequence[tuple[int, bytes]]
 
 
 def cut(body: bytes, *, repeats: bool = False) -> Cut:
-    """Take the long texts out of a body.
+    """Take the long texts out of a body, so that each text can be stored once.
 
     Args:
-        body: JSON.
-        repeats: Whether most of it was probably written before, so that it is cut between the items of lists too.
+        body: The encoded JSON of a step or snapshot.
+        repeats: Whether most of the body was probably written before. If so, the body is also cut between the items of
+            lists.
 
     Example:
         >>> long = "x" * 5000
@@ -88,7 +88,11 @@ def cut(body: bytes, *, repeats: bool = False) -> Cut:
 
 
 def _strings(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield where the contents of long strings, and of shorter ones that come again, begin and end."""
+    """Yield the begin and end of each string to store apart: long strings, and shorter ones that may be repeated.
+
+    Shorter strings are stored apart in steps that bring text from outside, and again where a later step repeats the
+    text.
+    """
     comes_again = body.startswith(_FROM_OUTSIDE)
     least = min(LEAST_BYTES, MET_BYTES) if comes_again or _met else LEAST_BYTES
     for start, stop in _long_strings(body, begin, end, least):
@@ -104,10 +108,11 @@ def _strings(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _long_strings(whole: bytes, begin: int, end: int, least: int) -> Iterator[tuple[int, int]]:
-    r"""Yield where the contents of the strings of at least this length begin and end, in a part of a JSON text.
+    r"""Yield the begin and end of each string of at least `least` bytes, in a part of a JSON text.
 
-    It looks only at every 1024th byte or so, and there for the quotes around it: a string that has none of these bytes
-    is short. If one of the quotes may be escaped, `\"`, all escaped characters are blanked first.
+    To be fast, the function looks only at every `least`-th byte or so, and searches the quotes around that byte. A
+    string that contains none of these bytes is short. If a quote may be escaped (`\"`), all escaped characters are
+    blanked first.
     """
     if end - begin < least:
         return
@@ -126,9 +131,9 @@ def _long_strings(whole: bytes, begin: int, end: int, least: int) -> Iterator[tu
 
 
 def _find_repeatable_parts(body: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where the parts of a body that another one may have too begin and end.
+    """Yield the begin and end of the parts of a body that other bodies probably contain too.
 
-    They are strings that are longer than a stretch of items, stretches of items between them, and other long strings.
+    The parts are very long strings, stretches of list items between them, and other long strings.
     """
     for low, high, is_string in _yield_with_gaps(_long_strings(body, 0, len(body), _STRETCH * LEAST_BYTES), len(body)):
         if is_string:
@@ -142,7 +147,7 @@ def _find_repeatable_parts(body: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _yield_with_gaps(parts: Iterable[tuple[int, int]], end: int, done: int = 0) -> Iterator[tuple[int, int, bool]]:
-    """Yield the parts of a body, and what is between them, each with whether it is one of the parts."""
+    """Yield the given parts of a body and the gaps between them in order. True marks a part, False a gap."""
     for start, stop in parts:
         yield done, start, False
         yield start, stop, True
@@ -151,9 +156,10 @@ def _yield_with_gaps(parts: Iterable[tuple[int, int]], end: int, done: int = 0) 
 
 
 def _cut_items(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield stretches of items in a part of a body, each from one chosen place to the next.
+    """Yield stretches of list items in a part of a body.
 
-    What is before the first place and after the last one is what changes from body to body.
+    A stretch lasts from one chosen place between items to the next. The bytes before the first place and after the last
+    place differ from body to body, and are not part of any stretch.
     """
     least = _STRETCH * LEAST_BYTES
     last: int | None = None
@@ -167,16 +173,17 @@ def _cut_items(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _is_whole_string(body: bytes, start: int) -> bool:
-    """Return whether a long stretch between two quotes is a string that can be stored apart.
+    """Return whether the bytes between two quotes are a string that can be stored apart.
 
-    Between two strings there can be thousands of numbers. A string that looks like them stays in its row too.
+    The bytes may also lie between two strings: thousands of numbers, for example. A string that contains only such
+    characters stays in its row too. Encrypted strings stay in their rows as well.
     """
     is_inside = bool(body[start : start + min(LEAST_BYTES, MET_BYTES)].translate(None, _OUTSIDE_STRINGS))
     return is_inside and not body.endswith(_SEALED, 0, start)
 
 
 def join(body: bytes, texts: Iterable[tuple[int, bytes]]) -> bytes:
-    """Put texts back to their offsets, which ascend: the inverse of `cut`.
+    """Put long texts back at their offsets, which must be in ascending order. This is the inverse of `cut`.
 
     Raises:
         ValueError: An offset is not in the body, or the texts are too long.

@@ -1,12 +1,11 @@
-"""The table of memories: what a `Memory` keeps next to the runs of a database.
+"""The table of memories: the texts that a `Memory` stores in the database that also contains the runs.
 
-In PostgreSQL it is part of the schema. A SQLite file, which knows no roles, gets it with an index of words when it is
-first used.
+PostgreSQL creates the table with its schema, since later users may lack the right to create tables. A SQLite file gets
+the table, and an index of words, when a memory is first used.
 
-The files `memories.sql` of each dialect have the same statements under the same names, with named parameters. An
-operation is one or more of them, one after the other in one transaction.
-
-What a text is found by is decided by `words_of` and not by the database.
+The files `memories.sql` of both SQL dialects contain the same statements under the same names, with named parameters.
+An operation runs one or more of them in one transaction. `words_of` and not the database decides which words find a
+text.
 """
 
 from __future__ import annotations
@@ -27,16 +26,16 @@ Scope: TypeAlias = "Mapping[str, str]"
 
 
 def scope_of(namespace: str) -> dict[str, str]:
-    """Return the values of the statements for a namespace with all that are below it; "" for all namespaces.
+    """Return the parameters that select a namespace and all namespaces below it; "" selects all namespaces.
 
-    It is a range: no text sorts between `a/` and `a0` that does not begin with `a/`.
+    The namespaces below `a` are a range of texts: all texts between `a/` and `a0` begin with `a/`.
     """
     low, high = (f"{namespace}/", f"{namespace}0") if namespace else ("", "\U0010ffff")
     return {"namespace": namespace, "low": low, "high": high}
 
 
 class Memories(ABC, Generic[ConnectionT]):
-    """The table of memories in one dialect of SQL. All methods are called on a thread of the store.
+    """The table of memories in one SQL dialect. Call all methods on a thread of the store.
 
     Args:
         statements: The statements of `memories.sql`.
@@ -47,49 +46,48 @@ class Memories(ABC, Generic[ConnectionT]):
 
     @abstractmethod
     def _match(self, words: Sequence[str]) -> str:
-        """Return the query that finds each text with one of these words."""
+        """Return the search query of the database that finds each text with one of these words."""
 
     @abstractmethod
     def _vector(self, vector: Sequence[float] | None) -> object:
-        """Return a vector as the database keeps it."""
+        """Convert an embedding vector to the form in which the database stores it."""
 
     @abstractmethod
     def by_meaning(
         self, connection: ConnectionT, scope: Scope, vector: Sequence[float], limit: int
     ) -> list[tuple[Any, ...]]:
-        """Return the rows of the entries whose vectors, of length 1, are nearest to this one, with their cosine."""
+        """Return the rows whose embedding vectors are nearest to a vector of length 1, with their cosine similarity."""
 
     def exist(self, connection: ConnectionT) -> bool:
-        """Return whether the table is there; one that the schema has always is."""
+        """Return whether the table exists. Always True where the table is part of the schema."""
         del connection
         return True
 
     def create(self, connection: ConnectionT) -> None:
-        """Create the table, unless it is there."""
+        """Create the table if it does not exist."""
 
     def put(self, connection: ConnectionT, values: Mapping[str, object], vector: Sequence[float] | None) -> None:
-        """Add or replace an entry: its `namespace`, `key`, `body`, `words` and `updated_at`."""
+        """Add an entry, or replace it. `values` contains its `namespace`, `key`, `body`, `words` and `updated_at`."""
         self._do(connection, "put", {**values, "vector": self._vector(vector)})
 
     def get(self, connection: ConnectionT, namespace: str, key: str) -> list[tuple[Any, ...]]:
-        """Return the row of an entry, if there is one."""
         return self._do(connection, "get", {"namespace": namespace, "key": key})
 
     def delete(self, connection: ConnectionT, namespace: str, key: str) -> None:
-        """Delete an entry, if there is one."""
+        """Delete an entry if it exists."""
         self._do(connection, "delete", {"namespace": namespace, "key": key})
 
     def clear(self, connection: ConnectionT, scope: Scope) -> None:
-        """Delete all entries of a scope."""
+        """Delete all entries of a namespace and of the namespaces below it."""
         self._do(connection, "clear", scope)
 
     def page(self, connection: ConnectionT, scope: Scope, after: tuple[str, str], limit: int) -> list[tuple[Any, ...]]:
-        """Return the rows of a scope after a namespace and key, in that order."""
+        """Return the next rows after the given namespace and key, sorted by namespace and key."""
         values = {"after_namespace": after[0], "after_key": after[1], "limit": limit}
         return self._do(connection, "page", {**scope, **values})
 
     def by_words(self, connection: ConnectionT, scope: Scope, query: str, limit: int) -> list[tuple[Any, ...]]:
-        """Return the rows of the entries with words of a query, the best first."""
+        """Return the rows of the entries that match words of a search text, the best matches first."""
         words = sought_words(query)
         if not words:
             return []

@@ -29,10 +29,10 @@ _NO_LOCKS: Final = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 class OwnerLock:
-    """The lock of an owner, on a file in a folder of such files.
+    """A lock on a file that an owner (a process that drives runs) holds for as long as it lives.
 
     Args:
-        folder: The folder, which is created if it is missing.
+        folder: The folder of the lock files, which is created if it is missing.
         owner_id: The id of the owner.
     """
 
@@ -43,19 +43,21 @@ class OwnerLock:
 
     @property
     def file_name(self) -> str:
-        """The name of its file; "" while it is not held."""
+        """The name of the lock file; "" while the lock is not held."""
         return self._path.name if self._lock else ""
 
     def acquire(self) -> None:
-        """Create and lock the file; do nothing where the file system has no locks.
+        """Create and lock the file. Do nothing if the file system does not support locks.
 
-        Two races are repeated. The first must be lost before the file exists: FileLock would create the folder itself,
-        open to other users.
+        Two races are handled by trying again. The folder must be created first, since FileLock would create it
+        accessible to other users.
 
-        1. This process creates or finds the folder. 2. The last other owner closes and removes it, since it is empty.
-           3. This process creates its file.
-        1. This process creates its file. 2. Another one checks whether its owner is dead, and takes the lock to see.
-           3. This process cannot lock it. A new file avoids waiting for the other, which can be suspended.
+        1. This process creates or finds the folder. 2. The last other owner closes and removes the folder, since it is
+           empty. 3. This process cannot create its file.
+
+        1. This process creates its file. 2. Another process checks whether the file's owner is dead by taking the lock.
+           3. This process cannot lock the file. A new file avoids waiting for the other process, which may be
+           suspended.
 
         Raises:
             OSError: The folder cannot be created or written.
@@ -85,13 +87,13 @@ class OwnerLock:
                 self._lock = lock
 
     def let_go(self) -> None:
-        """Release the lock, and leave the file: it shows that the owner has ended."""
+        """Release the lock but keep the file, so that other processes can see that the owner has ended."""
         lock, self._lock = self._lock, None
         if lock is not None:
             lock.release()
 
     def release(self) -> None:
-        """Release and remove the file; remove the folder if it is empty."""
+        """Release the lock, remove the file, and remove the folder if it is empty."""
         lock, self._lock = self._lock, None
         if lock is not None:
             # Remove it while the lock is held or, if the system forbids that, right after.
@@ -105,11 +107,11 @@ class OwnerLock:
 
 
 def is_free(path: Path, *, if_missing: bool) -> bool:
-    """Return whether nobody holds the lock of a file; False if that cannot be determined.
+    """Return whether no process holds the lock of a file; False if that cannot be determined.
 
     Args:
-        path: The file.
-        if_missing: What to return if there is no such file.
+        path: The lock file.
+        if_missing: The result if the file does not exist.
     """
     try:
         descriptor = os.open(path, _OPEN_ONLY_FILES)
@@ -126,10 +128,10 @@ def is_free(path: Path, *, if_missing: bool) -> bool:
 
 
 def _can_lock(descriptor: int) -> bool:
-    """Try to take the lock; return whether no owner holds it. The caller holds it until it closes the descriptor.
+    """Try to take the lock, and return whether it was free. Closing the descriptor releases the lock.
 
-    Where there are shared locks, take one: it conflicts with an owner's lock, but processes that check a dead owner at
-    the same time do not mistake one another for the owner.
+    Where shared locks exist, a shared lock is taken. It conflicts with an owner's lock, but several processes that
+    check a dead owner at the same time do not take each other for the owner.
     """
     if fcntl is None:
         from filelock import lock_descriptor  # noqa: PLC0415 - readers do not need it
@@ -148,9 +150,9 @@ _KEPT_SECONDS: Final = 86_400.0
 
 
 def lock_on_host(owner_id: str) -> OwnerLock | None:
-    """Take a lock by which other processes of this host and user see the owner's death; None if that is not possible.
+    """Take a lock by which other processes of the same host and user can detect this owner's death; None if impossible.
 
-    The files of those that died stay for a day, since others may ask for them.
+    The files of dead owners are kept for a day, because others may still check them.
     """
     lock = OwnerLock(_folder(), owner_id)
     try:
@@ -170,7 +172,10 @@ def lock_on_host(owner_id: str) -> OwnerLock | None:
 
 
 def is_known_dead(owner_id: str) -> bool:
-    """Return whether this host shows that an owner's process is gone. Nothing shows it on other hosts."""
+    """Return whether an owner's lock file proves that its process has ended.
+
+    The death of processes on other hosts cannot be proved.
+    """
     folder = _folder()
     is_one = ID.fullmatch(owner_id) is not None and _is_private(folder)
     return is_one and is_free(folder / f"{owner_id}.lock", if_missing=False)
@@ -184,7 +189,10 @@ def _folder() -> Path:
 
 
 def _is_private(folder: Path) -> bool:
-    """Return whether only this user can write to a folder: in one that others can, a file proves nothing."""
+    """Return whether only this user can write to a folder.
+
+    In a folder that others can write, a lock file proves nothing.
+    """
     try:
         found = folder.lstat()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a query leaves out: queues and tenants that may not begin a run now."""
+"""Queues and tenants whose limits allow no new run now, so that queries for runs can skip them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def is_full(load: Load, queue: str) -> bool:
-    """Return whether a queue is paused, or has as many driven runs as it may have."""
+    """Return whether a queue is paused or already has as many driven runs as its limit allows."""
     limits = load.limits.get(queue)
     if limits is None or limits.paused or limits.concurrency is None:
         return limits is not None and limits.paused
@@ -19,7 +19,7 @@ def is_full(load: Load, queue: str) -> bool:
 
 
 def full_tenants(load: Load, queue: str) -> list[str]:
-    """Return the tenants of a queue that have as many driven runs as they may have."""
+    """Return the tenants of a queue that already have as many driven runs as their limit allows."""
     limits = load.limits.get(queue)
     if limits is None or limits.tenant_concurrency is None:
         return []
@@ -28,7 +28,7 @@ def full_tenants(load: Load, queue: str) -> list[str]:
 
 
 def spent_tenants(load: Load, queue: str, now: float) -> list[str]:
-    """Return the tenants of a queue whose runs may not begin now."""
+    """Return the tenants of a queue whose rate limit does not allow a run to begin now."""
     limits = load.limits.get(queue)
     if limits is None or limits.tenant_rate is None:
         return []

@@ -1,6 +1,6 @@
-"""The check of one run: its log is read and folded, and its snapshots and its row are compared with the fold.
+"""The check of one run: rebuild the run from its log, and compare the result with stored snapshots and the run's row.
 
-The doctors of both databases use it. They differ in how rows are read and what can be repaired.
+The doctors of both databases use this check. They differ in how they read rows and in what they can repair.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ _STEPS_AT_ONCE: Final = 500
 
 
 class StoredRun(NamedTuple):
-    """A run, and how to read it.
+    """A run to check, with functions that read its rows.
 
     Attributes:
-        info: The facts in its row.
-        load: Returns the newest snapshot at or before a step, if there is one, and the steps after it up to that step.
-        steps: Returns the steps after one and up to another.
-        snapshots: After which steps it has snapshots of its own that are to be compared.
-        snapshot: Returns the snapshot after a step.
+        info: The facts in the run's row.
+        load: Returns the newest snapshot at or before a step, if there is one, and the steps from there up to that
+            step.
+        steps: Returns the steps after a first number, up to a last number.
+        snapshots: The numbers of the steps after which the run has snapshots of its own to compare.
+        snapshot: Returns the JSON of the snapshot after a step.
     """
 
     info: RunInfo
@@ -48,7 +49,7 @@ class StoredRun(NamedTuple):
 
 
 def refold(run: StoredRun, counted: Counted) -> tuple[list[Finding], Snapshot | None]:
-    """Return what is wrong with a run's log and snapshots, and the fold of its log, or None if that is not whole."""
+    """Check a run's log and snapshots. Return what is wrong, and the rebuilt state; None if the log is damaged."""
     info = run.info
     if info.seq <= info.parent_seq:
         return [Finding("run_without_steps", "all its steps are missing", info.id, repair=BACKUP)], None
@@ -84,7 +85,11 @@ def _words_of_error(error: Exception) -> str:
 
 
 def _in_portions(read: Callable[[int, int], Sequence[Step]], after: int, last: int) -> Iterator[Step]:
-    """Yield steps, read in portions; those before a damaged one are yielded before its error is raised."""
+    """Yield steps, read in portions.
+
+    If a portion is damaged, steps are read one by one, so that all steps before the damaged one are yielded before the
+    error is raised.
+    """
     portion = _STEPS_AT_ONCE
     while after < last:
         try:
@@ -115,7 +120,7 @@ def _as_json_value(snapshot: Snapshot) -> JsonValue:
 
 
 def row_of(info: RunInfo, snapshot: Snapshot) -> dict[str, JsonValue]:
-    """Return what the columns of a run's row should be, by the names of `RunInfo`."""
+    """Return the values that the run's row should have according to the log, by the names of `RunInfo`."""
     # A run that waits or failed is not released while some of its work is in flight, and its process can die then.
     is_held = info.status == "running" and snapshot.status in ("waiting", "failed")
     status = "running" if is_held else snapshot.status
@@ -131,7 +136,7 @@ def row_of(info: RunInfo, snapshot: Snapshot) -> dict[str, JsonValue]:
 
 
 def differences(info: RunInfo, snapshot: Snapshot) -> list[str]:
-    """Return in words how a run's row differs from the fold of its log."""
+    """Describe each difference between a run's row and the run as rebuilt from its log."""
     found = [
         f"{name} {getattr(info, name)!r} instead of {value!r}"
         for name, value in row_of(info, snapshot).items()
@@ -142,10 +147,10 @@ def differences(info: RunInfo, snapshot: Snapshot) -> list[str]:
 
 
 def differing_summary(stored: Summary | None, status: str, snapshot: Snapshot) -> str:
-    """Return how a stored summary differs from the one of a run's whole log; "" if it does not.
+    """Describe how a stored summary differs from the summary computed from the whole log; "" if they agree.
 
-    While a run is `running`, its summary is that of an earlier step. The words of the reason are not compared: another
-    version can choose others.
+    The summary of a `running` run is not compared, since it is that of an earlier step. The reason is not compared
+    either, because another version of the package may word it differently.
     """
     if stored is None or status == "running" or status != snapshot.status:
         return ""

@@ -1,4 +1,4 @@
-"""What rows of every database keep as JSON."""
+"""Values that the rows of both databases contain as JSON."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from graphengine.kernel.store import QueueLimits, Summary
 
 
 def limits_text(limits: QueueLimits) -> str:
-    """Return limits as stores keep them: JSON."""
     return msgspec.json.encode(limits).decode()
 
 
 def read_limits(text: str) -> QueueLimits:
-    """Return the limits that a store kept."""
     return msgspec.json.decode(text, type=QueueLimits)
 
 
 def read_summary(text: str | None) -> Summary | None:
-    """Return the summary that a store kept; None if there is none, or it cannot be read."""
+    """Decode a stored summary; None if there is none or it cannot be read, since it can be computed from the log."""
     try:
         return None if text is None else msgspec.json.decode(text, type=Summary)
     except ValueError:  # it is derived from the log, which can always be folded

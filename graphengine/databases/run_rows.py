@@ -1,4 +1,4 @@
-"""The columns of a run, by name: what both databases' view `run_facts` has, and the run that a row describes."""
+"""The columns of a run in the view `run_facts`, which both databases have, and their conversion to `RunInfo`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class RunRow(NamedTuple):
-    """A row of `run_facts`, as `{run}` in a statement selects it.
+    """A row of the view `run_facts`: the columns that replace `{run}` in an SQL statement.
 
     Attributes:
-        tags: In SQLite joined by newlines.
-        driven: In SQLite when the driver's lease ends, in PostgreSQL whether the driver is alive.
-        wanted_at: Since when a process should take it, in SQLite.
+        tags: The run's tags; in SQLite joined by newlines.
+        driven: In SQLite the time when the driver's lease ends; in PostgreSQL whether the driver is alive.
+        wanted_at: The time since which the run waits for a process to take it. Only in SQLite.
     """
 
     key: int
@@ -61,18 +61,21 @@ _OF_BOTH: Final = ", ".join(f"f.{name}" for name in RunRow._fields[:-2])
 
 
 def selected(statement: str, *, driven: str, wanted_at: str) -> str:
-    """Return a statement with the columns of a row of `run_facts AS f` for `{run}`, the last two from these."""
+    """Replace `{run}` in a statement by the columns of `run_facts AS f`.
+
+    `driven` and `wanted_at` are the last two columns.
+    """
     return statement.replace("{run}", f"{_OF_BOTH}, {driven} AS driven, {wanted_at} AS wanted_at")
 
 
 def run_of(row: RunRow, driver: str | None, tags: Sequence[str], *, is_alive: bool) -> RunInfo:
-    """Return the run of a row: the fields of `RunInfo` in their order, as calls by name take longer.
+    """Convert a row to the facts about a run.
 
     Args:
         row: The row.
-        driver: The owner that holds it; None if it was released, which the row may not say yet.
-        tags: Its tags.
-        is_alive: Whether that owner is.
+        driver: The owner that holds the run; None if the owner released it, which the row may not show yet.
+        tags: The run's tags.
+        is_alive: Whether the owner is alive.
     """
     return RunInfo(
         row.id, row.graph, row.fingerprint, row.status, row.seq, row.created_at, row.updated_at,

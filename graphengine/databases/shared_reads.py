@@ -1,4 +1,4 @@
-"""The reads that are the same in both databases but for the dialect of their statements: written once."""
+"""The reads that differ between the databases only in the SQL dialect of their statements."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Connection(Protocol):
-    """A connection of either database."""
+    """A connection of either database driver."""
 
     def execute(self, statement: Any, values: Any = ..., /) -> Any:  # noqa: ANN401 - of either driver
-        """Run a statement, and return a cursor with its rows."""
+        """Run a statement, and return a cursor with the rows of its result."""
         ...
 
 
@@ -42,13 +42,13 @@ class _MessageRow(NamedTuple):
 
 @dataclass(frozen=True)
 class SharedReads(Generic[ConnectionT, OwnT]):
-    """Reads by statements of these names.
+    """Reads of runs, messages and specs, by the names of their SQL statements.
 
     Attributes:
-        sql: The statements.
-        listed: Makes the value of a parameter that lists ids of runs.
-        run: Returns the run for a row of `run_facts`.
-        most: The largest number that a limit can be.
+        sql: The statements by name.
+        listed: Converts a list of run ids to a statement's parameter.
+        run: Converts a row of `run_facts` to the facts about a run.
+        most: The largest number that the database accepts as a limit.
     """
 
     sql: Mapping[str, Any]
@@ -57,12 +57,11 @@ class SharedReads(Generic[ConnectionT, OwnT]):
     most: int
 
     def rows(self, connection: ConnectionT, statement: str) -> list[Sequence[Any]]:
-        """Return the rows of a statement."""
         found: list[Sequence[Any]] = connection.execute(self.sql[statement]).fetchall()
         return found
 
     def ids(self, connection: ConnectionT, prefix: str, *, limit: int = 50) -> list[str]:
-        """Return the ids that begin with a text, sorted."""
+        """Return the run ids that begin with a prefix, sorted."""
         if not is_name(prefix):
             return []
         values = {"prefix": prefix, "limit": min(max(limit, 0), self.most)}
@@ -73,11 +72,10 @@ class SharedReads(Generic[ConnectionT, OwnT]):
         return self._runs(connection, own, "infos", list(dict.fromkeys(run_ids)))
 
     def branches(self, connection: ConnectionT, own: OwnT, run_ids: Sequence[str]) -> list[RunInfo]:
-        """Return the direct branches of these runs."""
         return self._runs(connection, own, "branches", run_ids)
 
     def started(self, connection: ConnectionT, own: OwnT, run_ids: Sequence[str]) -> list[RunInfo]:
-        """Return the runs of their trees that nodes of these runs started."""
+        """Return the child runs that nodes of these runs started; see `Store.started`."""
         return self._runs(connection, own, "started", run_ids)
 
     def _runs(self, connection: ConnectionT, own: OwnT, statement: str, run_ids: Sequence[str]) -> list[RunInfo]:
@@ -85,15 +83,15 @@ class SharedReads(Generic[ConnectionT, OwnT]):
         return [self.run(connection, row, own) for row in rows]
 
     def stop_over(self, connection: ConnectionT, run_id: str) -> StopOver | None:
-        """Return a stop that holds for a run."""
+        """Return a stop that applies to a run; see `Store.stop_over`."""
         row = connection.execute(self.sql["stop_over"], (_id_or_none(run_id),)).fetchone()
         return None if row is None else StopOver(*row)
 
     def graph_spec(self, connection: ConnectionT, fingerprint: str) -> GraphSpec | None:
-        """Return the graph spec recorded under a fingerprint.
+        """Return the graph spec that is recorded under a fingerprint.
 
         Raises:
-            StoreCorrupt: It is damaged.
+            StoreCorrupt: The row is damaged.
         """
         row = connection.execute(self.sql["graph_spec"], (_id_or_none(fingerprint),)).fetchone()
         return (
@@ -103,10 +101,10 @@ class SharedReads(Generic[ConnectionT, OwnT]):
         )
 
     def code(self, connection: ConnectionT, code: str) -> Code | None:
-        """Return what is recorded about the code of a graph's nodes.
+        """Return the recorded code of a graph's nodes.
 
         Raises:
-            StoreCorrupt: It is damaged.
+            StoreCorrupt: The row is damaged.
         """
         row = connection.execute(self.sql["code"], (_id_or_none(code),)).fetchone()
         return None if row is None else checksums.read_object(f"the code {code}", code, _in_bytes(row[0]), row[1])
@@ -115,7 +113,7 @@ class SharedReads(Generic[ConnectionT, OwnT]):
         """Return the undelivered messages of these runs, oldest first.
 
         Raises:
-            StoreCorrupt: One is damaged.
+            StoreCorrupt: A message is damaged.
         """
         found: list[InboxMessage] = []
         for each in map(_MessageRow._make, connection.execute(self.sql["inbox"], (self.listed(run_ids),)).fetchall()):
@@ -126,7 +124,7 @@ class SharedReads(Generic[ConnectionT, OwnT]):
 
 
 def _id_or_none(name: str) -> str:
-    """Return an id as a database can carry it; for one that it cannot carry, return one that nothing has."""
+    """Return an id if the database can store it, otherwise "", which is no run's id, so that a search finds nothing."""
     return name if is_name(name) else ""
 
 

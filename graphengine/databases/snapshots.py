@@ -1,10 +1,13 @@
-"""When to write a whole snapshot of a run, so that log and snapshots together cost O(1) per step.
+"""When to write a snapshot of a run, so that the cost of a step stays O(1), snapshots included.
 
-A snapshot is worth writing once at least `MIN_ROWS` steps were recorded since the last one and their bytes are at least
-`MIN_RATIO` times those of the snapshot. Then all snapshots together take at most half the bytes of the log, and loading
-a run reads one snapshot and a tail in proportion to it. The size of a snapshot is unknown until it is made, so a store
-makes one when the last known size says that it is due. If that was too early, because the state grew, the next one is
-made once the log has grown by half, so that making snapshots costs O(1) per step too.
+A new snapshot is written once at least `MIN_ROWS` steps were recorded since the last snapshot and these steps are at
+least `MIN_RATIO` times as large as the new snapshot. So all snapshots together take at most half as many bytes as the
+log, and loading a run reads one snapshot and a number of steps in proportion to it.
+
+The size of a snapshot is unknown until the snapshot is made. So a store makes one when the size of the last snapshot
+suggests that a new one is due. If the state has grown meanwhile and the new snapshot is too large, the store discards
+it, and makes the next one when the log has grown by half. So making snapshots that are discarded costs O(1) per step as
+well.
 """
 
 from __future__ import annotations
@@ -21,12 +24,12 @@ _RETRY_GROWTH: Final = 1.5
 
 
 class Tail(Struct, gc=False):
-    """The steps of one run recorded since its last snapshot.
+    """The size of the steps that one run has recorded since its last snapshot.
 
     Attributes:
-        rows: Steps since the last snapshot.
-        row_bytes: Bytes of those steps.
-        due_bytes: How many bytes there must be before a snapshot is made.
+        rows: The number of steps since the last snapshot.
+        row_bytes: The bytes of these steps.
+        due_bytes: How many bytes the steps must have before a snapshot is made.
     """
 
     rows: int = 0
@@ -35,10 +38,10 @@ class Tail(Struct, gc=False):
 
     @classmethod
     def of_claimed(cls, rows: int, row_bytes: int, snapshot_bytes: int) -> Tail:
-        """Return the tail of a run that is claimed.
+        """Return the tail of a run that was just claimed.
 
-        Its last driver may have made a snapshot too early, which is not recorded. So the next one is made at the next
-        power of the growth, not right after each claim.
+        The previous driver may have made a snapshot and discarded it as too large, which is not recorded. So the next
+        snapshot is made when the log reaches the next power of the growth factor, and not after every claim.
         """
         due = float(MIN_RATIO * snapshot_bytes)
         if rows >= MIN_ROWS:
@@ -46,17 +49,17 @@ class Tail(Struct, gc=False):
         return cls(rows, row_bytes, due)
 
     def grow(self, rows: int, row_bytes: int) -> bool:
-        """Count new steps. Return whether to make a snapshot now and pass its size to `settle`."""
+        """Count new steps. Return whether to make a snapshot now; if so, pass its size to `settle`."""
         self.rows += rows
         self.row_bytes += row_bytes
         return self.rows >= MIN_ROWS and self.row_bytes >= self.due_bytes
 
     def is_due(self, row_bytes: int) -> bool:
-        """Return whether a snapshot is due after one more step of this size."""
+        """Return whether a snapshot will be due after one more step of this size."""
         return self.rows + 1 >= MIN_ROWS and self.row_bytes + row_bytes >= self.due_bytes
 
     def settle(self, snapshot_bytes: int) -> bool:
-        """Return whether a snapshot of this size is worth writing; if so, start a new tail."""
+        """Return whether a snapshot of this size is small enough to be written. If so, count steps from 0 again."""
         self.due_bytes = MIN_RATIO * snapshot_bytes
         if self.row_bytes < self.due_bytes:
             self.due_bytes = max(self.due_bytes, _RETRY_GROWTH * self.row_bytes)

@@ -1,7 +1,7 @@
-"""`SQLStore`: what a store in a database does whatever the database is.
+"""`SQLStore`: the part of a store that is the same for all SQL databases.
 
-It opens and closes, knows which runs are driven here, releases what a cancelled caller took, and awaits. How a database
-opens, reads, queues its writes and closes is in the store of its dialect, a subclass.
+The class opens and closes the store, knows which runs this process drives, releases runs whose caller was cancelled,
+and awaits results. Subclasses for each database open the database, read, write, and close.
 """
 
 from __future__ import annotations
@@ -63,15 +63,21 @@ RowT = TypeVar("RowT")
 """A step or snapshot as the database stores it."""
 AdditionT = TypeVar("AdditionT", bound="Addition[Any]")
 RowMaker: TypeAlias = "Callable[[int, float, bytes], RowT]"
-"""Returns the stored form of a step or snapshot, given its seq, its time and its encoding."""
+"""Returns the row of a step or snapshot, given its step number, its time and its encoded JSON."""
 OwnT = TypeVar("OwnT")
-"""What a read must know of this process to tell which runs are driven."""
+"""The data about this process that a read needs to decide which runs are driven."""
 
 log = logging.getLogger("graphengine.stores")
 
 
 class Claimed(Struct, gc=False):
-    """A run that this store drives."""
+    """A run that this store drives, with what is needed to append steps to it.
+
+    Attributes:
+        key: The run's key in the database.
+        fence: The number that proves the claim.
+        tail: The size of the steps since the last snapshot.
+    """
 
     key: int
     fence: int
@@ -79,24 +85,24 @@ class Claimed(Struct, gc=False):
 
 
 class Addition(Struct, Generic[RowT]):
-    """One batch of steps, encoded.
+    """A batch of steps, encoded for the database.
 
     Attributes:
-        run_id: The run.
-        key: Its key.
+        run_id: The id of the run.
+        key: The run's key in the database.
         fence: The run's fence, as far as the writer knows.
         owner: The id of the owner that writes.
-        rows: The steps; they follow one another.
-        status: The run's status after them.
-        due_at: When the first timer of a waiting run is due, epoch seconds.
-        consume: Ids of the messages to consume.
+        rows: The encoded steps, without gaps between their numbers.
+        status: The run's status after these steps.
+        due_at: When the first timer of a waiting run ends, epoch seconds.
+        consume: The ids of the inbox messages that these steps deliver.
         shot: The snapshot after the steps, if one is due.
-        fingerprint: The new fingerprint, if it changed.
-        graph_spec: The JSON of its graph spec.
-        code: The id of the code of its nodes, if it changed.
+        fingerprint: The graph's new fingerprint, if it changed.
+        graph_spec: The JSON of the graph spec with this fingerprint.
+        code: The id of the code of the graph's nodes, if it changed.
         code_body: The JSON of that code.
         summary: The JSON of the run's new summary, if it changed.
-        cost_usd: What it cost, by that summary; None if that is not known.
+        cost_usd: The run's cost according to the summary; None if it is unknown.
     """
 
     run_id: str
@@ -119,10 +125,10 @@ class Addition(Struct, Generic[RowT]):
 def encode_batch(
     kind: type[AdditionT], row_of: RowMaker[RowT], batch: Append, driven: Claimed, owner: str
 ) -> tuple[AdditionT, int]:
-    """Return the stored form of a batch, with a snapshot if one is due, and its size in bytes.
+    """Encode a batch of steps, together with a snapshot if one is due. Return the result and its size in bytes.
 
     Raises:
-        StoreError: Its steps do not follow one another.
+        StoreError: The numbers of the steps have gaps.
     """
     rows, written_bytes = rows_of(row_of, batch.run_id, batch.steps)
     shot: RowT | None = None
@@ -154,10 +160,10 @@ def encode_batch(
 def rows_of(
     row_of: RowMaker[RowT], run_id: str, steps: Sequence[Step], first: int | None = None
 ) -> tuple[list[RowT], int]:
-    """Return steps as they are stored, and their bytes.
+    """Encode steps as rows of the database. Return the rows and their bytes.
 
     Raises:
-        StoreError: They do not directly follow one another, or the step before `first`.
+        StoreError: The numbers of the steps have gaps, or do not begin with `first`.
     """
     rows: list[RowT] = []
     row_bytes = 0
@@ -173,21 +179,32 @@ def rows_of(
 
 
 class TakenRuns(NamedTuple):
-    """What one call took: the runs, and those that are driven here now, by id."""
+    """The result of `take` before the runs are loaded.
+
+    Attributes:
+        taken: The runs that a worker gets.
+        claimed: The runs among them that this store now drives, by id.
+    """
 
     taken: Sequence[ClaimedRun]
     claimed: Mapping[str, Claimed]
 
 
 class Promise(Struct, Generic[T], eq=False):
-    """A result, and the future that gets it; both are set on the thread that writes."""
+    """A result and the future that receives it.
+
+    The thread that writes sets the result, and the event loop passes it on.
+    """
 
     future: asyncio.Future[T]
     result: T | None = None
     error: BaseException | None = None
 
     def settle(self) -> None:
-        """Resolve the future unless it was cancelled; called on the loop after the commit."""
+        """Pass the result to the future, unless the future was cancelled.
+
+        Call this on the event loop, after the commit.
+        """
         if self.future.done():
             return
         if self.error is not None:
@@ -202,7 +219,7 @@ LeaseT = TypeVar("LeaseT", bound="LeaseThread")
 def read(
     function: Callable[Concatenate[ConnectionT, P], T],
 ) -> Callable[Concatenate[SQLStore[ConnectionT, Any, Any], P], CoroutineType[Any, Any, T]]:
-    """Return the method of a store that calls a function of a connection; see `Store` for what each returns."""
+    """Make an async method of a store from a function that reads with a connection. `Store` explains each method."""
 
     @wraps(function)
     async def method(store: SQLStore[ConnectionT, Any, Any], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -214,7 +231,7 @@ def read(
 def read_as_owner(
     function: Callable[Concatenate[ConnectionT, OwnT, P], T],
 ) -> Callable[Concatenate[SQLStore[ConnectionT, OwnT, Any], P], CoroutineType[Any, Any, T]]:
-    """Return the method of a store that calls a function of a connection and of what the store knows of its runs."""
+    """Make an async method of a store from a function that reads and must know which runs this process drives."""
 
     @wraps(function)
     async def method(store: SQLStore[ConnectionT, OwnT, Any], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -226,7 +243,7 @@ def read_as_owner(
 def read_page(
     function: Callable[Concatenate[ConnectionT, OwnT, ...], Sequence[RunInfo]],
 ) -> Callable[..., CoroutineType[Any, Any, Sequence[RunInfo]]]:
-    """Return the method of a store that calls a function of a connection for a page of runs; see `Store.runs`."""
+    """Make the method `runs` of a store from a function that reads a page of runs; see `Store.runs`."""
 
     @wraps(function)
     async def method(store: SQLStore[ConnectionT, OwnT, Any], /, **page: Unpack[Page]) -> Sequence[RunInfo]:
@@ -237,21 +254,21 @@ def read_page(
 
 
 _UNREADABLE: Final = (StoreCorrupt, StoreAltered, StoreError)
-"""The very types of errors for what cannot be read: a row, a definition, a statement."""
+"""The exact types of the errors for a row, a table definition or a statement that cannot be read."""
 
 
 class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
-    """A store of runs in a database; see `Store` for its methods.
+    """The base class of stores in an SQL database; see `Store` for the methods.
 
     Args:
-        where: The database, for errors.
-        rows: Returns the rows of a statement, by its name.
+        where: The name of the database, for errors.
+        rows: Runs a statement by its name, and returns the rows.
 
     Attributes:
-        shared: Whether other processes can use the same runs: any can open the database.
-        lease: This owner's lease, while the store is open and not read-only.
-        ends_process: Whether the process ends with exit code 7 if its lease could not be renewed, and its event loop
-            did not cancel what acts in time. Set it before the store is opened.
+        shared: Always True: other processes can open the same database.
+        lease: This process's lease while the store is open for writing; otherwise None.
+        ends_process: Whether the process ends with exit code 7 if the lease could not be renewed and the event loop did
+            not cancel running work in time. Set this before the store is opened.
     """
 
     shared: bool = True
@@ -271,11 +288,11 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         self.lease: LeaseT | None = None
 
     def on_doubt(self, doubted: Callable[[LeaseDoubt], Coroutine[Any, Any, None]]) -> None:
-        """Call a function when this process may no longer drive its runs; see `Store.on_doubt`."""
+        """Call a function when other processes may have taken this process's runs; see `Store.on_doubt`."""
         self._doubters.append(doubted)
 
     def _doubt(self, doubt: LeaseDoubt) -> None:
-        """Pass on a doubt about the lease, from a thread that renews or watches it."""
+        """Report a doubt about the lease to the event loop. Called by the threads that renew and watch the lease."""
         with suppress(RuntimeError):  # the loop was closed, or there is none yet
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._tell, doubt)
@@ -292,26 +309,26 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     @abstractmethod
     async def _connect(self) -> bool:
-        """Open the database and take the lease. Return whether rows of removed runs are still to be deleted."""
+        """Open the database and take the lease. Return whether a sweep must still delete rows of removed runs."""
 
     @abstractmethod
     async def _disconnect(self, lease: LeaseT | None) -> None:
-        """Finish pending writes, release runs and lease, and free all resources."""
+        """Finish pending writes, release all runs and the lease, and free all resources."""
 
     @abstractmethod
     def _drop(self, lease: LeaseT | None) -> None:
-        """Free all resources without the event loop."""
+        """Free all resources from a thread without an event loop."""
 
     @abstractmethod
     def _own(self) -> OwnT: ...
 
     @abstractmethod
     def _refuse_newer(self, connection: ConnectionT) -> None:
-        """Raise StoreTooNew if a newer version has migrated the database."""
+        """Raise StoreTooNew if a newer version of the package has migrated the database."""
 
     @abstractmethod
     async def _run(self, read: Callable[[ConnectionT], T]) -> T:
-        """Call a function that reads on another thread."""
+        """Call a function that reads, on another thread."""
 
     @abstractmethod
     def _create(
@@ -326,7 +343,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     @abstractmethod
     def _append(self, batch: Append, driven: Claimed, lease: LeaseT) -> asyncio.Future[None] | None:
-        """Write or queue steps. Return None if they are durable already and leave their run `running`."""
+        """Write or queue steps. Return None if they are already durable and the run stays `running`."""
 
     @abstractmethod
     def _post(  # noqa: PLR0913 - what a message is
@@ -341,22 +358,23 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     @abstractmethod
     async def _change(self, statement: str, values: Sequence[Any]) -> bool:
-        """Run a statement that can be repeated, by its name. Return whether it changed anything."""
+        """Run a statement by its name, and return whether it changed anything. The statement may be executed twice."""
 
     @abstractmethod
     async def write(self, work: Callable[[ConnectionT], T], written_bytes: int = 0, *, run_id: str | None = None) -> T:
-        """Call a function of a connection in a transaction of its own, on the thread that writes.
+        """Call a function with a connection, in a transaction of its own on the thread that writes.
 
-        It can be called again after a fault, so what it writes must be the same twice.
+        After a fault the function can be called again. So a repeated call must write the same.
 
         Args:
-            work: Writes, and raises nothing but errors of the database.
-            written_bytes: Roughly how much it writes.
-            run_id: The run for which it changes a few rows: then it may be called by the event loop.
+            work: Writes, and raises only errors of the database.
+            written_bytes: About how many bytes the function writes.
+            run_id: The run whose rows the function changes, if it changes only a few rows of one run. Then the event
+                loop itself may call the function.
 
         Raises:
             StoreReadOnly: The store was opened read-only.
-            StoreError: The medium failed.
+            StoreError: The database failed.
         """
 
     @abstractmethod
@@ -364,10 +382,10 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Free the space of removed runs in short transactions; see `Store.sweep`."""
 
     def _announce(self) -> None:
-        """Wake the processes that wait for notifications, unless the database itself does."""
+        """Wake processes that wait for notifications. Does nothing where the database announces changes itself."""
 
     async def _load_taken(self, found: TakenRuns, pick: ClaimQuery) -> Sequence[ClaimedRun]:
-        """Return what was taken, with what it needs."""
+        """Return the taken runs, with the snapshots, steps and messages that the worker needs."""
         del pick
         return found.taken
 
@@ -375,8 +393,9 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Open the store; see `Store.open`.
 
         Raises:
-            StoreError: The database cannot be opened; the subclass says which.
-            RunnerClosed: It is open in another event loop, or this process is a fork of the one that opened it.
+            StoreError: The database cannot be opened; the class of the error says why.
+            RunnerClosed: The store is open in another event loop, or this process was forked from the one that opened
+                it.
         """
         if self._is_open and self._pid != os.getpid():
             raise forked_error(self._where)
@@ -401,7 +420,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
     async def close(self) -> None:
         """Finish pending writes, release runs and lease, and free all resources; see `Store.close`.
 
-        Another event loop than the one in which it is open closes nothing, while that one is not closed.
+        If the store is open in another event loop that is not closed, this call does nothing.
         """
         await self._leave_ended_loop()
         is_here = self._loop is None or self._loop is asyncio.get_running_loop()
@@ -409,7 +428,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
             await finish(self._opening, self._close())  # an opening that is in progress ends first
 
     async def _leave_ended_loop(self) -> None:
-        """Free what is left of a store that was not closed in its event loop, which is over."""
+        """Free the resources of a store whose event loop was closed without closing the store."""
         if self._loop is not None and self._loop.is_closed():
             await asyncio.to_thread(self.abandon)
             self._opening = None
@@ -427,10 +446,10 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         await self._disconnect(lease)
 
     def abandon(self) -> None:
-        """Free all resources without the event loop in which the store was opened. If that loop runs, use `close`.
+        """Free all resources from a thread without an event loop. If the store's event loop is running, use `close`.
 
-        Writes that are not durable yet can be lost, as in a crash; other processes see at once that the owner is dead.
-        Call it from a thread without an event loop. Do nothing if the store is not open.
+        As in a crash, writes that are not durable yet can be lost. Other processes see at once that this owner is dead.
+        Do nothing if the store is not open.
         """
         is_open, self._is_open, self._loop = self._is_open, False, None
         lease, self.lease = self.lease, None
@@ -442,7 +461,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
     async def create(
         self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, code_body: Code | None = None
     ) -> int:
-        """Record a new run, driven by this owner; see `Store.create`."""
+        """Record a new run; see `Store.create`."""
         pending = self._create(info, steps, graph_spec, code_body, self._writable_lease())
         if not info.queued:
             return await self._drive(info.id, pending)
@@ -467,7 +486,10 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         return claimed.fence
 
     def _give_back(self, claimed: Callable[[], Mapping[str, Claimed]], pending: asyncio.Future[Any]) -> None:
-        """Release what a cancelled caller did not get: nothing would drive it, although it counts as driven."""
+        """Release runs whose caller was cancelled before it got them.
+
+        They would count as driven, but nobody would drive them.
+        """
         lease = self.lease
         if lease is None or pending.cancelled() or pending.exception() is not None:
             return  # closing releases everything
@@ -493,7 +515,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         self._announce()
 
     def append(self, batch: Append) -> asyncio.Future[None] | None:
-        """Encode and write or queue steps. The future is done when they are durable; see `Store.append`."""
+        """Encode steps, and write or queue them; see `Store.append`. The future is done when the steps are durable."""
         lease = self._writable_lease()
         driven = self._driven.get(batch.run_id)
         if driven is None or driven.fence != batch.fence:
@@ -512,13 +534,16 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         return None
 
     def _forget_released(self, run_id: str, driven: Claimed, written: asyncio.Future[None]) -> None:
-        """Forget a run once the append that releases it is durable; a rejected append changes nothing."""
+        """Stop counting a run as driven once the append that releases the run is durable.
+
+        A failed append changes nothing.
+        """
         is_written = not written.cancelled() and written.exception() is None
         if is_written and self._driven.get(run_id) is driven:
             del self._driven[run_id]
 
     async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
-        """Become the driver of due runs that no process drives; see `Store.take`."""
+        """Claim due runs that no process drives; see `Store.take`."""
         pending = self._take(pick, self._writable_lease())
         try:
             found = await asyncio.shield(pending)
@@ -530,7 +555,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         return taken
 
     async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
-        """Set the limits of a queue, or remove them; see `Store.limit_queue`."""
+        """Set or remove the limits of a queue; see `Store.limit_queue`."""
         if limits is None:
             await self._change("drop_limits", (queue,))
         else:
@@ -557,7 +582,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         return [StoredSchedule(name, from_json(body), next_at) for name, body, next_at in await self._rows("schedules")]
 
     async def move_schedule(self, name: str, seen: float, next_at: float) -> None:
-        """Set the next time of a schedule; see `Store.move_schedule`."""
+        """Set the time of a schedule's next run; see `Store.move_schedule`."""
         await self._change("move_schedule", (next_at, name, seen))
 
     async def set_role(self, role: Mapping[str, JsonValue]) -> None:
@@ -565,7 +590,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         await self._change("set_role", (to_json(role).decode(), self._writable_lease().id))
 
     async def mark_stop(self, run_id: str, mark: StopMark) -> None:
-        """Set or remove the mark of a run; see `Store.mark_stop`."""
+        """Set or remove the mark that a run is being stopped; see `Store.mark_stop`."""
         if is_name(run_id):  # no other run is there
             await self._change("mark_stop", (mark, run_id))
 
@@ -583,14 +608,13 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         return await self._tag(run_id, add, remove)
 
     async def _resume_sweep(self) -> None:
-        """Continue the sweep of a process that was interrupted."""
         try:
             await self.sweep()
         except GraphEngineError as error:
             log.warning("removed runs still take up space in %s: %s", self._where, error)
 
     async def read(self, function: Callable[[ConnectionT, OwnT], T]) -> T:
-        """Call a function of a connection, and of what this store knows of its own runs, on another thread."""
+        """Call a function on another thread, with a read connection and with what this store knows of its own runs."""
         self._check_open()
         own = self._own()
         try:
@@ -606,7 +630,6 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         return await self.read(lambda connection, _: self._rows_of(connection, statement))
 
     def _writable_lease(self) -> LeaseT:
-        """Return the lease of a store that can be written."""
         if self.lease is None or self._pid != os.getpid():
             self._check_open()
             message = "the database was opened read-only"
@@ -621,7 +644,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
 
 def each_tenant(limits: QueueLimits | None, room: int) -> int | None:
-    """Return how many runs of each tenant at most begin at once; None if there are no limits for tenants."""
+    """Return how many runs of one tenant may begin at once, at most `room`; None if tenants have no limits."""
     if limits is None or (limits.tenant_concurrency is None and limits.tenant_rate is None):
         return None
     counts = limits.tenant_concurrency, limits.tenant_rate and limits.tenant_rate[0]
@@ -629,5 +652,5 @@ def each_tenant(limits: QueueLimits | None, room: int) -> int | None:
 
 
 def fold_words(texts: Sequence[str | None]) -> str:
-    """Return the words of some texts, each once, with blanks between them."""
+    """Return the words of some texts, each once, separated by spaces."""
     return " ".join(dict.fromkeys(words_of("\n".join(filter(None, texts)))))

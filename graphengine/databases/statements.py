@@ -16,7 +16,10 @@ _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
 def keys_with(beginning: str) -> tuple[str, str]:
-    """Return the first text that begins with another one, and the first after all of those, in their binary order."""
+    """Return the bounds of all texts that begin with a prefix, in binary order.
+
+    The first bound is the prefix; the second is the first text after all texts with the prefix.
+    """
     return beginning, beginning[:-1] + chr(ord(beginning[-1]) + 1)
 
 
@@ -24,8 +27,8 @@ def text_of(module: str, name: str) -> str:
     """Return the text of a file of the installed package.
 
     Args:
-        module: The `__name__` of a module in the file's folder or above it.
-        name: The path from there.
+        module: The `__name__` of a module in the same folder as the file, or in a folder above.
+        name: The path of the file, relative to the module's folder.
     """
     data = pkgutil.get_data(module, name)
     if data is None:
@@ -35,25 +38,28 @@ def text_of(module: str, name: str) -> str:
 
 
 def named(module: str, name: str, made: Callable[[str], str] = str) -> dict[str, str]:
-    """Return the statements of a file by name, each begun by a line `-- name: …`, after a change of the file's text."""
+    """Read a file of SQL statements, and return them by name. Each statement begins with a line `-- name: …`.
+
+    `made` can change the text of the file first.
+    """
     _, *parts = _NAME.split(made(text_of(module, name)))
     return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
 
 
 @dataclass(frozen=True)
 class Statements(Generic[ConnectionT]):
-    """Statements with named parameters, by name, in one dialect of SQL.
+    """SQL statements with named parameters, in the dialect of one database.
 
     Attributes:
-        run: Runs a statement with its values, and returns its rows.
-        by_name: The statements; one can be several, separated at the ends of lines.
+        run: Runs a statement with values for its parameters, and returns the rows of the result.
+        by_name: The statements by name. An entry can contain several statements, separated at the ends of lines.
     """
 
     run: Callable[[ConnectionT, str, Mapping[str, object]], list[tuple[Any, ...]]]
     by_name: Mapping[str, str]
 
     def do(self, connection: ConnectionT, name: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        """Run the statements of a name, and return the rows of the last one."""
+        """Run the statements with this name, and return the rows of the last one."""
         found: list[tuple[Any, ...]] = []
         for statement in self.by_name[name].split(";\n"):
             found = self.run(connection, statement, values)
