@@ -1,12 +1,13 @@
-"""Group commit: all queued writes are sent in one round trip and committed in one transaction.
+"""Group commit: all queued writes are sent to the server together and committed in one transaction.
 
-While one transaction is on its way, the next writes gather in a queue, of which up to `_MOST` are taken at once.
-Appends to different runs become one call. If a transaction is one call, the event loop sends it (`direct.py`).
-Otherwise, and if that failed, the writing thread sends all its calls as one pipeline, after a statement that locks the
-rows of all its runs in order of their ids, so that two processes never wait for each other in a circle.
+While one transaction is being committed, the next writes wait in a queue. Up to `_MOST` of them are taken at once, and
+appends to different runs become one statement. If a transaction is a single statement, the event loop sends it
+(`direct.py`). Otherwise, and if that failed, the writing thread sends all its statements as one pipeline. The first of
+them locks the rows of all runs in the order of their ids, so that two processes never wait for each other in a circle.
 
-A refusal is an answer of its call and concerns only that write. If the server fails, every write of the transaction
-fails with that cause. Any other error concerns the values of one write: then each is written by itself.
+If the database refuses a write, for example because of an old fence, only that write fails. If the server fails, all
+writes of the transaction fail with that error. Any other error concerns the values of one write; then each write is
+repeated by itself.
 """
 
 from __future__ import annotations
@@ -46,18 +47,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MOST: Final = 500
-"""The most writes of one transaction. The server writes these while the event loop continues the runs of others."""
+"""The most writes in one transaction. The server executes them while the event loop continues other runs."""
 
 
 class PendingWrite(Promise[T], kw_only=True, eq=False):
-    """One write, and the future that gets its result."""
+    """A queued write, and the future that receives its result."""
 
     write: Command[T] | Addition
     is_done: bool = False
     leads: bool = False  # the next one is written in the same transaction
 
     def finish(self, answer: Sequence[Any]) -> None:
-        """Keep the answer to a call."""
+        """Convert the row that the database returned to the result of the write, or to the reason of a refusal."""
         if isinstance(self.write, Command):
             try:
                 self.result = self.write.read(answer)
@@ -66,7 +67,7 @@ class PendingWrite(Promise[T], kw_only=True, eq=False):
 
 
 class GroupCommit:
-    """The queue of writes of one owner. Those of one run are written in the order in which they were submitted."""
+    """The queue of writes of one process. Writes to the same run keep the order in which they were submitted."""
 
     def __init__(self, sessions: Sessions, address: Address) -> None:
         self._sessions = sessions
@@ -80,14 +81,14 @@ class GroupCommit:
         self._task: asyncio.Task[None] | None = None
 
     def submit(self, write: Command[T]) -> asyncio.Future[T]:
-        """Queue a call. Its future is done when its transaction is durable or has failed.
+        """Queue a write. Its future is done when the transaction is durable or has failed.
 
         Cancelling the future does not cancel the write.
         """
         return self._queue_write(write)
 
     def add(self, addition: Addition, posts: Sequence[Command[bool]] = ()) -> asyncio.Future[None]:
-        """Queue an append, like `submit`, and messages that are posted in the same transaction."""
+        """Queue an append, and messages to other runs that are posted in the same transaction; see `submit`."""
         if not posts:
             return self._queue_write(addition)
         future: asyncio.Future[None] = self._loop.create_future()
@@ -108,18 +109,22 @@ class GroupCommit:
         return future
 
     async def drain(self) -> None:
-        """Wait until everything that was queued is durable or has failed."""
+        """Wait until all queued writes are durable or have failed."""
         while self._task is not None and not self._task.done():
             await asyncio.wait([self._task])
         self._direct.leave()
 
     def abandon(self) -> None:
-        """Stop watching the connection, which is about to be closed; called from another thread."""
+        """Stop watching the connection, because another thread is about to close it. Call this from that thread."""
         with suppress(RuntimeError):  # the loop was closed
             self._loop.call_soon_threadsafe(self._direct.leave)
 
     async def _drain(self) -> None:
-        """Write until the queue is empty; continue when cancelled, as every task is when the loop ends."""
+        """Write until the queue is empty.
+
+        The task continues when it is cancelled: at the end of an event loop all tasks are cancelled, but writes must
+        not be lost.
+        """
         while self._queue or self._sent:
             if not self._sent:
                 self._send_next()
@@ -131,7 +136,7 @@ class GroupCommit:
                 self._settle(await self._write_on_thread(self._sent))
 
     def _send_next(self) -> None:
-        """Take the next writes; if they are one statement, the event loop sends it."""
+        """Take the next writes from the queue. If they fit in one statement, the event loop sends it."""
         most = _MOST
         while most < len(self._queue) and self._queue[most - 1].leads:
             most += 1
@@ -145,7 +150,10 @@ class GroupCommit:
             return  # values that cannot be sent: the writing thread reports whose they are
 
     def _accept_rows(self, rows: Sequence[Sequence[Any]] | None) -> None:
-        """Accept the rows of the statement that was sent, and send the next one."""
+        """Give the answer of a statement to its writes, and send the next writes.
+
+        None means that the statement failed.
+        """
         try:
             is_written = rows is not None and self._finish(self._sent, rows)
         except Exception:  # noqa: BLE001 - the writing thread meets it too, and reports it
@@ -167,7 +175,7 @@ class GroupCommit:
             job.settle()
 
     async def _write_on_thread(self, jobs: Sequence[PendingWrite[Any]]) -> Exception | None:
-        """Write jobs on the writing thread; return why those that are not done failed."""
+        """Write on the writing thread. Return the error that the writes without a result get; None if all have one."""
         self._direct.leave()
         try:
             writing = self._sessions.begin(partial(self._write, jobs, is_doubtful=self._is_doubtful))
@@ -184,7 +192,10 @@ class GroupCommit:
     def _write(
         self, jobs: Sequence[PendingWrite[Any]], connection: Connection, *, again: bool, is_doubtful: bool = False
     ) -> None:
-        """Write jobs in one transaction; on the writing thread."""
+        """Write in one transaction, on the writing thread.
+
+        If the values of a write are at fault, write each by itself.
+        """
         self._direct.use(connection)
         again = again or is_doubtful
         for job in jobs:
@@ -239,7 +250,10 @@ class GroupCommit:
     def _finish(
         self, group: Sequence[PendingWrite[Any]], rows: Sequence[Sequence[Any]], *, again: bool = False
     ) -> bool:
-        """Give each job of a group its result; return False for one step that was refused for an unknown reason."""
+        """Give each write of a group its result.
+
+        Return False if a single step was refused and the reason must be asked for.
+        """
         write = group[0].write
         if isinstance(write, Command) and len(group) == 1:
             group[0].finish(rows[0])
@@ -261,17 +275,21 @@ class GroupCommit:
 
 
 def _unheard(posted: asyncio.Future[bool]) -> asyncio.Future[bool]:
-    """Return the future of a message whose refusal concerns nobody: that run may have been removed."""
+    """Ignore the outcome of a posted message: the run that should receive it may have been removed."""
     posted.add_done_callback(lambda _: posted.cancelled() or posted.exception())
     return posted
 
 
 def _is_one_step(group: Sequence[PendingWrite[Any]], *, again: bool) -> bool:
-    """Return whether a group of appends is sent as `one_step`.
+    """Return whether a group of appends can be sent as the fast statement `one_step`.
 
-    Not again: 1. The server waits for the run's row, and the connection is cut, which it does not notice. 2. The call
-    is repeated, and waits too. 3. The first call writes the step. 4. `append_step` would look for the last step as it
-    was at 2, and fail; `append` looks at it once it has the row, and returns that the step is there.
+    A repeated append cannot use it:
+
+    1. The server waits for the lock of the run's row. The connection is cut, which the server does not notice.
+    2. The append is repeated, and waits for the lock as well.
+    3. The first attempt gets the lock and writes the step.
+    4. The statement `append_step` would look for the last step as it was at 2, and fail. The statement `append` reads
+       the last step after it has the lock, and returns that the step is recorded.
     """
     write = group[0].write
     return not again and len(group) == 1 and isinstance(write, Addition) and write.is_plain
@@ -282,7 +300,7 @@ def _additions(group: Sequence[PendingWrite[Any]]) -> Sequence[Addition]:
 
 
 def _accept_repeated(group: Sequence[PendingWrite[Any]], rows: Sequence[Sequence[Any]], connection: Connection) -> None:
-    """Accept what was refused only because the call whose answer was lost has written it."""
+    """Treat a refused write as done if it was refused only because its first attempt succeeded, unanswered."""
     for job in group:
         write = job.write
         if job.error is None:
@@ -299,9 +317,10 @@ def _accept_repeated(group: Sequence[PendingWrite[Any]], rows: Sequence[Sequence
 
 
 def grouped(jobs: Sequence[PendingWrite[Any]]) -> Iterator[list[PendingWrite[Any]]]:
-    """Yield what is sent as one statement each: appends to different runs together, new runs, and any other by itself.
+    """Yield groups of writes, each of which is sent as one statement.
 
-    The order of the writes of one run is kept.
+    Appends to different runs form a group, new runs form a group, and every other write is a group of its own. Writes
+    to the same run keep their order.
     """
     appends: list[PendingWrite[Any]] = []
     creations: list[PendingWrite[Any]] = []

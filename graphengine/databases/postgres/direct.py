@@ -1,11 +1,12 @@
-"""Statements that the event loop sends itself: nearly all writes.
+"""Statements that the event loop sends itself, without a thread. Nearly all writes are sent in this way.
 
-A call on a thread costs the client twice what the server needs to insert a step: two changes of the thread, and more
-turns of the event loop. Here the loop writes one message to the socket, and reads the answer when the socket has it. It
-never waits, and the server never waits for it: each statement is a transaction of its own.
+A call on a thread costs the client twice as much time as the server needs to insert a step, because control changes to
+the thread and back. Here the event loop writes a message to the socket, and reads the answer when the socket has it.
+The loop never waits for the server, and the server never waits for the loop, since each statement is a transaction of
+its own.
 
-Connecting, several statements in one transaction, and what to do after a fault are left to `sessions.py`: this class
-borrows the connection between the calls there.
+`sessions.py` connects, sends several statements in one transaction, and recovers from faults. This class borrows a
+connection from there between calls.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _GOOD: Final = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 
 class _Prepared(NamedTuple):
-    """A statement that is being prepared, with its types, and the values to execute it with."""
+    """A statement that the server is preparing, and the values with which it will be executed."""
 
     key: tuple[bytes, Sequence[int]]
     name: bytes
@@ -49,7 +50,7 @@ class Direct:
     """Sends prepared statements on a connection, one at a time, and reads their answers.
 
     Args:
-        loop: The event loop, which alone calls every method but `use`.
+        loop: The event loop. All methods except `use` must be called on it.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -66,11 +67,11 @@ class Direct:
 
     @property
     def is_busy(self) -> bool:
-        """Whether an answer is awaited."""
+        """Whether a statement was sent whose answer has not arrived."""
         return self._done is not None
 
     def use(self, connection: Connection) -> None:
-        """Borrow a connection from now on. Called while `leave` holds, by the thread that used it last."""
+        """Borrow a connection. Call this after `leave`, on the thread that used the connection last."""
         if connection is not self._connection:
             self._connection = connection
             self._transformer = Transformer(connection)
@@ -86,13 +87,13 @@ class Direct:
     def send(
         self, statement: bytes, values: Sequence[Any], done: Callable[[Sequence[Sequence[Any]] | None], None]
     ) -> bool:
-        """Send a statement; return whether it was sent.
+        """Send a statement without waiting for the answer. Return whether it was sent.
 
         Args:
-            statement: As psycopg takes it, with `%s`.
-            values: Its parameters.
-            done: Gets the rows of the answer; None if the statement failed or the connection was lost. In the latter
-                case it is unknown whether it was done.
+            statement: The SQL text with `%s` for each parameter.
+            values: The parameters.
+            done: Called with the rows of the answer, or with None if the statement failed or the connection was lost.
+                If the connection was lost, the statement may have been executed.
 
         Raises:
             psycopg.DataError: A value cannot be sent.
@@ -130,7 +131,7 @@ class Direct:
             self._socket = socket
 
     def _flush(self, connection: Connection) -> None:
-        """Write to the socket as much as it takes, and the rest when it has space again."""
+        """Write as much of the message as the socket accepts now, and the rest when it accepts more."""
         is_writing = connection.pgconn.flush() != 0
         if is_writing != self._is_writing and self._socket is not None:
             self._is_writing = is_writing
@@ -140,7 +141,7 @@ class Direct:
                 self._loop.remove_writer(self._socket)
 
     def _read(self) -> None:
-        """Read what has come; called when the socket has data, or space, or is closed."""
+        """Read the data that has arrived. Called when the socket can be read or written, or was closed."""
         connection = self._connection
         if connection is None:
             return
@@ -159,7 +160,7 @@ class Direct:
             self._lose()
 
     def _end(self, connection: Connection) -> None:
-        """Send what was being prepared, or return the rows."""
+        """Execute the statement that was just prepared; if there is none, pass on the rows."""
         results, self._results = self._results, []
         is_good = all(result.status in _GOOD for result in results)
         preparing, self._preparing = self._preparing, None
@@ -172,7 +173,7 @@ class Direct:
             self._finish(self._rows_of(results[0]) if is_good else None)
 
     def _lose(self) -> None:
-        """Close the connection: its state is unknown."""
+        """Close the connection, because its state is unknown."""
         self.leave()
         self._results, self._preparing, self._is_writing = [], None, False
         if self._connection is not None:

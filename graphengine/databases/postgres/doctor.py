@@ -1,8 +1,8 @@
-"""Finding damage in a database, without changing it and without blocking writers.
+"""Checks of a PostgreSQL database for damage, which change nothing and do not block writers.
 
-Every row that is read is compared with its checksum, every log is folded, and the row and the snapshots of each run are
-compared with the fold. The server's own pages are the business of the server: `pg_amcheck` checks them. Only what a
-switch-over by logical replication leaves behind, the sequences, is repaired here.
+Every row is compared with its checksum, every log is folded (the run is rebuilt from its steps), and the row and
+snapshots of each run are compared with the result. The server checks its own pages, with `pg_amcheck`. Only one fault
+is repaired here: sequences that are behind the rows after a move to another server by logical replication.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def examine(address: str, *, progress: Progress | None = None) -> Report:
     """Check all runs of a database.
 
     Args:
-        address: Its address.
-        progress: Called with the progress.
+        address: The address of the database.
+        progress: Called with the progress of the check.
 
     Raises:
-        StoreUnreachable, StoreForbidden, StoreMissing, StoreNotADatabase, StoreTooNew, StoreNotSupported: It cannot
-            be opened.
+        StoreUnreachable, StoreForbidden, StoreMissing, StoreNotADatabase, StoreTooNew, StoreNotSupported: The database
+            cannot be opened.
     """
     place = parse(address)
     counted = Counted()
@@ -59,11 +59,12 @@ def examine(address: str, *, progress: Progress | None = None) -> Report:
 
 
 def repair(address: str, *, progress: Progress | None = None) -> Repaired:
-    """Move the sequences that are behind the rows, also while processes work, and check all runs.
+    """Move the sequences that are behind the rows, then check all runs. Other processes may work meanwhile.
 
     Raises:
-        StoreReadOnly; StoreForbidden: Only the owner of the schema may do that.
-        StoreUnreachable, StoreMissing, StoreNotADatabase, StoreTooNew, StoreNotSupported: It cannot be opened.
+        StoreReadOnly, StoreForbidden: The user does not own the schema, which this requires.
+        StoreUnreachable, StoreMissing, StoreNotADatabase, StoreTooNew, StoreNotSupported: The database cannot be
+            opened.
     """
     place = parse(address)
     try:
@@ -79,7 +80,14 @@ def repair(address: str, *, progress: Progress | None = None) -> Repaired:
 
 
 class _Sequence(NamedTuple):
-    """A sequence: the table of its numbers, its name, the highest number there, and the one that it gives next."""
+    """A sequence, which gives new rows their numbers.
+
+    Attributes:
+        table: The table whose rows it numbers.
+        name: The name of the sequence.
+        highest: The highest number in the table.
+        next_number: The number that the next row will get.
+    """
 
     table: str
     name: str
@@ -88,7 +96,7 @@ class _Sequence(NamedTuple):
 
 
 def _sequences(connection: Connection) -> Iterator[_Sequence]:
-    """Yield the sequences of the schema; one that this user may not read counts as far ahead."""
+    """Yield the sequences of the schema. A sequence that the user may not read has the next number infinity."""
     for table, name, highest, is_seen in connection.execute(SQL["sequences"]).fetchall():
         following = f"SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END FROM {name}"  # noqa: S608 - the server quotes it
         (number,) = (connection.execute(following.encode()).fetchone() if is_seen else None) or (math.inf,)
@@ -96,10 +104,10 @@ def _sequences(connection: Connection) -> Iterator[_Sequence]:
 
 
 def settings(address: str, names: Sequence[str]) -> dict[str, str]:
-    """Return settings of the server, as sessions of this address have them.
+    """Return settings of the server, as sessions of this user and database have them.
 
     Raises:
-        StoreUnreachable, StoreForbidden, StoreNotSupported: It cannot be asked.
+        StoreUnreachable, StoreForbidden, StoreNotSupported: The server cannot be asked.
     """
     place = parse(address)
     try:
@@ -129,7 +137,7 @@ def _check_all_runs(connection: Connection, counted: Counted, progress: Progress
 
 
 def _checksums(connection: Connection) -> Iterator[Finding]:
-    """Note a server that would not notice damaged pages itself."""
+    """Yield a note if the server does not keep checksums of its pages and so would not notice damaged ones."""
     row = connection.execute("SHOW data_checksums").fetchone()
     if row is not None and row[0] != "on":
         what = "the server keeps no checksums of its pages; only what graphengine reads is checked"
@@ -137,7 +145,10 @@ def _checksums(connection: Connection) -> Iterator[Finding]:
 
 
 def _clock(connection: Connection) -> Iterator[Finding]:
-    """Note a clock of this host that differs from the server's: due times are by the clocks of hosts."""
+    """Yield a note if this host's clock differs from the server's.
+
+    Each host uses its own clock to decide when sleeping runs and schedules are due.
+    """
     began = time.time()
     ((there,),) = connection.execute(b"SELECT extract(epoch FROM clock_timestamp())::float8").fetchall()
     ahead = (began + time.time()) / 2 - there
@@ -150,7 +161,7 @@ def _clock(connection: Connection) -> Iterator[Finding]:
 
 
 def _check_sequences(connection: Connection) -> Iterator[Finding]:
-    """Yield the sequences whose next number a row has already: no run or message can be added then."""
+    """Yield the sequences whose next number is already used by a row, so that no run or message can be added."""
     for each in _sequences(connection):
         if each.next_number == math.inf:
             what = f"this user may not read the sequence {each.name}, so it was not compared with the rows"

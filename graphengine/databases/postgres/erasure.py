@@ -1,4 +1,4 @@
-"""What erasing a person deletes in PostgreSQL besides runs and memories."""
+"""The statements that erase a person's data in PostgreSQL, except runs and memories, which methods erase."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Translation of psycopg errors: one `StoreError` for each kind, with the address and the repair.
+"""Translates errors of psycopg, the PostgreSQL driver, to one class of `StoreError` for each cause.
 
-Messages of libpq and of the server are quoted without the password.
+The new errors contain the address, the way to repair the cause, and the message of the driver or server without
+passwords.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ _MEANINGS: Final = {
     "57": _UNREACHABLE,
     "XX": _CORRUPT,
 }
-"""By the code of the error, or by its class: https://www.postgresql.org/docs/current/errcodes-appendix.html."""
+"""Meanings by error code, or by the class of error codes: https://www.postgresql.org/docs/current/errcodes-appendix.html."""
 
 _WORDS: Final = {
     "password authentication failed": _WRONG_PASSWORD,
@@ -140,22 +141,22 @@ _WORDS: Final = {
     "session is read-only": _READ_ONLY,
     "session is not read-only": _READ_ONLY,
 }
-"""What a server answers to a connection has no code in libpq, only words: those of a server that speaks English."""
+"""Meanings by words in the message. libpq reports failed connections without a code, in the language of the server."""
 
 _STARTING: Final = ("the database system is starting up", "the database system is not yet accepting connections")
 
 _AGAIN: Final = frozenset({"40001", "40P01"})
-"""The server undid the transaction for the sake of another one: it can be repeated at once."""
+"""The server undid the transaction to resolve a conflict. It can be repeated at once."""
 
 _ENDED: Final = frozenset({"25P03", "25P04", "57P01", "57P02", "57P03", "57P05", "53300"})
-"""The server ended the session, or refuses a new one for now."""
+"""The server ended the session, or refuses new sessions for now."""
 
 _MEDIUM: Final = ("08", "25", "28", "3D", "42501", "53", "54", "55", "57", "58", "F0", "XX")
-"""Codes and classes of errors that concern the server as a whole, and not the values of one statement."""
+"""Error codes and classes of codes that concern the whole server, and not just the values of one statement."""
 
 
 def is_lost(error: Exception) -> bool:
-    """Return whether the connection was lost, so that it is unknown what was written: the call can be repeated."""
+    """Return whether the connection was lost. The statement may or may not have been executed, and can be repeated."""
     code = getattr(error, "sqlstate", None) or ""
     if isinstance(error, OSError) or code[:2] == "08" or code in _ENDED:
         return True
@@ -163,29 +164,29 @@ def is_lost(error: Exception) -> bool:
 
 
 def has_become_read_only(error: Exception) -> bool:
-    """Return whether a server refuses to write, so that nothing was written."""
+    """Return whether the server refused a write because it accepts only reads. Then nothing was written."""
     return getattr(error, "sqlstate", None) == "25006"
 
 
 def is_starting(error: Exception) -> bool:
-    """Return whether a server refused a connection because it is not up yet."""
+    """Return whether the server refused a connection because it is still starting."""
     text = str(error)
     return is_lost(error) and any(words in text for words in _STARTING)
 
 
 def is_undone(error: Exception) -> bool:
-    """Return whether the server undid the transaction in favour of another one."""
+    """Return whether the server undid the transaction to resolve a conflict with another transaction."""
     return getattr(error, "sqlstate", None) in _AGAIN
 
 
 def is_of_the_medium(error: Exception) -> bool:
-    """Return whether an error concerns the server, and not just the values of one statement."""
+    """Return whether an error concerns the server as a whole, and not just the values of one statement."""
     code = getattr(error, "sqlstate", None) or ""
     return is_lost(error) or is_undone(error) or code.startswith(_MEDIUM)
 
 
 def explain(error: Exception, address: Address) -> StoreError:
-    """Return the `StoreError` for an error, which becomes its cause."""
+    """Return the `StoreError` for an error of the driver."""
     if isinstance(error, StoreError):
         return copy(error)  # it is raised to several callers
     meaning = _explain_sqlstate(error)
@@ -196,17 +197,17 @@ def explain(error: Exception, address: Address) -> StoreError:
 
 
 def alone(error: Exception, address: Address) -> StoreError:
-    """Return the error for a server that gave a process one session, and then no other."""
+    """Return the error for a server that gave this process one session and refused a second one."""
     return _ALONE.explained(words_of(error, address), address.shown)
 
 
 def pooled(address: Address) -> StoreError:
-    """Return the error for statements that a pooler has sent to the session of another client."""
+    """Return the error for a connection pooler that sends a client's statements to the session of another client."""
     return _POOLED.explained("its mode is transaction or statement, or it resets no session", address.shown)
 
 
 def words_of(error: Exception, address: Address) -> str:
-    """Return the words of an error on one line, without the password and without our own statements."""
+    """Return the message of an error on one line, without passwords and without the text of our statements."""
     text = str(error).partition("\nCONTEXT:")[0]
     for secret in secrets_of(address):
         text = text.replace(secret, "…")

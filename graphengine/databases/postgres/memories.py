@@ -1,4 +1,7 @@
-"""Memories in PostgreSQL: words in a GIN index, vectors compared one by one, by pgvector if the database has it."""
+"""Memories in PostgreSQL.
+
+Words are found by a GIN index. Vectors are compared one by one, by pgvector if the database has this extension.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,6 @@ if TYPE_CHECKING:
 
 
 class PostgresMemories(Memories[Connection]):
-    """The table of memories in a schema of a PostgreSQL database."""
-
     def _match(self, words: Sequence[str]) -> str:
         return " | ".join(f"'{word}'" for word in words)
 
@@ -27,7 +28,6 @@ class PostgresMemories(Memories[Connection]):
     def by_meaning(
         self, connection: Connection, scope: Scope, vector: Sequence[float], limit: int
     ) -> list[tuple[Any, ...]]:
-        """Return the rows of the entries whose vectors, of length 1, are nearest to this one, with their cosine."""
         values = {**scope, "vector": self._vector(vector), "limit": limit}
         found = self._do(connection, "vector_schema", {})
         if not found:
@@ -39,5 +39,5 @@ class PostgresMemories(Memories[Connection]):
 _SQL: Final = named(__name__, "memories.sql")
 _SUM: Final = "(SELECT sum(a * b) FROM unnest(vector, %(vector)s::real[]) AS pairs (a, b))::float8"
 _NEAR: Final = "-(vector::{schema}.vector OPERATOR({schema}.<#>) %(vector)s::real[]::{schema}.vector)"
-"""The product of two vectors as pgvector computes it, which returns it negated."""
+"""The product of two vectors, computed by pgvector, which returns the product with the opposite sign."""
 MEMORIES: Final = PostgresMemories(Statements(rows_of, _SQL))

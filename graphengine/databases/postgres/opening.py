@@ -1,7 +1,8 @@
-"""Opening a database: the checks of its schema, and the migrations.
+"""Opening a database: checks of its schema, and migrations to the current format.
 
-The table `meta` has two numbers: the format, which is that of the last migration, and the oldest format whose code can
-still use it. So workers of an older version continue while the first of a newer version migrates the schema.
+The table `meta` contains two numbers: the format, which is the number of the last migration, and the oldest format
+whose code can still use the schema. So workers of an older version can continue after the first worker of a newer
+version has migrated the schema.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from graphengine.databases.postgres.sessions import Connection
 
 OLDEST_READ: Final = latest_format()
-"""The oldest format that is read without migrating it."""
+"""The oldest format that can be read without a migration."""
 
 _OLDEST_SERVER: Final = 130_000
 _HERE: Final = "SELECT set_config('search_path', %s, true)"
@@ -32,13 +33,13 @@ _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
 def prepare(connection: Connection, address: Address) -> None:
-    """Check the schema, and create it or migrate it to this version, in one transaction.
+    """Check the schema, and create it or migrate it to this version in one transaction.
 
     Raises:
-        StoreNotSupported: The server is too old, or the database is not in UTF-8.
-        StoreNotADatabase: The schema is another application's.
-        StoreTooNew: A newer version migrated it, which this one cannot work with.
-        StoreTooOld: A development version made it.
+        StoreNotSupported: The server is too old, or the database does not use UTF-8.
+        StoreNotADatabase: The schema belongs to another application.
+        StoreTooNew: A newer version has migrated the schema, and this version cannot use it.
+        StoreTooOld: A development version created the schema.
         StoreReadOnly: The server is a standby.
         psycopg.Error: The server refuses.
     """
@@ -62,12 +63,12 @@ def prepare(connection: Connection, address: Address) -> None:
 
 
 def check_readable(connection: Connection, address: Address) -> None:
-    """Check that the schema can be read by this version.
+    """Check that this version can read the schema without migrating it.
 
     Raises:
-        StoreMissing: There is none.
-        StoreReadOnly: It must be migrated first.
-        StoreNotSupported, StoreNotADatabase, StoreTooNew, StoreTooOld: As `prepare`.
+        StoreMissing: The schema does not exist.
+        StoreReadOnly: The schema must be migrated first.
+        StoreNotSupported, StoreNotADatabase, StoreTooNew, StoreTooOld: As in `prepare`.
     """
     _check_server(connection, address)
     version = format_of(connection, address)
@@ -82,12 +83,12 @@ def check_readable(connection: Connection, address: Address) -> None:
 
 
 def format_of(connection: Connection, address: Address) -> int:
-    """Return the format of the schema; 0 if there is no schema or it is empty.
+    """Return the format of the schema; 0 if the schema does not exist or is empty.
 
     Raises:
-        StoreNotADatabase: It is another application's.
-        StoreTooNew: This version cannot work with it.
-        StoreTooOld: A development version made it.
+        StoreNotADatabase: The schema belongs to another application.
+        StoreTooNew: A newer version has migrated the schema, and this version cannot use it.
+        StoreTooOld: A development version created the schema.
     """
     row = connection.execute("SELECT to_regclass(%s)", (f"{address.quoted}.meta",)).fetchone()
     if row is None or row[0] is None:
@@ -105,10 +106,7 @@ def format_of(connection: Connection, address: Address) -> int:
 
 
 def refuse_newer(connection: Connection, address: Address) -> None:
-    """Refuse a schema that a newer version has migrated, also one with which this version could work.
-
-    Raises: StoreTooNew.
-    """
+    """Raise StoreTooNew if a newer version has migrated the schema, even if this version could still use it."""
     version, _ = _formats(connection)
     if version > latest_format():
         raise _too_new(version, address)
@@ -140,7 +138,7 @@ def _check_server(connection: Connection, address: Address) -> None:
 
 
 def _check_writable(connection: Connection, address: Address) -> None:
-    """Raise now, and not at the first step, if the database cannot be written."""
+    """Raise an error when the store is opened, and not at the first step, if the database cannot be written."""
     row = connection.execute("SELECT pg_is_in_recovery(), current_setting('transaction_read_only')").fetchone()
     if row is not None and (row[0] or row[1] == "on"):
         what = "is a standby, which can only be read" if row[0] else "only allows reading"

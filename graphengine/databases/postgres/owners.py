@@ -1,12 +1,13 @@
 """Owners, the processes that drive runs: a row for each open store, a lease that a thread renews, and a lock.
 
-An owner holds an advisory lock of the server in a session of its own. When its process ends, however it ends, the
-server sees its connection close and frees the lock, so other processes detect at once that the owner is dead. If the
-host or the network disappears without a word, an owner is dead when its lease has expired; the lease also counts after
-the server was restarted, until the owner has connected again. A wrong judgement can take a run from its driver but
-never damage its log: the fence decides which writes are accepted.
+Each owner holds an advisory lock of the server in a session of its own. When its process ends, in whatever way, the
+server sees the connection close and frees the lock. So other processes detect at once that the owner is dead.
 
-The same session is notified (`LISTEN`) of the runs to which messages are posted, and looks for owners that died since.
+If the host or the network disappears, the server may not notice, and the owner counts as dead when its lease ends. The
+lease also decides after a restart of the server, until the owner has connected again. A wrong judgement can take a run
+from its driver, but cannot damage the run's log, because the database accepts writes only with the current fence.
+
+The same session is notified (`LISTEN`) when messages are posted to runs, and looks for owners that have died.
 """
 
 from __future__ import annotations
@@ -40,27 +41,29 @@ log = logging.getLogger("graphengine.stores")
 _TICK_SECONDS: Final = 0.2  # how soon the thread notices that an owner died, or that the event loop's thread has ended
 _PAUSE_SECONDS: Final = 0.1
 _DEATH_SECONDS: Final = 1.0
-"""How long an owner must look dead. A process whose connections were all cut connects again within this time."""
+"""For how long an owner must look dead before it counts as dead. A live process whose connections were all cut connects
+again within this time."""
 _UNTOLD: Final = 100
 _LOCK_BITS: Final = 63
 
 WAKE: Final = "due"
-"""What is announced on the channel if any process may continue the run."""
+"""The announcement that any process may continue a run."""
 
 
 class Lease(LeaseThread):
-    """This process's ownership: its row, its lock, and the thread that renews it.
+    """This process as an owner of runs in a PostgreSQL database: its row, its lock, and its renewing thread.
 
     Args:
-        server: The database.
-        lease_seconds: How long an owner counts as alive without a renewal.
-        on_news: Called on the thread when a message was posted to a run that is driven here or waits, or an owner died.
+        server: How to connect to the database.
+        lease_seconds: How long the owner counts as alive after a renewal.
+        on_news: Called on the thread when a message was posted to a run that is driven here or waits, or when an owner
+            died.
 
     Attributes:
-        channel: The channel on which it is announced that runs need attention.
-        untold: The tokens of calls that failed, though they may have made this owner the driver of runs. Each renewal
-            releases those runs, since no caller knows that it has them.
-        dead: The owners with runs that looked dead for long enough: their runs can be taken over.
+        channel: The channel on which processes announce that runs need attention.
+        untold: The tokens of calls that failed but may have made this owner the driver of runs. Each renewal releases
+            these runs, because no caller knows that it should drive them.
+        dead: Owners of runs that have looked dead for long enough, so that their runs can be taken over.
     """
 
     def __init__(
@@ -87,10 +90,10 @@ class Lease(LeaseThread):
         self._was_connected = False
 
     def connect(self) -> None:
-        """Open the session: register this owner, take its lock, listen.
+        """Open the session: register this owner, take its lock, and listen to announcements.
 
         Raises:
-            psycopg.Error, StoreNotSupported: As `Connector.connect`.
+            psycopg.Error, StoreNotSupported: As in `Connector.connect`.
         """
         if not self._was_connected:
             self._on_host = lock_on_host(self.id)
@@ -124,7 +127,7 @@ class Lease(LeaseThread):
             connection.execute(SQL["register"], facts)
 
     def retire(self) -> None:
-        """Renew the lease no more, since its row is being deleted, and end the thread at the next notification."""
+        """Stop renewing the lease because its row is about to be deleted. The thread ends at its next step."""
         with self._registering:  # a row that is inserted later would stay
             self._is_retired = True
         self._stopped.set()
@@ -157,7 +160,7 @@ class Lease(LeaseThread):
         return is_due
 
     def _listen(self, connection: Connection | None) -> None:
-        """Wait for notifications, but not for long."""
+        """Wait briefly for announcements of other processes."""
         if connection is None:
             return
         for note in connection.notifies(timeout=_TICK_SECONDS, stop_after=1):
@@ -165,7 +168,7 @@ class Lease(LeaseThread):
                 self._on_news()
 
     def _look(self, connection: Connection | None) -> None:
-        """Look for owners that died with runs since the last time."""
+        """Find owners that have died while they had runs, and announce newly dead ones."""
         if connection is None or self._stopped.is_set():
             return
         seconds, now = min(_DEATH_SECONDS, self._seconds / RENEWALS_PER_LEASE), time.monotonic()

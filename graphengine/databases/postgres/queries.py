@@ -1,4 +1,4 @@
-"""The statements in `queries.sql` and the migrations in `schema/`, read once; values as PostgreSQL can carry them."""
+"""The statements in `queries.sql` and the migrations in `schema/`, and values in the forms that PostgreSQL accepts."""
 
 from __future__ import annotations
 
@@ -18,48 +18,51 @@ MIGRATIONS: Final = [
     text_of(__name__, f"schema/{name}.sql")
     for name in ("0002_runs", "0003_cut_off", "0004_one_place", "0005_by_priority", "0006_lives", "0007_fields")
 ]
-"""The migrations in order, the first of an empty schema. No released one is ever changed: add another."""
+"""The migrations in order. The first creates the tables. Never change a released migration: add another one."""
 
 FIRST: Final = 2
-"""The format of the first of them. Formats before it are of development versions, and refused."""
+"""The format that the first migration creates. Older formats are of development versions, and are refused."""
 
 OLDEST: Final = 6
-"""The oldest format whose code can use a schema of this one: processes of both versions can work at the same time."""
+"""The oldest format whose code can use the current schema, so that processes of both versions can work together."""
 
 run_selected: Final = partial(selected, driven="f.is_driven", wanted_at="NULL")
 SQL: Final = {name: text.encode() for name, text in named(__name__, "queries.sql", run_selected).items()}
-"""The statements of the store by name, as bytes: psycopg takes a text only if it is a literal."""
+"""The statements of the store by name, as bytes, because psycopg is typed to accept only literals as texts."""
 
 LARGEST: Final = (1 << 31) - 1
 """The largest `integer`."""
 
 
 def latest_format() -> int:
-    """Return the format that this code writes: the number of the last migration."""
+    """Return the current format of the schema, which is the number of the last migration."""
     return FIRST - 1 + len(MIGRATIONS)
 
 
 def migration(version: int) -> bytes:
-    """Return the statements that migrate from the previous version to this one."""
+    """Return the statements that migrate the schema from the previous format to this one."""
     return MIGRATIONS[version - FIRST].encode()
 
 
 def clamped(number: int) -> int:
-    """Return an integer that fits, for one that only has to compare like the given one."""
+    """Limit an integer to the range of the database's `integer`.
+
+    Comparisons with numbers of rows have the same result.
+    """
     return max(min(number, LARGEST), -LARGEST)
 
 
 def signed(number: int) -> int:
-    """Return an unsigned number of 32 bits as the signed one with the same bits."""
+    """Convert an unsigned 32-bit number to the signed number with the same bits."""
     return number - (1 << 32) if number > LARGEST else number
 
 
 def known(run_id: str) -> str:
-    """Return an id as PostgreSQL can carry it; for one that it cannot carry, return an id that no run has."""
+    """Return a run id if PostgreSQL can store it, otherwise "", which is no run's id: a search finds nothing."""
     return run_id if is_name(run_id) else ""
 
 
 def rows_of(connection: Connection, statement: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
-    """Run a statement with named parameters, and return its rows."""
+    """Run a statement with named parameters, and return the rows of its result."""
     found = connection.execute(statement.encode(), values)
     return [] if found.description is None else found.fetchall()

@@ -1,4 +1,7 @@
-"""All reads, as functions of a connection. Each is one statement, so that its rows are of one moment."""
+"""All reads, as functions of a connection.
+
+Each read is one statement, so that all its rows belong to the same moment.
+"""
 
 from __future__ import annotations
 
@@ -51,11 +54,11 @@ _warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning wa
 
 
 class Own(NamedTuple):
-    """What a store knows about its own runs better than the database: its owner, and the releases still to be recorded.
+    """What a store knows about its own runs before the database does.
 
     Attributes:
-        id: The id of its owner; None if it only reads.
-        owed: The runs that it released, with their fences.
+        id: The id of the store's owner; None for a store that only reads.
+        owed: The runs that the store has released, with their fences, while the database does not show it yet.
     """
 
     id: str | None
@@ -63,7 +66,7 @@ class Own(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """A row of a log that was read; `at` is the id of the run that holds it, and its seq."""
+    """A row of a log. `at` is the id of the run that has the row, and the number of the step."""
 
     at: tuple[str, int]
     sum: int
@@ -71,28 +74,26 @@ class _Entry(NamedTuple):
 
 
 class _RawText(Loader):
-    """Reads `text` as bytes."""
-
     def load(self, data: Buffer) -> bytes:
         return bytes(data)
 
 
 def from_facts(row: Sequence[Any], own: Own) -> RunInfo:
-    """Return the run for a row of `run_facts`."""
+    """Convert a row of `run_facts` to the facts about the run."""
     run = RunRow._make(row)
     driver = None if (run.id, run.fence) in own.owed else run.driver
     return run_of(run, driver, run.tags or (), is_alive=driver is not None and (run.driven or driver == own.id))
 
 
 def _from_json(text: bytes, own: Own) -> RunInfo:
-    """Return the run for a row of `run_facts` as JSON, in which a time can be a whole number."""
+    """Convert a JSON row of `run_facts` to the facts about the run. In JSON, a time can be a whole number."""
     facts = msgspec.json.decode(text, type=dict[str, Any])
     times = {name: float(value) for name, value in facts.items() if name.endswith("_at") and value is not None}
     return from_facts(RunRow(driven=facts.pop("is_driven"), **{**facts, **times}), own)
 
 
 def execute(statement: str, values: Sequence[Any], connection: Connection) -> bool:
-    """Run a statement that can be repeated; return whether it changed anything."""
+    """Run a statement by its name, and return whether it changed anything. The statement may be executed twice."""
     return connection.execute(SQL[statement], values).rowcount > 0
 
 
@@ -100,7 +101,7 @@ def info(connection: Connection, own: Own, run_id: str) -> RunInfo:
     """Return the facts about a run.
 
     Raises:
-        UnknownRun: No such run.
+        UnknownRun: The run does not exist.
     """
     row = connection.execute(SQL["facts"], (known(run_id),)).fetchone()
     if row is None:
@@ -109,11 +110,11 @@ def info(connection: Connection, own: Own, run_id: str) -> RunInfo:
 
 
 _HOSTS_SECONDS: Final = 1.0
-"""By how much two hosts may count a lease differently, and end what acts in time."""
+"""Added to the rest of a lease, because hosts may measure its length differently."""
 
 
 def former_lease(connection: Connection, own: Own, run_id: str) -> float | None:
-    """Return for how many seconds a driver that is not known to be dead may still act; see `Store.former_lease`."""
+    """Return for how many more seconds another owner may still act on a run; see `Store.former_lease`."""
     row = connection.execute(SQL["former_lease"], (known(run_id),)).fetchone()
     if row is None:
         raise unknown_run(run_id)
@@ -124,14 +125,14 @@ def former_lease(connection: Connection, own: Own, run_id: str) -> float | None:
 
 
 def load(connection: Connection, own: Own, run_id: str, upto: int | None = None) -> Loaded:
-    """Return the newest readable snapshot at or before `upto` and the steps after it.
+    """Return the newest readable snapshot at or before step `upto`, and the steps after it.
 
-    Snapshots are derived from the log, so a damaged one only costs time: an older one is used instead.
+    A damaged snapshot is skipped and an older one is used, because the run can also be rebuilt from its steps.
 
     Raises:
-        UnknownRun: No such run.
-        UnknownStep: The run has no such step.
-        StoreCorrupt: A row is damaged or missing.
+        UnknownRun: The run does not exist.
+        UnknownStep: The run does not have the step.
+        StoreCorrupt: A row of a step is damaged or missing.
     """
     top = LARGEST if upto is None else clamped(upto)
     newest = LARGEST
@@ -159,7 +160,7 @@ def snapshot_at(connection: Connection, run_id: str, seq: int, own: Own) -> byte
     """Return the run's snapshot after a step.
 
     Raises:
-        StoreCorrupt: There is none, or it is damaged.
+        StoreCorrupt: The snapshot is missing or damaged.
     """
     found = _log(connection, run_id, seq, seq - 1, seq, own)
     what = f"the snapshot after step {seq} of run {run_id}"
@@ -175,7 +176,7 @@ def steps(connection: Connection, run_id: str, after: int = 0, upto: int | None 
     """Return the steps with `after < seq <= upto`.
 
     Raises:
-        UnknownRun: No such run.
+        UnknownRun: The run does not exist.
         StoreCorrupt: A row is damaged or missing.
     """
     after = max(clamped(after), 0)
@@ -187,24 +188,32 @@ def steps(connection: Connection, run_id: str, after: int = 0, upto: int | None 
 def _log(  # noqa: PLR0913 - the parameters of the statement
     connection: Connection, run_id: str, upto: int, after: int, newest: int, own: Own
 ) -> _LogRows:
-    """Read a log.
+    """Read a part of a run's log with the rows that belong to it.
+
+    Args:
+        connection: The connection.
+        run_id: The id of the run.
+        upto: The last step to read.
+        after: The step before the first one to read.
+        newest: The newest snapshot to use is the snapshot after this step; -1 for none.
+        own: What the store knows about its own runs.
 
     Raises:
-        UnknownRun: No such run.
+        UnknownRun: The run does not exist.
     """
     values = {"id": known(run_id), "upto": upto, "after": after, "newest": newest}
     return _LogRows(run_id, _raw(connection).execute(SQL["log"], values), own)
 
 
 def _raw(connection: Connection) -> Cursor:
-    """Return a cursor that returns texts as bytes."""
+    """Return a cursor that returns texts as bytes, so that long texts are not decoded twice."""
     cursor = connection.cursor()
     cursor.adapters.register_loader("text", _RawText)
     return cursor
 
 
 def facts_of(connection: Connection, keys: Sequence[int]) -> list[tuple[Any, ...]]:
-    """Return the rows of runs by key, in this order."""
+    """Return the rows of `run_facts` with these keys, in the same order."""
     if not keys:
         return []
     found = {row[0]: row for row in connection.execute(SQL["facts_of"], (list(keys),)).fetchall()}
@@ -212,7 +221,10 @@ def facts_of(connection: Connection, keys: Sequence[int]) -> list[tuple[Any, ...
 
 
 def logs(connection: Connection, run_ids: Sequence[str], own: Own) -> dict[str, Loaded]:
-    """Return what `load` returns for each of these runs, without runs that fail to load: `load` reports why."""
+    """Return what `load` returns for several runs.
+
+    Runs that cannot be loaded are left out; call `load` to get the reason.
+    """
     if not run_ids:
         return {}
     found: dict[str, Loaded] = {}
@@ -230,11 +242,11 @@ def logs(connection: Connection, run_ids: Sequence[str], own: Own) -> dict[str, 
 
 
 class _LogRows:
-    """The rows of a log that one statement returned.
+    """The rows that one statement returned for a log: facts about the run, steps, long texts, and a snapshot.
 
     Attributes:
         info: The facts about the run.
-        shot: The newest snapshot, if one was requested.
+        shot: The newest snapshot, if the statement asked for one.
     """
 
     def __init__(self, run_id: str, rows: Iterable[Sequence[Any]], own: Own) -> None:
@@ -266,10 +278,10 @@ class _LogRows:
         self.info = _from_json(facts, own)
 
     def whole(self, entry: _Entry, *, in_snapshot: bool = False) -> bytes:
-        """Return a body with its texts.
+        """Put the long texts back into the body of a row, and check the checksum.
 
         Raises:
-            ValueError: It is damaged.
+            ValueError: The row is damaged.
         """
         body, uses = entry.body, self._uses.get((in_snapshot, entry.at))
         if uses is not None:
@@ -287,7 +299,7 @@ class _LogRows:
             yield place, self._texts[digest]
 
     def steps(self, after: int, upto: int) -> list[Step]:
-        """Return the steps with `after < seq <= upto`; raise if one is missing or damaged."""
+        """Return the steps with `after < seq <= upto`. Raises StoreCorrupt if a step is missing or damaged."""
         entries = (entry for part in reversed(self._parts) for entry in part)  # the oldest first
         rows = ((entry.at[1], (entry,)) for entry in entries)
         return checksums.read_steps(self._run_id, rows, self.whole, after, upto)
@@ -318,15 +330,15 @@ _IN_INDEX: Final = {
     SELECT w.run FROM each_tenant AS t JOIN run_fields AS w ON w.tenant = t.tenant WHERE true
     """,
 }
-"""The runs that a field finds, of a tenant, or of each in turn: the index begins with the tenant."""
+"""The runs that a field finds. The index begins with the tenant, so without one each tenant is searched in turn."""
 
 
 def has_fields(page: Mapping[str, Any], run: str) -> tuple[list[str], dict[str, object]]:
-    """Return the conditions that a run has one of the values of each field of a page, and their parameters.
+    """Return SQL conditions for the `fields` of a page of runs, and the parameters of the conditions.
 
     Args:
-        page: The page.
-        run: The run, as the statement calls it.
+        page: The arguments of `Store.runs`.
+        run: The alias of the table of runs in the statement.
     """
     conditions, values = list[str](), dict[str, object]()
     source = _IN_INDEX[page.get("tenant") is not None]
@@ -355,15 +367,15 @@ _EVERY_RUN: Final = {
 
 
 def query_of(text: str | None) -> str | None:
-    """Return the query that finds the runs with the words of a text; None if it has no words."""
+    """Return the search query that finds the runs that match all words of a text; None if the text has no words."""
     return " & ".join(f"'{word}':*" for word in sought_words(text or "")) or None
 
 
 def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo]:
-    """Return one page of the list of runs, newest first.
+    """Return a page of the list of runs; see `Store.runs`.
 
     Raises:
-        UnknownRun: There is no run `before`.
+        UnknownRun: The run `before` does not exist.
     """
     limit, before = page.get("limit", PAGE_LIMIT), page.get("before")
     if limit <= 0:
@@ -395,7 +407,7 @@ def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo
 
 
 def _sort_page(connection: Connection, page: Page, values: Mapping[str, Any], query: str | None) -> list[int]:
-    """Return the keys of a page of runs in another order than that of their begin."""
+    """Return the keys of a page of runs that is sorted by cost, duration or status, or in ascending order."""
     value, way, order = _SORTED_BY[page.get("sort") or "begun"], "<", "DESC"
     if page.get("ascending"):
         way, order = ">", "ASC"
@@ -412,7 +424,7 @@ def _sort_page(connection: Connection, page: Page, values: Mapping[str, Any], qu
 
 
 def _search_words(connection: Connection, values: Mapping[str, Any], query: str) -> list[int]:
-    """Return the keys of the newest runs with some words."""
+    """Return the keys of the newest runs that match a search query."""
     values = {**values, "query": query}
     keys = connection.execute(SQL["newest_found"], values).fetchall()
     if len(keys) < values["limit"]:
@@ -421,12 +433,12 @@ def _search_words(connection: Connection, values: Mapping[str, Any], query: str)
 
 
 def moved(connection: Connection, seqs: Mapping[str, int]) -> list[str]:
-    """Return the runs whose last seq is another one, and those that do not exist."""
+    """Return the ids of the runs whose last step is not the given one, and of runs that do not exist."""
     return [run_id for (run_id,) in connection.execute(SQL["moved"], (list(seqs), list(seqs.values()))).fetchall()]
 
 
 def change_token(connection: Connection) -> str:
-    """Return which transactions of the server have ended: every commit changes that."""
+    """Return a text that changes with every commit: it describes which transactions of the server have ended."""
     row = connection.execute(SQL["change_token"]).fetchone()
     return "" if row is None else str(row[0])
 
@@ -439,7 +451,7 @@ def counts(
     every_seconds: float | None = None,
     tenant: str | None = None,
 ) -> list[Count]:
-    """Return how many runs there are by graph, status and interval."""
+    """Return the number of runs for each graph, status and period; see `Store.counts`."""
     if not all(is_name(each) for each in (tag, tenant) if each is not None):
         return []
     values = {"tag": tag, "tenant": tenant, "query": query_of(text), "every": every_seconds or None}
@@ -451,7 +463,7 @@ def counts(
 def due(
     connection: Connection, own: Own, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None
 ) -> list[RunInfo]:
-    """Return the runs that are due at `now`, in the order of `Store.due`."""
+    """Return the runs that are due at `now`; see `Store.due`."""
     if limit <= 0:
         return []
     names = None if graphs is None else [name for name in graphs if is_name(name)]
@@ -463,13 +475,12 @@ def due(
 
 
 def message_keys(connection: Connection, run_id: str, newest: int | None = None) -> Mapping[str, int]:
-    """Return the keys of a run's messages, or the newest so many, with the ids of the undelivered ones."""
+    """Return the keys of a run's messages; see `Store.message_keys`."""
     known = run_id if is_name(run_id) else ""
     return dict(reversed(connection.execute(SQL["message_keys"], (known, newest)).fetchall()))
 
 
 def owners(connection: Connection, own: Own) -> list[OwnerInfo]:
-    """Return the owners that are alive."""
     return [
         OwnerInfo(owner, host, pid, from_json(role) if role else None, runs, driven)
         for owner, host, pid, role, driven, runs in connection.execute(SQL["owners"], (own.id,)).fetchall()
@@ -485,7 +496,7 @@ def ended(  # noqa: PLR0913 - the words of `Store.ended`
     after: EndedRun | None = None,
     limit: int = PAGE_LIMIT,
 ) -> list[EndedRun]:
-    """Return what a prune needs of runs that have ended, newest first."""
+    """Return a page of ended runs for a prune; see `Store.ended`."""
     created_at, run_id = (math.inf, "") if after is None else (after.created_at, after.id)
     values = {"owner": own.id, "status": status, "graph": graph, "created_at": created_at, "id": run_id}
     rows = connection.execute(SQL["ended"], {**values, "limit": max(clamped(limit), 0)}).fetchall()

@@ -1,4 +1,4 @@
-"""Removal of runs, freed space, and tags of runs that go."""
+"""Removal of runs and of old steps, and freeing their space."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _ROWS_AT_ONCE: Final = 500
 
 
 def remove(connection: Connection, runs: Sequence[RunInfo | EndedRun], owner: str, token: int) -> dict[str, str]:
-    """Move runs to the trash if they are unchanged and not needed. Return those that are kept, with the reason."""
+    """Move runs to the trash if they are unchanged and no other run needs them.
+
+    Return the kept runs with the reasons.
+    """
     expected = [(known(run.id), run.nonce, run.status, clamped(run.seq), "\n".join(run.tags)) for run in runs]
     columns = [list(column) for column in zip(*expected, strict=True)] or [[]] * 5
     rows = connection.execute(SQL["remove"], (owner, token, *columns)).fetchall()
@@ -28,7 +31,7 @@ def remove(connection: Connection, runs: Sequence[RunInfo | EndedRun], owner: st
 
 
 def trim(connection: Connection, run_id: str, keep: int, limit: int) -> int:
-    """Remove what old steps of a run recorded; see `Store.trim`."""
+    """Replace the content of a run's old steps by placeholders; see `Store.trim`."""
     with connection.transaction():
         locked = connection.execute(SQL["lock_to_trim"], (known(run_id),)).fetchone()
         if locked is None:
@@ -55,13 +58,13 @@ def sweep(connection: Connection) -> None:
 
 
 def has_trash(connection: Connection) -> bool:
-    """Return whether rows of removed runs are still to be deleted."""
+    """Return whether a sweep must still delete rows of removed runs."""
     row = connection.execute(SQL["has_trash"]).fetchone()
     return row is not None and bool(row[0])
 
 
 def vacuum(connection: Connection, address: Address) -> tuple[int, int]:
-    """Return free space to the disk, if it is at the end of a table; return the bytes before and after."""
+    """Return free space at the ends of tables to the disk. Return the size of the schema in bytes before and after."""
     before = _bytes_of_schema(connection, address.schema)
     for (table,) in connection.execute(SQL["own_tables"], (address.schema,)).fetchall():
         connection.execute(f"VACUUM (ANALYZE) {address.quoted}.{table}".encode())

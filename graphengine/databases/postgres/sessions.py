@@ -1,9 +1,9 @@
-"""Connections on threads of their own: the event loop never waits for the server, nor the server for the event loop.
+"""Connections, each used on a thread, so that neither the event loop nor the server ever waits for the other.
 
-A session replaces its connection when it breaks, and repeats the call that was cut off: the server can have written it
-before the answer was lost, so every write can be repeated (`schema/0002_runs.sql`). A restart of the server pauses
-the runs, and raises no error, as long as it is shorter than `patience_seconds`. `direct.py` borrows the connection of
-the writing thread between its calls.
+When its connection breaks, a session connects again and repeats the call that was cut off. The server may have executed
+the call before the answer was lost. So every write is made such that it can be repeated (`schema/0002_runs.sql`). A
+restart of the server only pauses the runs and raises no error, as long as it takes less than `patience_seconds`.
+`direct.py` borrows the connection of the writing thread between its calls.
 """
 
 from __future__ import annotations
@@ -81,15 +81,16 @@ _SETTINGS: Final = {
     "plpgsql.extra_errors": "none",
     "client_min_messages": "warning",
 }
-"""What a session depends on, whatever role, database, pooler or environment set; limits of time are the operator's."""
+"""Settings that each session needs, whatever the role, database, pooler or environment set."""
 
 _CLIENT: Final = "graphengine.client"
-"""A setting of our own: whose session it is. What a pooler gives to a second client has the first one's mark."""
+"""A setting of our own that marks the client of a session. If a pooler gives the session to a second client, the first
+client's mark shows that."""
 _WHOSE: Final = f"SELECT current_setting('{_CLIENT}', true)".encode()
 _ELSEWHERE: Final = frozenset({"26000", "42P01", "42P05", "42883"})
-"""A prepared statement, table or function is missing, or there already: as in the session of another client."""
+"""Error codes: a prepared statement, table or function is missing or exists already, as in another client's session."""
 DUMPERS: Final[Mapping[type, type[Dumper]]] = {int: Int8BinaryDumper, list: ListBinaryDumper}
-"""Always the same type and format, whatever the numbers: a statement is prepared once for each."""
+"""Send all integers with one type and format, because a statement is prepared once for each combination of types."""
 KEEPALIVES: Final[dict[str, Any]] = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -101,24 +102,25 @@ KEEPALIVES: Final[dict[str, Any]] = {
 
 
 class ConnectionWork(Protocol[T_co]):
-    """A function of a connection; `again` if it was called before and cut off, so that it may have been done."""
+    """A function that works with a connection.
 
-    def __call__(self, connection: Connection, *, again: bool) -> T_co:
-        """Do it."""
-        ...
+    `again` is True if an earlier call was cut off and may have been executed.
+    """
+
+    def __call__(self, connection: Connection, *, again: bool) -> T_co: ...
 
 
 @dataclass(slots=True)
 class Connector:
-    """How to connect to a database.
+    """Opens connections to a database.
 
     Attributes:
-        address: The database.
+        address: The address of the database.
         patience_seconds: How long to try to reach the server again before a call fails.
-        read_only: Whether the server must refuse writes.
+        read_only: Whether the server must refuse writes of these connections.
         stopped: Set when no caller waits for an answer any more.
-        switched: How often a session turned out to lead to a server that has become read-only, as after a switch-over:
-            those that were opened before that lead there too, and are replaced.
+        switched: How often a connection turned out to lead to a server that has become read-only, as after a failover.
+            Connections that were opened before lead to the same old server, and are replaced.
     """
 
     address: Address
@@ -128,10 +130,10 @@ class Connector:
     switched: int = 0
 
     def first_connect(self) -> Connection:
-        """Open the first connection: wait for a server that is just starting, and for no other.
+        """Open the first connection. Wait only for a server that answers that it is starting.
 
         Raises:
-            psycopg.Error, StoreNotSupported: As `connect`.
+            psycopg.Error, StoreNotSupported: As in `connect`.
         """
         deadline = time.monotonic() + self.patience_seconds
         while True:
@@ -148,18 +150,18 @@ class Connector:
             return connection
 
     def connect(self) -> Connection:
-        """Open a connection in autocommit.
+        """Open a connection in autocommit mode.
 
         Raises:
-            psycopg.Error: The server cannot be reached, or refuses.
-            StoreNotSupported: The session is that of another client.
+            psycopg.Error: The server cannot be reached, or refuses the connection.
+            StoreNotSupported: A connection pooler returned the session of another client.
         """
         return self._open()[0]
 
     def _open(self) -> tuple[Connection, bool]:
-        """Open a connection, make its settings, and return it and whether a pooler is between.
+        """Open a connection and apply its settings. Return it, and whether a connection pooler is in between.
 
-        The settings are not options of the start of the session, since poolers refuse or drop those.
+        The settings are not passed as start options of the session, since poolers refuse or ignore these.
         """
         given = conninfo_to_dict(self.address.url)
         chosen = {name: value for name, value in KEEPALIVES.items() if name not in given}
@@ -178,11 +180,11 @@ class Connector:
         return connection, row[1] != connection.info.backend_pid
 
     def check(self, connection: Connection) -> None:
-        """Check that a connection still has the session in which its settings were made.
+        """Check that a connection still has the session in which its settings were applied.
 
         Raises:
             psycopg.Error: The server cannot be reached.
-            StoreNotSupported: A pooler gave it another one.
+            StoreNotSupported: A connection pooler has assigned another session.
         """
         if connection.execute(_WHOSE).fetchone() != (_mark_of_session(connection),):
             raise pooled(self.address)
@@ -198,12 +200,15 @@ def _close_on_error(connection: Connection) -> Iterator[None]:
 
 
 def _mark_of_session(connection: Connection) -> str:
-    """Return what marks the session of a connection: the number of its process, which each pooler makes up."""
+    """Return a mark that differs between the sessions of a server: the process number that the connection shows.
+
+    A connection pooler makes up such a number for each client.
+    """
     return str(connection.info.backend_pid)
 
 
 class ServerConnection:
-    """One connection, for one thread at a time, replaced when it breaks."""
+    """A connection that is used by one thread at a time, and replaced when it breaks."""
 
     def __init__(self, server: Connector, connection: Connection | None = None) -> None:
         self._server = server
@@ -211,12 +216,12 @@ class ServerConnection:
         self._opened_at = server.switched
 
     def run(self, work: ConnectionWork[T]) -> T:
-        """Call `work`; repeat it on a new connection if the connection is lost.
+        """Call `work`, and repeat the call on a new connection if the connection is lost.
 
         Raises:
-            GraphEngineError: As raised by `work`.
+            GraphEngineError: The error that `work` raised.
             StoreUnreachable: The server could not be reached again in time.
-            psycopg.Error: Any other error, after which the connection is idle.
+            psycopg.Error: Any other error of the driver. No transaction is left open.
         """
         server = self._server
         deadline = time.monotonic() + server.patience_seconds
@@ -253,10 +258,14 @@ class ServerConnection:
         return self._connection
 
     def _can_repeat(self, error: Exception) -> bool:
-        """Leave the connection idle, or closed if it was lost; return whether the call can be repeated.
+        """Prepare the connection after an error for its next use. Return whether the call can be repeated.
 
-        1. The server of a session is demoted, and the session lives on. 2. New sessions lead to the new primary. 3.
-        What the old one refuses is written there; its other sessions, which would read what is old, are replaced too.
+        After a failover, writes and reads must go to the new primary server:
+
+        1. The server of a session becomes a standby, and the session continues.
+        2. New connections lead to the new primary server.
+        3. A write that the old server refuses is repeated there. All other connections to the old server, which would
+           read old data, are replaced too.
         """
         if has_become_read_only(error) and not self._server.read_only:
             if self._opened_at == self._server.switched:
@@ -270,7 +279,6 @@ class ServerConnection:
         return is_undone(error)
 
     def _undo(self) -> None:
-        """End an open transaction."""
         connection = self._connection
         if connection is None:
             return
@@ -281,7 +289,6 @@ class ServerConnection:
             self.close()
 
     def close(self) -> None:
-        """Close the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(psycopg.Error):
@@ -289,12 +296,12 @@ class ServerConnection:
 
 
 class Sessions:
-    """Some sessions, each on its own thread while it works.
+    """A group of connections, each of which uses a thread while it works.
 
     Args:
-        server: Where they connect to.
-        count: The most sessions that work at the same time.
-        name: The beginning of the threads' names.
+        server: Opens the connections.
+        count: How many connections can work at the same time.
+        name: The prefix of the threads' names.
     """
 
     def __init__(self, server: Connector, count: int, name: str) -> None:
@@ -304,26 +311,29 @@ class Sessions:
         self._pending: set[Future[Any]] = set()  # also of cancelled callers
 
     def first_connect(self) -> Connection:
-        """Open the first connection, which a session then works with; see `Connector.first_connect`."""
+        """Open the first connection of the group; see `Connector.first_connect`."""
         connection = self.server.first_connect()
         self._idle.append(ServerConnection(self.server, connection))
         return connection
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """Call `work` on a thread, also again after a fault. If the caller is cancelled, it ends there nevertheless.
+        """Call `work` on a thread, and repeat the call after a fault. The call ends even if the caller is cancelled.
 
         Raises:
-            RunnerClosed: The sessions were closed.
-            GraphEngineError: As by `Session.run`, with errors of the server translated.
+            RunnerClosed: The group was closed.
+            GraphEngineError: As in `ServerConnection.run`. Errors of the driver are translated.
         """
         return await self.begin(lambda connection, **_: work(connection))
 
     def begin(self, work: ConnectionWork[T]) -> asyncio.Future[T]:
-        """Call `work` on a thread; the future is not a task, so the end of the event loop does not cancel it."""
+        """Start `work` on a thread.
+
+        The returned future is not a task, so that the end of the event loop does not cancel it.
+        """
         return self.call(partial(self._run, work))
 
     def call(self, function: Callable[[], T]) -> asyncio.Future[T]:
-        """Call a function on a thread, without a session."""
+        """Call a function on a thread, without a connection."""
         threads = self._threads
         if threads is None:
             raise closed_error()
@@ -352,11 +362,11 @@ class Sessions:
             self._idle.append(session)
 
     def wait_for(self, work: Callable[[Connection], T]) -> T:
-        """Call `work` as `run` does, on the calling thread."""
+        """Call `work` as in `run`, but on the calling thread."""
         return self._run(lambda connection, **_: work(connection))
 
     async def close(self) -> None:
-        """Wait for the work that was begun, then end the threads and close the connections."""
+        """Wait for the work that was started, then end the threads and close the connections."""
         while self._pending:
             await asyncio.gather(*map(asyncio.wrap_future, self._pending.copy()), return_exceptions=True)
         threads, self._threads = self._threads, None
@@ -365,7 +375,10 @@ class Sessions:
             self._close_idle()
 
     def abandon(self) -> None:
-        """Let the threads end after their work, and close the connections; callable from any thread."""
+        """Close the connections without waiting for their work. Each thread ends after its work.
+
+        Any thread may call this.
+        """
         threads, self._threads = self._threads, None
         if threads is not None:
             threads.shutdown(wait=False)

@@ -1,8 +1,13 @@
 """`PostgresStore`: the store that a Runner uses for an address `postgresql://…`.
 
-Reading order: `schema/0002_runs.sql` (what may be written is decided there), `writes.py` and `reads.py` (the calls),
-`commits.py` (how writes share a transaction), `direct.py` and `sessions.py` (connections and threads), `owners.py`
-(which process drives a run), then this file, which only encodes, queues and awaits.
+Suggested reading order:
+
+1. `schema/0002_runs.sql`, whose functions decide which writes are allowed;
+2. `writes.py` and `reads.py`, the calls of these functions;
+3. `commits.py`, how writes share a transaction;
+4. `direct.py` and `sessions.py`, connections and threads;
+5. `owners.py`, which process drives a run;
+6. this file, which encodes values, queues writes, and waits for results.
 """
 
 from __future__ import annotations
@@ -55,26 +60,28 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     """A store in a schema of a PostgreSQL database.
 
     Args:
-        address: `postgresql://user@host:5432/database`, with the options of libpq; `?schema=NAME` names the schema of
-            the tables, by default `graphengine`. Leave the password out and set PGPASSWORD, or use a passfile.
-        lease_seconds: How long an owner counts as alive after its host or its network disappeared. A process that dies
-            is noticed at once.
+        address: `postgresql://user@host:5432/database`, with the options of libpq. `?schema=NAME` names the schema of
+            the tables; the default is `graphengine`. Leave the password out and set PGPASSWORD, or use a passfile.
+        lease_seconds: How long this process counts as alive after its host or network has disappeared. A process that
+            dies is noticed at once.
         patience_seconds: How long to try to reach a server that went away before a call fails. The first connection is
-            tried once, unless the server answers that it is just starting.
-        read_only: Whether to only read: take no lease, create no schema, and work on a standby.
+            tried once, unless the server answers that it is starting.
+        read_only: Whether the store can only read. Then it takes no lease, creates no schema, and works on a standby
+            server.
 
     Attributes:
         address: The address; as text it has no password.
 
     Raises:
-        StoreNotSupported: The address is not one of PostgreSQL, or cannot be read; by `open`: the server is too old, or
-            a pooler in between keeps no session for each client.
-        StoreUnreachable: By `open`: the server cannot be reached.
-        StoreForbidden: By `open`: it refuses the user, or a right is missing.
-        StoreMissing: By `open`: there is no such database; or it is opened read-only, and has no runs.
-        StoreNotADatabase: By `open`: the schema is another application's.
-        StoreTooNew: By `open`: a newer version migrated it.
-        StoreReadOnly: By `open`: the server is a standby.
+        StoreNotSupported: The address is not the address of a PostgreSQL database, or is not valid. From `open`: the
+            server is too old, or a connection pooler does not keep a session for each client.
+        StoreUnreachable: From `open`: the server cannot be reached.
+        StoreForbidden: From `open`: the server refuses the user, or the user lacks a right.
+        StoreMissing: From `open`: the database does not exist; or the store is read-only, and the database contains no
+            runs.
+        StoreNotADatabase: From `open`: the schema belongs to another application.
+        StoreTooNew: From `open`: a newer version has migrated the schema.
+        StoreReadOnly: From `open`: the server is a standby.
     """
 
     change_token = read(reads.change_token)
@@ -147,7 +154,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     def _prepare(
         self, readers: Sessions, loop: asyncio.AbstractEventLoop, loop_thread: threading.Thread
     ) -> tuple[Lease | None, bool]:
-        """Check and prepare the schema, and take the lease. Return it, and whether rows of removed runs are left."""
+        """Check and prepare the schema, and take the lease. Return the lease, and whether a sweep must be continued."""
         try:
             connection = readers.first_connect()
             if self._read_only:
@@ -175,7 +182,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return lease, has_trash
 
     def _hear(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Announce that a run may need attention; called by the lease's thread."""
+        """Report to the event loop that a run may need attention. The lease's thread calls this."""
         with suppress(RuntimeError):  # the loop was closed
             loop.call_soon_threadsafe(self._wake)
 
@@ -225,7 +232,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return pending
 
     def _note_untold(self, token: int, taken: asyncio.Future[Any]) -> None:
-        """Note a call that failed, but may have been done: the answer was lost, and the server stayed away."""
+        """Remember a call that failed but may have been executed, because its answer was lost; see `Lease.untold`."""
         if self.lease is not None and not taken.cancelled() and isinstance(taken.exception(), StoreError):
             self.lease.untold.append(token)
 
@@ -237,14 +244,14 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return self._commits.add(addition, [writes.post(post, lease.channel) for post in batch.posts])
 
     def _addition_of(self, batch: Append) -> writes.Addition:
-        """Return the stored form of a batch for a run that is driven here. Raises: LeaseLost."""
+        """Encode steps of a run that this store drives. Raises: LeaseLost."""
         lease, driven = self._writable_lease(), self._driven.get(batch.run_id)
         if driven is None or driven.fence != batch.fence:
             raise lease_lost(batch.run_id, batch.fence)
         return encode_batch(writes.Addition, partial(writes.row_of, batch.run_id), batch, driven, lease.id)[0]
 
     def transaction(self) -> AbstractAsyncContextManager[FunctionTransaction]:
-        """Return a block with a transaction in which a function works; see `graphengine.stores.base.Transactional`."""
+        """Return a context manager with a transaction for a function; see `graphengine.stores.base.Transactional`."""
         self._writable_lease()
         return self._transactions.transaction()
 
@@ -257,7 +264,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return self._commits.submit(writes.tag(run_id, added, removed))
 
     async def set_fields(self, run: RunInfo, fields: Mapping[str, str]) -> bool:
-        """Let a run be found by these fields; see `records.filling.Filling`."""
+        """Set the searchable fields of a run that no process drives; see `records.filling.Filling`."""
         self._writable_lease()
         return await self._run(partial(writes.set_fields, run=run, fields=fields))
 
@@ -273,26 +280,26 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return await self._run(partial(reads.execute, statement, values))
 
     async def mark_stop(self, run_id: str, mark: StopMark) -> None:
-        """Set or remove the mark of a run; see `Store.mark_stop`."""
+        """Set or remove the mark that a run is being stopped; see `Store.mark_stop`."""
         await super().mark_stop(run_id, mark)
         if mark:
             await self._change("after_starts", (known(run_id),))
 
     @property
     def accounts(self) -> Accounts[Connection]:
-        """The tables of budgets."""
+        """The accounts of budgets."""
         from graphengine.databases.postgres.accounts import ACCOUNTS  # noqa: PLC0415 - few runs need it
 
         return ACCOUNTS
 
     async def write(self, work: Callable[[Connection], T], written_bytes: int = 0, *, run_id: str | None = None) -> T:
-        """Call a function that writes; see `SQLStore.write`."""
+        """Call a function that writes, in a transaction of its own; see `SQLStore.write`."""
         del written_bytes, run_id
         self._writable_lease()
         return await self._run(partial(_in_transaction, work=work))
 
     async def notifications(self, after: int) -> int:
-        """Return once another process announced something; see `Store.notifications`."""
+        """Wait until other processes have announced something; see `Store.notifications`."""
         self._check_open()
         while self._announced <= after:
             await self._announcement.wait()
@@ -304,7 +311,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return await self._run(partial(removal.remove, runs=tuple(runs), owner=owner, token=token))
 
     async def trim(self, run_id: str, keep: int, limit: int) -> int:
-        """Remove what old steps of a run recorded; see `Store.trim`."""
+        """Replace the content of a run's old steps by placeholders; see `Store.trim`."""
         self._writable_lease()
         return await self._run(partial(removal.trim, run_id=run_id, keep=keep, limit=limit))
 
@@ -316,7 +323,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     async def vacuum(self) -> tuple[int, int]:
         """Return free space to the disk; see `Store.vacuum`.
 
-        PostgreSQL returns what is free at the end of a table, and reuses the rest for new rows.
+        PostgreSQL returns free space at the ends of tables to the disk, and reuses other free space for new rows.
         """
         self._writable_lease()
         return await self._run(partial(removal.vacuum, address=self.address))

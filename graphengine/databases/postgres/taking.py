@@ -1,7 +1,8 @@
-"""Taking runs from queues: in one transaction, which skips the rows that another worker is just taking.
+"""How workers take runs from queues: in one transaction, which skips rows that another worker is just taking.
 
-The transaction takes the runs; what they need is read after it, when no other process can change them. Workers take
-from a queue with limits one after the other, since its row is locked; from others at the same time.
+The transaction only claims the runs. Their snapshots, steps and messages are read afterwards, when no other process can
+change them. Workers take runs from a queue with limits one after the other, since each locks the queue's row; from
+other queues they take runs at the same time.
 """
 
 from __future__ import annotations
@@ -30,7 +31,15 @@ if TYPE_CHECKING:
 def take(  # noqa: PLR0913 - what a transaction needs to know
     connection: Connection, *, again: bool, pick: ClaimQuery, own: Own, dead: Collection[str], token: int
 ) -> TakenRuns:
-    """Take due runs that no process drives; see `Store.take`. `dead` are the owners whose runs can be taken over.
+    """Claim due runs that no process drives; see `Store.take`.
+
+    Args:
+        connection: The connection.
+        again: Whether an earlier call was cut off and may have claimed runs.
+        pick: Which runs to take.
+        own: The store that takes the runs.
+        dead: The owners that are known to be dead, whose runs can be taken over.
+        token: The number by which a repeated call finds the runs that it has claimed.
 
     Raises:
         StoreCorrupt: A message is damaged.
@@ -69,7 +78,7 @@ def take(  # noqa: PLR0913 - what a transaction needs to know
 def _take_due(
     connection: Connection, pick: ClaimQuery, owner: str, known: Collection[str], token: int
 ) -> tuple[list[int], list[int]]:
-    """Return the keys of due runs of dead owners, and of the runs that were taken, in their order."""
+    """Return the keys of due runs of dead owners, and the keys of the claimed runs, in order."""
     named = None if pick.queues is None else _keep_names(pick.queues)
     dead = [row[0] for row in connection.execute(SQL["dead"], (owner,)) if row[0] in known]
     values: dict[str, Any] = {
@@ -128,7 +137,7 @@ def _list_candidates(connection: Connection, values: Mapping[str, Any]) -> list[
 
 
 def _lock_load(connection: Connection, queues: Sequence[str], values: Mapping[str, Any]) -> Load:
-    """Return what the limits of queues depend on, which no other worker can change until the transaction ends."""
+    """Read what decides the limits of queues, and lock it, so that other workers wait until the transaction ends."""
     names = list(queues)
     limits = {name: read_limits(text) for name, text in connection.execute(SQL["lock_limits"], (names,))}
     driven = connection.execute(SQL["driven_of"], {**values, "names": names})

@@ -1,12 +1,15 @@
-"""Transactions in which functions of users work, beside the record of their result: `effect="transaction"`.
+"""Database transactions that contain a user function's writes and the record of its result: `effect="transaction"`.
 
-Each has a session of its own, made for it and closed after it, so nothing that a function sets stays. It works with the
-search path of its role, so our statements name the schema. The record is the last statement before COMMIT:
+Each transaction has a new session, which is closed afterwards, so that no setting of the function stays. The function
+uses the search path of its database role, so our own statements name the schema. The record of the result (the step) is
+the last statement before COMMIT:
 
-1. COMMIT is sent once the record is answered. Until then a connection that is cut undoes everything, for certain.
+1. COMMIT is sent only after the server has accepted the record. If the connection breaks before, the server certainly
+   undoes everything.
 2. The record locks the run's row until the end of the transaction. If the answer to COMMIT is lost, another session
-   waits for that lock, and then looks for the record: it is there, or it can never come.
-3. The record has the run's fence, so what another process took over cannot be committed, whenever that is tried.
+   waits for that lock, and then looks for the record: it was written, or can never be written.
+3. The record contains the run's fence. So a transaction cannot be committed after another process has taken over the
+   run.
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
     from graphengine.kernel.store import Append
 
 AT_ONCE: Final = 8
-"""How many transactions of functions there are at a time in one process: each has a connection."""
+"""How many functions of one process can have a transaction at the same time. Each has its own connection."""
 _PAUSE_SECONDS: Final = 0.2
 _CANCEL_SECONDS: Final = 1.0
 _LIMITS: Final = ["statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"]
@@ -56,10 +59,12 @@ _OWN: Final = "leave COMMIT and ROLLBACK to the engine: return, or raise; with d
 
 
 class HandedConnection(psycopg.Connection[tuple[Any, ...]]):
-    """The connection that a function gets: its transaction is ended by the engine alone.
+    """The connection that a user function gets.
+
+    The function cannot commit or roll back: only the engine ends the transaction.
 
     Attributes:
-        is_held: Whether it was given to a function, which may have kept it, and is not the engine's to close yet.
+        is_held: Whether the function may still use the connection. While True, the connection cannot be closed.
     """
 
     is_held = False
@@ -93,13 +98,13 @@ def _refusal_to_end(what: str) -> TransactionRefused:
 
 
 class Transactions:
-    """The transactions of one store.
+    """The transactions for functions of one store.
 
     Args:
-        server: Where they connect to.
-        lease_seconds: How long this owner counts as alive; a transaction takes less than a third of it.
-        readers: Sessions that look whether a transaction was committed whose answer was lost.
-        added: Returns the stored form of a batch.
+        server: How to connect to the database.
+        lease_seconds: The length of this owner's lease. A transaction may take less than a third of it.
+        readers: Sessions that find out whether a transaction was committed if the answer was lost.
+        added: Encodes a batch of steps.
     """
 
     def __init__(
@@ -114,7 +119,10 @@ class Transactions:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[FunctionTransaction]:
-        """Return a block with a transaction, which is undone at its end if it was not committed."""
+        """Return a context manager with a transaction.
+
+        Leaving the block undoes a transaction that was not committed.
+        """
         async with self._places:
             if self.is_closed:
                 raise closed_error()
@@ -126,14 +134,14 @@ class Transactions:
                 made.close()
 
     def close(self) -> None:
-        """Let the threads end after their work; callable from any thread."""
+        """Accept no more transactions. The threads end after their work. Any thread may call this."""
         self.is_closed = True
         if self.threads is not None:
             self.threads.shutdown(wait=False)
 
 
 class FunctionTransaction:
-    """One transaction; see `graphengine.stores.base.Transaction`."""
+    """A transaction for one call of a function; see `graphengine.stores.base.Transaction`."""
 
     def __init__(self, around: Transactions, threads: ThreadPoolExecutor) -> None:
         self.threads = threads
@@ -147,7 +155,7 @@ class FunctionTransaction:
     # --- the function -------------------------------------------------------------------------------------------
 
     def call(self, function: Callable[[Any], object], kind: type[object]) -> object:
-        """Begin, call a function, and return its result; see `Transaction.call`."""
+        """Begin the transaction, call the function, and return its result; see `Transaction.call`."""
         connection = self._connect()
         try:
             self._begin(connection, kind)
@@ -168,7 +176,7 @@ class FunctionTransaction:
                 connection.close()
 
     def _connect(self) -> HandedConnection:
-        """Connect, for as long as any session of the store tries to."""
+        """Connect to the server. Try for as long as the store's other sessions would."""
         server, deadline = self._around.server, time.monotonic() + self._around.server.patience_seconds
         given = conninfo_to_dict(server.address.url)
         chosen = {name: value for name, value in KEEPALIVES.items() if name not in given}
@@ -185,7 +193,7 @@ class FunctionTransaction:
             return self._connection
 
     def _begin(self, connection: HandedConnection, kind: type[object]) -> None:
-        """Begin the transaction with statements that take no snapshot: the function may set its level of isolation."""
+        """Begin the transaction without reading data, so that the function can still set the isolation level."""
         most = max(1, int(self._around.limit_seconds * 1000))
         connection.execute("SELECT set_config('client_encoding', 'UTF8', false)")
         connection.execute(_LIMIT, (str(most), _LIMITS, most))
@@ -196,11 +204,12 @@ class FunctionTransaction:
         connection.is_held = True
 
     def _check_open(self, connection: HandedConnection) -> None:
-        """Check that the function has left the transaction open.
+        """Check that the function has left the transaction open and usable.
 
         Raises:
-            TransactionRefused: It has ended it, went on after an error of the database, or left something open.
-            NodeTimeout: It took too long.
+            TransactionRefused: The function ended the transaction, continued after a database error, or left a stream
+                open.
+            NodeTimeout: The function took too long.
         """
         status = connection.info.transaction_status
         if time.monotonic() - self._began > self._around.limit_seconds:
@@ -224,11 +233,11 @@ class FunctionTransaction:
         )
 
     def _undone(self, connection: HandedConnection, error: Exception) -> None:
-        """Raise a better error for one that the function raised, if it says that the transaction was undone.
+        """Raise a clearer error if the function's error shows that the database undid the transaction.
 
         Raises:
-            NodeTimeout: It took too long.
-            TransactionUndone: For the sake of another one, or with its connection.
+            NodeTimeout: The function took too long.
+            TransactionUndone: The database undid the transaction because of a conflict, or the connection was lost.
         """
         codes = {getattr(each, "sqlstate", None) for each in _list_causes(error)}
         if not codes.isdisjoint(_LATE) and time.monotonic() - self._began >= 0.9 * self._around.limit_seconds:
@@ -253,9 +262,9 @@ class FunctionTransaction:
         )
 
     def cancel(self) -> None:
-        """Cancel the statement that the function waits for, and let it begin no other.
+        """Cancel the statement that the function is waiting for, and break the connection so that no other can begin.
 
-        A thread of its own does that: it is one more connection.
+        This happens on a new thread, because cancelling needs one more connection to the server.
         """
         self._is_cancelled = True
         connection = self._connection
@@ -267,7 +276,7 @@ class FunctionTransaction:
     # --- the record ---------------------------------------------------------------------------------------------
 
     async def commit(self, batch: Append) -> None:
-        """Append to the run, as the last statement, and commit; see `Transaction.commit`."""
+        """Append the steps as the last statement, and commit; see `Transaction.commit`."""
         addition = self._around.added(batch)
         await asyncio.get_running_loop().run_in_executor(self.threads, partial(self._commit, addition))
 
@@ -292,11 +301,11 @@ class FunctionTransaction:
                 raise _refusal_after_end()
 
     def _ask_whether(self, connection: HandedConnection, addition: Addition, error: psycopg.Error) -> None:
-        """Return if it was committed, though COMMIT was not answered, or refused.
+        """Find out whether the transaction was committed after COMMIT failed. Return normally if it was.
 
         Raises:
-            TransactionUndone: It was not, and cannot be any more.
-            StoreError: The database refused to.
+            TransactionUndone: The transaction was not committed and never will be.
+            StoreError: The database refused to commit.
         """
         if is_undone(error):
             raise self._again(error) from error
@@ -309,7 +318,7 @@ class FunctionTransaction:
             raise self._again(error) from error
 
     def _record(self, connection: HandedConnection, addition: Addition) -> None:
-        """Execute the last statements."""
+        """Execute the last statements of the transaction, which record the function's result."""
         schema = self._around.server.address.quoted.encode()
         connection.cursor_factory = psycopg.Cursor  # the function may have set another, and other rows and types
         connection.row_factory = tuple_row
@@ -332,7 +341,7 @@ class FunctionTransaction:
             execute("text_uses_within", uses)
 
     def close(self) -> None:
-        """End the session, and with it what is not committed."""
+        """Close the session. The server undoes what was not committed."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -351,13 +360,16 @@ def _refusal_after_end() -> TransactionRefused:
 
 
 def _is_written(connection: Connection, *, addition: Addition) -> bool:
-    """Return whether a transaction was committed, once it is over: until then it has the lock of the run's row."""
+    """Wait until a transaction is over, which holds the lock of the run's row, and return whether it was committed."""
     connection.execute(SQL["lock"], ([addition.run_id],))
     return connection.execute(*were_written(addition)).fetchone() == (len(addition.rows),)
 
 
 def _cancel_statement(connection: HandedConnection, line: socket.socket) -> None:
-    """Ask the server to cancel a statement, and end the connection on this side: the function may be between two."""
+    """Ask the server to cancel the current statement, and break the connection.
+
+    The function may be between two statements; without a connection it cannot begin the next one.
+    """
     with line:
         with suppress(psycopg.Error, OSError):
             if psycopg.capabilities.has_cancel_safe():  # the other way holds Python's lock meanwhile
@@ -367,7 +379,7 @@ def _cancel_statement(connection: HandedConnection, line: socket.socket) -> None
 
 
 def _list_causes(error: BaseException) -> Sequence[BaseException]:
-    """Return an exception, those that SQLAlchemy wraps, and those that led to it."""
+    """Return an exception, its causes, and the driver's errors that SQLAlchemy has wrapped."""
     found: list[BaseException] = []
     left: list[BaseException | None] = [error]
     while left:
@@ -379,7 +391,7 @@ def _list_causes(error: BaseException) -> Sequence[BaseException]:
 
 
 class _Handles:
-    """What functions are handed: connections of psycopg, or connections and sessions of SQLAlchemy on top of them."""
+    """Makes the objects that functions get: psycopg connections, or SQLAlchemy objects that use them."""
 
     def __init__(self) -> None:
         self._here = threading.local()
@@ -387,10 +399,10 @@ class _Handles:
         self._making = threading.Lock()
 
     def made(self, connection: HandedConnection, kind: type[object]) -> Any:  # noqa: ANN401 - SQLAlchemy is optional
-        """Return what a function is handed that asks for this class.
+        """Return the object to pass to a function that asks for this class.
 
         Raises:
-            TransactionRefused: It is a class of its own, which cannot be made here.
+            TransactionRefused: The class is a subclass of `psycopg.Connection` and cannot be created here.
         """
         if kind is psycopg.Connection:
             return connection
@@ -417,7 +429,7 @@ class _Handles:
         return connection
 
     def leave(self, handed: Any) -> None:  # noqa: ANN401 - as `made`
-        """Let go of what was handed out, without a statement."""
+        """Release the object that a function got, without sending a statement."""
         if handed is None or isinstance(handed, psycopg.Connection):
             return
         bound = handed if hasattr(handed, "invalidate") and not hasattr(handed, "flush") else handed.get_bind()

@@ -1,4 +1,4 @@
-"""The summaries of many runs at once, for trends; in PostgreSQL."""
+"""The summaries of many runs at once, from which trends are computed, in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -54,14 +54,21 @@ _UNSEARCHED: Final = _SELECT[_SELECT.index("WHERE") :].join(
 def summaries(
     connection: Connection, page: Mapping[str, Any], by: Literal["graph", "tag", "version"], every_seconds: float
 ) -> list[tuple[str, str, float, str]]:
-    """Return the summaries of runs, as a JSON array, by what `by` names, status, and when they began."""
+    """Return the summaries of runs, grouped by graph, tag or version, by status, and by when they began.
+
+    A row contains the name of the group, the status, the beginning of the period, and a JSON array of summaries.
+    """
     condition, values = _found(page)
     statement = _SELECTS[by] + condition + _GROUPED
     return connection.execute(statement.encode(), {**values, "every": every_seconds}).fetchall()
 
 
 def unsearched(connection: Connection, page: Mapping[str, Any], names: Mapping[str, bool]) -> int | None:
-    """Return how many runs lack one of these fields that others of their graph have; None if no run has any."""
+    """Return how many runs a search by these fields misses, because they began before the graph declared the fields.
+
+    None if any of the fields is unknown for all runs. `names` tells for each field whether runs have it from their
+    beginning; other fields exist only in finished runs.
+    """
     known = {name for (name,) in connection.execute(b"SELECT DISTINCT field FROM graph_fields").fetchall()}
     if not known.issuperset(names):
         return None
@@ -72,7 +79,7 @@ def unsearched(connection: Connection, page: Mapping[str, Any], names: Mapping[s
 
 
 def _found(page: Mapping[str, Any]) -> tuple[str, dict[str, object]]:
-    """Return the condition of a search for fields, to follow the others, and the parameters of all."""
+    """Return the SQL condition for a search by fields, and the parameters of all conditions of the statement."""
     values: dict[str, object] = {**dict.fromkeys(("graph", "status", "tag", "tenant", "user", "starter")), **page}
     values["query"] = query_of(page.get("text"))
     values["begun_after"] = -math.inf if page.get("begun_after") is None else page["begun_after"]

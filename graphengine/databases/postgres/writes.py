@@ -1,4 +1,4 @@
-"""All writes, each as the call of a function in the database, with its parameters and the reading of its answer."""
+"""All writes: each is the call of a function in the database, its parameters, and a function that reads the answer."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _TOKEN_BITS: Final = 63
 
 
 class Row(NamedTuple):
-    """A step or snapshot as stored: its body without long texts, and these by offset."""
+    """A row of a step or snapshot: the body without long texts, and the long texts with their offsets."""
 
     seq: int
     at: float
@@ -59,16 +59,18 @@ class Row(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Command(Generic[T]):
-    """One write other than an append.
+    """A write other than an append.
 
     Attributes:
-        run_ids: The runs that it locks.
-        statement: The statement.
-        values: Its parameters.
-        read: Returns the result for the first row of the answer, or raises the reason why it was refused.
-        confirm: The values of the statement `was_created`, for a new run; None for any other write.
-        confirmed: Returns the result of a new run that was refused when the call was repeated, given its key.
-        row: A new run as a row of one statement for many, if it can be.
+        run_ids: The ids of the runs whose rows the write locks.
+        statement: The SQL statement.
+        values: The parameters of the statement.
+        read: Converts the first row of the answer to the result, or raises the reason why the write was refused.
+        confirm: The parameters of the statement `was_created`, which tells whether an earlier attempt created the run;
+            None for writes other than new runs.
+        confirmed: Returns the result for a run that an earlier attempt created, given the run's key.
+        row: The new run in the form in which one statement can create many; None if the run is too complex for that, or
+            for other writes.
     """
 
     run_ids: Sequence[str]
@@ -81,14 +83,14 @@ class Command(Generic[T]):
 
 
 class NewRun(NamedTuple):
-    """A new run of one step, without a parent, tags and long texts.
+    """A new run with one step and without parent, tags and long texts. One statement can create many of these.
 
     Attributes:
-        owner: The owner that creates it.
-        fingerprint: The fingerprint of its graph.
-        graph_spec: The JSON of its graph spec, and the checksum.
-        code: The ids of its code, none or one, their JSON, and the checksums.
-        columns: Its other values, in the order of the statement.
+        owner: The id of the owner that creates the run.
+        fingerprint: The fingerprint of the run's graph.
+        graph_spec: The JSON of the graph spec, and its checksum.
+        code: Three lists, empty or with one entry: the id, the JSON and the checksum of the code of the graph's nodes.
+        columns: The other values, in the order of the statement.
     """
 
     owner: str
@@ -99,30 +101,29 @@ class NewRun(NamedTuple):
 
 
 class Addition(sql.Addition[Row]):
-    """One batch of steps."""
+    """A batch of steps for one run."""
 
     @property
     def run_ids(self) -> Sequence[str]:
-        """The run that it locks."""
         return [self.run_id]
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is one step, and at most the status changes."""
+        """Whether the batch can be written by the fast statements for one step: `append_step` or `append_last`."""
         alone = len(self.rows) == 1 and not self.rows[0].texts
         alone = alone and not self.consume and self.shot is None and self.fingerprint is None and self.code is None
         return alone and (self.status == "running" or self.summary is not None)
 
 
 def row_of(run_id: str, seq: int, at: float, body: bytes) -> Row:
-    """Return the stored form of a step or snapshot."""
+    """Return the row of a step or snapshot. `at` is 0 for a snapshot."""
     is_snapshot = not at
     short, texts = cut(body, repeats=is_snapshot or seq == 1)
     return Row(seq, at, signed(sum_of(f"{run_id} {seq}", body)), short.decode(), texts)
 
 
 def one_step(addition: Addition) -> tuple[bytes, Sequence[Any]]:
-    """Return the statement for a plain addition, which answers with whether it was written."""
+    """Return the statement that appends a single step, and answers whether the step was written."""
     (row,) = addition.rows
     if addition.summary is None:
         values = row.seq, row.at, row.sum, row.body, addition.key, addition.fence, addition.owner, row.seq
@@ -139,7 +140,7 @@ def one_step(addition: Addition) -> tuple[bytes, Sequence[Any]]:
 
 
 def many_steps(additions: Sequence[Addition]) -> tuple[bytes, Sequence[Any]]:
-    """Return the statement for additions to different runs, which answers with those that were refused."""
+    """Return the statement that appends steps to different runs, and answers with the refused batches."""
     rows = [(each.key, row) for each in additions for row in each.rows]
     shots = [(each.key, each.shot) for each in additions if each.shot is not None]
     texts = _LongTexts()
@@ -181,12 +182,15 @@ def _spec_of(addition: Addition) -> Sequence[Any]:
 
 
 def _columns(width: int, rows: Iterable[Sequence[Any]]) -> Sequence[list[Any]]:
-    """Return the columns of rows that are so wide."""
+    """Convert rows of this width to columns. Without rows, return empty columns."""
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
 
 
 def many_runs(runs: Sequence[NewRun]) -> tuple[bytes, Sequence[Any]]:
-    """Return the statement for new runs, which answers with a row for each: its id, then as the statement for one."""
+    """Return the statement that creates many runs.
+
+    It answers with a row for each: the run's id, and the answer of `create`.
+    """
     graph_specs = {each.fingerprint: each.graph_spec for each in runs}
     places = {fingerprint: place for place, fingerprint in enumerate(graph_specs, 1)}
     bodies = [body for body, _ in graph_specs.values()], [checksum for _, checksum in graph_specs.values()]
@@ -199,7 +203,7 @@ def many_runs(runs: Sequence[NewRun]) -> tuple[bytes, Sequence[Any]]:
 
 
 def refusal(addition: Addition, answer: Sequence[Any]) -> StoreError:
-    """Return why an addition was refused, from its row of the answer."""
+    """Return the reason why a batch of steps was refused, given the batch's row of the answer."""
     _, fence, driver, last, _ = answer
     if fence != addition.fence or driver != addition.owner or last is None:
         return lease_lost(addition.run_id, addition.fence)
@@ -207,14 +211,14 @@ def refusal(addition: Addition, answer: Sequence[Any]) -> StoreError:
 
 
 def were_written(addition: Addition) -> tuple[bytes, Sequence[Any]]:
-    """Return the statement that counts how many steps of an addition are recorded exactly so."""
+    """Return the statement that counts how many steps of a batch are recorded with the same content."""
     rows = addition.rows
     lists = [row.seq for row in rows], [row.at for row in rows], [row.sum for row in rows]
     return SQL["written"], (*lists, addition.key)
 
 
 def is_repeated(addition: Addition, answer: Sequence[Any]) -> bool:
-    """Return whether a batch without steps was written before: the run was released with the same status."""
+    """Return whether an earlier attempt of a batch without steps released the run with the same status."""
     _, fence, driver, _, status = answer
     return (fence, driver, status) == (addition.fence, None, addition.status) and addition.status != "running"
 
@@ -222,7 +226,7 @@ def is_repeated(addition: Addition, answer: Sequence[Any]) -> bool:
 def create(  # noqa: PLR0913 - what a new run is recorded with
     info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, code_body: Code | None, owner: str, channel: str
 ) -> Command[Claimed]:
-    """Return the write of a new run; if it is queued, it is announced on the channel."""
+    """Return the write that creates a run. If the run is queued, the write announces this on the channel."""
     texts = _LongTexts()
     rows, row_bytes = sql.rows_of(
         partial(row_of, info.id), info.id, steps, 1 if info.parent is None else info.parent_seq + 1
@@ -328,7 +332,10 @@ def _new_run(
 
 
 def claim(run_id: str, owner: str, owed: Collection[int]) -> Command[Claimed]:
-    """Return the write that makes this owner the driver of a run; `owed` are fences of it that were released."""
+    """Return the write that makes this owner the driver of a run.
+
+    `owed` are fences of the run that this owner has released, although the database may not show it yet.
+    """
     values = owner, secrets.randbits(_TOKEN_BITS), known(run_id), list(owed)
 
     def read(answer: Sequence[Any]) -> Claimed:
@@ -343,12 +350,12 @@ def claim(run_id: str, owner: str, owed: Collection[int]) -> Command[Claimed]:
 
 
 def release(run_id: str, fence: int, owner: str, channel: str) -> Command[None]:
-    """Return the write that releases a run, if the fence is current."""
+    """Return the write that releases a run if its fence has not changed."""
     return Command([run_id], SQL["release"], (owner, known(run_id), clamped(fence), channel), lambda _: None)
 
 
 def post(message: Post, channel: str, alone: str = "") -> Command[bool]:
-    """Return the write of a message; `alone` is as for `Store.post`."""
+    """Return the write that posts a message. `alone` has the same meaning as in `Store.post`."""
     run_id, kind, payload, key, nonce = message
     body = to_json(payload)
     checksum = signed(sum_of(message_place(known(run_id), kind, key), body))
@@ -369,8 +376,6 @@ def post(message: Post, channel: str, alone: str = "") -> Command[bool]:
 
 
 def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Command[tuple[str, ...]]:
-    """Return the write that changes the tags of a run."""
-
     def read(answer: Sequence[Any]) -> tuple[str, ...]:
         is_known, tags = answer
         if not is_known:
@@ -384,7 +389,7 @@ def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Command[tu
 
 
 def set_fields(connection: Connection, run: RunInfo, fields: Mapping[str, str]) -> bool:
-    """Let a run that nobody drives be found by these fields alone. Return whether it was unchanged meanwhile."""
+    """Replace the searchable fields of a run that no process drives. Return False if the run was changed meanwhile."""
     row = connection.execute(SQL["undriven_summary"], (known(run.id), run.nonce, run.status)).fetchone()
     if row is None:
         return False
@@ -394,12 +399,12 @@ def set_fields(connection: Connection, run: RunInfo, fields: Mapping[str, str]) 
 
 
 def new_token() -> int:
-    """Return a number by which a repeated call recognises what it has written."""
+    """Return a random number by which a repeated call finds what its first attempt has written."""
     return secrets.randbits(_TOKEN_BITS)
 
 
 class _LongTexts:
-    """The long texts of some rows, as parameters."""
+    """The long texts of some rows, in the form of statement parameters."""
 
     def __init__(self) -> None:
         self._found: dict[bytes, str] = {}
@@ -411,11 +416,10 @@ class _LongTexts:
 
     @property
     def bodies(self) -> tuple[list[bytes], list[str]]:
-        """The digests of the texts and the texts, each once."""
+        """The digests of the texts, and the texts. Each text is listed once."""
         return list(self._found), list(self._found.values())
 
     def add(self, key: int, row: Row, *, in_snapshot: bool = False) -> None:
-        """Add the texts of a row."""
         for place, text in row.texts:
             digest = hashlib.sha256(text).digest()
             self._found[digest] = text.decode()
@@ -427,7 +431,7 @@ class _LongTexts:
 
 
 def texts_of(addition: Addition) -> tuple[tuple[list[bytes], list[str]], Sequence[Sequence[Any]]]:
-    """Return the long texts of an addition's steps, as parameters: their bodies, and where they are used."""
+    """Return the long texts of a batch as statement parameters: the texts, and the places where they are used."""
     texts = _LongTexts()
     for row in addition.rows:
         texts.add(addition.key, row)
@@ -435,7 +439,10 @@ def texts_of(addition: Addition) -> tuple[tuple[list[bytes], list[str]], Sequenc
 
 
 def replace_steps(connection: Connection, run_id: str, key: int, steps: Sequence[Step], before: int) -> None:
-    """Write other steps into the rows of a run, and delete its snapshots before a step, in the caller's transaction."""
+    """Overwrite steps of a run, and delete the run's snapshots before step `before`.
+
+    The caller opens the transaction.
+    """
     rows = [row_of(run_id, step.seq, 0.0, encode_step(step)) for step in steps]
     columns = [row.seq for row in rows], [row.sum for row in rows], [row.body for row in rows]
     connection.execute(SQL["replace_steps"], (key, *columns, before))
@@ -448,7 +455,7 @@ def replace_steps(connection: Connection, run_id: str, key: int, steps: Sequence
 
 
 def _end_words(summary: str | None) -> str | None:
-    """Return the words of what a run waits for, or why it ended; None if its summary did not change."""
+    """Return the searchable words of what a run waits for or why it ended; None if the summary did not change."""
     kept = read_summary(summary)
     return None if kept is None else fold_words([kept.reason])
 
@@ -465,6 +472,6 @@ def _sum_under(name: str | None, body: str | None) -> int | None:
 
 
 def tail_of(found: Sequence[int]) -> Tail:
-    """Return what was recorded since the last snapshot, from the columns of `tail`."""
+    """Return the size of the steps since the last snapshot, from the columns of `tail`."""
     rows, row_bytes, shot_bytes = found
     return Tail.of_claimed(rows, row_bytes, shot_bytes)
