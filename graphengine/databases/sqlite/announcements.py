@@ -1,9 +1,10 @@
-"""Announcements between the processes of one database: the time of the folder of owners.
+"""Announcements between the processes that use one SQLite file, by the modification time of the folder of owners.
 
-A process that posts, releases or queues sets it, and one that listens reads it 40 times a second. That costs a system
-call, where the database would have to be read in its own thread. Steps, by far most of the writes, announce nothing.
-Owners that come and go change it too. An announcement can be missed, as on a file system without such times: it only
-ends a wait for the next poll.
+A process that posts a message, or releases or queues a run, sets this time. A process that waits for announcements
+reads the time 40 times a second, which costs only one system call; reading the database would need a thread. Steps,
+which are most of the writes, announce nothing. The time also changes when an owner begins or ends. An announcement can
+be missed, for example on a file system without such times. That does no harm, because an announcement only makes the
+next poll happen earlier.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ _LOOK_SECONDS: Final = 0.025
 
 
 class Announcements:
-    """The announcements of one database, as one owner hears them.
+    """Sends and receives the announcements of one database.
 
     Args:
-        folder: The folder of the owners.
+        folder: The folder of the owners' lock files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,14 +34,14 @@ class Announcements:
         self._count = 0
 
     def announce(self) -> None:
-        """Announce once more: waiting processes read the database."""
+        """Tell other processes to read the database now."""
         # The file system's own clock counts in milliseconds: of two announcements within one, it would hide the second.
         now = time.time_ns()
         with suppress(OSError):
             os.utime(self._folder, ns=(now, now))
 
     async def heard(self, after: int) -> int:
-        """Return once there were more than `after` announcements; return how many."""
+        """Wait until more than `after` announcements were received, and return how many."""
         while True:
             found = self._time()
             self._count += found != self._seen

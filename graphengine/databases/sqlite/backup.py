@@ -1,8 +1,8 @@
-"""Copying a database while processes write to it: one moment of it, in one pass, and nothing waits for it.
+"""Backup of a database while processes write to it: the copy shows one moment, and no process has to wait.
 
-SQLite's backup begins anew whenever another process has committed, unless its connection is inside a read transaction:
-then it copies what was there when that began, however long it takes. The log is not moved into the file beyond that
-moment meanwhile, so it grows by what is written.
+SQLite's backup starts again whenever another process commits, except if its connection is inside a read transaction.
+Then the backup copies the state in which that transaction began, however long the copying takes. Meanwhile the
+write-ahead log cannot be moved into the file beyond that state, so the log grows with everything that is written.
 """
 
 from __future__ import annotations
@@ -40,19 +40,20 @@ _PAGES: Final = 4096
 
 
 def back_up(path: Path, target: Path, *, progress: Progress | None = None) -> int:
-    """Copy a database with its mark, readable by this user only, durably, and return the bytes of the copy.
+    """Copy a database to a new file that only this user can read, and sync the copy to the disk. Return its bytes.
 
-    What was committed when it begins is copied, and nothing later. Until it is whole the copy has another name.
+    The copy contains everything that was committed when the backup began, and nothing later. The copy has another name
+    until it is complete.
 
     Args:
         path: The database.
-        target: The copy, which must not exist.
-        progress: Called with the bytes that are copied, and all of them.
+        target: The new file, which must not exist.
+        progress: Called with the bytes copied so far, and the total.
 
     Raises:
-        InputError: There is a file of that name, or no folder for it.
-        StoreMissing, StoreNotADatabase, StoreTooNew, StoreTooOld, StoreCorrupt: There is nothing to copy.
-        StoreFull: The disk has no space for it.
+        InputError: The new file exists, or its folder does not exist.
+        StoreMissing, StoreNotADatabase, StoreTooNew, StoreTooOld, StoreCorrupt: The database cannot be copied.
+        StoreFull: The disk does not have enough space for the copy.
         StoreError: A file cannot be read or written.
     """
     if os.path.lexists(target):
@@ -77,7 +78,10 @@ def back_up(path: Path, target: Path, *, progress: Progress | None = None) -> in
 
 
 def _copy_file(path: Path, part: Path, progress: Progress | None) -> bool:
-    """Copy it; return whether it is one moment of the file, which a file without a log has to stay for."""
+    """Copy the file. Return False if the file changed during the copying, so that the copy must be made again.
+
+    A file without a log is read without locks, so that another process can begin to write to it meanwhile.
+    """
     state = file_state(path)
     refuse_damaged_log(path)
     _check_space(path, part)

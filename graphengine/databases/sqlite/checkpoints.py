@@ -1,21 +1,21 @@
 """Checkpoints: moving the write-ahead log into the database file while no process writes.
 
-SQLite does this automatically after a commit that finds a thousand pages in the log, in parallel with other commits. In
-all versions before 3.51.3 (March 2026) a commit that restarts the log at that moment can damage the database
-(sqlite.org/wal.html, "The WAL-Reset Bug"), and Python ships older versions for years. The bug cannot occur if no commit
-can run during the checkpoint. So automatic checkpoints are off: the writing connection takes the write lock, as for any
-transaction, and a second connection moves the log meanwhile, without waiting for readers. The modes of `wal_checkpoint`
-that take the lock themselves do not help: if they do not get it, they move the log without it.
+SQLite does this by itself after a commit that finds a thousand pages in the log, while other processes commit. In all
+versions before 3.51.3 (March 2026), a commit that restarts the log at that moment can damage the database
+(sqlite.org/wal.html, "The WAL-Reset Bug"), and Python ships older versions for years. The bug cannot occur if no
+process can commit during the checkpoint. So automatic checkpoints are off. Instead the writing connection takes the
+write lock, as for any transaction, and a second connection moves the log meanwhile, without waiting for readers. The
+modes of `wal_checkpoint` that take the lock themselves do not help: without the lock, they move the log nevertheless.
 
-Each process estimates the length of the log by the commits that it counts. Nobody counts the renewals of leases, and
-many processes that each write a little never reach the limit by their own commits. So the thread that renews the lease
-also reads the length of the file now and then, and asks the thread of the writing connection to move a log that is too
-long. It never moves the log itself: a renewal must not wait for a move.
+Each process estimates the length of the log from its own commits. This misses the renewals of leases, and many
+processes that each write a little. So the thread that renews the lease also reads the length of the log file now and
+then, and asks the thread of the writing connection to move a log that is too long. The renewing thread never moves the
+log itself, because a renewal must not wait for that.
 
-A move of a very long log, such as after a long backup, takes seconds, and other processes could not renew their leases
-if the lock were held for that long. SQLite cannot move a part of a log. So such a log is first moved without the write
-lock, while the writing connection reads. A commit can restart the log only if no connection reads from it, so the bug
-cannot occur then either. The write lock is only taken for what was committed meanwhile.
+Moving a very long log, for example after a long backup, takes seconds. If the write lock were held for so long, other
+processes could not renew their leases. SQLite cannot move a part of a log. So a very long log is first moved without
+the write lock, while the writing connection reads. A commit can restart the log only if no connection reads from the
+log, so the bug cannot occur then either. The write lock is taken only for the pages that were committed meanwhile.
 """
 
 from __future__ import annotations
@@ -50,21 +50,22 @@ _MOST_SCALE: Final = 16.0
 
 
 def longest_log() -> int:
-    """Return the length in bytes from which the file of the log is too long: a third more than `LOG_PAGES`."""
+    """Return the length in bytes above which the log file must be moved: a third more than `LOG_PAGES`."""
     return LOG_PAGES * _PAGE_BYTES * 4 // 3
 
 
 def keep_log_short(connection: sqlite3.Connection) -> None:
-    """Keep commits of this connection from moving the log, and let them shorten the file when they restart the log.
+    """Turn off automatic checkpoints for this connection, and let its commits shorten a log file that they restart.
 
-    SQLite does not shorten the file by itself. So a long file would not mean that much of the log is still to be moved.
+    SQLite does not shorten the file by default. Then a long file would not show that much of the log must still be
+    moved.
     """
     connection.execute("PRAGMA wal_autocheckpoint = 0").fetchone()
     connection.execute(f"PRAGMA journal_size_limit = {longest_log()}").fetchone()
 
 
 def sync_as(connection: sqlite3.Connection, synchronous: str) -> None:
-    """Set when a connection syncs its writes to the disk: `FULL` or `NORMAL`."""
+    """Set whether a connection syncs every commit to the disk (`FULL`) or only before a checkpoint (`NORMAL`)."""
     connection.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'FULL' else 'NORMAL'}")
     if synchronous == "FULL":  # needed on macOS for a sync to reach the disk itself; ignored elsewhere
         connection.execute("PRAGMA fullfsync = ON")
@@ -72,7 +73,7 @@ def sync_as(connection: sqlite3.Connection, synchronous: str) -> None:
 
 
 def connect_too(path: Path, synchronous: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
-    """Open one more connection to a database that a writing connection has prepared.
+    """Open another connection to a database that is already open for writing in this process.
 
     Raises:
         sqlite3.Error: The database cannot be opened.
@@ -89,15 +90,15 @@ def connect_too(path: Path, synchronous: str, *, busy_timeout_seconds: float) ->
 
 
 class Checkpoints:
-    """The checkpoints of one store, on the thread of its writing connection.
+    """Decides when to move the log of one store, and moves it on the thread of the writing connection.
 
     Args:
-        path: The database.
-        synchronous: The same as for the writing connection.
+        path: The database file.
+        synchronous: The setting of the writing connection; see `sync_as`.
 
     Attributes:
-        are_due: Whether the log has reached its length limit.
-        restart: Whether the next commit can be the first of a restarted log, whose header it syncs.
+        are_due: Whether the log has reached the length at which it is moved.
+        restart: Whether the next commit may restart the log, which syncs the log's header to the disk.
     """
 
     def __init__(self, path: Path, synchronous: str) -> None:
@@ -111,17 +112,24 @@ class Checkpoints:
         self.are_due = self.restart = False
 
     def count(self, rows: int, written_bytes: int) -> None:
-        """Count a commit by the rows that it changed and roughly the bytes that it wrote."""
+        """Add a commit to the estimated length of the log.
+
+        Args:
+            rows: How many rows the commit changed.
+            written_bytes: About how many bytes it wrote.
+        """
         self.restart = False
         pages = min(rows * _PAGES_A_ROW, _PAGES_A_COMMIT)
         self._pages += self._scale * (pages + written_bytes // _PAGE_BYTES + rows // _ROWS_A_PAGE)
         self.are_due = self._pages >= LOG_PAGES
 
     def ask(self, writer: Worker) -> None:
-        """Ask the thread of the writing connection to move the log if its file is too long; for any thread.
+        """Ask the thread of the writing connection to move the log if the log file is too long.
+
+        Any thread may call this.
 
         Raises:
-            OSError: The log cannot be accessed.
+            OSError: The log file cannot be accessed.
         """
         if not self._is_asked and bytes_of_log(self._path) > longest_log():
             self._is_asked = True
@@ -129,7 +137,10 @@ class Checkpoints:
                 writer.post(self.make)
 
     def make(self, connection: sqlite3.Connection) -> None:
-        """Move the log. A failure is only logged: it affects no committed data, and the next turn tries again."""
+        """Move the log.
+
+        A failure is only logged, because it affects no committed data and the next checkpoint tries again.
+        """
         counted, is_counted = self._pages, self.are_due
         self._pages, self.are_due, self.restart, self._is_asked = 0.0, False, True, False
         try:
@@ -142,7 +153,7 @@ class Checkpoints:
             self._was_moved = pages == moved
 
     def _move(self, connection: sqlite3.Connection) -> tuple[int, int]:
-        """Move the log, and return how many pages it has, and how many of them were moved."""
+        """Move the log. Return how many pages the log contains, and how many of them were moved."""
         if self._mover is None:
             self._mover = connect_too(self._path, self._synchronous, busy_timeout_seconds=_MOVER_SECONDS)
         left_bytes = bytes_of_log(self._path)
@@ -155,15 +166,16 @@ class Checkpoints:
 
     @staticmethod
     def _move_in(connection: sqlite3.Connection, mover: sqlite3.Connection, statement: str) -> tuple[int, int, int]:
-        """Move the log while the writing connection is in a transaction, which at least reads.
+        """Move the log while the writing connection is inside a transaction that at least reads.
 
         Args:
             connection: The writing connection.
             mover: The connection that moves the log.
-            statement: What begins the transaction.
+            statement: The statement that begins the transaction.
 
         Returns:
-            Whether another connection is moving the log, how many pages the log has, and how many of them were moved.
+            Whether another connection is moving the log, how many pages the log contains, and how many of them were
+                moved.
         """
         connection.execute(statement)
         try:
@@ -174,7 +186,7 @@ class Checkpoints:
         return is_busy, pages, moved
 
     def close(self) -> None:
-        """Free the second connection, on the same thread."""
+        """Close the second connection. Call this on the thread of the writing connection."""
         mover, self._mover = self._mover, None
         if mover is not None:
             mover.close()

@@ -1,17 +1,17 @@
-"""Group commit: all queued writes are written in one transaction.
+"""Group commit: all queued writes are committed in one transaction.
 
-While one transaction is being committed, the jobs of the next one gather in a queue; the thread takes all of them at
-once. A job is a function of the connection that first checks and then writes. The error that it raises decides which
-jobs fail:
+While one transaction is being committed, the next writes wait in a queue; then the thread takes all of them at once. A
+write is a function of the connection that first checks and then writes. If such a function raises an error, the kind of
+error decides which writes fail:
 
-- a `GraphEngineError` is a rejection, raised before anything was written: only that job fails;
-- an error of the medium (full, locked, read-only, damaged) fails every job of the transaction with that cause;
-- any other error concerns the values of one job: the transaction is rolled back and repeated without that job.
+- A `GraphEngineError` is raised before anything was written, for example for an old fence: only that write fails.
+- An error of the file (disk full, locked, read-only, damaged) fails all writes of the transaction.
+- Any other error is caused by the values of one write: the transaction is rolled back and repeated without that write.
 
-What is short and alone is written by the event loop, if the store's level of syncing allows that: see `direct.py`.
+The event loop itself executes a short write that comes alone, if the store does not sync every commit: see `direct.py`.
 
-Appends in a row are written by one statement, which fails if one of them is refused. The transaction is then rolled
-back and repeated with one job after the other.
+Consecutive appends are written by one statement, which fails if any of them is refused. Then the transaction is rolled
+back and repeated with separate statements.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ T = TypeVar("T")
 
 
 class PendingWrite(Promise[T], kw_only=True, eq=False):
-    """One write, and the future that gets its result."""
+    """A queued write, and the future that receives its result."""
 
     work: Callable[[sqlite3.Connection], T]
     written_bytes: int
 
 
 class GroupCommit:
-    """The queue of one writing connection. Jobs are written in the order in which they were submitted.
+    """The queue of writes of one connection. Writes are executed in the order in which they were submitted.
 
-    No asyncio task is needed: `submit` lets the thread write what is queued at the end of this turn of the event loop,
-    and the thread lets the loop settle the jobs.
+    No asyncio task is needed: `submit` starts the thread at the end of the current turn of the event loop, and the
+    thread calls the event loop when results are ready.
     """
 
     def __init__(
@@ -74,10 +74,15 @@ class GroupCommit:
     def submit(
         self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0, *, run_id: str | None = None
     ) -> asyncio.Future[T]:
-        """Queue a job. Its future is done when its transaction is durable or has failed.
+        """Queue a write. Its future is done when the transaction is durable or has failed.
 
-        Cancelling the future does not cancel the job. `written_bytes` is roughly how much it writes, if that is much.
-        If `run_id` is the only run that it concerns, and nothing is queued, the loop may write it now (`Direct`).
+        Cancelling the future does not cancel the write.
+
+        Args:
+            work: The write.
+            written_bytes: About how many bytes it writes, if that is much.
+            run_id: The run whose rows it changes, if it changes no others. Then the event loop may execute the write at
+                once, if no other write is queued (`Direct`).
         """
         future: asyncio.Future[T] = self._loop.create_future()
         if self._direct is not None and run_id is not None and not self._unsettled:
@@ -95,18 +100,17 @@ class GroupCommit:
         return future
 
     def append_step(self, batch: Append, driven: Claimed, owner: str) -> bool:
-        """Let the event loop append a lone step now, if nothing is queued; see `Direct.append_step`."""
+        """Let the event loop append a single step now, if no other write is queued; see `Direct.append_step`."""
         return self._direct is not None and not self._unsettled and self._direct.append_step(batch, driven, owner)
 
     async def drain(self) -> None:
-        """Return when everything that was submitted is durable or has failed, also if the caller is cancelled."""
+        """Wait until all submitted writes are durable or have failed, even if the caller is cancelled."""
         while self._unsettled:
             self._drained = self._drained or self._loop.create_future()
             with suppress(asyncio.CancelledError):
                 await asyncio.shield(self._drained)
 
     def _begin(self) -> None:
-        """Let the thread write what is queued."""
         try:
             self._worker.post(self._write_queued, self._tell)
         except RunnerClosed as error:
@@ -131,7 +135,7 @@ class GroupCommit:
             self._drained = None
 
     def _write_queued(self, connection: sqlite3.Connection) -> None:
-        """Write what is queued; on the thread."""
+        """Execute the queued writes. Called on the thread of the connection."""
         jobs: list[PendingWrite[object]] = []
         while self._queue:
             jobs.append(self._queue.popleft())
@@ -168,7 +172,7 @@ class GroupCommit:
 def _together(
     jobs: Iterable[PendingWrite[object]],
 ) -> Iterator[tuple[PendingWrite[object], Callable[[sqlite3.Connection], object]]]:
-    """Yield the jobs with their work, but of appends in a row only the first, which does the work of all."""
+    """Yield each write with its function. Consecutive appends get one common function, yielded with the first."""
     row: list[PendingWrite[object]] = []
     released: set[int] = set()  # by appends of that row: `append` refuses a later one of these runs
     for job in jobs:
@@ -193,9 +197,9 @@ def _work_of_all(row: Iterable[PendingWrite[object]]) -> Callable[[sqlite3.Conne
 def _first_spoiler(
     connection: sqlite3.Connection, works: Iterable[tuple[PendingWrite[object], Callable[[sqlite3.Connection], object]]]
 ) -> PendingWrite[object] | None:
-    """Do the work of jobs up to the first that fails because of its own values, and return that one.
+    """Execute writes up to the first one that fails because of its own values, and return this write.
 
-    The transaction must then be rolled back.
+    The caller must then roll the transaction back.
     """
     for job, work in works:
         try:

@@ -1,9 +1,10 @@
-"""Checks that a database defines what graphengine defines: a file from another source can contain more than data.
+"""Checks that a database file contains only definitions that graphengine creates.
 
-A trigger or a view runs SQL of its own when its table is written or read, and an index on an expression whenever a row
-changes. So a database is used only if it has no triggers, and if its views, and the tables and indexes that are read
-and written, are those that the migrations create. Additional tables of other programs are ignored and never touched.
-Whatever a definition calls, SQLite does not let it call functions with side effects (`trusted_schema`).
+A file from another source can contain SQL that runs by itself: a trigger or view runs its own SQL when a table is
+written or read, and an index on an expression does so whenever a row changes. So a database is accepted only if it has
+no triggers, and if the views, tables and indexes that are used are those that the migrations create. Additional tables
+of other programs are ignored. SQLite is also set not to let definitions call functions with side effects
+(`trusted_schema`).
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ _LISTED: Final = 5
 
 
 def harden(connection: sqlite3.Connection) -> None:
-    """Apply the settings for an untrusted file; call it before anything is read."""
+    """Apply the settings for an untrusted file. Call this before anything is read."""
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
 
 
 def refuse_foreign(connection: sqlite3.Connection, path: Path, version: int) -> None:
-    """Check that a database of this version defines what graphengine defines, and nothing that runs by itself.
+    """Check that a database of this version has the definitions of graphengine, and none that run by themselves.
 
     Raises:
-        StoreAltered: It defines something else.
+        StoreAltered: A definition is missing, changed, or foreign.
     """
     found, expected = _by_name(connection.execute(_DEFINED)), expected_of(version)
     tables = {name for kind, name in expected if kind == "table"}
@@ -63,7 +64,7 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path, version: int) -> 
 
 
 def _is_harmless(kind: str, name: str, table: str, sql: str, tables: set[str]) -> bool:
-    """Return whether a definition that is not graphengine's is never used by its statements."""
+    """Return whether the statements of graphengine never use a definition that graphengine did not create."""
     if kind == "index":
         return table not in tables or not sql  # SQLite creates the indexes without SQL, for keys
     return kind == "table" and name not in tables
@@ -76,7 +77,7 @@ def _name_first(things: list[str]) -> str:
 
 @cache
 def expected_of(version: int) -> Definitions:
-    """Return what the migrations up to a version define."""
+    """Return the definitions that the migrations up to a version create."""
     with closing(sqlite3.connect(":memory:")) as connection:
         for number in range(FIRST, version + 1):
             for statement in migration(number):
@@ -85,7 +86,7 @@ def expected_of(version: int) -> Definitions:
 
 
 def _by_name(rows: Iterable[tuple[object, ...]]) -> Definitions:
-    """Return definitions by type and name, the statements without comments and repeated blanks."""
+    """Return definitions by type and name. Comments and repeated blanks are removed from their SQL."""
     return {
         (str(kind), str(name)): (str(table), " ".join(_COMMENT.sub(" ", str(sql or "")).replace('"', "").split()))
         for kind, name, table, sql in rows

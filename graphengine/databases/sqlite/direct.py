@@ -1,18 +1,18 @@
 """Short reads and writes that the event loop makes itself, without a thread.
 
-A read of some rows takes less time than the way to a thread and back, most of which the loop spends. So the loop reads
-what is short on a connection of its own that waits for nothing. SQLite ends a read that gets long, by its steps or by
-the bytes of a value; that one, and one that fails for whatever reason, is repeated by the reading thread, which waits
-and reports. Before each the event loop has a turn: else a program that asks again and again would be all that runs.
+Reading a few rows takes less time than switching to a thread and back. So the event loop reads them on a connection of
+its own that never waits. SQLite stops a read that takes too many steps or finds a value that is too long. The reading
+thread then repeats that read, and also any read that fails; the thread can wait, and reports errors. Before each read,
+other tasks of the event loop get a turn, so that a program that reads again and again does not block them.
 
-At `synchronous = NORMAL` a commit only copies a few pages into the file system's cache, which takes about 20 µs; the
-way to a thread and back takes twice as long. So the loop writes what is short and alone, on the same connection. If
-another process has the lock, or the write fails for whatever reason, it is rolled back, and the writing thread does it:
-that one waits, repeats and reports. At `FULL` each commit waits for the disk, and is left to the thread, as is the
-first commit after a checkpoint, which restarts the log and syncs its header. A lone step, which leaves its run running
-and changes nothing else, is one statement without BEGIN and COMMIT.
+With `synchronous = NORMAL` a commit only copies a few pages into the cache of the file system, which takes about 20 µs;
+switching to a thread and back takes twice as long. So the event loop executes short writes on the same connection, if
+no other write is queued. If another process has the lock or the write fails, it is rolled back and left to the writing
+thread, which waits, repeats, and reports errors. Two kinds of commits are always left to the thread, because they wait
+for the disk: all commits with `FULL`, and the first commit after a checkpoint, which restarts the log and syncs its
+header. A single step that leaves its run `running` and changes nothing else is one statement, without BEGIN and COMMIT.
 
-In one turn of the event loop, only one run is written in this way: what other runs write is queued, so that they share
+In one turn of the event loop, only one run is written in this way. Writes of other runs are queued, so that they share
 a transaction.
 """
 
@@ -41,21 +41,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_BYTES: Final = 32 * 1024
-"""The most that the loop writes itself; more would delay other runs."""
+"""The most bytes that the event loop writes itself. Larger writes would delay other runs."""
 
 MOST_READ_BYTES: Final = 8 * 1024
-"""The longest row that the loop reads itself."""
+"""The longest row that the event loop reads itself."""
 
 MOST_STEPS: Final = 1000
-"""About how many steps of SQLite's machine a read may take: some 60 rows. The row of a run takes a hundred."""
+"""About how many instructions of SQLite's virtual machine a read may take: enough for some 60 rows."""
 
 
 class NotDone(Exception):
-    """The event loop did not write or read, or has rolled back what it wrote."""
+    """The event loop did not execute a read or write, or rolled it back. The thread must do it."""
 
 
 def is_lone_step(batch: Append) -> bool:
-    """Return whether a batch is one step that leaves its run `running` and changes nothing else."""
+    """Return whether a batch is a single step that leaves its run `running` and changes nothing else."""
     return (
         len(batch.steps) == 1
         and batch.status == "running"
@@ -68,11 +68,11 @@ def is_lone_step(batch: Append) -> bool:
 
 
 class Direct:
-    """The event loop's own connection to a database that the writing connection has prepared; for one event loop.
+    """The event loop's own connection to a database that is already open for writing.
 
     Args:
         place: The files of the open database.
-        checkpoints: Those of the same store.
+        checkpoints: The checkpoints of the same store.
     """
 
     def __init__(self, place: OpenFiles, checkpoints: Checkpoints) -> None:
@@ -86,7 +86,7 @@ class Direct:
         """Call `read(connection)` in a read transaction, and return the result.
 
         Raises:
-            NotDone: It is long, or fails, and the thread should do it.
+            NotDone: The read took too long or failed. The thread should repeat it.
         """
         await asyncio.sleep(0)
         connection = self._connection
@@ -111,15 +111,15 @@ class Direct:
             _leave_transaction(connection)
 
     def write(self, run_id: str, work: Callable[[sqlite3.Connection], T], written_bytes: int) -> T:
-        """Call `work(connection)` in a transaction, commit it, and return the result.
+        """Call `work(connection)` in a transaction, commit, and return the result.
 
         Args:
-            run_id: The only run that it concerns.
+            run_id: The run whose rows the write changes. It must not change rows of other runs.
             work: Changes a few rows.
-            written_bytes: Roughly how much it writes.
+            written_bytes: About how many bytes it writes.
 
         Raises:
-            NotDone: Nothing is written, and the thread should do it.
+            NotDone: Nothing was written. The thread should do it.
         """
         connection, checkpoints = self._connection, self._checkpoints
         is_long = written_bytes > MOST_BYTES or checkpoints.are_due or checkpoints.restart
@@ -144,15 +144,16 @@ class Direct:
         return result
 
     def append_step(self, batch: Append, driven: Claimed, owner: str) -> bool:
-        """Append a lone step by one statement, which is a transaction of its own. Return whether the step is durable.
+        """Append a single step with one statement.
 
-        The statement takes the lock for writing before it reads, so it checks the fence and the owner of the run, and
-        that the step follows the log, in the same transaction in which it inserts the row.
+        Return whether the step is durable; if not, the thread should append it. The statement is a transaction of its
+        own. It takes the write lock before it reads. So it checks the run's fence and owner, and that the step directly
+        follows the log, in the transaction that inserts the row.
 
         Args:
-            batch: A lone step; see `is_lone_step`.
-            driven: The run.
-            owner: The id of the owner that writes.
+            batch: A single step; see `is_lone_step`.
+            driven: The run, which this store drives.
+            owner: The id of this store's owner.
         """
         connection, checkpoints, run_id = self._connection, self._checkpoints, batch.run_id
         (step,) = batch.steps
@@ -188,14 +189,14 @@ class Direct:
         self._run_id = None
 
     def close(self) -> None:
-        """Free the connection; for any thread."""
+        """Close the connection. Any thread may call this."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
 
 def _leave_transaction(connection: sqlite3.Connection) -> None:
-    """Leave no transaction open: it would hold the write-ahead log, and refuse the next one."""
+    """Roll back an open transaction, which would keep the log from being moved and prevent the next transaction."""
     if connection.in_transaction:
         with suppress(sqlite3.Error):  # the transaction is over either way
             connection.execute("ROLLBACK")

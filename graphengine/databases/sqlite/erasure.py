@@ -1,4 +1,4 @@
-"""What erasing a person deletes in SQLite besides runs and memories, and how nothing of it stays in the files."""
+"""The statements that erase a person's data in SQLite, except runs and memories, and the removal of traces of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _INDEXES: Final = ("run_words", "memory_words")
 
 
 def merge_words(connection: sqlite3.Connection) -> None:
-    """Make one segment of each index of words: until then, those that were deleted are in it, and marked as such."""
+    """Merge each index of words into one segment. Before, words that were deleted are only marked as deleted."""
     for name in _INDEXES:
         if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,)).fetchone():
             connection.execute(f"INSERT INTO {name} ({name}) VALUES ('optimize')")  # noqa: S608 - one of ours

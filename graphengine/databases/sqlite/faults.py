@@ -1,4 +1,4 @@
-"""Translation of sqlite3 errors: one `StoreError` for each kind, with the file and the repair."""
+"""Translates errors of sqlite3 to one class of `StoreError` for each cause, with the file and the way to repair it."""
 
 from __future__ import annotations
 
@@ -83,27 +83,30 @@ _MEANINGS: Final = {
     sqlite3.SQLITE_CANTOPEN: _CANNOT_OPEN,
 }
 MEDIUM_ERRORS: Final = (sqlite3.OperationalError, sqlite3.InternalError, UnicodeDecodeError)
-"""Exceptions that sqlite3 raises about the file; the last one if its message quotes damaged text."""
+"""Exceptions that sqlite3 raises about the file. UnicodeDecodeError occurs if a message quotes damaged text."""
 
 _PRIMARY: Final = 0xFF  # an extended code holds the primary code in its low byte
 
 
 def is_of_the_medium(error: Exception) -> bool:
-    """Return whether an error concerns the file as a whole, and not just one statement."""
+    """Return whether an error concerns the whole file, and not just the values of one statement."""
     return isinstance(error, MEDIUM_ERRORS) or type(error) is sqlite3.DatabaseError
 
 
 def shows_damage(error: Exception) -> bool:
-    """Return whether an error can be caused by damage in the file, and not by a lock, a full disk or permissions."""
+    """Return whether an error can be caused by damage in the file.
+
+    Locks, full disks and missing permissions are no damage.
+    """
     return _explain_code(error).error not in {StoreLocked, StoreFull, StoreReadOnly}
 
 
 def end_statements(error: BaseException) -> None:
-    """End the statements that a failed function left open.
+    """Close the statements that a failed function left open, so that the connection does not continue to read old data.
 
-    1. A damaged row ends a function halfway through the rows of a SELECT.
-    2. Its error keeps the frames, they keep the cursor, and ROLLBACK ends only the transaction, not the cursor.
-    3. Until the error is released, the connection would read the database as it was then.
+    1. A damaged row ends a function in the middle of reading the rows of a SELECT.
+    2. The error refers to the frames of the function, these refer to the cursor, and ROLLBACK does not close a cursor.
+    3. Until the error is released, the connection would see the database as it was then.
     """
     link: BaseException | None = error
     while link is not None:
@@ -112,7 +115,7 @@ def end_statements(error: BaseException) -> None:
 
 
 def explain(error: BaseException, path: Path) -> StoreError:
-    """Return the `StoreError` for an error of SQLite or of the files, which becomes its cause."""
+    """Return the `StoreError` for an error of SQLite or of the operating system."""
     if isinstance(error, StoreError):
         return copy(error)  # several callers get the same error
     found = _explain_code(error).explained(error, str(path))
@@ -134,7 +137,10 @@ def _explain_code(error: BaseException) -> Meaning:
 
 
 def _can_open_files() -> bool:
-    """Return whether the process has a file descriptor left: SQLite does not tell why it cannot open a file."""
+    """Return whether the process can open another file.
+
+    SQLite does not report that as the reason why opening failed.
+    """
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:

@@ -1,7 +1,8 @@
-"""Opening the database file: checks of its application and version, and the settings of every connection.
+"""Opening a database file: checks of its application and version, and the settings of every connection.
 
-SQLite's `application_id` marks a file as graphengine's; `user_version` is the number of its last migration. Both are
-read, and the migrations run, inside one write transaction, so that any number of processes can open a new file at once.
+SQLite's `application_id` marks a file as graphengine's. Its `user_version` is the number of the last migration. Both
+are read, and the migrations run, inside one write transaction, so that many processes can open a new file at the same
+time.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ APPLICATION_ID: Final = 0x47726147
 """The mark of graphengine's SQLite files: the letters GraG."""
 
 OLDEST_READ: Final = latest_format()
-"""The oldest format that is read without migrating it."""
+"""The oldest format that can be read without a migration."""
 
 _OURS: Final = frozenset({"runs", "steps", "snapshots", "graph_specs", "inbox"})
 
 PAGE_BYTES: Final = 4096
-"""A commit writes each page that it changes as a whole: with 8 KB the start and the end of a run take 15 % longer."""
+"""The size of a page. A commit writes changed pages as a whole, so with 8 KB short runs would take 15 % longer."""
 
 # One statement, so that all three values are consistent while another process creates the database.
 _IDENTITY: Final = """
@@ -49,19 +50,19 @@ _WITHOUT_LOCKS: Final = "&vfs=unix-none"
 _OLDEST_SQLITE: Final = (3, 37, 0)
 _WAL_POLL_SECONDS: Final = 0.005
 _MOUNTS: Final = Path("/proc/self/mountinfo")
-"""What is mounted, a line each. Source: proc_pid_mountinfo(5)."""
+"""The mounts of this system, one in each line. Source: proc_pid_mountinfo(5)."""
 _SECOND_NANOSECONDS: Final = 1_000_000_000
 _LONGEST_TICK_NANOSECONDS: Final = 3 * _SECOND_NANOSECONDS
-"""More than the 2 s of FAT, the coarsest clock of a file system. Clocks of whole seconds show no fractions of them."""
+"""Longer than a tick of the coarsest file system clock, the 2 s of FAT. Such clocks show no fractions of seconds."""
 _FINE_TICK_NANOSECONDS: Final = _SECOND_NANOSECONDS // 10
-"""More than the 10 ms of the coarsest clock that shows fractions of a second: Linux with 100 timer interrupts."""
+"""Longer than a tick of the coarsest clock that shows fractions of seconds, the 10 ms of some Linux systems."""
 
 
 def prepare_file(path: Path) -> None:
-    """Create the file and its folder if they are missing, accessible to this user only.
+    """Create the file and its folder if they are missing, so that only this user can access them.
 
     Raises:
-        StoreNotADatabase: The path is a folder, a device or anything else but a file, or another kind of file.
+        StoreNotADatabase: The path is a folder, a device or another special file, or a file that is not a database.
         StoreError: The file cannot be created, has a second name, or is itself a mount point.
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
@@ -82,11 +83,14 @@ def prepare_file(path: Path) -> None:
 
 
 def _refuse_second_names(path: Path) -> None:
-    """Raise if the database is the same file as one of another name, in this or in another folder.
+    """Raise an error if the database file also has another name, in this folder or another one.
 
-    SQLite writes what is recorded to a log beside the name under which the database is opened, `runs.db-wal`. 1. A
-    container has the single file `runs.db` of the host mounted, records a run and is killed. 2. The log is in the
-    container's own folder, and is removed with the container. 3. On the host the run, though it was synced, is lost.
+    SQLite writes recorded data to a log file beside the name under which the database is opened, `runs.db-wal`. So data
+    can be lost as follows:
+
+    1. The single file `runs.db` of the host is mounted in a container. The container records a run and is killed.
+    2. The log is in the container's own folder, and is removed with the container.
+    3. On the host the run is lost, although it was synced to the disk.
 
     Source: https://www.sqlite.org/howtocorrupt.html, "Multiple links to the same file".
     """
@@ -101,7 +105,7 @@ def _refuse_second_names(path: Path) -> None:
 
 
 def _is_mount_point(path: Path) -> bool:
-    """Return whether something is mounted at a path, as Linux lists it; False where there is no such list."""
+    """Return whether something is mounted at a path, according to Linux. False on other systems."""
     try:
         lines = _MOUNTS.read_bytes().splitlines()
     except OSError:
@@ -114,7 +118,7 @@ def _is_mount_point(path: Path) -> bool:
 
 
 def _tell_of_like_names(path: Path) -> None:
-    """Log that a file which was just created has almost the name of another one: the runs may be in that."""
+    """Log a hint if a file with nearly the same name exists beside a new file: the runs may be in that file."""
     name = path.name
     for other in {name.lower(), name.upper(), name.capitalize(), name[:1].swapcase() + name[1:]} - {name}:
         beside = path.with_name(other)
@@ -124,10 +128,11 @@ def _tell_of_like_names(path: Path) -> None:
 
 
 class FileState(NamedTuple):
-    """The facts that show whether a database file has changed.
+    """Facts about a database file that show whether the file has changed.
 
     Attributes:
-        has_log: Whether the write-ahead log is not empty: a process has the database open, or died with it open.
+        has_log: Whether the write-ahead log contains data. Then a process has the database open, or died while it was
+            open.
         inode: The inode of the file.
         size_bytes: The size of the file.
         changed_at_ns: The time of the last change.
@@ -140,19 +145,19 @@ class FileState(NamedTuple):
 
 
 class OpenFiles:
-    """The files of an open database, to detect that its path leads to other files.
+    """Remembers the files of an open database, to detect when its path leads to other files.
 
     This has two causes:
 
     1. The file is moved, deleted or replaced.
-    2. This process opens and closes the file itself, as for a backup or a checksum. The system then drops all locks
-       that the process has on it, including those of SQLite. The next process that closes the database considers
-       itself the last one and deletes the log, to which this process still writes.
+    2. This process itself opens and closes the file, for example for a backup or checksum. Then the operating system
+       drops all locks that the process holds on the file, including those of SQLite. The next process that closes the
+       database takes itself for the last one and deletes the log, to which this process still writes.
 
     In both cases SQLite would report commits as done that no other process ever reads.
 
     Args:
-        path: The database, while a connection has it open: only then the log is certain to exist.
+        path: The database. A connection must have it open, because only then the log certainly exists.
 
     Attributes:
         path: The database.
@@ -165,13 +170,14 @@ class OpenFiles:
         self._checked: tuple[int, int, int] | None = None  # the state of the folder when they were last compared
 
     def check(self) -> None:
-        """Check that the files are still those at their paths.
+        """Check that the paths still lead to the same files.
 
-        While nothing in their folder was made, renamed or removed, they are: this costs one `stat`. Those of the files
-        cost more, since Linux then gives the log a new time with the next write, which the sync of a commit waits for.
+        As long as no name in the folder was added, renamed or removed, they do; this check costs one `stat`. Checking
+        the files themselves costs more, because Linux then updates the time of the log at the next write, which the
+        sync of a commit must wait for.
 
         Raises:
-            StoreMoved: One was replaced or is gone.
+            StoreMoved: A file was replaced or is gone.
         """
         folder = _state_of_folder(self._folder)
         if folder is not None and folder == self._checked:
@@ -192,7 +198,7 @@ class OpenFiles:
 
 
 def _state_of_folder(folder: str) -> tuple[int, int, int] | None:
-    """Return what changes with every name in a folder; None where the system has nothing of the kind."""
+    """Return facts that change whenever a name in a folder changes; None where the system does not offer this."""
     if os.name != "posix":
         return None
     try:
@@ -214,7 +220,7 @@ def file_state(path: Path) -> FileState:
     """Return the current facts about the file.
 
     Raises:
-        StoreMissing, StoreNotADatabase, StoreError: As `require_file`.
+        StoreMissing, StoreNotADatabase, StoreError: As in `require_file`.
     """
     require_file(path)
     try:
@@ -226,7 +232,7 @@ def file_state(path: Path) -> FileState:
 
 
 def has_changed(path: Path, state: FileState) -> bool:
-    """Return whether what was read since `state` is possibly not the file's content, or was refused for that reason."""
+    """Return whether the file may have changed since `state`, so that data or errors read since then may be wrong."""
     now = file_state(path)
     return not now.has_log if state.has_log else now != state
 
@@ -234,10 +240,11 @@ def has_changed(path: Path, state: FileState) -> bool:
 def uri_to_read(path: Path, state: FileState) -> str:
     """Return the URI to open a file for reading without leaving other files next to it.
 
-    Without a log no process has it open, and it is opened as immutable. SQLite then relies on it not changing, so the
-    caller must compare a new `file_state` after reading. With a log, SQLite makes an index of it next to the file, for
-    all processes. Where there is none and none can be made, as beside a copy on a read-only volume, no other process
-    has it open: `keep_index` keeps the index in memory, and locks say nothing.
+    - Without a log, no process has the file open, and it is opened as immutable. SQLite relies on it not changing, so
+      the caller must compare a new `file_state` after reading.
+    - With a log, SQLite uses an index file of the log next to the database, which all processes share.
+    - If there is a log but no index, and none can be created, as on a read-only volume, no other process has the
+      database open. Then the index is kept in memory (`keep_index`), and no locks are used.
     """
     uri = f"{path.absolute().as_uri()}?mode=ro"
     if not state.has_log:
@@ -251,15 +258,16 @@ def _has_index_to_itself(path: Path) -> bool:
 
 
 def keep_index(connection: sqlite3.Connection, uri: str) -> None:
-    """Keep the index of a write-ahead log in memory, if the URI to read the file needs that."""
+    """Keep the index of the log in memory if the URI from `uri_to_read` requires this."""
     if uri.endswith(_WITHOUT_LOCKS):
         connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
 
 
 def move_idle_log(path: Path) -> None:
-    """Move the write-ahead log into the file if no process has the database open. Log a failure.
+    """Move the write-ahead log into the file if no process has the database open. A failure is only logged.
 
-    SQLite does so when the last connection is closed, unless that one only reads. Call it after closing such a one.
+    SQLite does this when the last connection is closed, unless that connection only reads. Call this function after
+    closing a connection that only reads.
     """
     if not log_of(path).exists():
         return
@@ -274,7 +282,7 @@ def move_idle_log(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync a folder, so that the names in it survive a power cut."""
+    """Sync a folder to the disk, so that the names of files in it survive a power cut."""
     if os.name != "posix":  # elsewhere a folder cannot be opened
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -285,7 +293,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _make_synced_folder(folder: Path) -> None:
-    """Create a folder and its parents and sync their names: SQLite syncs only what is in the folder."""
+    """Create a folder and its parents, and sync their names. SQLite syncs only the folder that contains the file."""
     if folder.is_dir():
         return
     _make_synced_folder(folder.parent)
@@ -294,11 +302,11 @@ def _make_synced_folder(folder: Path) -> None:
 
 
 def require_file(path: Path) -> None:
-    """Check that there is a database to read.
+    """Check that the path is an existing database file.
 
     Raises:
-        StoreMissing: There is no file.
-        StoreNotADatabase: The path is a folder, a device or anything else but a file, or another kind of file.
+        StoreMissing: The file does not exist.
+        StoreNotADatabase: The path is a folder, a device or another special file, or a file that is not a database.
         StoreError: The path cannot be accessed.
     """
     _refuse_others(path)
@@ -308,7 +316,10 @@ def require_file(path: Path) -> None:
 
 
 def _refuse_others(path: Path) -> None:
-    """Raise if the path is not a regular file, or if the file is so short that SQLite would overwrite it as empty."""
+    """Raise an error if the path is not a regular file, or if SQLite would overwrite the file as empty.
+
+    SQLite does so with files that are too short to be a database.
+    """
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -332,13 +343,13 @@ def _name_file_kind(mode: int) -> str:
 
 
 def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous) -> None:
-    """Prepare the writing connection: check the file, migrate it to this version, apply the settings.
+    """Prepare the writing connection: check the file, migrate it to this version, and apply the settings.
 
     Raises:
-        StoreNotADatabase: It is another application's database.
-        StoreTooNew, StoreTooOld: It was written by a newer version, or by a development version.
-        StoreAltered: Another program defined something in it.
-        sqlite3.Error: It is not a database, read-only or locked.
+        StoreNotADatabase: The database belongs to another application.
+        StoreTooNew, StoreTooOld: A newer version, or a development version, wrote the database.
+        StoreAltered: Another program changed or added definitions.
+        sqlite3.Error: The file is not a database, or is read-only or locked.
     """
     _check_log(path)
     sync_log(path)
@@ -356,22 +367,24 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
 
 
 def _check_log(path: Path) -> None:
-    """Check a log that a dead process left; if an owner is alive, it checked the log when it opened the database.
+    """Check a log that was left by a process that died.
+
+    If a live process has the database open, it has checked the log.
 
     Raises:
-        StoreCorrupt: Finished commits follow a damaged place in the log.
+        StoreCorrupt: A place in the log is damaged, and finished commits follow it.
     """
     if not has_live_owner(path):
         refuse_damaged_log(path)
 
 
 def set_up_reader(connection: sqlite3.Connection, path: Path, *, uri: str = "", is_alone: bool = True) -> None:
-    """Prepare a connection that only reads; `is_alone` means that this store has no writing connection.
+    """Prepare a connection that only reads. `is_alone` means that this store has no writing connection.
 
     Raises:
         StoreMissing: The file is empty.
-        StoreError: As `set_up`; also for an older version, which only a writer migrates.
-        sqlite3.Error: As `set_up`.
+        StoreError: As in `set_up`; also if the database has an older format, which only a writer can migrate.
+        sqlite3.Error: As in `set_up`.
     """
     keep_index(connection, uri)
     connection.execute("PRAGMA query_only = ON")
@@ -387,11 +400,11 @@ def set_up_reader(connection: sqlite3.Connection, path: Path, *, uri: str = "", 
 
 
 def _check_definitions(connection: sqlite3.Connection, path: Path) -> int:
-    """Check a database's mark and definitions and return its version, consistently while it is migrated.
+    """Check the mark and definitions of a database, and return its version. All are read at the same moment.
 
     Raises:
-        StoreNotADatabase, StoreTooNew, StoreTooOld: As `check_format`.
-        StoreAltered: Another program defined something in it.
+        StoreNotADatabase, StoreTooNew, StoreTooOld: As in `check_format`.
+        StoreAltered: Another program changed or added definitions.
     """
     harden(connection)
     connection.execute("BEGIN")
@@ -405,12 +418,12 @@ def _check_definitions(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def check_format(connection: sqlite3.Connection, path: Path) -> int:
-    """Return the version of the database's format; 0 if it is still empty.
+    """Return the version of the database's format; 0 if the database is empty.
 
     Raises:
-        StoreNotADatabase: It is another application's.
-        StoreTooNew: It was written by a newer version.
-        StoreTooOld: It was written by a development version.
+        StoreNotADatabase: The database belongs to another application.
+        StoreTooNew: A newer version wrote the database.
+        StoreTooOld: A development version wrote the database.
     """
     application, version, tables = connection.execute(_IDENTITY).fetchone()
     if application != APPLICATION_ID and (application or version or tables):
@@ -429,12 +442,12 @@ def check_format(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def has_our_tables(connection: sqlite3.Connection) -> bool:
-    """Return whether a database has the tables of runs, whatever its mark says."""
+    """Return whether a database contains graphengine's tables, whatever application its mark names."""
     return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")} >= _OURS
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Migrate the database from its version to the latest one, in one transaction."""
+    """Migrate the database to the latest format, in one transaction."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = check_format(connection, path)
@@ -451,7 +464,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch to write-ahead logging permanently. SQLite does not wait for other openers here, so poll."""
+    """Switch the file to write-ahead logging. SQLite does not wait for other processes here, so try repeatedly."""
     (timeout_milliseconds,) = connection.execute("PRAGMA busy_timeout").fetchone()
     give_up_at = time.monotonic() + timeout_milliseconds / 1000
     while True:
@@ -466,6 +479,6 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def _check_file_writable(connection: sqlite3.Connection) -> None:
-    """Raise now, and not at the first step, if the file cannot be written."""
+    """Raise an error when the store is opened, and not at the first step, if the file cannot be written."""
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("ROLLBACK")

@@ -1,4 +1,4 @@
-"""A database in the memory of this process: what wings keep next to runs that end with it."""
+"""A SQLite database in the memory of this process, for data such as budgets when runs are in memory too."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ T = TypeVar("T")
 
 
 def budget_tables() -> Sequence[str]:
-    """Return the statements that make the tables of a new database of runs, which has the accounts of budgets."""
+    """Return the statements that create the tables of a new database, which include the tables of budgets."""
     return [statement for version in range(FIRST, latest_format() + 1) for statement in migration(version)]
 
 
 class InProcess:
-    """A database in the memory of this process, for one thread at a time.
+    """A database in the memory of this process. One thread uses it at a time.
 
     Args:
-        tables: The statements that make its tables.
+        tables: The statements that create its tables.
     """
 
     def __init__(self, tables: Sequence[str] = ()) -> None:
@@ -40,20 +40,20 @@ class InProcess:
 
     @property
     def accounts(self) -> Accounts[sqlite3.Connection]:
-        """The tables of budgets, if it has those of runs."""
+        """The accounts of budgets, if `tables` creates them."""
         return ACCOUNTS
 
     async def open(self) -> None:
         """Do nothing."""
 
     async def read(self, function: Callable[[sqlite3.Connection, None], T]) -> T:
-        """Call a function of the connection on another thread."""
+        """Call a function with the connection, on another thread."""
         return await asyncio.to_thread(self._alone, lambda connection: function(connection, None))
 
     async def write(
         self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0, *, run_id: str | None = None
     ) -> T:
-        """Call a function of the connection, on another thread unless it changes a few rows for a run."""
+        """Call a function with the connection: on this thread if it changes a few rows of one run, else on another."""
         del written_bytes
         if run_id is not None:
             return self._alone(work)

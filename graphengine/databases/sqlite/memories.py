@@ -1,7 +1,7 @@
-"""Memories in SQLite: words in an index of FTS5, vectors compared one by one.
+"""Memories in SQLite. Words are found by an FTS5 index, and vectors are compared one by one.
 
-With the extra `memory`, and a Python whose sqlite3 can load extensions, sqlite-vec compares them, else this process
-does: for 10,000 vectors of 1,536 numbers a search then takes half a second.
+With the extra `memory`, and a Python whose sqlite3 module can load extensions, sqlite-vec compares the vectors.
+Otherwise Python compares them: a search in 10,000 vectors of 1,536 numbers then takes half a second.
 """
 
 from __future__ import annotations
@@ -23,14 +23,11 @@ if TYPE_CHECKING:
 
 
 class SQLiteMemories(Memories[sqlite3.Connection]):
-    """The table of memories in a SQLite file."""
-
     def exist(self, connection: sqlite3.Connection) -> bool:
-        """Return whether the table was created."""
         return bool(self._do(connection, "exist", {}))
 
     def create(self, connection: sqlite3.Connection) -> None:
-        """Create the table, unless another process has done so meanwhile."""
+        """Create the table if it does not exist."""
         self._do(connection, "create", {})
 
     def _match(self, words: Sequence[str]) -> str:
@@ -42,7 +39,6 @@ class SQLiteMemories(Memories[sqlite3.Connection]):
     def by_meaning(
         self, connection: sqlite3.Connection, scope: Scope, vector: Sequence[float], limit: int
     ) -> list[tuple[Any, ...]]:
-        """Return the rows of the entries whose vectors, of length 1, are nearest to this one, with their cosine."""
         values = {**scope, "vector": self._vector(vector), "limit": limit}
         if _loads_vec(connection):
             return self._do(connection, "by_meaning_of_vec", values)
@@ -55,12 +51,12 @@ class SQLiteMemories(Memories[sqlite3.Connection]):
         return self._do(connection, "by_meaning", values)
 
     def restore_words(self, connection: sqlite3.Connection) -> None:
-        """Make the index of words anew from the table."""
+        """Rebuild the index of words from the table."""
         connection.execute("INSERT INTO memory_words (memory_words) VALUES ('rebuild')")
 
 
 def _loads_vec(connection: sqlite3.Connection) -> bool:
-    """Let sqlite-vec compare vectors on this connection; return False if it cannot be loaded."""
+    """Load sqlite-vec into this connection to compare vectors. Return False if it cannot be loaded."""
     try:
         vec: Any = importlib.import_module("sqlite_vec")
         connection.enable_load_extension(True)  # noqa: FBT003 - by its only parameter

@@ -1,13 +1,13 @@
 """Owners, the processes that drive runs: a row for each open store, a lease that a thread renews, and a lock.
 
-An owner holds a lock of the operating system on its own file, in a folder next to the database, for as long as it
-lives. The system releases the lock when the process ends, however it ends, so other processes on the same host detect
-immediately that the owner is dead. On other hosts, and where locks do not work, an owner is dead when its lease has
-expired. A wrong judgement can take a run from its driver but never damage its log: the fence decides which writes are
-accepted.
+Each owner holds a lock of the operating system on its own file, in a folder next to the database. The system releases
+the lock when the process ends, in whatever way. So other processes on the same host detect at once that the owner is
+dead. On other hosts, and on file systems without locks, an owner counts as dead when its lease has ended. A wrong
+judgement can take a run from its driver, but cannot damage the run's log, because the database accepts writes only with
+the current fence.
 
-Taking over a run and removing a dead owner happen inside write transactions, so that no two processes do it at the same
-time. A reader (`Onlooker`) judges in the same way and changes nothing.
+Taking over a run and removing a dead owner happen inside write transactions, so that only one process does it. A reader
+(`Onlooker`) judges in the same way, but changes nothing.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("graphengine.stores")
 
 _RENEWALS_PER_LOOK: Final = 6
-"""How many renewals there are between two looks at the length of the log: with the default lease, a minute."""
+"""The length of the log is checked once in so many renewals: with the default lease, once a minute."""
 _TICK_SECONDS: Final = 0.5  # how soon the lease thread notices that the event loop's thread has ended
 
 
 class Owner(NamedTuple):
-    """A recorded owner."""
+    """An owner as recorded in the database."""
 
     id: str
     host: str
@@ -57,11 +57,11 @@ class Owner(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LeaseOptions:
-    """The options of an owner's lease.
+    """The settings of an owner's lease.
 
     Attributes:
         path: The database file.
-        lease_seconds: How long an owner counts as alive without a renewal.
+        lease_seconds: How long the owner counts as alive after a renewal.
         busy_timeout_seconds: How long a renewal waits for the database's lock.
         clock: Returns epoch seconds.
     """
@@ -73,21 +73,21 @@ class LeaseOptions:
 
     @property
     def folder(self) -> Path:
-        """The folder of the owners' lock files."""
         return self.path.with_name(self.path.name + "-owners")
 
 
 class Lease(LeaseThread):
-    """This process's ownership: its row, its lock file and the thread that renews it.
+    """This process as an owner of runs in a SQLite file: its row, its lock file, and the thread that renews the lease.
 
-    The thread has a connection of its own, which stays open: a process that has no file descriptor left must still
-    renew its lease, or another process begins what this one still runs.
+    The thread keeps its own connection open. So even a process that cannot open any more files can renew its lease;
+    otherwise other processes would begin runs that this process still drives.
 
-    `acquire_lock`, `connect`, `register`, `retire` and `other` can be called from any thread, by one at a time.
+    `acquire_lock`, `connect`, `register`, `retire` and `other` may be called from any thread, but only from one at a
+    time.
 
     Attributes:
-        place: The files of the open database, once known.
-        look_at_log: Called now and then after a renewal, to ask for a move of a long log.
+        place: The files of the open database, once they are known.
+        look_at_log: Called after some renewals, to have a long log moved into the file.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class Lease(LeaseThread):
         self._is_retired = False
 
     def now(self) -> float:
-        """Return the time on the store's clock in epoch seconds."""
+        """Return the time of the store's clock in epoch seconds."""
         return self._options.clock()
 
     def acquire_lock(self) -> None:
-        """Create and lock this owner's lock file; on a file system without locks only the lease counts.
+        """Create and lock this owner's lock file. Where the file system does not support locks, only the lease counts.
 
         Raises:
             OSError: The folder cannot be created or written.
@@ -116,7 +116,7 @@ class Lease(LeaseThread):
         self._lock.acquire()
 
     def connect(self) -> None:
-        """Open the connection that renews the lease, and every file that it needs.
+        """Open the connection that renews the lease, and all files that it needs.
 
         Raises:
             sqlite3.Error: The database cannot be opened.
@@ -128,24 +128,23 @@ class Lease(LeaseThread):
         connection.execute(SQL["owner"], (self.id,)).fetchone()  # the first read opens the log
 
     def register(self, connection: sqlite3.Connection) -> None:
-        """Record this owner or renew its lease, inside the caller's transaction."""
+        """Record this owner, or renew its lease, inside the caller's transaction."""
         expires_at = self.now() + self._options.lease_seconds
         connection.execute(SQL["keep_owner"], (self.id, self._host, os.getpid(), self._lock.file_name, expires_at))
 
     def retire(self, connection: sqlite3.Connection) -> None:
-        """Release every run and delete this owner's row permanently, inside the caller's transaction."""
+        """Release all runs of this owner and delete its row, inside the caller's transaction."""
         self._is_retired = True
         connection.execute(SQL["release_all"], (self.now(), self.id))
         connection.execute(SQL["drop_owner"], (self.id,))
 
     def release_lock(self) -> None:
-        """Release and remove the lock file; remove the folder if it is empty."""
         self._lock.release()
 
     def other(self, connection: sqlite3.Connection, owner_id: str) -> Owner | None:
-        """Return the owner with this id if it is alive; remove the row and lock file of a dead one.
+        """Return the owner with this id if it is alive. Remove the row and lock file of a dead owner.
 
-        Call it inside a write transaction.
+        Call this inside a write transaction.
         """
         row = connection.execute(SQL["owner"], (owner_id,)).fetchone()
         if row is None:
@@ -170,7 +169,7 @@ class Lease(LeaseThread):
         return is_due
 
     def renew(self) -> None:
-        """Renew the lease; log a failure and try again at the next interval."""
+        """Renew the lease. A failure is only logged, and the next renewal tries again."""
         connection = self._connection
         if connection is None:
             return
@@ -202,12 +201,12 @@ class Lease(LeaseThread):
 
 
 class Onlooker:
-    """Which owners are alive, decided once for one read. It changes nothing and checks each lock once.
+    """Decides for one read which owners are alive, without changing anything. Each lock is checked at most once.
 
     Args:
-        options: The options of the store's leases.
-        own_id: The id of the store's own owner, whose lock is not checked; None if the store only reads.
-        owed: The runs that it released, with their fences, though not recorded in the file yet.
+        options: The settings of the store's lease.
+        own_id: The id of the store's own owner, which is always alive; None if the store only reads.
+        owed: Runs that this store has released, with their fences, although the file does not show it yet.
     """
 
     def __init__(self, options: LeaseOptions, own_id: str | None, owed: Collection[tuple[str, int]] = ()) -> None:
@@ -217,7 +216,7 @@ class Onlooker:
         self._dead: dict[str, bool] = {}
 
     def sees_alive(self, connection: sqlite3.Connection, owner_id: str, expires_at: float | None) -> bool:
-        """Return whether an owner is alive, given the end of its lease (None: it has no row)."""
+        """Return whether an owner is alive. `expires_at` is the end of its lease; None if the owner has no row."""
         if owner_id == self._own_id:
             return True  # this process is alive, even if it could not renew its lease in time
         if expires_at is None or expires_at <= self._options.clock():
@@ -228,9 +227,9 @@ class Onlooker:
         return not self._dead[owner_id]
 
     def seconds_left(self, connection: sqlite3.Connection, owner_id: str | None) -> float | None:
-        """Return for how many seconds an owner that is not known to be dead may still act; None if it is none.
+        """Return for how many more seconds another owner may still act; None if its death is proved.
 
-        The row of one whose lock was free has been removed.
+        None also if there is no such owner: the row of an owner whose lock was found free has been removed.
         """
         row = connection.execute(SQL["owner"], (owner_id,)).fetchone() if owner_id not in (None, self._own_id) else None
         if row is None or lock_shows_death(Owner(*row), self._options.folder):
@@ -239,13 +238,13 @@ class Onlooker:
 
 
 def has_live_owner(path: Path) -> bool:
-    """Return whether an owner on this host has the database open for writing, according to the locks."""
+    """Return whether a process on this host has the database open for writing, according to the locks."""
     folder = path.with_name(path.name + "-owners")
     return any(not lock_shows_death(owner_of(name), folder) for name in lock_files(folder))
 
 
 def lock_files(folder: Path) -> set[str]:
-    """Return the names of the lock files in a folder of owners; none if there is no such folder."""
+    """Return the names of the lock files in a folder of owners; none if the folder does not exist."""
     try:
         return {each.name for each in folder.iterdir() if each.suffix == ".lock"}
     except OSError:
@@ -253,12 +252,15 @@ def lock_files(folder: Path) -> set[str]:
 
 
 def owner_of(lock_file: str) -> Owner:
-    """Return the owner on this host that has a lock file, as far as its name shows it."""
+    """Return an `Owner` of this host for the name of a lock file. Only its id, host and lock file are known."""
     return Owner(lock_file[: -len(".lock")], socket.gethostname(), 0, lock_file, 0.0)
 
 
 def lock_shows_death(owner: Owner, folder: Path) -> bool:
-    """Return whether an owner of this host no longer holds its lock; False if that cannot be determined."""
+    """Return whether an owner of this host has released its lock, which proves its death.
+
+    False if this cannot be determined.
+    """
     if owner.host != socket.gethostname() or owner.lock_file != f"{owner.id}.lock" or not ID.fullmatch(owner.id):
         return False
     return is_free(folder / owner.lock_file, if_missing=True)

@@ -1,4 +1,4 @@
-"""The statements in `queries.sql` and `doctor/queries.sql` and the migrations in `schema/`, read once."""
+"""The statements in `queries.sql` and `doctor/queries.sql`, and the migrations in `schema/`."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ MIGRATIONS: Final = [
     text_of(__name__, f"schema/{name}.sql")
     for name in ("0002_runs", "0003_cut_off", "0004_by_priority", "0005_lives", "0006_fields")
 ]
-"""The migrations in order, the first from an empty database. No released one is ever changed: add another."""
+"""The migrations in order. The first creates the tables. Never change a released migration: add another one."""
 
 FIRST: Final = 2
-"""The format of the first of them. Formats before it are of development versions, and refused."""
+"""The format that the first migration creates. Older formats are of development versions, and are refused."""
 
 run_selected: Final = partial(selected, driven="f.driven_until", wanted_at="f.wanted_at")
 SQL: Final = named(__name__, "queries.sql", run_selected)
 """The statements of the store by name."""
 
 DOCTOR_SQL: Final = named(__name__, "doctor/queries.sql", run_selected)
-"""The statements of the doctor by name; they can read whole tables."""
+"""The statements of the doctor by name. They can read whole tables."""
 
 
 def latest_format() -> int:
-    """Return the format that this code writes, the database's `user_version`: the number of the last migration."""
+    """Return the current format of a database, its `user_version`, which is the number of the last migration."""
     return FIRST - 1 + len(MIGRATIONS)
 
 
 def migration(version: int) -> list[str]:
-    """Return the statements that migrate from the previous version to this one, one string each."""
+    """Return the statements that migrate a database from the previous format to this one, each as one text."""
     statements: list[str] = []
     pending = ""
     for line in MIGRATIONS[version - FIRST].splitlines(keepends=True):
@@ -47,5 +47,5 @@ def migration(version: int) -> list[str]:
 
 
 def rows_of(connection: sqlite3.Connection, statement: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
-    """Run a statement with named parameters, and return its rows."""
+    """Run a statement with named parameters, and return the rows of its result."""
     return connection.execute(statement, values).fetchall()

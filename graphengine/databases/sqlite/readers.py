@@ -1,12 +1,17 @@
 """The connections that read, so that reads never wait for writes.
 
-A store that writes opens one more connection for reading when it is first needed. A store that only reads must not
-leave files behind and must work where no file can be created. SQLite's write-ahead log needs two files next to the
-database while it is open. If there is a log, a process has the database open or died with it open, and these files
-exist. If there is none, the file is opened as immutable. SQLite then relies on it not changing, so the reader checks
-the file before and after each read, and repeats the read if it changed. A copy with a log on a read-only volume is read
-without these files. If the process that has it open closes first,
-SQLite leaves the log to the reader, which moves it into the file when it closes, as far as it may write there.
+A store that writes opens one more connection for reading when it is first needed.
+
+A store that only reads must not leave files behind, and must work where it cannot create files. SQLite's write-ahead
+log needs two files next to the database while the database is open:
+
+- If a log exists, a process has the database open or died while it was open, and both files exist.
+- If no log exists, the file is opened as immutable. SQLite then relies on the file not changing. So the reader checks
+  the file before and after each read, and repeats the read if the file changed.
+- A copy with a log on a read-only volume is read without these files.
+
+If the writing process closes the database first, SQLite leaves the log to the reader. The reader moves the log into the
+file when it closes, if it may write there.
 """
 
 from __future__ import annotations
@@ -33,14 +38,14 @@ T = TypeVar("T")
 
 
 _NONSENSE: Final = (TypeError, ValueError, IndexError, OverflowError)
-"""Exceptions caused by rows that do not have the shape of their table, as read from a damaged page."""
+"""Exceptions caused by rows of a damaged page, which may not fit the columns of their table."""
 
 
 class Reader:
-    """The reads of one file. `at_rest` allows opening it as immutable, for a store that only reads.
+    """The reads of one file. With `at_rest`, the file may be opened as immutable, for a store that only reads.
 
     Attributes:
-        connections: How often it was opened.
+        connections: How many connections were opened so far.
     """
 
     def __init__(self, path: Path, *, busy_timeout_seconds: float, at_rest: bool) -> None:
@@ -57,9 +62,9 @@ class Reader:
         """Call `read` in a read transaction on the reading thread.
 
         Raises:
-            GraphEngineError: As raised by `read`.
-            RunnerClosed: It is closed.
-            StoreError: The medium failed.
+            GraphEngineError: The error that `read` raised.
+            RunnerClosed: The reader is closed.
+            StoreError: The file cannot be read.
         """
         while True:
             state = file_state(self._path) if self._at_rest else None
@@ -98,13 +103,13 @@ class Reader:
         return worker
 
     async def close(self) -> None:
-        """Close the connection, also one that is just being opened, and open no more."""
+        """Close the connection, even if it is just being opened, and open no more."""
         self._is_closed = True
         async with self._connecting:
             await self._disconnect(self._leave if self._at_rest else None)
 
     def _leave(self, connection: sqlite3.Connection) -> None:
-        """Free the connection; if it was the last of all processes, leave only the database file."""
+        """Close the connection. If no other process has the database open, leave only the database file."""
         connection.close()
         move_idle_log(self._path)
 
@@ -114,6 +119,6 @@ class Reader:
             await worker.close(last)
 
     def abandon(self) -> None:
-        """Abandon the connection; see `Worker.abandon`."""
+        """Close the connection without the event loop; see `Worker.abandon`."""
         if self._worker is not None:
             self._worker.abandon()

@@ -1,7 +1,7 @@
-"""All reads, as functions of a connection in a read transaction.
+"""All reads, as functions of a connection inside a read transaction.
 
-A branch holds only its own steps. `lineage` returns which part of its log each ancestor holds; loading and listing read
-those parts from the oldest to the newest.
+A branch contains only its own steps; the earlier ones are in the logs of its ancestors. `lineage` returns which steps
+each of these logs contributes, from the oldest to the newest.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")
 
 KEY_BITS: Final = 32
-"""A row of a run has the key `run << KEY_BITS | seq`."""
+"""The row of a step has the id `key << KEY_BITS | seq`, where `key` is the number of the run."""
 
 SEQ_MASK: Final = (1 << KEY_BITS) - 1
 
@@ -51,9 +51,9 @@ _warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning wa
 _NAMES: Final = ("status", "graph", "tag", "tenant", "user", "starter")
 _EVERY_RUN: Final = {**dict.fromkeys((*_NAMES, "before")), "begun_after": -math.inf, "begun_before": math.inf}
 _NEWEST: Final = 16
-"""How many times as many runs as a page has are looked at one by one for words, before the index is asked."""
+"""A search first checks this many times the page's number of runs one by one, and only then asks the index."""
 _PAGE: Final = 128
-"""The most runs of a page for which that is quicker than to ask the index."""
+"""The longest page for which checking runs one by one is faster than asking the index."""
 _SORTED_BY: Final[Mapping[Sort, str]] = {
     "begun": "r.created_at",
     "cost": "coalesce(r.cost_usd, -1)",
@@ -63,7 +63,14 @@ _SORTED_BY: Final[Mapping[Sort, str]] = {
 
 
 class Found(NamedTuple):
-    """A run's row: `info`, with the driver only if it is alive, and the facts that only the store uses."""
+    """A run's row: the facts about the run, and the columns that only the store uses.
+
+    Attributes:
+        info: The facts about the run. Its `driver` is None if the driver is dead.
+        key: The run's key in the database.
+        fence: The run's current fence.
+        driver: The owner that holds the run, alive or dead.
+    """
 
     info: RunInfo
     key: int
@@ -72,7 +79,14 @@ class Found(NamedTuple):
 
 
 class Part(NamedTuple):
-    """The part of a log that one run of a lineage holds: `low < seq <= high`, and its newest snapshot if requested."""
+    """The steps that the log of one run contributes to a branch: `low < seq <= high`.
+
+    Attributes:
+        key: The key of the run that contains the steps.
+        low: The last step before them.
+        high: The last of them.
+        shot: The newest snapshot among them, if snapshots were requested.
+    """
 
     key: int
     low: int
@@ -80,15 +94,15 @@ class Part(NamedTuple):
     shot: int | None
 
     def id_of(self, seq: int) -> int:
-        """Return the key of this run's row with that seq."""
+        """Return the id of the row with this step."""
         return self.key << KEY_BITS | seq
 
 
 def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None = None) -> Found:
-    """Return the run with this id; without an onlooker its driver is not checked for being alive.
+    """Return the run with this id. Without an onlooker, its driver is assumed to be alive.
 
     Raises:
-        UnknownRun: There is no such run.
+        UnknownRun: The run does not exist.
         StoreCorrupt: The row and the index of ids disagree.
     """
     row = connection.execute(SQL["run_facts"], (run_id,)).fetchone() if is_name(run_id) else None
@@ -108,19 +122,19 @@ def info(connection: sqlite3.Connection, onlooker: Onlooker, run_id: str) -> Run
     """Return the facts about a run.
 
     Raises:
-        UnknownRun: There is no such run.
+        UnknownRun: The run does not exist.
         StoreCorrupt: The row and the index of ids disagree.
     """
     return find(connection, run_id, onlooker).info
 
 
 def former_lease(connection: sqlite3.Connection, onlooker: Onlooker, run_id: str) -> float | None:
-    """Return for how many seconds a driver that is not known to be dead may still act; see `Store.former_lease`."""
+    """Return for how many more seconds another owner may still act on a run; see `Store.former_lease`."""
     return onlooker.seconds_left(connection, find(connection, run_id).driver)
 
 
 def moved(connection: sqlite3.Connection, seqs: Mapping[str, int]) -> list[str]:
-    """Return the runs whose last seq is another one, and those that do not exist."""
+    """Return the ids of the runs whose last step is not the given one, and of runs that do not exist."""
     return [run_id for (run_id,) in connection.execute(SQL["moved"], (to_json(seqs).decode(),))]
 
 
@@ -137,7 +151,7 @@ def counts(
     every_seconds: float | None = None,
     tenant: str | None = None,
 ) -> list[Count]:
-    """Return how many runs there are by graph, status and, if wanted, the time when they began."""
+    """Return the number of runs for each graph, status and period; see `Store.counts`."""
     if not all(is_name(each) for each in (tag, tenant) if each is not None):
         return []
     every = math.inf if every_seconds is None else every_seconds
@@ -154,7 +168,7 @@ def counts(
 
 
 def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onlooker | None) -> Found:
-    """Return the run for a row of `run_facts`."""
+    """Convert a row of `run_facts` to a run."""
     run = RunRow._make(row)
     driver = None if onlooker is not None and (run.id, run.fence) in onlooker.owed else run.driver
     is_alive = driver is not None and (onlooker is None or onlooker.sees_alive(connection, driver, run.driven))
@@ -163,12 +177,12 @@ def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onloo
 
 
 def load(connection: sqlite3.Connection, onlooker: Onlooker, run_id: str, upto: int | None = None) -> Loaded:
-    """Return the newest snapshot at or before `upto` and the steps after it.
+    """Return the newest readable snapshot at or before step `upto`, and the steps after it.
 
     Raises:
-        UnknownRun: No such run.
-        UnknownStep: The run has no such step.
-        StoreCorrupt: A row is damaged or missing.
+        UnknownRun: The run does not exist.
+        UnknownStep: The run does not have the step.
+        StoreCorrupt: A row of a step is damaged or missing.
     """
     found = find(connection, run_id, onlooker)
     last = found.info.seq
@@ -184,9 +198,9 @@ def load(connection: sqlite3.Connection, onlooker: Onlooker, run_id: str, upto: 
 def newest_snapshot(
     connection: sqlite3.Connection, key: int, upto: int, run_id: str
 ) -> tuple[list[Part], bytes | None]:
-    """Return the parts of a run's log up to `upto` from its newest readable snapshot on, and that snapshot.
+    """Return the newest readable snapshot of a run, and the parts of its log from there to step `upto`.
 
-    Snapshots are derived from the log, so a damaged one only costs time: an older one is used instead.
+    A damaged snapshot is skipped and an older one is used, because the run can also be rebuilt from its steps.
     """
     newest = upto
     while True:
@@ -211,10 +225,10 @@ def newest_snapshot(
 def _read_checked(
     connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int
 ) -> list[Step]:
-    """Return steps as `read_steps` does, after comparing each part's row with the first step of its log.
+    """Return steps as `read_steps` does, and check that the row of each run in `parts` agrees with its log.
 
     Raises:
-        StoreCorrupt: They disagree, or a step is missing or damaged.
+        StoreCorrupt: A row disagrees with the first step of its log, or a step is missing or damaged.
     """
     found: list[Step] = []
     try:
@@ -226,7 +240,7 @@ def _read_checked(
 
 
 def _check_first_step(connection: sqlite3.Connection, key: int, known: Sequence[Step]) -> None:
-    """Check that a run's row agrees with its first step on the run's identity and where it branched off.
+    """Check that a run's row agrees with its first step on the run's id and on where the run was branched.
 
     Raises:
         StoreCorrupt: They disagree.
@@ -240,11 +254,13 @@ def _check_first_step(connection: sqlite3.Connection, key: int, known: Sequence[
 def identities(
     connection: sqlite3.Connection, key: int, known: Sequence[Step] = ()
 ) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
-    """Return which run it is and where it branched off, according to its row and to the first step of its own log.
+    """Return which run a log belongs to and where it was branched: first according to the row, then to its first step.
 
-    That step can have the whole state, and is read only if it is not among those that are known. The first has `None`
-    for everything if there is no row; the second is empty if that step does not say it, and if there is no such step
-    both are.
+    Used to detect damaged rows. The first step can contain the whole state, so it is read only if it is not in `known`.
+
+    - Without a row, all values of the first result are None.
+    - If the first step cannot tell, the second result is empty.
+    - If there is no step, both are empty.
     """
     row = connection.execute(SQL["first_step"], (key, key)).fetchone()
     if row is None:
@@ -272,7 +288,7 @@ def identities(
 
 
 def recorded_facts(step: Step) -> dict[str, JsonValue]:
-    """Return the facts about a run that the first step of its own log records; {} for any other step."""
+    """Return the facts about a run that the first step of its log records; {} for any other step."""
     facts = step.data
     if isinstance(facts, Started):
         return {"run_id": facts.run_id, "graph": facts.graph, "parent": None}
@@ -285,7 +301,7 @@ def steps(connection: sqlite3.Connection, run_id: str, after: int = 0, upto: int
     """Return the steps with `after < seq <= upto`.
 
     Raises:
-        UnknownRun: No such run.
+        UnknownRun: The run does not exist.
         StoreCorrupt: A row is damaged or missing.
     """
     found = find(connection, run_id)
@@ -306,10 +322,10 @@ def lineage(  # noqa: PLR0913 - the parameters of the statement, by name
     snapshots: bool = False,
     newest: int | None = None,
 ) -> list[Part]:
-    """Return the parts of a run's log up to `upto`, oldest first; only the first can be empty.
+    """Return the parts of a run's log up to step `upto`, oldest first. Only the first part can be empty.
 
-    With `snapshots` they begin with the run that holds the newest snapshot, otherwise with the run that holds the step
-    after `after`. With `newest`, snapshots after that step are ignored.
+    With `snapshots`, the parts begin with the run that contains the newest snapshot; otherwise with the run that
+    contains the step after `after`. With `newest`, snapshots after that step are ignored.
     """
     parameters = {"key": key, "upto": upto, "after": after, "snapshots": snapshots}
     parameters["newest"] = upto if newest is None else newest
@@ -319,17 +335,17 @@ def lineage(  # noqa: PLR0913 - the parameters of the statement, by name
 
 
 def snapshot(connection: sqlite3.Connection, row_id: int) -> bytes:
-    """Return the snapshot of a row.
+    """Return the snapshot in a row.
 
     Raises:
-        ValueError: It is damaged.
+        ValueError: The row is damaged.
     """
     body, recorded, listed = connection.execute(SQL["snapshot"], (row_id,)).fetchone()
     return Texts(connection).whole(row_id, body, recorded, listed)
 
 
 def read_steps(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int) -> list[Step]:
-    """Return the steps with `after < seq <= upto`; raise if one is missing or damaged."""
+    """Return the steps with `after < seq <= upto`. Raises StoreCorrupt if a step is missing or damaged."""
     rows = (
         (row[0] & SEQ_MASK, row)
         for part in parts
@@ -339,10 +355,10 @@ def read_steps(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part
 
 
 def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page]) -> list[RunInfo]:
-    """Return one page of the list of runs, newest first.
+    """Return a page of the list of runs; see `Store.runs`.
 
     Raises:
-        UnknownRun: There is no run `before`.
+        UnknownRun: The run `before` does not exist.
     """
     limit = min(page.get("limit", PAGE_LIMIT), _LARGEST_LIMIT)
     if limit <= 0:
@@ -377,7 +393,10 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
 
 
 def has_fields(fields: Mapping[str, Sequence[str]] | None) -> tuple[str, dict[str, object]]:
-    """Return the condition that a run `r` has one of the values of each field, to follow others, and its parameters."""
+    """Return an SQL condition that run `r` has one of the values of each field, and the parameters of the condition.
+
+    The condition begins with AND.
+    """
     condition, values = "", dict[str, object]()
     for number, (name, texts) in enumerate((fields or {}).items()):
         values |= {f"field_{number}": name, f"values_{number}": to_json(texts).decode()}
@@ -388,7 +407,7 @@ def has_fields(fields: Mapping[str, Sequence[str]] | None) -> tuple[str, dict[st
 
 
 def _statement_in_order(sort: Sort, found: str | None, fields: str = "", *, ascending: bool = False) -> str:
-    """Return the statement that lists runs in an order, of those that a statement finds."""
+    """Return the statement that lists runs in an order. `found` selects the keys of the runs; None selects all runs."""
     source = "runs AS r" if found is None else f"({found}) AS x CROSS JOIN runs AS r ON r.key = x.rowid"
     text = words.SQL["runs"].replace("…value…", _SORTED_BY[sort]).replace("…source…", source)
     text = text.replace("…fields…", fields)
@@ -396,7 +415,7 @@ def _statement_in_order(sort: Sort, found: str | None, fields: str = "", *, asce
 
 
 def _statement_of_page(given: Mapping[str, object]) -> str:
-    """Return the statement that lists the runs of a page."""
+    """Return the name of the statement whose index fits the filters of a page of runs."""
     for name in ("starter", "user"):
         if name in given:
             return f"runs_of_{name}"
@@ -408,19 +427,19 @@ def _statement_of_page(given: Mapping[str, object]) -> str:
 
 
 def message_keys(connection: sqlite3.Connection, run_id: str, newest: int | None = None) -> Mapping[str, int]:
-    """Return the keys of a run's messages, or the newest so many, with the ids of the undelivered ones."""
+    """Return the keys of a run's messages; see `Store.message_keys`."""
     rows = connection.execute(SQL["message_keys"], (run_id if is_name(run_id) else "",)).fetchall()
     rows.sort(key=itemgetter(1))
     return {key: number if waits else 0 for key, number, waits in (rows if newest is None else rows[-newest:])}
 
 
 def has_trash(connection: sqlite3.Connection) -> bool:
-    """Return whether rows of removed runs are still to be deleted."""
+    """Return whether a sweep must still delete rows of removed runs."""
     return bool(connection.execute(SQL["has_trash"]).fetchone()[0])
 
 
 def in_snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connection], T]) -> T:
-    """Call `read` so that all its queries see one state of the database."""
+    """Call `read` in a transaction, so that all its queries see the same state of the database."""
     connection.execute("BEGIN")
     try:
         return read(connection)

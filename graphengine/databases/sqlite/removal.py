@@ -1,10 +1,11 @@
-"""Removal of runs: from the list of runs in one short transaction, and from the disk in many.
+"""Removal of runs: first from the list of runs, in one short transaction, and then from the disk, in many.
 
-`remove` checks each run again inside its transaction, where no other process can claim or branch it, and moves its key
-to the table `trash`: its rows in `runs` and `tags` are deleted immediately. Its steps and snapshots can be large and
-are deleted in strides: transactions of some hundredths of a second, so that others can write in between. Any process
-can continue with the trash, so a crash between two strides loses nothing. New runs get keys above those in the trash
-(`add_run`), so that a stride never deletes rows of an existing run.
+`remove` checks each run inside its transaction, where no other process can claim or branch the run. Then it moves the
+run's key to the table `trash`, and deletes the rows in `runs` and `tags`. The steps and snapshots can be large. They
+are deleted later in strides: transactions of some hundredths of a second, so that others can write in between.
+
+Any process can continue with the trash, so a crash between two strides loses nothing. New runs get keys above those in
+the trash (`add_run`), so that a stride never deletes rows of an existing run.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from graphengine.kernel.store import RunInfo, Status
 
 STRIDE_SECONDS: Final = 0.01
-"""How long one stride works before it is committed."""
+"""How long one stride (a short transaction that deletes rows) works before it is committed."""
 
 _RUNS_AT_ONCE: Final = 100
 _STEPS_AT_ONCE: Final = 256
@@ -49,9 +50,9 @@ _SNAPSHOTS_AT_ONCE: Final = 4
 _PAGES_AT_ONCE: Final = 32
 
 RETURNED_BYTES: Final = 4 << 20
-"""Roughly how much a stride of `return_pages` writes: the rows that it changes do not show that."""
+"""About how many bytes a stride of `return_pages` writes. The number of changed rows does not show that."""
 SHORTEST_LOG_BYTES: Final = 32 + 24 + PAGE_BYTES
-"""The header of a log, and one frame: its header and its page."""
+"""The header of a log and one frame, which consists of a header and a page."""
 _ATTEMPTS_TO_EMPTY_LOG: Final = 10
 _READ_SECONDS: Final = 0.05
 """The pause between two attempts."""
@@ -69,7 +70,7 @@ def ended(  # noqa: PLR0913 - the words of `Store.ended`
     after: EndedRun | None = None,
     limit: int = PAGE_LIMIT,
 ) -> list[EndedRun]:
-    """Return what a prune needs of runs that have ended, newest first."""
+    """Return a page of ended runs for a prune; see `Store.ended`."""
     created_at, run_id = (math.inf, "") if after is None else (after.created_at, after.id)
     values = {"status": status, "graph": graph, "created_at": created_at, "id": run_id, "limit": max(limit, 0)}
     found: list[EndedRun] = []
@@ -86,7 +87,10 @@ def _tags(joined: str | None) -> tuple[str, ...]:
 
 
 def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo | EndedRun], lease: Lease) -> dict[str, str]:
-    """Move runs to the trash if they are unchanged and not needed. Return those that are kept, with the reason."""
+    """Move runs to the trash if they are unchanged and no other run needs them.
+
+    Return the kept runs with the reasons.
+    """
     ids = to_json([run.id for run in runs]).decode()
     found = {row[0]: row for row in connection.execute(SQL["to_remove"], (ids,))}
     kept: dict[str, str] = {}
@@ -118,13 +122,13 @@ def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo | EndedRun], l
 
 
 def _branch_outside(connection: sqlite3.Connection, key: int, going: Collection[int]) -> str | None:
-    """Return the id of a branch of this run that is not among those that go."""
+    """Return the id of a branch of this run that is not being removed too; None if there is no such branch."""
     branches = connection.execute(SQL["branches_of"], (key,))
     return next((run_id for child, run_id in branches if child not in going), None)
 
 
 def trim(connection: sqlite3.Connection, run_id: str, keep: int, limit: int) -> int:
-    """Remove what old steps of a run recorded, inside the caller's transaction; see `Store.trim`."""
+    """Replace the content of a run's old steps by placeholders, inside the caller's transaction; see `Store.trim`."""
     run = find(connection, run_id)
     first = (run.key << KEY_BITS) + run.info.parent_seq + 1
     ends = {"low": first, "high": (run.key << KEY_BITS) + run.info.seq - keep}
@@ -144,7 +148,7 @@ def trim(connection: sqlite3.Connection, run_id: str, keep: int, limit: int) -> 
 
 
 def _replace(connection: sqlite3.Connection, row: int, step: Step, listed: str | None) -> None:
-    """Write another step into a row, which lists these texts."""
+    """Replace the step in a row. `listed` are the references to long texts that the row had before."""
     texts.release(connection, [] if listed is None else [(row, listed)])
     body = encode_step(step)
     short, now_listed = texts.store(connection, row, body, repeats=True)
@@ -161,7 +165,7 @@ def stride(connection: sqlite3.Connection) -> None:
 
 
 def _free_some(connection: sqlite3.Connection, keys: str) -> None:
-    """Delete a few rows of the runs with these keys, a JSON array, and the keys once no row is left."""
+    """Delete a few rows of the runs with these keys (a JSON array), and the keys once all rows are deleted."""
     for table, rows, sign in (("steps", _STEPS_AT_ONCE, 1), ("snapshots", _SNAPSHOTS_AT_ONCE, -1)):
         most = min(rows, _WITH_TEXTS_AT_ONCE)
         going = connection.execute(SQL[f"texts_of_{table}"], {"keys": keys, "rows": most}).fetchall()
@@ -175,23 +179,24 @@ def _free_some(connection: sqlite3.Connection, keys: str) -> None:
 
 
 def _swept(connection: sqlite3.Connection, statement: str, keys: str, rows: int) -> int:
-    """Delete at most so many rows of a table of these runs, and return how many that were."""
     return connection.execute(SQL[statement], {"keys": keys, "rows": rows}).rowcount
 
 
 def has_spare_specs(connection: sqlite3.Connection) -> bool:
-    """Return whether no run needs some graph spec or code; it reads every run."""
+    """Return whether the database contains a graph spec or code that no run needs. This reads all runs."""
     return any(connection.execute(SQL["has_spare_specs"]).fetchone())
 
 
 def drop_spare_specs(connection: sqlite3.Connection) -> None:
-    """Delete the graph specs and codes that no run needs."""
     connection.execute(SQL["drop_graph_specs"])
     connection.execute(SQL["drop_codes"])
 
 
 async def in_strides(has_more: Callable[[], Awaitable[bool]], work: Callable[[], Awaitable[None]]) -> None:
-    """Call `work` while `has_more` returns true; pause after each stride as long as it took, for other writers."""
+    """Call `work` while `has_more` returns True.
+
+    After each call, pause for as long as it took, so that others can write.
+    """
     while await has_more():
         began = time.perf_counter()
         await work()
@@ -199,32 +204,38 @@ async def in_strides(has_more: Callable[[], Awaitable[bool]], work: Callable[[],
 
 
 def can_return_pages(connection: sqlite3.Connection) -> bool:
-    """Return whether free pages can be returned in strides; not in a database that was restored from a dump."""
+    """Return whether free pages can be returned to the disk in strides.
+
+    False for a database that was restored from a dump.
+    """
     return bool(connection.execute("PRAGMA auto_vacuum").fetchone()[0] == _INCREMENTAL)
 
 
 def has_free_pages(connection: sqlite3.Connection) -> bool:
-    """Return whether the file has free pages."""
     return bool(connection.execute("PRAGMA freelist_count").fetchone()[0])
 
 
 def return_pages(connection: sqlite3.Connection) -> None:
-    """Move pages from the end of the file to free ones, inside the caller's transaction, which truncates the file."""
+    """Move some pages from the end of the file to free places, inside the caller's transaction.
+
+    The commit of the transaction then shortens the file.
+    """
     began = time.perf_counter()
     while has_free_pages(connection) and time.perf_counter() - began < STRIDE_SECONDS:
         connection.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()  # one row per page
 
 
 def rewrite(connection: sqlite3.Connection) -> None:
-    """Rewrite the whole file without free pages, and enable returning free pages in strides."""
+    """Rewrite the whole file without free pages. Afterwards free pages can be returned in strides."""
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("VACUUM")
 
 
 def _shorten_log(connection: sqlite3.Connection) -> None:
-    """Commit one page: if the whole log was moved and no reader needs it, this commit restarts and truncates it.
+    """Commit one page.
 
-    `wal_checkpoint(TRUNCATE)` is not an alternative: it moves the log without the write lock if it does not get it.
+    If the log was moved completely and no reader needs it, this restarts the log and shortens its file.
+    `wal_checkpoint(TRUNCATE)` is no alternative: if it does not get the write lock, it moves the log without the lock.
     """
     connection.execute("PRAGMA journal_size_limit = 0").fetchone()
     try:
@@ -234,10 +245,11 @@ def _shorten_log(connection: sqlite3.Connection) -> None:
 
 
 async def empty_log(writer: Worker, path: Path, checkpoints: Checkpoints) -> None:
-    """Move the write-ahead log into the file and truncate it, also while others write and read.
+    """Move the write-ahead log into the file and shorten the log file, even while other processes read and write.
 
-    1. The log is moved. 2. Before it is truncated, another process commits, or begins to read it. 3. It stays as long
-    as it is, and longer by a page. So both are repeated a few times, after a pause in which a read can end.
+    1. The log is moved. 2. Before the log file is shortened, another process commits or begins to read it. 3. Then the
+       file keeps its length, and gets one page longer. So both steps are repeated a few times, after a pause in which a
+       read can end.
     """
 
     def tried(connection: sqlite3.Connection) -> None:
@@ -252,5 +264,5 @@ async def empty_log(writer: Worker, path: Path, checkpoints: Checkpoints) -> Non
 
 
 def bytes_of(path: Path) -> int:
-    """Return the bytes of the file and its write-ahead log, without the one frame that a log always has."""
+    """Return the bytes of the file and of its write-ahead log, without the one page that a log always contains."""
     return path.stat().st_size + max(0, bytes_of_log(path) - SHORTEST_LOG_BYTES)

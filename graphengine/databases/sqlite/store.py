@@ -1,8 +1,12 @@
-"""`SQLiteStore`: the store that a Runner uses for a path.
+"""`SQLiteStore`: the store that a Runner uses for the path of a file.
 
-Reading order: `writes.py` and `reads.py` (the operations, as plain functions of a connection), `taking.py` (which runs
-are due), `commits.py` (how writes share a transaction), `owners.py` (which process drives a run), then this file, which
-only encodes, queues and awaits.
+Suggested reading order:
+
+1. `writes.py` and `reads.py`, the operations as functions of a connection;
+2. `taking.py`, which runs are due;
+3. `commits.py`, how writes share a transaction;
+4. `owners.py`, which process drives a run;
+5. this file, which encodes values, queues writes, and waits for results.
 """
 
 from __future__ import annotations
@@ -54,29 +58,30 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     """A store in one SQLite file.
 
     Args:
-        path: The file; it and its folder are created if they are missing.
-        synchronous: `FULL`: a returned write survives a power cut, since the write-ahead log is synced at every commit
-            (on macOS with F_FULLFSYNC). `NORMAL`: it survives the death of the process; the log is synced before it is
-            moved into the file and not at a commit, so a power cut can lose the last writes of all runs, always the
-            newest ones, and never damages the file. Both need a disk that reports syncs truthfully, and a local file
-            system: on a network file system locks and shared memory do not work, and the file can be damaged.
-            Source: https://sqlite.org/pragma.html#pragma_synchronous, https://sqlite.org/wal.html.
+        path: The file. The file and its folder are created if they are missing.
+        synchronous: `FULL`: a completed write survives a power cut, because the write-ahead log is synced to the disk
+            at every commit (on macOS with F_FULLFSYNC). `NORMAL`: a completed write survives the death of the process,
+            but a power cut can lose the newest writes of all runs, because the log is synced only before it is moved
+            into the file. A power cut never damages the file. Both need a disk that reports syncs truthfully, and a
+            local file system: on a network file system, locks and shared memory do not work, and the file can be
+            damaged. Source: https://sqlite.org/pragma.html#pragma_synchronous, https://sqlite.org/wal.html.
         busy_timeout_seconds: How long to wait for another program's lock.
-        lease_seconds: How long an owner on another host counts as alive without a renewal.
-        clock: Returns epoch seconds, for leases and for the order in which runs are due.
-        read_only: Whether to only read: take no lease, create no file, and work in a folder that cannot be written.
+        lease_seconds: How long an owner on another host counts as alive after it last renewed its lease.
+        clock: Returns epoch seconds. Leases, and the order in which runs are due, use this clock.
+        read_only: Whether the store can only read. Then it takes no lease, creates no file, and works in a folder that
+            cannot be written.
 
     Attributes:
         path: The file.
 
     Raises:
-        StoreNotSupported: The path is an address, `scheme://…`, `:memory:`, or has a variable such as `$HOME`.
+        StoreNotSupported: The path is an address, `scheme://…`, or `:memory:`, or contains a variable such as `$HOME`.
         DefinitionError: An option is invalid.
-        StoreMissing: By `open`: it is opened read-only, and there is no database.
-        StoreNotADatabase: By `open`: the file is not a database, or another application's.
-        StoreTooNew: By `open`: a newer version wrote it.
-        StoreReadOnly: By `open`: the file or its folder cannot be written.
-        StoreLocked: By `open`: another program holds its lock.
+        StoreMissing: From `open`: the store is read-only, and the file does not exist.
+        StoreNotADatabase: From `open`: the file is not a database, or belongs to another application.
+        StoreTooNew: From `open`: a newer version wrote the file.
+        StoreReadOnly: From `open`: the file or its folder cannot be written.
+        StoreLocked: From `open`: another program holds the lock of the file.
     """
 
     info = read_as_owner(reads.info)
@@ -146,7 +151,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return has_trash
 
     async def _open_writer(self, reader: Reader) -> bool:
-        """Open the store for writing. Return whether rows of removed runs are still to be deleted."""
+        """Open the store for writing. Return whether a sweep must still delete rows of removed runs."""
         path = self._options.path
         files.prepare_file(path)
         lease = Lease(self._options, self._doubt, ends_process=self.ends_process)
@@ -243,7 +248,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return self._commits.submit(partial(writes.tag, run_id=run_id, added=tuple(added), removed=tuple(removed)))
 
     async def set_fields(self, run: RunInfo, fields: Mapping[str, str]) -> bool:
-        """Let a run be found by these fields; see `records.filling.Filling`."""
+        """Set the searchable fields of a run that no process drives; see `records.filling.Filling`."""
         self._writable_lease()
         return await self._commits.submit(partial(writes.set_fields, run=run, fields=fields))
 
@@ -259,7 +264,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
 
     @property
     def accounts(self) -> Accounts[sqlite3.Connection]:
-        """The tables of budgets."""
+        """The accounts of budgets."""
         from graphengine.databases.sqlite.accounts import ACCOUNTS  # noqa: PLC0415 - few runs need it
 
         return ACCOUNTS
@@ -267,7 +272,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     async def write(
         self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0, *, run_id: str | None = None
     ) -> T:
-        """Call a function that writes; see `SQLStore.write`."""
+        """Call a function that writes, in a transaction; see `SQLStore.write`."""
         self._writable_lease()
         return await self._commits.submit(work, written_bytes, run_id=run_id)
 
@@ -275,12 +280,12 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         self._announcements.announce()
 
     async def change_token(self) -> str:
-        """Return a text that differs after every commit; see `Store.change_token`."""
+        """Return a text that changes with every commit; see `Store.change_token`."""
         version = await self._reader.run(reads.change_token)  # always of the same connection
         return f"{self._reader.connections}.{version}"
 
     async def notifications(self, after: int) -> int:
-        """Return once another process announced something; see `Store.notifications`."""
+        """Wait until other processes have announced something; see `Store.notifications`."""
         self._writable_lease()
         return await self._announcements.heard(after)
 
@@ -290,12 +295,12 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return await self._commits.submit(partial(removal.remove, runs=tuple(runs), lease=lease))
 
     async def trim(self, run_id: str, keep: int, limit: int) -> int:
-        """Remove what old steps of a run recorded; see `Store.trim`."""
+        """Replace the content of a run's old steps by placeholders; see `Store.trim`."""
         self._writable_lease()
         return await self._commits.submit(partial(removal.trim, run_id=run_id, keep=keep, limit=limit))
 
     async def sweep(self) -> None:
-        """Free the space of removed runs in strides; see `Store.sweep`."""
+        """Free the space of removed runs in short transactions; see `Store.sweep`."""
         self._writable_lease()
         await removal.in_strides(
             lambda: self.read(lambda connection, _: reads.has_trash(connection)),
@@ -307,7 +312,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     async def vacuum(self) -> tuple[int, int]:
         """Return free space to the disk; see `Store.vacuum`.
 
-        A database that was restored from a dump is rewritten once, and other processes wait until that is done.
+        A database that was restored from a dump is rewritten once, and other processes must wait until that is done.
         """
         self._writable_lease()
         writer = self._writer
@@ -326,11 +331,11 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return before, removal.bytes_of(self._options.path)
 
     async def rewrite(self) -> None:
-        """Rewrite the whole file, so that no byte of what was removed is left in it or its write-ahead log.
+        """Rewrite the whole file, so that no byte of removed data is left in the file or its write-ahead log.
 
-        Other processes that write wait until that is done.
+        Other processes that write must wait until that is done.
 
-        Raises: StoreLocked, StoreFull; nothing has changed then but the indexes of words.
+        Raises: StoreLocked, StoreFull; then only the indexes of words have changed.
         """
         self._writable_lease()
         await self._commits.submit(erasure.merge_words)
@@ -355,11 +360,11 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
 
 
 def _end_lease(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints) -> None:
-    """Stop the lease's thread, move the write-ahead log into the file, free the connections, then the lock.
+    """Stop the lease's thread, move the write-ahead log into the file, close the connections, and release the lock.
 
     The last connection that is closed removes the log. If other processes have the database open, the next writer
-    restarts the log, so that it does not grow with each process that opens and closes it. This waits for no reader and
-    only briefly for a writer.
+    restarts the log, so that it does not grow with each process that opens and closes the database. This function does
+    not wait for readers, and waits only briefly for a writer.
     """
     try:
         lease.stop()

@@ -1,11 +1,12 @@
-"""The runs that are due to be resumed, and taking runs from queues.
+"""Which runs are due to be resumed, and how workers take runs from queues.
 
-Due are waiting runs that can continue, and runs whose driver is gone. They come from three sources, each of which
-yields the longest due first and only as many as needed: an index of timers, an index of runs that need a driver (in
-`schema/0002_runs.sql`), and the runs of dead owners. The last are returned first: their work was interrupted, and it
-must not queue after all the work that has not begun. A run that a live owner drives is skipped in every source.
+Due are waiting runs that can continue, and runs whose driver is gone. They come from three sources: an index of timers,
+an index of runs that need a driver (in `schema/0002_runs.sql`), and the runs of dead owners. Each source yields the
+runs that are due for longest first, and only as many as needed. Runs of dead owners are returned first, because their
+work was interrupted and should not queue behind work that has not begun. All sources skip runs that a live owner
+drives.
 
-Runs are taken in one write transaction: no other process can take them meanwhile.
+Runs are taken in one write transaction, so that no other process can take them meanwhile.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _LISTED: Final = 100
 
 _Due: TypeAlias = "tuple[int, float, RunRow]"
-"""Its rank, since when it is due, and its row."""
+"""The rank of a due run, the time since which it is due, and its row."""
 
 _ORPHANS: Final = 0  # ranks
 _OTHERS: Final = 1
@@ -54,10 +55,10 @@ def due(
     limit: int = 100,
     graphs: Sequence[str] | None = None,
 ) -> list[RunInfo]:
-    """Return the runs that are due at `now`, in the order of `Store.due`.
+    """Return the runs that are due at `now`; see `Store.due`.
 
-    Of runs due for equally long, such as all those whose owners have no row, the first begun comes first: the owners'
-    ids, by which they are looked up, are random.
+    Among runs that are due for equally long, the run that began first comes first. For example, all runs of owners
+    without a row are due for equally long. The order of the owners' ids, by which these runs are found, is random.
     """
     if limit <= 0:
         return []
@@ -85,7 +86,10 @@ def _select_runs(connection: sqlite3.Connection, statement: str, *values: object
 
 
 def _find_interrupted(connection: sqlite3.Connection, onlooker: Onlooker) -> list[Iterator[_Due]]:
-    """Return the running runs of each dead owner, due since the end of its lease: the time of its death is unknown."""
+    """Return the running runs of each dead owner. They count as due since the end of the owner's lease.
+
+    The time of the owner's death is unknown.
+    """
     sources: list[Iterator[_Due]] = []
     for driver, expires_at in _dead(connection, onlooker).items():
         rows = _select_runs(connection, "running_of", driver)
@@ -95,7 +99,7 @@ def _find_interrupted(connection: sqlite3.Connection, onlooker: Onlooker) -> lis
 
 
 def _dead(connection: sqlite3.Connection, onlooker: Onlooker) -> dict[str, float | None]:
-    """Return the dead owners that have runs, each with the end of its lease, if its row is still there."""
+    """Return the dead owners that have runs, each with the end of its lease; None if the owner's row was removed."""
     drivers = connection.execute(SQL["drivers"]).fetchall()
     return {
         driver: expires_at for driver, expires_at in drivers if not onlooker.sees_alive(connection, driver, expires_at)
@@ -103,7 +107,7 @@ def _dead(connection: sqlite3.Connection, onlooker: Onlooker) -> dict[str, float
 
 
 def take(connection: sqlite3.Connection, pick: ClaimQuery, lease: Lease, onlooker: Onlooker) -> TakenRuns:
-    """Take due runs that no process drives; see `Store.take`. What they need is still to be read."""
+    """Claim due runs that no process drives; see `Store.take`. The runs are not loaded yet."""
     claimed: dict[str, Claimed] = {}
     dead = list(_dead(connection, onlooker))
     taken, driven = _offer_orphans(_orphans(connection, pick, dead, onlooker), pick)
@@ -136,7 +140,7 @@ def take(connection: sqlite3.Connection, pick: ClaimQuery, lease: Lease, onlooke
 def read(
     connection: sqlite3.Connection, onlooker: Onlooker, taken: Sequence[ClaimedRun], kept: Collection[str]
 ) -> list[ClaimedRun]:
-    """Return what was taken, with the logs, unless they are kept, and messages of the runs that are driven here now."""
+    """Add the snapshots, steps and messages to runs that were just claimed. Runs in `kept` need only messages."""
     ids = [each.info.id for each in taken if each.fence is not None]
     inbox = reads.shared.inbox(connection, ids) if ids else []
     found: list[ClaimedRun] = []
@@ -153,7 +157,7 @@ def read(
 def _orphans(
     connection: sqlite3.Connection, pick: ClaimQuery, dead: Sequence[str], onlooker: Onlooker
 ) -> Iterator[RunInfo]:
-    """Yield the due runs of dead owners, also those that are aside."""
+    """Yield the due runs of dead owners, including runs in `pick.aside`."""
     limits = connection.execute(SQL["limits"]).fetchall() if dead else ()
     paused = {name for name, text in limits if read_limits(text).paused}
     rows = (row for driver in dead for row in _select_runs(connection, "facts_of_driver", driver))
@@ -170,7 +174,10 @@ def _orphans(
 
 
 def _offer_orphans(orphans: Iterable[RunInfo], pick: ClaimQuery) -> tuple[list[ClaimedRun], Counter[tuple[str, str]]]:
-    """Return the orphans to offer, and the places of all of them, by queue and tenant, if more runs can be taken."""
+    """Return the runs of dead owners that the worker gets, and how many such runs count in queue limits.
+
+    The counts are by queue and tenant.
+    """
     taken: list[ClaimedRun] = []
     places: Counter[tuple[str, str]] = Counter()
     for info in orphans:
@@ -185,7 +192,7 @@ def _offer_orphans(orphans: Iterable[RunInfo], pick: ClaimQuery) -> tuple[list[C
 def _yield_candidates(
     connection: sqlite3.Connection, pick: ClaimQuery, queue: str, load: Load, room: int
 ) -> Iterator[Candidate]:
-    """Yield the first runs of a queue that no process drives, except runs whose tenants are at their limits."""
+    """Yield the first runs of a queue that no process drives, except runs whose tenants have reached their limits."""
     full = [*full_tenants(load, queue), *pick.paused_tenants]
 
     def fitting(rows: Iterable[Sequence[Any]], count: int) -> Iterator[Candidate]:
@@ -212,7 +219,7 @@ def _yield_candidates(
 
 
 def _select_timed(connection: sqlite3.Connection, queue: str, now: float) -> Iterator[Sequence[Any]]:
-    """Yield the runs of a queue whose time has come, in the order in which they are taken."""
+    """Yield the runs of a queue whose timers have ended, in the order in which they are taken."""
     for (priority,) in connection.execute(SQL["priorities_of_timed"], {"queue": queue}):
         yield from connection.execute(SQL["timed_of_priority"], (queue, priority, now))
 
@@ -223,7 +230,7 @@ def _count_load(
     dead: Sequence[str],
     driven: Counter[tuple[str, str]],
 ) -> Load:
-    """Return what the limits of queues depend on, and count in `driven` what live owners drive."""
+    """Return what decides the limits of queues. The runs of live owners are added to `driven`."""
     rates: dict[tuple[str, str], float] = {}
     for queue, tenant, driver, count in connection.execute(SQL["driven_of"]) if limits else ():
         if queue in limits and driver not in dead:
@@ -234,7 +241,6 @@ def _count_load(
 
 
 def owners(connection: sqlite3.Connection, onlooker: Onlooker) -> list[OwnerInfo]:
-    """Return the owners that are alive."""
     found: list[OwnerInfo] = []
     for owner, host, pid, expires_at, role in connection.execute(SQL["owners"]).fetchall():
         if onlooker.sees_alive(connection, owner, expires_at):
@@ -244,5 +250,5 @@ def owners(connection: sqlite3.Connection, onlooker: Onlooker) -> list[OwnerInfo
 
 
 def change(connection: sqlite3.Connection, statement: str, values: Sequence[object]) -> bool:
-    """Run a statement, and return whether it changed anything."""
+    """Run a statement by its name, and return whether it changed anything."""
     return connection.execute(SQL[statement], values).rowcount > 0

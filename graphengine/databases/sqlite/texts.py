@@ -1,15 +1,15 @@
-"""Long texts are stored once: a row holds a reference to each, and every row with the same text shares it.
+"""Long texts are stored once: a row contains a reference to each text, and all rows with the same text share it.
 
-The place of a text is in the encoding of a row, so that nothing above the store knows of it. A body is cut at the
-quotes of its long strings: each leaves `""`, and the column `texts` lists where it belongs and which text it was.
-Reading puts the texts back and gets the body byte for byte; the row's checksum proves it.
+The encoded body of a row is cut at the quotes of its long strings. Each string leaves `""`, and the column `texts`
+lists the offsets of the strings and the keys of their texts. Reading puts the texts back, and the row's checksum proves
+that the body is the same byte for byte. No code above the store needs to know about this.
 
     body     {"kind":"node",…,"update":[["set","draft",""]]}
     texts    [[58,3]]
     text 3   Once upon a time…
 
-A text, the rows that hold it and the uses that connect them are written in one transaction, and deleted in one: with
-its last use a text is deleted too. Encrypted records stay in their rows.
+A text, the rows that contain it and the uses that connect them are written in one transaction. They are also deleted in
+one: a text is deleted with its last use. Encrypted records stay in their rows.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 _DIGEST_BYTES: Final = 16
 _KEPT_BYTES: Final = 64_000_000
-"""How much of the texts that it met a reader keeps: a run of a thousand drafts can have more than fits into memory."""
+"""The most bytes of texts that one read keeps in memory: a run with a thousand drafts can contain more than fits."""
 
 _listed: Final = msgspec.json.Decoder(list[tuple[int, int]])
 
 
 def store(connection: sqlite3.Connection, row: int, body: bytes, *, repeats: bool = False) -> tuple[bytes, str | None]:
-    """Store the long texts of a row, in the caller's transaction. Return its columns `body` and `texts`.
+    """Store the long texts of a row, in the caller's transaction. Return the row's columns `body` and `texts`.
 
     Args:
-        connection: In a write transaction.
-        row: The id of a step, or of a snapshot, negated.
-        body: The whole body.
-        repeats: As for `cut`.
+        connection: A connection inside a write transaction.
+        row: The id of a step, or the negative id of a snapshot.
+        body: The complete body.
+        repeats: The same as in `cut`.
     """
     short, texts = cut(body, repeats=repeats)
     if not texts:
@@ -52,9 +52,10 @@ def store(connection: sqlite3.Connection, row: int, body: bytes, *, repeats: boo
 
 
 def _store_text(connection: sqlite3.Connection, text: bytes) -> int:
-    """Return the key of a text, which is stored now unless it was.
+    """Store a text unless it is already stored, and return its key.
 
-    The bodies are compared, so that a text that was damaged on the disk is not used for new rows.
+    Texts are compared byte by byte and not only by digest, so that new rows do not use a text that was damaged on the
+    disk.
     """
     digest = digest_of(text)
     found = connection.execute(SQL["key_of_text"], (digest, text)).fetchone()
@@ -63,15 +64,14 @@ def _store_text(connection: sqlite3.Connection, text: bytes) -> int:
 
 
 def digest_of(text: bytes) -> bytes:
-    """Return the digest by which a text is found."""
     return hashlib.sha256(text).digest()[:_DIGEST_BYTES]
 
 
 class Texts:
-    """The texts that one read has met; each is read once, unless there are very many.
+    """Reads long texts for one read of rows. Each text is read only once, unless the texts are too many to keep.
 
     Args:
-        connection: In a transaction.
+        connection: A connection inside a transaction.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -80,10 +80,10 @@ class Texts:
         self._bytes = 0
 
     def whole(self, row: int, body: bytes | None, recorded: int, listed: str | None) -> bytes:
-        """Return the whole body of a row after comparing it with its checksum.
+        """Return the complete body of a row, after checking its checksum.
 
         Raises:
-            ValueError: They differ, a text is missing, or the list of texts is damaged.
+            ValueError: The checksum is wrong, a text is missing, or the list of texts is damaged.
         """
         found = body
         if body is not None and listed is not None:
@@ -109,7 +109,7 @@ class Texts:
 
 
 def keys_in(listed: str) -> set[int]:
-    """Return the keys of the texts that a row lists; none if the list is damaged."""
+    """Return the keys of the texts that a row refers to; none if its list is damaged."""
     try:
         return {key for _, key in _listed.decode(listed)}
     except msgspec.DecodeError:
@@ -117,11 +117,11 @@ def keys_in(listed: str) -> set[int]:
 
 
 def release(connection: sqlite3.Connection, deleted: Sequence[tuple[int, str]]) -> None:
-    """Delete the uses of rows that were deleted, and the texts that no other row uses, in the caller's transaction.
+    """Delete the uses of texts by rows that were deleted, and the texts that no other row uses.
 
     Args:
-        connection: In a write transaction.
-        deleted: Of each row its number, as for `store`, and its column `texts`.
+        connection: A connection inside a write transaction.
+        deleted: For each row its number, as in `store`, and its column `texts`.
     """
     for row, listed in deleted:
         for key in keys_in(listed):

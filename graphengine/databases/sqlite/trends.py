@@ -1,4 +1,4 @@
-"""The summaries of many runs at once, for trends; in SQLite."""
+"""The summaries of many runs at once, from which trends are computed, in SQLite."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ def summaries(
     by: Literal["graph", "tag", "version"],
     every_seconds: float,
 ) -> list[tuple[str, str, float, str]]:
-    """Return the summaries of runs, as a JSON array, by what `by` names, status, and when they began."""
+    """Return the summaries of runs, grouped by graph, tag or version, by status, and by when they began.
+
+    A row contains the name of the group, the status, the beginning of the period, and a JSON array of summaries.
+    """
     condition, values = _found(connection, page)
     statement = _SELECTS[by] + condition
     groups: dict[tuple[str, str, float], list[str]] = {}
@@ -60,7 +63,11 @@ def summaries(
 
 
 def unsearched(connection: sqlite3.Connection, page: Mapping[str, Any], names: Mapping[str, bool]) -> int | None:
-    """Return how many runs lack one of these fields that others of their graph have; None if no run has any."""
+    """Return how many runs a search by these fields misses, because they began before the graph declared the fields.
+
+    None if any of the fields is unknown for all runs. `names` tells for each field whether runs have it from their
+    beginning; other fields exist only in finished runs.
+    """
     known = {name for (name,) in connection.execute("SELECT field FROM graph_fields")}
     if not known.issuperset(names):
         return None
@@ -71,7 +78,7 @@ def unsearched(connection: sqlite3.Connection, page: Mapping[str, Any], names: M
 
 
 def _found(connection: sqlite3.Connection, page: Mapping[str, Any]) -> tuple[str, dict[str, object]]:
-    """Return the condition of a search for words and fields, to follow the others, and the parameters of all."""
+    """Return the SQL condition for a search by words and fields, and the parameters of all conditions."""
     values: dict[str, object] = {**dict.fromkeys(("graph", "status", "tag", "tenant", "user", "starter")), **page}
     values["begun_after"] = -math.inf if page.get("begun_after") is None else page["begun_after"]
     values["begun_before"] = math.inf if page.get("begun_before") is None else page["begun_before"]

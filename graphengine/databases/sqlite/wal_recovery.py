@@ -1,21 +1,21 @@
-"""Find finished commits in a write-ahead log that SQLite does not read, because a byte before them is damaged.
+"""Finds finished commits in a write-ahead log that SQLite does not read, because a byte before them is damaged.
 
-SQLite reads the log up to the first frame with a wrong checksum, treats the rest as remains of unfinished writes, and
-overwrites it. That is correct after a kill or a power cut. But if a byte of the log was damaged, finished commits
-follow, and they must not be lost silently. The format of the log is SQLite's (sqlite.org/fileformat2.html, "The
-Write-Ahead Log").
+SQLite reads the log up to the first frame (a page with a header) whose checksum is wrong, treats the rest as remains of
+unfinished writes, and overwrites it. That is correct after a kill or a power cut. But if a byte of the log was damaged,
+finished commits may follow, and they must not be lost silently. The format of the log is described by SQLite
+(sqlite.org/fileformat2.html, "The Write-Ahead Log").
 
-The checksum of a frame continues that of the frame before it, so a frame is linked to its predecessor. Remains of
-unfinished transactions are linked too, commit frame included. Example:
+The checksum of a frame continues the checksum of the frame before it; such a frame is called linked. The remains of
+unfinished transactions are linked too, even their commit frames. Example:
 
 1. Process A writes frames 7 to 16 of a transaction and is killed while it syncs them. No process reads them as
-   committed, and none will.
+   committed, and none ever will.
 2. Process B commits one frame. It overwrites frame 7. Frames 8 to 16 of A stay, each linked to the one before.
 
-So a linked commit frame does not prove that its transaction was finished. The next transaction proves it: a process
-writes directly after a commit only if that commit is finished. A transaction is whole if its first frame is linked to a
-commit frame and every other frame to its predecessor. Everything before the end of a whole transaction was finished. In
-the example no whole transaction follows frame 7.
+So a linked commit frame does not prove that its transaction was finished. The next transaction proves it, since a
+process writes directly after a commit only if the commit is finished. A transaction is whole if its first frame is
+linked to a commit frame, and every other frame to its predecessor. Everything before the end of a whole transaction was
+finished. In the example, no whole transaction follows frame 7.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _HEADER_BYTES: Final = 32
 _FRAME_BYTES: Final = 24
-"""The size of a frame's header; its page follows."""
+"""The size of a frame's header. The page follows the header."""
 
 _MAGIC: Final = {0x377F0682: "<", 0x377F0683: ">"}
 _PAGE_BYTES: Final = 4096
@@ -44,7 +44,15 @@ _REPAIR: Final = (
 
 
 class _Header(NamedTuple):
-    """The header of a log: the size of pages, the salts and checksum of its frames, and whether it is undamaged."""
+    """The header of a log.
+
+    Attributes:
+        page_bytes: The size of a page.
+        salts: The random bytes that all frames of the log contain.
+        sums: The checksum with which the checksum of the first frame continues.
+        order: The byte order of checksums.
+        is_whole: Whether the header is undamaged.
+    """
 
     page_bytes: int
     salts: bytes
@@ -54,13 +62,13 @@ class _Header(NamedTuple):
 
 
 class _WalFrame(NamedTuple):
-    """A frame of the log.
+    """A frame of the log: a header and a page of the database.
 
     Attributes:
         at: The offset of the frame in the log.
-        page: The number of its page in the database.
-        pages: If it ends a transaction, the number of the database's pages after it; else 0.
-        is_own: Whether it carries the log's salts, so that it is not older than the log's header.
+        page: The number of the page in the database.
+        pages: For the last frame of a transaction, the number of pages that the database has afterwards; otherwise 0.
+        is_own: Whether the frame contains the log's salts, so that it is not older than the log's header.
         is_linked: Whether its checksum continues that of the previous frame, or of the header.
     """
 
@@ -76,8 +84,8 @@ class _FinishedLog(NamedTuple):
 
     Attributes:
         page_bytes: The size of a page.
-        frames: Their frames that carry the log's salts.
-        unread: How many of them SQLite does not read.
+        frames: The frames of these transactions that contain the log's salts.
+        unread: How many of these transactions SQLite does not read.
         damaged_at: The offset at which SQLite stops reading.
     """
 
@@ -88,15 +96,17 @@ class _FinishedLog(NamedTuple):
 
 
 def log_of(path: Path) -> Path:
-    """Return the path of a database's write-ahead log; the file need not exist."""
+    """Return the path of a database's write-ahead log, which may not exist."""
     return path.with_name(path.name + "-wal")
 
 
 def bytes_of_log(path: Path) -> int:
-    """Return the bytes of a database's write-ahead log; 0 if there is none. Another process can remove it at any time.
+    """Return the bytes of a database's write-ahead log; 0 if it does not exist.
+
+    Another process can remove it at any time.
 
     Raises:
-        OSError: It cannot be accessed.
+        OSError: The log cannot be accessed.
     """
     try:
         return log_of(path).stat().st_size
@@ -108,7 +118,7 @@ def refuse_damaged_log(path: Path) -> None:
     """Check that SQLite reads every finished commit in a database's log.
 
     Raises:
-        StoreCorrupt: Some follow a damaged place.
+        StoreCorrupt: A place in the log is damaged, and finished commits follow it.
     """
     found = describe_damage(path)
     if found:
@@ -133,10 +143,10 @@ def describe_damage(path: Path) -> str:
 
 
 def apply_log(path: Path) -> None:
-    """Write the pages of all finished commits of a log into its database, which no process uses, and remove the log.
+    """Write the pages of all finished commits in a log into the database, and remove the log.
 
-    The page of a damaged frame is written too: the checks of pages and rows tell what it is worth. If this is
-    interrupted, the log is still there and still refused.
+    No process may use the database meanwhile. The page of a damaged frame is written as well; later checks of pages and
+    rows find out whether it can be used. If this function is interrupted, the log still exists and is still refused.
 
     Raises:
         OSError: A file cannot be read or written.
@@ -158,9 +168,9 @@ def apply_log(path: Path) -> None:
 
 
 def sync_log(path: Path) -> None:
-    """Sync the log of a database, if there is one.
+    """Sync the log of a database to the disk, if it exists.
 
-    A process killed during the sync of a commit leaves a commit that other processes read but that is possibly not on
+    A process that is killed while it syncs a commit leaves a commit that other processes read, but that may not be on
     the disk. If a later commit reached the disk before it, a power cut would leave a log that looks damaged.
     """
     if os.name != "posix":  # elsewhere only a file opened for writing can be synced
@@ -174,7 +184,6 @@ def sync_log(path: Path) -> None:
 
 
 def _read_log(file: BinaryIO) -> _FinishedLog:
-    """Read a log up to its end or the first truncated frame."""
     header = _header_of(file)
     finished: list[_WalFrame] = []
     unproved: list[_WalFrame] = []
@@ -200,7 +209,7 @@ def _read_log(file: BinaryIO) -> _FinishedLog:
 
 
 def _header_of(file: BinaryIO) -> _Header:
-    """Read the header of a log; if it is damaged, take the salts from the first frame."""
+    """Read the header of a log. If it is damaged, use the salts of the first frame."""
     file.seek(0)
     raw = file.read(_HEADER_BYTES)
     magic, _, page_bytes = struct.unpack_from(">3I", raw.ljust(_HEADER_BYTES, b"\0"))

@@ -1,12 +1,14 @@
-"""The words by which runs are found, in an index of FTS5.
+"""The words by which a search finds runs, in an FTS5 index.
 
-A run's words are those of its id, graph, tags and first input, and of what it waits for or why it ended. All of that is
-in other tables: the index can be made anew from them at any time. Each transaction that changes FTS5 costs it 40 µs,
-as much as a short run has to spare, and hundreds of runs at once a tenth of that each. So runs are indexed in batches,
-by a transaction that writes anyway. What is not indexed yet is known, new runs by their keys and changed ones by a row
-each, and a search reads their words from where they come from.
+The words of a run come from its id, graph, tags and first input, and from what it waits for or why it ended. Other
+tables contain all of these, so the index can be rebuilt at any time.
 
-Where SQLite has no FTS5, no run is ever indexed: a search then reads the words of all runs.
+Each transaction that changes an FTS5 index takes 40 µs longer, which is a lot for a short run; in a batch of hundreds
+of runs each takes only a tenth of that. So runs are indexed in batches, by a transaction that writes anyway. Runs that
+are not indexed yet are known: new ones by their keys, changed ones by a row each. A search reads the words of these
+runs from the other tables.
+
+Where SQLite has no FTS5, no run is ever indexed, and a search reads the words of all runs.
 """
 
 from __future__ import annotations
@@ -28,20 +30,20 @@ if TYPE_CHECKING:
 
 SQL: Final = named(__name__, "words.sql", run_selected)
 EVERY: Final = 256
-"""How many new or changed runs are indexed together."""
+"""How many new or changed runs gather before they are indexed together."""
 _MOST: Final = 2 * EVERY
-"""The most runs that are indexed in one transaction, should more have gathered."""
+"""The most runs that one transaction indexes, even if more have gathered."""
 _ALL: Final = -1
 
 
 class _First(Struct):
-    """The part of a first step by which a run is found."""
+    """The part of a run's first step that contains searchable words."""
 
     update: list[Any] = []
 
 
 class _Reason(Struct):
-    """The part of a summary by which a run is found."""
+    """The part of a summary that contains searchable words."""
 
     reason: str = ""
 
@@ -51,24 +53,27 @@ _FIRST: Final = msgspec.json.Decoder(_First)
 
 
 def added(connection: sqlite3.Connection, key: int) -> None:
-    """Note that a run is new; in the transaction that adds it."""
+    """Index a batch of new runs if enough have gathered. Call this in the transaction that adds the run."""
     if key % EVERY == 0:
         index(connection)
 
 
 def has(connection: sqlite3.Connection, key: int) -> bool:
-    """Return whether the index and the counts have a run: they have none of the newest."""
+    """Return whether a run is indexed and counted. The newest runs are not yet."""
     (upto,) = connection.execute(SQL["upto"]).fetchone()
     return upto is not None and key <= upto
 
 
 def count(connection: sqlite3.Connection, keys: Sequence[int], change: Literal[1, -1]) -> None:
-    """Count runs as they are now once more or once less, those that are counted: around each change of a status."""
+    """Add runs to the numbers of runs by graph and status (1), or subtract them (-1). Runs not counted yet are skipped.
+
+    A change of a run's status subtracts the run before, and adds it after.
+    """
     connection.execute(SQL["count"], (change, msgspec.json.encode(keys).decode()))
 
 
 def changed(connection: sqlite3.Connection, key: int) -> None:
-    """Note that the words by which a run is found may have changed, of one that the index has."""
+    """Note that the words of an indexed run may have changed, and index such runs if enough have gathered."""
     connection.execute(SQL["changed"], (key,))
     (number,) = connection.execute(SQL["number_due"]).fetchone()
     if number > EVERY:
@@ -76,7 +81,7 @@ def changed(connection: sqlite3.Connection, key: int) -> None:
 
 
 def drop(connection: sqlite3.Connection, keys: Sequence[int]) -> None:
-    """Take runs that are about to be removed out of the index and the counts."""
+    """Remove runs from the index and the counts, because they are about to be removed."""
     count(connection, keys, -1)
     listed = (msgspec.json.encode(keys).decode(),)
     connection.execute(SQL["not_due"], listed)
@@ -85,7 +90,7 @@ def drop(connection: sqlite3.Connection, keys: Sequence[int]) -> None:
 
 
 def index(connection: sqlite3.Connection) -> bool:
-    """Index some of the runs that are to be indexed, the changed ones first. Return whether there were any."""
+    """Index some runs that are new or have changed, the changed ones first. Return whether there were any."""
     if not _exists(connection):
         if connection.execute(SQL["has_fts5"]).fetchone() is None:
             return False
@@ -102,11 +107,11 @@ def index(connection: sqlite3.Connection) -> bool:
 
 
 class Search(NamedTuple):
-    """A search for words.
+    """A search for runs by words.
 
     Attributes:
-        is_indexed: Whether there is an index.
-        values: The values of `found`.
+        is_indexed: Whether the database has an index of words.
+        values: The parameters of the statement `found`.
     """
 
     is_indexed: bool
@@ -114,7 +119,7 @@ class Search(NamedTuple):
 
     @classmethod
     def of(cls, connection: sqlite3.Connection, text: str) -> Search | None:
-        """Return the search for the words of a text; None if it has no words."""
+        """Return the search for the words of a text; None if the text has no words."""
         sought = sought_words(text)
         if not sought:
             return None
@@ -130,7 +135,7 @@ class Search(NamedTuple):
 
     @property
     def found(self) -> str:
-        """The statement that returns the keys of what is found."""
+        """The statement that returns the keys of the runs that match."""
         return SQL["found" if self.is_indexed else "found_without_index"]
 
 
@@ -139,7 +144,7 @@ def _exists(connection: sqlite3.Connection) -> bool:
 
 
 def texts_of(connection: sqlite3.Connection, keys: Sequence[int]) -> Iterator[tuple[int, Sequence[str | None]]]:
-    """Yield the keys of runs that exist, each with the texts whose words it is found by."""
+    """Yield the keys of runs that exist, each with the texts that contain the run's words."""
     texts = Texts(connection)
     rows = connection.execute(SQL["sources"], (msgspec.json.encode(keys).decode(),))
     for key, parent, run_id, graph, tags, summary, *first in rows:
@@ -157,7 +162,7 @@ def _decode_reason(summary: str) -> str | None:
 
 
 def _text_of_input(texts: Texts, row: Sequence[Any]) -> str | None:
-    """Return the text of what a first step begins with; None if the step cannot be read."""
+    """Return the searchable text of a run's input, from its first step; None if the step cannot be read."""
     row_id, body, checksum, long_texts = row
     if body is None:
         return None

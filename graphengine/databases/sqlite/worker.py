@@ -1,8 +1,8 @@
-"""A SQLite connection on its own thread that runs a whole function per hop.
+"""A SQLite connection with its own thread, to which whole functions are passed.
 
-A transaction of five statements is one function, so it switches threads once to begin and once to report; sent one by
-one, its statements switch ten times. The thread takes functions from a queue, in order. A function that nobody waits
-for costs no future, and the thread can be ended from any thread, without the event loop.
+A transaction of five statements is one function, so it switches threads once to begin and once to report. If each
+statement were sent by itself, there would be ten switches. The thread takes functions from a queue, in order. A
+function whose result nobody needs costs no future. Any thread can end the connection's thread, without the event loop.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ _ENDS_SECONDS: Final = 5.0
 
 
 def _decode_text(value: bytes) -> str:
-    """Return a text: a name with damaged UTF-8 must not prevent the other rows of a list from being read."""
     return value.decode("utf-8", "replace")
 
 
 def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
-    """Open a connection to a `file:` URI, in autocommit, for any thread; the first statement reads the file itself.
+    """Open a connection to a `file:` URI in autocommit mode. Any thread may use it.
+
+    The file itself is only read by the first statement.
 
     Raises:
-        sqlite3.Error: As by `sqlite3.connect`.
+        sqlite3.Error: As in `sqlite3.connect`.
     """
     connection = sqlite3.connect(
         uri, uri=True, isolation_level=None, check_same_thread=False, timeout=busy_timeout_seconds
@@ -48,12 +49,12 @@ def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
 
 
 class Job(NamedTuple):
-    """What the thread does next.
+    """A function that the thread calls next.
 
     Attributes:
-        work: What it does. An error of it is only logged.
-        then: What it calls after that, e.g. to tell the event loop, which may be closed by then.
-        is_last: Whether the thread ends.
+        work: The function. An error is only logged.
+        then: Called afterwards, for example to notify the event loop, which may be closed by then.
+        is_last: Whether the thread ends afterwards.
     """
 
     work: Callable[[], object]
@@ -62,7 +63,7 @@ class Job(NamedTuple):
 
 
 def _serve_calls(calls: SimpleQueue[Job]) -> None:
-    """Make the calls of a queue up to the last. Whatever one raises, those after it must not wait for ever."""
+    """Call the functions in a queue up to the last job. If a function raises, the next ones are called nevertheless."""
     ends = False
     while not ends:
         work, then, ends = calls.get()
@@ -82,10 +83,11 @@ def _close(opened: list[sqlite3.Connection]) -> None:
 
 
 class Worker:
-    """A connection that runs functions one after another, in the order of the calls of `run` and `post`.
+    """A connection that calls functions one after another, in the order of `run` and `post`.
 
     Args:
-        only_reads: Whether the process may exit while it is open; else the exit waits until it is closed or abandoned.
+        only_reads: Whether the process may exit while the connection is open. Otherwise the exit waits until the
+            connection is closed or abandoned.
     """
 
     def __init__(self, *, only_reads: bool) -> None:
@@ -105,10 +107,10 @@ class Worker:
 
     @classmethod
     async def connect(cls, uri: str, *, busy_timeout_seconds: float, only_reads: bool = False) -> Worker:
-        """Open a connection, in autocommit, to a `file:` URI.
+        """Open a connection to a `file:` URI in autocommit mode.
 
         Raises:
-            sqlite3.Error: As by `sqlite3.connect`; the file itself is only read by the first statement.
+            sqlite3.Error: As in `sqlite3.connect`. The file itself is only read by the first statement.
         """
         worker = cls(only_reads=only_reads)
         opened = worker._opened
@@ -120,9 +122,9 @@ class Worker:
         return worker
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Call `work(connection)` on the connection's thread; it must leave no transaction open.
+        """Call `work(connection)` on the connection's thread. The function must not leave a transaction open.
 
-        Queued work runs even if the caller is cancelled.
+        The function is called even if the caller is cancelled meanwhile.
 
         Raises:
             RunnerClosed: The connection was closed.
@@ -130,11 +132,13 @@ class Worker:
         return await self._ask(partial(work, *self._opened))
 
     def post(self, work: Callable[[sqlite3.Connection], None], then: Callable[[], object] | None = None) -> None:
-        """Call `work(connection)` on the connection's thread, after what was queued before, without waiting for it.
+        """Call `work(connection)` on the connection's thread, after the functions queued before.
+
+        Do not wait for the result.
 
         Args:
-            work: It must not raise: no caller would learn of it, and it would only be logged.
-            then: Called on the thread after it, e.g. to tell the event loop, which may be closed by then.
+            work: The function. It should not raise, because an error is only logged.
+            then: Called afterwards on the thread, for example to notify the event loop, which may be closed by then.
 
         Raises:
             RunnerClosed: The connection was closed.
@@ -144,7 +148,7 @@ class Worker:
         self._calls.put_nowait(Job(partial(work, *self._opened), then))
 
     def _ask(self, work: Callable[[], T], *, is_last: bool = False) -> asyncio.Future[T]:
-        """Queue a call. Its future gets what it returns or raises."""
+        """Queue a function. The future gets the function's result or error."""
         if not self._is_open:
             raise closed_error()
         loop = asyncio.get_running_loop()
@@ -160,9 +164,9 @@ class Worker:
         return promise.future
 
     async def close(self, last: Callable[[sqlite3.Connection], None] | None = None) -> None:
-        """Finish the queued work and `last`, and free the connection. Its thread has ended when this returns.
+        """Finish the queued functions, call `last`, and close the connection. The thread has ended when this returns.
 
-        All of it is queued at once, so the thread ends also if the event loop does.
+        Everything is queued at once, so that the thread ends even if the event loop ends first.
         """
         if not self._is_open:
             return
@@ -176,7 +180,10 @@ class Worker:
             self._thread.join(_ENDS_SECONDS)  # it reported its last call, and ends at once
 
     def abandon(self, last: Callable[[], None] | None = None) -> None:
-        """Let the thread end after the queued work and a last call, without the event loop; for any thread."""
+        """Let the thread end after the queued functions and `last`, without the event loop.
+
+        Any thread may call this.
+        """
         if not self._is_open:
             return
         if last is not None:

@@ -1,6 +1,6 @@
-"""All writes, as functions of a connection in a write transaction; each checks first, then writes.
+"""All writes, as functions of a connection inside a write transaction. Each function first checks, then writes.
 
-The key of a step is `key << 32 | seq`, where `key` is the run's number in this database.
+The id of a step's row is `key << 32 | seq`, where `key` is the run's number in this database.
 """
 
 from __future__ import annotations
@@ -59,16 +59,16 @@ def next_step(  # noqa: PLR0913 - what a step is recorded with
     short: bytes,
     listed: str | None,
 ) -> tuple[object, ...]:
-    """Return the values of `ADD_NEXT_STEP`.
+    """Return the parameters of the statement `ADD_NEXT_STEP`.
 
     Args:
-        driven: The key of the run, and the fence under which it is driven.
-        run_id: The run.
-        owner: The owner that drives it.
-        status: The status that it must have; None: any.
+        driven: Contains the key of the run, and the fence under which it is driven.
+        run_id: The id of the run.
+        owner: The id of the owner that drives the run.
+        status: The status that the run must have; None for any.
         at: The time of the step.
-        row_id: The key of its row.
-        body: Its whole body.
+        row_id: The id of the step's row.
+        body: The complete body of the step.
         short: The body without its long texts.
         listed: The column `texts`.
     """
@@ -77,7 +77,7 @@ def next_step(  # noqa: PLR0913 - what a step is recorded with
 
 
 class Row(Struct, gc=False):
-    """One step as stored."""
+    """A step or snapshot before its long texts are cut out."""
 
     seq: int
     at: float
@@ -85,14 +85,14 @@ class Row(Struct, gc=False):
 
 
 class Addition(sql.Addition[Row], gc=False):
-    """One batch of steps; called with a connection, it is written by `append`."""
+    """A batch of steps for one run. Calling it with a connection writes the batch."""
 
     def __call__(self, connection: sqlite3.Connection) -> None:
-        """Write it; see `append`."""
+        """Write the batch; see `append`."""
         append(connection, self)
 
     def write_alone(self, connection: sqlite3.Connection) -> None:
-        """Write it as the only one of a transaction; see `append_all`."""
+        """Write the batch as the only write of a transaction, which allows the faster `append_all`."""
         if self.rows:
             append_all(connection, (self,))
         else:
@@ -100,17 +100,17 @@ class Addition(sql.Addition[Row], gc=False):
 
     @property
     def has_fields(self) -> bool:
-        """Whether its summary has fields by which the run is found."""
+        """Whether the new summary contains searchable fields."""
         return self.summary is not None and '"fields":' in self.summary
 
     @property
     def changes_status(self) -> bool:
-        """Whether more than its steps is written into the run's row, whatever status the run has."""
+        """Whether the run's row must be changed even if the run's current status is `running`."""
         return self.status != "running" or self.summary is not None
 
 
 class Post(NamedTuple):
-    """A message to a run's inbox; the payload as JSON, the time in epoch seconds; the rest as for `Store.post`."""
+    """A message to a run. The payload is JSON, and the time is in epoch seconds; see `Store.post`."""
 
     run_id: str
     kind: str
@@ -122,7 +122,7 @@ class Post(NamedTuple):
 
 
 def append(connection: sqlite3.Connection, addition: Addition) -> None:
-    """Add steps to a run under its fence.
+    """Add steps to a run that this owner drives.
 
     Raises:
         LeaseLost: The run has another fence or owner.
@@ -141,13 +141,14 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
 
 
 def append_all(connection: sqlite3.Connection, additions: Sequence[Addition]) -> None:
-    """Add steps to several runs, under their fences. Each addition has steps; one that releases a run is its last.
+    """Add steps to several runs with one statement.
 
-    Each row checks the run's fence and owner, and that it follows the log, as it is inserted: one statement for all
-    rows costs half as much as two for each. `append` then reports what is wrong.
+    Each addition must contain steps, and no addition of a run may follow one that releases the run. The statement
+    checks for each row the run's fence and owner, and that the step directly follows the log. This costs half as much
+    as two statements for each addition. If the statement fails, use `append` to find out why.
 
     Raises:
-        sqlite3.IntegrityError: `append` refuses one of them. The transaction must then be rolled back.
+        sqlite3.IntegrityError: One addition is refused. The caller must roll the transaction back.
     """
     rows: list[tuple[object, ...]] = []
     for each in additions:
@@ -169,7 +170,7 @@ def append_all(connection: sqlite3.Connection, additions: Sequence[Addition]) ->
 
 
 def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: bool) -> None:
-    """Write what is not a step: the run's status if it changed, the messages consumed, a snapshot, a fingerprint."""
+    """Write everything in a batch except its steps: status, delivered messages, snapshot, graph spec and code."""
     key = addition.key
     for message_id in addition.consume:
         connection.execute(SQL["consume"], (message_id, key))
@@ -200,7 +201,7 @@ def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: 
 
 
 def _set_specs(connection: sqlite3.Connection, addition: Addition) -> None:
-    """Write under which graph spec and code a run goes on, and keep those that it had."""
+    """Change the graph spec and code of a run. The earlier ones are kept."""
     key, fingerprint, code = addition.key, addition.fingerprint, addition.code
     if fingerprint is not None:
         connection.execute(SQL["keep_earlier_graph_spec"], (key, fingerprint))
@@ -222,15 +223,15 @@ def create(  # noqa: PLR0913 - what a new run is recorded with
     code_body: Code | None,
     owner: str,
 ) -> Claimed:
-    """Record a new run and its first steps; for a branch, nothing of the parent is copied.
+    """Record a new run and its first steps. The earlier steps of a branch are not copied from the parent.
 
-    A queued run has no driver, and is due since it was created.
+    A queued run has no driver, and is due from its creation on.
 
     Raises:
         RunExists: The id is taken.
-        UnknownRun: No such parent.
-        UnknownStep: The parent has no such step.
-        TreeStopped: A node starts it while its tree is stopped.
+        UnknownRun: The parent does not exist.
+        UnknownStep: The parent does not have the step at which the run branches.
+        TreeStopped: The run that starts this child run, or a run above that one, was stopped.
     """
     stop = None if info.starter is None else shared.stop_over(connection, info.starter)
     if stop is not None:
@@ -273,11 +274,12 @@ def create(  # noqa: PLR0913 - what a new run is recorded with
 
 
 def claim(connection: sqlite3.Connection, run_id: str, lease: Lease) -> Claimed:
-    """Make this store the run's driver, unless a live owner drives it.
+    """Make this store the run's driver, unless a live owner drives the run.
 
     Raises:
-        UnknownRun: No such run.
-        RunIsDriven: A live owner drives it, this one included, unless it released the run without recording that.
+        UnknownRun: The run does not exist.
+        RunIsDriven: A live owner drives the run. This owner also counts, unless it has released the run and the
+            database does not show it yet.
     """
     found = find(connection, run_id)
     if found.driver is not None and not (found.driver == lease.id and (run_id, found.fence) in lease.owed):
@@ -291,15 +293,15 @@ def claim(connection: sqlite3.Connection, run_id: str, lease: Lease) -> Claimed:
 
 
 def release(connection: sqlite3.Connection, run_id: str, fence: int, lease: Lease) -> None:
-    """Stop being the driver, if the fence is current."""
+    """Stop driving a run, if its fence has not changed."""
     connection.execute(SQL["release"], (lease.now(), run_id, fence, lease.id))
 
 
 def post(connection: sqlite3.Connection, message: Post) -> bool:
-    """Put a message into a run's inbox unless its key was ever posted; return whether it is new.
+    """Put a message into a run's inbox unless its key was posted before. Return whether the message is new.
 
     Raises:
-        UnknownRun: No such run.
+        UnknownRun: The run does not exist.
     """
     found = find(connection, message.run_id)
     if message.nonce not in {None, found.info.nonce}:
@@ -316,7 +318,7 @@ def post(connection: sqlite3.Connection, message: Post) -> bool:
 
 
 def append_and_post(connection: sqlite3.Connection, addition: Addition, messages: Sequence[Post]) -> None:
-    """Add steps to a run, and put messages into the inboxes of others, if they exist. Raises: as `append`."""
+    """Add steps to a run, and post messages to other runs if they exist. Raises the same errors as `append`."""
     append(connection, addition)
     for message in messages:
         with suppress(UnknownRun):
@@ -327,7 +329,7 @@ def tag(connection: sqlite3.Connection, run_id: str, added: Sequence[str], remov
     """Change a run's tags and return them, sorted.
 
     Raises:
-        UnknownRun: No such run.
+        UnknownRun: The run does not exist.
     """
     key = find(connection, run_id).key
     for each in removed:
@@ -340,7 +342,7 @@ def tag(connection: sqlite3.Connection, run_id: str, added: Sequence[str], remov
 
 
 def set_fields(connection: sqlite3.Connection, run: RunInfo, fields: Mapping[str, str]) -> bool:
-    """Let a run that nobody drives be found by these fields alone. Return whether it still has its status."""
+    """Replace the searchable fields of a run that no process drives. Return False if its status has changed."""
     row = connection.execute(SQL["undriven_summary"], (run.id, run.nonce, run.status)).fetchone()
     if row is None:
         return False
@@ -354,13 +356,13 @@ def set_fields(connection: sqlite3.Connection, run: RunInfo, fields: Mapping[str
 
 
 def _add_fields(connection: sqlite3.Connection, key: int) -> None:
-    """Let a run be found by the fields in its summary."""
+    """Make the fields in a run's summary searchable."""
     connection.execute(SQL["add_fields"], (key,))
     connection.execute(SQL["add_graph_fields"], (key,))
 
 
 def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:
-    """Return the steps after the newest snapshot that a load at `seq` finds, the parents' included."""
+    """Return the size of the steps after the newest snapshot, including steps that a branch shares with parents."""
     rows = row_bytes = shot_bytes = 0
     for part in lineage(connection, key, seq, snapshots=True):
         low = part.low

@@ -1,7 +1,7 @@
-"""Finding and repairing damage in a database: `examine` checks it without changes, `repair` repairs what it can.
+"""Finding and repairing damage in a SQLite file: `examine` checks the file without changes, `repair` repairs it.
 
-`checks.py` finds, `rebuild.py` copies what can be read from damaged pages into a new file. A repair copies the file
-first, and never drops a readable step.
+`checks.py` contains the checks. `rebuild.py` copies what can be read from a damaged file into a new file. A repair
+first makes a copy of the damaged file, and never drops a readable step.
 """
 
 from __future__ import annotations
@@ -68,16 +68,16 @@ def examine(path: Path, *, progress: Progress | None = None) -> Report:
 
     Args:
         path: The file.
-        progress: Called with the progress.
+        progress: Called with the progress of the check.
 
     Raises:
-        StoreMissing: There is no file.
-        StoreNotADatabase: It is not a database, or another application's.
-        StoreTooNew: A newer version wrote it.
-        StoreTooOld: A development version wrote it.
-        StoreReadOnly: It has an older format, which a writer migrates.
-        StoreCorrupt: Its log is damaged before finished commits, or nothing can be read.
-        StoreError: It cannot be opened.
+        StoreMissing: The file does not exist.
+        StoreNotADatabase: The file is not a database, or belongs to another application.
+        StoreTooNew: A newer version wrote the file.
+        StoreTooOld: A development version wrote the file.
+        StoreReadOnly: The file has an older format, which a writer must migrate first.
+        StoreCorrupt: The write-ahead log is damaged and finished commits follow, or nothing can be read.
+        StoreError: The file cannot be opened.
     """
     while True:
         state = file_state(path)
@@ -96,7 +96,7 @@ def examine(path: Path, *, progress: Progress | None = None) -> Report:
 
 
 def of_this_library() -> Iterator[Finding]:
-    """Yield what the SQLite of this Python lacks; it says nothing about a file."""
+    """Yield notes about bugs in the SQLite library that this Python uses. They do not depend on any file."""
     if sqlite3.sqlite_version_info >= WAL_RESET_REPAIRED:
         return
     what = (
@@ -133,7 +133,7 @@ def _explain_damage(error: Exception, path: Path) -> StoreError:
 
 
 def _open_damaged(uri: str) -> sqlite3.Connection:
-    """Open a database that can be damaged: rows of the schema that cannot be read are left out."""
+    """Open a database that may be damaged. Rows of its schema that cannot be read are left out."""
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
     connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     keep_index(connection, uri)
@@ -143,10 +143,12 @@ def _open_damaged(uri: str) -> sqlite3.Connection:
 
 
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:
-    """Check that it is a database of this format; a damaged mark is accepted if it has graphengine's tables.
+    """Check that the file is a database of the current format.
+
+    A damaged mark is accepted if graphengine's tables exist.
 
     Raises:
-        StoreNotADatabase, StoreTooNew, StoreTooOld, StoreReadOnly: It is not.
+        StoreNotADatabase, StoreTooNew, StoreTooOld, StoreReadOnly: The file has another format.
     """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION_ID and has_our_tables(connection):
@@ -161,14 +163,14 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
 def repair(path: Path, *, progress: Progress | None = None) -> Repaired:
     """Repair a database: in place or, if pages are damaged, by copying what can be read into a new file.
 
-    The file and its write-ahead log are copied first, to `FILE.before-repair-TIME`. If the log is damaged, its finished
-    commits are then moved into the file. A repair that finds nothing to repair changes nothing. No other process may
-    open the database meanwhile.
+    The file and its write-ahead log are first copied to `FILE.before-repair-TIME`. If the log is damaged, its finished
+    commits are then moved into the file. If there is nothing to repair, nothing is changed. No other process may open
+    the database meanwhile.
 
     Raises:
-        StoreLocked: A process has it open.
+        StoreLocked: A process has the database open.
         StoreFull: There is not enough space for the copy.
-        StoreError: As `examine`, and nothing can be saved.
+        StoreError: As in `examine`, if nothing can be saved.
     """
     require_file(path)
     path = path.resolve()
@@ -201,7 +203,7 @@ def repair(path: Path, *, progress: Progress | None = None) -> Repaired:
 
 
 def _repair_content(path: Path, new: Path, done: list[str], progress: Progress | None) -> list[Lost]:
-    """Repair the rows in place or in a new file, which then replaces the damaged one. Return the lost steps."""
+    """Repair the rows in place, or in a new file that then replaces the damaged one. Return the lost steps."""
     lost: list[Lost] = []
     try:
         with closing(_open_damaged(f"{path.as_uri()}?mode=rw")) as connection:
@@ -231,9 +233,10 @@ def _repair_content(path: Path, new: Path, done: list[str], progress: Progress |
 
 
 def _repair_rows(connection: sqlite3.Connection, path: Path, done: list[str], progress: Progress | None) -> bool:
-    """Run the statements of findings until there are no more; return False if a new file is needed.
+    """Run the SQL statements that repair findings, until no finding is left. Return False if a new file is needed.
 
-    One repair can reveal the next, such as a missing run's row that is restored and then found out of date.
+    The check is repeated after each repair, because one repair can reveal the next fault. For example, a missing run's
+    row is restored, and then turns out to be out of date.
     """
     counts: Counter[str] = Counter()
     for _ in range(_PASSES):
@@ -261,11 +264,7 @@ def _repair_rows(connection: sqlite3.Connection, path: Path, done: list[str], pr
 
 
 def _refuse_live_owners(path: Path) -> None:
-    """Check that no live process has the database open for writing.
-
-    Raises:
-        StoreLocked: A process has it open.
-    """
+    """Raise StoreLocked if a live process has the database open for writing."""
     folder = path.with_name(path.name + "-owners")
     alive = {owner.id: owner for owner in map(owner_of, lock_files(folder)) if not lock_shows_death(owner, folder)}
     with suppress(*NONSENSE), closing(_open_damaged(uri_to_read(path, file_state(path)))) as connection:
@@ -280,11 +279,11 @@ def _refuse_live_owners(path: Path) -> None:
 
 
 def _copy_with_log(path: Path, now: float) -> Path:
-    """Copy the file and its log, durably.
+    """Copy the file and its log, and sync both copies to the disk. Return the path of the copy.
 
     Raises:
         StoreFull: There is not enough space for the copy and a new file.
-        StoreError: It cannot be copied.
+        StoreError: A file cannot be copied.
     """
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
     copy = path.with_name(f"{path.name}.before-repair-{stamp}")

@@ -1,8 +1,8 @@
-"""The checks of a database: pages, schema, runs, messages, graph specs, long texts, rows that belong to nothing.
+"""The checks of a SQLite file: pages, schema, runs, messages, graph specs, long texts, and rows that belong to nothing.
 
-A check runs even if another one met damage, and each run is read in its own transaction, so that a check of hours
-blocks no other process. A finding that can be repaired in place has the statement that does it; other repairable ones
-need a new file.
+A check runs even if another check met damage. Each run is read in its own transaction, so that a check of hours does
+not block other processes. A finding that can be repaired in place contains the SQL statement for this. Other repairable
+findings need a new file.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 Check: TypeAlias = "Callable[[sqlite3.Connection], Iterator[Finding]]"
 
 NONSENSE: Final = (sqlite3.Error, TypeError, ValueError, KeyError, IndexError, OverflowError)
-"""Exceptions from reading a damaged database: a page can yield rows of any shape, or too few."""
+"""Exceptions from reading a damaged database. A damaged page can return rows of any shape, or too few."""
 
 _MOST_MESSAGES: Final = 100
 _INDEX: Final = re.compile("missing from index|wrong # of entries in index|non-unique entry in index")
@@ -70,15 +70,15 @@ STRAYS: Final = {
     "texts": "key NOT IN (SELECT text FROM text_uses)",
     "budget_holds": "(budget, key) NOT IN (SELECT budget, key FROM budget_accounts)",
 }
-"""Which rows of a table belong to nothing."""
+"""SQL conditions for rows that belong to no run, step or snapshot, by table."""
 
 
 def all_findings(
     connection: sqlite3.Connection, path: Path, counted: Counted, *, progress: Progress | None = None
 ) -> Iterator[Finding]:
-    """Yield all findings inside a database, check by check, and update `counted` meanwhile.
+    """Yield all findings inside a database, one check after another, and update `counted` meanwhile.
 
-    If its definitions are not graphengine's, nothing more is read.
+    If the database contains foreign definitions, only those are reported and nothing more is read.
     """
     report = progress or (lambda _what, _done, _total: None)
     report("pages", 0, 0)
@@ -102,10 +102,10 @@ def all_findings(
 
 
 def _run_check(check: Check, connection: sqlite3.Connection, what: str) -> Iterator[Finding]:
-    """Yield the findings of a check, and one more if damage prevents it from continuing.
+    """Yield the findings of a check, and one more if damage ends the check early.
 
     Raises:
-        sqlite3.Error: It met a lock or a full disk, which say nothing about the content of the file.
+        sqlite3.Error: The check met a lock or a full disk, which tell nothing about the content of the file.
     """
     try:
         yield from check(connection)
@@ -120,7 +120,7 @@ def _page_finding(what: str) -> Finding:
 
 
 def _pages(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Yield what SQLite's own check finds wrong with pages, rows and indexes."""
+    """Yield the faults in pages, rows and indexes that SQLite's own check finds."""
     connection.execute("PRAGMA writable_schema = RESET")
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # as stores read it
@@ -138,7 +138,7 @@ def _pages(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _schema(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
-    """Yield definitions that are not graphengine's or differ."""
+    """Yield a finding if the database lacks definitions of graphengine, or contains foreign ones."""
     try:
         refuse_foreign(connection, path, latest_format())
     except StoreAltered as error:
@@ -146,7 +146,10 @@ def _schema(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
 
 
 def _check_mark(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Yield a wrong mark or version of the file; what is in it can be whole, as after a `.dump` that was loaded."""
+    """Yield a finding if the application mark or version of the file is wrong.
+
+    The content can be undamaged, for example if the database was restored from a `.dump`.
+    """
     marks = tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
     if marks != (APPLICATION_ID, latest_format()):
         message = f"the file's mark and version are {marks}, not {(APPLICATION_ID, latest_format())}"
@@ -200,7 +203,7 @@ def _logs_without_row(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _find_key(connection: sqlite3.Connection, run_id: JsonValue) -> int | None:
-    """Return the key of a run; without the index of ids, which can be damaged."""
+    """Return the key of a run without using the index of ids, which may be damaged."""
     row = connection.execute(DOCTOR_SQL["key_by_scan"], (run_id,)).fetchone()
     return None if row is None else int(row[0])
 
@@ -249,7 +252,7 @@ def _check_run(connection: sqlite3.Connection, key: int, counted: Counted) -> It
 def _check_row_of_run(
     connection: sqlite3.Connection, key: int, info: RunInfo, wanted_at: float | None, snapshot: Snapshot
 ) -> Iterator[Finding]:
-    """Yield a finding if a run's row disagrees with its log, or on whether the run needs a driver."""
+    """Yield findings if a run's row disagrees with its log, or shows wrongly whether the run needs a driver."""
     right = row_of(info, snapshot)
     differing = differences(info, snapshot)
     since: float | None = None
@@ -282,7 +285,6 @@ def _wrong_row(info: RunInfo, what: str, statement: str, values: Sequence[object
 
 
 def _check_messages(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Yield messages that cannot be read."""
     for row, key, message_key, kind, payload, recorded, run_id in connection.execute(DOCTOR_SQL["messages"]):
         if kind in _KINDS and sum_of(message_place(key, kind, message_key), payload) == recorded:
             continue
@@ -292,7 +294,6 @@ def _check_messages(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _check_graph_specs(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Yield graph specs that cannot be read."""
     for row, fingerprint, body, recorded in connection.execute(DOCTOR_SQL["graph_specs"]):
         if sum_of(fingerprint, body) != recorded:
             message = f"the graph spec of graph {fingerprint} was changed since it was written"
@@ -302,7 +303,6 @@ def _check_graph_specs(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _check_codes(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Yield codes that cannot be read."""
     for row, code, body, recorded in connection.execute(DOCTOR_SQL["codes"]):
         if sum_of(code, body) != recorded:
             message = f"what is recorded about the code {code} was changed since it was written"
@@ -311,7 +311,10 @@ def _check_codes(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _check_texts(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Yield long texts that were changed, and rows whose texts a prune of other runs could delete."""
+    """Yield long texts that were changed, and missing records of their use.
+
+    Without a record of use, the removal of other runs could delete a text that is still needed.
+    """
     for key, digest, body in connection.execute(DOCTOR_SQL["texts"]):
         if digest_of(body) != digest:
             message = f"text {key} was changed since it was written: the steps that hold it cannot be read"
@@ -324,7 +327,6 @@ def _check_texts(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _strays(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Yield rows that belong to no run, step or snapshot."""
     for table, condition in STRAYS.items():
         (count,) = connection.execute(f"SELECT count(*) FROM {table} WHERE {condition}").fetchone()  # noqa: S608 - constants
         if count:
@@ -334,7 +336,6 @@ def _strays(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _check_counts(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Yield whether runs are counted wrong."""
     (wrong,) = connection.execute(DOCTOR_SQL["wrong_counts"]).fetchone()
     if wrong:
         what, repair = f"{wrong} numbers of runs by graph and status are wrong", f"{_DOCTOR} counts them again"

@@ -1,7 +1,8 @@
-"""Copying every row that SQLite can read from a damaged database into a new one.
+"""Copies every row that SQLite can read from a damaged database into a new one.
 
-A table is read from its beginning and, if damage ends that, from its end, then row by row in between; the steps and
-snapshots of each run are read in the same way. A step with a wrong checksum is left out, so that no guess is saved.
+A table is read from its beginning. If damage ends that, the table is also read from its end, and then row by row in
+between. The steps and snapshots of each run are read in the same way. A step with a wrong checksum is left out, so that
+no guess is saved.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ _LOWEST: Final = -(1 << 63)
 _HIGHEST: Final = (1 << 63) - 1
 _LONGEST_GAP: Final = 100_000
 _PROBED: Final = 10_000
-"""How many rows are looked for one by one where nothing was read at either end."""
+"""How many row numbers are tried one by one if a table cannot be read from either end."""
 _KEYED: Final = {"texts": "key", "runs": "key", "inbox": "id", "graph_specs": "rowid", "codes": "rowid", "trash": "key"}
-"""Tables by row number, with its name."""
+"""Tables whose rows have numbers, with the name of the column that contains the number."""
 _OTHERS: Final = (
     "owners",
     "text_uses",
@@ -73,11 +74,11 @@ def rebuild(source: sqlite3.Connection, target: Path) -> list[Lost]:
 
 
 class _Copying:
-    """The copying of one database.
+    """Copies the tables of one database.
 
     Attributes:
-        last: The last step of each run that was met, saved or not.
-        met_damage: Whether a table could not be read in one go.
+        last: The last step that was found of each run, saved or not, by the run's key.
+        met_damage: Whether the current table could not be read in one pass.
     """
 
     def __init__(self, source: sqlite3.Connection, made: sqlite3.Connection) -> None:
@@ -89,7 +90,7 @@ class _Copying:
         self.met_damage = False
 
     def copy(self) -> None:
-        """Copy all tables: first those that show whether the rows of others are whole."""
+        """Copy all tables. The first ones are those that are needed to check rows of the others."""
         for table, key in _KEYED.items():
             self._add(table, self._rows(table, key, _LOWEST, _HIGHEST))
         for table in _OTHERS:
@@ -109,7 +110,7 @@ class _Copying:
             MEMORIES.restore_words(self._made)
 
     def _of(self, table: str) -> list[tuple[str, bool]]:
-        """Return the columns of a table, and whether each holds text."""
+        """Return the names of a table's columns, and whether each contains text."""
         statement = "SELECT name, type = 'TEXT' FROM pragma_table_info(?)"
         return self._columns.setdefault(table, self._made.execute(statement, (table,)).fetchall())
 
@@ -120,8 +121,9 @@ class _Copying:
     def _rows(self, table: str, key: str, low: int, high: int) -> Iterator[Sequence[Any]]:
         """Yield the rows of a table, or of a range of it, as far as they can be read.
 
-        A scan can end early without an error: 1. The number of row 7 is damaged, and is larger than those of the range.
-        2. What comes after it is not read. So the last row is looked for from the other end.
+        A scan can end early without an error: 1. The number of row 7 is damaged and is now larger than the range. 2. So
+        the scan ends there, and the rows after it are not read. To detect this, the last row is also looked for from
+        the other end.
         """
         query = self._select(table, f"WHERE {key} BETWEEN ? AND ? ORDER BY {key}")
         query = query.replace("SELECT", f"SELECT {key},", 1)
@@ -145,10 +147,11 @@ class _Copying:
         yield from self._between(table, key, low, high)
 
     def _between(self, table: str, key: str, low: int, high: int) -> Iterator[Sequence[Any]]:
-        """Yield the rows of a range that can be found one by one, each of them maybe several times.
+        """Yield the rows of a range that can be found one by one. A row may be yielded several times.
 
-        1. Row 7 is damaged. 2. A search for 8 compares it with 7, and fails. 3. The row after 6, or the one before 9,
-        can still be found. And a cursor of Python reads one row ahead, so that all rows up to 7 also end before 6.
+        1. Row 7 is damaged. 2. A search for row 8 compares it with row 7, and fails. 3. The row after 6, or the row
+           before 9, can still be found. In addition, Python's cursor reads one row ahead, so that a scan of all rows up
+           to 7 ends before row 6.
         """
         # 1. The first page of a table is damaged: nothing is read from the beginning. 2. From the end, all other pages
         # are. 3. Rows of that page that can be found one by one have the numbers from 1 on, not from the lowest.
@@ -174,7 +177,10 @@ class _Copying:
         self.met_damage = True
 
     def _add(self, table: str, rows: Iterator[Sequence[Any]]) -> None:
-        """Write rows unless they exist, violate a constraint or are steps with a wrong checksum."""
+        """Write rows to the new database.
+
+        Skip existing rows, rows that violate a constraint, and steps with a wrong checksum.
+        """
         columns = self._of(table)
         names = ", ".join(name for name, _ in columns)
         places = ", ".join("CAST(? AS TEXT)" if is_text else "?" for _, is_text in columns)
