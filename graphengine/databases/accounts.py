@@ -113,9 +113,9 @@ class Account(Struct):
         self.unknown_calls += unknown_calls
 
     def cut_off(self, hold: Hold) -> None:
-        """Replace the reservation of a call that was cut off by the cost of its prompt.
+        """When a call was cut off, remove its reservation and count the cost of its prompt as spent.
 
-        The prompt was sent and may have to be paid, so it counts as spent. What else the call used is unknown.
+        The prompt was sent and may have to be paid. What else the call used is unknown.
         """
         self.hold(hold.amounts, -1)
         self.spend({"calls": hold.amounts.get("calls") or 0.0}, hold.asked, unknown_calls=1)

@@ -32,8 +32,10 @@ class Uncancelled(asyncio.Task[T]):
 async def finish(lock: asyncio.Lock, closing: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine under a lock to its end, even if the caller is cancelled. The coroutine must end by itself.
 
-    `asyncio.shield` alone is not enough: 1. Ctrl-C cancels the main task, which waits here. 2. `asyncio.run` then
-    cancels all other tasks, including the shielded one.
+    `asyncio.shield` alone is not enough:
+
+    1. Ctrl-C cancels the main task, which waits here.
+    2. `asyncio.run` then cancels all other tasks, including the shielded one.
     """
 
     async def locked() -> None:

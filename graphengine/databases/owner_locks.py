@@ -49,15 +49,13 @@ class OwnerLock:
     def acquire(self) -> None:
         """Create and lock the file. Do nothing if the file system does not support locks.
 
-        Two races are handled by trying again. The folder must be created first, since FileLock would create it
-        accessible to other users.
+        Two races are handled by trying again:
 
-        1. This process creates or finds the folder. 2. The last other owner closes and removes the folder, since it is
-           empty. 3. This process cannot create its file.
-
-        1. This process creates its file. 2. Another process checks whether the file's owner is dead by taking the lock.
-           3. This process cannot lock the file. A new file avoids waiting for the other process, which may be
-           suspended.
+        - This process creates or finds the folder. The last other owner closes and removes the folder, since it is
+          empty. Then this process cannot create its file. The file is created before FileLock is used, because FileLock
+          would create a missing folder accessible to other users.
+        - This process creates its file. Another process takes the lock to check whether the file's owner is dead. Then
+          this process cannot lock the file. A new file avoids waiting for the other process, which may be suspended.
 
         Raises:
             OSError: The folder cannot be created or written.

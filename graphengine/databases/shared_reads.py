@@ -72,6 +72,7 @@ class SharedReads(Generic[ConnectionT, OwnT]):
         return self._runs(connection, own, "infos", list(dict.fromkeys(run_ids)))
 
     def branches(self, connection: ConnectionT, own: OwnT, run_ids: Sequence[str]) -> list[RunInfo]:
+        """Return the runs that were branched directly from these runs; see `Store.branches`."""
         return self._runs(connection, own, "branches", run_ids)
 
     def started(self, connection: ConnectionT, own: OwnT, run_ids: Sequence[str]) -> list[RunInfo]:

@@ -150,9 +150,9 @@ class GroupCommit:
             return  # values that cannot be sent: the writing thread reports whose they are
 
     def _accept_rows(self, rows: Sequence[Sequence[Any]] | None) -> None:
-        """Give the answer of a statement to its writes, and send the next writes.
+        """Pass the rows of an answer to the writes of the statement, and send the next writes.
 
-        None means that the statement failed.
+        None instead of rows means that the statement failed.
         """
         try:
             is_written = rows is not None and self._finish(self._sent, rows)
@@ -175,7 +175,7 @@ class GroupCommit:
             job.settle()
 
     async def _write_on_thread(self, jobs: Sequence[PendingWrite[Any]]) -> Exception | None:
-        """Write on the writing thread. Return the error that the writes without a result get; None if all have one."""
+        """Write on the writing thread. Return the error with which the remaining writes fail; None if all are done."""
         self._direct.leave()
         try:
             writing = self._sessions.begin(partial(self._write, jobs, is_doubtful=self._is_doubtful))

@@ -481,6 +481,7 @@ def message_keys(connection: Connection, run_id: str, newest: int | None = None)
 
 
 def owners(connection: Connection, own: Own) -> list[OwnerInfo]:
+    """Return the live processes that can drive runs; see `Store.owners`."""
     return [
         OwnerInfo(owner, host, pid, from_json(role) if role else None, runs, driven)
         for owner, host, pid, role, driven, runs in connection.execute(SQL["owners"], (own.id,)).fetchall()

@@ -360,7 +360,10 @@ def _refusal_after_end() -> TransactionRefused:
 
 
 def _is_written(connection: Connection, *, addition: Addition) -> bool:
-    """Wait until a transaction is over, which holds the lock of the run's row, and return whether it was committed."""
+    """Return whether a transaction was committed.
+
+    The transaction holds the lock of the run's row until its end. So wait for the lock first.
+    """
     connection.execute(SQL["lock"], ([addition.run_id],))
     return connection.execute(*were_written(addition)).fetchone() == (len(addition.rows),)
 

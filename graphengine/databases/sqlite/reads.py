@@ -256,11 +256,12 @@ def identities(
 ) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
     """Return which run a log belongs to and where it was branched: first according to the row, then to its first step.
 
-    Used to detect damaged rows. The first step can contain the whole state, so it is read only if it is not in `known`.
+    Checks compare both results to find damaged rows. The first step can contain the whole state, so it is read only if
+    it is not in `known`.
 
-    - Without a row, all values of the first result are None.
-    - If the first step cannot tell, the second result is empty.
-    - If there is no step, both are empty.
+    - If the run has no row, all values of the first result are None.
+    - If the first step does not contain these facts, the second result is empty.
+    - If the log has no step, both results are empty.
     """
     row = connection.execute(SQL["first_step"], (key, key)).fetchone()
     if row is None:

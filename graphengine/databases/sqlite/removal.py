@@ -247,9 +247,11 @@ def _shorten_log(connection: sqlite3.Connection) -> None:
 async def empty_log(writer: Worker, path: Path, checkpoints: Checkpoints) -> None:
     """Move the write-ahead log into the file and shorten the log file, even while other processes read and write.
 
-    1. The log is moved. 2. Before the log file is shortened, another process commits or begins to read it. 3. Then the
-       file keeps its length, and gets one page longer. So both steps are repeated a few times, after a pause in which a
-       read can end.
+    Both steps are repeated a few times, with pauses in which a read can end, because the first attempt can fail:
+
+    1. The log is moved.
+    2. Before the log file is shortened, another process commits or begins to read the log.
+    3. Then the log file keeps its length, and gets one page longer.
     """
 
     def tried(connection: sqlite3.Connection) -> None:

@@ -241,6 +241,7 @@ def _count_load(
 
 
 def owners(connection: sqlite3.Connection, onlooker: Onlooker) -> list[OwnerInfo]:
+    """Return the live processes that can drive runs; see `Store.owners`."""
     found: list[OwnerInfo] = []
     for owner, host, pid, expires_at, role in connection.execute(SQL["owners"]).fetchall():
         if onlooker.sees_alive(connection, owner, expires_at):

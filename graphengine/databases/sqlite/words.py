@@ -59,7 +59,7 @@ def added(connection: sqlite3.Connection, key: int) -> None:
 
 
 def has(connection: sqlite3.Connection, key: int) -> bool:
-    """Return whether a run is indexed and counted. The newest runs are not yet."""
+    """Return whether a run is in the index and the counts. New runs are added to both later, in batches."""
     (upto,) = connection.execute(SQL["upto"]).fetchone()
     return upto is not None and key <= upto
 

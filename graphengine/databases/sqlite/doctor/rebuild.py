@@ -121,9 +121,10 @@ class _Copying:
     def _rows(self, table: str, key: str, low: int, high: int) -> Iterator[Sequence[Any]]:
         """Yield the rows of a table, or of a range of it, as far as they can be read.
 
-        A scan can end early without an error: 1. The number of row 7 is damaged and is now larger than the range. 2. So
-        the scan ends there, and the rows after it are not read. To detect this, the last row is also looked for from
-        the other end.
+        A scan can end early without an error. Therefore the last row is also looked for from the other end:
+
+        1. The number of row 7 is damaged and is now larger than the range.
+        2. The scan ends there, and the rows after row 7 are not read.
         """
         query = self._select(table, f"WHERE {key} BETWEEN ? AND ? ORDER BY {key}")
         query = query.replace("SELECT", f"SELECT {key},", 1)
@@ -149,9 +150,13 @@ class _Copying:
     def _between(self, table: str, key: str, low: int, high: int) -> Iterator[Sequence[Any]]:
         """Yield the rows of a range that can be found one by one. A row may be yielded several times.
 
-        1. Row 7 is damaged. 2. A search for row 8 compares it with row 7, and fails. 3. The row after 6, or the row
-           before 9, can still be found. In addition, Python's cursor reads one row ahead, so that a scan of all rows up
-           to 7 ends before row 6.
+        Three statements are tried for each row, because the simple search can fail:
+
+        1. Row 7 is damaged.
+        2. A search for row 8 compares it with row 7, and fails.
+        3. The row after 6, or the row before 9, can still be found.
+
+        In addition, Python's cursor reads one row ahead, so that a scan of all rows up to 7 ends before row 6.
         """
         # 1. The first page of a table is damaged: nothing is read from the beginning. 2. From the end, all other pages
         # are. 3. Rows of that page that can be found one by one have the numbers from 1 on, not from the lowest.
