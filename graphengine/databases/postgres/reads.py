@@ -85,13 +85,6 @@ def from_facts(row: Sequence[Any], own: Own) -> RunInfo:
     return run_of(run, driver, run.tags or (), is_alive=driver is not None and (run.driven or driver == own.id))
 
 
-def _from_json(text: bytes, own: Own) -> RunInfo:
-    """Convert a JSON row of `run_facts` to the facts about the run. In JSON, a time can be a whole number."""
-    facts = msgspec.json.decode(text, type=dict[str, Any])
-    times = {name: float(value) for name, value in facts.items() if name.endswith("_at") and value is not None}
-    return from_facts(RunRow(driven=facts.pop("is_driven"), **{**facts, **times}), own)
-
-
 def execute(statement: str, values: Sequence[Any], connection: Connection) -> bool:
     """Run a statement by its name, and return whether it changed anything. The statement may be executed twice."""
     return connection.execute(SQL[statement], values).rowcount > 0
@@ -275,7 +268,10 @@ class _LogRows:
                 self._uses.setdefault((kind == "v", (holder, seq)), []).append((place, body.decode()))
         if facts is None:
             raise unknown_run(run_id)
-        self.info = _from_json(facts, own)
+        columns = msgspec.json.decode(facts, type=dict[str, Any])
+        # in JSON, a time can be a whole number
+        times = {name: float(value) for name, value in columns.items() if name.endswith("_at") and value is not None}
+        self.info = from_facts(RunRow(driven=columns.pop("is_driven"), **{**columns, **times}), own)
 
     def whole(self, entry: _Entry, *, in_snapshot: bool = False) -> bytes:
         """Put the long texts back into the body of a row, and check the checksum.
@@ -512,8 +508,4 @@ def _ids(run_ids: Sequence[str]) -> list[str]:
     return [run_id for run_id in run_ids if is_name(run_id)]
 
 
-def _info_of_facts(_: Connection, row: Sequence[Any], own: Own) -> RunInfo:
-    return from_facts(row, own)
-
-
-shared: Final[SharedReads[Connection, Own]] = SharedReads(SQL, _ids, _info_of_facts, LARGEST)
+shared: Final[SharedReads[Connection, Own]] = SharedReads(SQL, _ids, lambda _, row, own: from_facts(row, own), LARGEST)

@@ -296,7 +296,12 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         """Call a function that writes, in a transaction of its own; see `SQLStore.write`."""
         del written_bytes, run_id
         self._writable_lease()
-        return await self._run(partial(_in_transaction, work=work))
+
+        def transact(connection: Connection) -> T:
+            with connection.transaction():
+                return work(connection)
+
+        return await self._run(transact)
 
     async def notifications(self, after: int) -> int:
         """Wait until other processes have announced something; see `Store.notifications`."""
@@ -337,11 +342,6 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
 
     async def _run(self, read: Callable[[Connection], T]) -> T:
         return await self._readers.run(read)
-
-
-def _in_transaction(connection: Connection, work: Callable[[Connection], T]) -> T:
-    with connection.transaction():
-        return work(connection)
 
 
 def _retire(connection: Connection, lease: Lease) -> None:

@@ -419,17 +419,14 @@ class _Handles:
         self._here.connection = connection
         with self._making:  # it asks the first connection what the server is
             if self._engine is None:
-                address = "postgresql+psycopg://"
-                self._engine = sqlalchemy.create_engine(address, creator=self._connection_here, poolclass=NullPool)
+                self._engine = sqlalchemy.create_engine(
+                    "postgresql+psycopg://", creator=lambda: self._here.connection, poolclass=NullPool
+                )
                 self._engine.connect().detach()
         bound = self._engine.connect()
         if issubclass(kind, Session):
             return kind(bind=bound, join_transaction_mode="control_fully")
         return bound
-
-    def _connection_here(self) -> HandedConnection:
-        connection: HandedConnection = self._here.connection
-        return connection
 
     def leave(self, handed: Any) -> None:  # noqa: ANN401 - as `made`
         """Release the object that a function got, without sending a statement."""

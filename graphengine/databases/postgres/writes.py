@@ -148,13 +148,18 @@ def many_steps(additions: Sequence[Addition]) -> tuple[bytes, Sequence[Any]]:
         texts.add(key, row)
     for key, row in shots:
         texts.add(key, row, in_snapshot=True)
+    of_specs = (
+        (each.key, each.fingerprint, each.graph_spec, _sum_under(each.fingerprint, each.graph_spec))
+        for each in additions
+        if each.fingerprint is not None
+    )
     values = (
         additions[0].owner,
         *_columns(8, map(_facts_of, additions)),
         *_columns(5, ((key, row.seq, row.at, row.sum, row.body) for key, row in rows)),
         *_columns(2, ((each.key, message) for each in additions for message in each.consume)),
         *_columns(4, ((key, row.seq, row.sum, row.body) for key, row in shots)),
-        *_columns(4, ((each.key, *_spec_of(each)) for each in additions if each.fingerprint is not None)),
+        *_columns(4, of_specs),
         *texts.bodies,
         texts.runs,
         texts.seqs,
@@ -174,11 +179,6 @@ def _facts_of(addition: Addition) -> Sequence[Any]:
     words = _end_words(addition.summary)
     facts = addition.status, addition.due_at, addition.summary, addition.cost_usd, words
     return addition.key, addition.fence, seq, *facts
-
-
-def _spec_of(addition: Addition) -> Sequence[Any]:
-    checksum = _sum_under(addition.fingerprint, addition.graph_spec)
-    return addition.fingerprint, addition.graph_spec, checksum
 
 
 def _columns(width: int, rows: Iterable[Sequence[Any]]) -> Sequence[list[Any]]:

@@ -249,12 +249,9 @@ def uri_to_read(path: Path, state: FileState) -> str:
     uri = f"{path.absolute().as_uri()}?mode=ro"
     if not state.has_log:
         return f"{uri}&immutable=1"
-    return uri + _WITHOUT_LOCKS if _has_index_to_itself(path) else uri
-
-
-def _has_index_to_itself(path: Path) -> bool:
     index = path.with_name(path.name + "-shm")
-    return os.name == "posix" and not index.exists() and not os.access(path.parent, os.W_OK)
+    cannot_have_index = os.name == "posix" and not index.exists() and not os.access(path.parent, os.W_OK)
+    return uri + _WITHOUT_LOCKS if cannot_have_index else uri
 
 
 def keep_index(connection: sqlite3.Connection, uri: str) -> None:

@@ -235,20 +235,12 @@ def _read_checked(
         found = read_steps(connection, run_id, parts, after, upto)
     finally:  # a row that was changed can be why steps are missing
         for part in parts:
-            _check_first_step(connection, part.key, found)
+            in_row, in_log = identities(connection, part.key, found)
+            differing = [name for name, fact in in_log.items() if fact != in_row[name]]
+            if differing:
+                values = ", ".join(f"{name} {in_row[name]!r}, its log {in_log[name]!r}" for name in differing)
+                raise damaged_error(f"the row of run {in_row['run_id']}", f"it has {values}", REPAIR)
     return found
-
-
-def _check_first_step(connection: sqlite3.Connection, key: int, known: Sequence[Step]) -> None:
-    """Check that a run's row agrees with its first step on the run's id and on where the run was branched.
-
-    Raises:
-        StoreCorrupt: They disagree.
-    """
-    in_row, in_log = identities(connection, key, known)
-    differing = [f"{name} {in_row[name]!r}, its log {fact!r}" for name, fact in in_log.items() if fact != in_row[name]]
-    if differing:
-        raise damaged_error(f"the row of run {in_row['run_id']}", f"it has {', '.join(differing)}", REPAIR)
 
 
 def identities(
@@ -456,8 +448,6 @@ def _ids_as_json(run_ids: Sequence[str]) -> str:
     return to_json([run_id for run_id in run_ids if is_name(run_id)]).decode()
 
 
-def _info_of_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onlooker) -> RunInfo:
-    return from_row(connection, row, onlooker).info
-
-
-shared: Final[SharedReads[sqlite3.Connection, Onlooker]] = SharedReads(SQL, _ids_as_json, _info_of_row, _LARGEST_LIMIT)
+shared: Final[SharedReads[sqlite3.Connection, Onlooker]] = SharedReads(
+    SQL, _ids_as_json, lambda connection, row, onlooker: from_row(connection, row, onlooker).info, _LARGEST_LIMIT
+)

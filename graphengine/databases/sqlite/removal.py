@@ -30,7 +30,7 @@ from graphengine.kernel.store import PAGE_LIMIT, EndedRun, reason_to_stay, strip
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from graphengine.databases.sqlite.checkpoints import Checkpoints
@@ -102,7 +102,8 @@ def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo | EndedRun], l
             continue
         _, key, status, seq, tags, driver, branched, nonce = row
         owner = None if driver is None else lease.other(connection, driver)
-        branch = _branch_outside(connection, key, going) if branched else None
+        branches = connection.execute(SQL["branches_of"], (key,)) if branched else ()
+        branch = next((run_id for child, run_id in branches if child not in going), None)
         reason = reason_to_stay((nonce, status, seq, _tags(tags)), expected, owner, branch)
         if reason:
             kept[expected.id] = reason
@@ -119,12 +120,6 @@ def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo | EndedRun], l
     ):
         connection.execute(SQL[statement], (to_json(list(going)).decode(),))
     return kept
-
-
-def _branch_outside(connection: sqlite3.Connection, key: int, going: Collection[int]) -> str | None:
-    """Return the id of a branch of this run that is not being removed too; None if there is no such branch."""
-    branches = connection.execute(SQL["branches_of"], (key,))
-    return next((run_id for child, run_id in branches if child not in going), None)
 
 
 def trim(connection: sqlite3.Connection, run_id: str, keep: int, limit: int) -> int:

@@ -65,7 +65,8 @@ def due(
     found: dict[str, RunInfo] = {}
     timers = ((_OTHERS, row.due_at or 0.0, row) for row in _select_runs(connection, "due_timers", now))
     wanted = ((_OTHERS, row.wanted_at or 0.0, row) for row in _select_runs(connection, "wanted_runs"))
-    for *_, row in merge(timers, wanted, *_find_interrupted(connection, onlooker), key=_rank_of):
+    interrupted = _find_interrupted(connection, onlooker)
+    for *_, row in merge(timers, wanted, *interrupted, key=lambda each: (each[0], each[1], each[2].key)):
         if graphs is not None and row.graph not in graphs:
             continue
         info = reads.from_row(connection, row, onlooker).info
@@ -74,11 +75,6 @@ def due(
             if len(found) == limit:
                 break
     return list(found.values())
-
-
-def _rank_of(candidate: _Due) -> tuple[int, float, object]:
-    rank, since, row = candidate
-    return rank, since, row.key
 
 
 def _select_runs(connection: sqlite3.Connection, statement: str, *values: object) -> Iterator[RunRow]:

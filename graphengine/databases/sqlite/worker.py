@@ -29,10 +29,6 @@ log = logging.getLogger("graphengine.stores")
 _ENDS_SECONDS: Final = 5.0
 
 
-def _decode_text(value: bytes) -> str:
-    return value.decode("utf-8", "replace")
-
-
 def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
     """Open a connection to a `file:` URI in autocommit mode. Any thread may use it.
 
@@ -44,7 +40,8 @@ def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
         uri, uri=True, isolation_level=None, check_same_thread=False, timeout=busy_timeout_seconds
     )
-    connection.text_factory = _decode_text
+    # a name with damaged UTF-8 must not prevent the other rows of a list from being read
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     return connection
 
 

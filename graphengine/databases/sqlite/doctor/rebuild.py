@@ -101,13 +101,10 @@ class _Copying:
             for (key,) in self._made.execute("SELECT key FROM runs").fetchall() if self.met_damage else ():
                 self._add(table, self._rows(table, "id", key << KEY_BITS, (key + 1) << KEY_BITS))
         with suppress(*NONSENSE):
-            self._copy_memories()
-
-    def _copy_memories(self) -> None:
-        if MEMORIES.exist(self._source):
-            MEMORIES.create(self._made)
-            self._add("memories", self._rows("memories", "id", _LOWEST, _HIGHEST))
-            MEMORIES.restore_words(self._made)
+            if MEMORIES.exist(self._source):
+                MEMORIES.create(self._made)
+                self._add("memories", self._rows("memories", "id", _LOWEST, _HIGHEST))
+                MEMORIES.restore_words(self._made)
 
     def _of(self, table: str) -> list[tuple[str, bool]]:
         """Return the names of a table's columns, and whether each contains text."""
