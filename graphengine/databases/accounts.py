@@ -137,7 +137,7 @@ class Accounts(Generic[ConnectionT]):
         if not rows:
             return None, None
         account, hold = rows[0][:_ACCOUNT_COLUMNS], rows[0][_ACCOUNT_COLUMNS:]
-        return _account(account), None if hold[0] is None else _hold(hold)
+        return _read_account(account), None if hold[0] is None else _read_hold(hold)
 
     def keep(self, connection: ConnectionT, account: Account, *, is_new: bool) -> None:
         """Write an account. If its window has just begun, delete the reservations of the previous window."""
@@ -165,15 +165,15 @@ class Accounts(Generic[ConnectionT]):
 
     def holds(self, connection: ConnectionT, budget: str, key: str) -> Sequence[Hold]:
         """Return the reservations of all calls in flight, sorted by call."""
-        return [_hold(row) for row in self._do(connection, "holds", {"budget": budget, "key": key})]
+        return [_read_hold(row) for row in self._do(connection, "holds", {"budget": budget, "key": key})]
 
     def page(self, connection: ConnectionT, after: tuple[str, str], limit: int) -> Sequence[Account]:
         """Return the next accounts after the given budget and key, sorted by budget and key."""
         values = {"budget": after[0], "key": after[1], "limit": limit}
-        return [_account(row) for row in self._do(connection, "page", values)]
+        return [_read_account(row) for row in self._do(connection, "page", values)]
 
 
-def _account(row: Sequence[Any]) -> Account:
+def _read_account(row: Sequence[Any]) -> Account:
     budget, key, begin, calls, *amounts = row
     spent, held, unknown = (dict(zip(AMOUNTS, amounts[at : at + 3], strict=True)) for at in (0, 3, 6))
     *estimates, unknown_calls = amounts[9:]
@@ -181,7 +181,7 @@ def _account(row: Sequence[Any]) -> Account:
     return Account(budget, key, begin, calls, spent, held, unknown, estimated, unknown_calls)
 
 
-def _hold(row: Sequence[Any]) -> Hold:
+def _read_hold(row: Sequence[Any]) -> Hold:
     call, run, nonce, token, *amounts = row
     asked: dict[AmountName, float] = dict(zip(_ESTIMATED, amounts[3:], strict=True))
     return Hold(call, run, nonce, token, dict(zip(AMOUNTS, amounts[:3], strict=True)), asked)

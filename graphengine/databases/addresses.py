@@ -111,15 +111,15 @@ class Address:
         return self.shown
 
 
-def scheme_of(given: str | PathLike[str]) -> str:
+def scheme_of(location: str | PathLike[str]) -> str:
     """Return the scheme of an address, the part before `://`; "" for the path of a file.
 
     Example:
         >>> scheme_of("postgresql://db.example/runs"), scheme_of("runs.db"), scheme_of("C:/runs.db")
         ('postgresql', '', '')
     """
-    found = _ADDRESS.match(os.fsdecode(given))
-    return "" if found is None or (isinstance(given, str) and not found[2]) else found[1]
+    found = _ADDRESS.match(os.fsdecode(location))
+    return "" if found is None or (isinstance(location, str) and not found[2]) else found[1]
 
 
 def _is_like_address(text: str) -> bool:
@@ -128,15 +128,15 @@ def _is_like_address(text: str) -> bool:
     return any(map(_NAMED.search, before_at)) or _LIKE_ADDRESS.search(text) is not None
 
 
-def is_postgres(given: str | PathLike[str]) -> bool:
-    return isinstance(given, str) and scheme_of(given).lower() in _POSTGRES
+def is_postgres(location: str | PathLike[str]) -> bool:
+    return isinstance(location, str) and scheme_of(location).lower() in _POSTGRES
 
 
-def refuse_address(given: str | PathLike[str]) -> None:
+def refuse_address(location: str | PathLike[str]) -> None:
     """Raise an error if the name of a database is an address instead of the path of a file.
 
     Args:
-        given: The name that the caller passed.
+        location: The name that the caller passed.
 
     Raises:
         StoreNotSupported: The name is an address, `scheme://…`, or looks like a mistyped address. The message shows
@@ -151,7 +151,7 @@ def refuse_address(given: str | PathLike[str]) -> None:
           at: mysql://…
           repair: give the path of a file, such as runs.db, or an address: postgresql://user@host:5432/database
     """
-    scheme = scheme_of(given)
+    scheme = scheme_of(location)
     if scheme:
         shown = f"{scheme}://…"
         message = f"runs cannot be stored at {shown}"
@@ -159,13 +159,13 @@ def refuse_address(given: str | PathLike[str]) -> None:
             message += ": this needs the path of a file"
         repair = f"give the path of a file, such as runs.db, or an address: {_EXAMPLE}"
         raise StoreNotSupported(message, where=shown, repair=repair)
-    if _is_like_address(os.fsdecode(given)):
+    if _is_like_address(os.fsdecode(location)):
         message = "this is neither a file path nor a valid address; it is not shown because it may have a password"
         repair = f"give the path of a file, such as runs.db, or an address: {_EXAMPLE}"
         raise StoreNotSupported(message, where="the name of the database", repair=repair)
 
 
-def path_of(given: str | PathLike[str]) -> Path:
+def path_of(location: str | PathLike[str]) -> Path:
     """Return the path of a database file that a caller named. A leading `~` is replaced by the home folder.
 
     Raises:
@@ -180,8 +180,8 @@ def path_of(given: str | PathLike[str]) -> Path:
           at: ':memory:'
           repair: Runner() keeps runs in memory; for a file give its path, such as runs.db
     """
-    refuse_address(given)
-    path, text = Path(os.path.expanduser(given)), os.fsdecode(given)  # noqa: PTH111 - keeps ~x if there is no user x
+    refuse_address(location)
+    path, text = Path(os.path.expanduser(location)), os.fsdecode(location)  # noqa: PTH111 - keeps ~x if there is no user x
     if text == ":memory:" or text.startswith("file:"):
         message = f"{text!r} is a name that only SQLite knows, and not the path of a file"
         repair = "Runner() keeps runs in memory; for a file give its path, such as runs.db"
@@ -194,7 +194,7 @@ def path_of(given: str | PathLike[str]) -> Path:
     return path
 
 
-def parse(given: str) -> Address:
+def parse(location: str) -> Address:
     """Split a PostgreSQL address into its parts.
 
     Besides the options of libpq, the address can name a schema: `postgresql://user@host/database?schema=tests`.
@@ -207,7 +207,7 @@ def parse(given: str) -> Address:
         >>> parse("postgresql://me:secret@db.example/runs?sslmode=require").shown
         'postgresql://me@db.example/runs?sslmode=require'
     """
-    _, _, rest = given.partition("://")
+    _, _, rest = location.partition("://")
     before, mark, query = rest.partition("?")
     authority, slash, name = before.partition("/")
     account, at, hosts = authority.rpartition("@")
@@ -244,18 +244,18 @@ def parse(given: str) -> Address:
     )
 
 
-def shown(given: str | PathLike[str]) -> str:
+def shown(location: str | PathLike[str]) -> str:
     """Return a path or address without passwords, for messages.
 
     Example:
         >>> shown("runs.db"), shown("postgresql://me:secret@db.example/runs"), shown("postgresql://me:se@cret@db/")
         ('runs.db', 'postgresql://me@db.example/runs', 'postgresql://…')
     """
-    if not is_postgres(given):
-        scheme = scheme_of(given)
-        return f"{scheme}://…" if scheme else os.fsdecode(given)
+    if not is_postgres(location):
+        scheme = scheme_of(location)
+        return f"{scheme}://…" if scheme else os.fsdecode(location)
     try:
-        return parse(os.fsdecode(given)).shown
+        return parse(os.fsdecode(location)).shown
     except StoreNotSupported:
         return "postgresql://…"
 

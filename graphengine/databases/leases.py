@@ -124,7 +124,7 @@ class LeaseThread(ABC):
     def _watch(self) -> None:
         """Announce `late` once each time the lease is about to end."""
         margin = self._seconds / _MARGINS_PER_LEASE
-        said: Moment | None = None  # of which renewal it was said that it is late
+        announced: Moment | None = None  # the renewal after which `late` was announced
         looked, woke = now(), 0.0  # woke: when this process was last seen to go on after a suspension
         while not self._stopped.wait(min(_WATCH_SECONDS, margin / 4)):
             before, looked, renewed = looked, now(), self._renewed
@@ -133,8 +133,8 @@ class LeaseThread(ABC):
                 woke = time.monotonic()
             if passed < self._seconds - margin or time.monotonic() - woke < _WAKING_SECONDS:
                 continue  # a process that was suspended tries first to renew it, which also shows what it has lost
-            if said != renewed:
-                said = renewed
+            if announced != renewed:
+                announced = renewed
                 self._obeyed.clear()
                 self._doubted("late")
             elif passed > self._seconds - margin / 2 and self._ends_process and not self._obeyed.is_set():

@@ -24,7 +24,7 @@ LEAST_BYTES: Final = 4096
 MET_BYTES: Final = 1024
 """The shortest text that is stored apart if it comes from outside, such as a run's input or a model response. A node
 usually writes such a text again: one turn of a conversation is contained in three steps."""
-_MOST_MET: Final = 8192
+_MOST_HASHES: Final = 8192
 
 LARGEST_BYTES: Final = 1_000_000_000
 """The longest body from which texts are cut: the longest text that SQLite and PostgreSQL can store in a row."""
@@ -99,7 +99,7 @@ def _strings(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
         if stop - start < LEAST_BYTES:
             key = hash(body[start:stop])
             if comes_again:
-                if len(_met) >= _MOST_MET:
+                if len(_met) >= _MOST_HASHES:
                     _met.clear()
                 _met.add(key)
             elif key not in _met:

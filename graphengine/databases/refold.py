@@ -71,7 +71,7 @@ def refold(run: StoredRun, counted: Counted) -> tuple[list[Finding], Snapshot | 
             counted.steps += 1
             if seq in run.snapshots:
                 counted.snapshots += 1
-                found += _snapshot(run, snapshot)
+                found += _check_snapshot(run, snapshot)
     except (StoreCorrupt, *FOLD_ERRORS) as error:
         whole = f"the steps before it are intact: `graphengine branch {info.id} --at {seq}` continues from there"
         code = "step_damaged" if isinstance(error, StoreCorrupt) else "not_foldable"
@@ -103,7 +103,7 @@ def _in_portions(read: Callable[[int, int], Sequence[Step]], after: int, last: i
         after += len(found)
 
 
-def _snapshot(run: StoredRun, snapshot: Snapshot) -> Iterator[Finding]:
+def _check_snapshot(run: StoredRun, snapshot: Snapshot) -> Iterator[Finding]:
     seq = snapshot.seq
     try:
         if _as_json_value(decode_snapshot(run.snapshot(seq))) == _as_json_value(snapshot):

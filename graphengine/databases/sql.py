@@ -133,10 +133,10 @@ def encode_batch(
     rows, written_bytes = rows_of(row_of, batch.run_id, batch.steps)
     shot: RowT | None = None
     if driven.tail.grow(len(rows), written_bytes) and batch.snapshot is not None and rows:
-        made = batch.snapshot()
-        if driven.tail.settle(len(made)):
-            shot = row_of(batch.steps[-1].seq, 0.0, made)
-            written_bytes += len(made)
+        encoded = batch.snapshot()
+        if driven.tail.settle(len(encoded)):
+            shot = row_of(batch.steps[-1].seq, 0.0, encoded)
+            written_bytes += len(encoded)
     addition = kind(
         batch.run_id,
         driven.key,
@@ -496,11 +496,11 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         for run_id, each in claimed().items():
             lease.owed.add((run_id, each.fence))  # tried again with each renewal, should this fail
             released = self._release(run_id, each.fence, lease)
-            released.add_done_callback(partial(self._on_given_back, lease, (run_id, each.fence)))
+            released.add_done_callback(partial(self._on_released, lease, (run_id, each.fence)))
 
-    def _on_given_back(self, lease: LeaseT, given: tuple[str, int], released: asyncio.Future[None]) -> None:
+    def _on_released(self, lease: LeaseT, claim: tuple[str, int], released: asyncio.Future[None]) -> None:
         if not released.cancelled() and released.exception() is None:
-            lease.owed.discard(given)
+            lease.owed.discard(claim)
             self._announce()
 
     async def release(self, run_id: str, fence: int) -> None:

@@ -37,12 +37,12 @@ def text_of(module: str, name: str) -> str:
     return data.decode()
 
 
-def named(module: str, name: str, made: Callable[[str], str] = str) -> dict[str, str]:
+def named(module: str, name: str, transform: Callable[[str], str] = str) -> dict[str, str]:
     """Read a file of SQL statements, and return them by name. Each statement begins with a line `-- name: …`.
 
-    `made` can change the text of the file first.
+    `transform` can change the text of the file first.
     """
-    _, *parts = _NAME.split(made(text_of(module, name)))
+    _, *parts = _NAME.split(transform(text_of(module, name)))
     return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
 
 

@@ -121,7 +121,9 @@ def main(folder: Path) -> None:
         for left in folder.glob("runs.db*"):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         shutil.copyfile(original, path)
-        if not dies(kill_at, removal, ("remove", "_free_some", "drop_spare_specs"), partial(pruned_in_pieces, path)):
+        if not dies(
+            kill_at, removal, ("remove", "_delete_some_rows", "drop_spare_specs"), partial(pruned_in_pieces, path)
+        ):
             break
         found = asyncio.run(logs(path))
         assert set(KEPT) <= set(found) <= set(whole), (kill_at, set(found))

@@ -94,8 +94,8 @@ class GroupCommit:
         future: asyncio.Future[None] = self._loop.create_future()
         self._queue.append(PendingWrite(future, write=addition, leads=True))
         for post in posts[:-1]:
-            self._queue.append(PendingWrite(_unheard(self._loop.create_future()), write=post, leads=True))
-        _unheard(self._queue_write(posts[-1]))
+            self._queue.append(PendingWrite(_ignore_outcome(self._loop.create_future()), write=post, leads=True))
+        _ignore_outcome(self._queue_write(posts[-1]))
         return future
 
     def _queue_write(self, write: Command[T] | Addition) -> asyncio.Future[T]:
@@ -274,7 +274,7 @@ class GroupCommit:
                 job.error = refusal(job.write, refused[job.write.key])
 
 
-def _unheard(posted: asyncio.Future[bool]) -> asyncio.Future[bool]:
+def _ignore_outcome(posted: asyncio.Future[bool]) -> asyncio.Future[bool]:
     """Ignore the outcome of a posted message: the run that should receive it may have been removed."""
     posted.add_done_callback(lambda _: posted.cancelled() or posted.exception())
     return posted

@@ -70,7 +70,7 @@ def repair(address: str, *, progress: Progress | None = None) -> Repaired:
     try:
         with Connector(place, 0.0).first_connect() as connection:
             opening.check_readable(connection, place)
-            behind = [each for each in _sequences(connection) if each.next_number <= each.highest]
+            behind = [each for each in _read_sequences(connection) if each.next_number <= each.highest]
             for each in behind:
                 connection.execute(SQL["move_sequence"], (each.name, each.highest))
     except (psycopg.Error, OSError) as error:
@@ -95,7 +95,7 @@ class _Sequence(NamedTuple):
     next_number: float
 
 
-def _sequences(connection: Connection) -> Iterator[_Sequence]:
+def _read_sequences(connection: Connection) -> Iterator[_Sequence]:
     """Yield the sequences of the schema. A sequence that the user may not read has the next number infinity."""
     for table, name, highest, is_seen in connection.execute(SQL["sequences"]).fetchall():
         following = f"SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END FROM {name}"  # noqa: S608 - the server quotes it
@@ -118,8 +118,8 @@ def settings(address: str, names: Sequence[str]) -> dict[str, str]:
 
 
 def _check_all_runs(connection: Connection, counted: Counted, progress: Progress | None) -> Iterator[Finding]:
-    yield from _checksums(connection)
-    yield from _clock(connection)
+    yield from _check_page_checksums(connection)
+    yield from _check_clock(connection)
     yield from _check_sequences(connection)
     yield from _check_stored_specs(connection)
     (total,) = connection.execute(SQL["count_runs"]).fetchone() or (0,)
@@ -136,7 +136,7 @@ def _check_all_runs(connection: Connection, counted: Counted, progress: Progress
         last = found[-1]
 
 
-def _checksums(connection: Connection) -> Iterator[Finding]:
+def _check_page_checksums(connection: Connection) -> Iterator[Finding]:
     """Yield a note if the server does not keep checksums of its pages and so would not notice damaged ones."""
     row = connection.execute("SHOW data_checksums").fetchone()
     if row is not None and row[0] != "on":
@@ -144,7 +144,7 @@ def _checksums(connection: Connection) -> Iterator[Finding]:
         yield Finding("no_data_checksums", what, repair="stop the server and run pg_checksums --enable", note=True)
 
 
-def _clock(connection: Connection) -> Iterator[Finding]:
+def _check_clock(connection: Connection) -> Iterator[Finding]:
     """Yield a note if this host's clock differs from the server's.
 
     Each host uses its own clock to decide when sleeping runs and schedules are due.
@@ -162,7 +162,7 @@ def _clock(connection: Connection) -> Iterator[Finding]:
 
 def _check_sequences(connection: Connection) -> Iterator[Finding]:
     """Yield the sequences whose next number is already used by a row, so that no run or message can be added."""
-    for each in _sequences(connection):
+    for each in _read_sequences(connection):
         if each.next_number == math.inf:
             what = f"this user may not read the sequence {each.name}, so it was not compared with the rows"
             yield Finding("sequence_unread", what, repair="check as the owner of the schema", note=True)

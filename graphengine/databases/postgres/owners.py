@@ -174,8 +174,8 @@ class Lease(LeaseThread):
         seconds, now = min(_DEATH_SECONDS, self._seconds / RENEWALS_PER_LEASE), time.monotonic()
         found = connection.execute(SQL["dead"], (self.id,)).fetchall()
         self._dead_since = {owner: self._dead_since.get(owner, now) for (owner,) in found}
-        known, self.dead = self.dead, frozenset(o for o, since in self._dead_since.items() if now - since >= seconds)
-        if self.dead - known:
+        before, self.dead = self.dead, frozenset(o for o, since in self._dead_since.items() if now - since >= seconds)
+        if self.dead - before:
             self._on_news()
 
     def _renew(self, connection: Connection | None) -> None:

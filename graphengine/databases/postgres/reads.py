@@ -377,11 +377,11 @@ def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo
     if limit <= 0:
         return []
     last = None if before is None else info(connection, own, before)
-    given = {name: value for name, value in page.items() if name in _FILTERS and value is not None}
-    if not all(is_name(value) for value in given.values() if isinstance(value, str)):
+    filters = {name: value for name, value in page.items() if name in _FILTERS and value is not None}
+    if not all(is_name(value) for value in filters.values() if isinstance(value, str)):
         return []
     created_at, run_id = (math.inf, "") if last is None else (last.created_at, last.id)
-    values = {**given, "created_at": created_at, "id": run_id, "limit": clamped(limit)}
+    values = {**filters, "created_at": created_at, "id": run_id, "limit": clamped(limit)}
     query, (fields, field_values) = query_of(page.get("text")), has_fields(page, "f")
     values |= field_values
     if (page.get("sort") or "begun") != "begun" or page.get("ascending") or (fields and query is not None):
@@ -391,8 +391,10 @@ def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo
             from_facts(row, own) for row in facts_of(connection, _search_words(connection, _EVERY_RUN | values, query))
         ]
     # The index of tags has the time too, so that only one page of the runs of a tag is read.
-    source, at = ("tags AS t JOIN run_facts AS f ON f.key = t.run", "t") if "tag" in given else ("run_facts AS f", "f")
-    where = [_FILTERS[name] for name in given] + fields
+    source, at = (
+        ("tags AS t JOIN run_facts AS f ON f.key = t.run", "t") if "tag" in filters else ("run_facts AS f", "f")
+    )
+    where = [_FILTERS[name] for name in filters] + fields
     where += [
         f"{at}.created_at <= %(created_at)s::float8",
         f"({at}.created_at, f.id) < (%(created_at)s::float8, %(id)s)",
@@ -472,8 +474,7 @@ def due(
 
 def message_keys(connection: Connection, run_id: str, newest: int | None = None) -> Mapping[str, int]:
     """Return the keys of a run's messages; see `Store.message_keys`."""
-    known = run_id if is_name(run_id) else ""
-    return dict(reversed(connection.execute(SQL["message_keys"], (known, newest)).fetchall()))
+    return dict(reversed(connection.execute(SQL["message_keys"], (known(run_id), newest)).fetchall()))
 
 
 def owners(connection: Connection, own: Own) -> list[OwnerInfo]:

@@ -163,9 +163,9 @@ class Connector:
 
         The settings are not passed as start options of the session, since poolers refuse or ignore these.
         """
-        given = conninfo_to_dict(self.address.url)
-        chosen = {name: value for name, value in KEEPALIVES.items() if name not in given}
-        connection = psycopg.connect(**{**given, **chosen}, autocommit=True)
+        options = conninfo_to_dict(self.address.url)
+        defaults = {name: value for name, value in KEEPALIVES.items() if name not in options}
+        connection = psycopg.connect(**{**options, **defaults}, autocommit=True)
         settings = {_CLIENT: _mark_of_session(connection), "search_path": self.address.quoted, **_SETTINGS}
         if self.read_only:
             settings["default_transaction_read_only"] = "on"

@@ -76,11 +76,11 @@ def take(  # noqa: PLR0913 - what a transaction needs to know
 
 
 def _take_due(
-    connection: Connection, pick: ClaimQuery, owner: str, known: Collection[str], token: int
+    connection: Connection, pick: ClaimQuery, owner: str, known_dead: Collection[str], token: int
 ) -> tuple[list[int], list[int]]:
     """Return the keys of due runs of dead owners, and the keys of the claimed runs, in order."""
     named = None if pick.queues is None else _keep_names(pick.queues)
-    dead = [row[0] for row in connection.execute(SQL["dead"], (owner,)) if row[0] in known]
+    dead = [row[0] for row in connection.execute(SQL["dead"], (owner,)) if row[0] in known_dead]
     values: dict[str, Any] = {
         "now": pick.now,
         "limit": max(clamped(pick.limit), 0),

@@ -127,11 +127,11 @@ class Transactions:
             if self.is_closed:
                 raise closed_error()
             self.threads = self.threads or ThreadPoolExecutor(AT_ONCE, thread_name_prefix="graphengine-transaction")
-            made = FunctionTransaction(self, self.threads)
+            function_transaction = FunctionTransaction(self, self.threads)
             try:
-                yield made
+                yield function_transaction
             finally:
-                made.close()
+                function_transaction.close()
 
     def close(self) -> None:
         """Accept no more transactions. The threads end after their work. Any thread may call this."""
@@ -178,11 +178,11 @@ class FunctionTransaction:
     def _connect(self) -> HandedConnection:
         """Connect to the server. Try for as long as the store's other sessions would."""
         server, deadline = self._around.server, time.monotonic() + self._around.server.patience_seconds
-        given = conninfo_to_dict(server.address.url)
-        chosen = {name: value for name, value in KEEPALIVES.items() if name not in given}
+        options = conninfo_to_dict(server.address.url)
+        defaults = {name: value for name, value in KEEPALIVES.items() if name not in options}
         while True:
             try:
-                self._connection = HandedConnection.connect(**{**given, **chosen}, autocommit=True)
+                self._connection = HandedConnection.connect(**{**options, **defaults}, autocommit=True)
             except (psycopg.Error, OSError) as error:
                 is_over = self._is_cancelled or time.monotonic() > deadline
                 if is_over or not is_lost(error) or server.stopped.wait(_PAUSE_SECONDS):

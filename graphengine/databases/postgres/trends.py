@@ -58,7 +58,7 @@ def summaries(
 
     A row contains the name of the group, the status, the beginning of the period, and a JSON array of summaries.
     """
-    condition, values = _found(page)
+    condition, values = _build_conditions(page)
     statement = _SELECTS[by] + condition + _GROUPED
     return connection.execute(statement.encode(), {**values, "every": every_seconds}).fetchall()
 
@@ -69,16 +69,16 @@ def unsearched(connection: Connection, page: Mapping[str, Any], names: Mapping[s
     None if any of the fields is unknown for all runs. `names` tells for each field whether runs have it from their
     beginning; other fields exist only in finished runs.
     """
-    known = {name for (name,) in connection.execute(b"SELECT DISTINCT field FROM graph_fields").fetchall()}
-    if not known.issuperset(names):
+    recorded_fields = {name for (name,) in connection.execute(b"SELECT DISTINCT field FROM graph_fields").fetchall()}
+    if not recorded_fields.issuperset(names):
         return None
-    condition, values = _found({**page, "fields": None})
+    condition, values = _build_conditions({**page, "fields": None})
     values |= {"names": list(names), "early": list(names.values())}
     found = connection.execute((_UNSEARCHED + condition).encode(), values).fetchone()
     return None if found is None else int(found[0])
 
 
-def _found(page: Mapping[str, Any]) -> tuple[str, dict[str, object]]:
+def _build_conditions(page: Mapping[str, Any]) -> tuple[str, dict[str, object]]:
     """Return the SQL condition for a search by fields, and the parameters of all conditions of the statement."""
     values: dict[str, object] = {**dict.fromkeys(("graph", "status", "tag", "tenant", "user", "starter")), **page}
     values["query"] = query_of(page.get("text"))

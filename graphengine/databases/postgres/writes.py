@@ -236,8 +236,8 @@ def create(  # noqa: PLR0913 - what a new run is recorded with
     body = to_json(graph_spec).decode()
     code = _code_columns(info.code, code_body)
     summary = None if info.summary is None else summary_text(info.summary)
-    begun = input_text(steps[0] if steps else None)
-    words = fold_words([info.id, info.graph]), begun, _end_words(summary) or ""
+    input_words = input_text(steps[0] if steps else None)
+    words = fold_words([info.id, info.graph]), input_words, _end_words(summary) or ""
     facts: dict[str, JsonValue] = {
         "title": info.title,
         "user": info.user or "",
@@ -367,12 +367,12 @@ def post(message: Post, channel: str, alone: str = "") -> Command[bool]:
             raise unknown_run(run_id)
         return bool(is_new)
 
-    given = secrets.randbits(_TOKEN_BITS), channel, *facts
+    parameters = secrets.randbits(_TOKEN_BITS), channel, *facts
     if alone:
-        return Command([run_id], SQL["post_alone"], (*given, *keys_with(alone), nonce), read)
+        return Command([run_id], SQL["post_alone"], (*parameters, *keys_with(alone), nonce), read)
     if nonce is not None:
-        return Command([run_id], SQL["post_to"], (*given, nonce), read)
-    return Command([run_id], SQL["post"], given, read)
+        return Command([run_id], SQL["post_to"], (*parameters, nonce), read)
+    return Command([run_id], SQL["post"], parameters, read)
 
 
 def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Command[tuple[str, ...]]:
@@ -394,8 +394,8 @@ def set_fields(connection: Connection, run: RunInfo, fields: Mapping[str, str]) 
     if row is None:
         return False
     key, summary = row
-    made = summary_text(replace(read_summary(summary) or Summary(), fields={**fields}))
-    return connection.execute(SQL["set_summary"], (made, key, summary)).fetchone() is not None
+    text = summary_text(replace(read_summary(summary) or Summary(), fields={**fields}))
+    return connection.execute(SQL["set_summary"], (text, key, summary)).fetchone() is not None
 
 
 def new_token() -> int:

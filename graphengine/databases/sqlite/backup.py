@@ -91,11 +91,11 @@ def _copy_file(path: Path, part: Path, progress: Progress | None) -> bool:
     try:
         with (
             closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)) as source,
-            closing(sqlite3.connect(part, isolation_level=None)) as made,
+            closing(sqlite3.connect(part, isolation_level=None)) as copy,
         ):
             keep_index(source, uri)
             harden(source)
-            made.execute("PRAGMA synchronous = OFF")  # it is synced as a whole below
+            copy.execute("PRAGMA synchronous = OFF")  # it is synced as a whole below
             source.execute("BEGIN")
             check_format(source, path)
             (page_bytes,) = source.execute("PRAGMA page_size").fetchone()
@@ -104,7 +104,7 @@ def _copy_file(path: Path, part: Path, progress: Progress | None) -> bool:
                 if progress is not None:
                     progress("bytes", (total - left) * page_bytes, total * page_bytes)
 
-            source.backup(made, pages=_PAGES, progress=report)
+            source.backup(copy, pages=_PAGES, progress=report)
     except (sqlite3.Error, StoreError):
         if has_changed(path, state):
             return False

@@ -155,8 +155,8 @@ class GroupCommit:
         waiting, together = list(jobs), True
         while waiting:
             connection.execute("BEGIN IMMEDIATE")
-            works = _together(waiting) if together else ((job, job.work) for job in waiting)
-            spoiler = _first_spoiler(connection, works)
+            works = _combine_appends(waiting) if together else ((job, job.work) for job in waiting)
+            spoiler = _find_spoiler(connection, works)
             if spoiler is None:
                 connection.execute("COMMIT")
                 return
@@ -169,7 +169,7 @@ class GroupCommit:
                 job.error = None
 
 
-def _together(
+def _combine_appends(
     jobs: Iterable[PendingWrite[object]],
 ) -> Iterator[tuple[PendingWrite[object], Callable[[sqlite3.Connection], object]]]:
     """Yield each write with its function. Consecutive appends get one common function, yielded with the first."""
@@ -194,7 +194,7 @@ def _work_of_all(row: Iterable[PendingWrite[object]]) -> Callable[[sqlite3.Conne
     return partial(append_all, additions=[cast("Addition", job.work) for job in row])
 
 
-def _first_spoiler(
+def _find_spoiler(
     connection: sqlite3.Connection, works: Iterable[tuple[PendingWrite[object], Callable[[sqlite3.Connection], object]]]
 ) -> PendingWrite[object] | None:
     """Execute writes up to the first one that fails because of its own values, and return this write.

@@ -50,7 +50,7 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path, version: int) -> 
         for (kind, name), (table, sql) in found.items()
         if (kind, name) not in expected and not _is_harmless(kind, name, table, sql, tables)
     ]
-    altered = [f"{kind} {name}" for (kind, name), made in expected.items() if found.get((kind, name)) != made]
+    altered = [f"{kind} {name}" for kind, name in expected if found.get((kind, name)) != expected[kind, name]]
     if not foreign and not altered:
         return
     problems = [f"it has {_name_first(foreign)}, which graphengine did not make"] if foreign else []
@@ -82,7 +82,7 @@ def expected_of(version: int) -> Definitions:
         for number in range(FIRST, version + 1):
             for statement in migration(number):
                 connection.execute(statement)
-        return {key: made for key, made in _by_name(connection.execute(_DEFINED)).items() if made[1]}
+        return {key: definition for key, definition in _by_name(connection.execute(_DEFINED)).items() if definition[1]}
 
 
 def _by_name(rows: Iterable[tuple[object, ...]]) -> Definitions:

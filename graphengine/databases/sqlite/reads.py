@@ -244,12 +244,12 @@ def _read_checked(
 
 
 def identities(
-    connection: sqlite3.Connection, key: int, known: Sequence[Step] = ()
+    connection: sqlite3.Connection, key: int, already_read: Sequence[Step] = ()
 ) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
     """Return which run a log belongs to and where it was branched: first according to the row, then to its first step.
 
     Checks compare both results to find damaged rows. The first step can contain the whole state, so it is read only if
-    it is not in `known`.
+    it is not in `already_read`.
 
     - If the run has no row, all values of the first result are None.
     - If the first step does not contain these facts, the second result is empty.
@@ -261,7 +261,7 @@ def identities(
     body, recorded, row_id, run_id, graph, parent_seq, parent, listed = row
     in_row = {"run_id": run_id, "graph": graph, "parent": parent, "parent_seq": parent_seq}
     seq = row_id & SEQ_MASK
-    first = next((step for step in known if step.seq == seq), None)
+    first = next((step for step in already_read if step.seq == seq), None)
     try:
         first = first or decode_step(seq, Texts(connection).whole(row_id, body, recorded, listed))
     except ValueError:
@@ -356,11 +356,11 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
     limit = min(page.get("limit", PAGE_LIMIT), _LARGEST_LIMIT)
     if limit <= 0:
         return []
-    given = {name: value for name, value in page.items() if value is not None}
-    last = find(connection, str(given["before"])).info if "before" in given else None
-    if not all(is_name(str(given[name])) for name in _NAMES if name in given):
+    filters = {name: value for name, value in page.items() if value is not None}
+    last = find(connection, str(filters["before"])).info if "before" in filters else None
+    if not all(is_name(str(filters[name])) for name in _NAMES if name in filters):
         return []
-    values: dict[str, object] = {**_EVERY_RUN, **given, "limit": limit}
+    values: dict[str, object] = {**_EVERY_RUN, **filters, "limit": limit}
     search = words.Search.of(connection, page.get("text") or "")
     fields, field_values = has_fields(page.get("fields"))
     values |= field_values
@@ -380,7 +380,7 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
             statement = _statement_in_order(sort, source, fields, ascending=ascending)
             values |= {} if search is None else search.values
         else:
-            statement = SQL[_statement_of_page(given)]
+            statement = SQL[_statement_of_page(filters)]
         rows = connection.execute(statement, values).fetchall()
     return [from_row(connection, row, onlooker).info for row in rows]
 
@@ -407,16 +407,16 @@ def _statement_in_order(sort: Sort, found: str | None, fields: str = "", *, asce
     return text.replace(" DESC", " ASC").replace("…", ">") if ascending else text.replace("…", "<")
 
 
-def _statement_of_page(given: Mapping[str, object]) -> str:
+def _statement_of_page(filters: Mapping[str, object]) -> str:
     """Return the name of the statement whose index fits the filters of a page of runs."""
     for name in ("starter", "user"):
-        if name in given:
+        if name in filters:
             return f"runs_of_{name}"
-    if given.keys() & {"tag", "begun_after", "tenant"}:
-        return "runs_of_tag" if "tag" in given else "runs_of_tenant" if "tenant" in given else "runs_that_match"
-    if "status" in given:
-        return "running_runs" if given["status"] == "running" else "runs_of_status"
-    return "runs_of_graph" if "graph" in given else "runs"
+    if filters.keys() & {"tag", "begun_after", "tenant"}:
+        return "runs_of_tag" if "tag" in filters else "runs_of_tenant" if "tenant" in filters else "runs_that_match"
+    if "status" in filters:
+        return "running_runs" if filters["status"] == "running" else "runs_of_status"
+    return "runs_of_graph" if "graph" in filters else "runs"
 
 
 def message_keys(connection: sqlite3.Connection, run_id: str, newest: int | None = None) -> Mapping[str, int]:

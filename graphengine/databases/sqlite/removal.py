@@ -154,12 +154,12 @@ def stride(connection: sqlite3.Connection) -> None:
     """Delete some rows of removed runs, inside the caller's transaction."""
     began = time.perf_counter()
     while keys := [key for (key,) in connection.execute(SQL["some_trash"], (_RUNS_AT_ONCE,))]:
-        _free_some(connection, to_json(keys).decode())
+        _delete_some_rows(connection, to_json(keys).decode())
         if time.perf_counter() - began >= STRIDE_SECONDS:
             return
 
 
-def _free_some(connection: sqlite3.Connection, keys: str) -> None:
+def _delete_some_rows(connection: sqlite3.Connection, keys: str) -> None:
     """Delete a few rows of the runs with these keys (a JSON array), and the keys once all rows are deleted."""
     for table, rows, sign in (("steps", _STEPS_AT_ONCE, 1), ("snapshots", _SNAPSHOTS_AT_ONCE, -1)):
         most = min(rows, _WITH_TEXTS_AT_ONCE)
@@ -167,13 +167,13 @@ def _free_some(connection: sqlite3.Connection, keys: str) -> None:
         if going:
             texts.release(connection, [(sign * row, listed) for row, listed in going])
             connection.execute(SQL[f"drop_rows_of_{table}"], (to_json([row for row, _ in going]).decode(),))
-        if len(going) >= most or _swept(connection, f"sweep_{table}", keys, rows) >= rows:
+        if len(going) >= most or _delete_rows(connection, f"sweep_{table}", keys, rows) >= rows:
             return
-    if _swept(connection, "sweep_inbox", keys, _STEPS_AT_ONCE) < _STEPS_AT_ONCE:
+    if _delete_rows(connection, "sweep_inbox", keys, _STEPS_AT_ONCE) < _STEPS_AT_ONCE:
         connection.execute(SQL["swept"], (keys,))
 
 
-def _swept(connection: sqlite3.Connection, statement: str, keys: str, rows: int) -> int:
+def _delete_rows(connection: sqlite3.Connection, statement: str, keys: str, rows: int) -> int:
     return connection.execute(SQL[statement], {"keys": keys, "rows": rows}).rowcount
 
 

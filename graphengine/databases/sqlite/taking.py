@@ -87,14 +87,14 @@ def _find_interrupted(connection: sqlite3.Connection, onlooker: Onlooker) -> lis
     The time of the owner's death is unknown.
     """
     sources: list[Iterator[_Due]] = []
-    for driver, expires_at in _dead(connection, onlooker).items():
+    for driver, expires_at in _find_dead_owners(connection, onlooker).items():
         rows = _select_runs(connection, "running_of", driver)
         since = _UNKNOWN if expires_at is None else expires_at
         sources.append(zip(repeat(_ORPHANS), repeat(since), rows, strict=False))
     return sources
 
 
-def _dead(connection: sqlite3.Connection, onlooker: Onlooker) -> dict[str, float | None]:
+def _find_dead_owners(connection: sqlite3.Connection, onlooker: Onlooker) -> dict[str, float | None]:
     """Return the dead owners that have runs, each with the end of its lease; None if the owner's row was removed."""
     drivers = connection.execute(SQL["drivers"]).fetchall()
     return {
@@ -105,8 +105,8 @@ def _dead(connection: sqlite3.Connection, onlooker: Onlooker) -> dict[str, float
 def take(connection: sqlite3.Connection, pick: ClaimQuery, lease: Lease, onlooker: Onlooker) -> TakenRuns:
     """Claim due runs that no process drives; see `Store.take`. The runs are not loaded yet."""
     claimed: dict[str, Claimed] = {}
-    dead = list(_dead(connection, onlooker))
-    taken, driven = _offer_orphans(_orphans(connection, pick, dead, onlooker), pick)
+    dead = list(_find_dead_owners(connection, onlooker))
+    taken, driven = _offer_orphans(_find_orphans(connection, pick, dead, onlooker), pick)
     room = pick.limit - len(taken)
     if room <= 0:
         return TakenRuns(taken, claimed)
@@ -150,7 +150,7 @@ def read(
     return found
 
 
-def _orphans(
+def _find_orphans(
     connection: sqlite3.Connection, pick: ClaimQuery, dead: Sequence[str], onlooker: Onlooker
 ) -> Iterator[RunInfo]:
     """Yield the due runs of dead owners, including runs in `pick.aside`."""

@@ -52,7 +52,7 @@ def summaries(
 
     A row contains the name of the group, the status, the beginning of the period, and a JSON array of summaries.
     """
-    condition, values = _found(connection, page)
+    condition, values = _build_conditions(connection, page)
     statement = _SELECTS[by] + condition
     groups: dict[tuple[str, str, float], list[str]] = {}
     for group, status, at, summary in connection.execute(statement, values):
@@ -68,16 +68,16 @@ def unsearched(connection: sqlite3.Connection, page: Mapping[str, Any], names: M
     None if any of the fields is unknown for all runs. `names` tells for each field whether runs have it from their
     beginning; other fields exist only in finished runs.
     """
-    known = {name for (name,) in connection.execute("SELECT field FROM graph_fields")}
-    if not known.issuperset(names):
+    recorded_fields = {name for (name,) in connection.execute("SELECT field FROM graph_fields")}
+    if not recorded_fields.issuperset(names):
         return None
-    condition, values = _found(connection, {**page, "fields": None})
+    condition, values = _build_conditions(connection, {**page, "fields": None})
     values["names"], statement = to_json(names).decode(), _UNSEARCHED + condition
     (number,) = connection.execute(statement, values).fetchone()
     return int(number)
 
 
-def _found(connection: sqlite3.Connection, page: Mapping[str, Any]) -> tuple[str, dict[str, object]]:
+def _build_conditions(connection: sqlite3.Connection, page: Mapping[str, Any]) -> tuple[str, dict[str, object]]:
     """Return the SQL condition for a search by words and fields, and the parameters of all conditions."""
     values: dict[str, object] = {**dict.fromkeys(("graph", "status", "tag", "tenant", "user", "starter")), **page}
     values["begun_after"] = -math.inf if page.get("begun_after") is None else page["begun_after"]

@@ -97,8 +97,8 @@ def index(connection: sqlite3.Connection) -> bool:
         connection.execute(SQL["create"])
     stale = [key for (key,) in connection.execute(SQL["due"], (_MOST,))]
     new = [key for (key,) in connection.execute(SQL["new"], (_MOST - len(stale),))]
-    made = [(key, fold_words(texts)) for key, texts in texts_of(connection, stale + new)]
-    connection.executemany(SQL["add"], made)
+    entries = [(key, fold_words(texts)) for key, texts in texts_of(connection, stale + new)]
+    connection.executemany(SQL["add"], entries)
     connection.execute(SQL["not_due"], (msgspec.json.encode(stale).decode(),))
     if new:
         connection.execute(SQL["count_new"], (new[0], new[-1]))

@@ -376,15 +376,15 @@ def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:
 
 def _add_rows(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> None:
     first = key << KEY_BITS
-    made: list[tuple[int, float, bytes, int, str | None]] = []
+    parameters: list[tuple[int, float, bytes, int, str | None]] = []
     for row in rows:
         row_id = first | row.seq
         body, listed = texts.store(connection, row_id, row.body, repeats=row.seq == 1)  # what it begins with
-        made.append((row_id, row.at, body, sum_of(row_id, row.body), listed))
-    if len(made) == 1:
-        connection.execute(_ADD_STEP, made[0])
+        parameters.append((row_id, row.at, body, sum_of(row_id, row.body), listed))
+    if len(parameters) == 1:
+        connection.execute(_ADD_STEP, parameters[0])
     else:
-        connection.executemany(_ADD_STEP, made)
+        connection.executemany(_ADD_STEP, parameters)
 
 
 def _find_parent(connection: sqlite3.Connection, info: RunInfo, parent_id: str) -> Found:

@@ -216,8 +216,8 @@ def _repair_content(path: Path, new: Path, done: list[str], progress: Progress |
                     progress("rows to save", 0, 0)
                 lost = rebuild(connection, new)
                 done.append("saved every row that could be read into a new file")
-                with closing(_open_damaged(f"{new.as_uri()}?mode=rw")) as made:
-                    _repair_rows(made, new, done, progress)
+                with closing(_open_damaged(f"{new.as_uri()}?mode=rw")) as rebuilt:
+                    _repair_rows(rebuilt, new, done, progress)
                 _sync(new)
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         if new.exists():

@@ -82,20 +82,20 @@ def all_findings(
     """
     report = progress or (lambda _what, _done, _total: None)
     report("pages", 0, 0)
-    yield from _run_check(_pages, connection, "the check of pages")
+    yield from _run_check(_check_pages, connection, "the check of pages")
     yield from _run_check(_check_mark, connection, "the mark")
-    altered = list(_run_check(partial(_schema, path=path), connection, "the schema"))
+    altered = list(_run_check(partial(_check_schema, path=path), connection, "the schema"))
     yield from altered
     if altered:
         return
-    yield from _run_check(partial(_runs, counted=counted, report=report), connection, "the runs")
+    yield from _run_check(partial(_check_runs, counted=counted, report=report), connection, "the runs")
     report("the rest", 0, 0)
     for what, check in (
         ("messages", _check_messages),
         ("graph specs", _check_graph_specs),
         ("codes", _check_codes),
         ("long texts", _check_texts),
-        ("rest", _strays),
+        ("rest", _check_strays),
         ("counts of runs", _check_counts),
     ):
         yield from _run_check(check, connection, f"the {what}")
@@ -119,7 +119,7 @@ def _page_finding(what: str) -> Finding:
     return Finding("page", what, repair=_NEW_FILE, repairable=True)
 
 
-def _pages(connection: sqlite3.Connection) -> Iterator[Finding]:
+def _check_pages(connection: sqlite3.Connection) -> Iterator[Finding]:
     """Yield the faults in pages, rows and indexes that SQLite's own check finds."""
     connection.execute("PRAGMA writable_schema = RESET")
     try:
@@ -137,7 +137,7 @@ def _pages(connection: sqlite3.Connection) -> Iterator[Finding]:
             yield _page_finding(what)
 
 
-def _schema(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
+def _check_schema(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
     """Yield a finding if the database lacks definitions of graphengine, or contains foreign ones."""
     try:
         refuse_foreign(connection, path, latest_format())
@@ -157,9 +157,9 @@ def _check_mark(connection: sqlite3.Connection) -> Iterator[Finding]:
         yield Finding("mark", message + why, repair=_NEW_FILE, repairable=True)
 
 
-def _runs(connection: sqlite3.Connection, counted: Counted, report: Progress) -> Iterator[Finding]:
+def _check_runs(connection: sqlite3.Connection, counted: Counted, report: Progress) -> Iterator[Finding]:
     (total,) = connection.execute("SELECT count(*) FROM runs").fetchone()
-    yield from _logs_without_row(connection)
+    yield from _check_logs_without_row(connection)
     last = -(1 << 62)
     while True:
         found = connection.execute(DOCTOR_SQL["run_keys"], (last,)).fetchall()
@@ -178,7 +178,7 @@ def _list_findings(connection: sqlite3.Connection, check: Check, what: str) -> l
     return list(_run_check(check, connection, what))
 
 
-def _logs_without_row(connection: sqlite3.Connection) -> Iterator[Finding]:
+def _check_logs_without_row(connection: sqlite3.Connection) -> Iterator[Finding]:
     last = -(1 << 31)
     while found := connection.execute(DOCTOR_SQL["next_log"], ((last + 1) << KEY_BITS,)).fetchone():
         key, is_known = found
@@ -326,7 +326,7 @@ def _check_texts(connection: sqlite3.Connection) -> Iterator[Finding]:
                 yield Finding("text_use", what, repair=repair).repaired_by(SQL["use_text"], (key, row))
 
 
-def _strays(connection: sqlite3.Connection) -> Iterator[Finding]:
+def _check_strays(connection: sqlite3.Connection) -> Iterator[Finding]:
     for table, condition in STRAYS.items():
         (count,) = connection.execute(f"SELECT count(*) FROM {table} WHERE {condition}").fetchone()  # noqa: S608 - constants
         if count:

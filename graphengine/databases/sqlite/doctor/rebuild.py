@@ -57,19 +57,19 @@ def rebuild(source: sqlite3.Connection, target: Path) -> list[Lost]:
         OSError, sqlite3.Error: The new file cannot be written.
     """
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    with closing(sqlite3.connect(target, isolation_level=None)) as made:
-        made.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        made.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        made.execute("PRAGMA journal_mode = OFF").fetchone()
-        made.execute("PRAGMA synchronous = OFF")
-        migrate(made, target)
+    with closing(sqlite3.connect(target, isolation_level=None)) as rebuilt:
+        rebuilt.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        rebuilt.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        rebuilt.execute("PRAGMA journal_mode = OFF").fetchone()
+        rebuilt.execute("PRAGMA synchronous = OFF")
+        migrate(rebuilt, target)
         source.text_factory = bytes
-        made.execute("BEGIN")
-        copying = _Copying(source, made)
+        rebuilt.execute("BEGIN")
+        copying = _Copying(source, rebuilt)
         copying.copy()
-        while words.index(made):
+        while words.index(rebuilt):
             pass
-        made.execute("COMMIT")
+        rebuilt.execute("COMMIT")
         return copying.lost()
 
 
@@ -81,10 +81,10 @@ class _Copying:
         met_damage: Whether the current table could not be read in one pass.
     """
 
-    def __init__(self, source: sqlite3.Connection, made: sqlite3.Connection) -> None:
+    def __init__(self, source: sqlite3.Connection, rebuilt: sqlite3.Connection) -> None:
         self._source = source
-        self._made = made
-        self._texts = Texts(made)
+        self._rebuilt = rebuilt
+        self._texts = Texts(rebuilt)
         self._columns: dict[str, list[tuple[str, bool]]] = {}
         self.last: dict[int, int] = {}
         self.met_damage = False
@@ -98,18 +98,18 @@ class _Copying:
         for table in _OF_RUNS:
             self.met_damage = False
             self._add(table, self._rows(table, "id", _LOWEST, _HIGHEST))
-            for (key,) in self._made.execute("SELECT key FROM runs").fetchall() if self.met_damage else ():
+            for (key,) in self._rebuilt.execute("SELECT key FROM runs").fetchall() if self.met_damage else ():
                 self._add(table, self._rows(table, "id", key << KEY_BITS, (key + 1) << KEY_BITS))
         with suppress(*NONSENSE):
             if MEMORIES.exist(self._source):
-                MEMORIES.create(self._made)
+                MEMORIES.create(self._rebuilt)
                 self._add("memories", self._rows("memories", "id", _LOWEST, _HIGHEST))
-                MEMORIES.restore_words(self._made)
+                MEMORIES.restore_words(self._rebuilt)
 
     def _of(self, table: str) -> list[tuple[str, bool]]:
         """Return the names of a table's columns, and whether each contains text."""
         statement = "SELECT name, type = 'TEXT' FROM pragma_table_info(?)"
-        return self._columns.setdefault(table, self._made.execute(statement, (table,)).fetchall())
+        return self._columns.setdefault(table, self._rebuilt.execute(statement, (table,)).fetchall())
 
     def _select(self, table: str, condition: str = "") -> str:
         names = (f"CAST({name} AS BLOB)" if is_text else name for name, is_text in self._of(table))
@@ -191,7 +191,7 @@ class _Copying:
             if table == "steps" and not self._is_whole(*row):
                 continue
             with suppress(sqlite3.IntegrityError, sqlite3.InterfaceError, OverflowError):
-                self._made.execute(statement, row)
+                self._rebuilt.execute(statement, row)
 
     def _is_whole(self, row_id: int, _at: float, body: bytes, recorded: int, listed: bytes | None) -> bool:
         key, seq = row_id >> KEY_BITS, row_id & SEQ_MASK
@@ -204,10 +204,10 @@ class _Copying:
 
     def lost(self) -> list[Lost]:
         """Return the steps that are known to have existed and were not saved."""
-        runs = dict(self._made.execute("SELECT key, id FROM runs"))
+        runs = dict(self._rebuilt.execute("SELECT key, id FROM runs"))
         names = {key: runs.get(key, f"of key {key}") for key in self.last}
-        gaps = self._made.execute(DOCTOR_SQL["run_gaps"]).fetchall()
+        gaps = self._rebuilt.execute(DOCTOR_SQL["run_gaps"]).fetchall()
         found = [Lost(names[key], first, last) for key, first, last in gaps]
-        saved = dict(self._made.execute("SELECT id >> 32, max(id & 4294967295) FROM steps GROUP BY 1"))
+        saved = dict(self._rebuilt.execute("SELECT id >> 32, max(id & 4294967295) FROM steps GROUP BY 1"))
         ends = ((key, saved.get(key, 0), last) for key, last in self.last.items() if key in runs)
         return found + [Lost(names[key], end + 1, last) for key, end, last in ends if end < last]
