@@ -1,8 +1,9 @@
-"""The accounts of budgets, in tables of their own: a row for each account, and one for each call in flight.
+"""The accounts of budgets, in two tables: a row for each account, and a row for each model call in flight.
 
-The files `accounts.sql` of each dialect have the same statements under the same names, with named parameters. What a
-call may take is added to its account too, so that neither a reservation nor a settlement reads the other calls. These
-are read only when a call does not fit, since some may belong to runs that are over.
+The files `accounts.sql` of both SQL dialects contain the same statements under the same names, with named parameters.
+The amount that a call may use is also added to its account. So neither reserving nor settling an amount has to read the
+other calls. The other calls are read only when a new call does not fit into the budget, because some of them may belong
+to runs that have ended.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class Account(Struct):
             amount = amounts.get(name)
             if amount is None:
                 self.unknown[name] += calls
-            else:  # sums of dollars are not exact: what is left when nothing is in flight is dropped
+            else:  # sums of dollars are rounded: set the sum to 0 when no call is in flight
                 self.held[name] = self.held[name] + calls * amount if self.calls_in_flight else 0.0
 
     def spend(

@@ -1,7 +1,7 @@
-"""Addresses of databases: a path names a SQLite file, `postgresql://…` a PostgreSQL database.
+"""Addresses of databases: a path names a SQLite file, `postgresql://…` names a PostgreSQL database.
 
-An address can contain a password, and a mistyped one can contain it where another part belongs. So an address is only
-ever shown without it, and nothing of an address is shown that cannot be read.
+An address can contain a password, and a mistyped address can contain the password in any place. So messages show an
+address only without its password, and show no part of an address that is not valid.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ LeaseDoubt: TypeAlias = Literal["late", "renewed"]
 """The reason for a doubt about the lease; see `Store.on_doubt`."""
 RENEWALS_PER_LEASE: Final = 3
 _MARGINS_PER_LEASE: Final = 10
-_WATCH_SECONDS: Final = 0.5  # how often the time that is left is looked at, at most
+_WATCH_SECONDS: Final = 0.5  # the longest pause between two looks at the time that is left
 _WAKING_SECONDS: Final = 1.0
 """The time in which a process that was suspended can renew its lease before `late` is announced."""
 CUT_OFF_EXIT: Final = 7
@@ -125,14 +125,14 @@ class LeaseThread(ABC):
         """Announce `late` once each time the lease is about to end."""
         margin = self._seconds / _MARGINS_PER_LEASE
         announced: Moment | None = None  # the renewal after which `late` was announced
-        looked, woke = now(), 0.0  # woke: when this process was last seen to go on after a suspension
+        looked, woke = now(), 0.0  # woke: when this process last continued after a suspension
         while not self._stopped.wait(min(_WATCH_SECONDS, margin / 4)):
             before, looked, renewed = looked, now(), self._renewed
             passed = looked.seconds_since(renewed)
             if looked.seconds_since(before) > max(margin, _WAKING_SECONDS):
                 woke = time.monotonic()
             if passed < self._seconds - margin or time.monotonic() - woke < _WAKING_SECONDS:
-                continue  # a process that was suspended tries first to renew it, which also shows what it has lost
+                continue  # after a suspension, first try to renew the lease, which also shows lost runs
             if announced != renewed:
                 announced = renewed
                 self._obeyed.clear()
@@ -160,6 +160,6 @@ class LeaseThread(ABC):
                 self._disconnect()
                 abandon()
                 return
-            began = now()  # before the turn: what it waits for must not delay the next renewal
+            began = now()  # before the turn, so that its waiting does not delay the next renewal
             if self._turn(is_due=began.seconds_since(tried) >= interval):
                 tried = began

@@ -168,7 +168,7 @@ def _cut_items(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
         is_first = found[0][:1] == b"["
         if is_first or not zlib.crc32(body[at : at + _FOLLOWING]) % _ONE_OF:
             if last is not None and _SECRET not in body[last:at]:
-                yield last, at - 1  # what stays between two of them keeps their offsets apart
+                yield last, at - 1  # the comma that stays between two stretches keeps their offsets different
             last, begin = at, at + least
 
 

@@ -1,7 +1,8 @@
-"""Locks of the operating system by which the processes of one host see whether an owner is alive.
+"""Locks of the operating system by which the processes of a host find out whether an owner is alive.
 
-An owner holds a lock on a file of its own for as long as it lives. The system releases it when the process ends,
-however it ends. So a free lock is a proof of its death, which a lease or a lost connection is not.
+An owner (a process that drives runs) holds a lock on its own file for as long as it lives. The system releases the lock
+when the process ends, in whatever way. So a free lock proves that the owner is dead. The end of a lease or a lost
+connection does not prove this.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class OwnerLock:
                 path.touch(mode=0o600, exist_ok=False)
             except FileNotFoundError:
                 if self.folder.is_symlink():
-                    raise  # it leads nowhere, however often this is repeated
+                    raise  # a link to a missing folder: trying again would not help
                 continue
             lock = FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
             try:
@@ -100,7 +101,7 @@ class OwnerLock:
             lock.release()
             with suppress(OSError):
                 Path(lock.lock_file).unlink()
-            with suppress(OSError):  # other owners' files are in it
+            with suppress(OSError):  # the folder still contains files of other owners
                 self.folder.rmdir()
 
 

@@ -154,7 +154,7 @@ def differing_summary(stored: Summary | None, status: str, snapshot: Snapshot) -
     """
     if stored is None or status == "running" or status != snapshot.status:
         return ""
-    right = summary_of(snapshot, None, stored.fields)  # no log has the fields
+    right = summary_of(snapshot, None, stored.fields)  # searchable fields are not in the log
     names = [name for name in Summary.__struct_fields__ if name != "reason"]
     wrong = [name for name in names if getattr(stored, name) != getattr(right, name)]
     return "; ".join(f"{name} {getattr(stored, name)!r} instead of {getattr(right, name)!r}" for name in wrong)

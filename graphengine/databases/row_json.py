@@ -19,5 +19,5 @@ def read_summary(text: str | None) -> Summary | None:
     """Decode a stored summary; None if there is none or it cannot be read, since it can be computed from the log."""
     try:
         return None if text is None else msgspec.json.decode(text, type=Summary)
-    except ValueError:  # it is derived from the log, which can always be folded
+    except ValueError:  # the summary can be computed again from the log
         return None

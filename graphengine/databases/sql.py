@@ -247,7 +247,7 @@ def read_page(
 
     @wraps(function)
     async def method(store: SQLStore[ConnectionT, OwnT, Any], /, **page: Unpack[Page]) -> Sequence[RunInfo]:
-        check_page(page)  # here, since an error of a thread that reads is one of the database
+        check_page(page)  # checked here, because errors of the reading thread count as errors of the database
         return await store.read(lambda connection, own: function(connection, own, **page))
 
     return method  # type: ignore[return-value]  # mypy does not know what an `async def` returns exactly
@@ -425,7 +425,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         await self._leave_ended_loop()
         is_here = self._loop is None or self._loop is asyncio.get_running_loop()
         if self._opening is not None and self._pid == os.getpid() and is_here:
-            await finish(self._opening, self._close())  # an opening that is in progress ends first
+            await finish(self._opening, self._close())  # under the lock, so that an opening in progress ends first
 
     async def _leave_ended_loop(self) -> None:
         """Free the resources of a store whose event loop was closed without closing the store."""
@@ -479,7 +479,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         except asyncio.CancelledError:
             pending.add_done_callback(partial(self._give_back, lambda: {run_id: pending.result()}))
             with suppress(GraphEngineError):
-                # Once more, to wait for it: when the caller continues, other processes can claim the run.
+                # Release again and wait, so that other processes can claim the run when the caller continues.
                 await self.release(run_id, (await asyncio.shield(pending)).fence)
             raise
         self._driven[run_id] = claimed
@@ -492,9 +492,9 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """
         lease = self.lease
         if lease is None or pending.cancelled() or pending.exception() is not None:
-            return  # closing releases everything
+            return  # closing the store releases all runs
         for run_id, each in claimed().items():
-            lease.owed.add((run_id, each.fence))  # tried again with each renewal, should this fail
+            lease.owed.add((run_id, each.fence))  # if the release fails, each renewal tries again
             released = self._release(run_id, each.fence, lease)
             released.add_done_callback(partial(self._on_released, lease, (run_id, each.fence)))
 
@@ -591,7 +591,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     async def mark_stop(self, run_id: str, mark: StopMark) -> None:
         """Set or remove the mark that a run is being stopped; see `Store.mark_stop`."""
-        if is_name(run_id):  # no other run is there
+        if is_name(run_id):  # other ids cannot be in the database
             await self._change("mark_stop", (mark, run_id))
 
     async def post(  # noqa: PLR0913 - what a message is

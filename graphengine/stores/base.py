@@ -40,7 +40,7 @@ Code: TypeAlias = Mapping[str, Any]
 Sort: TypeAlias = Literal["begun", "cost", "took", "status"]
 
 PAGE_LIMIT: Final = 50
-MIN_ROWS: Final = 256  # steps between two snapshots of a run, at least
+MIN_ROWS: Final = 256  # the fewest steps between two snapshots of a run
 DEFAULT_QUEUE: Final = "default"
 LARGEST_PRIORITY: Final = 1_000_000
 """The largest priority of a run in its queue; the smallest is the negative of this number."""

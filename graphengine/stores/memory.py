@@ -1,8 +1,8 @@
-"""`InMemoryStore`: runs that end with the process.
+"""`InMemoryStore`: a store whose runs end with the process.
 
-Steps are kept as objects, so a step costs a look-up, a check and an append to a list. A snapshot is made only when a
-run is released, since it is read only when the run is loaded again. There is no lease and no second process; otherwise
-the store behaves like one on disk.
+Steps are kept as objects, so recording a step takes only a look-up, a check and an append to a list. A snapshot is made
+only when a run is released, because only then can the run be loaded again. There is no lease and no second process. In
+everything else the store behaves like a store on disk.
 """
 
 from __future__ import annotations
@@ -231,8 +231,8 @@ class InMemoryStore:
         self._clock = clock
         self._is_open = False
         self._logs: dict[str, _Log] = {}
-        self._counts: dict[tuple[str, Status], int] = {}  # a `Counter` would be set by code of Python
-        self._going: dict[str, _Log] = {}  # the runs that have not ended: the only ones `due` checks
+        self._counts: dict[tuple[str, Status], int] = {}  # a `Counter` is slower: its items are set by Python code
+        self._going: dict[str, _Log] = {}  # the runs that have not ended, which `due` checks
         self._graph_specs: dict[str, GraphSpec] = {}
         self._codes: dict[str, Code] = {}
         self._limits: dict[str, QueueLimits] = {}

@@ -133,6 +133,6 @@ def wait_words(name: str, wait: WaitRecord, *, path: str = "", characters: int) 
 def _one_line(text: str, characters: int) -> str:
     """Shorten a text to one line with at most this many characters."""
     if len(text) <= characters and text.isprintable() and "  " not in text and text.strip(" ") == text:
-        return text  # as it would be below: a blank that is none of " " is not printable
+        return text  # the code below would not change it: of all blanks, only " " is printable
     line = " ".join(text[: 4 * characters].split())
     return line if len(line) <= characters and len(text) <= 4 * characters else f"{line[: characters - 1].rstrip()}…"

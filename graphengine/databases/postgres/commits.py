@@ -55,7 +55,7 @@ class PendingWrite(Promise[T], kw_only=True, eq=False):
 
     write: Command[T] | Addition
     is_done: bool = False
-    leads: bool = False  # the next one is written in the same transaction
+    leads: bool = False  # the next write must be in the same transaction
 
     def finish(self, answer: Sequence[Any]) -> None:
         """Convert the row that the database returned to the result of the write, or to the reason of a refusal."""
@@ -75,8 +75,8 @@ class GroupCommit:
         self._loop = asyncio.get_running_loop()
         self._direct = Direct(self._loop)
         self._queue: list[PendingWrite[Any]] = []
-        self._sent: list[PendingWrite[Any]] = []  # what is being written
-        self._is_doubtful = False  # whether it may have been written, without an answer
+        self._sent: list[PendingWrite[Any]] = []  # the writes that were sent and have no answer yet
+        self._is_doubtful = False  # whether they may have been executed although the answer was lost
         self._woken: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -147,7 +147,7 @@ class GroupCommit:
             if len(groups) == 1:
                 self._direct.send(*self._statement_of(groups[0]), self._accept_rows)
         except (ValueError, TypeError, OverflowError, psycopg.DataError):
-            return  # values that cannot be sent: the writing thread reports whose they are
+            return  # a value cannot be sent: the writing thread finds out which write has it
 
     def _accept_rows(self, rows: Sequence[Sequence[Any]] | None) -> None:
         """Pass the rows of an answer to the writes of the statement, and send the next writes.
@@ -230,7 +230,7 @@ class GroupCommit:
         for group, answer in zip(groups, answers, strict=True):
             rows = answer.fetchall()
             if not self._finish(group, rows, again=again):
-                # Nothing was written: this returns why.
+                # Nothing was written. This statement returns the reason.
                 rows = connection.execute(*many_steps(_additions(group))).fetchall()
                 self._finish_many(group, rows)
             if again:
@@ -325,7 +325,7 @@ def grouped(jobs: Sequence[PendingWrite[Any]]) -> Iterator[list[PendingWrite[Any
     appends: list[PendingWrite[Any]] = []
     creations: list[PendingWrite[Any]] = []
     calls: deque[PendingWrite[Any]] = deque()
-    after: set[str] = set()  # runs whose next append must come after what is in these
+    after: set[str] = set()  # runs whose next append must come after the writes collected so far
     for job in jobs:
         write = job.write
         if isinstance(write, Command):

@@ -56,10 +56,10 @@ class Direct:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._connection: Connection | None = None
-        self._socket: int | None = None  # while the loop watches it
-        self._is_writing = False  # whether a part of the message waits for space in the socket
+        self._socket: int | None = None  # set while the event loop watches the socket
+        self._is_writing = False  # whether a part of the message still waits for space in the socket
         self._transformer: abc.Transformer | None = None
-        self._names: dict[tuple[bytes, Sequence[int]], bytes] = {}  # of the statements that are prepared, by types too
+        self._names: dict[tuple[bytes, Sequence[int]], bytes] = {}  # names of prepared statements, by text and types
         self._preparing: _Prepared | None = None
         self._results: list[PGresult] = []
         self._done: Callable[[Sequence[Sequence[Any]] | None], None] | None = None
@@ -116,7 +116,7 @@ class Direct:
                 connection.pgconn.send_query_prepared(name, raws, formats)
             self._done = done
             self._flush(connection)
-        except NotImplementedError:  # the event loop cannot watch sockets, as that of Windows
+        except NotImplementedError:  # some event loops of Windows cannot watch sockets
             self._connection = None
             return False
         except psycopg.Error:
@@ -126,7 +126,7 @@ class Direct:
     def _watch(self, connection: Connection) -> None:
         if self._socket is None:
             socket = connection.pgconn.socket
-            # in a new context: that of the calling node would otherwise live as long
+            # in a new context: the context of the calling node would otherwise be kept as long
             Context().run(self._loop.add_reader, socket, self._read)
             self._socket = socket
 
@@ -190,7 +190,7 @@ class Direct:
         transformer = self._transformer
         if result.ntuples == 0 or transformer is None:
             return ()
-        if result.nfields == 1 and result.get_value(0, 0) == b"t":  # nearly always: a step was written
+        if result.nfields == 1 and result.get_value(0, 0) == b"t":  # the usual answer: a step was written
             return ((True,),)
         transformer.set_pgresult(result)
         return transformer.load_rows(0, result.ntuples, tuple)

@@ -203,7 +203,7 @@ def _check_run_and_log(connection: Connection, run_id: str, counted: Counted) ->
         read = partial(reads.steps, connection, run_id)
         shot = partial(reads.snapshot_at, connection, run_id, own=_OWN)
         found, snapshot = refold(StoredRun(info, load, read, shots, shot), counted)
-    except UnknownRun:  # removed meanwhile
+    except UnknownRun:  # the run was removed meanwhile
         return
     yield from found
     differing = [] if snapshot is None else differences(info, snapshot)

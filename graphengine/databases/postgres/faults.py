@@ -188,10 +188,10 @@ def is_of_the_medium(error: Exception) -> bool:
 def explain(error: Exception, address: Address) -> StoreError:
     """Return the `StoreError` for an error of the driver."""
     if isinstance(error, StoreError):
-        return copy(error)  # it is raised to several callers
+        return copy(error)  # several callers get the same error
     meaning = _explain_sqlstate(error)
     found = meaning.explained(words_of(error, address), address.shown)
-    # Not as its cause: a traceback would print libpq's own words.
+    # The driver's error is not set as the cause, because a traceback would print its message with the password.
     found.__suppress_context__ = True
     return found
 

@@ -50,9 +50,9 @@ def prepare(connection: Connection, address: Address) -> None:
         return
     with connection.transaction():
         connection.execute(_LOCK, (f"graphengine {address.schema}",))
-        connection.execute(_HERE, (address.quoted,))  # also in a session that a pooler has just exchanged
+        connection.execute(_HERE, (address.quoted,))  # a pooler may have assigned another session
         _check_writable(connection, address)
-        version = format_of(connection, address)  # another process may just have migrated it
+        version = format_of(connection, address)  # another process may have migrated the schema meanwhile
         if version == 0 and not _count(connection, "schema_exists", address.schema):
             connection.execute(f"CREATE SCHEMA {address.quoted}".encode())
         for number in range(max(version + 1, FIRST), upto + 1):

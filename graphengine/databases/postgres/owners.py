@@ -128,12 +128,12 @@ class Lease(LeaseThread):
 
     def retire(self) -> None:
         """Stop renewing the lease because its row is about to be deleted. The thread ends at its next step."""
-        with self._registering:  # a row that is inserted later would stay
+        with self._registering:  # otherwise a row could be inserted later and would stay
             self._is_retired = True
         self._stopped.set()
 
     def _turn(self, *, is_due: bool) -> bool:
-        if self._server.stopped.is_set():  # the store was never opened: its caller was cancelled meanwhile
+        if self._server.stopped.is_set():  # the caller that was opening the store was cancelled
             self._stopped.set()
             with suppress(psycopg.Error):
                 if self._connection is not None:
@@ -152,10 +152,10 @@ class Lease(LeaseThread):
             if self._connection is None:
                 self._stopped.wait(_PAUSE_SECONDS)
                 return False
-            address = self._server.address  # only the first time
+            address = self._server.address  # logged only once for a lost connection
             log.warning("the lease on %s could not be renewed: %s", address.shown, words_of(error, address))
             self._disconnect()
-            self.dead, self._dead_since = frozenset(), {}  # what cut this connection can have cut theirs
+            self.dead, self._dead_since = frozenset(), {}  # the same fault may have cut the connections of other owners
             return False
         return is_due
 
@@ -184,12 +184,12 @@ class Lease(LeaseThread):
         began = now()
         if connection.execute(SQL["renew"], (self._seconds, self.id)).rowcount == 0:
             message = "another process removed this owner"
-            raise psycopg.OperationalError(message)  # connects and registers again
+            raise psycopg.OperationalError(message)  # makes this thread connect and register again
         self.note_renewed(began)
         for run_id, fence in self.owed.copy():
             connection.execute(SQL["release"], (self.id, run_id, fence, self.channel))
             self.owed.discard((run_id, fence))
-        if self.untold:  # also next time: the server can still be at work on a call whose connection was cut
+        if self.untold:  # repeated at each renewal: the server may still execute a call whose connection was cut
             connection.execute(SQL["release_untold"], (self.channel, self.id, list(self.untold)))
 
     def stop(self) -> None:

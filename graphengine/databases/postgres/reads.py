@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("graphengine.stores")
 
-_warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
+_warned: set[tuple[str, int]] = set()  # damaged snapshots for which a warning was logged
 
 
 class Own(NamedTuple):
@@ -390,7 +390,7 @@ def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo
         return [
             from_facts(row, own) for row in facts_of(connection, _search_words(connection, _EVERY_RUN | values, query))
         ]
-    # The index of tags has the time too, so that only one page of the runs of a tag is read.
+    # The index of tags also contains the time, so that only one page of a tag's runs is read.
     source, at = (
         ("tags AS t JOIN run_facts AS f ON f.key = t.run", "t") if "tag" in filters else ("run_facts AS f", "f")
     )

@@ -52,7 +52,7 @@ _FIRST_PAUSE_SECONDS: Final = 0.02
 _LONGEST_PAUSE_SECONDS: Final = 1.0
 _STARTING_PAUSE_SECONDS: Final = 0.1
 _SETTINGS: Final = {
-    # A plan: each statement is made for an index. One made while a table is small would read it whole ever after.
+    # Plans: every statement should use an index. A plan made for a small table would read the whole table for ever.
     "enable_seqscan": "off",
     "enable_indexscan": "on",
     "enable_indexonlyscan": "on",
@@ -61,13 +61,13 @@ _SETTINGS: Final = {
     "enable_sort": "on",
     "plan_cache_mode": "auto",
     "jit": "off",
-    # What is found: an index of words may not leave rows out.
+    # Results: an index of words may not leave out rows.
     "gin_fuzzy_search_limit": "0",
-    # A transaction. A process that disappears in the middle of one, as with its host, must not keep its locks.
+    # Transactions: a process that disappears in one, for example with its host, must not keep locks.
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
     "idle_in_transaction_session_timeout": "10s",
-    # A value, as text and back.
+    # Values converted to text and back.
     "client_encoding": "UTF8",
     "extra_float_digits": "1",
     "datestyle": "ISO, MDY",
@@ -75,7 +75,7 @@ _SETTINGS: Final = {
     "timezone": "UTC",
     "bytea_output": "hex",
     "array_nulls": "on",
-    # A statement, and what our functions say.
+    # Syntax of statements, and messages of functions.
     "standard_conforming_strings": "on",
     "transform_null_equals": "off",
     "plpgsql.extra_errors": "none",
@@ -144,7 +144,7 @@ class Connector:
                     raise
                 continue
             with _close_on_error(connection):
-                if is_pooled:  # does a second client get the same session, or is this one exchanged then?
+                if is_pooled:  # find out whether a second client gets the same session
                     self.connect().close()
                     self.check(connection)
             return connection

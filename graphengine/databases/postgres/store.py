@@ -125,13 +125,13 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         self._lease_seconds = lease_seconds
         self._patience_seconds = patience_seconds
         self._read_only = read_only
-        self._server: Connector  # these while it is open, the writer and its queue only for writing
+        self._server: Connector  # set while the store is open; the writer and its queue only if the store can write
         self._readers: Sessions
         self._writer: Sessions
         self._commits: GroupCommit
         self._transactions: Transactions
         self._announced = 0
-        self._announcement = asyncio.Event()  # of the next one
+        self._announcement = asyncio.Event()  # set at the next announcement
 
     async def _connect(self) -> bool:
         server = Connector(self.address, self._patience_seconds, read_only=self._read_only)
@@ -141,7 +141,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
                 partial(self._prepare, readers, asyncio.get_running_loop(), threading.current_thread())
             )
         except BaseException:
-            server.stopped.set()  # if this was cancelled, its thread takes the lease nevertheless
+            server.stopped.set()  # after a cancellation the thread still takes the lease
             readers.abandon()
             raise
         self._server, self._readers, self.lease = server, readers, lease
@@ -174,7 +174,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
             except psycopg.OperationalError as error:
                 if not is_lost(error):
                     raise
-                connection.execute("SELECT")  # if that works, it is only the second session that is missing
+                connection.execute("SELECT")  # if this works, only the second session was refused
                 raise alone(error, self.address) from None
         except (psycopg.Error, OSError) as error:
             raise explain(error, self.address) from None

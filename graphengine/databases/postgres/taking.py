@@ -62,7 +62,7 @@ def take(  # noqa: PLR0913 - what a transaction needs to know
     inbox = reads.shared.inbox(connection, list(claimed))
     taken = [
         ClaimedRun(
-            # as it was before: the first owner of a queued run gets the fence 1
+            # the facts from before the claim: a run with fence 1 was queued
             replace(info, driver=None, held=False, queued=claimed[info.id].fence == 1),
             claimed[info.id].fence,
             logs.get(info.id),

@@ -84,7 +84,7 @@ class HandedConnection(psycopg.Connection[tuple[Any, ...]]):
         self._refuse_to("close the connection of")
         super().close()
 
-    def __enter__(self) -> NoReturn:  # its end would commit
+    def __enter__(self) -> NoReturn:  # the end of a block would commit
         """Refuse a block that would commit at its end."""
         raise _refusal_to_end("use `with` on the connection of")
 
@@ -163,7 +163,7 @@ class FunctionTransaction:
             self._check_open(connection)
             if hasattr(self._handed, "flush"):
                 self._handed.flush()
-            # What is checked at the end is checked now: it is the function's, and the run's row is not locked yet.
+            # Check deferred constraints now: a fault is the function's, and the run's row is not locked yet.
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         except Exception as error:
             self._undone(connection, error)
@@ -188,7 +188,7 @@ class FunctionTransaction:
                 if is_over or not is_lost(error) or server.stopped.wait(_PAUSE_SECONDS):
                     raise explain(error, server.address) from None
                 continue
-            if self._is_cancelled:  # while there was no connection that `cancel` could end
+            if self._is_cancelled:  # `cancel` found no connection that it could end
                 raise TransactionUndone("the call was cancelled before it began")
             return self._connection
 
@@ -270,7 +270,7 @@ class FunctionTransaction:
         connection = self._connection
         with suppress(psycopg.Error, OSError):
             if connection is not None:
-                line = socket.socket(fileno=os.dup(connection.fileno()))  # the number can soon be another one's
+                line = socket.socket(fileno=os.dup(connection.fileno()))  # a copy: the number may be reused soon
                 threading.Thread(target=_cancel_statement, args=(connection, line), daemon=True).start()
 
     # --- the record ---------------------------------------------------------------------------------------------
@@ -286,7 +286,7 @@ class FunctionTransaction:
             raise _refusal_after_end()
         try:
             self._record(connection, addition)
-        except psycopg.Error as error:  # COMMIT was not sent
+        except psycopg.Error as error:  # COMMIT was not sent, so nothing is committed
             if is_lost(error) or is_undone(error) or connection.closed or error.sqlstate in _WAITED:
                 raise self._again(error) from error
             if error.sqlstate in _KEPT_FROM:
@@ -320,7 +320,7 @@ class FunctionTransaction:
     def _record(self, connection: HandedConnection, addition: Addition) -> None:
         """Execute the last statements of the transaction, which record the function's result."""
         schema = self._around.server.address.quoted.encode()
-        connection.cursor_factory = psycopg.Cursor  # the function may have set another, and other rows and types
+        connection.cursor_factory = psycopg.Cursor  # the function may have changed these settings
         connection.row_factory = tuple_row
         for kind, dumper in DUMPERS.items():
             connection.adapters.register_dumper(kind, dumper)
@@ -375,7 +375,7 @@ def _cancel_statement(connection: HandedConnection, line: socket.socket) -> None
     """
     with line:
         with suppress(psycopg.Error, OSError):
-            if psycopg.capabilities.has_cancel_safe():  # the other way holds Python's lock meanwhile
+            if psycopg.capabilities.has_cancel_safe():  # `cancel` would hold Python's global lock meanwhile
                 connection.cancel_safe(timeout=_CANCEL_SECONDS)
         with suppress(OSError):
             line.shutdown(socket.SHUT_RDWR)
@@ -417,7 +417,7 @@ class _Handles:
         from sqlalchemy.pool import NullPool  # noqa: PLC0415
 
         self._here.connection = connection
-        with self._making:  # it asks the first connection what the server is
+        with self._making:  # the engine asks its first connection for the server's version
             if self._engine is None:
                 self._engine = sqlalchemy.create_engine(
                     "postgresql+psycopg://", creator=lambda: self._here.connection, poolclass=NullPool

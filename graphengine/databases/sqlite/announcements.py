@@ -35,7 +35,7 @@ class Announcements:
 
     def announce(self) -> None:
         """Tell other processes to read the database now."""
-        # The file system's own clock counts in milliseconds: of two announcements within one, it would hide the second.
+        # The file system's clock counts milliseconds, which would hide the second of two announcements in one.
         now = time.time_ns()
         with suppress(OSError):
             os.utime(self._folder, ns=(now, now))

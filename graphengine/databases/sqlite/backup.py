@@ -85,7 +85,7 @@ def _copy_file(path: Path, part: Path, progress: Progress | None) -> bool:
     state = file_state(path)
     refuse_damaged_log(path)
     _check_space(path, part)
-    part.unlink(missing_ok=True)  # of a backup that was killed
+    part.unlink(missing_ok=True)  # a file left by a backup that was killed
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     uri = uri_to_read(path, state)
     try:
@@ -95,7 +95,7 @@ def _copy_file(path: Path, part: Path, progress: Progress | None) -> bool:
         ):
             keep_index(source, uri)
             harden(source)
-            copy.execute("PRAGMA synchronous = OFF")  # it is synced as a whole below
+            copy.execute("PRAGMA synchronous = OFF")  # the whole file is synced below
             source.execute("BEGIN")
             check_format(source, path)
             (page_bytes,) = source.execute("PRAGMA page_size").fetchone()

@@ -108,7 +108,7 @@ class Checkpoints:
         self._pages = 0.0
         self._scale = 1.0  # by how much this process underestimates the pages that are added to the log
         self._was_moved = True  # the whole log was moved the last time, so that the next commit restarts it
-        self._is_asked = False  # the thread of the writing connection was asked to move the log, and has not begun yet
+        self._is_asked = False  # the writing thread was asked to move the log and has not begun
         self.are_due = self.restart = False
 
     def count(self, rows: int, written_bytes: int) -> None:
@@ -145,7 +145,7 @@ class Checkpoints:
         self._pages, self.are_due, self.restart, self._is_asked = 0.0, False, True, False
         try:
             pages, moved = self._move(connection)
-        except (sqlite3.Error, OSError) as error:  # the disk is full, or another process writes for long
+        except (sqlite3.Error, OSError) as error:  # for example the disk is full, or another process holds the lock
             log.info("the write-ahead log of %s was not moved into the file: %s", self._path, error)
         else:
             if is_counted and self._was_moved:

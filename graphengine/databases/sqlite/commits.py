@@ -68,7 +68,7 @@ class GroupCommit:
         self._queue: deque[PendingWrite[object]] = deque()
         self._written: deque[PendingWrite[object]] = deque()
         self._unsettled = 0
-        self._is_alone = False  # the last job shared no transaction, and none came meanwhile: the next is not held back
+        self._is_alone = False  # the last job was alone in its transaction: do not hold the next one back
         self._drained: asyncio.Future[None] | None = None
 
     def submit(
@@ -164,7 +164,7 @@ class GroupCommit:
             if not together:
                 waiting.remove(spoiler)
                 spoiler.error = explain(spoiler.error, self._place.path) if spoiler.error else None
-            together = False  # written one by one, the refused one and its reason show
+            together = False  # written one by one, they show which one is refused and why
             for job in waiting:
                 job.error = None
 

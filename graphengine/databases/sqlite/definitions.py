@@ -66,7 +66,7 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path, version: int) -> 
 def _is_harmless(kind: str, name: str, table: str, sql: str, tables: set[str]) -> bool:
     """Return whether the statements of graphengine never use a definition that graphengine did not create."""
     if kind == "index":
-        return table not in tables or not sql  # SQLite creates the indexes without SQL, for keys
+        return table not in tables or not sql  # SQLite itself creates indexes without SQL, for keys
     return kind == "table" and name not in tables
 
 

@@ -80,7 +80,7 @@ class Direct:
         self._checkpoints = checkpoints
         self._run_id: str | None = None  # the run that was written in this turn
         self._connection: sqlite3.Connection | None = connect_too(place.path, "NORMAL", busy_timeout_seconds=0)
-        self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 2 * MOST_BYTES)  # of rows, too
+        self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 2 * MOST_BYTES)  # this limits rows as well
 
     async def read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Call `read(connection)` in a read transaction, and return the result.
@@ -101,7 +101,7 @@ class Direct:
                 return read(connection)
             finally:
                 connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, most)
-                connection.set_progress_handler(None, 0)  # before the end of the transaction, which it could refuse
+                connection.set_progress_handler(None, 0)  # before the end of the transaction, which it could interrupt
 
         try:
             return in_snapshot(connection, bounded)

@@ -122,7 +122,7 @@ def _tell_of_like_names(path: Path) -> None:
     name = path.name
     for other in {name.lower(), name.upper(), name.capitalize(), name[:1].swapcase() + name[1:]} - {name}:
         beside = path.with_name(other)
-        if beside.exists() and not beside.samefile(path):  # some file systems take both for one name
+        if beside.exists() and not beside.samefile(path):  # on some file systems both names mean one file
             text = "the database %s is new, and %s is beside it\n  repair: write the name as the file has it"
             log.warning(text, path, other)
 
@@ -273,14 +273,14 @@ def move_idle_log(path: Path) -> None:
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
             harden(connection)
             sync_as(connection, "FULL")
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # opens the log
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # this opens the log
     except sqlite3.Error as error:
         log.info("the write-ahead log of %s was not moved into the file: %s", path, error)
 
 
 def sync_folder(folder: Path) -> None:
     """Sync a folder to the disk, so that the names of files in it survive a power cut."""
-    if os.name != "posix":  # elsewhere a folder cannot be opened
+    if os.name != "posix":  # other systems cannot open a folder
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -355,7 +355,7 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # allow returning free pages while others write
     _use_wal(connection)
-    connection.execute("PRAGMA secure_delete = FAST").fetchone()  # not ON, which writes each page that it frees
+    connection.execute("PRAGMA secure_delete = FAST").fetchone()  # ON would write every page that is freed
     keep_log_short(connection)
     sync_as(connection, synchronous)
     if version < latest_format():

@@ -42,7 +42,7 @@ class SQLiteMemories(Memories[sqlite3.Connection]):
         values = {**scope, "vector": self._vector(vector), "limit": limit}
         if _loads_vec(connection):
             return self._do(connection, "by_meaning_of_vec", values)
-        numbers: list[float] = [*vector]  # faster to read than what the database keeps
+        numbers: list[float] = [*vector]  # a list is faster to read than an array
 
         def cosine(kept: bytes) -> float:
             return float(sum(map(mul, memoryview(kept).cast("f"), numbers)))

@@ -175,23 +175,23 @@ class Lease(LeaseThread):
             return
         try:
             if self.place is not None:
-                self.place.check()  # the path can lead to another database
+                self.place.check()  # the path may lead to another database now
             self._renew(connection)
             self._renewals += 1
             if self.look_at_log is not None and self._renewals % _RENEWALS_PER_LOOK == 0:
-                with suppress(OSError):  # the next look may succeed
+                with suppress(OSError):  # tried again after some renewals
                     self.look_at_log()
         except (sqlite3.Error, StoreMoved) as error:
             log.warning("the lease on %s could not be renewed: %s", self._options.path, error)
         finally:
-            if connection.in_transaction:  # it would keep the write lock
+            if connection.in_transaction:  # an open transaction would keep the write lock
                 with suppress(sqlite3.Error):
                     connection.rollback()
 
     def _renew(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
         owed, began = self.owed.copy(), moment()
-        if not self._is_retired:  # its row was deleted, and nothing would ever remove a new one
+        if not self._is_retired:  # after `retire`, nobody would remove a new row
             self.register(connection)
         for run_id, fence in owed:
             connection.execute(SQL["release"], (self.now(), run_id, fence, self.id))

@@ -47,7 +47,7 @@ SEQ_MASK: Final = (1 << KEY_BITS) - 1
 REPAIR: Final = "`graphengine doctor` shows what is damaged, `graphengine doctor --repair` repairs what it can"
 
 _LARGEST_LIMIT: Final = 1 << 62
-_warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
+_warned: set[tuple[str, int]] = set()  # damaged snapshots for which a warning was logged
 _NAMES: Final = ("status", "graph", "tag", "tenant", "user", "starter")
 _EVERY_RUN: Final = {**dict.fromkeys((*_NAMES, "before")), "begun_after": -math.inf, "begun_before": math.inf}
 _NEWEST: Final = 16
@@ -233,7 +233,7 @@ def _read_checked(
     found: list[Step] = []
     try:
         found = read_steps(connection, run_id, parts, after, upto)
-    finally:  # a row that was changed can be why steps are missing
+    finally:  # a changed row can be the reason why steps are missing
         for part in parts:
             in_row, in_log = identities(connection, part.key, found)
             differing = [name for name, fact in in_log.items() if fact != in_row[name]]
@@ -265,10 +265,10 @@ def identities(
     try:
         first = first or decode_step(seq, Texts(connection).whole(row_id, body, recorded, listed))
     except ValueError:
-        return in_row, {}  # reading the steps reports it
+        return in_row, {}  # reading the steps reports the fault
     facts = recorded_facts(first)
     if not facts and (parent_seq is None or seq > parent_seq + 1):
-        return in_row, {}  # reading the steps reports it
+        return in_row, {}  # reading the steps reports the fault
     is_root = first.kind == "started" and parent is None
     # an imported branch's log begins with its parents' steps, and records the branch later
     if (

@@ -125,7 +125,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         self._synchronous: Synchronous = synchronous
         self._options = LeaseOptions(self.path.resolve(), lease_seconds, busy_timeout_seconds, clock)
         self._read_only = read_only
-        self._reader: Reader  # these while it is open, all but the reader only for writing
+        self._reader: Reader  # set while the store is open; all but the reader only if the store can write
         self._writer: Worker
         self._commits: GroupCommit
         self._checkpoints: Checkpoints
@@ -179,7 +179,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
             if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):
                 raise explain(error, path) from error
             raise
-        self._announcements = Announcements(self._options.folder)  # what was announced before has been done
+        self._announcements = Announcements(self._options.folder)  # ignore earlier announcements
         self._writer, self.lease, self._checkpoints, self._direct = worker, lease, checkpoints, direct
         lease.place, lease.look_at_log = place, partial(checkpoints.ask, worker)
         self._commits = GroupCommit(worker, place, checkpoints, direct if self._synchronous == "NORMAL" else None)
@@ -281,7 +281,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
 
     async def change_token(self) -> str:
         """Return a text that changes with every commit; see `Store.change_token`."""
-        version = await self._reader.run(reads.change_token)  # always of the same connection
+        version = await self._reader.run(reads.change_token)  # comparable only within a connection
         return f"{self._reader.connections}.{version}"
 
     async def notifications(self, after: int) -> int:
@@ -384,5 +384,5 @@ def _stop_and_unlock(lease: Lease) -> None:
 def _abandon(writer: Worker, reader: Reader, checkpoints: Checkpoints, direct: Direct | None) -> None:
     if direct is not None:
         direct.close()
-    reader.abandon()  # first: the last connection removes the log, and one that only reads cannot
+    reader.abandon()  # first, because the last connection removes the log and must be able to write
     writer.abandon(checkpoints.close)

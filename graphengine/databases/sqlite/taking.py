@@ -44,7 +44,7 @@ _Due: TypeAlias = "tuple[int, float, RunRow]"
 _ORPHANS: Final = 0  # ranks
 _OTHERS: Final = 1
 
-_UNKNOWN: Final = 0.0  # another process removed the dead owner's row: it died before the owners that have one
+_UNKNOWN: Final = 0.0  # without a row, the owner died before the owners that still have one
 
 
 def due(

@@ -173,7 +173,7 @@ def sync_log(path: Path) -> None:
     A process that is killed while it syncs a commit leaves a commit that other processes read, but that may not be on
     the disk. If a later commit reached the disk before it, a power cut would leave a log that looks damaged.
     """
-    if os.name != "posix":  # elsewhere only a file opened for writing can be synced
+    if os.name != "posix":  # other systems can only sync a file that is open for writing
         return
     with suppress(FileNotFoundError):
         descriptor = os.open(log_of(path), os.O_RDONLY)

@@ -157,7 +157,7 @@ def texts_of(connection: sqlite3.Connection, keys: Sequence[int]) -> Iterator[tu
 def _decode_reason(summary: str) -> str | None:
     try:
         return _REASON.decode(summary).reason
-    except ValueError:  # it is derived from the log
+    except ValueError:  # the summary can be computed again from the log
         return None
 
 
@@ -169,6 +169,6 @@ def _text_of_input(texts: Texts, row: Sequence[Any]) -> str | None:
     try:
         whole = body if long_texts is None else texts.whole(row_id, body, checksum, long_texts)
         update = _FIRST.decode(whole).update
-    except ValueError:  # reading the run reports it
+    except ValueError:  # reading the run reports the fault
         return None
     return joined(op[-1] for op in update if op)

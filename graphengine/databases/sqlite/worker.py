@@ -69,9 +69,9 @@ def _serve_calls(calls: SimpleQueue[Job]) -> None:
         except BaseException:
             log.exception("a call on the thread of a SQLite connection failed")
         if then is not None:
-            with suppress(RuntimeError):  # the event loop was closed, so that nothing waits
+            with suppress(RuntimeError):  # the event loop was closed, so nobody waits for the result
                 then()
-        del work, then  # they can hold a worker that is otherwise dropped
+        del work, then  # these would keep a worker alive that nobody else refers to
 
 
 def _close(opened: list[sqlite3.Connection]) -> None:
@@ -89,7 +89,7 @@ class Worker:
 
     def __init__(self, *, only_reads: bool) -> None:
         self._is_open = False
-        self._opened: list[sqlite3.Connection] = []  # by its first call: the connection
+        self._opened: list[sqlite3.Connection] = []  # contains the connection after the first call
         self._calls: SimpleQueue[Job] = SimpleQueue()
         self._thread = threading.Thread(
             target=_serve_calls, args=(self._calls,), name="graphengine-sqlite", daemon=only_reads
@@ -114,7 +114,7 @@ class Worker:
         try:
             await worker._ask(lambda: opened.append(connect(uri, busy_timeout_seconds=busy_timeout_seconds)))
         except BaseException:
-            worker.abandon()  # what was opened for a cancelled caller is closed
+            worker.abandon()  # closes the connection if the caller was cancelled
             raise
         return worker
 
@@ -174,7 +174,7 @@ class Worker:
         try:
             await ended
         finally:
-            self._thread.join(_ENDS_SECONDS)  # it reported its last call, and ends at once
+            self._thread.join(_ENDS_SECONDS)  # the thread has reported its last call and ends at once
 
     def abandon(self, last: Callable[[], None] | None = None) -> None:
         """Let the thread end after the queued functions and `last`, without the event loop.

@@ -379,7 +379,7 @@ def _add_rows(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> 
     parameters: list[tuple[int, float, bytes, int, str | None]] = []
     for row in rows:
         row_id = first | row.seq
-        body, listed = texts.store(connection, row_id, row.body, repeats=row.seq == 1)  # what it begins with
+        body, listed = texts.store(connection, row_id, row.body, repeats=row.seq == 1)  # the initial state
         parameters.append((row_id, row.at, body, sum_of(row_id, row.body), listed))
     if len(parameters) == 1:
         connection.execute(_ADD_STEP, parameters[0])

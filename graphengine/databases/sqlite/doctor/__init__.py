@@ -208,7 +208,7 @@ def _repair_content(path: Path, new: Path, done: list[str], progress: Progress |
     try:
         with closing(_open_damaged(f"{path.as_uri()}?mode=rw")) as connection:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
-            connection.execute("BEGIN IMMEDIATE")  # no other process reads or writes until this connection is closed
+            connection.execute("BEGIN IMMEDIATE")  # locks out all other processes until this connection is closed
             connection.execute("COMMIT")
             _check_format(connection, path)
             if not _repair_rows(connection, path, done, progress):
@@ -221,7 +221,7 @@ def _repair_content(path: Path, new: Path, done: list[str], progress: Progress |
                 _sync(new)
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         if new.exists():
-            # The log first: it must never be read as the new file's. The old file holds what was in it.
+            # Remove the log first, so that it is never read with the new file. The old file contains its data.
             log_of(path).unlink(missing_ok=True)
             path.with_name(path.name + "-shm").unlink(missing_ok=True)
             new.replace(path)

@@ -123,7 +123,7 @@ def _check_pages(connection: sqlite3.Connection) -> Iterator[Finding]:
     """Yield the faults in pages, rows and indexes that SQLite's own check finds."""
     connection.execute("PRAGMA writable_schema = RESET")
     try:
-        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # as stores read it
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # read the schema as stores do
     finally:
         connection.execute("PRAGMA writable_schema = ON")
     for (text,) in connection.execute(f"PRAGMA integrity_check({_MOST_MESSAGES})"):
@@ -210,13 +210,13 @@ def _find_key(connection: sqlite3.Connection, run_id: JsonValue) -> int | None:
 
 def _check_run(connection: sqlite3.Connection, key: int, counted: Counted) -> Iterator[Finding]:
     row = connection.execute(SQL["facts_of"], (key,)).fetchone()
-    if row is None:  # removed meanwhile
+    if row is None:  # the run was removed meanwhile
         return
     info = from_row(connection, row, None).info
     in_row, in_log = identities(connection, key)
     wrong = [name for name, fact in in_log.items() if in_row[name] != fact and name != "graph"]
     differing = [f"{name} {in_row[name]!r} instead of {in_log[name]!r}" for name in wrong]
-    if differing:  # the rest is compared once this is right
+    if differing:  # compare the rest after this is repaired
         parent = _find_key(connection, in_log["parent"]) if "parent" in in_log else None
         what = f"its row has {'; '.join(differing)}"
         if in_log.get("parent") is not None and parent is None:
@@ -274,7 +274,7 @@ def _check_row_of_run(
         }
         values = {**right, **more}
         yield _wrong_row(info, f"its row has {'; '.join(differing)}", DOCTOR_SQL["set_run"], values)
-    if info.updated_at != snapshot.now:  # lists have the time from the row of the last step, the log from its body
+    if info.updated_at != snapshot.now:  # lists read the time from the step's row, folds from its body
         what = f"the row of its last step has the time {info.updated_at!r} instead of {snapshot.now!r}"
         yield _wrong_row(info, what, DOCTOR_SQL["set_time"], (snapshot.now, key << KEY_BITS | info.seq))
 

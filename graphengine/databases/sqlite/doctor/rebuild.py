@@ -126,7 +126,7 @@ class _Copying:
         query = self._select(table, f"WHERE {key} BETWEEN ? AND ? ORDER BY {key}")
         query = query.replace("SELECT", f"SELECT {key},", 1)
         statement = f"{query} DESC"
-        next_low, next_high = low, high  # the last number before an error may be damaged itself, so that one is behind
+        next_low, next_high = low, high  # one number behind: the last number before an error may be damaged
         whole = (low, high)
         try:
             for at, *row in self._source.execute(query, whole):
