@@ -330,8 +330,8 @@ class Append(Struct):
 
     Attributes:
         run_id: The id of the run.
-        fence: The number that `create` or `claim` returned. The store refuses the steps if another process has claimed
-            the run since.
+        fence: The number that `create` or `claim` returned. The store refuses the steps if it is no longer the run's
+            current fence.
         steps: The steps in order; the first one directly follows the run's last step.
         status: The run's status after these steps. Any status except `running` also releases the run.
         consume: The ids of inbox messages that these steps deliver: the messages leave the inbox in the same
@@ -729,7 +729,8 @@ class RunStore(Protocol):
         Return None if the steps are already durable, else an awaitable that returns when they are. The steps are
         encoded during the call, so that the caller can change them afterwards.
 
-        Raises, from the call or the awaitable: LeaseLost if another process has claimed the run since, StoreError.
+        Raises, from the call or the awaitable: LeaseLost if this owner no longer drives the run with this fence,
+        StoreError.
         """
         ...
 

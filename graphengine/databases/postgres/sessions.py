@@ -317,7 +317,9 @@ class Sessions:
         return connection
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """Call `work` on a thread, and repeat the call after a fault. The call ends even if the caller is cancelled.
+        """Call `work` on a thread, and repeat the call after a fault.
+
+        The call runs to its end even if the caller is cancelled.
 
         Raises:
             RunnerClosed: The group was closed.
