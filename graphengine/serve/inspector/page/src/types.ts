@@ -1422,19 +1422,18 @@ export interface StoryRun {
 export interface Summary {
   reason: string;
   kind: string;
-  /** How many things it waits for; in such lists, without those that are answered. */
+  /** How many things the run waits for. A list that also reads posted messages does not count answered questions. */
   waits: number;
   cost_usd: number | null;
-  /** The tokens of all calls of models in its own steps. */
+  /** The tokens of all model calls in the run's own steps. */
   tokens: number;
-  /** Completed node visits. */
+  /** How many node visits are completed. */
   visits: number;
-  /** Driven time. */
+  /** For how many seconds processes have driven the run. */
   seconds: number;
-  /** What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`. */
   losses: Record<string, number>;
   agents: Record<string, number | null>;
-  /** The fields of its input and result that its graph declares with `search=`, as texts by name. */
+  /** The input and result fields that the graph declares with `search=`, as texts by field name. */
   fields: Record<string, string>;
 }
 
