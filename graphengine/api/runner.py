@@ -17,7 +17,7 @@ from graphengine.doors import checked
 from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
 from graphengine.kernel.extension import CURRENT, Context, GraphDefinition, Run, is_tag
-from graphengine.kernel.inside import ChildRuns, OriginRecord, draw_with, missing, shown
+from graphengine.kernel.inside import ChildRuns, OfObjects, OriginRecord, draw_with, missing, shown
 from graphengine.migration import Migrations
 from graphengine.records.records import Records
 from graphengine.worker.admin import Admin
@@ -49,7 +49,7 @@ _BEGIN: Final = inspect.unwrap(Records.__init__)
 """The `__init__` of the core's Runner, without a check of its arguments, which are already checked here."""
 
 
-class Runner(Records):
+class Runner(Records, metaclass=OfObjects):
     """Drives runs and records them in a store. Use it as an async context manager.
 
     Args:
@@ -253,6 +253,9 @@ class Runner(Records):
                 raise DefinitionError(f"{wrong[0]}= is of a run of an agent", where=shown(agent), repair=repair)
             options: dict[str, Any] = {"run_id": run_id, "limits": limits, "after": after, "tags": tags or ()}
             return await (await start_or_join(self, agent, inputs, resume=bool(resume), **options)).result()
+        if not isinstance(self, Runner):  # another library calls `run` on the class, so `self` is the agent
+            repair = "async with Runner('runs.db') as runner: answer = await runner.run(agent, 'Hi')"
+            raise DefinitionError("run was called on the class Runner, not on an object of it", repair=repair)
         from graphengine.agents.runs import agent_call  # noqa: PLC0415 - other runs do not need agents
 
         options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags, "chat": chat}

@@ -9,7 +9,7 @@ import re
 import textwrap
 from collections.abc import Mapping
 from reprlib import recursive_repr
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from graphengine.errors import DefinitionError, UnknownAttribute
 from graphengine.graph.foreign import forms_by_name, repair_for, without_await
@@ -72,6 +72,21 @@ def missing(
         where = "" if shown_owner.startswith("<") else textwrap.shorten(shown_owner, 80, placeholder=" …")
         raise UnknownAttribute(text, where=where, repair=repair)
     raise AttributeError(text, name=name, obj=owner)
+
+
+class OfObjects(type):
+    """A metaclass for a class whose methods another library calls on the class itself, as in `Runner.run_sync(agent)`.
+
+    An unknown attribute of the class gets the same suggestion as one of its objects.
+    """
+
+    if not TYPE_CHECKING:  # type checkers know the attributes of the class
+
+        def __getattr__(cls, name: str) -> NoReturn:
+            text = f"type object {cls.__name__!r} has no attribute {name!r}"
+            if not name.startswith("_") and (repair := repair_for(name, cls.__name__, own=dir(cls))):
+                raise UnknownAttribute(text, repair=repair)
+            raise AttributeError(text, name=name, obj=cls)
 
 
 @recursive_repr("<")

@@ -31,6 +31,16 @@ LIBRARIES: Final = (
     "LlamaIndex",
     "Celery",
     "Airflow",
+    "Dagster",
+    "CrewAI",
+    "AutoGen",
+    "Haystack",
+    "Restate",
+    "Inngest",
+    "AWS",
+    "Luigi",
+    "transitions",
+    "asyncio",
 )
 COMMON: Final = "common"
 """Marks words that several libraries use, or that people try first."""
@@ -42,19 +52,20 @@ _GRAPH: Final = """
 add_conditional_edges, add_router, add_decision, decision, attach_branch: LangGraph pydantic-ai
     graph.add_switch('a', route, {'x': 'b', 'y': END})
     graph.add_edge('a', 'b', when=value('n') >= 1)
-add_branch, branch_on, add_condition, switch, case, if_, when: common
+add_branch, branch_on, add_condition, switch, case, if_, when, add_choice, choice, add_choice_rule: common AWS
     graph.add_switch('a', route, {'x': 'b', 'y': END})
     graph.add_edge('a', 'b', when=value('n') >= 1)
 add_sequence, add_chain, chain, s, si, signature, subtask, pipe, then, sequence, pipeline, add_edges, connect, link,
-next: LangGraph Celery Airflow
+next, add_ordered_transitions: LangGraph Celery Airflow transitions
     graph.add_path('a', 'b', 'c')
 add_edges_from, add_weighted_edges_from, add_transition, with_transitions: networkx Burr
     graph.add_path('a', 'b', 'c')
     graph.add_edge('a', 'b', when=value('n') >= 1)
-cross_downstream, set_downstream, set_upstream, attach_edge, edge, edge_from, add_edge_from: Airflow LangGraph
-pydantic-ai
+cross_downstream, set_downstream, set_upstream, attach_edge, edge, edge_from, add_edge_from, requires, add_dependency,
+depends_on, after, add_flow, otherwise, set_next: Airflow LangGraph pydantic-ai Luigi AWS
     graph.add_edge('a', 'b')
-add_nodes_from, with_actions, add_workflows, add_step, add_action, add_vertex, attach_node: networkx Burr
+add_nodes_from, with_actions, add_workflows, add_step, add_action, add_vertex, attach_node, add_component, add_op,
+add_executor, add_participant, add_handler, with_nodes, add_stage, add_job: networkx Burr Haystack Dagster transitions
     graph.add_node('b', work, writes='n')
 node, step, task, action, activity, register, add, add_function, add_state, state_node: common
     graph.add_node('b', work, writes='n')  # there is no decorator: a node is a plain function
@@ -79,7 +90,7 @@ add_retry, with_retry, set_retry, retry, set_node_defaults: LangGraph Prefect Ce
 with_fallbacks, add_fallback: LangGraph
     graph.add_node('b', work, writes='n', fallback=0)
 add_error_edge, on_error, on_crashed, catch_error, add_exception_edge, on_failure, link_error, errback, catch,
-on_exception: common
+on_exception, add_catch, on_error_do: common AWS
     graph.add_edge('a', 'b', when=failed(Exception))
 set_entry_point, set_start, reset_to_entrypoint, set_entry, start_at, with_entrypoint, set_start_node, entrypoint,
 entry_point: LangGraph Burr
@@ -98,23 +109,24 @@ with_hooks, on_success, on_completion, on_running, on_retry, after_return, on_ca
 with_listeners, on_event, subscribe, add_callback, on: Burr LangGraph
     async for event in runner.start(graph, state).events(): print(event)
 with_tracker, uid, parent_pointer, store, builder, conf, with_state_persister, with_persister, initialize_from,
-with_identifiers, checkpointer, persist: Burr
+with_identifiers, checkpointer, persist, save_state: Burr AutoGen
     runner = Runner('runs.db')
 build, freeze, finalize: Burr pydantic-ai
     graph.check()  # a Graph needs no build: run it as it is
 invoke, run_job, run_step, arun_graph, execute, call, kickoff, process, launch, run_until_complete, run_async,
-perform: LangGraph common
+perform, execute_in_process, kickoff_async, run_local, run_pipeline, materialize, initiate_chat, run_component,
+akickoff: LangGraph common Dagster CrewAI Haystack AutoGen
     result = await graph.run(state)
     result = graph.run_sync(state)
     result = await runner.start(graph, state).result()  # recorded in the database of the runner
 delay, to_deployment, send_to_queue, apply_async, send_task, submit, enqueue, start_workflow, trigger, deploy,
 async_run: Celery Prefect Airflow
     await runner.start(graph, state, queue='default').begun()  # a Worker runs it
-batch, batch_as_completed, run_many: LangGraph
+batch, batch_as_completed, run_many, kickoff_for_each, kickoff_for_each_async, run_for_each: LangGraph CrewAI
     graph.add_node('b', size, each={'text': 'texts'}, writes='sizes')
     results = await asyncio.gather(*(graph.run(each) for each in (state, state)))
-stream, stream_iterate, astream_events, astream_log, iter, iterate, stream_events, stream_result, events, transform:
-LangGraph
+stream, stream_iterate, astream_events, astream_log, iter, iterate, stream_events, stream_result, events, transform,
+run_stream, run_async_generator, stream_values, stream_updates: LangGraph AutoGen Haystack
     async for event in runner.start(graph, state).events(): print(event)
 get_state, state_snapshot, load_state: LangGraph
     await runner.state_at(run_id)
@@ -142,7 +154,7 @@ get_subgraphs: LangGraph
     [node.name for node in graph.nodes if isinstance(node.runnable, Graph)]
 get_input_schema, parameters, validate_parameters, serialize_parameters, get_context_jsonschema, input_channels,
 output_channels, stream_channels, with_types, get_input_jsonschema, get_output_schema, config_schema,
-get_output_jsonschema: LangGraph
+get_output_jsonschema, inputs, outputs, input_sockets: LangGraph Haystack
     graph.state.model_json_schema()
 has_node, contains, node_exists: networkx
     'a' in graph.to_networkx()
@@ -160,7 +172,8 @@ number_of_edges, edge_count: networkx
     len(graph.edges)
 list_nodes, get_nodes, node_names: networkx
     [node.name for node in graph.nodes]
-list_edges, get_edges, in_edges, out_edges, edges_iter, incoming, outgoing: networkx
+list_edges, get_edges, in_edges, out_edges, edges_iter, incoming, outgoing, get_transitions, get_triggers,
+transitions, outbound: networkx transitions
     list(graph.to_networkx().in_edges('approve'))
     list(graph.to_networkx().out_edges('a'))
 predecessors, successors, neighbors, neighbours, adj, adjacency, pred, succ, children, parents, upstream, downstream:
@@ -183,14 +196,16 @@ copy, clone, replace, deepcopy: networkx Airflow
     graph.but(name='copy')
 get_name, dag_id, graph_id: LangGraph Airflow
     graph.name
-to_json, to_dict, serialize, as_dict, model_dump: common
+to_json, to_dict, serialize, as_dict, model_dump, dumps, to_definition, to_asl, to_yaml, get_definition: common
+Haystack AWS
     print(graph.to_mermaid())
     graph.to_networkx()
 serve, to_a2a, to_web, to_api, as_server: Prefect pydantic-ai
     graphengine serve GRAPH
 as_tool, to_mcp, as_mcp: LangGraph
     graphengine mcp GRAPH
-from_source, from_spec, with_graph, with_spawning_parent, load, from_file, from_yaml, from_dict: Prefect
+from_source, from_spec, with_graph, with_spawning_parent, load, from_file, from_yaml, from_dict, loads,
+from_definition, from_yaml_file: Prefect Haystack
     graph = Graph('name', State)
 get_prompts, clear_cache, set_cache, cache: LangGraph
     await ctx.call(work, 1)  # in a node: recorded, so a resumed run does not call it again
@@ -216,14 +231,18 @@ to_mermaid: own
     graph.to_mermaid()
 to_dot: own
     graph.to_dot()
+warm_up, with_resources, add_resource, with_services, provide, inject, resource_defs: Haystack Dagster
+    graph = Graph('name', State, resources={'accounts': dict})  # called once, before the first run that needs it
 """
 
 _RUNNER: Final = """
-signal, notify, put, post, publish_message, send_message, send_event, message: Temporal LlamaIndex DBOS
+signal, notify, put, post, publish_message, send_message, send_event, message, raise_event, trigger_event,
+publish_event, object_send, workflow_send, fire, dispatch_event: Temporal LlamaIndex DBOS Restate Inngest
     await runner.send(run_id, 'topic', 'value')
 signal_with_start, start_update_with_start_workflow, send_with_start: Temporal
     await runner.start_or_send(graph, 'r-new', 'topic', 'value')
-update, execute_update, start_update, execute_update_with_start_workflow: Temporal
+update, execute_update, start_update, execute_update_with_start_workflow, send_task_success, send_task_failure,
+resolve_awakeable, reject_awakeable, resolve_promise, complete_activity, complete_task: Temporal AWS Restate
     await runner.answer(run_id, True, graph)
     await runner.send(run_id, 'topic', 'value')
 set_state, modify, edit, patch: Prefect
@@ -241,7 +260,7 @@ pause, suspend, hold: Prefect
     runner.start(graph, state, pause_before=['approve'])
 unpause, continue_run, resume_workflow, continue_as_new, wake, restart_from_checkpoint: Prefect DBOS
     runner.resume(run_id, graph)
-retry, rerun, retry_failed, clear, redrive: common
+retry, rerun, retry_failed, clear, redrive, requeue, reprocess, resubmit: common Celery AWS
     runner.resume(run_id, graph, retry_failed=True)
 restart, run_again, repeat: common
     runner.branch(run_id, graph, at=1)
@@ -251,7 +270,8 @@ fork, reset, rewind, clone, copy_run, rollback, time_travel, backtrack, replay_f
     runner.branch(run_id, graph, at=1, update={'n': 2})
 replay: Temporal
     replay(graph, await export_run(runner.store, run_id))
-invoke, execute, run_workflow, call, run_graph, run_flow, run_until_complete, kickoff, run_async: Temporal LangGraph
+invoke, execute, run_workflow, call, run_graph, run_flow, run_until_complete, kickoff, run_async, execute_job,
+materialize, run_and_wait, invoke_sync: Temporal LangGraph Dagster Inngest
     result = await runner.start(graph, state).result()
 run_sync, run_blocking: OpenAI pydantic-ai
     answer = agent.run_sync(text='Hi')
@@ -262,7 +282,8 @@ start_workflow, create_run, new_run, launch, trigger, begin, spawn: Temporal DBO
     run = runner.start(graph, state, run_id='order-7')
 start_workflow_async, start_async, start_soon, create_task, background, start_activity: DBOS
     run = runner.start(graph, state)
-submit, enqueue, delay, apply_async, send_task, push, schedule_run, dispatch, queue: Celery DBOS Prefect
+submit, enqueue, delay, apply_async, send_task, push, schedule_run, dispatch, queue, add_to_queue, run_later,
+execute_later, send_task_message: Celery DBOS Prefect common
     run = runner.start(graph, state, queue='default')  # a Worker runs it
 run_deployment, trigger_dag, create_dagrun: Prefect Airflow
     run = runner.start(graph, state, queue='default')  # a Worker runs it
@@ -282,8 +303,8 @@ list_failed, failures, dead_letters, dlq: common
     await runner.runs('status:failed')
 count, count_workflows, count_runs, stats, statistics, metrics, summary: Temporal
     await runner.admin.trends()
-describe, get_workflow_status, read_flow_run, get_info, details, get_flow_run, get_dag_run, is_running, is_done:
-Temporal DBOS Prefect
+describe, get_workflow_status, read_flow_run, get_info, details, get_flow_run, get_dag_run, is_running, is_done,
+job_status, poll_status, get_run_by_id: Temporal DBOS Prefect Dagster
     await runner.info(run_id)
 get_result, result, wait, wait_for, await_result, join, output, wait_until_done, wait_for_completion: DBOS Temporal
 Celery Prefect
@@ -317,7 +338,7 @@ upsert_search_attributes, set_tags, add_tag, label, annotate, set_metadata, rena
 remove_tag, untag: common
     await runner.tag(run_id, remove=['nightly'])
 create_schedule, update_schedule, add_schedule, cron, periodic_task, add_periodic_task, beat, scheduled, every,
-apply_schedules: Temporal DBOS Celery Prefect
+apply_schedules, add_job, scheduled_job, run_every, schedule_job, add_cron: Temporal DBOS Celery Prefect common
     await runner.admin.schedule(Schedule('daily', '0 7 * * *', 'approval'), graph)
 list_schedules, get_schedule, get_schedules, get_schedule_handle, schedules: Temporal DBOS
     await runner.admin.schedules()
@@ -401,14 +422,15 @@ run_id, uid, workflow_id, get_workflow_id, thread_id, task_id, flow_run_id, firs
 Celery
     run.id
 wait, collect, maybe_throw, then, join, get, get_result, wait_for, wait_until_done, await_result, wait_for_completion,
-final_result, complete: DBOS Celery Prefect
+final_result, complete, add_done_callback, remove_done_callback, wait_for_output, response, on_result, attach: DBOS
+Celery Prefect asyncio CrewAI
     result = await run.result()
 value, returned, return_value, get_output, data: common
     (await run.result()).output
 exception, traceback: Celery Prefect
     (await run.result()).error
-ready, is_done, done, is_completed, is_running, is_finished, get_status, is_final, is_complete, finished: Celery DBOS
-Prefect
+ready, is_done, done, is_completed, is_running, is_finished, get_status, is_final, is_complete, finished, cancelled,
+cancelling: Celery DBOS Prefect asyncio
     await run.status()
 successful, is_successful, succeeded, is_failed, is_ok: Celery Prefect
     await run.status() == 'finished'
@@ -433,7 +455,8 @@ approve, reject, respond, reply, resume_with, interrupt, provide_input: OpenAI L
 query, get_event, read_stream, value_of: Temporal DBOS
     await run.published('progress', int)
     await runner.state_at(run.id)
-stream, stream_events, astream, subscribe, follow, watch, listen, output_stream, iter, on_event: LlamaIndex LangGraph
+stream, stream_events, astream, subscribe, follow, watch, listen, output_stream, iter, on_event, on_complete, on_done,
+on_progress: LlamaIndex LangGraph common
     async for event in run.events(): print(event)
 fetch_history, iterdeps, as_tuple, steps, checkpoints, logs, trace, fetch_history_events: Temporal DBOS
     await run.history()
@@ -455,7 +478,8 @@ percent, progress_of, completed: common
 
 _AGENT: Final = """
 tool, root_capability, tool_plain, function_tool, add_tool, register_tool, bind_tools, with_tools, toolset, use_tool,
-set_tools: pydantic-ai LangGraph
+set_tools, register_for_llm, register_for_execution, register_function, register_tools, add_tools, add_skill,
+register_plugin: pydantic-ai LangGraph AutoGen
     agent = agent.but(tools=[search])  # a tool is a plain function, without a decorator
     agent = Agent('writer', model='placeholder', tools=[search])
 as_tool, to_tool, delegate, as_function: OpenAI
@@ -467,11 +491,11 @@ pydantic-ai
     runner = Runner(models={'writer': ScriptedModel(['Hello'])})
     agent = agent.but(model=ScriptedModel(['Hello']))
 run_stream, run_stream_events, iter, run_streamed, stream_text, stream_output, astream, stream_chat, stream_response,
-event_stream_handler: pydantic-ai OpenAI LangGraph LlamaIndex
+event_stream_handler, on_messages_stream, stream_async, stream_events: pydantic-ai OpenAI LangGraph LlamaIndex AutoGen
     async for event in agent.stream(text='Hi'): print(event)
     async for event in runner.stream(agent, text='Hi'): print(event)
-invoke, ainvoke, call, execute, ask, prompt_model, generate, complete, achat, kickoff, respond, query, predict:
-LangGraph
+invoke, ainvoke, call, execute, ask, prompt_model, generate, complete, achat, kickoff, respond, query, predict,
+initiate_chat, generate_reply, on_messages, execute_task, run_task, kickoff_async: LangGraph AutoGen CrewAI
     await agent.run(text='Hi')
     await runner.run(agent, text='Hi')  # recorded
 chat, converse, session, start_chat, send_message, reply: common
@@ -481,12 +505,15 @@ batch_run, abatch, map: LangGraph
 output_validator, result_validator, validate, validator, output_guardrail, check_output: pydantic-ai OpenAI
     agent = agent.but(check=check_answer)
 system_prompt, render_description, system_prompt_parts, instructions, set_instructions, prompt_template,
-set_system_prompt, instruct: pydantic-ai OpenAI
+set_system_prompt, instruct, update_system_message, set_system_message, with_instructions, system_message: pydantic-ai
+OpenAI AutoGen
     agent = agent.but(system='Be brief.')
     print(agent.system)
-handoff, hand_off, transfer_to, transfer, delegates, sub_agents, add_handoff: OpenAI
+handoff, hand_off, transfer_to, transfer, delegates, sub_agents, add_handoff, register_nested_chats, add_sub_agent,
+add_handoffs, register_hand_off, with_handoffs, add_delegate, handoffs, delegate_to: OpenAI AutoGen
     agent = agent.but(hand_to=[other])
-input_guardrails, output_guardrails, guardrails, add_guardrail: OpenAI
+input_guardrails, output_guardrails, guardrails, add_guardrail, add_input_guardrail, add_output_guardrail,
+with_guardrails: OpenAI
     agent = agent.but(guards=[guard(is_polite, on='input')])
 mcp_servers, get_mcp_tools, toolsets, get_all_tools, set_mcp_sampling_model, list_tools, tool_names: OpenAI
 pydantic-ai
@@ -499,7 +526,8 @@ structured_output: pydantic-ai OpenAI LangGraph
 deps_type, validation_context, deps, context, dependencies, with_context: pydantic-ai OpenAI
     graph = Graph.of(agent, resources={'accounts': dict})  # a tool takes it by the name of a parameter
 last_run_messages, message_history, history_processors, memory, get_history, clear_history, add_message, conversation,
-reset, load_history: pydantic-ai
+reset, load_history, save_state, load_state, on_reset, clear, chat_messages, last_message, set_memory, memory_store:
+pydantic-ai AutoGen
     await runner.run(agent, text='Hi', chat='ada')  # the conversation is recorded under this key
     agent = agent.but(messages='messages')
 max_turns, max_iterations, max_steps, recursion_limit, usage_limits, max_iter: OpenAI pydantic-ai
@@ -522,7 +550,8 @@ description, handoff_description, role, goal, backstory, title, id, persona: Ope
     agent = agent.but(system='You write. Be brief.')
 usage, cost, tokens: common
     (await Graph.of(agent).run({'text': 'Hi'})).usage
-add_hook, on_start, on_end, callbacks, event_handler, on_event, before_model, after_model: OpenAI
+add_hook, on_start, on_end, callbacks, event_handler, on_event, before_model, after_model, register_reply,
+register_hook, register_hooks, add_callback, step_callback, on_tool_start, on_tool_end: OpenAI AutoGen CrewAI
     agent = agent.but(hooks=[Hooks()])
 approve, requires_approval, needs_approval, add_approval: pydantic-ai OpenAI
     agent = agent.but(tools=[tool(search, approve=True)])
@@ -533,54 +562,60 @@ stop, cancel, interrupt: common
 """
 
 _CONTEXT: Final = """
-step, execute_activity, execute_activity_method, execute_local_activity, start_activity, activity, task, run_task,
+execute_activity, execute_activity_method, execute_local_activity, start_activity, activity, task, run_task,
 invoke_step, do, execute, checkpoint, record, cache, memoize, side_effect, submit, start_local_activity,
-run_in_executor, once: DBOS Temporal LangGraph
+run_in_executor, once, run_typed, run_step, call_step, durable, call_activity, run_op, run_action, sideEffect,
+with_durability, run_durable: DBOS Temporal LangGraph Restate common
     await ctx.call(work, 1)
 run_activity, transaction, perform: DBOS
     await ctx.call(work, 1, effect='idempotent')
-state, get, to_dict, prompt, partial_output, get_state_value, inputs, values, fields, variables: LangGraph pydantic-ai
-Burr
+state, get, to_dict, prompt, partial_output, get_state_value, inputs, values, fields, variables, op_config,
+run_config, partition_key, flow_config, op_inputs, get_input: LangGraph pydantic-ai Burr Dagster
     def node(state: State) -> int: return state.n + 1  # each field is a parameter; state is all of them
-run, start_child_workflow, execute_child_workflow, start_workflow, run_deployment, invoke, child, subflow, run_graph,
-spawn, run_flow, call_graph, sub_workflow, trigger: Temporal DBOS Prefect Airflow
+start_child_workflow, execute_child_workflow, start_workflow, run_deployment, invoke, child, subflow, run_graph,
+spawn, run_flow, call_graph, sub_workflow, trigger, service_call, object_call, workflow_call, service_send,
+object_send, workflow_send, generic_call, generic_send, call_sub_orchestrator, call_workflow, invoke_workflow,
+step_invoke: Temporal DBOS Prefect Airflow Restate
     result = await (await ctx.start(inner, {'n': 1})).result()
 interrupt, tool_call_approved, input_required, wait_for_input, ask_human, pause, suspend, human_input,
 wait_for_approval, request_approval, approve, confirm, question, prompt_user, elicit: LangGraph LlamaIndex Prefect
     answer = await ctx.ask('Publish?', bool)
 wait_for_event, get_signal_handler, set_dynamic_query_handler, get_query_handler, recv, wait_for_signal,
-wait_for_message, wait_signal, get_message, wait_event, on_signal, signal_received, collect_events, get_event,
-receive_message, wait_for, listen, get_signal: LlamaIndex DBOS Temporal
+wait_for_message, wait_signal, get_message, wait_event, on_signal, signal_received, get_event, receive_message,
+wait_for, listen, get_signal: LlamaIndex DBOS Temporal
     value = await ctx.receive('topic', str)
 wait_condition, await_condition, wait_until, condition: Temporal
     value = await ctx.receive('topic', str, timeout_seconds=60, default='')
 wait, delay, timer, start_timer, create_timer, sleep_for, sleep_seconds, asleep: Temporal common
     await ctx.sleep(60)
-set_event, last_completion_result, current_details, memo, memo_value, write_event_to_stream, report_progress,
-set_current_details, update_state, upsert_memo, progress, set_progress, update_progress, set_status, heartbeat,
-info_update, post_progress, query, expose: DBOS LlamaIndex Temporal Celery
+set_event, last_completion_result, current_details, memo, memo_value, report_progress, set_current_details,
+update_state, upsert_memo, progress, set_progress, update_progress, set_status, heartbeat, info_update, post_progress,
+query, expose, set_custom_status, add_output_metadata, add_metadata, log_event: DBOS LlamaIndex Temporal Celery
+Dagster
     await ctx.publish('progress', 1)
 write_stream, stream, stream_writer, writer, dispatch_custom_event, yield_, write, event, emit_event, send_progress,
 on_event, push: LangGraph DBOS Prefect
     ctx.emit({'progress': 1})
 send_event, signal, send_message, notify, signal_external, post: LlamaIndex Temporal
     ctx.send('topic', 'value')  # to its own run
-workflow_id, conversation_id, id, thread_id, flow_run_id, workflow_run_id, execution_id, task_id, dag_run_id, job_id:
-Temporal DBOS LangGraph Celery
+workflow_id, conversation_id, id, thread_id, flow_run_id, workflow_run_id, execution_id, task_id, dag_run_id, job_id,
+key, instance_id, invocation_id, session_id, object_key: Temporal DBOS LangGraph Celery Restate
     ctx.run_id
 info, metadata, activity_info, get_context: Temporal Prefect
     print(ctx.run_id, ctx.node, ctx.visit, ctx.attempt)
 config, root, validation_context, authenticated_user, sql_session, request, configurable, deps, dependencies, context,
 resources, settings, params, services, client, session, runtime: LangGraph pydantic-ai OpenAI
     graph = Graph('name', State, resources={'accounts': dict})  # a node takes it as a parameter: accounts
-retry, retry_info, attempt_number, run_count, try_number: Celery pydantic-ai Temporal Airflow
+retry, retry_info, attempt_number, run_count, try_number, retry_number, retry_count, attempts, retries: Celery
+pydantic-ai Temporal Airflow Dagster Inngest
     print(ctx.attempt)
     graph.add_node('b', work, writes='n', retry=Retry(attempts=3))  # any exception begins a new attempt
 memory, store, kv, cache_store, key_value: LangGraph LlamaIndex
     graph = Graph('name', State, resources={'memory': lambda: Memory('runs.db')})  # a parameter named memory
 usage, usage_limits, cost, tokens: pydantic-ai
     graph.add_edge('a', END, when=usage('cost_usd') >= 1)
-time, time_ns, workflow_now, utcnow, datetime, today, timestamp: Temporal
+time, time_ns, workflow_now, utcnow, datetime, today, timestamp, current_utc_datetime, date, now_ms, current_time:
+Temporal common
     ctx.now()
 uuid4, new_random, uuid, new_uuid, random_uuid, new_id: Temporal DBOS
     uuid.UUID(int=ctx.random.getrandbits(128))
@@ -588,13 +623,14 @@ rand, random_int, randint, randrange, seed: Temporal
     ctx.random.random()
 logger, tracer, log, print, span, trace: Temporal DBOS Prefect
     logging.getLogger(__name__).info('at work')
-gather, map, parallel, all, as_completed, wait_all, fan_out: Temporal Prefect
+gather, map, parallel, all, as_completed, wait_all, fan_out, task_all, when_all, select, task_any, when_any,
+create_task, task_group, start_soon, wait_any: Temporal Prefect Restate asyncio
     await asyncio.gather(ctx.call(work, 1), ctx.call(work, 2))
 sleep_until_time, wait_until_time, sleep_till: common
     await ctx.sleep_until(ctx.now() + 60)
-cancel, abort, stop, fail, raise_error, exit, complete: Temporal Prefect
+cancel, abort, stop, fail, raise_error, exit, complete, give_up, throw, terminate: Temporal Prefect common
     raise ValueError('the order is empty')  # the run fails; an edge with when=failed(…) continues
-continue_as_new, goto, jump, transition, next, set_next, end, next_node: Temporal LangGraph
+goto, jump, transition, next, set_next, end, next_node: Temporal LangGraph
     graph.add_switch('a', route, {'x': 'b', 'y': END})  # edges choose the next node
 patched, delete_patch, patch, deprecate_patch, get_version: Temporal DBOS
     graph = Graph('name', State, version=2, migrate={1: lambda old: old})
@@ -610,8 +646,8 @@ step_id, node_name, name, task_run_id, activity_id, step_name, task_instance, ti
     ctx.path
 index, item, map_index: Airflow
     ctx.item_index
-xcom_pull, from_dict, init, xcom_push, set, put, save, set_state, update, set_value, put_state, write_state: Airflow
-LlamaIndex Burr
+xcom_pull, from_dict, init, xcom_push, set, put, save, set_state, update, set_value, put_state, write_state, clear,
+clear_all, clear_state, delete_state, state_keys: Airflow LlamaIndex Burr Restate
     def node(n: int) -> dict: return {'n': n + 1}  # what a node returns is written to the state
 get_external_workflow_handle, get_run, get_handle: Temporal
     await ctx.call(tell, run_id, 'topic', effect='idempotent')  # a function that awaits runner.send(…)
@@ -619,22 +655,50 @@ write_file, artifact, create_artifact, create_markdown_artifact: Prefect
     write_file('report.md', b'# Report')
 now_utc, is_replaying, is_cancelled, in_workflow, is_running, cancelled: Temporal
     ctx.now()
+run: Restate Temporal
+    await ctx.call(work, 1)  # a function, recorded
+    result = await (await ctx.start(inner, {'n': 1})).result()  # a graph, as a child run
+step: Inngest DBOS
+    await ctx.call(work, 1)
+    await ctx.sleep(60)
+    value = await ctx.receive('topic', str)
+awakeable, promise, durable_promise, wait_for_external_event, wait_for_callback, wait_for_task_token, task_token,
+create_callback, external_event, callback_url: Restate AWS
+    value = await ctx.receive('topic', str)  # from elsewhere: await runner.send(run_id, 'topic', 'value')
+    answer = await ctx.ask('Publish?', bool)  # from elsewhere: await runner.answer(run_id, True, graph)
+write_event_to_stream, stream_event, yield_event: LlamaIndex
+    ctx.emit({'progress': 1})
+collect_events, collect, join, wait_for_all: LlamaIndex
+    graph.add_fork('a', ['b', 'c'], join='d')  # the join is visited once, after all arms
+    graph.add_node('b', size, each={'text': 'texts'}, writes='sizes')
+continue_as_new, restart, start_over: Temporal
+    graph.add_edge('a', 'a', when=iterations('a') < 3)  # a loop; its log can be shortened by Retention(keep_steps=…)
+timeout, with_timeout, set_timeout, deadline, or_timeout, timeout_after: asyncio Restate
+    async with asyncio.timeout(5): await ctx.call(work, 1)
+    graph.add_node('b', work, writes='n', timeout_seconds=60)
+compensate, rollback, add_compensation, undo, on_rollback, saga: common
+    graph.add_edge('a', 'b', when=failed(Exception))  # to the node that undoes the work
+lock, acquire, semaphore, mutex, rate_limit, throttle: common
+    await runner.admin.limit_queue('default', QueueLimits(concurrency=4))
 """
 
 _RESULT: Final = """
 answer, data, final_output, content, result, return_value, returned, value, response, text, get, final_result, retval,
-final_answer, final_output_as, output_text: pydantic-ai OpenAI Celery LangGraph
+final_answer, final_output_as, output_text, raw, pydantic, json_dict, output_value, response_text: pydantic-ai OpenAI
+Celery LangGraph CrewAI Dagster
     result.output
     result.state.n
 messages, new_messages_json, input, new_messages, to_input_list, new_items, items, raw_responses, message_history,
 history, all_messages_json, chat_history: pydantic-ai OpenAI LangGraph
     print(result.state.messages)  # a field of the state that you declare
-cost, tokens, cost_usd, token_usage, input_tokens, output_tokens, requests, get_usage: pydantic-ai
+cost, tokens, cost_usd, token_usage, input_tokens, output_tokens, requests, get_usage, token_usage_metrics,
+usage_metrics: pydantic-ai CrewAI
     result.usage
 id, workspace, metadata, thread_id, workflow_id, task_id, conversation_id, last_response_id, flow_run_id: Celery
 Temporal
     result.run_id
-steps, events, trace, log, path, intermediate_steps, nodes, trajectory, executed: LangGraph
+steps, events, trace, log, path, intermediate_steps, nodes, trajectory, executed, tasks_output, output_for_node,
+all_node_events, all_events, get_job_success_data: LangGraph CrewAI Dagster
     await runner.history(result.run_id)
     result.visits
 stop, stop_reason, finish_reason, reason, why, end, exit_reason: common
@@ -666,18 +730,24 @@ values: own
 _IMPORT: Final = """
 StateGraph, Pregel, CompiledStateGraph, RunnableGraph, StepFunction, GraphTask, ApplicationGraph, Workflow, Flow,
 GraphBuilder, ApplicationBuilder, DAG, dag, flow, workflow, MessageGraph, DiGraph, MultiDiGraph, Pipeline,
-StateMachine, Chain, defn, task_group, FunctionalGraph, entrypoint, Crew, RunnableSequence, RunnableLambda: LangGraph
-Temporal DBOS Prefect Burr LlamaIndex Airflow networkx pydantic-ai
+StateMachine, Chain, defn, task_group, FunctionalGraph, entrypoint, Crew, RunnableSequence, RunnableLambda, job,
+op_graph, Definitions, repository, GraphFlow, DiGraphBuilder, CrewBase, AsyncPipeline, *Machine, Machine,
+HierarchicalMachine, GraphMachine, StateMachineDefinition, VirtualObject, define_asset_job, GraphDefinition,
+JobDefinition: LangGraph Temporal DBOS Prefect Burr LlamaIndex Airflow networkx pydantic-ai Dagster CrewAI AutoGen
+Haystack transitions Restate AWS
     graph = Graph('name', State)
 step, *Operator, sdk, ValidationNode, StepNode, FunctionNode, HttpOperator, EmailOperator, DummyOperator,
 PythonVirtualenvOperator, DockerOperator, KubernetesPodOperator, PregelTask, execute_activity_method,
 execute_activity_class, setup, teardown, task, activity, action, node, Task, BaseNode, shared_task, PythonOperator,
-BashOperator, Operator, EmptyOperator, BaseOperator, transaction, StepContext: DBOS LlamaIndex Temporal Prefect Burr
-Celery Airflow pydantic-ai LangGraph
+BashOperator, Operator, EmptyOperator, BaseOperator, transaction, StepContext, op, asset, multi_asset, component,
+create_function, Pass, LambdaInvoke, *Step, WrapperTask, ExternalTask, handler, OpDefinition, CallableNode,
+function_node, job_node, Activity, super_component: DBOS LlamaIndex Temporal Prefect Burr Celery Airflow pydantic-ai
+LangGraph Dagster Haystack Inngest AWS Luigi Restate
     graph.add_node('b', work, writes='n')  # a node is a plain function, without a decorator
     await ctx.call(work, 1)  # a recorded call in a node
-State, MessagesState, AgentState, BaseState, GraphState, TypedState, DataModel, PydanticState, WorkflowState:
-LangGraph Burr
+State, MessagesState, AgentState, BaseState, GraphState, TypedState, DataModel, PydanticState, WorkflowState,
+Parameter, *Parameter, IntParameter, FlowState, In, Out, InputSocket, TaskParameter, ListParameter, StateSchema:
+LangGraph Burr Luigi CrewAI Dagster
     class State(BaseModel): n: int = 0  # a model of yours, or a TypedDict
 add_messages, *Part, *Message, BaseToolCallPart, CachePoint, CompactionPart, FilePart, InstructionPart, ThinkingPart,
 ToolCallPartDelta, TextContent, UserContent, ModelRequestPart, ModelResponsePart, MultiModalContent, TextPartDelta,
@@ -688,36 +758,43 @@ ModelMessagesTypeAdapter, TResponseInputItem, SystemPromptPart, ToolCallPart, To
 OpenAI LlamaIndex
     class State(BaseModel): messages: Annotated[list[Message], extend] = []
 ToolNode, tools_condition, create_react_agent, create_agent, ReActAgent, FunctionAgent, AgentWorkflow, AgentExecutor,
-RunnableAgent, LlmAgent, AssistantAgent, ChatAgent, ToolExecutor, ConversableAgent, LLMAgent, OpenAIAgent: LangGraph
-LlamaIndex
+RunnableAgent, LlmAgent, AssistantAgent, ChatAgent, ToolExecutor, ConversableAgent, LLMAgent, OpenAIAgent, *Agent,
+AgentChat, CodeAgent, ToolCallingAgent, *ChatGenerator, *Generator, BaseAgent, CodeExecutorAgent: LangGraph LlamaIndex
+Haystack AutoGen
     agent = Agent('writer', model='placeholder', tools=[search])
 interrupt, HumanResponse, InputRequiredEvent, HumanResponseEvent, NodeInterrupt, suspend_flow_run, pause_flow_run,
-HumanInput, human_in_the_loop, wait_for_input, RunInput, HumanInterrupt, ApprovalOperator, HITLOperator: LangGraph
-LlamaIndex Prefect Airflow
+HumanInput, human_in_the_loop, wait_for_input, RunInput, HumanInterrupt, ApprovalOperator, HITLOperator,
+UserProxyAgent, human_feedback, HumanFeedback, HumanInputNode, UserInput, WaitForApproval, ManualApproval,
+wait_for_approval, HumanInputStep: LangGraph LlamaIndex Prefect Airflow AutoGen CrewAI
     graph.add_node('approve', ask('Publish {text}?', bool), writes='is_approved')
     answer = await ctx.ask('Publish?', bool)  # in a node
 Command, goto, Next, NextNode, BranchPythonOperator, ShortCircuitOperator, branch_task, conditional, Default, when,
-expr, Switch, TriggerRule, decision: LangGraph Burr Airflow pydantic-ai
+expr, Switch, TriggerRule, decision, router, ConditionalRouter, *Router, Choice, ChoiceRule, ConditionalEdge,
+OutcomeRouter, Route, Branch, IfElse: LangGraph Burr Airflow pydantic-ai CrewAI Haystack AWS
     graph.add_switch('a', route, {'x': 'b', 'y': END})  # a node returns its update alone
     graph.add_edge('a', 'b', when=value('n') >= 1)
 Send, Fork, Join, JoinNode, xmap, TaskBasedParallelAction, map, expand, unmapped, map_reduce, MapStates,
 RunnableParallel, RunnableMap, group, chord, Parallel, MapActions, starmap, chunks, MapActionsAndStates,
-TaskParallelism: LangGraph Prefect Celery Burr Airflow
+TaskParallelism, DynamicOut, DynamicOutput, gather, TaskGroup, create_task, and_, or_, BranchJoiner, *Joiner,
+DistributedMap, InlineMap, as_completed_tasks, wait_completed, select, wait_all: LangGraph Prefect Celery Burr Airflow
+Dagster asyncio CrewAI Haystack AWS Restate
     graph.add_node('b', size, each={'text': 'texts'}, writes='sizes')
     graph.add_fork('a', ['b', 'c'], join='d')
-chain, maybe_signature, signature, subtask, si, cross_downstream, pipeline: Celery Airflow
+chain, maybe_signature, signature, subtask, si, cross_downstream, pipeline, Process, Sequence, Sequential,
+SequentialProcess, add_chain: Celery Airflow CrewAI
     graph.add_path('a', 'b', 'c')
-End, EndMarker, StopEvent, Terminal, Finish, EndNode: pydantic-ai LlamaIndex
+End, EndMarker, StopEvent, Terminal, Finish, EndNode, Succeed, EndState, FinalState, final: pydantic-ai LlamaIndex AWS
+transitions
     graph.add_edge('c', END)
-StartEvent, StartNode, Event, Start, Begin, ForeignNames: LlamaIndex
+StartEvent, StartNode, Event, Start, Begin, ForeignNames, Initial, InitialState: LlamaIndex transitions
     graph.add_edge(START, 'a')
-InMemorySaver, *Saver, *Persister, *Session, SQLLitePersister, RedisPersister, BaseStatePersister,
-ApplicationPersister, Durability, RemoteGraph, PrefectServer, MemorySaver, SqliteSaver, Checkpointer,
-BaseCheckpointSaver, SQLiteSession, SQLAlchemySession, FileStatePersistence, SQLitePersister, Persister,
-MemoryPersister, Database, FullStatePersistence, SimpleStatePersistence, Session, Saver, LocalTrackingClient, Engine,
-Client, RunnerConfig, connect, Celery, App, DBOSClient, launch, PrefectClient, Orchestrator, init, Executor, DBOS,
-DBOSConfig, EncryptedSession, OpenAIConversationsSession: LangGraph OpenAI Burr Temporal DBOS Prefect Celery
-pydantic-ai
+InMemorySaver, *Saver, *Persister, SQLLitePersister, RedisPersister, BaseStatePersister, ApplicationPersister,
+Durability, RemoteGraph, PrefectServer, MemorySaver, SqliteSaver, Checkpointer, BaseCheckpointSaver,
+FileStatePersistence, SQLitePersister, Persister, MemoryPersister, Database, FullStatePersistence,
+SimpleStatePersistence, Saver, LocalTrackingClient, Engine, Client, RunnerConfig, connect, Celery, App, DBOSClient,
+launch, PrefectClient, Orchestrator, init, Executor, DBOS, DBOSConfig, persist, DagsterInstance, FlowPersistence,
+SQLiteFlowPersistence, LocalScheduler, RunStorage, EventLogStorage, JournalStore: LangGraph OpenAI Burr Temporal DBOS
+Prefect Celery pydantic-ai Dagster CrewAI Luigi
     runner = Runner('runs.db')
 PostgresSaver, PostgreSQLPersister, PostgresSession, PostgresPersister, Postgres: LangGraph Burr
     runner = Runner('postgresql://user@host/database')
@@ -725,34 +802,39 @@ BaseStore, PostgresStore, Embedder, EmbeddingModel, InMemoryStore, KeyValueStore
 ChatMemoryBuffer, ConversationMemory: LangGraph LlamaIndex
     memory = Memory('runs.db')
 RetryPolicy, *RetryPolicy, ExponentialBackoffRetryPolicy, ConstantDelayRetryPolicy, exponential_backoff, retry,
-Backoff, RetryConfig, Retrying, with_retry, RetryOptions, AsyncTenacityTransport: LangGraph Temporal LlamaIndex
-Prefect
+Backoff, RetryConfig, Retrying, with_retry, RetryOptions, AsyncTenacityTransport, Jitter, RetryPolicyConfig,
+RetryStrategy, InvocationRetryPolicy, wait_exponential, stop_after_attempt, tenacity: LangGraph Temporal LlamaIndex
+Prefect Dagster Restate
     retry = Retry(attempts=3)
 CachePolicy, InMemoryCache, cached, cache, task_input_hash, INPUTS, SqliteCache: LangGraph Prefect
     await ctx.call(work, 1)  # in a node: recorded, so a resumed run does not call it again
 RunContext, AgentSpec, CallToolsNode, ModelRequestNode, UserPromptNode, ApplicationContext, context_wrapper,
 ActivityContext, Runtime, RunnableConfig, ToolRuntime, get_config, Ctx, InvocationContext, NodeContext, InjectedState,
-InjectedStore, get_store, AgentContext, ActionContext, DBOSContext: pydantic-ai OpenAI LangGraph Prefect Airflow
+InjectedStore, get_store, AgentContext, ActionContext, DBOSContext, OpExecutionContext, AssetExecutionContext,
+*ExecutionContext, ObjectContext, WorkflowContext, FlowContext, MessageContext, EventData, ObjectSharedContext,
+StepTools: pydantic-ai OpenAI LangGraph Prefect Airflow Dagster Restate AutoGen transitions Inngest
     def node(ctx: Context, n: int) -> int: return n + ctx.attempt  # fields and resources are parameters too
 StreamWriter, *Event, StreamMode, AgentStream, StreamingResultContainer, streaming_queue, emit_event,
 dispatch_custom_event, streaming_action, streaming: LangGraph Prefect Burr
     ctx.emit({'progress': 1})  # in a node
 ModelRetry, ToolFailed, RetryModelRequest, default_tool_error_function, RetryPromptPart, ToolException,
-ToolRetryError, ToolError: pydantic-ai LangGraph
+ToolRetryError, ToolError: pydantic-ai LangGraph Dagster Inngest Restate
     raise ValueError('give a date')  # in a tool or a check: the model reads the text and tries again
 function_tool, ToolCall, Tools, ToolReturn, ToolKind, ToolsetTool, AgentToolset, MemoryTool, ShellTool,
-ApplyPatchTool, StructuredTool, BaseTool, tool_plain, ToolDefinition, RunnableTool: OpenAI LangGraph LlamaIndex
-pydantic-ai
+ApplyPatchTool, StructuredTool, BaseTool, tool_plain, ToolDefinition, RunnableTool, FunctionTool, ComponentTool,
+PipelineTool, ToolInvoker, register_function, ToolSet, BaseTools, ToolSpec: OpenAI LangGraph LlamaIndex pydantic-ai
+AutoGen Haystack CrewAI
     agent = Agent('writer', model='placeholder', tools=[search, tool(lookup, timeout_seconds=5)])
-handoff, HandoffInputData, transfer_to_agent, create_handoff_tool, HandoffInputFilter: OpenAI LangGraph
+handoff, HandoffInputData, transfer_to_agent, create_handoff_tool, HandoffInputFilter, Handoff, AfterWork,
+OnCondition, transfer_to: OpenAI LangGraph AutoGen
     agent = Agent('desk', model='placeholder', hand_to=[other])
 InputGuardrail, *Guardrail, MaxTurnsGuard, OutputGuardrail, GuardrailFunctionOutput, Guardrail, tool_input_guardrail,
 tool_output_guardrail, ToolGuardrailFunctionOutput: OpenAI
     agent = Agent('writer', model='placeholder', guards=[guard(is_polite, on='input')])
 InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered, GuardrailTripwireTriggered: OpenAI
     from graphengine.agents import GuardFailed
-MaxTurnsExceeded, OutputTokenLimitExceeded, IsLastStep, RemainingSteps, UsageLimitExceeded, GraphRecursionError,
-MaxIterationsReached: OpenAI pydantic-ai LangGraph
+MaxTurnsExceeded, OutputTokenLimitExceeded, UsageLimitExceeded, GraphRecursionError, MaxIterationsReached,
+PipelineMaxComponentRuns, MaxRunsExceeded, RecursionLimitError: OpenAI pydantic-ai LangGraph Haystack
     from graphengine.agents import TooManyTurns
     result.status == 'stopped'  # a limit stops a run; result.ending says which
 UnexpectedModelBehavior, ModelRateLimitError, ModelQuotaExceededError, ModelUnavailableError, ModelOverloadedError,
@@ -765,8 +847,9 @@ OpenAI
 ApplicationError, *Exception, AirflowSkipException, MaxRetriesExceededError, Reject, Ignore, GraphSetupError,
 ActivityError, WorkflowFailureError, ChildWorkflowError, WorkflowError, DBOSException, PrefectException,
 AirflowException, WorkflowRuntimeError, FailedRun, AirflowFailException, DBOSError, TemporalError,
-WorkflowValidationError, InvalidUpdateError, EmptyInputError, InvalidTransition: Temporal DBOS Prefect Airflow
-LlamaIndex LangGraph
+WorkflowValidationError, InvalidUpdateError, EmptyInputError, InvalidTransition, MachineError, FailureException,
+ExecutionFailed, DagsterError, PipelineRuntimeError, StepFailed, InvocationError: Temporal DBOS Prefect Airflow
+LlamaIndex LangGraph transitions Dagster Haystack
     from graphengine import RunFailed
 CancelledError, CancellationToken, TaskRevokedError, ActivityCancellationType, Cancelled, DBOSWorkflowCancelledError,
 TerminatedError: Temporal Prefect DBOS
@@ -776,7 +859,7 @@ DBOSWorkflowTimeoutError: Celery Airflow LlamaIndex DBOS
     from graphengine.errors import NodeTimeout
 WorkflowAlreadyStartedError, DBOSWorkflowConflictIDError, DuplicateRun, AlreadyExists: Temporal DBOS
     from graphengine.errors import RunExists
-UsageLimits, RecursionLimit, RunLimits, MaxTurns: pydantic-ai
+UsageLimits, RecursionLimit, RunLimits, MaxTurns, RunBudget, ExecutionLimits, max_iterations: pydantic-ai common
     limits = Limits(tokens=10_000, cost_usd=1.0, visits=50)
 RunUsage, RequestUsage, UsageMetadata, AgentUsage: pydantic-ai OpenAI
     from graphengine import Usage
@@ -791,7 +874,9 @@ StopAtTools, ToolsToFinalOutputResult, result_tool: OpenAI
 RunResult, GraphRun, AgentRunEvents, AgentRunResultEvent, WorkflowHandleAsync, RunState, AgentOutput, AgentRunResult,
 RunResultStreaming, WorkflowHandle, StateSnapshot, FlowRun, StreamedRunResult, EagerResult, GroupResult,
 WorkflowHandler, AgentRun, PrefectFuture, TaskRun, WorkflowExecution, DagRun, ChildWorkflowHandle, WorkflowStatus,
-ResultSet, XCom, XComArg, WorkflowRun, TaskInstance: OpenAI pydantic-ai Celery LangGraph Temporal DBOS Prefect Airflow
+ResultSet, XCom, XComArg, WorkflowRun, TaskInstance, CrewOutput, TaskOutput, FlowOutput, ExecuteInProcessResult,
+TaskResult, ChatResult, Future, InvocationHandle, DurableFuture, RunResultHandle: OpenAI pydantic-ai Celery LangGraph
+Temporal DBOS Prefect Airflow CrewAI Dagster AutoGen asyncio Restate
     from graphengine import Result, Run, RunInfo
 ApprovalRequired, DeferredToolRequests, DeferredToolResults, ToolApprovalItem, ApprovalRequiredToolset, ToolApproved,
 HumanInTheLoopMiddleware: pydantic-ai OpenAI LangGraph
@@ -825,11 +910,12 @@ LangGraph
     model = Router(['openai:gpt-5', 'anthropic:claude-sonnet-4-5'])
 ConcurrencyLimitedModel, limit_model_concurrency, AbstractConcurrencyLimiter, InMemoryRateLimiter, rate_limit,
 limiter, ConcurrencyLimiter, Throttle: pydantic-ai LangGraph Prefect
-    limiter = RateLimiter(requests_per_minute=60)  # for extensions=[limiter] of a Runner
+    agent = Agent('writer', model=AnthropicModel('claude-haiku-4-5', limiter=RateLimiter(requests_per_minute=60)))
 OpenAIChatCompletionsModel, OpenAIResponsesModel, ChatOpenAI, init_chat_model, infer_model, ChatAnthropic, LLM,
 KnownModelName, GoogleModel, GroqModel, MistralModel, OpenAIProvider, ChatModel, Provider, set_default_openai_key,
-set_default_openai_client, AnthropicProvider, CohereModel, BedrockConverseModel, set_default_openai_api: OpenAI
-pydantic-ai LangGraph LlamaIndex
+set_default_openai_client, AnthropicProvider, CohereModel, BedrockConverseModel, set_default_openai_api,
+*ChatCompletionClient, OpenAIChatCompletionClient, ChatCompletionClient, AzureOpenAI, Gemini, Claude, OpenAI,
+Anthropic, Ollama, LiteLLM: OpenAI pydantic-ai LangGraph LlamaIndex AutoGen Haystack CrewAI
     agent = Agent('writer', model='openai:gpt-5')  # the prefix names the provider; the key is in OPENAI_API_KEY
 BinaryContent, FileUrl, BinaryAudio, ImageFormat, DocumentFormat, ImageUrl, DocumentUrl, AudioUrl, VideoUrl,
 ImageBlock, BinaryImage, UploadedFile, ToolOutputImage, InputImage, File, Image, Document: pydantic-ai LlamaIndex
@@ -840,48 +926,60 @@ override, capture_run_messages, models, ALLOW_MODEL_REQUESTS, patch_model: pydan
 AgentHooks, *Hook, *Middleware, AgentCapability, SkipToolExecution, SkipModelRequest, Interceptor, signals,
 task_prerun, worker_ready, RunHooks, AgentHooksBase, AbstractCapability, capabilities, AgentMiddleware, before_model,
 after_model, wrap_tool_call, LifecycleHook, middleware, CallbackHandler, BaseCallbackHandler, PreRunStepHook,
-PostRunStepHook, wrap_model_call, EventHandler, lifecycle: OpenAI pydantic-ai LangGraph Burr
+PostRunStepHook, wrap_model_call, EventHandler, lifecycle, failure_hook, success_hook, HookContext, before_kickoff,
+after_kickoff, *Callback, before_llm_call, after_llm_call, EventListener, *Listener: OpenAI pydantic-ai LangGraph Burr
+Dagster CrewAI
     agent = Agent('writer', model='placeholder', hooks=[Hooks()])
 SummarizationMiddleware, trim_messages, ProcessHistory, ContextManagement, OpenAIResponsesCompactionSession,
-filter_messages, HistoryProcessor, CompactHistory, ContextEditingMiddleware: LangGraph pydantic-ai OpenAI
+filter_messages, HistoryProcessor, CompactHistory, ContextEditingMiddleware, *ChatCompletionContext,
+BufferedChatCompletionContext, TokenLimitedChatCompletionContext, MessageHistoryLimiter, TransformMessages: LangGraph
+pydantic-ai OpenAI AutoGen
     agent = Agent('writer', model='placeholder', messages='messages', window=Window(20_000))
 trace, enable_verbose_stdout_logging, gen_trace_id, flush_traces, OpenTelemetry, custom_span, set_tracing_disabled,
 InstrumentationSettings, set_tracing_export_api_key, TracingInterceptor, add_trace_processor, logfire, LangSmith,
 instrument, Tracer, OpenTelemetryBridge, agent_span, traceable, TracingProcessor, OpenTelemetryPlugin,
-generation_span, OpenTelemetryConfig, Instrumentation: OpenAI pydantic-ai Temporal LangGraph
+generation_span, OpenTelemetryConfig, Instrumentation, TraceProvider, tracing, TracingConfig, enable_tracing,
+OpenInference, LangfuseConnector: OpenAI pydantic-ai Temporal LangGraph Haystack CrewAI
     runner = Runner('runs.db', telemetry=Telemetry())
 SetWorkflowID, workflow_id, WorkflowIDReusePolicy, WorkflowIDConflictPolicy, IdempotencyKey, thread_id: DBOS Temporal
     run = runner.start(graph, state, run_id='order-7')  # an id is used once
-SetWorkflowTimeout, *Timeout, RunTimeout: DBOS
+SetWorkflowTimeout, *Timeout, RunTimeout, wait_for, timeout, timeout_at, timeout_after, move_on_after, fail_after:
+DBOS asyncio
     run = runner.start(graph, state, limits=Limits(seconds=3600))
     graph.add_node('b', work, writes='n', timeout_seconds=60)
 SetWorkflowAttributes, SetEnqueueOptions, SearchAttributes, upsert_search_attributes, Label, SearchAttributeKey,
 TypedSearchAttributes, tags, Memo, WorkflowAttributes: DBOS Temporal Prefect
     run = runner.start(graph, state, tags=['nightly'])
 Queue, WorkQueue, Pool, ConcurrencyLimit, concurrency, WorkPool, GlobalConcurrencyLimit, Broker, Exchange,
-QueueConfig, Kombu: DBOS Prefect Celery Airflow Temporal
+QueueConfig, Kombu, Concurrency, RateLimit, Throttling, Semaphore, Lock, BoundedSemaphore, GlobalLimit,
+QueuedRunCoordinator, tag_concurrency_limits, pool_limits: DBOS Prefect Celery Airflow Temporal Inngest asyncio
+Dagster
     await runner.admin.limit_queue('default', QueueLimits(concurrency=4))
     run = runner.start(graph, state, queue='default')
 start_workflow, EnqueueOptions, resume_flow_run_later, enqueue, submit, delay, run_deployment, serve, deploy,
-send_task, apply_async, TriggerDagRunOperator, execute_workflow, start: DBOS Celery Prefect Airflow Temporal
+send_task, apply_async, TriggerDagRunOperator, execute_workflow, start, build, TriggerDagRun, launch_run, submit_run,
+kickoff, StartExecution: DBOS Celery Prefect Airflow Temporal Luigi Dagster CrewAI
     run = runner.start(graph, state)
     run = runner.start(graph, state, queue='default')  # a Worker runs it
 execute_activity, StepInfo, execute_local_activity, start_activity, call_activity, invoke, side_effect, in_activity,
 LocalActivity: Temporal
     await ctx.call(work, 1)  # in a node
 execute_child_workflow, SubGraphTask, start_child_workflow, ParentClosePolicy, child_workflow, call_child,
-ExternalTaskSensor, subflow, SubDagOperator, subgraph: Temporal Airflow Prefect
+ExternalTaskSensor, subflow, SubDagOperator, subgraph, SuperComponent, RunFlow, StepFunctionsStartExecution,
+sub_workflow, NestedGraph, workflow_call, service_call, object_call: Temporal Airflow Prefect Haystack AWS Restate
     result = await (await ctx.start(inner, {'n': 1})).result()  # in a node
 signal, *Sensor, get_signal_handler, get_query_handler, set_dynamic_query_handler, kafka_consumer, FileSensor,
-PythonSensor, HttpSensor, S3KeySensor, get_external_workflow_handle, Asset, AssetAlias, query, update, recv,
-wait_condition, wait_for_event, wait_signal, UpdateHandler, Sensor, wait_for_signal, receive, poke,
-BaseSensorOperator, PokeReturnValue, EventSensor: Temporal DBOS LlamaIndex Airflow
+PythonSensor, HttpSensor, S3KeySensor, get_external_workflow_handle, Asset, AssetAlias, update, recv, wait_condition,
+wait_for_event, wait_signal, UpdateHandler, Sensor, wait_for_signal, receive, poke, BaseSensorOperator,
+PokeReturnValue, EventSensor, sensor, SensorDefinition, asset_sensor, run_status_sensor, SensorResult,
+message_handler, TopicId, TopicSubscription, RoutedAgent, event_handler, awakeable, promise, DurablePromise,
+TriggerEvent, WaitForSignal, WaitForEvent: Temporal DBOS LlamaIndex Airflow Dagster AutoGen Restate Inngest
     value = await ctx.receive('topic', str)  # in a node
     await runner.send(run_id, 'topic', 'value')
 send, send_message, send_event, set_signal: DBOS LlamaIndex
     await runner.send(run_id, 'topic', 'value')
-set_event, all_handlers_finished, get_event, upsert_memo, write_event_to_stream, set_current_details, publish,
-update_progress, heartbeat, read_stream, write_stream, current_task: DBOS Temporal LlamaIndex
+set_event, all_handlers_finished, get_event, upsert_memo, set_current_details, publish, update_progress, heartbeat,
+read_stream, write_stream, current_task, query, workflow_query, query_method: DBOS Temporal LlamaIndex
     await ctx.publish('progress', 1)  # in a node
     await runner.get(run_id).published('progress', int)
 sleep, asleep, wait, Timer, start_timer, TimeDeltaSensor, DateTimeSensor, wait_until, sleep_until: DBOS Temporal
@@ -889,7 +987,8 @@ Airflow
     await ctx.sleep(60)  # in a node
 continue_as_new, ContinueAsNewError: Temporal
     graph.add_edge('a', 'a', when=iterations('a') < 3)  # a loop; its log can be shortened by Retention(keep_steps=…)
-patched, delete_patch, deprecate_patch, patch, get_version, VersioningBehavior, WorkerDeploymentVersion: Temporal DBOS
+patched, delete_patch, deprecate_patch, patch, get_version, VersioningBehavior, WorkerDeploymentVersion,
+VersionedState: Temporal DBOS common
     graph = Graph('name', State, version=2, migrate={1: lambda old: old})
 info, in_workflow, now, uuid4, new_random, unsafe, time_ns, as_completed, uuid, random, activity_info, flow_run, time,
 task_run: Temporal Prefect
@@ -897,38 +996,47 @@ task_run: Temporal Prefect
 logger, logging, log_prints, log: Temporal DBOS Prefect Celery
     logging.getLogger(__name__).info('at work')
 WorkerOptions, run_worker, start_worker, TaskRunner, ConcurrentTaskRunner, ThreadPoolTaskRunner, worker_process_init,
-CeleryExecutor, LocalExecutor, WorkerConfig, UnsandboxedWorkflowRunner, SandboxedWorkflowRunner: Temporal Prefect
-Celery Airflow
+CeleryExecutor, LocalExecutor, WorkerConfig, UnsandboxedWorkflowRunner, SandboxedWorkflowRunner, worker_entrypoint,
+ConnectWorker, Dramatiq, AgentRuntime, *AgentRuntime: Temporal Prefect Celery Airflow AutoGen Inngest
     worker = Worker(runner, graph)
 DaskTaskRunner, *TaskRunner, *Executor, RayTaskRunner, ProcessPoolTaskRunner, KubernetesExecutor, ProcessPoolExecutor,
-MultiThreadedExecutor, ThreadPoolExecutor: Prefect Airflow Burr
+MultiThreadedExecutor, ThreadPoolExecutor, in_process_executor, multiprocess_executor, *_executor, to_thread,
+run_in_executor, ThreadPool, ProcessPool: Prefect Airflow Burr Dagster asyncio
     from graphengine.executors import ProcessExecutor, RayExecutor
 ScheduleSpec, *Schedule, *Timetable, crontab, IntervalSchedule, CronSchedule, Cron, ScheduleCalendarSpec, scheduled,
 ScheduleActionStartWorkflow, periodic_task, beat_schedule, Timetable, RRuleSchedule, schedule, create_schedule,
-days_ago, CronTriggerTimetable, solar, ScheduleIntervalSpec, Interval: Temporal DBOS Celery Prefect Airflow
+days_ago, CronTriggerTimetable, solar, ScheduleIntervalSpec, Interval, ScheduleDefinition,
+build_schedule_from_partitioned_job, TriggerCron, cron, CronTrigger, IntervalTrigger, DateTrigger, every,
+BackgroundScheduler, AsyncIOScheduler, RecurringSchedule: Temporal DBOS Celery Prefect Airflow Dagster Inngest
     await runner.admin.schedule(Schedule('daily', '0 7 * * *', 'approval'), graph)
 Completed, get_states, Failed, Cached, Running, Pending, Scheduled, Crashed, WorkflowExecutionStatus, TaskStatus,
-TaskState, DagRunState, States: Prefect Temporal Airflow
+TaskState, DagRunState, States, DagsterRunStatus, ExecutionStatus, RunStatus, FlowRunStatus, JobStatus: Prefect
+Temporal Airflow Dagster AWS
     result.status == 'finished'
-allow_failure, raise_on_failure, on_failure, on_error, error_handler, catch, ExceptionHandler, task_failure: Prefect
-Celery
+allow_failure, raise_on_failure, on_failure, on_error, error_handler, catch, ExceptionHandler, task_failure, Catch,
+CatchError, TryCatch, on_failure_hook: Prefect Celery AWS
     graph.add_edge('a', 'b', when=failed(Exception))
 Variable, Param, Connection, BaseHook, Block, JSON, Config, EnvVar, S3Bucket, Depends, Inject, Resource, deps,
-Dependency: Prefect Airflow LlamaIndex
+Dependency, resource, ConfigurableResource, ResourceDefinition, IOManager, io_manager, DocumentStore, *DocumentStore,
+*Retriever, Retriever, KnowledgeBase, StringKnowledgeSource, *KnowledgeSource, Knowledge, *VectorStore: Prefect
+Airflow LlamaIndex Dagster Haystack CrewAI
     graph = Graph('name', State, resources={'accounts': dict})  # a node takes it as a parameter: accounts
-create_markdown_artifact, create_table_artifact, create_link_artifact, Artifact: Prefect
+create_markdown_artifact, create_table_artifact, create_link_artifact, Artifact, LocalTarget, *Target, S3Target,
+FileTarget, MockTarget, FileWriter, MaterializeResult: Prefect Luigi Dagster
     write_file('report.md', b'# Report')
 draw_graph, pydot, Graphviz, visualize, draw_all_possible_flows, draw_most_recent_execution, MermaidDrawMethod,
-generate_mermaid, draw_networkx, plot, render: OpenAI LlamaIndex networkx pydantic-ai
+generate_mermaid, draw_networkx, plot, render, GraphVisualizer, PipelineDrawer, Diagram, mermaid_graph: OpenAI
+LlamaIndex networkx pydantic-ai Haystack
     graph.render('graph.svg')
-debounce, Debouncer, throttle, dedupe: DBOS
+debounce, Debouncer, throttle, dedupe, Debounce, Debounced, Singleton: DBOS Inngest
     from graphengine import debounced
 LastValue, reduce_null, ReducerContext, ManagedValue, BinaryOperatorAggregate, reducer, Topic, Overwrite,
 reduce_list_append, reduce_list_extend, reduce_dict_update, reduce_sum, ReduceFirstValue, EphemeralValue,
 UntrackedValue, AnyValue: LangGraph pydantic-ai
     from graphengine.reducers import add, append, extend, maximum, merge
 WorkflowEnvironment, ActivityEnvironment, prefect_test_harness, TestRunner, TestClient, mock_runner, TestEnvironment,
-AppTest: Temporal Prefect
+AppTest, build_op_context, build_asset_context, build_sensor_context, build_resources, mock_context, TestHarness,
+TestPipeline, materialize_to_memory: Temporal Prefect Dagster Restate
     done = await run_node(graph, 'a', {'n': 1})
     walked = await walk(graph, {'a': {'n': 1}, 'approve': {'is_approved': True}})
 freeze_time, TimeSkipping, MockClock, TestClock, ManualClock, time_machine, Clock, VirtualClock: Temporal
@@ -943,13 +1051,16 @@ EvaluatorContext: pydantic-ai
 register_node, run_graph, run_workflow, run_flow, execute, run, run_sync, test_node, run_task: common
     result = graph.run_sync(state)
     done = await run_node(graph, 'a', {'n': 1})
-SupervisorAgent, create_supervisor, Supervisor, langgraph_supervisor: LangGraph
+SupervisorAgent, create_supervisor, Supervisor, langgraph_supervisor, *GroupChat, SelectorGroupChat, GroupChat,
+GroupChatManager, MagenticOneGroupChat, Team, HierarchicalProcess, Orchestration, ManagerAgent: LangGraph AutoGen
+CrewAI
     from graphengine.patterns import supervisor
-create_swarm, SwarmState: LangGraph
+create_swarm, SwarmState, Swarm, SwarmAgent, HandoffTermination: LangGraph AutoGen
     from graphengine.patterns import swarm
 Prompt, PromptTemplate, ChatPromptTemplate, MessagesPlaceholder, prompt_with_handoff_instructions,
-RECOMMENDED_PROMPT_PREFIX, format_as_xml, RichPromptTemplate, dynamic_prompt, system_prompt, instructions: LangGraph
-OpenAI pydantic-ai LlamaIndex
+RECOMMENDED_PROMPT_PREFIX, format_as_xml, RichPromptTemplate, dynamic_prompt, system_prompt, instructions,
+PromptBuilder, ChatPromptBuilder, *PromptBuilder, SystemPrompt, UserPrompt: LangGraph OpenAI pydantic-ai LlamaIndex
+Haystack
     agent = Agent('writer', model='placeholder', system='Be brief.', prompt='Write about {n}')
 shortest_path, topological_sort, simple_cycles, is_directed_acyclic_graph, ancestors, descendants, has_path,
 all_simple_paths, nx, betweenness_centrality: networkx
@@ -963,6 +1074,31 @@ OpenAI
 pydantic_ai_agent, TemporalAgent, DBOSAgent, PrefectAgent, OpenAIAgentsPlugin, DBOSRunner, TemporalDurability,
 DBOSDurability, PydanticAIPlugin: pydantic-ai Temporal DBOS OpenAI
     await runner.run(agent, text='Hi')  # each turn and each call of a tool is recorded
+TerminalError, NonRetriableError, NonRetryableError, *TerminalError, *NonRetryable, PermanentError, FatalError,
+AbortRetry, NonRetryable, FailWithoutRetry, DoNotRetry, is_retryable: Restate Inngest Dagster Prefect
+    retry = Retry(attempts=3, on=(OSError,))  # any other exception is not repeated
+listen, on_event_of, listens_to, add_listener, subscribes, default_subscription: CrewAI AutoGen
+    graph.add_edge('a', 'b')
+*Termination, *TerminationCondition, MaxMessageTermination, TextMentionTermination, TokenUsageTermination,
+TimeoutTermination, StopMessageTermination, TerminationCondition, StopCondition: AutoGen
+    graph.add_edge('a', END, when=iterations('a') >= 3)
+    limits = Limits(tokens=10_000, cost_usd=1.0, visits=50)
+Fail, FailState, FailStep, fail, AbortRun: AWS
+    graph.add_edge('a', FAIL, label='refused')
+Breakpoint, break_point, pause_before, PauseBefore, DebugBreakpoint: Haystack
+    run = runner.start(graph, state, pause_before=['approve'])
+Priority, TaskPriority, priority: Inngest Celery
+    run = runner.start(graph, state, queue='default', priority=1)
+RoundRobinGroupChat: AutoGen
+    graph.add_path('a', 'b', 'c')  # each agent is a node; an edge back to the first begins the next round
+RetryRequested, StepError, RetryAfterError, RetryableError, RetryException, RetryTask: Dagster Inngest Restate
+    graph.add_node('b', work, writes='n', retry=Retry(attempts=3))  # any exception begins a new attempt
+SQLiteSession, *Session, SQLAlchemySession, EncryptedSession, OpenAIConversationsSession, Session: OpenAI
+    await runner.run(agent, text='Hi', chat='ada')  # the conversation is recorded under this key
+    runner = Runner('runs.db')
+IsLastStep, RemainingSteps, is_last_step, remaining_steps: LangGraph
+    graph.add_edge('a', END, when=iterations('a') >= 3)
+    limits = Limits(visits=50)
 """
 
 _KEYWORD: Final = """
@@ -981,46 +1117,59 @@ compile.checkpointer, Graph.checkpointer: LangGraph
 checkpointer, result_storage_key, cache_result_in_memory, saver, persistence, durable, persister, persist_result,
 checkpoint, with_persister, result_storage, durability: LangGraph Prefect Burr
     runner = Runner('runs.db')
-interrupt_before, breakpoints, pause_at, stop_before, halt_before: LangGraph Burr
+interrupt_before, breakpoints, pause_at, stop_before, halt_before, break_point, breakpoint, pause_on, debug_at,
+interrupt_at, halt_on, wait_before, pause_before_node: LangGraph Burr Haystack
     run = runner.start(graph, state, pause_before=['approve'])
 interrupt_after, halt_after, pause_after, stop_after: LangGraph Burr
     run = runner.start(graph, state, pause_before=['approve'])  # name the node that follows
 config, configurable, context_variables: LangGraph OpenAI
     run = runner.start(graph, state, run_id='order-7', limits=Limits(visits=50))
-recursion_limit, max_steps, max_iterations, max_visits, max_supersteps, step_limit: LangGraph
+recursion_limit, max_steps, max_iterations, max_visits, max_supersteps, step_limit, max_runs_per_component,
+max_loops_allowed, max_loops, max_iter, max_hops, max_transitions, max_rounds, termination_condition: LangGraph
+Haystack AutoGen
     run = runner.start(graph, state, limits=Limits(visits=50))
-max_turns: OpenAI
+max_turns, max_tool_iterations, max_consecutive_auto_reply, max_agent_steps: OpenAI AutoGen Haystack
     agent = Agent('writer', model='placeholder', turns=5)
 thread_id, id, workflow_id, flow_run_id, task_id, dag_id, app_id, identifier, flow_run_name, dedup_id,
-deduplication_id, request_id, uid: LangGraph Temporal DBOS Celery Prefect
+deduplication_id, request_id, uid, run_key, execution_name, invocation_id, instance_id, job_id, idempotency,
+external_id, trace_id: LangGraph Temporal DBOS Celery Prefect Dagster AWS Restate Inngest
     run = runner.start(graph, state, run_id='order-7')
 session, conversation_id, chat_id, previous_response_id, conversation_key: OpenAI
     await runner.run(agent, text='Hi', chat='ada')
 stream_mode, stream, streaming, subgraphs: LangGraph
     async for event in runner.start(graph, state).events(): print(event)
-retry_policy, retries, autoretry_for, retries_allowed, retry_kwargs, retry_limit, retry_on, retry_options,
-retry_condition_fn, attempts: LangGraph Temporal Prefect Celery Airflow DBOS
+retry_policy, retries, retries_allowed, retry_kwargs, retry_limit, retry_options, retry_condition_fn, attempts,
+max_retry_attempts, max_retry_limit, max_attempts, max_retries, max_tries: LangGraph Temporal Prefect Celery Airflow
+DBOS CrewAI Dagster
     graph.add_node('b', work, writes='n', retry=Retry(attempts=3))
 retry_delay, retry_delay_seconds, retry_backoff, interval_seconds, backoff_rate, backoff, retry_interval,
 default_retry_delay, retry_jitter_factor, retry_exponential_backoff, wait_between_retries: Prefect Airflow Celery DBOS
     graph.add_node('b', work, writes='n', retry=Retry(attempts=3, initial_seconds=1, multiplier=2))
-Retry.maximum_attempts, Retry.retries, Retry.count, Retry.times, Retry.tries, Retry.n, Retry.limit, Retry.stop_after:
-Temporal LangGraph
+Retry.maximum_attempts, Retry.retries, Retry.count, Retry.times, Retry.tries, Retry.n, Retry.limit, Retry.stop_after,
+Retry.stop, Retry.max_retries, Retry.max_tries, Retry.max_attempts, Retry.retry, Retry.total: Temporal LangGraph
+common
     retry = Retry(attempts=3)
 Retry.initial_interval, Retry.delay, Retry.delay_seconds, Retry.interval, Retry.wait, Retry.interval_seconds,
-Retry.retry_delay, Retry.base_delay, Retry.initial_delay, Retry.min_seconds, Retry.min_wait: Temporal LangGraph DBOS
+Retry.retry_delay, Retry.base_delay, Retry.initial_delay, Retry.min_seconds, Retry.min_wait, Retry.wait_fixed,
+Retry.wait_seconds, Retry.countdown, Retry.pause, Retry.sleep, Retry.initial_retry_interval, Retry.first_delay,
+Retry.retry_delay_seconds: Temporal LangGraph DBOS Restate Celery
     retry = Retry(attempts=3, initial_seconds=1)
 Retry.backoff_coefficient, Retry.backoff_factor, Retry.backoff, Retry.backoff_rate, Retry.factor,
-Retry.exponential_base, Retry.exponent, Retry.exponential, Retry.retry_backoff: Temporal LangGraph DBOS
+Retry.exponential_base, Retry.exponent, Retry.exponential, Retry.retry_backoff, Retry.exponentiation_factor,
+Retry.growth, Retry.base, Retry.backoff_multiplier, Retry.wait_exponential: Temporal LangGraph DBOS Restate
     retry = Retry(attempts=3, multiplier=2)
 Retry.maximum_interval, Retry.max_interval, Retry.max_delay, Retry.max_wait, Retry.cap, Retry.retry_backoff_max,
-Retry.max_delay_seconds: Temporal LangGraph
+Retry.max_delay_seconds, Retry.max_delay_s, Retry.backoff_max, Retry.max_interval_seconds, Retry.max_backoff: Temporal
+LangGraph Restate
     retry = Retry(attempts=3, max_seconds=30)
 Retry.retry_on, Retry.exceptions, Retry.retry_if, Retry.non_retryable_error_types, Retry.on_exceptions, Retry.errors,
-Retry.should_retry, Retry.on_error, Retry.autoretry_for, Retry.retry_for, Retry.retryable, Retry.exception_types:
-LangGraph Temporal Celery
+Retry.should_retry, Retry.on_error, Retry.autoretry_for, Retry.retry_for, Retry.retryable, Retry.exception_types,
+Retry.error_equals, Retry.errors_equal, Retry.non_retryable, Retry.retryable_exceptions, Retry.exceptions_to_retry,
+Retry.dont_autoretry_for, Retry.giveup, Retry.exclude, Retry.ignore, Retry.no_retry_on, Retry.retry_if_exception_type,
+Retry.for_, Retry.exception, Retry.expected_exception: LangGraph Temporal Celery AWS
     retry = Retry(attempts=3, on=(OSError,))
-Retry.retry_jitter, Retry.randomize: Celery
+Retry.retry_jitter, Retry.randomize, Retry.jitter_strategy, Retry.full_jitter, Retry.with_jitter, Retry.jitter_mode,
+Retry.jitter_factor, Retry.jitter_seconds: Celery AWS Prefect
     retry = Retry(attempts=3, jitter=False)
 Limits.steps, Limits.recursion_limit, Limits.max_turns, Limits.iterations, Limits.request_limit, Limits.nodes,
 Limits.calls, Limits.requests: LangGraph pydantic-ai
@@ -1039,22 +1188,26 @@ timeout_secs, step_timeout, max_seconds, timeout_ms, tool_timeout: Temporal Pref
     graph.add_node('b', work, writes='n', timeout_seconds=60)
 start.timeout, start.timeout_seconds, start.deadline, start.max_seconds, start.dagrun_timeout, run.timeout,
 run_sync.timeout, run.timeout_seconds, run_sync.timeout_seconds, Graph.timeout, Graph.timeout_seconds,
-Graph.dagrun_timeout, resume.timeout, resume.timeout_seconds: Temporal DBOS Airflow LlamaIndex
+Graph.dagrun_timeout, resume.timeout, resume.timeout_seconds, start.execution_timeout, start.run_timeout,
+start.workflow_timeout, start.task_timeout, start.time_limit, start.soft_time_limit: Temporal DBOS Airflow LlamaIndex
     run = runner.start(graph, state, limits=Limits(seconds=3600))
 result.timeout, result.timeout_seconds: DBOS Celery
     async with asyncio.timeout(5): result = await run.result()
 receive.timeout, ask.timeout, receive.timeout_s, receive.deadline, ask.deadline: Temporal DBOS LlamaIndex
     value = await ctx.receive('topic', str, timeout_seconds=60, default='')
     answer = await ctx.ask('Publish?', bool, timeout_seconds=60, default=False)
-defer, trigger_rule, wait_for_all, join_on, depends_on_past: LangGraph Airflow
+defer, trigger_rule, wait_for_all, join_on, depends_on_past, wait_for_any, join_mode, num_events, merge, join_all:
+LangGraph Airflow LlamaIndex Haystack
     graph.add_fork('a', ['b', 'c'], join='d')  # the join is visited once, after all arms
 depends_on, wait_for_downstream, inlets, outlets, dependencies, after_node, requires, upstream, needs, wait_for, next,
-goto, then, downstream, parents, destinations, ends, to, edges, path_map: Prefect Airflow LangGraph
+goto, then, downstream, parents, destinations, ends, to, edges: Prefect Airflow LangGraph
     graph.add_edge('a', 'b')
-input_schema, reads, input_keys, args_from, in_, params, parameters_from, arguments, bind: LangGraph Burr
+input_schema, reads, input_keys, args_from, in_, params, parameters_from, arguments, bind, input_path, item_selector,
+ins, input_mapping, inputs_from, reads_from, takes, input_fields, context_fields: LangGraph Burr AWS Dagster Haystack
     graph.add_node('b', work, inputs={'n': 'n'}, writes='n')
 output, do_xcom_push, multiple_outputs, output_key, returns, result_key, write_to, state_key, output_field, saves,
-into, out, write_field: LangGraph
+into, out, write_field, result_path, output_path, result_selector, output_variable, result_field, stores, assigns,
+save_to, output_file_path: LangGraph AWS
     graph.add_node('b', work, writes='n')
 Graph.output_schema, Graph.output_type, Graph.output, Graph.output_key, Graph.returns, Graph.result_type: LangGraph
 pydantic-ai
@@ -1063,68 +1216,88 @@ state_schema, schema, state_type, state_class, state_model, input_type, initial_
     graph = Graph('name', State)
 start.input, start.args, start.kwargs, start.parameters, start.params, start.conf, start.arguments,
 start.initial_state, start.data, start.payload, start.start_event, start.input_data, run.input, run.starting_agent,
-run_sync.inputs, run.initial_state, run_sync.initial_state: Temporal Prefect Airflow LangGraph LlamaIndex
+run_sync.inputs, run.initial_state, run_sync.initial_state, start.run_config, start.op_config, start.event,
+start.message, start.initial_inputs, start.body, start.value: Temporal Prefect Airflow LangGraph LlamaIndex Dagster
+Restate Inngest
     run = runner.start(graph, {'n': 1})
-context_schema, config_schema, default_args: LangGraph Airflow
+context_schema, config_schema, default_args, resource_defs, required_resource_keys, resource_definitions: LangGraph
+Airflow Dagster
     graph = Graph('name', State, resources={'accounts': dict})
 deps, deps_type, context, services, deps_factory, context_type: pydantic-ai OpenAI LangGraph
     runner = Runner(resources={'accounts': dict})  # tools and nodes take it as a parameter: accounts
 instructions, system_prompt, system_message, prompt_template, developer, role, preamble, sys_prompt, persona,
-description, goal, backstory, state_modifier: pydantic-ai OpenAI LangGraph LlamaIndex
+description, goal, backstory, state_modifier, system_template, system_instruction, global_instruction, rules:
+pydantic-ai OpenAI LangGraph LlamaIndex CrewAI
     agent = Agent('writer', model='placeholder', system='Be brief.')
 user_prompt, user_message, template, messages_modifier: pydantic-ai
     agent = Agent('writer', model='placeholder', prompt='Write about {text}')
 output_type, response_format, result_type, output_schema, output_cls, structured_output, output_model, response_model,
-return_type, text_format: pydantic-ai OpenAI LangGraph LlamaIndex
+return_type, text_format, output_pydantic, output_json, output_content_type, expected_output, response_schema:
+pydantic-ai OpenAI LangGraph LlamaIndex CrewAI AutoGen
     agent = Agent('writer', model='placeholder', output=Answer)
 Agent.handoffs, Agent.sub_agents, Agent.transfers, Agent.delegates, Agent.agents, Agent.can_handoff_to,
-Agent.hand_off, Agent.team, Agent.peers: OpenAI LlamaIndex
+Agent.hand_off, Agent.team, Agent.peers, Agent.allow_delegation, Agent.allowed_agents, Agent.managed_agents,
+Agent.subagents, Agent.collaborators: OpenAI LlamaIndex CrewAI
     agent = Agent('desk', model='placeholder', hand_to=[other])
 Agent.max_turns, Agent.max_iterations, Agent.max_steps, Agent.recursion_limit, Agent.request_limit, Agent.max_rounds,
-Agent.max_iter, Agent.limits, Agent.usage_limits, Agent.max_loops: OpenAI pydantic-ai LangGraph
+Agent.max_iter, Agent.limits, Agent.usage_limits, Agent.max_loops, Agent.max_consecutive_auto_reply,
+Agent.max_tool_iterations, Agent.max_agent_steps, Agent.max_round, Agent.tool_iterations, Agent.max_turn,
+Agent.max_tool_rounds, Agent.max_reasoning_attempts: OpenAI pydantic-ai LangGraph AutoGen Haystack CrewAI
     agent = Agent('writer', model='placeholder', turns=5)
 Agent.max_concurrency, Agent.model_settings, Agent.reasoning_effort, Agent.model_kwargs, Agent.llm_config,
 Agent.generation_config, Agent.reasoning: OpenAI pydantic-ai
     agent = Agent('writer', model='placeholder', settings=Settings(temperature=0.2))
 Agent.toolsets, Agent.mcp_config, Agent.mcp_servers, Agent.functions, Agent.plugins, Agent.builtin_tools,
-Agent.native_tools, Agent.function_tools, Agent.tool, Agent.mcp, Agent.skills, Agent.actions: pydantic-ai OpenAI
+Agent.native_tools, Agent.function_tools, Agent.tool, Agent.mcp, Agent.skills, Agent.actions, Agent.tool_registry,
+Agent.function_map, Agent.workbench, Agent.toolkits, Agent.tool_list, Agent.register_tools: pydantic-ai OpenAI AutoGen
     agent = Agent('writer', model='placeholder', tools=[search])
 Agent.input_guardrails, Agent.output_guardrails, Agent.guardrails, Agent.moderation: OpenAI
     agent = Agent('writer', model='placeholder', guards=[guard(is_polite, on='input')])
-Agent.retries, Agent.result_retries: pydantic-ai
+Agent.retries, Agent.result_retries, Agent.max_retry_limit, Agent.max_retries, Agent.guardrail_max_retries,
+Agent.retry, Agent.tool_retries: pydantic-ai CrewAI
     agent = Agent('writer', model='placeholder', output_retries=2)
     graph.add_node('b', agent, writes='text', retry=Retry(attempts=3))
 Agent.output_validator, Agent.validator, Agent.result_validator, Agent.validate: pydantic-ai
     agent = Agent('writer', model='placeholder', check=check_answer)
 Agent.memory, Agent.message_history, Agent.checkpointer, Agent.store, Agent.session, Agent.chat_history,
-Agent.conversation, Agent.storage, Agent.db: pydantic-ai LangGraph LlamaIndex
+Agent.conversation, Agent.storage, Agent.db, Agent.add_history_to_messages, Agent.chat_store, Agent.persistence,
+Agent.thread: pydantic-ai LangGraph LlamaIndex CrewAI
     await runner.run(agent, text='Hi', chat='ada')
     agent = Agent('writer', model='placeholder', messages='messages')
-Agent.history_processors, Agent.pre_model_hook, Agent.message_filter, Agent.compaction, Agent.trim,
-Agent.context_window, Agent.max_history: pydantic-ai LangGraph
+Agent.pre_model_hook, Agent.message_filter, Agent.compaction, Agent.trim, Agent.context_window, Agent.max_history,
+Agent.model_context, Agent.respect_context_window, Agent.history_limit, Agent.num_history_runs,
+Agent.max_history_messages, Agent.summarize_history: pydantic-ai LangGraph AutoGen CrewAI
     agent = Agent('writer', model='placeholder', messages='messages', window=Window(20_000))
 Agent.middleware, Agent.callbacks, Agent.capabilities, Agent.event_stream_handler, Agent.post_model_hook,
-Agent.on_event, Agent.hook, Agent.listeners, Agent.agent_hooks, Agent.before_model: LangGraph pydantic-ai
+Agent.on_event, Agent.hook, Agent.listeners, Agent.agent_hooks, Agent.before_model, Agent.step_callback,
+Agent.task_callback, Agent.on_message, Agent.on_tool_call, Agent.callback, Agent.streaming_callback,
+Agent.before_tool_callback, Agent.after_tool_callback, Agent.before_agent_callback, Agent.after_model_callback:
+LangGraph pydantic-ai CrewAI Haystack
     agent = Agent('writer', model='placeholder', hooks=[Hooks()])
 Agent.deps_type, Agent.validation_context, Agent.deps, Agent.context, Agent.resources, Agent.dependencies,
 Agent.context_schema, Agent.context_type: pydantic-ai OpenAI
     graph = Graph.of(agent, resources={'accounts': dict})  # a tool takes it by the name of a parameter
-Agent.tool_use_behavior, Agent.reset_tool_choice, Agent.end_strategy, Agent.return_direct, Agent.stop_on_tool: OpenAI
-pydantic-ai
+Agent.tool_use_behavior, Agent.reset_tool_choice, Agent.end_strategy, Agent.return_direct, Agent.stop_on_tool,
+Agent.exit_conditions, Agent.is_termination_msg, Agent.termination_condition, Agent.stop_when, Agent.final_tool,
+Agent.reflect_on_tool_use, Agent.result_as_answer: OpenAI pydantic-ai Haystack AutoGen CrewAI
     agent = Agent('writer', model='placeholder', output=result_of(lookup))
-Agent.llm, Agent.model_name, Agent.client, Agent.provider, Agent.language_model, Agent.engine: LlamaIndex LangGraph
+Agent.llm, Agent.model_name, Agent.client, Agent.provider, Agent.language_model, Agent.engine, Agent.model_client,
+Agent.chat_generator, Agent.function_calling_llm, Agent.generator, Agent.chat_model, Agent.model_id, Agent.llm_client:
+LlamaIndex LangGraph AutoGen Haystack CrewAI
     agent = Agent('writer', model='openai:gpt-5')
 Agent.handoff_description, Agent.metadata, Agent.description, Agent.title, Agent.id, Agent.agent_name: OpenAI
     agent = Agent('writer', model='placeholder', system='You write. Be brief.')
 Agent.instrument, Agent.tracing, Agent.telemetry, Agent.verbose, Agent.debug, Agent.log: pydantic-ai
     runner = Runner('runs.db', telemetry=Telemetry())
-Agent.timeout, Agent.tool_timeout, Agent.timeout_seconds, Agent.request_timeout: pydantic-ai
+Agent.timeout, Agent.tool_timeout, Agent.timeout_seconds, Agent.request_timeout, Agent.max_execution_time,
+Agent.deadline, Agent.max_seconds: pydantic-ai CrewAI
     graph.add_node('b', agent, writes='text', timeout_seconds=60)
     agent = Agent('writer', model='placeholder', tools=[tool(lookup, timeout_seconds=5)])
 Agent.cache, Agent.prompt_cache, Agent.caching: common
     agent = Agent('writer', model='placeholder', settings=Settings(cache=True))
 Agent.approve, Agent.requires_approval, Agent.human_in_the_loop, Agent.needs_approval, Agent.interrupt_on,
-Agent.human_input: pydantic-ai LangGraph
+Agent.human_input, Agent.human_input_mode, Agent.require_approval, Agent.hitl, Agent.confirm, Agent.tool_approval,
+Agent.input_func: pydantic-ai LangGraph AutoGen
     agent = Agent('writer', model='placeholder', tools=[tool(search, approve=True)])
 Agent.input_type, Agent.input_schema, Agent.args_schema, Agent.variables: LangGraph
     agent = Agent('writer', model='placeholder', inputs=Answer)
@@ -1157,7 +1330,8 @@ tool.sequential, tool.parallel, tool.is_serial: pydantic-ai
 tool.args_schema, tool.parameters, tool.schema, tool.takes_ctx, tool.strict, tool.args, tool.parse_docstring,
 tool.strict_mode, tool.return_direct, tool.docstring_format: LangGraph pydantic-ai OpenAI
     searching = tool(search)  # annotations and the docstring are the schema
-condition, if_, cond, predicate, only_if, unless: Burr
+condition, if_, cond, predicate, only_if, trigger, conditions, guard, guards, choice, variable, filter, test: Burr
+transitions AWS
     graph.add_edge('a', 'b', when=value('n') >= 1)
 add_switch.default, add_switch.else_, add_switch.fallback, add_switch.path_map, choose.default,
 add_switch.default_target: LangGraph
@@ -1192,18 +1366,21 @@ on_failure_callback, except_to, catch_errors: Prefect Celery Airflow
 default_value, default_on_error, fallback_value, on_error_value, fallbacks: common
     graph.add_node('b', work, writes='n', fallback=0)
 ignore_errors, allow_failure, return_exceptions, raise_on_failure, continue_on_error, soft_fail, ignore_result,
-return_state: Prefect Celery
+return_state, tolerated_failure_percentage, tolerated_failure_count, skip_failures, fail_fast, max_failures: Prefect
+Celery AWS
     graph.add_node('b', size, each={'text': 'texts'}, writes='sizes', on_item_error='keep')
     graph.add_edge('a', 'b', when=failed(Exception))
 on_success, on_execute_callback, on_retry_callback, on_crashed, on_completion, on_complete, callback, on_finish,
 on_event, on_done, link, on_running, on_success_callback, on_step, on_end, event_stream_handler, listeners,
-on_cancellation: Prefect Celery Airflow
+on_cancellation, on_enter, on_exit, before_state_change, after_state_change, before, after, finalize_event,
+success_hook, on_start: Prefect Celery Airflow transitions
     async for event in runner.start(graph, state).events(): print(event)
 cache, cache_policy, cache_key_fn, cache_ttl, cache_expiration, memoize, cache_result, refresh_cache, use_cache,
 cached, ttl: LangGraph Prefect
     await ctx.call(work, 1)  # in a node: recorded, so a resumed run does not call it again
 parallelism, task_concurrency, pool_slots, priority_weight, max_concurrent, max_workers, max_parallel,
-concurrency_limit, pool_size, max_active_tis_per_dag, max_map_length: LlamaIndex LangGraph Airflow
+concurrency_limit, pool_size, max_active_tis_per_dag, max_map_length, max_concurrency, max_in_flight, parallel_runs,
+n_jobs: LlamaIndex LangGraph Airflow AWS
     graph.add_node('b', size, each={'text': 'texts'}, writes='sizes', concurrency=4)
 Runner.max_concurrency, Runner.max_workers, Runner.executor, Runner.pool, Runner.task_runner: Prefect DBOS Temporal
     runner = Runner(threads=8)
@@ -1233,7 +1410,7 @@ task_queue, queue_name, work_queue, work_queue_name, routing_key, pool, work_poo
 DBOS Prefect Celery Airflow
     run = runner.start(graph, state, queue='default')
 memo, static_summary, static_details, owner, email, sla, run_as_user, search_attributes, metadata, labels, attributes,
-extra, properties, headers, annotations: Temporal LangGraph
+extra, properties, headers, annotations, memo_fields, run_tags, tag: Temporal LangGraph Dagster
     run = runner.start(graph, state, tags=['nightly'])
 add_node.tags, add_node.doc_md, add_node.map_index_template, add_node.version, add_node.viz_return_value,
 add_node.task_run_name, add_node.owner, add_node.metadata, add_node.description, add_node.doc, add_node.label,
@@ -1248,7 +1425,8 @@ Airflow Burr
 add_node.id, add_node.key, add_node.node_id: common
     graph.add_node('b', work, writes='n')
 add_node.map, add_node.map_over, add_node.foreach, add_node.for_each, add_node.fan_out, add_node.items, add_node.over,
-add_node.expand, add_node.iterate: Airflow Prefect
+add_node.expand, add_node.iterate, add_node.items_path, add_node.batch, add_node.for_each_item, add_node.spread,
+add_node.map_items: Airflow Prefect AWS
     graph.add_node('b', size, each={'text': 'texts'}, writes='sizes')
 add_node.executor, add_node.resources, add_node.pool, add_node.process, add_node.task_runner, add_node.run_in,
 add_node.remote: Airflow Prefect
@@ -1259,7 +1437,7 @@ add_node.idempotent, add_node.side_effect, add_node.once, add_node.acks_late, ad
 add_node.has_effect: Celery
     graph.add_node('b', work, writes='n', effect='idempotent')
 add_node.interrupt, add_node.approval, add_node.requires_approval, add_node.human, add_node.approve,
-add_node.human_in_the_loop: common
+add_node.human_in_the_loop, human_input, human_approval, wait_for_human, require_human: common CrewAI
     graph.add_node('approve', ask('Publish {text}?', bool), writes='is_approved')
 add_node.delay, add_node.sleep, add_node.countdown, add_node.wait_seconds, add_node.start_delay: Celery
     await ctx.sleep(60)  # in the node
@@ -1286,7 +1464,8 @@ Prefect Airflow DBOS
     await ctx.sleep(60)  # in the first node of the graph
     await runner.admin.schedule(Schedule('daily', '0 7 * * *', 'approval'), graph)
 start.cron_schedule, start.schedule, start.cron, start.interval, Graph.schedule, Graph.schedule_interval, Graph.cron,
-Graph.start_date, Graph.timetable, start.every: Temporal Airflow Prefect
+Graph.start_date, Graph.timetable, start.every, Graph.trigger, Graph.on_schedule, Graph.every, Graph.triggers,
+Graph.periodic: Temporal Airflow Prefect Inngest
     await runner.admin.schedule(Schedule('daily', '0 7 * * *', 'approval'), graph)
 start.id_reuse_policy, start.id_conflict_policy, start.exist_ok, start.if_exists, start.on_conflict,
 start.idempotency_key, start.idempotent: Temporal DBOS
@@ -1332,7 +1511,8 @@ Prefect
 resume.from_step, resume.at, resume.checkpoint_id, resume.step, resume.start_from, resume.state, resume.update:
 LangGraph DBOS
     runner.branch(run_id, graph, at=1)
-resume.retry, resume.clear, resume.force, resume.only_failed, resume.restart, resume.rerun_failed: Airflow
+resume.retry, resume.clear, resume.force, resume.only_failed, resume.restart, resume.rerun_failed, resume.redrive,
+resume.failed, resume.rerun: Airflow AWS
     runner.resume(run_id, graph, retry_failed=True)
 runs.filter, runs.query, runs.where, runs.workflow_type, runs.name, runs.state, runs.workflow_ids, runs.dag_id,
 runs.page_size, runs.offset, runs.start_time, runs.end_time, runs.since, runs.until, runs.tags, runs.sort_desc,
@@ -1355,14 +1535,16 @@ call.params: Temporal
 call.id, call.activity_id, call.name, call.step_name, call.idempotency_key, call.dedup_key, call.task_id: Temporal
 DBOS
     await ctx.call(work, 1, key='first')
-Graph.catchup, Graph.end_date, Graph.max_active_runs, Graph.concurrency, Graph.concurrency_limit,
-Graph.num_concurrent_runs: Airflow Prefect LlamaIndex
+Graph.max_active_runs, Graph.concurrency, Graph.concurrency_limit, Graph.num_concurrent_runs: Airflow Prefect
+LlamaIndex
     await runner.admin.limit_queue('default', QueueLimits(concurrency=4))
 Graph.description, Graph.doc, Graph.doc_md, Graph.display_name, Graph.label, Graph.tags: Prefect Airflow
     graph = Graph('name', State, title='Publish a text')
 Graph.id, Graph.dag_id, Graph.flow_name, Graph.graph_id: Airflow Prefect
     graph = Graph('name', State)
-Graph.nodes, Graph.edges, Graph.steps, Graph.tasks, Graph.actions, Graph.transitions: Burr LlamaIndex
+Graph.nodes, Graph.edges, Graph.steps, Graph.tasks, Graph.actions, Graph.transitions, Graph.states,
+Graph.participants, Graph.components, Graph.definition, Graph.activities, Graph.definition_body, Graph.node_defs,
+Graph.ops: Burr LlamaIndex transitions AutoGen Haystack AWS Dagster
     graph.add_node('b', work, writes='n'); graph.add_edge('a', 'b')
 Graph.on_error, Graph.on_failure, Graph.raise_errors, Graph.continue_on_error: Prefect
     graph = Graph('name', State, collect_errors='errors')
@@ -1374,19 +1556,24 @@ compile.validate, Graph.default_args: Prefect LlamaIndex LangGraph Airflow
 Graph.agents, Graph.tools, Graph.model, Graph.llm: LlamaIndex
     runner = Runner(models={'writer': 'placeholder'})
 Schedule.cron_expression, Schedule.crontab, Schedule.spec, Schedule.schedule, Schedule.every, Schedule.interval,
-Schedule.times, Schedule.cron_schedule, Schedule.rrule, Schedule.expression: Temporal Prefect Celery
+Schedule.times, Schedule.cron_schedule, Schedule.rrule, Schedule.expression, Schedule.hour, Schedule.minute,
+Schedule.seconds, Schedule.run_times, Schedule.trigger, Schedule.minutes, Schedule.hours, Schedule.days: Temporal
+Prefect Celery
     schedule = Schedule('daily', '0 7 * * *', 'approval')
-Schedule.timezone, Schedule.tz, Schedule.time_zone, Schedule.tzinfo, Schedule.time_zone_name: Prefect Airflow Temporal
+Schedule.timezone, Schedule.tz, Schedule.time_zone, Schedule.tzinfo, Schedule.time_zone_name,
+Schedule.execution_timezone, Schedule.utc_offset: Prefect Airflow Temporal Dagster
     schedule = Schedule('daily', '0 7 * * *', 'approval', zone='Europe/Berlin')
 Schedule.state, Schedule.args, Schedule.kwargs, Schedule.parameters, Schedule.inputs, Schedule.conf, Schedule.params,
-Schedule.payload: Prefect Celery
+Schedule.payload, Schedule.run_config, Schedule.data, Schedule.defaults: Prefect Celery Dagster
     schedule = Schedule('daily', '0 7 * * *', 'approval', input={'n': 1})
 Schedule.catchup, Schedule.catchup_window, Schedule.backfill, Schedule.misfire, Schedule.on_missed,
 Schedule.automatic_backfill: Airflow Temporal DBOS
     schedule = Schedule('daily', '0 7 * * *', 'approval', missed='all')
-Schedule.active, Schedule.enabled, Schedule.is_paused_upon_creation, Schedule.is_active: Prefect Airflow
+Schedule.active, Schedule.enabled, Schedule.is_paused_upon_creation, Schedule.is_active, Schedule.default_status,
+Schedule.is_enabled, Schedule.disabled: Prefect Airflow Dagster
     schedule = Schedule('daily', '0 7 * * *', 'approval', paused=True)
-Schedule.workflow, Schedule.flow, Schedule.action, Schedule.task, Schedule.dag: Temporal Prefect Celery
+Schedule.workflow, Schedule.flow, Schedule.action, Schedule.task, Schedule.dag, Schedule.job, Schedule.job_name,
+Schedule.target, Schedule.func, Schedule.graph_name: Temporal Prefect Celery Dagster
     schedule = Schedule('daily', '0 7 * * *', 'approval')
 budgets: common
     runner = Runner(extensions=[Budgets(Budget(name='daily', window='day', cost_usd=10))])
@@ -1408,6 +1595,60 @@ run_node.signals, run_node.events, run_node.inbox, run_node.sends: common
     done = await run_node(graph, 'a', {'n': 1}, messages={'topic': ['value']})
 run_node.interrupts, run_node.responses, run_node.human_input, run_node.answer, run_node.approvals: common
     done = await run_node(graph, 'approve', {'n': 1}, answers=[True])
+Graph.catchup, Graph.end_date, Graph.backfill, Graph.max_catchup_runs: Airflow Prefect
+    schedule = Schedule('daily', '0 7 * * *', 'approval', missed='skip')
+    schedule = Schedule('daily', '0 7 * * *', 'approval', missed='all')
+unless, not_, when_not, exclude_if: transitions
+    graph.add_edge('a', 'b', when=~(value('n') >= 1))
+autoretry_for, retry_on, retry_for, retry_exceptions, throws, dont_autoretry_for, retryable, error_equals,
+retryable_exceptions: Celery LangGraph AWS
+    graph.add_node('b', work, writes='n', retry=Retry(attempts=3, on=(OSError,)))
+Agent.max_rpm, Agent.rpm, Agent.rate_limit, Agent.rate_limiter, Agent.requests_per_minute, Agent.tpm,
+Agent.max_requests_per_minute: CrewAI
+    agent = Agent('writer', model=AnthropicModel('claude-haiku-4-5', limiter=RateLimiter(requests_per_minute=60)))
+Agent.allow_code_execution, Agent.code_execution_config, Agent.code_executor, Agent.code_interpreter,
+Agent.code_execution_mode: CrewAI AutoGen
+    agent = Agent('writer', model='placeholder', tools=[code_execution()])
+Agent.knowledge, Agent.knowledge_sources, Agent.retriever, Agent.knowledge_base, Agent.rag, Agent.vector_store,
+Agent.search_knowledge: CrewAI AutoGen
+    agent = Agent('writer', model='placeholder', tools=[search])  # a function that searches your documents
+Agent.stream, Agent.streaming, Agent.model_client_stream, Agent.stream_tokens: AutoGen
+    async for event in agent.stream(text='Hi'): print(event)
+Graph.debounce, start.debounce, Graph.debounce_seconds, start.debounce_key, Graph.singleton, start.singleton: Inngest
+    from graphengine import debounced
+Graph.throttle, Graph.rate_limit, Graph.max_concurrency, start.concurrency, start.concurrency_limit, start.rate_limit,
+start.throttle, Graph.rate, Graph.limiter, add_node.rate_limit, add_node.throttle, add_node.max_rate, Graph.queue:
+Inngest Celery
+    await runner.admin.limit_queue('default', QueueLimits(concurrency=4, rate=(100, 60)))
+Graph.idempotency, Graph.idempotency_key, Graph.unique, Graph.dedupe, Graph.run_id, Graph.workflow_id: Inngest DBOS
+    run = runner.start(graph, state, run_id='order-7')  # an id is used once
+Graph.cancel_on, Graph.cancel, Graph.stop_on, start.cancel_on: Inngest
+    await runner.stop(run_id, final=True)
+Graph.priority, Worker.priority, Graph.weight, Agent.priority: Inngest Airflow
+    run = runner.start(graph, state, queue='default', priority=1)
+Graph.initial, Graph.start_at, Graph.entry, Graph.entrypoint, Graph.entry_point, Graph.start_node, Graph.start,
+add_node.initial, add_node.is_start, add_node.entrypoint, add_node.start: transitions AWS Burr
+    graph.add_edge(START, 'a')
+add_node.final, add_node.end, add_node.is_end, add_node.terminal, add_node.finish, Graph.final, Graph.end,
+Graph.finish_point: transitions AWS
+    graph.add_edge('c', END)
+Graph.process, Graph.sequential, Graph.flow, Graph.order: CrewAI
+    graph.add_path('a', 'b', 'c')
+Graph.manager_llm, Graph.manager_agent, Graph.manager, Graph.supervisor, Graph.selector_prompt, Graph.planning: CrewAI
+AutoGen
+    from graphengine.patterns import supervisor
+Graph.executor, Graph.executor_def, Graph.task_runner, Graph.executors, Graph.runner: Dagster Prefect
+    runner = Runner(executors={'heavy': ProcessExecutor()})
+start.include_outputs_from, start.return_intermediate, start.return_steps, start.debug, run.include_outputs_from:
+Haystack
+    await runner.history(run_id)
+add_node.async_execution, add_node.parallel, add_node.is_parallel, add_node.concurrent, add_node.background: CrewAI
+    graph.add_fork('a', ['b', 'c'], join='d')
+path_map, cases, mapping: LangGraph
+    graph.add_switch('a', route, {'x': 'b', 'y': END})
+Agent.history_processors, Agent.history_processor, Agent.edit_messages: pydantic-ai
+    agent = Agent('writer', model='placeholder', messages='messages', history=lambda messages: messages[-10:])
+    agent = Agent('writer', model='placeholder', messages='messages', window=Window(20_000))
 """
 
 _PARAMETER: Final = """
@@ -1428,14 +1669,14 @@ ev, event, inputs, data: LlamaIndex Burr
 """
 
 _COMMAND: Final = """
-list, task-run, task, dag, run-list, ls, ps, list-runs, workflows, workflow, executions, threads, jobs,
-list-workflows, flow-run, flow-runs, dags, find, search, query, tasks, active, sessions, runs-list, instances:
-Temporal DBOS Prefect Airflow Celery
+list, task-run, task, dag, run-list, ls, ps, list-runs, workflows, workflow, executions, threads, list-workflows,
+flow-run, flow-runs, find, search, query, tasks, active, sessions, runs-list, instances, invocations, invocation, job,
+jobs, job-runs, run-history: Temporal DBOS Prefect Airflow Celery Restate
     graphengine runs
     graphengine runs status:failed since:1d
 describe, get-run, trace-run, activity, fix-history-json, status, get, info, inspect-run, history, log, events, view,
-details, result, cat, steps, print, output, state, state-history, stack, summary, explain: Temporal DBOS Celery
-Airflow
+details, result, cat, steps, print, output, state, state-history, stack, summary, explain, get-execution, logs,
+describe-run, get-execution-history: Temporal DBOS Celery Airflow AWS
     graphengine show RUN_ID
 tail, follow, attach, wait, stream, monitor, live, observe: Temporal Celery
     graphengine watch RUN_ID
@@ -1453,7 +1694,8 @@ signal, notify, publish, event, message, emit, push, tell, post, send-event: Tem
 approve, reject, reply, respond, input, confirm, accept, deny, update: Temporal
     graphengine answer RUN_ID yes
 start, shell, execute, exec, invoke, call, launch, trigger, begin, create, submit, apply, play, kickoff, go, enqueue,
-run-flow, async, process: Temporal Prefect Airflow Celery
+run-flow, async, process, materialize, execute-job, chat, repl, interactive, start-execution, talk, prompt,
+kickoff-flow, runjob, run-job: Temporal Prefect Airflow Celery Dagster CrewAI AWS
     graphengine run GRAPH
     graphengine run GRAPH --queue default
 delete, rm, remove, purge, clean, gc, cleanup, del, drop, truncate, forget, flush, garbage-collect, archive, expire,
@@ -1467,12 +1709,13 @@ server, start-ui, start-dev, up, deploy, api, http, start-server, launch-server,
 fastapi, gateway: LangGraph Prefect Temporal Airflow
     graphengine serve
 work, workers-start, daemon, agent, consume, consumer, scheduler, executor, work-queue-start, runner, celery, multi,
-triggerer, drive: Celery Prefect Temporal Airflow
+triggerer, drive, start-worker, runtime, qcluster, rqworker: Celery Prefect Temporal Airflow
     graphengine worker
-pool, global-concurrency-limit, work-pool, work-queue, queue, concurrency-limit, gcl, limits, amqp: Prefect Celery
-DBOS Temporal Airflow
+pool, global-concurrency-limit, work-queue, queue, concurrency-limit, gcl, limits, amqp: Prefect Celery DBOS Temporal
+Airflow
     graphengine queues list
-beat, cron, schedules, deployment, toggle, timer, crontab, periodic, automation: Celery Temporal Prefect
+beat, cron, schedules, deployment, toggle, timer, crontab, periodic, automation, sensor, sensors, triggers,
+trigger-list: Celery Temporal Prefect Dagster
     graphengine schedule list
 init, dockerfile, plugins, create-project, startproject, scaffold, generate, template, bootstrap, init-project,
 project, example, quickstart, demo: DBOS LangGraph Prefect
@@ -1482,8 +1725,9 @@ validate, lint, verify, compile, test, build, plan, dry-run, typecheck, prefligh
 draw, visualize, visualise, graph, plot, diagram, picture, mermaid, dot, svg, show-graph, export-graph, png, viz:
 networkx Airflow
     graphengine render GRAPH -o graph.svg
-flows, flow, list-graphs, list-flows, graph-list, assistants, apps, agents, definitions, list-dags: Prefect Airflow
-LangGraph
+flows, flow, list-graphs, list-flows, graph-list, assistants, apps, agents, definitions, list-dags, dags, pipelines,
+pipeline, jobs-list, code-location, asset, assets, crew, services, functions, state-machines: Prefect Airflow
+LangGraph Dagster CrewAI Restate
     graphengine graphs
 evaluate, evals, bench, benchmark, score, experiment, dataset: pydantic-ai
     graphengine eval GRAPH --data cases.jsonl
@@ -1519,10 +1763,19 @@ help, cheat-sheet, man, docs: common
     graphengine --help
 token, rotate, auth, user, account, namespace, tenant, operator, role, permissions, apikey: Temporal Airflow
     graphengine users list
-backfill, what-if, replay-with, shadow: Airflow
+what-if, replay-with, shadow: Airflow
     graphengine whatif RUN_ID --at a:1
 bulk-cancel, batch, cancel-all, stop-all, mass-cancel, terminate-all: Temporal
     graphengine bulk stop graph:approval --dry-run
+backfill, catchup, catch-up: Airflow Dagster
+    graphengine schedule add daily --cron "0 7 * * *" --graph GRAPH --missed all
+work-pool, set-limit, set-limits, rate-limit, concurrency, throttle, set-concurrency: Prefect
+    graphengine queues list
+    graphengine queues set default --concurrency 4
+install, add, requirements, upgrade-package: CrewAI
+    graphengine doctor
+train, train-crew, optimize, tune: CrewAI
+    graphengine eval GRAPH --data cases.jsonl
 """
 
 _OPTION: Final = """

@@ -25,7 +25,7 @@ from graphengine import Agent, Context, Graph, Run, Runner, SyncRunner
 from graphengine.cli.context import CommandContext, Exit
 from graphengine.cli.main import COMMANDS, GROUPS, Program, main
 from graphengine.cli.terminal import Channel
-from graphengine.errors import UnknownAttribute
+from graphengine.errors import DefinitionError, UnknownAttribute
 from graphengine.graph.foreign import (
     COMMON,
     LIBRARIES,
@@ -52,11 +52,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Budget, Budgets, Context, Graph, Limits, Memory, Message, QueueLimits
+from graphengine import END, FAIL, START, Agent, Budget, Budgets, Context, Graph, Limits, Memory, Message, QueueLimits
 from graphengine import RateLimiter, Retry, Router, Runner, Schedule, ScriptedModel, Settings, Window, Worker, ask
 from graphengine import code_execution, failed, iterations, mcp, tool, usage, value, web_fetch, web_search, write_file
 from graphengine.agents import Hooks, ToolContext, guard, result_of
 from graphengine.executors import ProcessExecutor
+from graphengine.models import AnthropicModel
 from graphengine.records import export_run
 from graphengine.reducers import append, extend
 from graphengine.telemetry import Telemetry
@@ -370,6 +371,20 @@ async def test_a_name_is_known_by_its_words(name: str) -> None:
     """What libraries put around a verb, such as `a`, `get_` or `_workflow`, is no part of it."""
     async with Runner() as runner:
         assert "repair: await runner." in answer_to(runner, name)
+
+
+async def test_the_class_runner_answers_as_its_objects() -> None:
+    """The OpenAI Agents SDK calls `run`, `run_sync` and `run_streamed` on the class."""
+    assert "repair: answer = agent.run_sync(text='Hi')" in answer_to(Runner, "run_sync")
+    assert "runner.stream(agent, text='Hi')" in answer_to(Runner, "run_streamed")
+    assert not hasattr(Runner, "run_sync")
+    for name in ("no_such_thing", "__wrapped__"):
+        with pytest.raises(AttributeError, match=f"type object 'Runner' has no attribute '{name}'$") as caught:
+            getattr(Runner, name)
+        assert not isinstance(caught.value, UnknownAttribute)
+    agent: Any = Agent("writer", model="placeholder", prompt="Write about {text}")
+    with pytest.raises(DefinitionError, match=r"repair: async with Runner.*answer = await runner\.run\(agent"):
+        await Runner.run(agent, "Hi")
 
 
 def test_a_graph_is_asked_for_its_nodes_as_in_networkx() -> None:
