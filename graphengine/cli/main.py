@@ -166,7 +166,9 @@ class Program(click.Group):
 
             near = find_slip(name, known) or next(iter(get_close_matches(name, known, n=1)), "")
             hint = f"did you mean {near!r}?" if near else f"there are {', '.join(known)}"
-            if not self.prefix and (foreign := repair_for(name, "command", own=known)):
+            words = "-".join(word for word in args[:2] if word.isidentifier())  # `flow-run cancel` means `cancel`
+            asked = (repair_for(each, "command", own=known) for each in (words, name) if each)
+            if not self.prefix and (foreign := next(filter(None, asked), "")):
                 hint = f"here: {foreign}"
             ctx.fail(f"No such command {name!r}; {hint}")
         return super().resolve_command(ctx, args)

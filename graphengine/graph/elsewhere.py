@@ -64,7 +64,7 @@ def missing(
     """
     text = f"{type(owner).__name__!r} object has no attribute {name!r}"
     own = () if name.startswith("_") else [each for each in dir(owner) if not each.startswith("_")]
-    repair = (hints or {}).get(name) or repair_for(name, *places, own=own) or forms_by_name("import").get(name, "")
+    repair = (hints or {}).get(name) or repair_for(name, *places, "import", own=own)
     if is_sync:
         repair = without_await(repair)
     if repair:

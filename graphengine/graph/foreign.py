@@ -114,13 +114,14 @@ with_identifiers, checkpointer, persist, save_state: Burr AutoGen
 build, freeze, finalize: Burr pydantic-ai
     graph.check()  # a Graph needs no build: run it as it is
 invoke, run_job, run_step, arun_graph, execute, call, kickoff, process, launch, run_until_complete, run_async,
-perform, execute_in_process, kickoff_async, run_local, run_pipeline, materialize, initiate_chat, run_component,
-akickoff: LangGraph common Dagster CrewAI Haystack AutoGen
+perform, execute_in_process, kickoff_async, run_local, run_pipeline, materialize, initiate_chat, akickoff, apply,
+aio_run, run_process: LangGraph common Dagster CrewAI Haystack AutoGen Celery
     result = await graph.run(state)
     result = graph.run_sync(state)
     result = await runner.start(graph, state).result()  # recorded in the database of the runner
 delay, to_deployment, send_to_queue, apply_async, send_task, submit, enqueue, start_workflow, trigger, deploy,
-async_run: Celery Prefect Airflow
+async_run, apply_async_on_commit, send_with_options, run_no_wait, start_new, enqueue_in, enqueue_at: Celery Prefect
+Airflow
     await runner.start(graph, state, queue='default').begun()  # a Worker runs it
 batch, batch_as_completed, run_many, kickoff_for_each, kickoff_for_each_async, run_for_each: LangGraph CrewAI
     graph.add_node('b', size, each={'text': 'texts'}, writes='sizes')
@@ -170,7 +171,7 @@ __getitem__: networkx
     graph.to_networkx()['a']
 number_of_edges, edge_count: networkx
     len(graph.edges)
-list_nodes, get_nodes, node_names: networkx
+list_nodes, get_nodes, node_names, get_component, get_node, get_step, get_task: networkx Haystack
     [node.name for node in graph.nodes]
 list_edges, get_edges, in_edges, out_edges, edges_iter, incoming, outgoing, get_transitions, get_triggers,
 transitions, outbound: networkx transitions
@@ -340,7 +341,8 @@ remove_tag, untag: common
 create_schedule, update_schedule, add_schedule, cron, periodic_task, add_periodic_task, beat, scheduled, every,
 apply_schedules, add_job, scheduled_job, run_every, schedule_job, add_cron: Temporal DBOS Celery Prefect common
     await runner.admin.schedule(Schedule('daily', '0 7 * * *', 'approval'), graph)
-list_schedules, get_schedule, get_schedules, get_schedule_handle, schedules: Temporal DBOS
+list_schedules, get_schedule, get_schedules, get_schedule_handle, schedules, get_jobs, get_job, print_jobs: Temporal
+DBOS common
     await runner.admin.schedules()
 delete_schedule, remove_schedule, unschedule: Temporal DBOS
     await runner.admin.unschedule('daily')
@@ -495,7 +497,8 @@ event_stream_handler, on_messages_stream, stream_async, stream_events: pydantic-
     async for event in agent.stream(text='Hi'): print(event)
     async for event in runner.stream(agent, text='Hi'): print(event)
 invoke, ainvoke, call, execute, ask, prompt_model, generate, complete, achat, kickoff, respond, query, predict,
-initiate_chat, generate_reply, on_messages, execute_task, run_task, kickoff_async: LangGraph AutoGen CrewAI
+initiate_chat, generate_reply, on_messages, execute_task, run_task, kickoff_async, print_response, cli_app: LangGraph
+AutoGen CrewAI common
     await agent.run(text='Hi')
     await runner.run(agent, text='Hi')  # recorded
 chat, converse, session, start_chat, send_message, reply: common
@@ -570,7 +573,8 @@ with_durability, run_durable: DBOS Temporal LangGraph Restate common
 run_activity, transaction, perform: DBOS
     await ctx.call(work, 1, effect='idempotent')
 state, get, to_dict, prompt, partial_output, get_state_value, inputs, values, fields, variables, op_config,
-run_config, partition_key, flow_config, op_inputs, get_input: LangGraph pydantic-ai Burr Dagster
+run_config, partition_key, flow_config, op_inputs, get_input, task_output, step_output, parent_output,
+previous_output, node_output: LangGraph pydantic-ai Burr Dagster Inngest
     def node(state: State) -> int: return state.n + 1  # each field is a parameter; state is all of them
 start_child_workflow, execute_child_workflow, start_workflow, run_deployment, invoke, child, subflow, run_graph,
 spawn, run_flow, call_graph, sub_workflow, trigger, service_call, object_call, workflow_call, service_send,
@@ -594,7 +598,7 @@ query, expose, set_custom_status, add_output_metadata, add_metadata, log_event: 
 Dagster
     await ctx.publish('progress', 1)
 write_stream, stream, stream_writer, writer, dispatch_custom_event, yield_, write, event, emit_event, send_progress,
-on_event, push: LangGraph DBOS Prefect
+on_event, push, put_stream, stream_chunk: LangGraph DBOS Prefect common
     ctx.emit({'progress': 1})
 send_event, signal, send_message, notify, signal_external, post: LlamaIndex Temporal
     ctx.send('topic', 'value')  # to its own run
@@ -614,8 +618,8 @@ memory, store, kv, cache_store, key_value: LangGraph LlamaIndex
     graph = Graph('name', State, resources={'memory': lambda: Memory('runs.db')})  # a parameter named memory
 usage, usage_limits, cost, tokens: pydantic-ai
     graph.add_edge('a', END, when=usage('cost_usd') >= 1)
-time, time_ns, workflow_now, utcnow, datetime, today, timestamp, current_utc_datetime, date, now_ms, current_time:
-Temporal common
+time, time_ns, workflow_now, utcnow, datetime, today, timestamp, current_utc_datetime, date, now_ms, current_time,
+is_replay: Temporal common
     ctx.now()
 uuid4, new_random, uuid, new_uuid, random_uuid, new_id: Temporal DBOS
     uuid.UUID(int=ctx.random.getrandbits(128))
@@ -733,16 +737,16 @@ GraphBuilder, ApplicationBuilder, DAG, dag, flow, workflow, MessageGraph, DiGrap
 StateMachine, Chain, defn, task_group, FunctionalGraph, entrypoint, Crew, RunnableSequence, RunnableLambda, job,
 op_graph, Definitions, repository, GraphFlow, DiGraphBuilder, CrewBase, AsyncPipeline, *Machine, Machine,
 HierarchicalMachine, GraphMachine, StateMachineDefinition, VirtualObject, define_asset_job, GraphDefinition,
-JobDefinition: LangGraph Temporal DBOS Prefect Burr LlamaIndex Airflow networkx pydantic-ai Dagster CrewAI AutoGen
-Haystack transitions Restate AWS
+JobDefinition, FlowSpec, WorkflowGraph: LangGraph Temporal DBOS Prefect Burr LlamaIndex Airflow networkx pydantic-ai
+Dagster CrewAI AutoGen Haystack transitions Restate AWS common
     graph = Graph('name', State)
 step, *Operator, sdk, ValidationNode, StepNode, FunctionNode, HttpOperator, EmailOperator, DummyOperator,
 PythonVirtualenvOperator, DockerOperator, KubernetesPodOperator, PregelTask, execute_activity_method,
 execute_activity_class, setup, teardown, task, activity, action, node, Task, BaseNode, shared_task, PythonOperator,
 BashOperator, Operator, EmptyOperator, BaseOperator, transaction, StepContext, op, asset, multi_asset, component,
 create_function, Pass, LambdaInvoke, *Step, WrapperTask, ExternalTask, handler, OpDefinition, CallableNode,
-function_node, job_node, Activity, super_component: DBOS LlamaIndex Temporal Prefect Burr Celery Airflow pydantic-ai
-LangGraph Dagster Haystack Inngest AWS Luigi Restate
+function_node, job_node, Activity, super_component, actor, job_handler, worker_task, function_step: DBOS LlamaIndex
+Temporal Prefect Burr Celery Airflow pydantic-ai LangGraph Dagster Haystack Inngest AWS Luigi Restate
     graph.add_node('b', work, writes='n')  # a node is a plain function, without a decorator
     await ctx.call(work, 1)  # a recorded call in a node
 State, MessagesState, AgentState, BaseState, GraphState, TypedState, DataModel, PydanticState, WorkflowState,
@@ -776,12 +780,12 @@ OutcomeRouter, Route, Branch, IfElse: LangGraph Burr Airflow pydantic-ai CrewAI 
 Send, Fork, Join, JoinNode, xmap, TaskBasedParallelAction, map, expand, unmapped, map_reduce, MapStates,
 RunnableParallel, RunnableMap, group, chord, Parallel, MapActions, starmap, chunks, MapActionsAndStates,
 TaskParallelism, DynamicOut, DynamicOutput, gather, TaskGroup, create_task, and_, or_, BranchJoiner, *Joiner,
-DistributedMap, InlineMap, as_completed_tasks, wait_completed, select, wait_all: LangGraph Prefect Celery Burr Airflow
-Dagster asyncio CrewAI Haystack AWS Restate
+DistributedMap, InlineMap, as_completed_tasks, wait_completed, select, wait_all, ParallelAgent: LangGraph Prefect
+Celery Burr Airflow Dagster asyncio CrewAI Haystack AWS Restate common
     graph.add_node('b', size, each={'text': 'texts'}, writes='sizes')
     graph.add_fork('a', ['b', 'c'], join='d')
 chain, maybe_signature, signature, subtask, si, cross_downstream, pipeline, Process, Sequence, Sequential,
-SequentialProcess, add_chain: Celery Airflow CrewAI
+SequentialProcess, add_chain, SequentialAgent: Celery Airflow CrewAI common
     graph.add_path('a', 'b', 'c')
 End, EndMarker, StopEvent, Terminal, Finish, EndNode, Succeed, EndState, FinalState, final: pydantic-ai LlamaIndex AWS
 transitions
@@ -812,7 +816,8 @@ RunContext, AgentSpec, CallToolsNode, ModelRequestNode, UserPromptNode, Applicat
 ActivityContext, Runtime, RunnableConfig, ToolRuntime, get_config, Ctx, InvocationContext, NodeContext, InjectedState,
 InjectedStore, get_store, AgentContext, ActionContext, DBOSContext, OpExecutionContext, AssetExecutionContext,
 *ExecutionContext, ObjectContext, WorkflowContext, FlowContext, MessageContext, EventData, ObjectSharedContext,
-StepTools: pydantic-ai OpenAI LangGraph Prefect Airflow Dagster Restate AutoGen transitions Inngest
+StepTools, current, context, get_current_context, get_run_context: pydantic-ai OpenAI LangGraph Prefect Airflow
+Dagster Restate AutoGen transitions Inngest
     def node(ctx: Context, n: int) -> int: return n + ctx.attempt  # fields and resources are parameters too
 StreamWriter, *Event, StreamMode, AgentStream, StreamingResultContainer, streaming_queue, emit_event,
 dispatch_custom_event, streaming_action, streaming: LangGraph Prefect Burr
@@ -915,7 +920,7 @@ OpenAIChatCompletionsModel, OpenAIResponsesModel, ChatOpenAI, init_chat_model, i
 KnownModelName, GoogleModel, GroqModel, MistralModel, OpenAIProvider, ChatModel, Provider, set_default_openai_key,
 set_default_openai_client, AnthropicProvider, CohereModel, BedrockConverseModel, set_default_openai_api,
 *ChatCompletionClient, OpenAIChatCompletionClient, ChatCompletionClient, AzureOpenAI, Gemini, Claude, OpenAI,
-Anthropic, Ollama, LiteLLM: OpenAI pydantic-ai LangGraph LlamaIndex AutoGen Haystack CrewAI
+Anthropic, Ollama, LiteLLM, *Model, HfApiModel: OpenAI pydantic-ai LangGraph LlamaIndex AutoGen Haystack CrewAI
     agent = Agent('writer', model='openai:gpt-5')  # the prefix names the provider; the key is in OPENAI_API_KEY
 BinaryContent, FileUrl, BinaryAudio, ImageFormat, DocumentFormat, ImageUrl, DocumentUrl, AudioUrl, VideoUrl,
 ImageBlock, BinaryImage, UploadedFile, ToolOutputImage, InputImage, File, Image, Document: pydantic-ai LlamaIndex
@@ -997,7 +1002,7 @@ logger, logging, log_prints, log: Temporal DBOS Prefect Celery
     logging.getLogger(__name__).info('at work')
 WorkerOptions, run_worker, start_worker, TaskRunner, ConcurrentTaskRunner, ThreadPoolTaskRunner, worker_process_init,
 CeleryExecutor, LocalExecutor, WorkerConfig, UnsandboxedWorkflowRunner, SandboxedWorkflowRunner, worker_entrypoint,
-ConnectWorker, Dramatiq, AgentRuntime, *AgentRuntime: Temporal Prefect Celery Airflow AutoGen Inngest
+ConnectWorker, Dramatiq, AgentRuntime, *AgentRuntime, *Worker: Temporal Prefect Celery Airflow AutoGen Inngest
     worker = Worker(runner, graph)
 DaskTaskRunner, *TaskRunner, *Executor, RayTaskRunner, ProcessPoolTaskRunner, KubernetesExecutor, ProcessPoolExecutor,
 MultiThreadedExecutor, ThreadPoolExecutor, in_process_executor, multiprocess_executor, *_executor, to_thread,
@@ -1085,7 +1090,7 @@ TimeoutTermination, StopMessageTermination, TerminationCondition, StopCondition:
     limits = Limits(tokens=10_000, cost_usd=1.0, visits=50)
 Fail, FailState, FailStep, fail, AbortRun: AWS
     graph.add_edge('a', FAIL, label='refused')
-Breakpoint, break_point, pause_before, PauseBefore, DebugBreakpoint: Haystack
+Breakpoint, break_point, pause_before, PauseBefore, DebugBreakpoint, *Breakpoint, AgentBreakpoint: Haystack
     run = runner.start(graph, state, pause_before=['approve'])
 Priority, TaskPriority, priority: Inngest Celery
     run = runner.start(graph, state, queue='default', priority=1)
@@ -1093,12 +1098,18 @@ RoundRobinGroupChat: AutoGen
     graph.add_path('a', 'b', 'c')  # each agent is a node; an edge back to the first begins the next round
 RetryRequested, StepError, RetryAfterError, RetryableError, RetryException, RetryTask: Dagster Inngest Restate
     graph.add_node('b', work, writes='n', retry=Retry(attempts=3))  # any exception begins a new attempt
-SQLiteSession, *Session, SQLAlchemySession, EncryptedSession, OpenAIConversationsSession, Session: OpenAI
+SQLiteSession, *Session, SQLAlchemySession, EncryptedSession, OpenAIConversationsSession, Session, *SessionService,
+InMemorySessionService: OpenAI common
     await runner.run(agent, text='Hi', chat='ada')  # the conversation is recorded under this key
     runner = Runner('runs.db')
 IsLastStep, RemainingSteps, is_last_step, remaining_steps: LangGraph
     graph.add_edge('a', END, when=iterations('a') >= 3)
     limits = Limits(visits=50)
+LoopAgent, Loop, While, Repeat: common
+    graph.add_edge('a', 'a', when=iterations('a') < 3)
+run_coroutine_threadsafe, run_until_complete, nest_asyncio, async_to_sync, new_event_loop: asyncio
+    result = graph.run_sync(state)
+    with SyncRunner('runs.db') as plain: plain.start(graph, state)
 """
 
 _KEYWORD: Final = """
@@ -1156,7 +1167,8 @@ Retry.retry_delay_seconds: Temporal LangGraph DBOS Restate Celery
     retry = Retry(attempts=3, initial_seconds=1)
 Retry.backoff_coefficient, Retry.backoff_factor, Retry.backoff, Retry.backoff_rate, Retry.factor,
 Retry.exponential_base, Retry.exponent, Retry.exponential, Retry.retry_backoff, Retry.exponentiation_factor,
-Retry.growth, Retry.base, Retry.backoff_multiplier, Retry.wait_exponential: Temporal LangGraph DBOS Restate
+Retry.growth, Retry.base, Retry.backoff_multiplier, Retry.wait_exponential, Retry.exponential_backoff,
+Retry.exponent_base: Temporal LangGraph DBOS Restate Prefect
     retry = Retry(attempts=3, multiplier=2)
 Retry.maximum_interval, Retry.max_interval, Retry.max_delay, Retry.max_wait, Retry.cap, Retry.retry_backoff_max,
 Retry.max_delay_seconds, Retry.max_delay_s, Retry.backoff_max, Retry.max_interval_seconds, Retry.max_backoff: Temporal
@@ -1257,7 +1269,8 @@ Agent.retries, Agent.result_retries, Agent.max_retry_limit, Agent.max_retries, A
 Agent.retry, Agent.tool_retries: pydantic-ai CrewAI
     agent = Agent('writer', model='placeholder', output_retries=2)
     graph.add_node('b', agent, writes='text', retry=Retry(attempts=3))
-Agent.output_validator, Agent.validator, Agent.result_validator, Agent.validate: pydantic-ai
+Agent.output_validator, Agent.validator, Agent.result_validator, Agent.validate, Agent.final_answer_checks,
+Agent.output_check, Agent.validators, Agent.answer_check: pydantic-ai common
     agent = Agent('writer', model='placeholder', check=check_answer)
 Agent.memory, Agent.message_history, Agent.checkpointer, Agent.store, Agent.session, Agent.chat_history,
 Agent.conversation, Agent.storage, Agent.db, Agent.add_history_to_messages, Agent.chat_store, Agent.persistence,
@@ -1271,8 +1284,8 @@ Agent.max_history_messages, Agent.summarize_history: pydantic-ai LangGraph AutoG
 Agent.middleware, Agent.callbacks, Agent.capabilities, Agent.event_stream_handler, Agent.post_model_hook,
 Agent.on_event, Agent.hook, Agent.listeners, Agent.agent_hooks, Agent.before_model, Agent.step_callback,
 Agent.task_callback, Agent.on_message, Agent.on_tool_call, Agent.callback, Agent.streaming_callback,
-Agent.before_tool_callback, Agent.after_tool_callback, Agent.before_agent_callback, Agent.after_model_callback:
-LangGraph pydantic-ai CrewAI Haystack
+Agent.before_tool_callback, Agent.after_tool_callback, Agent.before_agent_callback, Agent.after_model_callback,
+Agent.model_callback, Agent.tool_callback, Agent.agent_callback: LangGraph pydantic-ai CrewAI Haystack common
     agent = Agent('writer', model='placeholder', hooks=[Hooks()])
 Agent.deps_type, Agent.validation_context, Agent.deps, Agent.context, Agent.resources, Agent.dependencies,
 Agent.context_schema, Agent.context_type: pydantic-ai OpenAI
@@ -1567,7 +1580,8 @@ Schedule.state, Schedule.args, Schedule.kwargs, Schedule.parameters, Schedule.in
 Schedule.payload, Schedule.run_config, Schedule.data, Schedule.defaults: Prefect Celery Dagster
     schedule = Schedule('daily', '0 7 * * *', 'approval', input={'n': 1})
 Schedule.catchup, Schedule.catchup_window, Schedule.backfill, Schedule.misfire, Schedule.on_missed,
-Schedule.automatic_backfill: Airflow Temporal DBOS
+Schedule.automatic_backfill, Schedule.coalesce, Schedule.misfire_grace_time, Schedule.grace_time,
+Schedule.misfire_policy, Schedule.start_deadline_seconds: Airflow Temporal DBOS
     schedule = Schedule('daily', '0 7 * * *', 'approval', missed='all')
 Schedule.active, Schedule.enabled, Schedule.is_paused_upon_creation, Schedule.is_active, Schedule.default_status,
 Schedule.is_enabled, Schedule.disabled: Prefect Airflow Dagster
@@ -1646,9 +1660,13 @@ add_node.async_execution, add_node.parallel, add_node.is_parallel, add_node.conc
     graph.add_fork('a', ['b', 'c'], join='d')
 path_map, cases, mapping: LangGraph
     graph.add_switch('a', route, {'x': 'b', 'y': END})
-Agent.history_processors, Agent.history_processor, Agent.edit_messages: pydantic-ai
+Agent.history_processors, Agent.history_processor, Agent.edit_messages, Agent.history_messages, Agent.history_runs,
+Agent.last_messages: pydantic-ai common
     agent = Agent('writer', model='placeholder', messages='messages', history=lambda messages: messages[-10:])
     agent = Agent('writer', model='placeholder', messages='messages', window=Window(20_000))
+Schedule.max_instances, Schedule.concurrency, Schedule.concurrency_policy, Schedule.max_active_runs,
+Schedule.on_overlap, Schedule.overlap_policy: Airflow Temporal
+    schedule = Schedule('daily', '0 7 * * *', 'approval', overlap='skip')
 """
 
 _PARAMETER: Final = """
@@ -1776,6 +1794,8 @@ install, add, requirements, upgrade-package: CrewAI
     graphengine doctor
 train, train-crew, optimize, tune: CrewAI
     graphengine eval GRAPH --data cases.jsonl
+deployment-run, run-deployment, workflow-start, workflow-execute, flow-serve, task-execute: Prefect Temporal
+    graphengine run GRAPH
 """
 
 _OPTION: Final = """
@@ -2031,6 +2051,8 @@ _FILLERS: Final = frozenset(
     )
 )
 """Words that names of the same thing have in some libraries and not in others."""
+_PARTICLES: Final = frozenset(("as", "from", "in", "is", "no", "on", "to", "update", "with"))
+"""Words that do not tell what a name means if no others are left of it."""
 _SLIP_CUTOFF: Final = 0.8
 _PLURAL: Final = re.compile("(?<=..[^s])s$")
 
@@ -2043,7 +2065,7 @@ def _words_asked(name: str) -> tuple[str, frozenset[str]] | None:
     called, _, last = name.rpartition(" " if " " in name else ".")
     words = re.split(r"[-_]+|(?<=[a-z0-9])(?=[A-Z])", last.strip("-_"))
     kept = frozenset(_PLURAL.sub("", re.sub("ies$", "y", word.lower())) for word in words) - _FILLERS
-    return (called, kept) if kept else None
+    return (called, kept) if kept - _PARTICLES else None
 
 
 @functools.cache
@@ -2069,11 +2091,34 @@ def _find_slip(name: str, own: Collection[str]) -> str:
     return next((found[0] for found in (near, alike, beginning) if len(found) == 1), "")
 
 
+def _shorter(name: str, place: str) -> Sequence[str]:
+    """Return a name with fewer words, the longest first.
+
+    What a method or a command does is at the beginning of its name, as in `purge_history`. What a keyword means is at
+    its end, as in `start_to_close_timeout`. Names of imports and options are not shortened.
+    """
+    called, _, last = name.rpartition(".")
+    words = re.split("[-_]", last)
+    if place in ("import", "option", "parameter") or not all(words):
+        return ()
+    if place == "keyword":
+        return [".".join(filter(None, (called, "_".join(words[at:])))) for at in range(1, len(words))]
+    least = 2 if words[0] in _PARTICLES | _FILLERS else 1
+    return ["_".join(words[:at]) for at in range(len(words) - 1, least - 1, -1)]
+
+
+def _known(name: str, place: str) -> str:
+    """Return what to write instead of a shortened name. Of a single word, no plural or other form counts."""
+    words = _words_asked(name) if "_" in name else None
+    return forms_by_name(place).get(name) or (_forms_by_words(place).get(words, "") if words else "")
+
+
 def repair_for(name: str, *places: str, own: Collection[str] = ()) -> str:
     """Suggest what to write instead of a name of another library; "" if nothing is known about the name.
 
     If no place has the name, it is compared by its words: `acancel`, `cancel_run` and `cancel_workflow` are the same
-    name. If that fails, it is compared by its end: `HttpOperator` is an `*Operator`.
+    name. If that fails, it is compared by its end: `HttpOperator` is an `*Operator`. If that fails too, it is compared
+    without some of its words: `purge_history` is a `purge`, and `connect_timeout=` a `timeout=`.
 
     Args:
         name: The name.
@@ -2089,7 +2134,8 @@ def repair_for(name: str, *places: str, own: Collection[str] = ()) -> str:
     alike = (_forms_by_words(place).get(words) for words in asked for place in places)
     ends = [f"*{name[at:]}" for at, letter in enumerate(name) if at and letter.isupper()]
     ending = (forms_by_name(place).get(end) for end in ends for place in places)
-    return next(filter(None, (*alike, *ending)), "")
+    shorter = (_known(each, place) for place in places for each in _shorter(name, place))
+    return next(filter(None, (*alike, *ending, *shorter)), "")
 
 
 def without_await(repair: str) -> str:

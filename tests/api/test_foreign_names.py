@@ -53,7 +53,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel
 
 from graphengine import END, FAIL, START, Agent, Budget, Budgets, Context, Graph, Limits, Memory, Message, QueueLimits
-from graphengine import RateLimiter, Retry, Router, Runner, Schedule, ScriptedModel, Settings, Window, Worker, ask
+from graphengine import RateLimiter, Retry, Router, Runner, Schedule, ScriptedModel, Settings, SyncRunner, Window
+from graphengine import Worker, ask
 from graphengine import code_execution, failed, iterations, mcp, tool, usage, value, web_fetch, web_search, write_file
 from graphengine.agents import Hooks, ToolContext, guard, result_of
 from graphengine.executors import ProcessExecutor
@@ -366,9 +367,12 @@ async def test_each_name_gets_its_form_where_it_is_asked_for() -> None:
             exec(f"from graphengine import {name}")  # noqa: S102 - a name of the table
 
 
-@pytest.mark.parametrize("name", ["acancel_workflow", "cancel_run", "list_flow_runs", "get_history", "aget_state"])
+KNOWN_BY_WORDS = ("acancel_workflow", "cancel_run", "list_flow_runs", "get_history", "aget_state")
+
+
+@pytest.mark.parametrize("name", [*KNOWN_BY_WORDS, "purge_instance_history", "cancel_with_reason"])
 async def test_a_name_is_known_by_its_words(name: str) -> None:
-    """What libraries put around a verb, such as `a`, `get_` or `_workflow`, is no part of it."""
+    """What libraries put around a verb, such as `a`, `get_`, `_workflow` or what follows, is no part of it."""
     async with Runner() as runner:
         assert "repair: await runner." in answer_to(runner, name)
 
@@ -462,6 +466,28 @@ def test_a_foreign_command_gets_its_form(entry: ForeignNames) -> None:
     done = CliRunner().invoke(main, [entry.names[-1]])
     assert done.exit_code == Exit.USAGE
     assert all(form in done.output for form in entry.forms)
+
+
+@pytest.mark.parametrize(
+    ("words", "here"),
+    [
+        ("flow-run cancel x", "graphengine stop RUN_ID"),
+        ("workflow start --type x", "graphengine run GRAPH"),
+        ("dags list", "graphengine graphs"),
+    ],
+)
+def test_a_word_after_a_foreign_command_says_what_it_means(words: str, here: str) -> None:
+    """Other command lines name the kind of thing first, and then what to do with it."""
+    assert here in CliRunner().invoke(main, words.split()).output
+
+
+def test_a_keyword_is_known_by_its_last_words() -> None:
+    """A keyword with words before its meaning, such as `connect_timeout`, gets the form of its meaning."""
+    names = defined("pass")
+    with pytest.raises(DefinitionError, match=r"timeout_seconds=60"):
+        names["graph"].add_node("z", names["work"], schedule_to_start_timeout=5)
+    with pytest.raises(DefinitionError, match=r"hooks=\[Hooks\(\)\]"):
+        Agent("z", **{"before_reply_callback": print})
 
 
 @pytest.mark.parametrize("entry", entries_of("option"), ids=lambda entry: entry.names[0])
