@@ -378,8 +378,9 @@ def refusal(
         text, state = f"{called} has no option {name!r}", getattr(args[0], "state", None) if where else None
         near = _near(name, own)
         is_ours = near.startswith("did") and not any(name.startswith(f"{each}_") for each in own)
-        of_call = repair_for(f"{called}.{name}", "keyword")
-        repair = of_call or _inside(function, name) or ("" if is_ours else repair_for(name, "keyword")) or near
+        of_call = repair_for(f"{called}.{name}", "keyword", whole=True) or _inside(function, name)
+        alike = "" if is_ours else repair_for(name, "keyword", whole=True) or repair_for(f"{called}.{name}", "keyword")
+        repair = of_call or alike or near
         if "state" in own and name in getattr(state, "model_fields", ()):
             repair = f"the state is one argument: {{{name!r}: …}}"
     return DefinitionError(text, where=where, repair=repair)

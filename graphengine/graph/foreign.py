@@ -2102,7 +2102,8 @@ def _shorter(name: str, place: str) -> Sequence[str]:
     if place in ("import", "option", "parameter") or not all(words):
         return ()
     if place == "keyword":
-        return [".".join(filter(None, (called, "_".join(words[at:])))) for at in range(1, len(words))]
+        ends = ["_".join(words[at:]) for at in range(1, len(words))]
+        return [each for end in ends for each in (f"{called}.{end}", end)]
     least = 2 if words[0] in _PARTICLES | _FILLERS else 1
     return ["_".join(words[:at]) for at in range(len(words) - 1, least - 1, -1)]
 
@@ -2113,7 +2114,7 @@ def _known(name: str, place: str) -> str:
     return forms_by_name(place).get(name) or (_forms_by_words(place).get(words, "") if words else "")
 
 
-def repair_for(name: str, *places: str, own: Collection[str] = ()) -> str:
+def repair_for(name: str, *places: str, own: Collection[str] = (), whole: bool = False) -> str:
     """Suggest what to write instead of a name of another library; "" if nothing is known about the name.
 
     If no place has the name, it is compared by its words: `acancel`, `cancel_run` and `cancel_workflow` are the same
@@ -2124,6 +2125,7 @@ def repair_for(name: str, *places: str, own: Collection[str] = ()) -> str:
         name: The name.
         places: The places of the table of foreign names, in order.
         own: Names of ours. A name that is one of these misspelt (see `_find_slip`) is not compared by its words or end.
+        whole: Whether the name is not compared without some of its words.
     """
     spellings = (name, name.removeprefix("a"))
     exact = (forms_by_name(place).get(each) for each in spellings for place in places)
@@ -2134,7 +2136,7 @@ def repair_for(name: str, *places: str, own: Collection[str] = ()) -> str:
     alike = (_forms_by_words(place).get(words) for words in asked for place in places)
     ends = [f"*{name[at:]}" for at, letter in enumerate(name) if at and letter.isupper()]
     ending = (forms_by_name(place).get(end) for end in ends for place in places)
-    shorter = (_known(each, place) for place in places for each in _shorter(name, place))
+    shorter = (_known(each, place) for place in places for each in _shorter(name, place) if not whole)
     return next(filter(None, (*alike, *ending, *shorter)), "")
 
 

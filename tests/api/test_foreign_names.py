@@ -487,7 +487,7 @@ def test_a_keyword_is_known_by_its_last_words() -> None:
     with pytest.raises(DefinitionError, match=r"timeout_seconds=60"):
         names["graph"].add_node("z", names["work"], schedule_to_start_timeout=5)
     with pytest.raises(DefinitionError, match=r"hooks=\[Hooks\(\)\]"):
-        Agent("z", **{"before_reply_callback": print})
+        Agent("z", before_reply_callback=print)
 
 
 @pytest.mark.parametrize("entry", entries_of("option"), ids=lambda entry: entry.names[0])
