@@ -17,7 +17,7 @@ from graphengine.doors import checked
 from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
 from graphengine.kernel.extension import CURRENT, Context, GraphDefinition, Run, is_tag
-from graphengine.kernel.inside import ChildRuns, OfObjects, OriginRecord, draw_with, missing, shown
+from graphengine.kernel.inside import ChildRuns, OriginRecord, draw_with, missing, shown
 from graphengine.migration import Migrations
 from graphengine.records.records import Records
 from graphengine.worker.admin import Admin
@@ -49,7 +49,16 @@ _BEGIN: Final = inspect.unwrap(Records.__init__)
 """The `__init__` of the core's Runner, without a check of its arguments, which are already checked here."""
 
 
-class Runner(Records, metaclass=OfObjects):
+class _AskedOfTheClass(type):
+    """Lets the class Runner answer as its objects do: the OpenAI Agents SDK calls `run_sync` on the class."""
+
+    if not TYPE_CHECKING:  # type checkers know the attributes of the class
+
+        def __getattr__(cls, name: str) -> NoReturn:
+            missing(cls, name, "Runner", "Graph")
+
+
+class Runner(Records, metaclass=_AskedOfTheClass):
     """Drives runs and records them in a store. Use it as an async context manager.
 
     Args:

@@ -9,7 +9,7 @@ import re
 import textwrap
 from collections.abc import Mapping
 from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
 from graphengine.errors import DefinitionError, UnknownAttribute
 from graphengine.graph.foreign import forms_by_name, repair_for, without_await
@@ -52,7 +52,7 @@ def missing(
     """Raise the error for an attribute that does not exist, with a suggestion if another library has that name.
 
     Args:
-        owner: The object.
+        owner: The object, or a class of which the attribute is asked.
         name: The attribute.
         places: The places of the table of foreign names that are searched, in order.
         hints: Suggestions by the name of the attribute, besides the table.
@@ -62,7 +62,8 @@ def missing(
         UnknownAttribute: There is a suggestion.
         AttributeError: There is no suggestion.
     """
-    text = f"{type(owner).__name__!r} object has no attribute {name!r}"
+    kind = f"type object {owner.__name__!r}" if isinstance(owner, type) else f"{type(owner).__name__!r} object"
+    text = f"{kind} has no attribute {name!r}"
     own = () if name.startswith("_") else [each for each in dir(owner) if not each.startswith("_")]
     repair = (hints or {}).get(name) or repair_for(name, *places, "import", own=own)
     if is_sync:
@@ -72,21 +73,6 @@ def missing(
         where = "" if shown_owner.startswith("<") else textwrap.shorten(shown_owner, 80, placeholder=" …")
         raise UnknownAttribute(text, where=where, repair=repair)
     raise AttributeError(text, name=name, obj=owner)
-
-
-class OfObjects(type):
-    """A metaclass for a class whose methods another library calls on the class itself, as in `Runner.run_sync(agent)`.
-
-    An unknown attribute of the class gets the same suggestion as one of its objects.
-    """
-
-    if not TYPE_CHECKING:  # type checkers know the attributes of the class
-
-        def __getattr__(cls, name: str) -> NoReturn:
-            text = f"type object {cls.__name__!r} has no attribute {name!r}"
-            if not name.startswith("_") and (repair := repair_for(name, cls.__name__, own=dir(cls))):
-                raise UnknownAttribute(text, repair=repair)
-            raise AttributeError(text, name=name, obj=cls)
 
 
 @recursive_repr("<")

@@ -75,7 +75,6 @@ from graphengine.graph.effect import taken_by as taken_by
 from graphengine.graph.effect import wrong_effect as wrong_effect
 from graphengine.graph.elsewhere import NODES as NODES
 from graphengine.graph.elsewhere import RESULT_OF_RUN as RESULT_OF_RUN
-from graphengine.graph.elsewhere import OfObjects as OfObjects
 from graphengine.graph.elsewhere import missing as missing
 from graphengine.graph.elsewhere import shown as shown
 from graphengine.graph.endings import EndedWith as EndedWith
