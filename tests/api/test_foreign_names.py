@@ -386,9 +386,9 @@ async def test_the_class_runner_answers_as_its_objects() -> None:
         with pytest.raises(AttributeError, match=f"type object 'Runner' has no attribute '{name}'$") as caught:
             getattr(Runner, name)
         assert not isinstance(caught.value, UnknownAttribute)
-    names, asked = defined("pass"), Runner.run
+    asked: Any = Runner.run
     with pytest.raises(DefinitionError, match=r"repair: async with Runner.*answer = await runner\.run\(agent"):
-        await asked(names["agent"], "Hi")  # type: ignore[call-overload] - that is the mistake
+        await asked(defined("pass")["agent"], "Hi")
 
 
 def test_a_graph_is_asked_for_its_nodes_as_in_networkx() -> None:
