@@ -1133,7 +1133,7 @@ interrupt_at, halt_on, wait_before, pause_before_node: LangGraph Burr Haystack
     run = runner.start(graph, state, pause_before=['approve'])
 interrupt_after, halt_after, pause_after, stop_after: LangGraph Burr
     run = runner.start(graph, state, pause_before=['approve'])  # name the node that follows
-config, configurable, context_variables: LangGraph OpenAI
+config, configurable, context_variables, start.config: LangGraph OpenAI
     run = runner.start(graph, state, run_id='order-7', limits=Limits(visits=50))
 recursion_limit, max_steps, max_iterations, max_visits, max_supersteps, step_limit, max_runs_per_component,
 max_loops_allowed, max_loops, max_iter, max_hops, max_transitions, max_rounds, termination_condition: LangGraph

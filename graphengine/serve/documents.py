@@ -25,7 +25,7 @@ class KnownUser(Part):
 
 
 class UserList(Document):
-    """The users in a file of users, as `graphengine users --json` prints them.
+    """The users in a file of users, as `graphengine users list --json` prints them.
 
     Attributes:
         users: The users in the file.

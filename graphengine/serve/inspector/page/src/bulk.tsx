@@ -169,10 +169,7 @@ export function Ask({
         </ul>
       )}
       {preview && runs > 0 && action === "retry" && (
-        <p>
-          They cost {dollars(preview.cost_usd)} so far. What failed is tried again once a worker takes them; what is
-          done costs nothing.
-        </p>
+        <p>They cost {dollars(preview.cost_usd)} so far. Only what failed is done again, by a worker.</p>
       )}
       {runs > 0 && isPrune && (
         <label>

@@ -199,8 +199,8 @@ function Now({ doing, now }: { doing: Doing | null; now: number }) {
   if (!doing?.here) {
     return (
       <p class="soft now">
-        Another process drives this run: the text of a call appears once the call is recorded. It appears while it is
-        written for runs that are started here, with <code>--drive</code>.
+        Another process drives this run: the text of a call appears once the call is recorded. Runs started
+        here show it at once, with <code>--drive</code>.
       </p>
     );
   }

@@ -1,18 +1,19 @@
 // Sums of the runs that a search finds: each of the last seven days, and each node.
 
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 
 import type { Query } from "./api";
 import { Failure, useDocument } from "./parts";
 import type { Trend } from "./types";
-import { cost, count, dollars, seconds } from "./words";
+import { cost, count, dollars, seconds, startOfDay } from "./words";
 
 /** What runs cost as far as prices are known; an unknown cost is never shown as 0. */
 const spent = ({ cost_usd, unknown_costs }: Trend) =>
-  unknown_costs ? (cost_usd ? `at least ${dollars(cost_usd)}` : "unknown") : cost_usd ? dollars(cost_usd) : "";
+  cost_usd ? `${unknown_costs ? "at least " : ""}${dollars(cost_usd)}` : unknown_costs ? "unknown" : "";
 
 const dayOf = (since: number) =>
-  new Date(since * 1000).toLocaleDateString(undefined, { weekday: "short", day: "numeric", month: "short" });
+  new Date(since * 1000).toLocaleDateString([], { day: "numeric", month: "short", weekday: "short" });
 
 /** They are read when they are opened. */
 export function Sums({ search }: { search: Query }) {
@@ -26,69 +27,75 @@ export function Sums({ search }: { search: Query }) {
 }
 
 function Tables({ search }: { search: Query }) {
-  const midnight = new Date().setHours(0, 0, 0, 0) / 1000;
-  const [found, error] = useDocument("sums", { ...search, midnight });
+  const [found, error] = useDocument("sums", { ...search, midnight: startOfDay() });
   if (error) return <Failure error={error} />;
   if (!found) return <p class="soft small" aria-busy="true" />;
   const { days, nodes, sample } = found;
   const isOne = new Set(nodes.map(({ graph }) => graph)).size < 2;
   return (
-    <div class="sums-of">
-      <table class="sums">
-        <caption>By day</caption>
-        <thead>
-          <tr>
-            <th scope="col">began</th>
-            <th scope="col">runs</th>
-            <th scope="col">failed</th>
-            <th scope="col">cost</th>
-            <th scope="col">95 % took at most</th>
-          </tr>
-        </thead>
-        <tbody>
-          {days.map((day) => (
-            <tr key={day.since}>
-              <th scope="row">{dayOf(day.since)}</th>
-              <td>{day.runs.toLocaleString()}</td>
-              <td>{day.statuses.failed?.toLocaleString()}</td>
-              <td>{spent(day)}</td>
-              <td>{seconds(day.p95_seconds)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      <table class="sums">
-        <caption>By node</caption>
-        <thead>
-          <tr>
-            <th scope="col">node</th>
-            <th scope="col">visits</th>
-            <th scope="col">failed</th>
-            <th scope="col">cost</th>
-            <th scope="col">95 % took at most</th>
-          </tr>
-        </thead>
-        <tbody>
-          {nodes.slice(0, MOST).map((each) => (
-            <tr key={`${each.graph} ${each.node}`}>
-              <th scope="row">
-                {!isOne && <span class="soft">{each.graph} </span>}
-                <code>{each.node}</code>
-              </th>
-              <td>{each.visits.toLocaleString()}</td>
-              <td>{each.failed ? each.failed.toLocaleString() : ""}</td>
-              <td>{cost(each.usage)}</td>
-              <td>{seconds(each.p95_seconds)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+    <>
+      <div class="sums-of">
+        <Table
+          caption="By day"
+          heads={["began", "runs"]}
+          rows={days.map((day) => [
+            dayOf(day.since),
+            day.runs,
+            day.statuses.failed,
+            spent(day),
+            seconds(day.p95_seconds),
+          ])}
+        />
+        <Table
+          caption="By node"
+          heads={["node", "visits"]}
+          rows={nodes.slice(0, MOST).map((each) => [
+            <>
+              {!isOne && <span class="soft">{each.graph} </span>}
+              <code>{each.node}</code>
+            </>,
+            each.visits,
+            each.failed,
+            cost(each.usage),
+            seconds(each.p95_seconds),
+          ])}
+        />
+      </div>
       <p class="soft small">
         {sample}
         {nodes.length > MOST && `; the slowest ${MOST} of ${count(nodes.length, "node")}`}
       </p>
-    </div>
+    </>
   );
 }
+
+/** One row for each day or node: its name, a count, the failed ones, the cost and the time. No 0 is shown as failed. */
+function Table({ caption, heads, rows }: { caption: string; heads: string[]; rows: Cells[] }) {
+  return (
+    <table class="sums">
+      <caption>{caption}</caption>
+      <thead>
+        <tr>
+          {[...heads, "failed", "cost", "95 % took at most"].map((head) => (
+            <th scope="col">{head}</th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map(([name, all, failed, paid, time]) => (
+          <tr>
+            <th scope="row">{name}</th>
+            <td>{all.toLocaleString()}</td>
+            <td>{failed ? failed.toLocaleString() : ""}</td>
+            <td>{paid}</td>
+            <td>{time}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+type Cells = [ComponentChildren, number, number | undefined, string, string];
 
 const MOST = 100; // nodes that are shown

@@ -7,7 +7,7 @@ import { query } from "./api";
 import { Ask } from "./bulk";
 import { Copy, Corner, Failure, Link, Sign, Tabs, go, useDocument, useNow } from "./parts";
 import type { Answers, Culprit, Group, NewError, Numbers, Rate, RetriedRuns, Session, Today } from "./types";
-import { count, dollars, moment, seconds } from "./words";
+import { count, dollars, moment, seconds, startOfDay } from "./words";
 
 const DAY = 86_400;
 const MOST = 50; // rows that are shown at first
@@ -32,7 +32,7 @@ export function TodayPage({ parameters, session }: { parameters: Record<string, 
   const [done, setDone] = useState("");
   const [every, setEvery] = useState(30); // seconds; what was retried is followed more closely
   const tick = Math.floor(useNow(every) / every);
-  const midnight = new Date().setHours(0, 0, 0, 0) / 1000;
+  const midnight = startOfDay();
   const [found, error] = useDocument("today", { by, midnight, tick, done });
   const [tables, unread] = useDocument("tables", { tick });
   const areMoving = found?.retried.some(({ statuses }) => statuses.running || statuses.queued);
@@ -46,7 +46,7 @@ export function TodayPage({ parameters, session }: { parameters: Record<string, 
   useEffect(() => {
     document.title = "today · graphengine inspector";
   }, []);
-  const day = new Date().toLocaleDateString(undefined, { weekday: "short", day: "numeric", month: "long" });
+  const day = new Date().toLocaleDateString([], { day: "numeric", month: "long", weekday: "short" });
   return (
     <main class="today">
       <header class="top">
@@ -403,7 +403,7 @@ function Broke({ culprit, begun_after }: { culprit: Culprit; begun_after: number
         <span>
           {isVersion
             ? `Deploy ${was.name} again, or repair ${now.name}; then retry what failed.`
-            : "No version of it is new: look at what it is given and what it calls; then retry what failed."}
+            : "Its code is as before: check its input and what it calls, then retry what failed."}
         </span>
         <span class="grow" />
         {isVersion && (
@@ -416,8 +416,8 @@ function Broke({ culprit, begun_after }: { culprit: Culprit; begun_after: number
       </p>
       {old === "COMMIT" && (
         <p class="soft">
-          In the command of <i>copy prove</i>, replace COMMIT with a commit of your repository with which {graph}{" "}
-          worked. If GRAPHENGINE_DEPLOY is set to the commit or tag of each deploy, this page fills it in.
+          In the copied command, replace COMMIT with a commit with which {graph} worked. The page fills it in if
+          GRAPHENGINE_DEPLOY names the commit of each deploy.
         </p>
       )}
     </section>

@@ -16,6 +16,11 @@ export function when(at: number): string {
   return new Date(at * 1000).toLocaleString();
 }
 
+/** The last midnight in the browser's time zone, as a Unix time in seconds. */
+export function startOfDay(): number {
+  return new Date().setHours(0, 0, 0, 0) / 1000;
+}
+
 /** The time of day, to the second. */
 export function clock(at: number): string {
   return new Date(at * 1000).toLocaleTimeString();
