@@ -467,6 +467,8 @@ class ClaimQuery:
         refused: The ids in `aside` that the worker could not resume. If their process died, they do not count as driven
             in the limits of their queue.
         paused_tenants: Tenants whose runs are not taken.
+        taken_before: How many runs this worker has taken. The queue that comes first changes with this number, so that
+            queues take turns although a busy worker takes only one run at a time.
     """
 
     now: float
@@ -477,6 +479,7 @@ class ClaimQuery:
     kept: Collection[str] = ()
     refused: Collection[str] = ()
     paused_tenants: Collection[str] = ()
+    taken_before: int = 0
 
 
 class ClaimedRun(NamedTuple):

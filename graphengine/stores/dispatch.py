@@ -81,24 +81,31 @@ class Chosen(NamedTuple):
     rates: Mapping[tuple[str, str], float]
 
 
-def choose(candidates: Iterable[Candidate], limit: int, load: Load, now: float) -> Chosen:
+def choose(candidates: Iterable[Candidate], limit: int, load: Load, now: float, taken_before: int = 0) -> Chosen:
     """Choose the runs that a worker takes, at most `limit`, in the order in which it takes them.
 
-    The limits of each queue are applied, and queues take turns.
+    The limits of each queue are applied, and queues take turns. Which queue comes first depends on how many runs the
+    worker has taken before. Otherwise a busy worker, which takes a single run whenever one has ended, would take all
+    runs of the first queue before any run of another.
 
     Example:
         >>> runs = [Candidate(n, queue, "", 0, True, n) for n, queue in enumerate(["a", "a", "a", "b"])]
         >>> choose(runs, 3, NO_LOAD, 0.0).ids
         [0, 3, 1]
+        >>> choose(runs, 1, NO_LOAD, 0.0, taken_before=1).ids
+        [3]
     """
     queues: dict[str, list[Candidate]] = defaultdict(list)
     for each in candidates:
         queues[each.queue].append(each)
-    allowed = [
+    filtered = (
         _filter_allowed(sorted(found, key=lambda each: each.order), load, queue, now)
         for queue, found in sorted(queues.items())
-    ]
-    in_turn = [each for each in chain.from_iterable(zip_longest(*allowed)) if each is not None][: max(limit, 0)]
+    )
+    allowed = [found for found in filtered if found]
+    first = taken_before % len(allowed) if allowed else 0
+    rounds = zip_longest(*allowed[first:], *allowed[:first])
+    in_turn = [each for each in chain.from_iterable(rounds) if each is not None][: max(limit, 0)]
     rates: dict[tuple[str, str], float] = {}
     for each in in_turn:
         for tenant, rate in _rates_for_run(each, load.limits.get(each.queue)):

@@ -489,7 +489,7 @@ class InMemoryStore:
                 place = log.turn if log.fence == 0 else since
                 found.append(Candidate(run_id, info.queue, info.tenant or "", info.priority, log.fence == 0, place))
         driven = Counter((log.info.queue, log.info.tenant or "") for log in self._going.values() if log.driver_fence)
-        chosen = choose(found, pick.limit, Load(self._limits, driven, self._rates), pick.now)
+        chosen = choose(found, pick.limit, Load(self._limits, driven, self._rates), pick.now, pick.taken_before)
         self._rates.update(chosen.rates)
         taken: list[ClaimedRun] = []
         for run_id in map(str, chosen.ids):

@@ -156,6 +156,7 @@ class Worker:
         self._clock = self._lives.shared.clock
         self._graphs = graphs_by_name(graphs, "Worker(runner, ")
         self._queues = None if queues is None else tuple(queues)
+        self._taken = 0
         self._concurrency = concurrency
         self._poll_seconds = poll_seconds
         self._on_event = on_event
@@ -308,9 +309,10 @@ class Worker:
         kept = self._lives.shared.kept.ids
         graphs = [name for name in self._graphs if f"graph:{name}" not in self._paused]
         tenants = [name.removeprefix("tenant:") for name in self._paused if name.startswith("tenant:")]
-        pick = ClaimQuery(now, room, graphs, self._queues, aside, kept, self._aside, tenants)
+        pick = ClaimQuery(now, room, graphs, self._queues, aside, kept, self._aside, tenants, self._taken)
         self._lives.check_usable()
         taken = await self._runner.store.take(pick) if graphs else ()
+        self._taken += len(taken)
         for each in taken:
             if each.fence is not None:
                 self._begin(each)

@@ -45,6 +45,15 @@ async def test_the_doctor_finds_no_fault_in_queued_runs(tmp_path: Path, postgres
         assert (sqlite_doctor.examine(place) if isinstance(place, Path) else examine(place)).is_sound
 
 
+async def test_a_worker_with_one_slot_takes_from_its_queues_in_turn(runner: Runner) -> None:
+    """A queue with many runs does not keep a worker from the runs of another queue."""
+    for name in ["a0", "a1", "a2", "a3", "b0", "b1"]:
+        await runner.start(counting(), run_id=name, queue=name[0]).begun()
+    events = await let_work(runner, 6, counting(), concurrency=1)
+    taken = [event.info.id for event in events if isinstance(event, Took)]
+    assert taken == ["a0", "b0", "a1", "b1", "a2", "a3"]
+
+
 async def test_the_health_of_a_worker(runner: Runner) -> None:
     """200 while it works; 503 once it stops."""
     worker = Worker(runner, counting())

@@ -120,7 +120,7 @@ def _take_due(
             found += [
                 Candidate(key, *others) for key, *others in connection.execute(SQL["candidates_by_tenant"], asked)
             ]
-    chosen = choose(found, values["limit"], load, pick.now)
+    chosen = choose(found, values["limit"], load, pick.now, pick.taken_before)
     if not chosen.ids:
         return orphans, []
     keys = [int(key) for key in chosen.ids]

@@ -117,7 +117,7 @@ def take(connection: sqlite3.Connection, pick: ClaimQuery, lease: Lease, onlooke
     for name, _ in work:
         if not is_full(load, name):
             found += _yield_candidates(connection, pick, name, load, room)
-    chosen = choose(found, room, load, pick.now)
+    chosen = choose(found, room, load, pick.now, pick.taken_before)
     for queue in load.limits if chosen.rates else ():
         connection.execute(SQL["drop_rates"], (queue, pick.now))
     for (queue, tenant), until in chosen.rates.items():

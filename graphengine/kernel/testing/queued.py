@@ -214,6 +214,15 @@ class QueuedRuns(StoreSuite):
         assert await ids(store, pick(limit=3)) == ["a0", "b0", "a1"]
 
     @scenario
+    async def test_queues_take_turns_if_one_run_is_taken_at_a_time(self, store: Store) -> None:
+        """A busy worker takes one run whenever one has ended, and each time from the next queue."""
+        for number in range(3):
+            await queue_run(store, f"a{number}", queue="a")
+            await queue_run(store, f"b{number}", queue="b")
+        taken = [await ids(store, pick(limit=1, taken_before=number)) for number in range(4)]
+        assert taken == [["a0"], ["b0"], ["a1"], ["b1"]]
+
+    @scenario
     async def test_a_queue_drives_no_more_than_its_concurrency(self, store: Store) -> None:
         """A queue never drives more runs than its concurrency. A run that ends or waits makes room for another."""
         await store.limit_queue("mail", QueueLimits(concurrency=2))
