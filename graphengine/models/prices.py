@@ -161,7 +161,8 @@ class Prices:
         self._given = given
         there = urlsplit(address)
         self._address = f"https://{there.hostname}{there.path}" if address else ""
-        self._unknown: set[str] = set()
+        self._unknown: dict[str, object] = {}
+        """Names without a price, each with the version of the tables that was asked."""
         self._rates: dict[str, _Rates] = {}
 
     async def known(self) -> bool:
@@ -180,7 +181,7 @@ class Prices:
             return self._given.of(spent)
         if spent.is_special:
             return None
-        names = [name for name in dict.fromkeys((answered, self._model)) if name and name not in self._unknown]
+        names = [name for name in dict.fromkeys((answered, self._model)) if name]
         if not names:
             return None
         try:
@@ -223,6 +224,8 @@ class Prices:
         # Another object after the application has updated the package's tables.
         snapshot = tables.data_snapshot.get_snapshot()
         for name in names:
+            if self._unknown.get(name) is snapshot:
+                continue
             rates = self._rates.get(name)
             sound = spent.input_audio_tokens or spent.output_audio_tokens
             plain = not spent.web_searches and not spent.is_batch and not sound
@@ -231,7 +234,7 @@ class Prices:
             try:
                 found = tables.calc_price(_build_price_usage(tables, spent), name, **where)
             except LookupError:
-                self._unknown.add(name)
+                self._unknown[name] = snapshot
                 continue
             except ValueError:  # the numbers of tokens contradict each other
                 return None

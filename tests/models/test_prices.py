@@ -3,6 +3,7 @@ import sys
 
 import genai_prices
 import pytest
+from genai_prices import data_snapshot
 
 from graphengine.models import AnthropicModel, BedrockModel, OpenAIModel, Price, sdk
 from graphengine.models.prices import Prices, Spent
@@ -45,6 +46,17 @@ class TestTables:
         monkeypatch.setattr(sdk, "_loaded", {})
         monkeypatch.setitem(sys.modules, "genai_prices.data", None)
         assert await Prices("anthropic", HAIKU).cost(Spent(input_tokens=5)) is None
+
+    async def test_a_model_that_updated_tables_list_has_a_price(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An application may update the tables while it runs. A name without a price is looked up in the new tables."""
+        listed = data_snapshot.get_snapshot()
+        prices = Prices("anthropic", HAIKU)
+        monkeypatch.setattr(
+            data_snapshot, "get_snapshot", lambda: data_snapshot.DataSnapshot([], from_auto_update=True)
+        )
+        assert await prices.cost(Spent(1_000_000)) is None
+        monkeypatch.setattr(data_snapshot, "get_snapshot", lambda: listed)
+        assert await prices.cost(Spent(1_000_000)) == 1.0
 
     async def test_many_at_once_load_the_tables_once(self) -> None:
         """A fork's calls end together, and each gets its price."""
