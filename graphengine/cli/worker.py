@@ -410,8 +410,8 @@ def queues_set(
     is_alone = all(value is None for value in given.values())
     if is_alone and not no_limits and paused is None:
         raise click.UsageError(f"give a limit, such as --concurrency 20, --pause or --no-limits: queues set {queue}")
-    if no_limits and paused is not None:
-        raise click.UsageError("--no-limits removes a pause too: give it without --pause and --unpause")
+    if no_limits and not (is_alone and paused is None):
+        raise click.UsageError("--no-limits removes all limits and the pause: give it without other options")
     context.use(writes=True)
 
     async def setting() -> None:
