@@ -117,6 +117,7 @@ class Life(Generic[S]):
     Attributes:
         seq: The number of the last durable step that this process knows. While the run is driven, it is the number
             before driving began.
+        nonce: The nonce of the run, once this process has driven it.
         is_over: Whether the life is over.
         driving: The object that drives the run, while it is driven.
         result: The result at the end of the life.
@@ -137,6 +138,7 @@ class Life(Generic[S]):
         "handle",
         "id",
         "is_over",
+        "nonce",
         "plan",
         "reasons",
         "reports_to",
@@ -151,6 +153,7 @@ class Life(Generic[S]):
         self.id, self.plan = run_id, plan
         self.audience = Audience()
         self.seq = 0
+        self.nonce = ""
         self.is_over = False
         self._waiting: dict[Point, list[asyncio.Future[None]]] = {}  # callers, by the point for which they wait
         self.driving: Driving | None = None
@@ -462,7 +465,7 @@ class Life(Generic[S]):
             The next instruction of the claim, and the result of the run so far.
         """
         shared, claim = self.shared, self.claim
-        self.driving = shared.note_driven(self, driving)
+        self.driving, self.nonce = shared.note_driven(self, driving), driving.snapshot.nonce
         if driving.snapshot.starter is not None:
             self.note_starter(driving.snapshot.starter)
         try:

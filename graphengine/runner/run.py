@@ -19,7 +19,7 @@ import msgspec
 
 from graphengine.engine.claim import Claim, Stop, Wanted
 from graphengine.engine.fold import fold
-from graphengine.engine.steps import OVER, AnswerRecord
+from graphengine.engine.steps import FINAL, OVER, AnswerRecord
 from graphengine.errors import (
     UNREADABLE,
     DefinitionError,
@@ -152,6 +152,9 @@ class Run(Generic[S, Out_co]):
     async def result(self) -> Result[S, Out_co]:
         """Wait until no process drives the run any more, and return the result of the run.
 
+        Every call returns the result that the run has then. For example, the first call returns with the status
+        `waiting` when the run asks a person. After the answer, the next call returns what became of the run.
+
         The status of the result is `finished`, `waiting`, `stopped` or `cancelled`, or `running` if the run was
         released. A run is released by `Runner.release`, by a Runner that closes, and by the death of the process that
         drives it. If workers drive the run and it waits only for a time or for child runs, the call keeps waiting as
@@ -164,7 +167,8 @@ class Run(Generic[S, Out_co]):
             GraphEngineError: The run could not be started, recorded or claimed.
         """
         life = self._life
-        if life is not None:  # the same as `_wait_for_rest`, without a further call
+        if life is not None and not (life.is_over and await self._was_continued(life)):
+            # the same as `_wait_for_rest`, without a further call
             result = await life.outcome(retrieves=True)
         else:
             life = self._lives.of(self.id)  # The run can have been resumed here after `get`.
@@ -176,6 +180,21 @@ class Run(Generic[S, Out_co]):
         if result.status == "failed":
             raise RunFailed(result)
         return result
+
+    async def _was_continued(self, life: Life[Any]) -> bool:
+        """Return whether the run was continued after a life of it had ended, in this process or in another one.
+
+        A run whose Runner is closed, that was removed, or whose id a new run has, was not continued.
+        """
+        result, shared = life.result, self._lives.shared
+        if result is None or result.status in FINAL or shared.closed:
+            return False
+        try:
+            info = await shared.store.info(self.id)
+        except UnknownRun:
+            return False
+        is_same = not life.nonce or info.nonce == life.nonce
+        return is_same and (info.seq > result.seq or info.driver is not None)
 
     async def _wait_for_rest(self, life: Life[Any] | None) -> Result[S, Out_co]:
         """Wait until no process drives the run, and return the result that the run has then.
@@ -753,6 +772,8 @@ class Run(Generic[S, Out_co]):
             await self._wait_until_recorded()
             info = await self._lives.shared.store.info(self.id)
             after = info.seq if after is None else info.seq_in(after)
+        if living is not None and living[0].is_over and await self._was_continued(living[0]):
+            living = None
         while True:
             if living is None:
                 await self._wait_until_recorded()
