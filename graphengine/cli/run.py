@@ -475,7 +475,7 @@ def _show_silence(context: CommandContext, silent: OwnerInfo) -> None:
         "holds its event loop (its log then shows where), or code runs in a thread, which cannot be cancelled. To end "
         "the process: "
     )
-    context.err.prose(text, (f"kill {silent.pid}", "bold"))
+    context.err.prose(text, (f"kill -9 {silent.pid}", "bold"))
 
 
 # --- what `run` needs ---

@@ -89,7 +89,7 @@ def test_a_stop_without_a_reaction_names_the_process_to_end(
         assert (stopped.exit_code, stopped.stdout.startswith("asked the process that drives run hang")) == (0, True)
         said = " ".join(stopped.stderr.split())
         assert f"{HERE} has not reacted for 0 s. Either code holds its event loop" in said
-        assert f"To end the process: kill {os.getpid()} " in said
+        assert f"To end the process: kill -9 {os.getpid()} " in said
         document = json.loads(invoke("stop", "hang", "--now", "--json").stdout)
         assert (document["stop"], document["silent"]["pid"]) == ("asked", os.getpid())
         assert "has not reacted" not in invoke("stop", "hang").stderr
