@@ -131,6 +131,7 @@ def runs(  # noqa: PLR0913 - options
     run's id, graph, tags and first input, and in what the run waits for or why it ended. The beginning of a word is
     enough. A word can also be a filter:
 
+    - id:RUN_ID, for the run with exactly this id
     - status:failed, graph:NAME, tag:NAME, tenant:NAME, user:NAME, version:LABEL and error:TEXT
     - agent:NAME, for runs in which this agent called a model
     - child-of:RUN_ID, for runs that nodes of this run started

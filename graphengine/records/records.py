@@ -55,7 +55,7 @@ class Records(CoreRunner):
         Args:
             search: Words and filters, as on the command line: `"timeout status:failed"`. A run is found if each word is
                 the beginning of a word in the run's id, graph, tags or first input, in its open question, or in the
-                reason for its end. Order and case do not matter. The filters are `status:`, `graph:`, `tag:`,
+                reason for its end. Order and case do not matter. The filters are `id:`, `status:`, `graph:`, `tag:`,
                 `tenant:`, `since:`, `after:`, `before:` and `cost>`.
             status: Only runs with this status: `running` (a process drives the run), `queued` (no process has driven
                 the run yet), `interrupted` (the process that drove the run is gone), `waiting`, `finished`, `stopped`

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FILTERS: Final[Mapping[str, str]] = {
+    "id": "the id of a run",
     "status": "one of " + ", ".join(STATUSES),
     "graph": "the name of a graph",
     "tag": "a tag",
@@ -42,7 +43,7 @@ AGES: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 _AGE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdw])")
 _PART: Final = re.compile(
     r'(?<!\S)((?:input|output|state)(?:[.\[][^\s=<>!"]*)?)(!=|<=|>=|=|<|>)(?:"([^"]*)"|(\S*))|'
-    r'(?:(status|graph|tag|tenant|user|child-of|since|after|before|version|error|agent|lost):|(cost)>)(?:"([^"]*)"|(\S*))|(\S+)'
+    r'(?:(id|status|graph|tag|tenant|user|child-of|since|after|before|version|error|agent|lost):|(cost)>)(?:"([^"]*)"|(\S*))|(\S+)'
 )
 
 
@@ -97,6 +98,7 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
         raise _wrong("status", status)
     made = {
         "status": status,
+        "run_id": given.get("id"),
         "graph": given.get("graph"),
         "tag": given.get("tag"),
         "tenant": given.get("tenant"),

@@ -106,6 +106,7 @@ class Wanted:
             changed.
         has_losses: Whether the runs finished with items or child runs that failed, or with the result of a fallback.
         fields: Comparisons of fields of the runs.
+        run_id: The id of the run, if only one run is wanted.
     """
 
     limit: int
@@ -127,11 +128,13 @@ class Wanted:
     agent: str | None = None
     has_losses: bool | None = None
     fields: tuple[FieldComparison, ...] = ()
+    run_id: str | None = None
 
     def __str__(self) -> str:
         """Describe the criteria in words that follow `no runs`; "" if there are no criteria."""
         named = (
             ("status", self.status),
+            ("id", self.run_id),
             ("graph", self.graph),
             ("tag", self.tag),
             ("tenant", self.tenant),
@@ -147,13 +150,12 @@ class Wanted:
 
     @property
     def is_searched(self) -> bool:
-        """Whether there is a criterion about the cost, version, error, agents, losses or fields of a run.
+        """Whether there is a criterion about the id, cost, version, error, agents, losses or fields of a run.
 
-        `has` checks these criteria with the row of the run.
+        `fits` checks these criteria with the row of the run.
         """
-        return any(
-            each is not None for each in (self.cost_above, self.version, self.error, self.agent, self.has_losses)
-        ) or bool(self.fields)
+        by_rows = self.run_id, self.cost_above, self.version, self.error, self.agent, self.has_losses
+        return any(each is not None for each in by_rows) or bool(self.fields)
 
     @property
     def is_read(self) -> bool:
@@ -161,7 +163,7 @@ class Wanted:
 
         The store cannot select runs by every criterion.
         """
-        by_rows = self.cost_above, self.version, self.error, self.agent, self.has_losses
+        by_rows = self.run_id, self.cost_above, self.version, self.error, self.agent, self.has_losses
         by_times = self.older_seconds, self.newer_seconds
         return (
             any(each is not None for each in (*by_rows, *by_times))
@@ -184,6 +186,7 @@ class Wanted:
         old = now - info.updated_at
         return (
             (self.status is None or status_of(info) == self.status)
+            and self.run_id in (None, info.id)
             and (self.older_seconds is None or old >= self.older_seconds)
             and (self.newer_seconds is None or old <= self.newer_seconds)
             and self.has(info.status, info.began_with, info.deploy, info.summary)
@@ -214,7 +217,7 @@ class Wanted:
             "status": stored_status(self.status),
             "graph": self.graph,
             "tag": self.tag,
-            "text": self.text,
+            "text": " ".join(filter(None, (self.text, self.run_id))) or None,
             "begun_after": self.begun_after,
             "begun_before": self.begun_before,
             "tenant": self.tenant,

@@ -294,7 +294,7 @@ class Views:
             return [(each.since, each.status, each.runs) for each in found if wanted.graph in {None, each.graph}]
 
         async def counted() -> Sequence[tuple[float, str, int]]:
-            if wanted.scanned:
+            if wanted.scanned or wanted.run_id is not None:
                 looked = await find_runs(self.store, wanted)
                 bars = Counter((info.created_at // width * width, str(info.status)) for info in looked.runs)
                 return [(*each, runs) for each, runs in bars.items()]
@@ -314,7 +314,7 @@ class Views:
         new result.
         """
         wanted = wanted_by(asked)
-        if wanted.status in ONLY_SEEN or wanted.scanned:
+        if wanted.status in ONLY_SEEN or wanted.scanned or wanted.run_id is not None:
             return Tally(None, None)
 
         async def counted() -> Tally:
