@@ -82,6 +82,8 @@ _INDENT: Final = 4
 @click.option(
     "--fields",
     metavar="NAMES",
+    multiple=True,
+    callback=lambda _, __, given: ",".join(given) if given else None,
     help="Show these fields of each run's last recorded state, separated by commas. A dot leads into an object:"
     " order.amount.",
 )

@@ -107,7 +107,7 @@ class Records(CoreRunner):
 
         Raises:
             UnknownRun: A run with one of the ids does not exist.
-            InputError: None of the runs has one of the fields.
+            InputError: None of the runs has one of the fields, or a text was given in place of a list.
 
         Example:
             >>> async def main() -> None:
@@ -118,6 +118,12 @@ class Records(CoreRunner):
             >>> asyncio.run(main())
             first finished 3
         """
+        if isinstance(runs, str):
+            repair = f"search first: rows(await runner.runs({runs!r}), …), or give a list of ids: rows([{runs!r}], …)"
+            raise InputError(f"runs={runs!r} is a text, and not a list of runs", where="rows", repair=repair)
+        if isinstance(fields, str):
+            repair = f"give a list: {[each.strip() for each in fields.split(',')]!r}"
+            raise InputError(f"fields={fields!r} is a text, and not a list of names", where="rows", repair=repair)
         infos = [await self.info(each) if isinstance(each, str) else each for each in runs]
         await self.store.open()
         return await result_rows(self.store, infos, fields)

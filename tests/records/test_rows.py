@@ -87,6 +87,14 @@ async def test_a_field_that_no_run_has_is_refused(runner: Runner) -> None:
         await runner.rows(["nobody"], ["n"])
 
 
+async def test_a_text_is_no_list(runner: Runner) -> None:
+    """A text would be read letter by letter."""
+    with pytest.raises(InputError, match=r"(?s)fields='n, orders' is a text.*repair: give a list: \['n', 'orders'\]"):
+        await runner.rows(["a"], "n, orders")
+    with pytest.raises(InputError, match=r"(?s)runs='graph:a' is a text.*rows\(await runner.runs\('graph:a'\), …\)"):
+        await runner.rows("graph:a", ["n"])
+
+
 async def test_a_secret_is_the_word_secret(runner: Runner) -> None:
     """Neither the clear text nor what encrypts it stands in a table that is given away."""
     pytest.importorskip("cryptography")
