@@ -15,7 +15,9 @@ window, nothing is spent and nothing is in flight: a call counts in the window i
 
 A process that interrupts a call reports this itself, unless the process was killed or is frozen. Therefore a
 reservation contains the id of its run. When calls in flight leave too little for a new call, the state of their runs is
-read. Reservations are dropped if their run has ended, was removed, or has a driver that no longer works. A dropped
+read. Reservations are dropped if their run has ended, was removed, or has a driver that no longer works. The process
+that drives a run also drops reservations of this run that it has not made itself: the process that made them has lost
+the run, so it repeats no call under them. A dropped
 reservation cannot become valid again, because the process that continues the run repeats the call under a reservation
 with another token. So the state that was read is still true in the transaction that drops the reservation. Code that
 only reads accounts computes the same result, but writes nothing.
@@ -211,6 +213,8 @@ def make_hold(
 class Ledger:
     """The accounts of budgets in the database of the runs, shared by all processes that use this database.
 
+    While a process drives a run, one object of this class makes all reservations of the run.
+
     Args:
         store: The store. If it is not a database, its accounts are kept in the memory of this process.
     """
@@ -222,9 +226,17 @@ class Ledger:
             _IN_PROCESS[store] = InProcess(budget_tables())
         self._store: KeepsAccounts = store if isinstance(store, KeepsAccounts) else _IN_PROCESS[store]
         self._runs = store if isinstance(store, _KnowsRuns) else None
+        self._tokens: set[str] = set()
+        """The tokens of the calls that are in flight here."""
 
     async def reserve(
-        self, places: Sequence[Place], hold: Hold, allowed: Collection[str] = (), *, continues: bool = False
+        self,
+        places: Sequence[Place],
+        hold: Hold,
+        allowed: Collection[str] = (),
+        *,
+        continues: bool = False,
+        has_batches: bool = False,
     ) -> BudgetRefusal | None:
         """Reserve the amounts of a model call in all accounts, or return the reason why the call does not fit.
 
@@ -241,12 +253,19 @@ class Ledger:
             allowed: The names of the budgets that the call may exceed.
             continues: Whether the call continues at its provider, in a batch. In this case the earlier attempt was not
                 interrupted.
+            has_batches: Whether any call of the run continues in a batch, under a reservation of an earlier process.
         """
         refusal = await self._reserve(places, hold, allowed, (), continues=continues)
-        if refusal is None or refusal.is_spent:
-            return refusal
-        dead = [(place, each) for place in places for each in await self._dead_holds(*_order(place))]
-        return await self._reserve(places, hold, allowed, dead, continues=continues) if dead else refusal
+        if refusal is not None and not refusal.is_spent:
+            dead = [
+                (place, each)
+                for place in places
+                for each in await self._dead_holds(*_order(place), None if has_batches else hold)
+            ]
+            refusal = await self._reserve(places, hold, allowed, dead, continues=continues) if dead else refusal
+        if refusal is None:
+            self._tokens.add(hold.token)
+        return refusal
 
     async def _reserve(
         self,
@@ -323,6 +342,7 @@ class Ledger:
                     entry.keep(None if is_held else entry.hold)
 
         await self._write(settled, hold.run)
+        self._tokens.discard(hold.token)
 
     async def correct(self, place: Place, spent: Mapping[AmountName, float]) -> bool:
         """Set the amounts that are spent of an account, for example to the amounts of an invoice.
@@ -363,8 +383,17 @@ class Ledger:
                 return found
             after = page[-1].budget, page[-1].key
 
-    async def _dead_holds(self, budget: str, key: str) -> Sequence[Hold]:
-        """Return the reservations of model calls that have certainly ended, for example because their process died."""
+    async def _dead_holds(self, budget: str, key: str, own: Hold | None = None) -> Sequence[Hold]:
+        """Return the reservations of model calls that have certainly ended, for example because their process died.
+
+        With `own`, a reservation that this process makes for a run, other reservations of this run are included if this
+        process did not make them. Example:
+
+        1. A process is killed in the middle of a call of run r.
+        2. Another process resumes r. The question contains the time, so the call is another one than before.
+        3. The budget has room for one of the two calls. Run r has a driver, so the first call seems to be in flight,
+           and the run would wait for itself.
+        """
         if self._runs is None:
             return ()
         holds = await self._store.read(partial(_load_holds, accounts=self._store.accounts, budget=budget, key=key))
@@ -374,7 +403,19 @@ class Ledger:
                 by_run[run] = await self._runs.info(run)
             except UnknownRun:
                 by_run[run] = None
-        return [each for each in holds if each.run and not _may_be_made(each, by_run[each.run])]
+        return [
+            each
+            for each in holds
+            if each.run
+            and (
+                not _may_be_made(each, by_run[each.run])
+                or (
+                    own is not None
+                    and (each.run, each.nonce) == (own.run, own.nonce)
+                    and each.token not in self._tokens
+                )
+            )
+        ]
 
     async def _write(self, work: Callable[[object], T], run_id: str) -> T:
         await self._store.open()

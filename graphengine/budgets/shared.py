@@ -8,7 +8,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import count
 from math import inf
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.budget import Estimates, SharedBudgets, estimate_use, find_calls_in_batches
@@ -113,7 +112,7 @@ class _BudgetsOfRun(SharedBudgets):
             raise
         except Exception:
             if not call.is_settled:
-                await call.settle_failed(runtime, await _least_use(runtime, model, request), hold.amounts)
+                await call.settle_failed(runtime, await _least_use(runtime, model, request))
             raise
         # The call was interrupted. If the store is closed, the reservation is dropped after the run has ended.
         except BaseException:
@@ -156,7 +155,13 @@ class _BudgetsOfRun(SharedBudgets):
                     allowed.add(budget.name)
             now = runtime.around.wall()
             places = [Place(each, keys[each.by], window_of(each.window, now)[0]) for each in self._all.budgets]
-            refusal = await self._ledger.reserve(places, hold, allowed, continues=_is_in_batch(runtime))
+            refusal = await self._ledger.reserve(
+                places,
+                hold,
+                allowed,
+                continues=_is_in_batch(runtime),
+                has_batches=any(any(find_calls_in_batches(each)) for each in self._run.snapshot.frames.values()),
+            )
             if refusal is None:
                 return places
             if refusal.is_spent:
@@ -234,18 +239,12 @@ class _CallInFlight:
             self.estimates.learn(self.estimate, usage)
         await self._spend(usage, {} if not is_cost_unknown(usage) else _cost_in(self.hold.amounts))
 
-    async def settle_failed(
-        self, runtime: RunRuntime, least: Mapping[AmountName, float], reserved: Amounts = MappingProxyType({})
-    ) -> None:
+    async def settle_failed(self, runtime: RunRuntime, least: Mapping[AmountName, float]) -> None:
         """Charge the usage of a model call that failed or was interrupted to the budgets.
 
-        If the usage was not reported, the question and the streamed text count. If the cost of a failed call is
-        unknown, at least the reserved cost counts.
+        If the usage was not reported, the question and the streamed text count.
         """
-        at_least: dict[AmountName, float] = {**least} if runtime.failed.get("unknown_calls") else {}
-        if is_cost_unknown(runtime.failed):
-            at_least |= _cost_in(reserved)
-        await self._spend(runtime.failed, at_least)
+        await self._spend(runtime.failed, least if runtime.failed.get("unknown_calls") else {})
 
     async def _spend(self, usage: Usage, at_least: Mapping[AmountName, float]) -> None:
         """Charge the usage of a model call to the budgets.

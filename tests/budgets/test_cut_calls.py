@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -18,8 +19,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from graphengine import Agent, Budget, Budgets, Runner, Settings
-from graphengine.budgets.ledger import Hold, Ledger, Place, make_hold
+from graphengine import Agent, Budget, Budgets, RunFailed, Runner, Settings
+from graphengine.budgets.ledger import Hold, Ledger, Place, make_hold, window_of
 from graphengine.budgets.left import gauges_of, left_of, table_of
 from graphengine.models import Request, Response
 from tests.agents.run_kits import one, within
@@ -203,6 +204,51 @@ async def test_a_reservation_of_an_earlier_run_with_the_same_id_is_dropped(place
         assert (account.calls_in_flight, account.unknown_calls, account.estimated["tokens"]) == (1, 1, 7)
         answered.set_result(None)
         assert (await within(run)).status == "finished"
+
+
+async def test_a_run_does_not_wait_for_a_call_of_the_process_before(place: str | None) -> None:
+    """After a kill, another process drives the run, and its call has another question, such as one with the time."""
+    model = Waiting()
+    async with Runner(place, models=model, extensions=[Budgets(BUDGET)]) as runner:
+        user = f"user {next(USERS)}"
+        run = runner.start(WRITING, user=user)
+        answered = await asyncio.wait_for(model.begun.get(), 20)
+        account = Place(BUDGET, user, window_of(BUDGET.window, time.time())[0])
+        nonce = (await runner.info(run.id)).nonce
+        before, now = (
+            make_hold(call, {"cost_usd": 3.0}, run=run.id, nonce=nonce, asked={"cost_usd": 0.25})
+            for call in ("before", "now")
+        )
+        ledgers = Ledger(runner.store), Ledger(runner.store)
+        assert await ledgers[0].reserve([account], before) is None
+        assert await ledgers[0].reserve([account], now) is not None, "the process has made the first call itself"
+        assert await ledgers[1].reserve([account], now, has_batches=True) is not None, "a batch goes on at its provider"
+        assert await ledgers[1].reserve([account], now) is None
+        found = next(each for each in await ledgers[1].accounts() if each.key == user)
+        assert (found.unknown_calls, found.calls_in_flight) == (2, 1), "the call of the run itself, and the one before"
+        assert 0.25 < found.spent["cost_usd"] < 0.5
+        answered.set_result(None)
+        await run.result()
+
+
+async def test_streams_that_break_spend_what_arrived(place: str | None) -> None:
+    """A call that fails in the middle of its answer is a cut call: its question and its text count."""
+    model = Waiting()
+    async with Runner(place, models=model, extensions=[Budgets(BUDGET)]) as runner:
+        user = f"user {next(USERS)}"
+        for fault in (None, *[ConnectionResetError("cut")] * 5):
+            run = runner.start(WRITING, user=user)
+            answered = await asyncio.wait_for(model.begun.get(), 20)
+            if fault is None:
+                answered.set_result(None)
+                await run.result()
+            else:
+                answered.set_exception(fault)
+                with pytest.raises(RunFailed):
+                    await run.result()
+        account = next(each for each in await Ledger(runner.store).accounts() if each.key == user)
+        assert (account.unknown_calls, account.calls_in_flight) == (5, 0)
+        assert COST_USD < account.spent["cost_usd"] < COST_USD * 1.5
 
 
 async def test_an_estimate_is_shown_and_corrected(place: str | None) -> None:
