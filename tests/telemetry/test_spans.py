@@ -332,10 +332,12 @@ async def test_workers_measure_budgets(reader: InMemoryMetricReader) -> None:
     graph = alone(Desk, Agent("writer", prompt="{text}", settings=Settings(max_tokens=100)), "text", secret_key=KEY)
     telemetry = Telemetry(meter_provider=vars(reader)["provider"])
     async with Runner(models=model, telemetry=telemetry, extensions=[budgets, Last()]) as runner:
-        runs = [runner.start(graph, {"text": "Write."}, user=user) for user in ("ada", "bob", "ada")]
+        runs, answered = [], []
         async with asyncio.timeout(SOON):
-            answered, _, _ = [await model.begun.get() for _ in runs]
-        answered.set()
+            for user in ("ada", "bob", "ada"):
+                runs.append(runner.start(graph, {"text": "Write."}, user=user))
+                answered.append(await model.begun.get())
+        answered[0].set()
         await runs[0].result()
         await runner.stop(runs[1].id, now=True)
         await runs[1].result()
