@@ -1,6 +1,5 @@
 """The accounts of budgets, in two tables: a row for each account, and a row for each model call in flight.
 
-The files `accounts.sql` of both SQL dialects contain the same statements under the same names, with named parameters.
 The amount that a call may use is also added to its account. So neither reserving nor settling an amount has to read the
 other calls. The other calls are read only when a new call does not fit into the budget, because some of them may belong
 to runs that have ended.
@@ -27,7 +26,7 @@ from msgspec import Struct, field
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from graphengine.databases.statements import Statements
+    from graphengine.databases.statements import Dialect
 
 ConnectionT = TypeVar("ConnectionT")
 T = TypeVar("T")
@@ -126,14 +125,16 @@ class Accounts(Generic[ConnectionT]):
     """The database tables with the accounts of budgets. Call all methods in a transaction, on a thread of the store.
 
     Args:
-        statements: The statements of `accounts.sql` in the SQL dialect of the database.
+        dialect: The SQL dialect of the database.
     """
 
-    def __init__(self, statements: Statements[ConnectionT]) -> None:
-        self._do = statements.do
+    def __init__(self, dialect: Dialect[ConnectionT]) -> None:
+        self._do, self._locks = dialect.statements("accounts.sql").do, dialect.is_concurrent
 
     def find(self, connection: ConnectionT, budget: str, key: str, call: str) -> tuple[Account | None, Hold | None]:
         """Return an account and the reservation of a call, and lock both until the transaction ends."""
+        if self._locks:
+            self._do(connection, "lock", {"budget": budget, "key": key})
         rows = self._do(connection, "find", {"budget": budget, "key": key, "call": call})
         if not rows:
             return None, None

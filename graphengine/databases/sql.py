@@ -40,8 +40,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from graphengine.databases.accounts import Accounts
     from graphengine.databases.leases import LeaseDoubt, LeaseThread
     from graphengine.databases.snapshots import Tail
+    from graphengine.databases.statements import Dialect
     from graphengine.kernel.extension import JsonValue
     from graphengine.kernel.reader import GraphSpec, Step
     from graphengine.kernel.store import (
@@ -265,6 +267,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         rows: Runs a statement by its name, and returns the rows.
 
     Attributes:
+        dialect: The SQL dialect of the database.
         shared: Always True: other processes can open the same database.
         lease: This process's lease while the store is open for writing; otherwise None.
         ends_process: Whether the process ends with exit code 7 if the lease could not be renewed and the event loop did
@@ -273,6 +276,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     shared: bool = True
     ends_process: bool = False
+    dialect: Dialect[ConnectionT]
 
     def __init__(self, where: str, rows: Callable[[ConnectionT, str], Sequence[Sequence[Any]]]) -> None:
         self._where = where
@@ -606,6 +610,13 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Change a run's tags; see `Store.tag`."""
         self._writable_lease()
         return await self._tag(run_id, add, remove)
+
+    @property
+    def accounts(self) -> Accounts[ConnectionT]:
+        """The accounts of budgets."""
+        from graphengine.databases.accounts import Accounts  # noqa: PLC0415 - few runs need it
+
+        return Accounts(self.dialect)
 
     async def _resume_sweep(self) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pkgutil
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 ConnectionT = TypeVar("ConnectionT")
 
 _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_PARAMETER: Final = re.compile(r"(?<![\w:]):(\w+)")
 
 
 def keys_with(beginning: str) -> tuple[str, str]:
@@ -46,6 +48,11 @@ def named(module: str, name: str, transform: Callable[[str], str] = str) -> dict
     return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
 
 
+def for_psycopg(statement: str) -> str:
+    """Convert the parameters of a statement from SQLite's form, `:name`, to psycopg's form, `%(name)s`."""
+    return _PARAMETER.sub(r"%(\1)s", statement)
+
+
 @dataclass(frozen=True)
 class Statements(Generic[ConnectionT]):
     """SQL statements with named parameters, in the dialect of one database.
@@ -64,3 +71,25 @@ class Statements(Generic[ConnectionT]):
         for statement in self.by_name[name].split(";\n"):
             found = self.run(connection, statement, values)
         return found
+
+
+@dataclass(frozen=True)
+class Dialect(Generic[ConnectionT]):
+    """How one kind of database runs the statements that both databases share.
+
+    The files of shared statements are in this folder. Their parameters have SQLite's form, `:name`.
+
+    Attributes:
+        run: Runs a statement with values for its parameters, and returns the rows of the result.
+        convert: Converts a shared statement to the form that `run` accepts.
+        is_concurrent: Whether several transactions can write at the same time, so that rows must be locked.
+    """
+
+    run: Callable[[ConnectionT, str, Mapping[str, object]], list[tuple[Any, ...]]]
+    convert: Callable[[str], str]
+    is_concurrent: bool
+
+    @cache  # noqa: B019 - there are two dialects, which are never deleted
+    def statements(self, name: str) -> Statements[ConnectionT]:
+        """Return the statements of a shared file."""
+        return Statements(self.run, named(__name__, name, self.convert))

@@ -202,14 +202,7 @@ async def _scrub(store: Store, user: str, runs: Sequence[str]) -> None:
     """Delete accounts and notices that name the user or the runs, and rewrite the file of a SQLite database."""
     if not isinstance(store, SQLStore):
         return
-    if store.__class__.__module__.startswith("graphengine.databases.sqlite."):
-        from graphengine.databases.sqlite.erasure import STATEMENTS as OF_SQLITE  # noqa: PLC0415 - as needed
-
-        statements: Any = OF_SQLITE
-    else:
-        from graphengine.databases.postgres.erasure import STATEMENTS as OF_POSTGRES  # noqa: PLC0415 - as above
-
-        statements = OF_POSTGRES
+    statements = store.dialect.statements("erasure.sql")
 
     def delete(connection: Any) -> None:  # noqa: ANN401 - of either dialect
         statements.do(connection, "accounts", {"user": user})

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.databases.run_rows import selected
-from graphengine.databases.statements import named, text_of
+from graphengine.databases.statements import Dialect, for_psycopg, named, text_of
 from graphengine.kernel.inside import is_name
 
 if TYPE_CHECKING:
@@ -66,3 +66,7 @@ def rows_of(connection: Connection, statement: str, values: Mapping[str, object]
     """Run a statement with named parameters, and return the rows of its result."""
     found = connection.execute(statement.encode(), values)
     return [] if found.description is None else found.fetchall()
+
+
+DIALECT: Final = Dialect(rows_of, for_psycopg, is_concurrent=True)
+"""How PostgreSQL runs the statements that both databases share."""

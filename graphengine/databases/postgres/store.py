@@ -26,7 +26,7 @@ from graphengine.databases.postgres import opening, reads, removal, taking, tren
 from graphengine.databases.postgres.commits import GroupCommit
 from graphengine.databases.postgres.faults import alone, explain, is_lost
 from graphengine.databases.postgres.owners import Lease
-from graphengine.databases.postgres.queries import SQL, known
+from graphengine.databases.postgres.queries import DIALECT, SQL, known
 from graphengine.databases.postgres.reads import Own
 from graphengine.databases.postgres.sessions import Connection, Connector, Sessions
 from graphengine.databases.postgres.transactions import Transactions
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from graphengine.databases.accounts import Accounts
     from graphengine.databases.addresses import Address
     from graphengine.databases.postgres.transactions import FunctionTransaction
     from graphengine.databases.postgres.writes import Command
@@ -84,6 +83,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         StoreReadOnly: From `open`: the server is a standby.
     """
 
+    dialect = DIALECT
     change_token = read(reads.change_token)
     info = read_as_owner(reads.info)
     infos = read_as_owner(reads.shared.infos)
@@ -284,13 +284,6 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         await super().mark_stop(run_id, mark)
         if mark:
             await self._change("after_starts", (known(run_id),))
-
-    @property
-    def accounts(self) -> Accounts[Connection]:
-        """The accounts of budgets."""
-        from graphengine.databases.postgres.accounts import ACCOUNTS  # noqa: PLC0415 - few runs need it
-
-        return ACCOUNTS
 
     async def write(self, work: Callable[[Connection], T], written_bytes: int = 0, *, run_id: str | None = None) -> T:
         """Call a function that writes, in a transaction of its own; see `SQLStore.write`."""

@@ -1,16 +1,12 @@
-"""The statements that erase a person's data in SQLite, except runs and memories, and the removal of traces of it."""
+"""The removal of traces that deleted words leave in the indexes of a SQLite file."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphengine.databases.sqlite.queries import rows_of
-from graphengine.databases.statements import Statements, named
-
 if TYPE_CHECKING:
     import sqlite3
 
-STATEMENTS: Final = Statements(rows_of, named(__name__, "erasure.sql"))
 _INDEXES: Final = ("run_words", "memory_words")
 
 

@@ -8,13 +8,11 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, TypeVar
 
-from graphengine.databases.sqlite.accounts import ACCOUNTS
-from graphengine.databases.sqlite.queries import FIRST, latest_format, migration
+from graphengine.databases.accounts import Accounts
+from graphengine.databases.sqlite.queries import DIALECT, FIRST, latest_format, migration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from graphengine.databases.accounts import Accounts
 
 T = TypeVar("T")
 
@@ -31,6 +29,8 @@ class InProcess:
         tables: The statements that create its tables.
     """
 
+    dialect = DIALECT
+
     def __init__(self, tables: Sequence[str] = ()) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         for statement in tables:
@@ -41,7 +41,7 @@ class InProcess:
     @property
     def accounts(self) -> Accounts[sqlite3.Connection]:
         """The accounts of budgets, if `tables` creates them."""
-        return ACCOUNTS
+        return Accounts(self.dialect)
 
     async def open(self) -> None:
         """Do nothing."""

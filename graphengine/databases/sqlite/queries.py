@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.databases.run_rows import selected
-from graphengine.databases.statements import named, text_of
+from graphengine.databases.statements import Dialect, named, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,3 +49,7 @@ def migration(version: int) -> list[str]:
 def rows_of(connection: sqlite3.Connection, statement: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
     """Run a statement with named parameters, and return the rows of its result."""
     return connection.execute(statement, values).fetchall()
+
+
+DIALECT: Final = Dialect(rows_of, str, is_concurrent=False)
+"""How SQLite runs the statements that both databases share."""

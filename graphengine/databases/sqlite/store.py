@@ -30,6 +30,7 @@ from graphengine.databases.sqlite.commits import GroupCommit
 from graphengine.databases.sqlite.direct import Direct, NotDone, is_lone_step
 from graphengine.databases.sqlite.faults import explain
 from graphengine.databases.sqlite.owners import Lease, LeaseOptions, Onlooker
+from graphengine.databases.sqlite.queries import DIALECT
 from graphengine.databases.sqlite.readers import Reader
 from graphengine.databases.sqlite.worker import Worker
 from graphengine.errors import DefinitionError
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.databases.accounts import Accounts
     from graphengine.databases.sql import Claimed, TakenRuns
     from graphengine.databases.sqlite.files import Synchronous
     from graphengine.kernel.extension import JsonValue, Seconds, SecondsOrZero
@@ -84,6 +84,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         StoreLocked: From `open`: another program holds the lock of the file.
     """
 
+    dialect = DIALECT
     info = read_as_owner(reads.info)
     infos = read_as_owner(reads.shared.infos)
     moved = read(reads.moved)
@@ -261,13 +262,6 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     async def _change(self, statement: str, values: Sequence[Any]) -> bool:
         self._writable_lease()
         return await self._commits.submit(partial(taking.change, statement=statement, values=values))
-
-    @property
-    def accounts(self) -> Accounts[sqlite3.Connection]:
-        """The accounts of budgets."""
-        from graphengine.databases.sqlite.accounts import ACCOUNTS  # noqa: PLC0415 - few runs need it
-
-        return ACCOUNTS
 
     async def write(
         self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0, *, run_id: str | None = None

@@ -1,4 +1,9 @@
--- The statements of the accounts of budgets by name; `accounts.py` runs them. A transaction that writes is alone.
+-- The statements of the accounts of budgets by name; `accounts.py` runs them.
+
+-- name: lock
+-- Only for PostgreSQL. Two transactions that both add an account must wait for each other, so the name of the account is
+-- locked. In SQLite, a transaction that writes is alone.
+SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || :budget::text || '/' || :key::text, 2))
 
 -- name: find
 SELECT a.budget, a.key, a.begun_at, a.calls_in_flight, a.spent_cost_usd, a.spent_tokens, a.spent_calls,
