@@ -81,7 +81,8 @@ class Dialect(Generic[ConnectionT]):
 
     Attributes:
         run: Runs a statement with values for its parameters, and returns the rows of the result.
-        convert: Converts a shared statement to the form that `run` accepts.
+        convert: Converts a shared statement to the form that `run` accepts,
+            and replaces `{run}` by the columns of a run.
         is_concurrent: Whether several transactions can write at the same time, so that rows must be locked.
     """
 
@@ -93,3 +94,7 @@ class Dialect(Generic[ConnectionT]):
     def statements(self, name: str) -> Statements[ConnectionT]:
         """Return the statements of a shared file."""
         return Statements(self.run, named(__name__, name, self.convert))
+
+    def rows(self, connection: ConnectionT, statement: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """Convert and run a statement, and return the rows of its result."""
+        return self.run(connection, self.convert(statement), values)

@@ -6,23 +6,26 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import os
 import re
 import resource
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from graphengine import Runner
+from graphengine.databases.run_lists import conditions_of
 from graphengine.databases.sqlite import SQLiteStore, doctor, files, readers
 from graphengine.databases.sqlite import worker as sqlite_worker
 from graphengine.databases.sqlite.files import check_format, file_state
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.readers import Reader
+from graphengine.databases.sqlite.reads import lists
 from graphengine.databases.sqlite.wal_recovery import log_of
 from graphengine.databases.sqlite.worker import Worker
 from graphengine.errors import (
@@ -269,16 +272,15 @@ SCANNING = {
     "has_spare_specs",
     "drop_graph_specs",
     "drop_codes",
-    "counts_by_time",
-    "counts_of_tag",
     "queue_counts",
 }
 SCANNING |= {"queues_with_work", "tenants_of_queue", "priorities_of_timed"}
 """Statements that scan their parameters or, once per prune, all runs; those that count scan an index, and the last
 three have a row for each queue, key or priority, which they find by an index."""
-SORTING = {"driven_of", "driven_by", "running_runs", "counts", "counts_of_tenant", "stop_over"}
-"""Statements that sort the runs that are driven, or the marks above one, or group those of one
-tenant, or a few rows."""
+SORTING = {"driven_of", "driven_by", "counts", "stop_over"}
+"""Statements that sort the runs that are driven, or the marks above one, or group a few rows."""
+FILTERS = {"starter": "r", "user": "u", "tag": "x", "tenant": "t", "status": "failed", "graph": "g", "begun_after": 1.0}
+"""The filters of a page of runs, from the one that usually selects the fewest runs to the one that selects the most."""
 
 
 def plan_of(connection: sqlite3.Connection, statement: str) -> list[str]:
@@ -286,6 +288,12 @@ def plan_of(connection: sqlite3.Connection, statement: str) -> list[str]:
     names = re.findall(r":(\w+)", statement)
     values = dict.fromkeys(names) if names else [None] * statement.count("?")
     return [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + statement, values)]
+
+
+def statement_of(connection: sqlite3.Connection, page: Mapping[str, object]) -> str:
+    """Return the statement for a page of runs."""
+    found = lists.statements(lists.search(connection, page), conditions_of(page) or {}, page)
+    return lists.dialect.convert(found[-1])
 
 
 async def test_no_query_reads_a_whole_table(store: SQLiteStore, path: Path) -> None:
@@ -322,6 +330,34 @@ async def test_no_query_reads_a_whole_table(store: SQLiteStore, path: Path) -> N
     ordered = ([], *([f"USE TEMP B-TREE FOR {part} ORDER BY"] for part in ties))
     sorts = {name: [line for line in plan if "TEMP B-TREE" in line] for name, plan in plans.items()}
     assert {name: plans[name] for name, lines in sorts.items() if name not in SORTING and lines not in ordered} == {}
+
+
+async def test_a_page_of_runs_is_found_in_order_by_the_index_of_one_filter(store: SQLiteStore, path: Path) -> None:
+    """That of the filter that usually selects the fewest runs; only runs with a tag and the same time are sorted."""
+    del store
+    indexes = {"tenant": "runs_by_key", "tag": "tags_by_tag", "begun_after": "runs_by_time", "": "runs_by_time"}
+    names = [(), *((name,) for name in FILTERS), *itertools.combinations(FILTERS, 2)]
+    unfit: dict[Sequence[str], list[str]] = {}
+    with closing(sqlite3.connect(path)) as connection:
+        for each in names:
+            statement = statement_of(connection, {name: FILTERS[name] for name in each})
+            plan = plan_of(connection, statement[statement.index("(") + 1 : statement.rindex(") AS page")])
+            first = each[0] if each else ""
+            found = re.match(r"SEARCH [ft] USING (?:COVERING )?INDEX (\w+) \(.*created_at<", plan[0])
+            sorts = [line for line in plan if "TEMP B-TREE" in line]
+            fits = found is not None and found[1] == indexes.get(first, f"runs_by_{first}")
+            if not fits or (sorts and (first != "tag" or "FOR ORDER BY" in sorts[0])):
+                unfit[each] = plan
+    assert unfit == {}
+
+
+async def test_the_running_runs_are_found_by_the_indexes_of_their_drivers(store: SQLiteStore, path: Path) -> None:
+    """Those that no process drives are read in order; those that one drives are few, and sorted."""
+    del store
+    with closing(sqlite3.connect(path)) as connection:
+        plan = plan_of(connection, statement_of(connection, {"status": "running", "graph": "g"}))
+    found = [line.split(" (")[0] for line in plan if " f USING" in line]
+    assert found == ["SEARCH f USING COVERING INDEX runs_undriven", "SEARCH f USING INDEX runs_by_driver"]
 
 
 async def test_an_opening_that_is_cancelled_leaves_no_connection(

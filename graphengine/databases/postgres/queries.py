@@ -68,5 +68,5 @@ def rows_of(connection: Connection, statement: str, values: Mapping[str, object]
     return [] if found.description is None else found.fetchall()
 
 
-DIALECT: Final = Dialect(rows_of, for_psycopg, is_concurrent=True)
+DIALECT: Final = Dialect(rows_of, lambda text: for_psycopg(run_selected(text)), is_concurrent=True)
 """How PostgreSQL runs the statements that both databases share."""

@@ -224,51 +224,8 @@ WHERE seen.seq IS DISTINCT FROM (SELECT last_seq(r.key, r.parent_seq) FROM runs 
 -- name: change_token
 SELECT pg_current_snapshot()::text;
 
--- name: counts_of_all
-SELECT c.graph, c.status, 0::float8, sum(c.runs)::bigint FROM run_counts AS c GROUP BY 1, 2 HAVING sum(c.runs) > 0;
-
 -- name: counts
-SELECT r.graph, r.status, coalesce(floor(r.created_at / %(every)s::float8) * %(every)s::float8, 0) AS since, count(*)
-FROM runs AS r
-WHERE (%(query)s::text IS NULL OR r.key IN (
-        SELECT w.run FROM run_words AS w WHERE (w.named || w.begun || w.tags || w.ended) @@ %(query)s::tsquery
-    )) AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
-    AND (%(tenant)s::text IS NULL OR (r.queue_key = %(tenant)s::text AND r.queue_key <> ''))
-GROUP BY 1, 2, 3;
-
--- name: newest_found
--- Of the newest runs only: what many runs have is found soon, without reading all that have it. OFFSET 0 lets the words
--- of these runs alone be read, whatever the planner expects.
-SELECT n.key FROM (
-    SELECT r.key, r.created_at, r.id FROM runs AS r WHERE
-    (%(graph)s::text IS NULL OR r.graph = %(graph)s::text) AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
-    AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
-    AND (%(tenant)s::text IS NULL OR r.queue_key = %(tenant)s::text)
-    AND (%(user)s::text IS NULL OR r.user_name = %(user)s::text)
-    AND (%(starter)s::text IS NULL OR r.starter = %(starter)s::text
-        AND r.starter_nonce = coalesce((SELECT s.nonce FROM runs AS s WHERE s.id = %(starter)s::text), r.starter_nonce))
-    AND (r.created_at, r.id) < (%(created_at)s::float8, %(id)s::text) AND r.created_at <= %(created_at)s::float8
-    AND r.created_at >= %(begun_after)s::float8 AND r.created_at < %(begun_before)s::float8
-    ORDER BY r.created_at DESC, r.id DESC LIMIT 1000
-) AS n, LATERAL (
-    SELECT FROM run_words AS w WHERE w.run = n.key AND (w.named || w.begun || w.tags || w.ended) @@ %(query)s::tsquery OFFSET 0
-) AS w
-ORDER BY n.created_at DESC, n.id DESC LIMIT %(limit)s;
-
--- name: found
--- OFFSET 0 again: through the index of words, and not through all runs.
-SELECT r.key FROM (
-    SELECT w.run FROM run_words AS w WHERE (w.named || w.begun || w.tags || w.ended) @@ %(query)s::tsquery OFFSET 0
-) AS found JOIN runs AS r ON r.key = found.run WHERE
-    (%(graph)s::text IS NULL OR r.graph = %(graph)s::text) AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
-    AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
-    AND (%(tenant)s::text IS NULL OR r.queue_key = %(tenant)s::text)
-    AND (%(user)s::text IS NULL OR r.user_name = %(user)s::text)
-    AND (%(starter)s::text IS NULL OR r.starter = %(starter)s::text
-        AND r.starter_nonce = coalesce((SELECT s.nonce FROM runs AS s WHERE s.id = %(starter)s::text), r.starter_nonce))
-    AND (r.created_at, r.id) < (%(created_at)s::float8, %(id)s::text) AND r.created_at <= %(created_at)s::float8
-    AND r.created_at >= %(begun_after)s::float8 AND r.created_at < %(begun_before)s::float8
-ORDER BY r.created_at DESC, r.id DESC LIMIT %(limit)s;
+SELECT c.graph, c.status, 0::float8, sum(c.runs)::bigint FROM run_counts AS c GROUP BY 1, 2 HAVING sum(c.runs) > 0;
 
 -- name: branches
 SELECT {run} FROM run_facts AS f

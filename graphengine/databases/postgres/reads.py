@@ -18,15 +18,16 @@ from graphengine.databases import checksums
 from graphengine.databases.checksums import CHANGED, sum_of
 from graphengine.databases.long_texts import join
 from graphengine.databases.owner_locks import is_known_dead
-from graphengine.databases.postgres.queries import LARGEST, SQL, clamped, known, run_selected, signed
+from graphengine.databases.postgres.queries import DIALECT, LARGEST, SQL, clamped, known, signed
+from graphengine.databases.postgres.sessions import Connection
 from graphengine.databases.refusals import damaged_error
+from graphengine.databases.run_lists import RunLists, Search
 from graphengine.databases.run_rows import RunRow, run_of
 from graphengine.databases.shared_reads import SharedReads
 from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.kernel.inside import is_name
 from graphengine.kernel.store import (
     PAGE_LIMIT,
-    Count,
     EndedRun,
     Loaded,
     OwnerInfo,
@@ -40,11 +41,9 @@ if TYPE_CHECKING:
 
     import psycopg
     from psycopg.abc import Buffer
-    from typing_extensions import Unpack
 
-    from graphengine.databases.postgres.sessions import Connection
     from graphengine.kernel.reader import Step
-    from graphengine.kernel.store import Page, RunInfo, Sort, Status
+    from graphengine.kernel.store import RunInfo, Status
 
     Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
 
@@ -301,21 +300,8 @@ class _LogRows:
         return checksums.read_steps(self._run_id, rows, self.whole, after, upto)
 
 
-_FILTERS: Final = {
-    "status": "f.status = %(status)s",
-    "graph": "f.graph = %(graph)s",
-    "tag": "t.tag = %(tag)s",
-    "tenant": "f.queue_key = %(tenant)s AND f.queue_key <> ''",
-    "user": "f.user_name = %(user)s AND f.user_name <> ''",
-    "starter": "f.starter = %(starter)s AND f.starter_nonce = "
-    "coalesce((SELECT s.nonce FROM runs AS s WHERE s.id = %(starter)s), f.starter_nonce)",
-    "begun_after": "f.created_at >= %(begun_after)s::float8",
-    "begun_before": "f.created_at < %(begun_before)s::float8",
-}
-
-
 _IN_INDEX: Final = {
-    True: "SELECT w.run FROM run_fields AS w WHERE w.tenant = %(tenant)s::text",
+    True: "SELECT w.run FROM run_fields AS w WHERE w.tenant = :tenant::text",
     False: """
     WITH RECURSIVE each_tenant (tenant) AS (
         SELECT min(w.tenant) FROM run_fields AS w
@@ -328,106 +314,51 @@ _IN_INDEX: Final = {
 }
 """The runs that a field finds. The index begins with the tenant, so without one each tenant is searched in turn."""
 
-
-def has_fields(page: Mapping[str, Any], run: str) -> tuple[list[str], dict[str, object]]:
-    """Return SQL conditions for the `fields` of a page of runs, and the parameters of the conditions.
-
-    Args:
-        page: The arguments of `Store.runs`.
-        run: The alias of the table of runs in the statement.
-    """
-    conditions, values = list[str](), dict[str, object]()
-    source = _IN_INDEX[page.get("tenant") is not None]
-    for number, (name, texts) in enumerate((page.get("fields") or {}).items()):
-        values |= {f"field_{number}": name, f"values_{number}": list(texts)}
-        meant = f"w.field = %(field_{number})s::text AND w.value = ANY (%(values_{number})s::text[])"
-        conditions.append(f"{run}.key IN ({source} AND {meant})")
-    return conditions, values
+_WORDS: Final = "(w.named || w.begun || w.tags || w.ended) @@ :query::tsquery OFFSET 0"
+"""OFFSET 0 makes the database use the index of words, or read the words of one run, whatever the planner expects."""
+_FOUND: Final = f"SELECT w.run FROM run_words AS w WHERE {_WORDS}"  # noqa: S608 - our own texts
+_MATCHES: Final = f"EXISTS (SELECT FROM run_words AS w WHERE w.run = f.key AND {_WORDS})"
+_NEWEST: Final = 1000
+"""How many of the newest runs a search compares one by one; so a common word is found without reading all its runs."""
 
 
-_SORTED_BY: Final[Mapping[Sort, str]] = {
-    "begun": "f.created_at",
-    "cost": "coalesce(f.cost_usd, -1)",
-    "took": "coalesce(f.ended_at - f.created_at, -1)",
-    "status": "f.status",
-}
-_MATCHES: Final = """f.key IN (
-    SELECT w.run FROM run_words AS w WHERE (w.named || w.begun || w.tags || w.ended) @@ %(query)s::tsquery
-)"""
-
-_EVERY_RUN: Final = {
-    **dict.fromkeys(("graph", "status", "tag", "tenant", "user", "starter")),
-    "begun_after": -math.inf,
-    "begun_before": math.inf,
-}
+def _ids(run_ids: Sequence[str]) -> list[str]:
+    return [run_id for run_id in run_ids if is_name(run_id)]
 
 
-def query_of(text: str | None) -> str | None:
-    """Return the search query that finds the runs that match all words of a text; None if the text has no words."""
-    return " & ".join(f"'{word}':*" for word in sought_words(text or "")) or None
+shared: Final[SharedReads[Connection, Own]] = SharedReads(SQL, _ids, lambda _, row, own: from_facts(row, own), LARGEST)
 
 
-def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo]:
-    """Return a page of the list of runs; see `Store.runs`.
+class Lists(RunLists[Connection, Own]):
+    """Lists of runs in PostgreSQL."""
 
-    Raises:
-        UnknownRun: The run `before` does not exist.
-    """
-    limit, before = page.get("limit", PAGE_LIMIT), page.get("before")
-    if limit <= 0:
-        return []
-    last = None if before is None else info(connection, own, before)
-    filters = {name: value for name, value in page.items() if name in _FILTERS and value is not None}
-    if not all(is_name(value) for value in filters.values() if isinstance(value, str)):
-        return []
-    created_at, run_id = (math.inf, "") if last is None else (last.created_at, last.id)
-    values = {**filters, "created_at": created_at, "id": run_id, "limit": clamped(limit)}
-    query, (fields, field_values) = query_of(page.get("text")), has_fields(page, "f")
-    values |= field_values
-    if (page.get("sort") or "begun") != "begun" or page.get("ascending") or (fields and query is not None):
-        return [from_facts(row, own) for row in facts_of(connection, _sort_page(connection, page, values, query))]
-    if query is not None:
-        return [
-            from_facts(row, own) for row in facts_of(connection, _search_words(connection, _EVERY_RUN | values, query))
-        ]
-    # The index of tags also contains the time, so that only one page of a tag's runs is read.
-    source, at = (
-        ("tags AS t JOIN run_facts AS f ON f.key = t.run", "t") if "tag" in filters else ("run_facts AS f", "f")
-    )
-    where = [_FILTERS[name] for name in filters] + fields
-    where += [
-        f"{at}.created_at <= %(created_at)s::float8",
-        f"({at}.created_at, f.id) < (%(created_at)s::float8, %(id)s)",
-    ]
-    order = f"ORDER BY {at}.created_at DESC, f.id DESC LIMIT %(limit)s"
-    statement = run_selected(f"SELECT {{run}} FROM {source} WHERE {' AND '.join(where)} {order}")  # noqa: S608 - of ours
-    return [from_facts(row, own) for row in connection.execute(statement.encode(), values).fetchall()]
+    dialect = DIALECT
+    shared = shared
+    # LATERAL and OFFSET 0: a plain join with the keys would read the last step of every run
+    facts = ", LATERAL (SELECT * FROM run_facts AS f WHERE f.key = page.key OFFSET 0) AS f"
+    period = "floor(f.created_at / CAST(:every AS float8)) * CAST(:every AS float8)"
+    joined = "string_agg(coalesce(f.summary, 'null'), ',')"
+    among = "= ANY ({}::text[])"
+
+    def info(self, connection: Connection, own: Own, run_id: str) -> RunInfo:
+        return info(connection, own, run_id)
+
+    def search(self, connection: Connection, page: Mapping[str, Any]) -> Search:
+        """Return how the words and fields of a page of runs are found."""
+        del connection
+        query = " & ".join(f"'{word}':*" for word in sought_words(page.get("text") or ""))
+        conditions, values = list[str](), dict[str, object](query=query)
+        source = _IN_INDEX[page.get("tenant") is not None]
+        for number, (name, texts) in enumerate((page.get("fields") or {}).items()):
+            values |= {f"field_{number}": name, f"values_{number}": list(texts)}
+            meant = f"w.field = :field_{number}::text AND w.value = ANY (:values_{number}::text[])"
+            conditions.append(f"f.key IN ({source} AND {meant})")
+        looked_at = _NEWEST if query and not conditions else 0
+        found, matches = (_FOUND, _MATCHES) if query else ("", "")
+        return Search(found, matches, " AND ".join(conditions), looked_at, values)
 
 
-def _sort_page(connection: Connection, page: Page, values: Mapping[str, Any], query: str | None) -> list[int]:
-    """Return the keys of a page of runs that is sorted by cost, duration or status, or in ascending order."""
-    value, way, order = _SORTED_BY[page.get("sort") or "begun"], "<", "DESC"
-    if page.get("ascending"):
-        way, order = ">", "ASC"
-    where = [clause for name, clause in _FILTERS.items() if name in values and name != "tag"]
-    where += ["EXISTS (SELECT FROM tags AS t WHERE t.run = f.key AND t.tag = %(tag)s)"] if "tag" in values else []
-    where += has_fields(page, "f")[0]
-    where += [] if query is None else [_MATCHES]
-    if values["id"]:
-        last = f"SELECT {value}, f.created_at, f.id FROM runs AS f WHERE f.id = %(id)s"  # noqa: S608 - our own texts
-        where.append(f"({value}, f.created_at, f.id) {way} ({last})")
-    placed = f"ORDER BY {value} {order}, f.created_at {order}, f.id {order} LIMIT %(limit)s"
-    statement = f"SELECT f.key FROM runs AS f WHERE {' AND '.join(where or ['true'])} {placed}"  # noqa: S608 - the same
-    return [key for (key,) in connection.execute(statement.encode(), {**values, "query": query}).fetchall()]
-
-
-def _search_words(connection: Connection, values: Mapping[str, Any], query: str) -> list[int]:
-    """Return the keys of the newest runs that match a search query."""
-    values = {**values, "query": query}
-    keys = connection.execute(SQL["newest_found"], values).fetchall()
-    if len(keys) < values["limit"]:
-        keys = connection.execute(SQL["found"], values).fetchall()
-    return [key for (key,) in keys]
+lists: Final = Lists()
 
 
 def moved(connection: Connection, seqs: Mapping[str, int]) -> list[str]:
@@ -439,23 +370,6 @@ def change_token(connection: Connection) -> str:
     """Return a text that changes with every commit: it describes which transactions of the server have ended."""
     row = connection.execute(SQL["change_token"]).fetchone()
     return "" if row is None else str(row[0])
-
-
-def counts(
-    connection: Connection,
-    *,
-    tag: str | None = None,
-    text: str | None = None,
-    every_seconds: float | None = None,
-    tenant: str | None = None,
-) -> list[Count]:
-    """Return the number of runs for each graph, status and period; see `Store.counts`."""
-    if not all(is_name(each) for each in (tag, tenant) if each is not None):
-        return []
-    values = {"tag": tag, "tenant": tenant, "query": query_of(text), "every": every_seconds or None}
-    is_of_all = all(value is None for value in values.values())
-    found = connection.execute(SQL["counts_of_all" if is_of_all else "counts"], None if is_of_all else values)
-    return [Count(*row) for row in found.fetchall()]
 
 
 def due(
@@ -503,10 +417,3 @@ def ended(  # noqa: PLR0913 - the words of `Store.ended`
         facts.extend((tuple(sorted(tags)), driver, starter_nonce, nonce))
         found.append(EndedRun(*facts))
     return found
-
-
-def _ids(run_ids: Sequence[str]) -> list[str]:
-    return [run_id for run_id in run_ids if is_name(run_id)]
-
-
-shared: Final[SharedReads[Connection, Own]] = SharedReads(SQL, _ids, lambda _, row, own: from_facts(row, own), LARGEST)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import psycopg
 
 from graphengine.databases.addresses import is_postgres, parse, refuse_address
-from graphengine.databases.postgres import opening, reads, removal, taking, trends, writes
+from graphengine.databases.postgres import opening, reads, removal, taking, writes
 from graphengine.databases.postgres.commits import GroupCommit
 from graphengine.databases.postgres.faults import alone, explain, is_lost
 from graphengine.databases.postgres.owners import Lease
@@ -88,14 +88,14 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     info = read_as_owner(reads.info)
     infos = read_as_owner(reads.shared.infos)
     moved = read(reads.moved)
-    counts = read(reads.counts)
-    summaries = read(trends.summaries)
-    unsearched = read(trends.unsearched)
+    counts = read(reads.lists.counts)
+    summaries = read(reads.lists.summaries)
+    unsearched = read(reads.lists.unsearched)
     ids = read(reads.shared.ids)
     load = read_as_owner(reads.load)
     former_lease = read_as_owner(reads.former_lease)
     steps = read(reads.steps)
-    runs = read_page(reads.runs)
+    runs = read_page(reads.lists.runs)
     due = read_as_owner(reads.due)
     graph_spec = read(reads.shared.graph_spec)
     code = read(reads.shared.code)

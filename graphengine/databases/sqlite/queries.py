@@ -51,5 +51,5 @@ def rows_of(connection: sqlite3.Connection, statement: str, values: Mapping[str,
     return connection.execute(statement, values).fetchall()
 
 
-DIALECT: Final = Dialect(rows_of, str, is_concurrent=False)
+DIALECT: Final = Dialect(rows_of, run_selected, is_concurrent=False)
 """How SQLite runs the statements that both databases share."""

@@ -7,7 +7,7 @@ each of these logs contributes, from the oldest to the newest.
 from __future__ import annotations
 
 import logging
-import math
+import sqlite3
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -15,26 +15,24 @@ from pydantic_core import to_json
 
 from graphengine.databases import checksums
 from graphengine.databases.refusals import damaged_error
+from graphengine.databases.run_lists import Conditions, RunLists, Search
 from graphengine.databases.run_rows import RunRow, run_of
 from graphengine.databases.shared_reads import SharedReads
 from graphengine.databases.sqlite import words
 from graphengine.databases.sqlite.faults import end_statements
-from graphengine.databases.sqlite.queries import DOCTOR_SQL, SQL
+from graphengine.databases.sqlite.owners import Onlooker
+from graphengine.databases.sqlite.queries import DIALECT, DOCTOR_SQL, SQL
 from graphengine.databases.sqlite.texts import Texts
 from graphengine.kernel.inside import is_name
 from graphengine.kernel.reader import Branched, Started, decode_step
-from graphengine.kernel.store import PAGE_LIMIT, Count, Loaded, unknown_run, unknown_step
+from graphengine.kernel.store import PAGE_LIMIT, Loaded, unknown_run, unknown_step
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Mapping, Sequence
 
-    from typing_extensions import Unpack
-
-    from graphengine.databases.sqlite.owners import Onlooker
     from graphengine.kernel.extension import JsonValue
     from graphengine.kernel.reader import Step
-    from graphengine.kernel.store import Page, RunInfo, Sort
+    from graphengine.kernel.store import RunInfo
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")
@@ -48,18 +46,22 @@ REPAIR: Final = "`graphengine doctor` shows what is damaged, `graphengine doctor
 
 _LARGEST_LIMIT: Final = 1 << 62
 _warned: set[tuple[str, int]] = set()  # damaged snapshots for which a warning was logged
-_NAMES: Final = ("status", "graph", "tag", "tenant", "user", "starter")
-_EVERY_RUN: Final = {**dict.fromkeys((*_NAMES, "before")), "begun_after": -math.inf, "begun_before": math.inf}
 _NEWEST: Final = 16
 """A search first checks this many times the page's number of runs one by one, and only then asks the index."""
 _PAGE: Final = 128
 """The longest page for which checking runs one by one is faster than asking the index."""
-_SORTED_BY: Final[Mapping[Sort, str]] = {
-    "begun": "r.created_at",
-    "cost": "coalesce(r.cost_usd, -1)",
-    "took": "coalesce(r.ended_at - r.created_at, -1)",
-    "status": "r.status",
-}
+_INDEXED: Final = ("starter", "user", "tenant", "status", "graph")
+"""The filters that have an index of runs."""
+_RUNNING: Final = """(
+    SELECT * FROM (
+        SELECT f.key, f.created_at, f.id FROM runs AS f WHERE f.status = 'running' AND f.driver IS NULL AND {where}
+        ORDER BY f.created_at DESC, f.id DESC LIMIT {limit}
+    )
+    UNION ALL
+    SELECT f.key, f.created_at, f.id FROM runs AS f INDEXED BY runs_by_driver
+    WHERE f.driver IS NOT NULL AND f.status = 'running' AND {where}
+) AS f"""
+"""The running runs. Those without a driver are many, but an index has them in order; those with a driver are few."""
 
 
 class Found(NamedTuple):
@@ -141,30 +143,6 @@ def moved(connection: sqlite3.Connection, seqs: Mapping[str, int]) -> list[str]:
 def change_token(connection: sqlite3.Connection) -> str:
     """Return a number that changes when another connection commits."""
     return str(connection.execute(SQL["change_token"]).fetchone()[0])
-
-
-def counts(
-    connection: sqlite3.Connection,
-    *,
-    tag: str | None = None,
-    text: str | None = None,
-    every_seconds: float | None = None,
-    tenant: str | None = None,
-) -> list[Count]:
-    """Return the number of runs for each graph, status and period; see `Store.counts`."""
-    if not all(is_name(each) for each in (tag, tenant) if each is not None):
-        return []
-    every = math.inf if every_seconds is None else every_seconds
-    values: dict[str, object] = {"every": every, "tag": tag, "tenant": tenant}
-    search = words.Search.of(connection, text or "")
-    if search is not None:
-        statement = words.SQL["counts"].replace("…found…", search.found)
-        values |= search.values
-    else:
-        of_all = "counts" if every_seconds is None else "counts_by_time"
-        statement = SQL["counts_of_tag" if tag is not None else of_all if tenant is None else "counts_of_tenant"]
-    rows = connection.execute(statement, values).fetchall()
-    return [Count(graph, status, since or 0.0, number) for graph, status, since, number in rows]
 
 
 def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onlooker | None) -> Found:
@@ -347,78 +325,6 @@ def read_steps(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part
     return checksums.read_steps(run_id, rows, Texts(connection).whole, after, upto)
 
 
-def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page]) -> list[RunInfo]:
-    """Return a page of the list of runs; see `Store.runs`.
-
-    Raises:
-        UnknownRun: The run `before` does not exist.
-    """
-    limit = min(page.get("limit", PAGE_LIMIT), _LARGEST_LIMIT)
-    if limit <= 0:
-        return []
-    filters = {name: value for name, value in page.items() if value is not None}
-    last = find(connection, str(filters["before"])).info if "before" in filters else None
-    if not all(is_name(str(filters[name])) for name in _NAMES if name in filters):
-        return []
-    values: dict[str, object] = {**_EVERY_RUN, **filters, "limit": limit}
-    search = words.Search.of(connection, page.get("text") or "")
-    fields, field_values = has_fields(page.get("fields"))
-    values |= field_values
-    sort, ascending = page.get("sort") or "begun", page.get("ascending", False)
-    end, place = page.get("begun_before"), (math.inf, "") if last is None else (last.created_at, last.id)
-    values["created_at"], values["id"] = place if end is None else min(place, (end, ""))
-    rows: Sequence[Any] = ()
-    is_indexed = search.is_indexed if search is not None else bool(fields)
-    if is_indexed and limit <= _PAGE and sort == "begun" and not ascending:
-        statement = _statement_in_order(sort, words.SQL["newest" if search is None else "found_among_newest"], fields)
-        found = {} if search is None else search.values
-        rows = connection.execute(statement, {**values, **found, "looked_at": _NEWEST * limit}).fetchall()
-    if len(rows) < limit:
-        if search is not None or fields or sort != "begun" or ascending:
-            by_field = words.SQL["found_by_field"] if fields else None
-            source = by_field if search is None else search.found
-            statement = _statement_in_order(sort, source, fields, ascending=ascending)
-            values |= {} if search is None else search.values
-        else:
-            statement = SQL[_statement_of_page(filters)]
-        rows = connection.execute(statement, values).fetchall()
-    return [from_row(connection, row, onlooker).info for row in rows]
-
-
-def has_fields(fields: Mapping[str, Sequence[str]] | None) -> tuple[str, dict[str, object]]:
-    """Return an SQL condition that run `r` has one of the values of each field, and the parameters of the condition.
-
-    The condition begins with AND.
-    """
-    condition, values = "", dict[str, object]()
-    for number, (name, texts) in enumerate((fields or {}).items()):
-        values |= {f"field_{number}": name, f"values_{number}": to_json(texts).decode()}
-        condition += f"""
-        AND EXISTS (SELECT * FROM run_fields AS w WHERE w.run = r.key AND w.field = :field_{number}
-            AND w.value IN (SELECT value FROM json_each(:values_{number})))"""  # noqa: S608 - our own texts
-    return condition, values
-
-
-def _statement_in_order(sort: Sort, found: str | None, fields: str = "", *, ascending: bool = False) -> str:
-    """Return the statement that lists runs in an order. `found` selects the keys of the runs; None selects all runs."""
-    source = "runs AS r" if found is None else f"({found}) AS x CROSS JOIN runs AS r ON r.key = x.rowid"
-    text = words.SQL["runs"].replace("…value…", _SORTED_BY[sort]).replace("…source…", source)
-    text = text.replace("…fields…", fields)
-    return text.replace(" DESC", " ASC").replace("…", ">") if ascending else text.replace("…", "<")
-
-
-def _statement_of_page(filters: Mapping[str, object]) -> str:
-    """Return the name of the statement whose index fits the filters of a page of runs."""
-    for name in ("starter", "user"):
-        if name in filters:
-            return f"runs_of_{name}"
-    if filters.keys() & {"tag", "begun_after", "tenant"}:
-        return "runs_of_tag" if "tag" in filters else "runs_of_tenant" if "tenant" in filters else "runs_that_match"
-    if "status" in filters:
-        return "running_runs" if filters["status"] == "running" else "runs_of_status"
-    return "runs_of_graph" if "graph" in filters else "runs"
-
-
 def message_keys(connection: sqlite3.Connection, run_id: str, newest: int | None = None) -> Mapping[str, int]:
     """Return the keys of a run's messages; see `Store.message_keys`."""
     rows = connection.execute(SQL["message_keys"], (run_id if is_name(run_id) else "",)).fetchall()
@@ -451,3 +357,56 @@ def _ids_as_json(run_ids: Sequence[str]) -> str:
 shared: Final[SharedReads[sqlite3.Connection, Onlooker]] = SharedReads(
     SQL, _ids_as_json, lambda connection, row, onlooker: from_row(connection, row, onlooker).info, _LARGEST_LIMIT
 )
+
+
+class Lists(RunLists[sqlite3.Connection, Onlooker]):
+    """Lists of runs in SQLite."""
+
+    dialect = DIALECT
+    shared = shared
+    facts = "CROSS JOIN run_facts AS f ON f.key = page.key"
+    period = "CAST(f.created_at / :every AS INTEGER) * :every"
+    joined = "group_concat(coalesce(f.summary, 'null'), ',')"
+    among = "IN (SELECT value FROM json_each({}))"
+    # two indexes have every column of the runs that no process drives
+    counted = """(
+        SELECT graph, status, created_at FROM runs WHERE status <> 'running'
+        UNION ALL SELECT graph, status, created_at FROM runs WHERE status = 'running' AND driver IS NULL
+        UNION ALL SELECT graph, status, created_at FROM runs WHERE driver IS NOT NULL AND status = 'running'
+    ) AS f"""
+
+    def info(self, connection: sqlite3.Connection, own: Onlooker, run_id: str) -> RunInfo:
+        return info(connection, own, run_id)
+
+    def search(self, connection: sqlite3.Connection, page: Mapping[str, Any]) -> Search:
+        """Return how the words and fields of a page of runs are found."""
+        search = words.search(connection, page.get("text") or "")
+        conditions, values = list[str](), dict[str, object](search.values)
+        for number, (name, texts) in enumerate((page.get("fields") or {}).items()):
+            values |= {f"field_{number}": name, f"values_{number}": to_json(texts).decode()}
+            conditions.append(
+                f"EXISTS (SELECT * FROM run_fields AS w WHERE w.run = f.key AND w.field = :field_{number}"  # noqa: S608
+                f" AND w.value IN (SELECT value FROM json_each(:values_{number})))"
+            )
+        found = search.found or (words.SQL["found_by_field"] if conditions else "")
+        limit = page.get("limit", PAGE_LIMIT)
+        looked_at = _NEWEST * limit if limit <= _PAGE and found != words.SQL["found_without_index"] else 0
+        return Search(found, search.matches, " AND ".join(conditions), looked_at if found else 0, values)
+
+    def source(self, conditions: Conditions, page: Mapping[str, Any], limit: str) -> tuple[str, Conditions]:
+        """Let the filter that selects the fewest runs choose the index: a `+` keeps the others from using theirs."""
+        first = next((name for name in conditions if name in _INDEXED), None)
+        is_running = first == "status" and page["status"] == "running"
+        texts = {
+            name: text.replace("f.", "+f.", 1) if name in _INDEXED and (name != first or is_running) else text
+            for name, text in conditions.items()
+        }
+        if first == "status" and not is_running:
+            texts["index"] = "f.status <> 'running'"
+        if not is_running or not limit:
+            return "runs AS f", texts
+        where = " AND ".join(text for text in texts.values() if text)
+        return _RUNNING.format(where=where, limit=limit), {}
+
+
+lists: Final = Lists()

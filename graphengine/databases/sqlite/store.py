@@ -23,7 +23,7 @@ from pydantic_core import to_json
 
 from graphengine.databases.addresses import path_of
 from graphengine.databases.sql import SQLStore, encode_batch, read, read_as_owner, read_page, rows_of
-from graphengine.databases.sqlite import erasure, files, reads, removal, taking, trends, writes
+from graphengine.databases.sqlite import erasure, files, reads, removal, taking, writes
 from graphengine.databases.sqlite.announcements import Announcements
 from graphengine.databases.sqlite.checkpoints import Checkpoints
 from graphengine.databases.sqlite.commits import GroupCommit
@@ -88,14 +88,14 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     info = read_as_owner(reads.info)
     infos = read_as_owner(reads.shared.infos)
     moved = read(reads.moved)
-    counts = read(reads.counts)
-    summaries = read(trends.summaries)
-    unsearched = read(trends.unsearched)
+    counts = read(reads.lists.counts)
+    summaries = read(reads.lists.summaries)
+    unsearched = read(reads.lists.unsearched)
     ids = read(reads.shared.ids)
     load = read_as_owner(reads.load)
     former_lease = read_as_owner(reads.former_lease)
     steps = read(reads.steps)
-    runs = read_page(reads.runs)
+    runs = read_page(reads.lists.runs)
     due = read_as_owner(taking.due)
     graph_spec = read(reads.shared.graph_spec)
     code = read(reads.shared.code)

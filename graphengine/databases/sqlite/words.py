@@ -13,22 +13,22 @@ Where SQLite has no FTS5, no run is ever indexed, and a search reads the words o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
 
+from graphengine.databases.run_lists import Search
 from graphengine.databases.sql import fold_words
-from graphengine.databases.sqlite.queries import run_selected
 from graphengine.databases.sqlite.texts import Texts
 from graphengine.databases.statements import named
 from graphengine.kernel.store import has_all, joined, sought_words
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-SQL: Final = named(__name__, "words.sql", run_selected)
+SQL: Final = named(__name__, "words.sql")
 EVERY: Final = 256
 """How many new or changed runs gather before they are indexed together."""
 _MOST: Final = 2 * EVERY
@@ -106,37 +106,19 @@ def index(connection: sqlite3.Connection) -> bool:
     return bool(stale or new)
 
 
-class Search(NamedTuple):
-    """A search for runs by words.
-
-    Attributes:
-        is_indexed: Whether the database has an index of words.
-        values: The parameters of the statement `found`.
-    """
-
-    is_indexed: bool
-    values: Mapping[str, object]
-
-    @classmethod
-    def of(cls, connection: sqlite3.Connection, text: str) -> Search | None:
-        """Return the search for the words of a text; None if the text has no words."""
-        sought = sought_words(text)
-        if not sought:
-            return None
-        exists = _exists(connection)
-        keys = [key for (key,) in connection.execute(SQL["due"], (_ALL,))] if exists else []
-        keys += [key for (key,) in connection.execute(SQL["new"], (_ALL,))]
-        others = [key for key, texts in texts_of(connection, keys) if has_all(sought, texts)]
-        query = " AND ".join(f'"{word}"*' for word in sought)
-        lists = {"sought": sought, "others": others}
-        return cls(
-            exists, {"query": query, **{name: msgspec.json.encode(each).decode() for name, each in lists.items()}}
-        )
-
-    @property
-    def found(self) -> str:
-        """The statement that returns the keys of the runs that match."""
-        return SQL["found" if self.is_indexed else "found_without_index"]
+def search(connection: sqlite3.Connection, text: str) -> Search:
+    """Return the search for the words of a text, with empty statements if the text has no words."""
+    sought = sought_words(text)
+    if not sought:
+        return Search()
+    exists = _exists(connection)
+    keys = [key for (key,) in connection.execute(SQL["due"], (_ALL,))] if exists else []
+    keys += [key for (key,) in connection.execute(SQL["new"], (_ALL,))]
+    others = [key for key, texts in texts_of(connection, keys) if has_all(sought, texts)]
+    values: dict[str, object] = {"query": " AND ".join(f'"{word}"*' for word in sought)}
+    for name, listed in (("sought", sought), ("others", others)):
+        values[name] = msgspec.json.encode(listed).decode()
+    return Search(SQL["found" if exists else "found_without_index"], SQL["matches"], values=values)
 
 
 def _exists(connection: sqlite3.Connection) -> bool:

@@ -67,62 +67,30 @@ INSERT INTO words_due (run, upto) VALUES (0, ?) ON CONFLICT (run) DO UPDATE SET 
 
 -- name: found
 -- The keys of the runs with these words, of those whose words in the index are up to date.
-SELECT rowid FROM run_words WHERE run_words MATCH :query AND rowid NOT IN (SELECT run FROM words_due)
+SELECT rowid AS run FROM run_words WHERE run_words MATCH :query AND rowid NOT IN (SELECT run FROM words_due)
     AND rowid <= (SELECT upto FROM words_due WHERE run = 0)
 UNION ALL SELECT value FROM json_each(:others)
 
--- name: found_among_newest
--- The same of the newest so many runs, whose words are compared one by one. The index gives all runs with a word at once,
--- since it looks for words that begin so: of a common word it would read as many as there are.
-SELECT n.run AS rowid FROM (
-    SELECT key AS run FROM runs WHERE created_at >= :begun_after AND (created_at, id) < (:created_at, :id)
-    ORDER BY created_at DESC, id DESC LIMIT :looked_at
-) AS n
-WHERE CASE WHEN n.run <= (SELECT upto FROM words_due WHERE run = 0) AND n.run NOT IN (SELECT run FROM words_due)
+-- name: matches
+-- Whether the run `f` is one of them. The index gives all runs with a word at once, since it looks for words that begin
+-- so: of a common word it would read as many as there are.
+CASE WHEN f.key <= (SELECT upto FROM words_due WHERE run = 0) AND f.key NOT IN (SELECT run FROM words_due)
     THEN NOT EXISTS (
         SELECT * FROM json_each(:sought) AS s
-        WHERE instr(' ' || (SELECT w.words FROM run_words AS w WHERE w.rowid = n.run), ' ' || s.value) = 0
-    ) ELSE n.run IN (SELECT value FROM json_each(:others)) END
-
--- name: newest
--- The newest so many runs, whose fields are compared one by one: many runs can have a common value.
-SELECT key AS rowid FROM runs WHERE created_at >= :begun_after AND (created_at, id) < (:created_at, :id)
-    AND (:tenant IS NULL OR queue_key = :tenant) ORDER BY created_at DESC, id DESC LIMIT :looked_at
+        WHERE instr(' ' || (SELECT w.words FROM run_words AS w WHERE w.rowid = f.key), ' ' || s.value) = 0
+    ) ELSE f.key IN (SELECT value FROM json_each(:others)) END
 
 -- name: found_by_field
 -- The keys of the runs with one of these values, of each tenant in turn if none is given: the index begins with it.
 WITH RECURSIVE each_tenant (tenant) AS (
     SELECT coalesce(:tenant, (SELECT min(tenant) FROM run_fields))
     UNION ALL
-    SELECT (SELECT min(f.tenant) FROM run_fields AS f WHERE f.tenant > t.tenant) FROM each_tenant AS t
+    SELECT (SELECT min(w.tenant) FROM run_fields AS w WHERE w.tenant > t.tenant) FROM each_tenant AS t
     WHERE :tenant IS NULL AND t.tenant IS NOT NULL
 )
-SELECT f.run AS rowid FROM each_tenant AS t CROSS JOIN json_each(:values_0) AS v
-CROSS JOIN run_fields AS f ON f.tenant = t.tenant AND f.field = :field_0 AND f.value = v.value
-    AND f.created_at >= :begun_after AND f.created_at < :begun_before
+SELECT w.run FROM each_tenant AS t CROSS JOIN json_each(:values_0) AS v
+CROSS JOIN run_fields AS w ON w.tenant = t.tenant AND w.field = :field_0 AND w.value = v.value
+    AND w.created_at >= coalesce(:begun_after, -1e999) AND w.created_at < coalesce(:begun_before, 1e999)
 
 -- name: found_without_index
-SELECT value AS rowid FROM json_each(:others)
-
--- name: runs
--- It reads every run that matches. `reads.py` puts in by what they are sorted, and where they come from.
-SELECT {run} FROM (
-    SELECT r.key AS place, …value… AS value FROM …source…
-    WHERE (:before IS NULL OR (…value…, r.created_at, r.id) … (
-            SELECT …value…, r.created_at, r.id FROM runs AS r WHERE r.id = :before
-        )) AND r.created_at >= :begun_after AND r.created_at < :begun_before
-        AND (:graph IS NULL OR r.graph = :graph) AND (:status IS NULL OR r.status = :status)
-        AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = r.key AND t.tag = :tag))
-        AND (:tenant IS NULL OR r.queue_key = :tenant AND r.queue_key <> '')
-        AND (:user IS NULL OR r.user_name = :user AND r.user_name <> '') AND (:starter IS NULL OR r.starter = :starter
-        AND r.starter_nonce = coalesce((SELECT s.nonce FROM runs AS s WHERE s.id = :starter), r.starter_nonce))…fields…
-    ORDER BY 2 DESC, r.created_at DESC, r.id DESC LIMIT :limit
-) CROSS JOIN run_facts AS f ON f.key = place
-ORDER BY value DESC, f.created_at DESC, f.id DESC;
-
--- name: counts
-SELECT r.graph, r.status, CAST(r.created_at / :every AS INTEGER) * :every, count(*)
-FROM (…found…) AS x CROSS JOIN runs AS r ON r.key = x.rowid
-WHERE (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = r.key AND t.tag = :tag))
-    AND (:tenant IS NULL OR r.queue_key = :tenant)
-GROUP BY 1, 2, 3;
+SELECT value AS run FROM json_each(:others)
