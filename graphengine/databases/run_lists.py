@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ConnectionT = TypeVar("ConnectionT")
 OwnT = TypeVar("OwnT")
 Conditions: TypeAlias = dict[str, str]
-"""Conditions on `f` by the names of the filters that they implement; an empty text is no condition."""
+"""Conditions on `f` by the names of the filters that they implement; empty texts are skipped."""
 
 _FILTERS: Final = {
     "starter": "f.starter = :starter AND f.starter_nonce = "
@@ -35,7 +35,7 @@ _FILTERS: Final = {
     "user": "f.user_name = :user AND f.user_name <> ''",
     "tag": "EXISTS (SELECT * FROM tags AS w WHERE w.run = f.key AND w.tag = :tag)",
     "tenant": "f.queue_key = :tenant AND f.queue_key <> ''",
-    # SQLite would compile the statement for each value anew, to compare a bare parameter with the condition of an index
+    # SQLite would compile the statement again for each value of a plain parameter, to compare it with partial indexes
     "status": "f.status = coalesce(:status, '')",
     "graph": "f.graph = :graph",
     "begun_after": "f.created_at >= :begun_after",
@@ -56,7 +56,7 @@ _GROUPS: Final = {
 _TAGGED: Final = "tags AS t CROSS JOIN runs AS f"
 _UNSEARCHED: Final = """EXISTS (
     SELECT * FROM graph_fields AS g WHERE g.graph = f.graph
-        AND (g.field {early} OR g.field {late} AND f.status = 'finished')
+        AND (g.field {among :early} OR g.field {among :late} AND f.status = 'finished')
         AND NOT EXISTS (SELECT * FROM run_fields AS w WHERE w.run = f.key AND w.field = g.field)
 )"""
 
@@ -86,19 +86,15 @@ class RunLists(ABC, Generic[ConnectionT, OwnT]):
     Attributes:
         dialect: The SQL dialect of the database.
         shared: The other reads of the database.
-        facts: Joins `run_facts AS f` to the keys of a page.
-        period: When the period in which `f` began has begun; periods are `:every` seconds long.
+        period: The start of the period in which `f` started; periods are `:every` seconds long.
         joined: The summaries of a group of runs, joined by commas.
-        among: The condition that a text is in a list, which is a parameter.
-        counted: What a count of all runs reads.
+        counted: The table that a count of all runs reads.
     """
 
     dialect: ClassVar[Dialect[Any]]
     shared: ClassVar[SharedReads[Any, Any]]
-    facts: ClassVar[str]
     period: ClassVar[str]
     joined: ClassVar[str]
-    among: ClassVar[str]
     counted: ClassVar[str] = "runs AS f"
 
     @abstractmethod
@@ -160,7 +156,7 @@ class RunLists(ABC, Generic[ConnectionT, OwnT]):
 
     def _page(self, source: str, conditions: Conditions, value: str = "f.created_at", way: str = "DESC") -> str:
         keys, order = _keys(source, conditions, value, way), f"page.value {way}, page.created_at {way}, page.id {way}"
-        return f"SELECT {{run}} FROM ({keys}) AS page {self.facts} ORDER BY {order}"
+        return f"SELECT {{run}} FROM ({keys}) AS page {{facts}} ORDER BY {order}"
 
     def _source(
         self, search: Search, conditions: Conditions, page: Mapping[str, Any], limit: str = ""
@@ -240,12 +236,10 @@ class RunLists(ABC, Generic[ConnectionT, OwnT]):
         if not recorded.issuperset(names) or conditions is None:
             return None
         source, conditions = self._source(search, conditions, page)
-        conditions["unsearched"] = _UNSEARCHED.format(
-            early=self.among.format(":early"), late=self.among.format(":late")
-        )
+        conditions["unsearched"] = _UNSEARCHED
         values = _values_of(page, search)
-        values["early"] = self.shared.listed([name for name, is_early in names.items() if is_early])
-        values["late"] = self.shared.listed([name for name, is_early in names.items() if not is_early])
+        values["early"] = self.dialect.listed([name for name, is_early in names.items() if is_early])
+        values["late"] = self.dialect.listed([name for name, is_early in names.items() if not is_early])
         statement = f"SELECT count(*) FROM {source} {_where(conditions)}"
         return int(self.dialect.rows(connection, statement, values)[0][0])
 

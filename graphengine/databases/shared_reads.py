@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from graphengine.databases import checksums
 from graphengine.databases.checksums import message_place
@@ -13,6 +13,7 @@ from graphengine.kernel.store import InboxMessage, StopOver
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from graphengine.databases.statements import Dialect
     from graphengine.kernel.reader import GraphSpec
     from graphengine.kernel.store import Code, RunInfo
 
@@ -27,6 +28,9 @@ class Connection(Protocol):
 
 ConnectionT = TypeVar("ConnectionT", bound=Connection)
 OwnT = TypeVar("OwnT")
+
+
+_LAST_CHARACTER: Final = "\U0010ffff"
 
 
 class _MessageRow(NamedTuple):
@@ -46,13 +50,13 @@ class SharedReads(Generic[ConnectionT, OwnT]):
 
     Attributes:
         sql: The statements by name.
-        listed: Converts a list of run ids to a statement's parameter.
+        dialect: The SQL dialect of the database.
         run: Converts a row of `run_facts` to the facts about a run.
         most: The largest number that the database accepts as a limit.
     """
 
     sql: Mapping[str, Any]
-    listed: Callable[[Sequence[str]], object]
+    dialect: Dialect[ConnectionT]
     run: Callable[[ConnectionT, Sequence[Any], OwnT], RunInfo]
     most: int
 
@@ -64,7 +68,7 @@ class SharedReads(Generic[ConnectionT, OwnT]):
         """Return the run ids that begin with a prefix, sorted."""
         if not is_name(prefix):
             return []
-        values = {"prefix": prefix, "limit": min(max(limit, 0), self.most)}
+        values = {"prefix": prefix, "end": prefix + _LAST_CHARACTER, "limit": min(max(limit, 0), self.most)}
         return [run_id for (run_id,) in connection.execute(self.sql["ids"], values).fetchall()]
 
     def infos(self, connection: ConnectionT, own: OwnT, run_ids: Sequence[str]) -> list[RunInfo]:
@@ -80,7 +84,7 @@ class SharedReads(Generic[ConnectionT, OwnT]):
         return self._runs(connection, own, "started", run_ids)
 
     def _runs(self, connection: ConnectionT, own: OwnT, statement: str, run_ids: Sequence[str]) -> list[RunInfo]:
-        rows = connection.execute(self.sql[statement], (self.listed(run_ids),)).fetchall()
+        rows = connection.execute(self.sql[statement], {"ids": self.dialect.listed(run_ids)}).fetchall()
         return [self.run(connection, row, own) for row in rows]
 
     def stop_over(self, connection: ConnectionT, run_id: str) -> StopOver | None:
@@ -117,7 +121,9 @@ class SharedReads(Generic[ConnectionT, OwnT]):
             StoreCorrupt: A message is damaged.
         """
         found: list[InboxMessage] = []
-        for each in map(_MessageRow._make, connection.execute(self.sql["inbox"], (self.listed(run_ids),)).fetchall()):
+        for each in map(
+            _MessageRow._make, connection.execute(self.sql["inbox"], (self.dialect.listed(run_ids),)).fetchall()
+        ):
             what, place = f"message {each.id} to run {each.run_id}", message_place(each.run, each.kind, each.key)
             value = checksums.read_json(what, place, _in_bytes(each.payload), each.sum)
             found.append(InboxMessage(each.id, each.run_id, each.kind, value))

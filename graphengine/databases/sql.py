@@ -361,7 +361,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
     def _take(self, pick: ClaimQuery, lease: LeaseT) -> asyncio.Future[TakenRuns]: ...
 
     @abstractmethod
-    async def _change(self, statement: str, values: Sequence[Any]) -> bool:
+    async def _change(self, statement: str, values: Mapping[str, object]) -> bool:
         """Run a statement by its name, and return whether it changed anything. The statement may be executed twice."""
 
     @abstractmethod
@@ -561,9 +561,9 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
     async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
         """Set or remove the limits of a queue; see `Store.limit_queue`."""
         if limits is None:
-            await self._change("drop_limits", (queue,))
+            await self._change("drop_limits", {"name": queue})
         else:
-            await self._change("set_limits", (queue, limits_text(limits)))
+            await self._change("set_limits", {"name": queue, "limits": limits_text(limits)})
 
     async def queue_limits(self) -> Mapping[str, QueueLimits]:
         """Return the limits by queue; see `Store.queue_limits`."""
@@ -575,11 +575,12 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     async def keep_schedule(self, schedule: StoredSchedule) -> None:
         """Add or replace a schedule; see `Store.keep_schedule`."""
-        await self._change("keep_schedule", (schedule.name, to_json(schedule.body).decode(), schedule.next_at))
+        body = to_json(schedule.body).decode()
+        await self._change("keep_schedule", {"name": schedule.name, "body": body, "next_at": schedule.next_at})
 
     async def drop_schedule(self, name: str) -> bool:
         """Remove a schedule; see `Store.drop_schedule`."""
-        return await self._change("drop_schedule", (name,))
+        return await self._change("drop_schedule", {"name": name})
 
     async def schedules(self) -> Sequence[StoredSchedule]:
         """Return all schedules; see `Store.schedules`."""
@@ -587,16 +588,16 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     async def move_schedule(self, name: str, seen: float, next_at: float) -> None:
         """Set the time of a schedule's next run; see `Store.move_schedule`."""
-        await self._change("move_schedule", (next_at, name, seen))
+        await self._change("move_schedule", {"name": name, "seen": seen, "next_at": next_at})
 
     async def set_role(self, role: Mapping[str, JsonValue]) -> None:
         """Record that this owner is a worker; see `Store.set_role`."""
-        await self._change("set_role", (to_json(role).decode(), self._writable_lease().id))
+        await self._change("set_role", {"role": to_json(role).decode(), "owner": self._writable_lease().id})
 
     async def mark_stop(self, run_id: str, mark: StopMark) -> None:
         """Set or remove the mark that a run is being stopped; see `Store.mark_stop`."""
         if is_name(run_id):  # other ids cannot be in the database
-            await self._change("mark_stop", (mark, run_id))
+            await self._change("mark_stop", {"mark": mark, "id": run_id})
 
     async def post(  # noqa: PLR0913 - what a message is
         self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str = "", nonce: str | None = None

@@ -9,11 +9,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 ConnectionT = TypeVar("ConnectionT")
 
 _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_AMONG: Final = re.compile(r"\{among (:\w+)\}")
 _PARAMETER: Final = re.compile(r"(?<![\w:]):(\w+)")
 
 
@@ -48,11 +49,6 @@ def named(module: str, name: str, transform: Callable[[str], str] = str) -> dict
     return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
 
 
-def for_psycopg(statement: str) -> str:
-    """Convert the parameters of a statement from SQLite's form, `:name`, to psycopg's form, `%(name)s`."""
-    return _PARAMETER.sub(r"%(\1)s", statement)
-
-
 @dataclass(frozen=True)
 class Statements(Generic[ConnectionT]):
     """SQL statements with named parameters, in the dialect of one database.
@@ -75,25 +71,42 @@ class Statements(Generic[ConnectionT]):
 
 @dataclass(frozen=True)
 class Dialect(Generic[ConnectionT]):
-    """How one kind of database runs the statements that both databases share.
+    r"""How one kind of database runs the statements that both databases share.
 
-    The files of shared statements are in this folder. Their parameters have SQLite's form, `:name`.
+    The files of shared statements are in this folder. `convert` completes a shared statement:
+
+    - Parameters have SQLite's form, `:name`.
+    - `{run}` is replaced by the columns of a run in the table `f`.
+    - `{facts}` is replaced by a join of `run_facts AS f` with the keys of `page`.
+    - `{among :name}` is replaced by the condition that a text is in a list, which is a parameter.
 
     Attributes:
         run: Runs a statement with values for its parameters, and returns the rows of the result.
-        convert: Converts a shared statement to the form that `run` accepts,
-            and replaces `{run}` by the columns of a run.
+        listed: Converts a list of texts to a parameter.
+        selected: Replaces `{run}`.
+        facts: Replaces `{facts}`.
+        among: Replaces `{among :name}`; `\1` is the parameter.
+        parameter: Replaces a parameter; `\1` is the name of the parameter.
         is_concurrent: Whether several transactions can write at the same time, so that rows must be locked.
     """
 
     run: Callable[[ConnectionT, str, Mapping[str, object]], list[tuple[Any, ...]]]
-    convert: Callable[[str], str]
+    listed: Callable[[Sequence[str]], object]
+    selected: Callable[[str], str]
+    facts: str
+    among: str
+    parameter: str
     is_concurrent: bool
 
     @cache  # noqa: B019 - there are two dialects, which are never deleted
     def statements(self, name: str) -> Statements[ConnectionT]:
         """Return the statements of a shared file."""
         return Statements(self.run, named(__name__, name, self.convert))
+
+    def convert(self, statement: str) -> str:
+        """Convert a shared statement to the form that `run` accepts."""
+        statement = _AMONG.sub(self.among, self.selected(statement).replace("{facts}", self.facts))
+        return _PARAMETER.sub(self.parameter, statement)
 
     def rows(self, connection: ConnectionT, statement: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
         """Convert and run a statement, and return the rows of its result."""

@@ -280,7 +280,7 @@ three have a row for each queue, key or priority, which they find by an index.""
 SORTING = {"driven_of", "driven_by", "counts", "stop_over"}
 """Statements that sort the runs that are driven, or the marks above one, or group a few rows."""
 FILTERS = {"starter": "r", "user": "u", "tag": "x", "tenant": "t", "status": "failed", "graph": "g", "begun_after": 1.0}
-"""The filters of a page of runs, from the one that usually selects the fewest runs to the one that selects the most."""
+"""The filters of a page of runs. The first filters usually select the fewest runs."""
 
 
 def plan_of(connection: sqlite3.Connection, statement: str) -> list[str]:
@@ -333,7 +333,7 @@ async def test_no_query_reads_a_whole_table(store: SQLiteStore, path: Path) -> N
 
 
 async def test_a_page_of_runs_is_found_in_order_by_the_index_of_one_filter(store: SQLiteStore, path: Path) -> None:
-    """That of the filter that usually selects the fewest runs; only runs with a tag and the same time are sorted."""
+    """The filter that usually selects the fewest runs decides. Only runs with a tag and the same time are sorted."""
     del store
     indexes = {"tenant": "runs_by_key", "tag": "tags_by_tag", "begun_after": "runs_by_time", "": "runs_by_time"}
     names = [(), *((name,) for name in FILTERS), *itertools.combinations(FILTERS, 2)]
@@ -352,7 +352,7 @@ async def test_a_page_of_runs_is_found_in_order_by_the_index_of_one_filter(store
 
 
 async def test_the_running_runs_are_found_by_the_indexes_of_their_drivers(store: SQLiteStore, path: Path) -> None:
-    """Those that no process drives are read in order; those that one drives are few, and sorted."""
+    """Runs without a driver are read in order. Runs with a driver are few, and are sorted."""
     del store
     with closing(sqlite3.connect(path)) as connection:
         plan = plan_of(connection, statement_of(connection, {"status": "running", "graph": "g"}))

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.databases.run_rows import selected
-from graphengine.databases.statements import Dialect, for_psycopg, named, text_of
+from graphengine.databases.statements import Dialect, named, text_of
 from graphengine.kernel.inside import is_name
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ OLDEST: Final = 6
 """The oldest format whose code can use the current schema, so that processes of both versions can work together."""
 
 run_selected: Final = partial(selected, driven="f.is_driven", wanted_at="NULL")
-SQL: Final = {name: text.encode() for name, text in named(__name__, "queries.sql", run_selected).items()}
-"""The statements of the store by name, as bytes, because psycopg is typed to accept only literals as texts."""
-
 LARGEST: Final = (1 << 31) - 1
 """The largest `integer`."""
 
@@ -68,5 +65,16 @@ def rows_of(connection: Connection, statement: str, values: Mapping[str, object]
     return [] if found.description is None else found.fetchall()
 
 
-DIALECT: Final = Dialect(rows_of, lambda text: for_psycopg(run_selected(text)), is_concurrent=True)
-"""How PostgreSQL runs the statements that both databases share."""
+DIALECT: Final = Dialect(
+    run=rows_of,
+    listed=lambda texts: [text for text in texts if is_name(text)],
+    selected=run_selected,
+    # a plain join with the keys would read the last step of every run
+    facts=", LATERAL (SELECT * FROM run_facts AS f WHERE f.key = page.key OFFSET 0) AS f",
+    among=r"= ANY (\1::text[])",
+    parameter=r"%(\1)s",
+    is_concurrent=True,
+)
+_SQL: Final = {**DIALECT.statements("queries.sql").by_name, **named(__name__, "queries.sql", run_selected)}
+SQL: Final = {name: text.encode() for name, text in _SQL.items()}
+"""The statements of the store by name, as bytes, because psycopg is typed to accept only literals as texts."""

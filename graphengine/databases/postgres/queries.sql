@@ -97,19 +97,12 @@ SELECT key, summary FROM runs WHERE id = %s::text AND nonce = %s::text AND statu
 UPDATE runs SET summary = %s::text
 WHERE key = %s::bigint AND driver IS NULL AND summary IS NOT DISTINCT FROM %s::text RETURNING true;
 
--- name: mark_stop
-UPDATE runs SET stop_asked = %s::text WHERE id = %s::text AND stop_asked <> 'cancel';
-
 -- name: after_starts
 -- Returns once the calls of `create_run` have ended that may not have seen a mark: it holds nothing else meanwhile.
-SELECT pg_advisory_xact_lock(tree_lock(r)) FROM runs AS r WHERE r.id = %s::text;
+SELECT pg_advisory_xact_lock(tree_lock(r)) FROM runs AS r WHERE r.id = %(id)s::text;
 
 -- name: stop_over
 SELECT id, mark FROM stop_over(%s::text);
-
--- name: started
-SELECT {run} FROM run_facts AS f WHERE starter = ANY (%s::text[]) AND root IS NOT NULL
-    AND starter_nonce = coalesce((SELECT s.nonce FROM runs AS s WHERE s.id = f.starter), starter_nonce);
 
 -- name: claim
 SELECT key, fence, driven_by, until, rows, row_bytes, shot_bytes FROM claim(%s::text, %s::bigint, %s::text, %s::integer[]);
@@ -207,15 +200,8 @@ SELECT {run} FROM run_facts AS f WHERE id = %s;
 -- A join with a list of keys would read the last step of every run.
 SELECT {run} FROM run_facts AS f WHERE key = ANY (%s::bigint[]);
 
--- name: ids
--- No text sorts between those that begin with the prefix and the prefix followed by the last character.
-SELECT id FROM runs WHERE id >= %(prefix)s::text AND id < %(prefix)s::text || chr(1114111) ORDER BY id LIMIT %(limit)s;
-
 -- name: log
 SELECT kind, holder, seq, sum, place, body FROM read_log(%(id)s::text, %(upto)s::integer, %(after)s::integer, %(newest)s::integer);
-
--- name: infos
-SELECT {run} FROM run_facts AS f WHERE id = ANY (%s::text[]);
 
 -- name: moved
 SELECT seen.id FROM unnest(%s::text[], %s::integer[]) AS seen (id, seq)
@@ -226,10 +212,6 @@ SELECT pg_current_snapshot()::text;
 
 -- name: counts
 SELECT c.graph, c.status, 0::float8, sum(c.runs)::bigint FROM run_counts AS c GROUP BY 1, 2 HAVING sum(c.runs) > 0;
-
--- name: branches
-SELECT {run} FROM run_facts AS f
-WHERE f.key IN (SELECT c.key FROM runs AS p JOIN runs AS c ON c.parent = p.key WHERE p.id = ANY (%s::text[])) ORDER BY f.key;
 
 -- name: graph_spec
 SELECT body, sum FROM graph_specs WHERE fingerprint = %s;
@@ -416,39 +398,7 @@ FROM runs AS r, LATERAL tail(r.key, last_seq(r.key, r.parent_seq)) AS t WHERE r.
 SELECT x.id, l.kind, l.holder, l.seq, l.sum, l.place, l.body
 FROM unnest(%(ids)s::text[]) AS x (id), LATERAL read_log(x.id, %(top)s::integer, 0, %(top)s::integer) AS l;
 
--- name: set_limits
-INSERT INTO queues (name, limits) VALUES (%s::text, %s::text) ON CONFLICT (name) DO UPDATE SET limits = excluded.limits;
-
--- name: drop_limits
-DELETE FROM queues WHERE name = %s::text;
-
--- name: limits
-SELECT name, limits FROM queues;
-
--- name: queue_counts
-SELECT c.queue, sum(c.queued)::bigint, sum(c.driven)::bigint FROM (
-    SELECT r.queue, count(*) AS queued, 0 AS driven FROM runs AS r WHERE r.fence = 0 GROUP BY 1
-    UNION ALL
-    SELECT r.queue, 0, count(*) FROM runs AS r WHERE r.driver IS NOT NULL GROUP BY 1
-) AS c GROUP BY 1 ORDER BY 1;
-
--- name: set_role
-UPDATE owners SET role = %s::text WHERE id = %s::text;
-
 -- name: owners
 SELECT o.id, o.host, o.pid, o.role, (SELECT count(*) FROM runs AS r WHERE r.driver = o.id),
        ARRAY(SELECT r.id FROM runs AS r WHERE r.driver = o.id ORDER BY r.id LIMIT 100)
 FROM owners AS o WHERE o.id = %s::text OR is_alive(o);
-
--- name: keep_schedule
-INSERT INTO schedules (name, body, next_at) VALUES (%s::text, %s::text, %s::float8)
-ON CONFLICT (name) DO UPDATE SET body = excluded.body, next_at = excluded.next_at;
-
--- name: drop_schedule
-DELETE FROM schedules WHERE name = %s::text;
-
--- name: schedules
-SELECT name, body, next_at FROM schedules ORDER BY name;
-
--- name: move_schedule
-UPDATE schedules SET next_at = %s::float8 WHERE name = %s::text AND next_at = %s::float8;

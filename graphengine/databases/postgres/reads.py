@@ -84,7 +84,7 @@ def from_facts(row: Sequence[Any], own: Own) -> RunInfo:
     return run_of(run, driver, run.tags or (), is_alive=driver is not None and (run.driven or driver == own.id))
 
 
-def execute(statement: str, values: Sequence[Any], connection: Connection) -> bool:
+def execute(statement: str, values: Mapping[str, object], connection: Connection) -> bool:
     """Run a statement by its name, and return whether it changed anything. The statement may be executed twice."""
     return connection.execute(SQL[statement], values).rowcount > 0
 
@@ -220,7 +220,7 @@ def logs(connection: Connection, run_ids: Sequence[str], own: Own) -> dict[str, 
     if not run_ids:
         return {}
     found: dict[str, Loaded] = {}
-    rows = _raw(connection).execute(SQL["logs"], {"ids": _ids(run_ids), "top": LARGEST}).fetchall()
+    rows = _raw(connection).execute(SQL["logs"], {"ids": DIALECT.listed(run_ids), "top": LARGEST}).fetchall()
     grouped: dict[str, list[Sequence[Any]]] = {}
     for run_id, *row in rows:
         grouped.setdefault(run_id.decode(), []).append(row)
@@ -322,11 +322,9 @@ _NEWEST: Final = 1000
 """How many of the newest runs a search compares one by one; so a common word is found without reading all its runs."""
 
 
-def _ids(run_ids: Sequence[str]) -> list[str]:
-    return [run_id for run_id in run_ids if is_name(run_id)]
-
-
-shared: Final[SharedReads[Connection, Own]] = SharedReads(SQL, _ids, lambda _, row, own: from_facts(row, own), LARGEST)
+shared: Final[SharedReads[Connection, Own]] = SharedReads(
+    SQL, DIALECT, lambda _, row, own: from_facts(row, own), LARGEST
+)
 
 
 class Lists(RunLists[Connection, Own]):
@@ -334,11 +332,8 @@ class Lists(RunLists[Connection, Own]):
 
     dialect = DIALECT
     shared = shared
-    # LATERAL and OFFSET 0: a plain join with the keys would read the last step of every run
-    facts = ", LATERAL (SELECT * FROM run_facts AS f WHERE f.key = page.key OFFSET 0) AS f"
     period = "floor(f.created_at / CAST(:every AS float8)) * CAST(:every AS float8)"
     joined = "string_agg(coalesce(f.summary, 'null'), ',')"
-    among = "= ANY ({}::text[])"
 
     def info(self, connection: Connection, own: Own, run_id: str) -> RunInfo:
         return info(connection, own, run_id)

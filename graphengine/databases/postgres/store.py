@@ -275,7 +275,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         pending.add_done_callback(partial(self._note_untold, token))
         return pending
 
-    async def _change(self, statement: str, values: Sequence[Any]) -> bool:
+    async def _change(self, statement: str, values: Mapping[str, object]) -> bool:
         self._writable_lease()
         return await self._run(partial(reads.execute, statement, values))
 
@@ -283,7 +283,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         """Set or remove the mark that a run is being stopped; see `Store.mark_stop`."""
         await super().mark_stop(run_id, mark)
         if mark:
-            await self._change("after_starts", (known(run_id),))
+            await self._change("after_starts", {"id": known(run_id)})
 
     async def write(self, work: Callable[[Connection], T], written_bytes: int = 0, *, run_id: str | None = None) -> T:
         """Call a function that writes, in a transaction of its own; see `SQLStore.write`."""

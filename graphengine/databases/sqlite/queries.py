@@ -6,11 +6,14 @@ import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic_core import to_json
+
 from graphengine.databases.run_rows import selected
 from graphengine.databases.statements import Dialect, named, text_of
+from graphengine.kernel.inside import is_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MIGRATIONS: Final = [
     text_of(__name__, f"schema/{name}.sql")
@@ -22,9 +25,6 @@ FIRST: Final = 2
 """The format that the first migration creates. Older formats are of development versions, and are refused."""
 
 run_selected: Final = partial(selected, driven="f.driven_until", wanted_at="f.wanted_at")
-SQL: Final = named(__name__, "queries.sql", run_selected)
-"""The statements of the store by name."""
-
 DOCTOR_SQL: Final = named(__name__, "doctor/queries.sql", run_selected)
 """The statements of the doctor by name. They can read whole tables."""
 
@@ -51,5 +51,18 @@ def rows_of(connection: sqlite3.Connection, statement: str, values: Mapping[str,
     return connection.execute(statement, values).fetchall()
 
 
-DIALECT: Final = Dialect(rows_of, run_selected, is_concurrent=False)
-"""How SQLite runs the statements that both databases share."""
+def _listed(texts: Sequence[str]) -> str:
+    return to_json([text for text in texts if is_name(text)]).decode()
+
+
+DIALECT: Final = Dialect(
+    run=rows_of,
+    listed=_listed,
+    selected=run_selected,
+    facts="CROSS JOIN run_facts AS f ON f.key = page.key",
+    among=r"IN (SELECT value FROM json_each(\1))",
+    parameter=r":\1",
+    is_concurrent=False,
+)
+SQL: Final = {**DIALECT.statements("queries.sql").by_name, **named(__name__, "queries.sql", run_selected)}
+"""The statements of the store by name."""

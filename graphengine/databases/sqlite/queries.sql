@@ -3,14 +3,6 @@
 -- name: run_facts
 SELECT {run} FROM run_facts AS f WHERE id = ?;
 
--- name: ids
--- No text sorts between those that begin with the prefix and the prefix followed by the last character.
-SELECT id FROM runs WHERE id >= :prefix AND id < :prefix || char(1114111) ORDER BY id LIMIT :limit;
-
--- name: infos
--- CROSS JOIN: look up each of the ids.
-SELECT {run} FROM json_each(?) CROSS JOIN run_facts AS f ON f.id = json_each.value;
-
 -- name: moved
 SELECT seen.key FROM json_each(?) AS seen
 WHERE seen.value IS NOT (SELECT f.seq FROM run_facts AS f WHERE f.id = seen.key);
@@ -44,9 +36,6 @@ INSERT INTO codes (id, body, sum) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING;
 -- name: keep_graph_spec
 INSERT INTO graph_specs (fingerprint, body, sum) VALUES (?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING;
 
--- name: mark_stop
-UPDATE runs SET stop_asked = ? WHERE id = ? AND stop_asked <> 'cancel';
-
 -- name: stop_over
 -- Along the runs above, also past one that was removed: each knows the root too.
 WITH RECURSIVE line (id, starter, root, mark, starter_nonce, root_nonce) AS (
@@ -58,10 +47,6 @@ WITH RECURSIVE line (id, starter, root, mark, starter_nonce, root_nonce) AS (
     WHERE line.root IS NOT NULL
 )
 SELECT id, mark FROM line WHERE mark <> '' ORDER BY mark LIMIT 1;
-
--- name: started
-SELECT {run} FROM json_each(?) AS above CROSS JOIN run_facts AS f ON f.starter = above.value AND f.root IS NOT NULL
-    AND f.starter_nonce = coalesce((SELECT s.nonce FROM runs AS s WHERE s.id = above.value), f.starter_nonce);
 
 -- name: add_run
 -- The key is above those of removed runs whose rows are not deleted yet, and of all that the index of words has had.
@@ -319,11 +304,6 @@ INSERT INTO inbox (run, key, kind, posted_at, sum, taken_seq)
 SELECT ?, key, kind, posted_at, sum, taken_seq FROM inbox
 WHERE run = ? AND key >= 'message ' AND key < 'message!' AND taken_seq <= ?;
 
--- name: branches
-SELECT {run} FROM runs AS parent CROSS JOIN runs AS child ON child.parent = parent.key
-CROSS JOIN run_facts AS f ON f.key = child.key
-WHERE parent.id IN (SELECT value FROM json_each(?));
-
 -- name: ended
 -- A size is the bytes of its own steps, snapshots and messages, and of the texts that no other run holds. What no run of
 -- the page has, within its lowest and its highest key, is not looked up for each of them.
@@ -548,40 +528,8 @@ SELECT {run} FROM run_facts AS f WHERE driver = ? ORDER BY key;
 -- name: facts_of
 SELECT {run} FROM run_facts AS f WHERE key = ?;
 
--- name: set_limits
-INSERT INTO queues (name, limits) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET limits = excluded.limits;
-
--- name: drop_limits
-DELETE FROM queues WHERE name = ?;
-
--- name: limits
-SELECT name, limits FROM queues;
-
--- name: queue_counts
-SELECT queue, sum(queued), sum(driven) FROM (
-    SELECT queue, count(*) AS queued, 0 AS driven FROM runs WHERE fence = 0 GROUP BY 1
-    UNION ALL
-    SELECT queue, 0, count(*) FROM runs WHERE driver IS NOT NULL GROUP BY 1
-) GROUP BY 1 ORDER BY 1;
-
--- name: set_role
-UPDATE owners SET role = ? WHERE id = ?;
-
 -- name: owners
 SELECT id, host, pid, expires_at, role FROM owners;
 
 -- name: driven_by
 SELECT id FROM runs WHERE driver = ? ORDER BY id;
-
--- name: keep_schedule
-INSERT INTO schedules (name, body, next_at) VALUES (?, ?, ?)
-ON CONFLICT (name) DO UPDATE SET body = excluded.body, next_at = excluded.next_at;
-
--- name: drop_schedule
-DELETE FROM schedules WHERE name = ?;
-
--- name: schedules
-SELECT name, body, next_at FROM schedules ORDER BY name;
-
--- name: move_schedule
-UPDATE schedules SET next_at = ? WHERE name = ? AND next_at = ?;

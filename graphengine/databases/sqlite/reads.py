@@ -61,7 +61,7 @@ _RUNNING: Final = """(
     SELECT f.key, f.created_at, f.id FROM runs AS f INDEXED BY runs_by_driver
     WHERE f.driver IS NOT NULL AND f.status = 'running' AND {where}
 ) AS f"""
-"""The running runs. Those without a driver are many, but an index has them in order; those with a driver are few."""
+"""The running runs. Runs without a driver are many, but an index lists them in order. Runs with a driver are few."""
 
 
 class Found(NamedTuple):
@@ -350,12 +350,8 @@ def in_snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connecti
             connection.execute("ROLLBACK")
 
 
-def _ids_as_json(run_ids: Sequence[str]) -> str:
-    return to_json([run_id for run_id in run_ids if is_name(run_id)]).decode()
-
-
 shared: Final[SharedReads[sqlite3.Connection, Onlooker]] = SharedReads(
-    SQL, _ids_as_json, lambda connection, row, onlooker: from_row(connection, row, onlooker).info, _LARGEST_LIMIT
+    SQL, DIALECT, lambda connection, row, onlooker: from_row(connection, row, onlooker).info, _LARGEST_LIMIT
 )
 
 
@@ -364,10 +360,8 @@ class Lists(RunLists[sqlite3.Connection, Onlooker]):
 
     dialect = DIALECT
     shared = shared
-    facts = "CROSS JOIN run_facts AS f ON f.key = page.key"
     period = "CAST(f.created_at / :every AS INTEGER) * :every"
     joined = "group_concat(coalesce(f.summary, 'null'), ',')"
-    among = "IN (SELECT value FROM json_each({}))"
     # two indexes have every column of the runs that no process drives
     counted = """(
         SELECT graph, status, created_at FROM runs WHERE status <> 'running'

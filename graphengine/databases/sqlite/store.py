@@ -17,7 +17,7 @@ import threading
 import time
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic_core import to_json
 
@@ -259,7 +259,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     async def _load_taken(self, found: TakenRuns, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         return await self.read(partial(taking.read, taken=found.taken, kept=pick.kept))
 
-    async def _change(self, statement: str, values: Sequence[Any]) -> bool:
+    async def _change(self, statement: str, values: Mapping[str, object]) -> bool:
         self._writable_lease()
         return await self._commits.submit(partial(taking.change, statement=statement, values=values))
 

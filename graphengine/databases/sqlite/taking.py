@@ -246,6 +246,6 @@ def owners(connection: sqlite3.Connection, onlooker: Onlooker) -> list[OwnerInfo
     return found
 
 
-def change(connection: sqlite3.Connection, statement: str, values: Sequence[object]) -> bool:
+def change(connection: sqlite3.Connection, statement: str, values: Mapping[str, object]) -> bool:
     """Run a statement by its name, and return whether it changed anything."""
     return connection.execute(SQL[statement], values).rowcount > 0
