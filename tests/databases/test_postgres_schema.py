@@ -1,16 +1,21 @@
 """The schema of PostgreSQL is whole once its owner has opened it, and logical replication can carry all of it."""
 
 import asyncio
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from graphengine import Agent, Memory, QueueLimits, Runner, Schedule
 from graphengine.budgets import Budget, Budgets
 from graphengine.databases.postgres import PostgresStore
+from graphengine.databases.postgres.queries import SQL
+from graphengine.databases.postgres.reads import lists
+from graphengine.databases.run_lists import conditions_of
 from graphengine.memory import erase
 from graphengine.models import ScriptedModel
 from graphengine.serve.notifications import Notifications, Webhook
@@ -103,3 +108,36 @@ async def used(path: Path) -> None:
     async with Runner(path) as runner, Memory(path) as memory:
         await memory.put("n", "k", 1)
         await runner.runs("words")
+
+
+PAGES: dict[str, dict[str, object]] = {
+    **{name: {name: value} for name, value in {"status": "finished", "graph": "g1", "tag": "x", "user": "u1"}.items()},
+    "every": {},
+    "tenant": {"tenant": "t1", "begun_after": 9.0},
+    "words": {"text": "word", "graph": "g1"},
+}
+RUNS = (
+    "INSERT INTO runs (id, graph, fingerprint, status, created_at, parent_seq, fence, token, queue, queue_key, turn,"
+    " priority, user_name) SELECT 'r' || n, 'g' || n % 9, 'f', 'finished', n, 0, 1, 0, 'jobs', 't' || n % 9, 0, 0,"
+    " 'u' || n % 9 FROM generate_series(1, 20000) AS n"
+)
+TAGS = "INSERT INTO tags (run, tag, created_at, words) SELECT key, 'x', created_at, '' FROM runs"
+
+
+async def test_a_page_reads_only_its_own_runs(postgres: str) -> None:
+    """Pages of runs and branches are found without reading other runs or the last steps of other runs."""
+    await opened(postgres)
+    execute(postgres, RUNS, TAGS, "ANALYZE")
+    base, _, schema = postgres.partition("?schema=")
+    with psycopg.connect(base, autocommit=True, options=f"-csearch_path={schema}") as connection:
+
+        def plan_of(statement: str, values: dict[str, object]) -> str:
+            return "\n".join(row[0] for row in connection.execute(f"EXPLAIN {statement}".encode(), values))
+
+        plans = {"branches": plan_of(SQL["branches"].decode(), {"ids": ["r1"]})}
+        for name, page in PAGES.items():
+            search = lists.search(connection, page)
+            place = {"created_at": math.inf, "id": "", "limit": 50, "looked_at": 9, "least": -math.inf}
+            statement = lists.statements(search, conditions_of(page) or {}, page)[0]
+            plans[name] = plan_of(lists.dialect.convert(statement), {**page, **search.values, **place})
+    assert {name: plan for name, plan in plans.items() if "Seq Scan on runs" in plan} == {}

@@ -11,17 +11,20 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from graphengine.databases.postgres import PostgresStore
+from graphengine.databases.postgres import reads as postgres_reads
 from graphengine.databases.sql import fold_words
 from graphengine.databases.sqlite import SQLiteStore, reads, words
 from graphengine.databases.sqlite.doctor.rebuild import rebuild
 from graphengine.engine.graph_spec import GraphSpec
 from graphengine.kernel.testing.kit import append, run_info, step
-from graphengine.stores.base import Append, Summary
+from graphengine.stores.base import Append, Status, Summary
 from tests.databases.support import opened
 
 UP_TO_DATE = """
 SELECT key FROM runs WHERE key <= (SELECT upto FROM words_due WHERE run = 0) AND key NOT IN (SELECT run FROM words_due)
 """
+STATUSES: tuple[Status | None, ...] = None, "running", "failed"
 SPEC: GraphSpec = {"nodes": [{"name": "write"}]}
 
 
@@ -149,11 +152,17 @@ async def test_a_page_of_a_common_word_does_not_read_all_runs_that_have_it(
     await store.close()
 
 
-async def test_pages_are_the_same_however_they_are_found(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One by one, and by the index: times go back, runs change or are not indexed yet, and pages are filtered."""
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_pages_are_the_same_however_they_are_found(
+    kind: str, path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """One by one, and by the index: times go back, runs change or are not indexed yet, and pages are filtered.
+
+    In PostgreSQL, the number of runs that are compared one by one does not depend on the page.
+    """
     monkeypatch.setattr(words, "EVERY", 8)
     chance = random.Random(7)  # noqa: S311 - the same runs each time
-    store = SQLiteStore(path)
+    store = SQLiteStore(path) if kind == "sqlite" else PostgresStore(request.getfixturevalue("postgres"))
     await store.open()
     for number in range(60):
         info = replace(run_info(f"r{number:02}"), created_at=float(chance.randrange(40)), graph=f"g{number % 2}")
@@ -162,14 +171,15 @@ async def test_pages_are_the_same_however_they_are_found(path: Path, monkeypatch
         if chance.random() < 0.5:
             why = Summary(chance.choice(["ebbing", "late"]), "failed")
             await append(store, Append(info.id, fence, [step(2)], "failed", summary=why))
-    pages: dict[int, list[list[str]]] = {0: [], 16: []}
+    pages: dict[int, list[list[str]]] = {0: [], 2: [], 16: []}
     for times, found in pages.items():
         monkeypatch.setattr(reads, "_NEWEST", times)
-        for text, graph, before in itertools.product(
-            ("tid", "tide ebb", "ebbing", "none"), (None, "g1"), (None, "r30")
+        monkeypatch.setattr(postgres_reads, "_NEWEST", 4 * times)
+        for text, graph, status, before in itertools.product(
+            ("tid", "tide ebb", "ebbing", "none"), (None, "g1"), STATUSES, (None, "r30")
         ):
-            some = await store.runs(text=text, graph=graph, before=before, limit=4, begun_before=35.0)
+            some = await store.runs(text=text, graph=graph, status=status, before=before, limit=4, begun_before=35.0)
             found.append([info.id for info in some])
-    assert pages[0] == pages[16]
-    assert sum(map(len, pages[0])) > 30
+    assert pages[0] == pages[2] == pages[16]
+    assert sum(map(len, pages[0])) > 90
     await store.close()
