@@ -5,7 +5,7 @@ from __future__ import annotations
 import pkgutil
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ class Dialect(Generic[ConnectionT]):
         """Return the statements of a shared file."""
         return Statements(self.run, named(__name__, name, self.convert))
 
+    @lru_cache(256)  # noqa: B019 - as above
     def convert(self, statement: str) -> str:
         """Convert a shared statement to the form that `run` accepts."""
         statement = _AMONG.sub(self.among, self.selected(statement).replace("{facts}", self.facts))
