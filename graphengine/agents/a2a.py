@@ -69,7 +69,8 @@ def remote_agent(url: str, *, headers: Mapping[str, str] | None = None) -> Calla
         >>> graph.add_node("edit", ask_editor, inputs={"message": "n"}, writes="n")
     """
     if not is_http(url):
-        raise DefinitionError(f"remote_agent({url!r}) is not valid", repair="give the address of an agent: https://…")
+        text = f"remote_agent({url!r}) is not valid, because the text is not an http or https address"
+        raise DefinitionError(text, repair="give the address of the remote agent: remote_agent('https://…')")
     remote = _Remote(url, headers or {})
 
     async def ask_agent(message: Any, ctx: Context) -> Any:  # noqa: ANN401 - a text, or JSON
@@ -133,7 +134,8 @@ class _Remote:
                     return self._record_of_task(event.task)
                 text = get_artifact_text(types.Artifact(parts=event.message.parts))
                 return {"id": event.message.message_id, "state": "completed", "result": text, "text": "", "asked": ""}
-        raise RemoteAgentFailed("the agent returned nothing", where=self._url, repair="ask its operators")
+        text = "the remote agent ended the call without an answer"
+        raise RemoteAgentFailed(text, where=self._url, repair="ask the operators of the remote agent for the reason")
 
     async def follow(self, task: str, answered: str, looked: int) -> dict[str, Any]:
         """Wait until a task completes or asks a question, and return its record.
@@ -177,8 +179,9 @@ class _Remote:
         state = types.TaskState.Name(task.status.state).removeprefix("TASK_STATE_").lower().replace("_", "-")
         status_message = task.status.message
         if state not in ("submitted", "working", "input-required", "completed"):
-            text = f"task {task.id} is {state}: {get_message_text(status_message)}"
-            repair = "continue it there; then resume the run, which looks at it again"
+            said = get_message_text(status_message)
+            text = f"the task {task.id!r} of the remote agent has no result, because its state is {state!r}: {said}"
+            repair = "continue the task at the remote agent. Then resume the run, which looks at the task again"
             raise RemoteAgentFailed(text, where=self._url, repair=repair)
         texts = [text for text in map(get_artifact_text, task.artifacts) if text]
         data = [value for artifact in task.artifacts for value in get_data_parts(artifact.parts)]

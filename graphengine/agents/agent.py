@@ -142,10 +142,12 @@ def _make_parts(agent: Agent[T, Any]) -> AgentParts[T]:
     checker, best = (Injected.of(each) if each is not None else None for each in (agent.check, agent.best_effort))
     reader, guards = Output(agent.output, where=where), as_guards(agent.guards)
     if agent.on_cut != "fail" and (reader.schema is not None or agent._function is not None):  # noqa: SLF001 - of this module
-        text = f"Agent({agent.name!r}, on_cut={agent.on_cut!r}) is for texts, not {type_name(agent.output)}"
-        raise DefinitionError(
-            text, where=where, repair="leave out on_cut=; raise max_tokens=, or ask for shorter answers"
+        text = (
+            f"Agent({agent.name!r}, on_cut={agent.on_cut!r}) is not valid: only an answer that is a text can be kept "
+            f"after a cut, and the answers of this agent have the type {type_name(agent.output)}"
         )
+        repair = "leave out on_cut=. Against cuts, raise max_tokens=, or ask for shorter answers in the prompt"
+        raise DefinitionError(text, where=where, repair=repair)
     maker = None if agent._function is None else Tool(agent._function.function)  # noqa: SLF001 - of this module
     return AgentParts(reader, checker, best, kit, hosted, guards, settings, _inputs_of(agent), maker)
 
@@ -161,12 +163,14 @@ def _inputs_of(agent: Agent[Any, Any]) -> StateType[Any] | None:
     try:
         found = StateType.of(declared_model(agent.inputs))
     except (ValueError, PydanticUserError) as error:
-        repair = "give a TypedDict, a dataclass or a pydantic model, of types that JSON can represent"
-        text = f"inputs= of {agent.name}: {str(error).splitlines()[0]}"
+        repair = "give a TypedDict, a dataclass or a pydantic model whose fields have types that JSON can represent"
+        text = f"inputs= of agent {agent.name!r} is not valid: {str(error).splitlines()[0]}"
         raise DefinitionError(text, where=f"agent {agent.name}", repair=repair) from error
     if found.secrets:
-        text = f"inputs= of {agent.name}: {', '.join(sorted(found.secrets))} is secret, and agents cannot read secrets"
-        raise DefinitionError(text, where=f"agent {agent.name}", repair="pass the secret as a resource")
+        names = ", ".join(map(repr, sorted(found.secrets)))
+        text = f"inputs= of agent {agent.name!r} has the secret input {names}, but agents cannot read secrets"
+        repair = f"remove {names} from inputs=, and pass the secret as a resource to the tool that needs the secret"
+        raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
     return found
 
 
@@ -290,7 +294,7 @@ class Agent(Generic[T_co, Inputs]):
             object.__setattr__(self, "output", cast("Any", self.output).returns)
         object.__setattr__(self, "_parts", _make_parts(self))
         for problem, repair in self.__body__().lacks():
-            raise DefinitionError(f"{self.name} {problem}", where=f"agent {self.name}", repair=repair)
+            raise DefinitionError(f"agent {self.name!r} {problem}", where=f"agent {self.name}", repair=repair)
 
     if not TYPE_CHECKING:  # type checkers know the attributes of an agent, so a misspelled name is an error for them
 
@@ -349,8 +353,8 @@ class Agent(Generic[T_co, Inputs]):
         self._check_hands_over_to_nobody()
         written = self.__body__().also_writes
         if written and runtime_here() is not None:
-            text = f"{written[0][0]} writes {written[0][1]}, which {self.name}.run() would drop"
-            repair = f"make the agent a node; or return the `writes` of {self.name}.answer(…) as updates"
+            text = f"the {written[0][0]} writes field {written[0][1]!r}, but {self.name}.run() in a run drops the write"
+            repair = f"make the agent a node. Or call {self.name}.answer(…), and return its `writes` as updates"
             raise DefinitionError(text, where=f"agent {self.name}", repair=repair)
         return (await self._call_in_loop(self._read_inputs(inputs, more))).value
 
@@ -380,8 +384,8 @@ class Agent(Generic[T_co, Inputs]):
         # The error is raised here and not in an `except` block, so that RuntimeError does not become its context.
         with suppress(RuntimeError):
             asyncio.get_running_loop()
-            text = f"{self.name}.run_sync() was called in an event loop, which it would block"
-            raise DefinitionError(text, where=f"agent {self.name}", repair=f"await {self.name}.run(…)")
+            text = f"{self.name}.run_sync() was called in a running event loop, which the call would block"
+            raise DefinitionError(text, where=f"agent {self.name}", repair=f"write: await {self.name}.run(…)")
         return asyncio.run(self.run(cast("Inputs", inputs), **cast("Any", more)))
 
     @overload
@@ -424,10 +428,9 @@ class Agent(Generic[T_co, Inputs]):
         self._check_hands_over_to_nobody()
         given = self._read_inputs(inputs, more)
         if runtime_here() is not None:
-            repair = f"await {self.name}.run(…): who watches the run gets what its agents show"
-            raise DefinitionError(
-                f"{self.name}.stream() was called in a run", where=f"agent {self.name}", repair=repair
-            )
+            text = f"{self.name}.stream() was called in a run, where only {self.name}.run() can be called"
+            repair = f"write: await {self.name}.run(…). A program that watches the run receives the agent's events"
+            raise DefinitionError(text, where=f"agent {self.name}", repair=repair)
         return Stream(self._stream_events(given))
 
     async def _stream_events(self, inputs: Mapping[str, object]) -> AsyncGenerator[AgentEvent | T_co, None]:
@@ -556,8 +559,9 @@ class Agent(Generic[T_co, Inputs]):
         takes_media = what == "prompt"
         parts = result if takes_media and isinstance(result, (list, tuple)) else [result]
         if not all(isinstance(part, str) or (takes_media and isinstance(part, Media)) for part in parts):
-            repair = "return the text from its function" + (", or a list of texts and media" if takes_media else "")
-            message = f"the {what} of {self.name} is {type(result).__name__}"
+            kinds = "a text" + (", or a list of texts and media" if takes_media else "")
+            repair = f"let the function return {kinds}"
+            message = f"the {what} function of agent {self.name!r} returned {type(result).__name__} instead of {kinds}"
             raise DefinitionError(message, where=f"agent {self.name}", repair=repair)
         return joined(cast("Sequence[str | Media]", parts))
 
@@ -723,7 +727,7 @@ class AgentBody(Generic[T]):
                 near = type_at(own.fields[path.root].info.annotation, path)[1]
                 if not near:
                     continue
-            yield f"reads {{{path.text}}}, which {own.declared.__name__} lacks", near
+            yield f"reads {{{path.text}}}, which is missing in the type {own.declared.__name__!r} of its inputs", near
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """List the problems of the agent that can be found without its graph, each with an error code and a repair.
@@ -737,20 +741,22 @@ class AgentBody(Generic[T]):
         for function, _ in self._functions():
             injected = Injected.of(function)
             what = "rules" if function is agent.by_rules else injected.name
-            template = f"{self.name}'s {what} has %s"
-            found += [("bad_parameter", template % text, "name each field") for text in injected.variadic]
+            template = f"{what}, of agent {self.name!r}, has %s, but values are passed by the names of parameters"
+            repair = "give the function one parameter for each field that it reads"
+            found += [("bad_parameter", template % text, repair) for text in injected.variadic]
         if agent.messages and not is_path(agent.messages):
-            repair = "name a field, or one key of one: 'talks[editor]'"
-            found.append(("bad_path", f"messages={agent.messages!r} is not a path", repair))
+            repair = "name a field, or one key of a field, as in messages='talks[editor]'"
+            found.append(("bad_path", f"messages={agent.messages!r} is not the path of a field", repair))
         found += [("hands_over", message, repair) for message, repair in self.hands_over()]
         return [*found, *self._problems_of_model()]
 
     def hands_over(self) -> Iterator[tuple[str, str]]:
         """Yield a problem if the agent has `hand_to=`, which works only in a conversation, with the repair."""
         if self.agent.hand_to:
-            names = ", ".join(each if isinstance(each, str) else each.name for each in self.agent.hand_to)
-            repair = "runner.run(agent, …, chat=…), or Graph.chat(agent) as the graph; else agent.but(hand_to=())"
-            yield f"{self.name} hands over to {names}, which only a conversation can follow", repair
+            names = ", ".join(repr(each if isinstance(each, str) else each.name) for each in self.agent.hand_to)
+            repair = "start a conversation: runner.run(agent, …, chat=…), or the graph Graph.chat(agent). "
+            repair += "For an agent that does not hand over, write agent.but(hand_to=())"
+            yield f"agent {self.name!r} may hand over to {names}, which is only possible in a conversation", repair
 
     def problems_in(self, fields: Collection[str], resources: Collection[str]) -> Iterator[ToolProblem]:
         """Yield the problems of the agent's tools in a graph with these fields of the state and these resources."""
@@ -775,7 +781,7 @@ class AgentBody(Generic[T]):
             what = wait_in(each.function) if isinstance(each, Tool) else ""
             what = "a call of another program" if isinstance(each, Tool) and each.is_external else what
             if getattr(each, "approve", False) or what:  # the attribute `approve` also exists on tool servers
-                return f"{what or 'approve='} of {each.name}", f'ask in a node before: ask("…", bool); or {tools}'
+                return f"{what or 'approve='} of {each.name}", f'ask in a node before: ask("…", bool). Or {tools}'
         return ("batch=True", f"leave out batch=; or {tools}") if self.agent.batch else None
 
     def effects(self) -> Sequence[str]:
@@ -792,7 +798,7 @@ class AgentBody(Generic[T]):
             return [("bad_model", error.message, error.repair)]
         settings = _parts_of(agent).settings
         missing = model.lacks(settings) if isinstance(model, ChecksSettings) else {}
-        template = f"{model.name}, the model of {self.name}, has no setting"
+        template = f"the model {model.name!r} of agent {self.name!r} does not accept the setting"
         found = [
             ("bad_setting", f"{template} {setting}={getattr(settings, setting)!r}", repair)
             for setting, repair in missing.items()
@@ -802,22 +808,23 @@ class AgentBody(Generic[T]):
         count = sum(isinstance(each, Tool) for each in _parts_of(agent).kit)  # servers add more tools later
         found += [("bad_tool", message, repair) for message, repair in too_many_tools(model, count)]
         if agent.batch and not isinstance(model, RulesModel) and (repair := lacks_batches(model)):
-            found.append(("bad_batch", f"{model.name}, the model of {self.name}, has no batches", repair))
+            text = f"the model {model.name!r} of agent {self.name!r} cannot be called in batches"
+            found.append(("bad_batch", text, repair))
         return found
 
 
 def _list_invalid_settings(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
     found = []
     if not isinstance(cast("object", agent.name), str) or not agent.name.strip():
-        found.append(("…", "choose a text that is not blank as its name"))
+        found.append(("…", "give the agent a name that is a text and is not blank"))
     is_model = callable(getattr(agent.model, "answer", None)) and isinstance(getattr(agent.model, "name", None), str)
     is_model = is_model and not isinstance(agent.model, (type, Agent))
     if not (is_model or isinstance(agent.model, (str, NoneType))):
-        found.append((f"model={agent.model!r}", "give a name, as 'anthropic:…', or a Model"))
+        found.append((f"model={agent.model!r}", "give the name of a model, as 'anthropic:…', or a Model object"))
     for name, least in (("output_retries", 0), ("turns", 1), ("max_tool_calls", 1)):
         number = getattr(agent, name)
         if (name, number) != ("max_tool_calls", None) and not (type(number) is int and number >= least):
-            found.append((f"{name}={number!r}", f"give a whole number from {least} on"))
+            found.append((f"{name}={number!r}", f"give a whole number that is at least {least}"))
     if not isinstance(agent.settings, Settings):
         found.append((f"settings={agent.settings!r}", "write settings=Settings(…)"))
     if agent.on_cut not in get_args(OnCut):
@@ -833,12 +840,13 @@ def _invalid_lists(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
     """Find arguments of `Agent` that should be lists, and items that are in the wrong list, each with a repair."""
     lists = {name: getattr(agent, name) for name in ("tools", "guards", "hooks", "hand_to")}
     found = [
-        (f"{name}={_format_setting(given)}", f"give a list: {name}=[{_format_setting(given)}]")
+        (f"{name}={_format_setting(given)}", f"give a list: {name}=[{_format_setting(given) if given else ''}]")
         for name, given in lists.items()
         if not isinstance(given, (list, tuple))
     ]
     if not found and not all(isinstance(each, (Agent, str)) for each in agent.hand_to):
-        found.append((f"hand_to={list(agent.hand_to)!r}", "give agents, or the names of agents of the conversation"))
+        repair = "give a list of agents, or of names of agents of the conversation: hand_to=[editor, 'critic']"
+        found.append((f"hand_to={list(agent.hand_to)!r}", repair))
     return found or list(misplaced(agent.guards, agent.hooks))
 
 
@@ -851,7 +859,7 @@ def _invalid_types(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
     for name in ("system", "prompt"):
         text = getattr(agent, name)
         if not isinstance(text, str) and not callable(text):
-            found.append((f"{name}={text!r}", "give a text, or a function that returns it"))
+            found.append((f"{name}={text!r}", f"give a text, or a function that returns the text of {name}="))
     for name in ("check", "best_effort", "by_rules"):
         function = getattr(agent, name)
         if function is not None and not callable(function):
@@ -862,11 +870,13 @@ def _invalid_types(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
     if agent.history is not None and not (callable(cast("object", agent.history)) and agent.messages):
         what = f"history={getattr(agent.history, '__name__', repr(agent.history))}"
         lacks = "" if agent.messages else " without messages="
-        found.append((what + lacks, 'give messages="messages", and a function of them: history=without_tools'))
+        repair = 'give messages="messages", and as history= a function of these messages: history=without_tools'
+        found.append((what + lacks, repair))
     if is_async(agent.history):
         found.append(("history=…", "give a function without async, because it only selects messages"))
     if agent.history is not None and agent.window is not None:
-        found.append(("history=…, window=…", "give one of them: a summary counts all messages of the conversation"))
+        repair = "give only history= or only window=, because window= needs all messages of the conversation"
+        found.append(("history=…, window=…", repair))
     if agent.window is not None and not isinstance(agent.window, Window):
         found.append((f"window={agent.window!r}", "write window=Window(max_tokens=…)"))
     return found
@@ -912,10 +922,9 @@ def _chosen_history(agent: Agent[Any, Any], before: Sequence[Message]) -> Sequen
     """
     chosen = cast("Callable[[Sequence[Message]], object]", agent.history)(effective(before))
     if not isinstance(chosen, (list, tuple)) or not all(isinstance(each, Message) for each in chosen):
-        message = f"the history of {agent.name} is {type(chosen).__name__}"
-        raise DefinitionError(
-            message, where=f"agent {agent.name}", repair="return a list of messages from its function"
-        )
+        message = f"the history= function of agent {agent.name!r} returned {type(chosen).__name__}"
+        repair = "let the function return a list of messages, and nothing else"
+        raise DefinitionError(message, where=f"agent {agent.name}", repair=repair)
     return chosen
 
 

@@ -107,7 +107,7 @@ class Approval:
         for name in ("when", "show"):
             function = getattr(self, name)
             if function is not None and not callable(function):
-                repair = "give a function of the call's arguments"
+                repair = f"give a function whose parameters are arguments of the tool, as in {name}=lambda amount: …"
                 raise DefinitionError(f"Approval({name}={function!r}) is not valid", where="approve", repair=repair)
         if self.timeout_seconds is not None and not is_seconds(self.timeout_seconds):
             text, repair = (
@@ -134,7 +134,7 @@ def as_approval(approve: object, where: str) -> Approval | None:
         return Approval()
     if callable(approve):
         return Approval(when=approve)
-    repair = "give True, a function of the arguments, or Approval(…)"
+    repair = "give True to ask before each call, a function of the call's arguments, or Approval(…)"
     raise DefinitionError(f"approve={approve!r} is not valid", where=where, repair=repair)
 
 
@@ -323,14 +323,15 @@ class ApprovalRequest:
         values = {**self.given, **self.tool.values(self.call.arguments, self.given.keys())}
         if approval.when is not None and not (was_asked or why):
             found = await self._call_policy(runtime, approval.when, values)
-            if not as_decision(found, f"{Injected.of(approval.when).name}, of approve=,", f"tool {self.tool.name}"):
+            if not as_decision(found, f"{Injected.of(approval.when).name}, in approve=,", f"tool {self.tool.name}"):
                 return None
         shown = None
         if approval.show is not None:
             found = await self._call_policy(runtime, approval.show, values)
             if found is None:
-                text = f"the show= of tool {self.tool.name} returned nothing, so nobody would see what is approved"
-                raise DefinitionError(text, where=f"tool {self.tool.name}", repair="return the text")
+                text = f"the show= function of tool {self.tool.name!r} returned None, so the question would be empty"
+                repair = "let the function return the text that the person reads before approving the call"
+                raise DefinitionError(text, where=f"tool {self.tool.name}", repair=repair)
             shown = as_text(found)
         default: JsonValue = True
         if not approval.default:
@@ -347,7 +348,7 @@ class ApprovalRequest:
         injected = Injected.of(function)
         for parameter in injected.parameters:
             if parameter.name not in values and parameter.default is NO_DEFAULT:
-                text = f"{injected.name}, of approve=, takes {parameter.name!r}, which the call does not have"
+                text = f"{injected.name}, in approve=, has a parameter {parameter.name!r}, which the call does not have"
                 raise DefinitionError(text, where=f"tool {self.tool.name}", repair=did_you_mean(parameter.name, values))
         call = functools.partial(function, **{name: values[name] for name in injected.names if name in values})
         if is_async(function):

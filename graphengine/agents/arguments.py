@@ -98,13 +98,14 @@ class Signature:
             found = signature_of(function)
         except (TypeError, ValueError) as error:
             raise _build_tool_error(
-                tool, f"the signature of {function!r} cannot be read", "wrap it in a def"
+                tool, f"the signature of {function!r} cannot be read", "call it in a function made with def"
             ) from error
         names = _AnnotationEvaluator(function)
         taken = tuple(_take_parameter(parameter, names, tool) for parameter in found.parameters.values())
         if taken and taken[0].name in ("self", "cls") and inspect.isfunction(function):
             repair = f"make the tool of a bound method: tool(an_object.{function.__name__})"
-            raise _build_tool_error(tool, f"it takes {taken[0].name!r}, so it is an unbound method", repair)
+            text = f"the first parameter is {taken[0].name!r}, so the function is a method without its object"
+            raise _build_tool_error(tool, text, repair)
         summary, described = _descriptions(function)
         return cls(tool, taken, described, summary)
 
@@ -121,13 +122,14 @@ class Signature:
         asked = [each for each in self.parameters if each.name not in injected and each.name != ALWAYS_GIVEN]
         if any(each.name == ALWAYS_GIVEN not in injected and each.default is _NONE for each in self.parameters):
             repair = "give the parameter a default (ctx=None), or use the agent as a node of a graph"
-            raise _build_tool_error(self.tool, "it takes ctx, which exists only in a run", repair)
+            raise _build_tool_error(self.tool, "the function needs 'ctx', which exists only in a run", repair)
         for each in asked:
-            problem = each.problem
+            problem, repair = each.problem, _CHANGE
             if not problem and not NAME.fullmatch(each.name):
-                problem = "has a name that models' providers do not take (A-Z a-z 0-9 _ -, at most 64)"
+                problem = "has a name that some providers of models do not accept"
+                repair = "give the parameter a name of 1 to 64 characters, each of A-Z a-z 0-9 _ -"
             if problem:
-                raise _build_tool_error(self.tool, f"its parameter {each.name!r} {problem}", _CHANGE)
+                raise _build_tool_error(self.tool, f"the parameter {each.name!r} {problem}", repair)
         adapter = self._adapter(asked)
         sent = self._schema_to_send(asked, adapter)
         return ArgumentForm(self.tool, injected, adapter, sent.schema, sent.names)
@@ -167,10 +169,9 @@ class Signature:
     def _build_parameter_error(self, asked: Sequence[ToolParameter], error: Exception) -> DefinitionError:
         for each in asked:
             if reason := _no_schema(each):
-                return _build_tool_error(
-                    self.tool, f"its parameter {each.name!r} has no JSON Schema: {reason}", _CHANGE
-                )
-        return _build_tool_error(self.tool, f"its arguments have no JSON Schema: {error}", _CHANGE)
+                text = f"the type of the parameter {each.name!r} has no JSON Schema: {reason}"
+                return _build_tool_error(self.tool, text, _CHANGE)
+        return _build_tool_error(self.tool, f"the types of the parameters have no JSON Schema: {error}", _CHANGE)
 
 
 def _no_schema(parameter: ToolParameter) -> str:
@@ -394,23 +395,24 @@ class _AnnotationEvaluator:
 
 def _take_parameter(parameter: inspect.Parameter, names: _AnnotationEvaluator, tool: str) -> ToolParameter:
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-        kind = "is positional-only" if parameter.kind is parameter.POSITIONAL_ONLY else "takes any number of them"
-        repair = "name each argument; one list takes the place of *args, one dict that of **kwargs"
-        raise _build_tool_error(
-            tool, f"its parameter {str(parameter)!r} {kind}, and models give arguments by name", repair
+        kind = (
+            "is positional-only" if parameter.kind is parameter.POSITIONAL_ONLY else "accepts any number of arguments"
         )
+        repair = "give each parameter a name: a list can replace *args, and a dict can replace **kwargs"
+        text = f"the parameter {str(parameter)!r} {kind}, but models give each argument by the name of a parameter"
+        raise _build_tool_error(tool, text, repair)
     annotation, problem = names.evaluated(parameter.annotation)
     return ToolParameter(parameter.name, annotation, parameter.default, problem)
 
 
 def _refuse_kind(function: Callable[..., object], tool: str) -> None:
     if isinstance(function, type):
-        raise _build_tool_error(tool, f"{function.__name__} is a class", "give a function that creates the object")
+        text = f"{function.__name__!r} is a class, and only functions can be tools"
+        raise _build_tool_error(tool, text, "give a function that creates the object")
     called = _unwrap_callable(function)
     if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
-        raise _build_tool_error(
-            tool, "it is a generator, and a model receives one result", "return them all, as a list"
-        )
+        text = "the function is a generator, but a model receives only one result of a call"
+        raise _build_tool_error(tool, text, "return all values as a list")
 
 
 def _unwrap_callable(function: Callable[..., object]) -> Callable[..., object]:
@@ -489,12 +491,12 @@ def _clip_given_repr(value: object) -> str:
 
 
 def _build_tool_error(tool: str, problem: str, repair: str) -> DefinitionError:
-    return DefinitionError(f"tool {tool}: {problem}", where=f"tool {tool}", repair=repair)
+    return DefinitionError(f"tool {tool!r} is not valid: {problem}", where=f"tool {tool}", repair=repair)
 
 
 _CHANGE: Final = (
-    "annotate it with a type that JSON has (str, int, list[str], a pydantic model …) and that its module can see, or "
-    "make it a resource of the graph, which the run fills in"
+    "annotate the parameter with a type that JSON can represent (str, int, list[str], a pydantic model …) and that the "
+    "module of the function defines. Or give a resource of this name, which the run fills in"
 )
 
 __all__ = [

@@ -134,7 +134,7 @@ class CallInputs:
             repairs = [repair for _, repair in problems if repair]
             if extra or missing:
                 repairs += self._repairs(extra, known, given, first)
-            text = f"{self.agent} {'; '.join(problem for problem, _ in problems)}"
+            text = f"agent {self.agent!r} {'; '.join(problem for problem, _ in problems)}"
             raise InputError(text, where=f"agent {self.agent}", repair="; ".join(repairs))
         return given
 
@@ -155,8 +155,8 @@ class CallInputs:
         The caller's argument was taken as the option, so the agent did not receive the input.
         """
         names = sorted({parse(each.name).root for each in self.reads}.intersection(options) - given.keys())
-        repair = f"give what it reads as one mapping: runner.run({self._variable}, {{%r: …}})"
-        return [(f"reads {name!r}, which is an option of the run too", repair % name) for name in names]
+        repair = f"give the inputs of the agent as one mapping: runner.run({self._variable}, {{%r: …}})"
+        return [(f"reads {name!r}, which is also the name of an option of the run", repair % name) for name in names]
 
     def _validate(
         self,
@@ -215,13 +215,14 @@ class CallInputs:
             return {**(first or {}), **more}, []
         if self.declared is not None and is_state(self.declared.model, first):
             return {**values_of(first), **more}, []
-        wanted = "a mapping of what it reads" if self.declared is None else f"{self.declared.declared.__name__}(…)"
+        wanted = "a mapping with the inputs" if self.declared is None else f"{self.declared.declared.__name__}(…)"
         what = (
             f"the class {first.__name__} itself"
             if isinstance(first, type)
             else f"a value of type {type(first).__name__}"
         )
-        raise InputError(f"{self.agent} is given {what}", where=f"agent {self.agent}", repair=f"give {wanted}")
+        text = f"the input of agent {self.agent!r} is {what}, which the agent cannot read"
+        raise InputError(text, where=f"agent {self.agent}", repair=f"give {wanted}")
 
     def _only_name(self, others: Collection[str]) -> tuple[str, str, str]:
         """Find the input that receives a text that was passed without a name.
@@ -241,9 +242,9 @@ class CallInputs:
         if len(names) == 1 and not parse(names[0]).parts:
             return names[0], "", ""
         is_taken = any(parse(name).root in others for name in read)
-        what = f"reads {', '.join(names)}" if names else f"reads nothing{' else' * is_taken}"
+        what = f"the inputs {', '.join(map(repr, names))}" if names else f"no {'other ' * is_taken}input"
         repair = f"give each input by its name: {parse(names[0]).root}=…" if names else "leave the text out"
-        return "", f"is given a text, and {what}", repair
+        return "", f"was given a text without the name of an input, and the agent has {what}", repair
 
     @property
     def is_free(self) -> bool:
@@ -274,12 +275,12 @@ class CallInputs:
                 words = {"agent": self._variable, "first": shown, "name": name, "value": _as_code(name, given[name])}
                 repairs.append(f"for {name}=, write {' or '.join(form.format_map(words) for form in forms)}")
             elif name == ANSWER:
-                repairs.append(f"leave {name}= out, which is what it returns")
+                repairs.append(f"leave {name}= out, because {name!r} is the answer that the agent returns")
             else:
                 undeclared.append(name)
         if undeclared:
             repairs.append(f"declare {', '.join(undeclared)} in inputs=, or in the prompt, as {{{undeclared[0]}}}")
-        return [*repairs, f"its inputs are {', '.join(sorted(known))}" if known else "it has no inputs"]
+        return [*repairs, f"the agent's inputs are {', '.join(sorted(known))}" if known else "the agent has no inputs"]
 
 
 def _as_code(name: str, value: object) -> str:

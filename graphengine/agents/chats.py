@@ -163,9 +163,9 @@ class TurnFailed(GraphEngineError):
     def __init__(self, run_id: str, turn: ChatTurn) -> None:
         self.run_id, self.turn = run_id, turn
         super().__init__(
-            f"a message of run {run_id} has no answer: {turn.code}: {turn.why}",
+            f"a message of run {run_id!r} was not answered: {turn.code}: {turn.why}",
             where=f"agent {turn.agent}",
-            repair=turn.repair or f"send another message; graphengine show {run_id} has what happened",
+            repair=turn.repair or f"run `graphengine show {run_id}` to see what happened, then send another message",
         )
 
 
@@ -186,8 +186,8 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
     talk, speakers = agent.messages or _MESSAGES, speakers_of(agent)
     before = compiled(alone).state
     if TURN in before.fields:
-        repair = "give its input another name"
-        raise DefinitionError(f"{agent.name} reads {TURN}", where=f"agent {agent.name}", repair=repair)
+        text = f"agent {agent.name!r} reads an input {TURN!r}, and a conversation has a field of this name of its own"
+        raise DefinitionError(text, where=f"agent {agent.name}", repair="give the input another name")
     read = {parse(each.name).root for each in reads_of(agent)}
     read |= set() if agent.inputs is None else model_of(agent.inputs).model_fields.keys()
     parts = _find_tool_fields(speakers)
@@ -399,7 +399,10 @@ class ConversationCall(AgentCall[T]):
                 tags=self.options.get("tags", ()),
             )
         elif known is None:
-            text, repair = f"there is no conversation {self.options['chat']!r}", "give the first message too"
+            text = (
+                f"the conversation {self.options['chat']!r} has not started, and the call has no message for the agent"
+            )
+            repair = "give the first message of the conversation, or the chat= of a conversation that has started"
             raise InputError(text, where=f"agent {self.agent.name}", repair=repair)
         else:
             run = await self.runner.drive(run_id, graph)
@@ -471,14 +474,14 @@ class ConversationCall(AgentCall[T]):
         if (newest is not None and is_newest and newest.outcome) or (result.status == "finished" and not turn):
             return cast("T", result.state.answer)
         if result.status in FINAL:
-            is_cancelled, repair = result.status == "cancelled", "begin another one: another chat="
+            is_cancelled, repair = result.status == "cancelled", "begin another conversation, with another chat="
             code, how = (RunCancelled.code, "was cancelled") if is_cancelled else ("chat_ended", "ended")
             ended = ChatTurn(key=turn, agent=self.agent.name, outcome="cancelled", code=code)
-            why = f"the conversation {how} before"
+            why = f"the conversation {how} before the message was answered"
             raise TurnFailed(run.id, ended.model_copy(update={"why": why, "repair": repair}))
         rests = result.waits and all(wait.kind == "receive" for wait in result.waits)
         if rests and not any(isinstance(each, dict) and each["id"] == turn for each in await run.unread(TURN)):
-            text, repair = f"run {run.id} has no record of the message {turn!r}", "send the message again"
+            text, repair = f"run {run.id!r} has no record of the message {turn!r}", "send the message again"
             raise InputError(text, where=f"agent {self.agent.name}", repair=repair)
         again = f"runner.run(agent, chat={self.options['chat']!r}"
         again += ")" if is_newest else f", idempotency_key={turn!r})"
@@ -556,8 +559,9 @@ async def check_not_another(runner: Answers, run_id: str, key: str, passed: Mapp
     """
     before = await _load_sent_message(runner, run_id, key)
     if before is not None and any(before["given"].get(name) != record for name, record in passed.items()):
-        text = f"another message was sent to run {run_id} with the key {key!r}"
-        raise InputError(text, where=f"run {run_id}", repair="give each message a key of its own, also an edited one")
+        text = f"a message with other content was already sent to run {run_id!r} with the key {key!r}"
+        repair = "give each message a different idempotency_key=, also an edited message that is sent again"
+        raise InputError(text, where=f"run {run_id}", repair=repair)
 
 
 async def _load_sent_message(runner: Answers, run_id: str, key: str) -> Mapping[str, Any] | None:

@@ -364,9 +364,10 @@ class Conversation(Generic[T]):
         is_over, has_happened = number > agent.turns, skipped is not None or self._has_begun(response.calls)
         if is_over and self._was_told and not has_happened:
             raise TooManyTurns(
-                f"{self._model.name} called tools for {agent.turns} turns, and once more when it had to answer",
+                f"the model {self._model.name!r} called tools in all turns that turns={agent.turns} allows, and called "
+                "tools again when it was asked for the final answer",
                 where=f"agent {agent.name}",
-                repair="raise turns=…, or state in the instructions when it has enough",
+                repair="raise turns=…, or state in the instructions when the model knows enough to answer",
             )
         self._is_last = self._is_last or is_over
         self._was_told = self._was_told or (is_over and (not has_happened or bool(skipped)))
@@ -1136,7 +1137,7 @@ class Conversation(Generic[T]):
             except asyncio.CancelledError as error:
                 if _is_cancelled():
                     raise
-                raise RuntimeError(f"the tool {tool.name} was cancelled by its own code") from error
+                raise RuntimeError(f"the tool {tool.name!r} was cancelled by its own code") from error
 
         def read(result: JsonValue) -> ToolOutcome:
             return outcome_with(tool.parts, tool.name, result)
@@ -1220,7 +1221,7 @@ class Conversation(Generic[T]):
                 raise
             text = f"{type(error).__name__}: {error}".rstrip(": ")
             if tool.on_error == "raise":
-                raise RuntimeError(f"the tool {tool.name} was cancelled by its own code: {text}") from error
+                raise RuntimeError(f"the tool {tool.name!r} was cancelled by its own code: {text}") from error
             return ToolOutcome(text, is_error=True, error=error)
 
     # The context window.

@@ -39,23 +39,23 @@ def unusable(response: Response, name: str, agent: str, max_tokens: int | None, 
         asked, made = response.input_tokens, response.output_tokens
         message = (
             f"the answer of {name} was cut off after {made:,} tokens, before max_tokens={max_tokens}: question and "
-            f"answer have {asked:,} + {made:,} = {asked + made:,} tokens, so a full window, or a limit of the server, "
-            "ended it"
+            f"answer have {asked:,} + {made:,} = {asked + made:,} tokens, so the context window of the model is full, "
+            "or the server has a lower limit"
         )
-        repair = "raise the window of its server; or give it less input, window=Window(…), or another model"
+        repair = "raise the server's context window. Or give the agent less input, window=Window(…), or another model"
         return AnswerCut(message, where=where, repair=repair)
     if response.stop == "cut":
-        most = f"max_tokens={max_tokens}" if max_tokens else "the model's most tokens"
+        most = f"max_tokens={max_tokens}" if max_tokens else "the largest number of tokens that the model writes"
         message = f"the answer of {name} was cut off at {most}, after {response.output_tokens} tokens"
         repair = "raise max_tokens=…, or ask for a shorter answer"
-        repair += '; on_cut="keep" keeps what there is, "continue" goes on with it' if is_text else ""
+        repair += '. Or give on_cut="keep" to accept the part, or "continue" to ask for the rest' if is_text else ""
         return AnswerCut(message, where=where, repair=repair)
     if response.stop == "refused":
         message = f"{name} refused to answer" + (f": {response.why}" if response.why else "")
         return AnswerRefused(message, where=where, repair="change the question, or give the agent another model")
     if response.stop == "full":
         message = f"the question and the answer exceed the context window of {name} ({response.input_tokens} tokens)"
-        repair = "give it less input, window=Window(…), or a model with a larger context window"
+        repair = "give the agent less input, window=Window(…), or a model with a larger context window"
         return ContextFull(message, where=where, repair=repair)
     return None
 

@@ -43,8 +43,8 @@ def as_decision(found: object, what: str, where: str) -> bool:
     """
     if isinstance(found, bool) or (type(found).__module__ == "numpy" and type(found).__name__ in ("bool", "bool_")):
         return bool(found)
-    text = f"{what} returned {'nothing' if found is None else type(found).__name__}, not True or False"
-    repair = "return the result" if found is None else "compare the result, or wrap it in bool(…)"
+    text = f"{what} returned {'None' if found is None else type(found).__name__}, but must return True or False"
+    repair = "return the decision" if found is None else "compare the result, or wrap the result in bool(…)"
     raise DefinitionError(text, where=where, repair=repair)
 
 
@@ -57,6 +57,6 @@ def refuse_result(found: object, what: str, where: str) -> None:
         DefinitionError: The check returned a value.
     """
     if found is not None:
-        text = f"{what} returned {type(found).__name__}, which decides nothing"
-        repair = "raise ValueError to refuse an answer, and return nothing to accept it"
+        text = f"{what} returned {type(found).__name__}, but a check must return None or raise ValueError"
+        repair = "raise ValueError to refuse an answer, and return None to accept the answer"
         raise DefinitionError(text, where=where, repair=repair)

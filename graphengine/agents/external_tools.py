@@ -93,7 +93,8 @@ def external_tool(  # noqa: PLR0913 - the options of a tool that is called elsew
         if result is None:
             result = cast("Mapping[str, JsonValue]", Answers(Any if returns is type(None) else returns).schema)
     if schema is None or not name:
-        text, repair = "external_tool(…) has nothing that describes the tool", "give a function, or name= and schema="
+        text = "external_tool(…) is not valid, because neither a function nor name= and schema= describe the tool"
+        repair = "give a function with typed parameters, or give name= and schema="
         raise DefinitionError(text, where="external_tool", repair=repair)
     return Tool(
         _ExternalCall(name, schema, result or {}, none_for_ever(timeout_seconds)),
@@ -120,7 +121,8 @@ class _ExternalCall:
     async def __call__(self, arguments: dict[str, JsonValue]) -> ToolOutcome:
         runtime = runtime_here()
         if runtime is None:
-            text, repair = f"another program executes the tool {self.name}", "run the agent in a graph, which can wait"
+            text = f"the tool {self.name!r} is executed by another program, for which only a run can wait"
+            repair = "run the agent in a graph, or with runner.run(agent, …)"
             raise DefinitionError(text, where=f"tool {self.name}", repair=repair)
         ask = functools.partial(self._build_question, arguments)
         identity, record = outside(self.name), ("external", self.name)

@@ -167,21 +167,22 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
     """
     name = getattr(function, "__name__", type(function).__name__)
     if is_async(function):
-        raise DefinitionError(f"the guard {name} is async", repair="give a plain function: it only checks a text")
+        text = f"the guard {name!r} is an async function, but a guard must be a function without async"
+        raise DefinitionError(text, repair="define the guard with def: a guard only checks a text")
     if on not in get_args(On):
         raise DefinitionError(
-            f"{name}(on={on!r}) is not valid", repair=f"use on= with one of {', '.join(map(repr, get_args(On)))}"
+            f"guard({name}, on={on!r}) is not valid", repair=f"use on= with one of {', '.join(map(repr, get_args(On)))}"
         )
     chosen = then or ("fail" if on == "input" else "retry")
     if chosen not in get_args(Then):
         raise DefinitionError(
-            f"{name}(then={chosen!r}) is not valid",
-            repair="use then='retry' or then='fail'; to change the text, return the new text",
+            f"guard({name}, then={chosen!r}) is not valid",
+            repair="use then='retry' or then='fail'. To change the text, let the function return the new text",
         )
     if (on, chosen) == ("input", "retry"):
         raise DefinitionError(
-            f"{name}(on='input', then='retry') is not valid",
-            repair="use then='fail', because a model cannot correct the question",
+            f"guard({name}, on='input', then='retry') is not valid, because a model cannot correct the question",
+            repair="use then='fail'",
         )
 
     def check(text: str) -> str:
@@ -189,8 +190,8 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
         if isinstance(checked, str):
             return checked
         raise DefinitionError(
-            f"the guard {name} returned {type(checked).__name__}, not text",
-            repair="return the text, changed or unchanged",
+            f"the guard {name!r} returned {type(checked).__name__}, but a guard must return a text",
+            repair="let the guard return the text that it received, changed or unchanged",
         )
 
     return Guard(name, check, on, chosen)
@@ -230,7 +231,7 @@ def misplaced(guards: Sequence[object], hooks: Sequence[object]) -> Iterator[tup
     """Yield the items of `guards=` that are not guards and the items of `hooks=` that are not hooks, with repairs."""
     for item in guards:
         if isinstance(item, Hooks) or (isinstance(item, type) and issubclass(item, Hooks)):
-            yield f"guards=[{item!r}]", "write hooks=[…]: hooks see calls, a guard checks a text"
+            yield f"guards=[{item!r}]", "write hooks=[…] for a hook: hooks see calls, and guards check texts"
         elif isinstance(item, type) or not (isinstance(item, Guard) or callable(item)):
             yield f"guards=[{item!r}]", "give a function of a text, or guard(function, …)"
     for item in hooks:
@@ -238,7 +239,8 @@ def misplaced(guards: Sequence[object], hooks: Sequence[object]) -> Iterator[tup
             yield f"hooks=[{item.__name__}]", f"give an instance: hooks=[{item.__name__}()]"
         elif not isinstance(item, Hooks):
             is_check = isinstance(item, Guard) or callable(item)
-            yield f"hooks=[{item!r}]", "write guards=[…]" if is_check else "give an instance of a subclass of Hooks"
+            other = "write guards=[…] for a function that checks a text"
+            yield f"hooks=[{item!r}]", other if is_check else "give an instance of a subclass of Hooks"
 
 
 def check_text(guards: Sequence[Guard], text: str, on: On, *, where: str = "") -> str:
@@ -284,11 +286,11 @@ def _check_text(one: Guard, text: str, where: str) -> str:
     except ValueError as error:
         if one.then == "retry":
             raise BadAnswer(
-                str(error), where=where, repair=f"ask for it in the prompt, or let the guard {one.name} accept more"
+                str(error), where=where, repair=f"state this in the prompt, or let the guard {one.name!r} accept more"
             ) from error
         side = {"input": "question", "output": "answer", "tool": "result"}.get(one.on, one.on)
         raise GuardFailed(
-            f"the guard {one.name} rejected the {side}: {error}",
+            f"the guard {one.name!r} rejected the {side}: {error}",
             where=where,
             repair="change the input of the agent, or let the guard accept more",
         ) from error
@@ -379,9 +381,11 @@ async def _call_through_hook(
     kind = Response if what == "around_model" else ToolOutcome
     if isinstance(found, kind) or any(found is each for each in inside):
         return cast("R", found)
-    text = f"the hook {name} returned {'nothing' if found is None else type(found).__name__}, not a {kind.__name__}"
+    returned = "None" if found is None else type(found).__name__
+    text = f"the hook {name!r} returned {returned}, but must return a {kind.__name__}"
     argument = "request" if what == "around_model" else "call"
-    raise DefinitionError(text, where=f"the hook {name}", repair=f"write: return await call({argument})")
+    repair = f"write at the end of the hook: return await call({argument})"
+    raise DefinitionError(text, where=f"the hook {name}", repair=repair)
 
 
 __all__ = [

@@ -175,7 +175,7 @@ class ServerConnection:
         await self.stop()
         why = _late(timeout_seconds) if late else self._why(self._task)
         raise ToolsUnavailable(
-            f"the MCP server {self._address.name} cannot be used: {why}{await self.wrote()}",
+            f"the MCP server {self._address.name!r} cannot be used: {why}{await self.wrote()}",
             where=f"mcp {self._address.name}",
             repair=_BY_COMMAND if self._address.command else _BY_URL,
         )
@@ -225,9 +225,9 @@ class ServerConnection:
             await asyncio.to_thread(importlib.import_module, "mcp")
         except ImportError as error:
             raise ToolsUnavailable(
-                f"the tools of {self._address.name} need the package mcp: {error}",
+                f"the tools of the MCP server {self._address.name!r} need the package 'mcp': {error}",
                 where=f"mcp {self._address.name}",
-                repair=f"install it: {install_command('mcp')}",
+                repair=f"install the package: {install_command('mcp')}",
             ) from error
         logger = logging.getLogger("mcp")
         if not logger.handlers:  # else Python would print each line of a server that is not a message
@@ -410,9 +410,9 @@ _IGNORES: Final = (
 )
 _HTTP_SECONDS: Final = 30.0
 _BY_COMMAND: Final = (
-    "run the command by hand and check its output; it gets only a few of this process's environment variables (PATH, "
-    "HOME …), others by env={…}"
+    "run the command by hand and check its output. The server gets only a few of this process's environment variables "
+    "(PATH, HOME …); give others with env={…}"
 )
-_BY_URL: Final = "check that the server runs, and that the url is that of its MCP endpoint (often …/mcp)"
+_BY_URL: Final = "check that the server runs, and that the url leads to its MCP endpoint (often …/mcp)"
 
 __all__ = ["ServerAddress", "ServerConnection", "is_closed", "is_lost", "is_refusal"]

@@ -92,8 +92,8 @@ async def call_mcp_tool(
         pending = UnfinishedCall.model_validate(record)
         asked = {key: each for key, each in (pending.input_requests or {}).items() if key not in known}
         if (asked or pending.task_id is None) and not runtime.may_sleep():
-            repair = 'ask before the call, with approve=; or, if a call may be repeated, effect="idempotent"'
-            text = "the server requires input, which cannot be waited for inside an effect that must not be repeated"
+            repair = 'ask before the call, with approve=. Or, if the call may be repeated, set effect="idempotent"'
+            text = "the MCP server asks for input, but the run cannot wait during a call that must not be repeated"
             raise CannotAsk(text, where=f"tool {tool}", repair=repair)
         # In a task, the same key always refers to the same question.
         known |= asked.keys() if pending.task_id is not None else set()
@@ -164,7 +164,8 @@ async def _ask_person(runtime: RunRuntime, identity: str, request: types.InputRe
     from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult  # noqa: PLC0415 - loaded by now
 
     if not isinstance(request, ElicitRequest):
-        raise CannotAsk(f"the server requires {request.method}, which is not supported", where=f"tool {identity}")
+        text = f"the MCP server sent the request {request.method!r}, which is not supported"
+        raise CannotAsk(text, where=f"tool {identity}")
     form, params = isinstance(request.params, ElicitRequestFormParams), request.params
     if isinstance(params, ElicitRequestFormParams):
         schema = {"anyOf": [params.requested_schema, {"enum": ["decline"]}]}

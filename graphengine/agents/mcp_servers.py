@@ -122,19 +122,24 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     words = _split_command(command)
     if bool(words) == bool(url):
         raise _build_mcp_error(
-            "it needs a command or a url", "mcp('python server.py') or mcp(url='http://127.0.0.1:8000/mcp')"
+            "either a command or a url is needed, and not both",
+            "write mcp('python server.py') or mcp(url='http://127.0.0.1:8000/mcp')",
         )
     if (words and (headers or auth)) or (url and env):
-        raise _build_mcp_error("env= is for a command, headers= and auth= for a url", "use the other one")
+        text = "env= needs a server that a command starts, and headers= and auth= need a server with a url"
+        raise _build_mcp_error(text, "leave out " + ("headers= and auth=" if words else "env="))
     if isinstance(only, str) or isinstance(approve, str) or isinstance(serial, str):
-        raise _build_mcp_error("only=, approve= and serial= take several names", "give a list: only=['read_file']")
+        text = "only=, approve= and serial= need a list of names of tools, and not a text"
+        raise _build_mcp_error(text, "give a list, as in only=['read_file']")
     if _UNFIT.search(prefix) or len(prefix) > LONGEST_NAME // 2:
-        raise _build_mcp_error(f"prefix={prefix!r}", f"give at most {LONGEST_NAME // 2} of A-Z a-z 0-9 _ -")
+        repair = f"give at most {LONGEST_NAME // 2} characters, each of A-Z a-z 0-9 _ -"
+        raise _build_mcp_error(f"prefix={prefix!r} cannot begin the name of a tool", repair)
     if on_error not in ("report", "raise"):
-        raise _build_mcp_error(f"on_error={on_error!r}", 'give "report", for the model, or "raise"')
+        repair = 'give "report" to send errors of tools to the model, or "raise" to let the call of the agent fail'
+        raise _build_mcp_error(f"on_error={on_error!r} is not an option", repair)
     for name, seconds in (("timeout_seconds", timeout_seconds), ("max_seconds", max_seconds)):
         if not is_seconds(seconds):
-            raise _build_mcp_error(f"{name}={seconds!r}", "give seconds above 0")
+            raise _build_mcp_error(f"{name}={seconds!r} is not a time", "give a number of seconds above 0")
     address = ServerAddress(words, url or "", dict(env or {}), dict(headers or {}), auth)
     chosen = None if only is None else tuple(only)
     asks: Approve | Mapping[str, Approve]
@@ -203,7 +208,8 @@ class McpServer:
         """
         shared = self._shared.get(asyncio.get_running_loop())
         if shared is None:
-            raise ToolsUnavailable(f"the MCP server {self.name} is closed", where=f"mcp {self.name}")
+            text = f"the MCP server {self.name!r} is closed, so its tools cannot be listed"
+            raise ToolsUnavailable(text, where=f"mcp {self.name}")
         return await shared.tools()
 
     async def read(self, uris: Sequence[str]) -> Mapping[str, types.ReadResourceResult | str]:
@@ -252,9 +258,10 @@ class McpServer:
         named += self.serial if isinstance(self.serial, tuple) else ()
         named += self.effect if isinstance(self.effect, Mapping) else ()
         if missing := sorted(set(named).difference(known, unusable)):
-            text = f"the MCP server {self.name} has no tool {', '.join(missing)}"
+            text = f"the MCP server {self.name!r} has no tool {', '.join(map(repr, missing))}"
             listed = ", ".join([*reversed(known)][:_LISTED]) + (", …" if len(known) > _LISTED else "")
-            raise DefinitionError(text, where=f"mcp {self.name}", repair=f"it has {listed or 'none'}")
+            repair = f"use the names of tools that the server has: {listed}" if listed else "the server has no tools"
+            raise DefinitionError(text, where=f"mcp {self.name}", repair=repair)
         left = {**_unusable(found), **unusable}
         names = fitting_names(known, _UNFIT, self.prefix)
         used_tools: list[Tool] = []
@@ -431,12 +438,12 @@ class _Shared:
             async with limit:
                 yield
         except Exception as error:
-            late = f"it did not list them within {self._server.timeout_seconds:g} seconds"
+            late = f"the server did not list them within {self._server.timeout_seconds:g} seconds"
             raise ToolsUnavailable(
-                f"the {what} of the MCP server {self._server.name} cannot be listed: "
+                f"the {what} of the MCP server {self._server.name!r} cannot be listed: "
                 f"{late if limit.expired() else self._text_of(error)}",
                 where=f"mcp {self._server.name}",
-                repair="check whether another client can use it",
+                repair="check whether another MCP client can list them",
             ) from error
 
     async def read(self, uris: Sequence[str]) -> Mapping[str, types.ReadResourceResult | str]:
@@ -503,7 +510,7 @@ class _Shared:
             text = await self._remove_dead_server(connection) if is_over else self._text_of(error)
             if self._server.on_error == "raise":
                 where = f"mcp {self._server.name}, tool {tool}"
-                raise ToolsUnavailable(text, where=where, repair="read the output of the server") from None
+                raise ToolsUnavailable(text, where=where, repair="read the output of the MCP server") from None
             return ToolOutcome(text, is_error=True, is_unknown=not is_refusal(error))
         shown: list[Media] | None = [] if self._server.media else None
         text = text_of_result(result, shown)
@@ -530,7 +537,7 @@ class _Shared:
         async with self._lock:
             if self.opened < 1:
                 raise ToolsUnavailable(
-                    f"the MCP server {self._server.name} is closed", where=f"mcp {self._server.name}"
+                    f"the MCP server {self._server.name!r} is closed", where=f"mcp {self._server.name}"
                 )
             if self._connection is None:
                 connection = ServerConnection(self._server.address)
@@ -673,16 +680,18 @@ def _split_command(command: str | Sequence[str] | None) -> tuple[str, ...]:
         except ValueError as error:
             shown = without_options(command)
             raise _build_mcp_error(
-                f"the command {shown!r} cannot be split: {error}", "give its words in a list"
+                f"the command {shown!r} cannot be split into words: {error}",
+                "give the words in a list, as in mcp(['python', 'server.py'])",
             ) from error
     words = tuple(command or ())
     if not all(isinstance(word, str) for word in words):
-        raise _build_mcp_error(f"the command {words!r} has words that are not text", "give text")
+        text = f"the command {words!r} has words that are not text"
+        raise _build_mcp_error(text, "give each word as a text, as in mcp(['python', 'server.py'])")
     return words
 
 
 def _build_mcp_error(problem: str, repair: str) -> DefinitionError:
-    return DefinitionError(f"mcp(…): {problem}", where="mcp", repair=repair)
+    return DefinitionError(f"mcp(…) is not valid: {problem}", where="mcp", repair=repair)
 
 
 __all__ = ["McpServer", "mcp", "text_of_result"]

@@ -86,10 +86,11 @@ async def task_result(
     except MCPError as error:
         if is_closed(error):
             raise
-        raise TaskFailed(f"task {task_id} cannot be followed: {error.error.message}") from error
+        text = f"the MCP server did not return the state of its task {task_id!r}: {error.error.message}"
+        raise TaskFailed(text) from error
     if found.status in ("failed", "cancelled"):
         why = found.error.message if found.error is not None else found.status_message
-        raise TaskFailed(f"task {task_id} is {found.status}: {why or 'the server does not say why'}")
+        raise TaskFailed(f"task {task_id!r} of the MCP server is {found.status}: {why or 'the server gave no reason'}")
     return types.CallToolResult.model_validate(found.result) if found.status == "completed" else found
 
 
@@ -99,7 +100,8 @@ async def _poll_outside_run(task: CreatedTask, ctx: ClaimContext) -> types.CallT
         if isinstance(found, types.CallToolResult):
             return found
         if found.input_requests:
-            raise TaskFailed(f"task {task.task_id} requires input, and no person can be asked outside a run")
+            text = f"the task {task.task_id!r} of the MCP server asks for input, but outside a run nobody can be asked"
+            raise TaskFailed(text)
         await asyncio.sleep((found.poll_interval_ms or 1000) / 1000)
 
 

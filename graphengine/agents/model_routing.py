@@ -224,7 +224,8 @@ class Models(Extension):
         self.check_names(plan, instructions, "branch(instructions=…)")
         for name, text in instructions.items():
             for fault, repair in bad_braces(text):
-                raise InputError(f"the text for {name!r} {fault}", where="branch(instructions=…)", repair=repair)
+                message = f"the text for agent {name!r} {fault}"
+                raise InputError(message, where="branch(instructions=…)", repair=repair)
 
     def check_names(
         self, plan: Plan[Any], given: Mapping[str, object] | None = None, where: str = "Runner(models=…)"
@@ -244,9 +245,11 @@ class Models(Extension):
             repair = did_you_mean(wanted, [*agents, *plan.paths()])
             if not agents:
                 repair = (
-                    f"leave it out, as no node is an agent; a function that calls one is named by its node: {repair}"
+                    f"leave {name!r} out, as no node is an agent. To name the agents that a function calls, give the "
+                    f"name of the function's node: {repair}"
                 )
-            raise InputError(f"unknown agent {name!r}", where=where, repair=repair)
+            text = f"the graph {plan.graph!r} has no agent and no node called {name!r}"
+            raise InputError(text, where=where, repair=repair)
 
     async def opened(self, run: OpenRun) -> AgentsOfRun:
         """Check the models of a run that is about to be driven, and return the data that its agents share.
@@ -353,8 +356,8 @@ def is_object(model: Model | str | None) -> TypeGuard[str]:
 def _of_program(agent: str, name: str) -> ModelUnavailable:
     from graphengine.models.errors import ModelUnavailable  # noqa: PLC0415 - see above
 
-    message = f"the run was begun with the model {name.removeprefix(_OBJECT)!r}, which its program made itself"
-    repair = "name one: --model anthropic:MODEL, or continue it in that program"
+    message = f"the run started with the model {name.removeprefix(_OBJECT)!r}, an object of the program that started it"
+    repair = "name a model, as in --model anthropic:MODEL, or continue the run in the program that started the run"
     return ModelUnavailable(message, where=f"agent {agent}", repair=repair)
 
 

@@ -325,7 +325,8 @@ def _format_prompt_value(value: object, *, lenient: bool = False, media: list[Me
     if isinstance(value, (bytes, bytearray, memoryview)):
         if not lenient:
             message = f"a prompt cannot show {type(value).__name__}: undecoded bytes become meaningless characters"
-            raise DefinitionError(message, repair="decode them with their encoding, or give Media(data=…)")
+            repair = "decode the bytes with their encoding, or give a picture, document or sound as Media(data=…)"
+            raise DefinitionError(message, repair=repair)
         value = bytes(value).decode(errors="replace")
     if isinstance(value, str):
         text = utf8_text(value)
@@ -352,7 +353,7 @@ def _media_text(several: Sequence[Media], media: list[Media] | None, *, lenient:
     if lenient:
         return _Text(" ".join(map(str, several)), bare=True)
     repair = "let the prompt function return a list of texts and media: ['Describe this.', picture]"
-    raise DefinitionError("a text cannot show media", repair=repair)
+    raise DefinitionError("the prompt is a text, and a text cannot contain media (a Media object)", repair=repair)
 
 
 def _extract_messages(value: object) -> Sequence[Message]:
@@ -376,8 +377,9 @@ def _split_message_blocks(message: Message, called: Mapping[str, str]) -> list[t
 def _dump_prompt_json(value: object, bytes_mode: Literal["utf8", "base64"]) -> str:
     try:
         if bytes_mode == "utf8" and has_media(value):
-            repair = "name the media themselves in the prompt, as {report.picture}, or give the model its other fields"
-            raise DefinitionError(f"a prompt cannot show media inside {type(value).__name__}", repair=repair)
+            repair = "name the media in the prompt, as in {report.picture}, or name the fields without media"
+            text = f"a prompt cannot show a value of type {type(value).__name__!r} that contains media"
+            raise DefinitionError(text, repair=repair)
         value = _sort_sets(value) if _contains_kind(value, _SETS) else value
         if isinstance(value, BaseModel) and not type(value).__pydantic_complete__:
             # Completes forward references, which pydantic before 2.14 does not resolve here.
@@ -389,8 +391,8 @@ def _dump_prompt_json(value: object, bytes_mode: Literal["utf8", "base64"]) -> s
             return utf8_text(json.dumps(plain, indent=2, ensure_ascii=False))
     except (PydanticSerializationError, RecursionError, ValueError) as error:
         raise DefinitionError(
-            f"a prompt cannot show this {type(value).__name__}: {error}",
-            repair="give it a value that JSON can represent",
+            f"a prompt cannot show this value of type {type(value).__name__!r}: {error}",
+            repair="give the prompt a value that JSON can represent",
         ) from error
 
 

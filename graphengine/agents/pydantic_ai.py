@@ -63,7 +63,7 @@ def pydantic_ai_node(
         'a draft'
     """
     if not callable(prompt):
-        repair = "give a function of fields: pydantic_ai_node(agent, lambda task: f'Write about {task}')"
+        repair = "give a function that reads fields: pydantic_ai_node(agent, lambda task: f'Write about {task}')"
         raise DefinitionError(f"pydantic_ai_node(prompt={prompt!r}) is not valid", repair=repair)
     functions = [prompt, *([deps] if deps is not None else [])]
     wanted = [list(signature_of(function).parameters) for function in functions]
@@ -122,8 +122,8 @@ def _prompt(given: object) -> str | list[Any]:
     parts: list[Any] = []
     for part in given if isinstance(given, (list, tuple)) else [given]:
         if not isinstance(part, (str, Media)):
-            message = f"the prompt of pydantic_ai_node is {type(given).__name__}, with {part!r}"
-            raise DefinitionError(message, repair="return a text, or a list of texts and Media")
+            message = f"the prompt function of pydantic_ai_node returned {type(given).__name__}, with {part!r}"
+            raise DefinitionError(message, repair="let the function return a text, or a list of texts and Media")
         parts.append(part if isinstance(part, str) else binary(part))
     return parts
 
@@ -137,7 +137,8 @@ def _recorder_of(runtime: AgentRuntime, agent: str, live: Live | None) -> Any:
     try:
         from pydantic_ai.capabilities import AbstractCapability  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
-        raise DefinitionError("pydantic_ai_node needs pydantic-ai", repair=install_command(EXTRA)) from error
+        text = "pydantic_ai_node needs the package 'pydantic-ai', which is not installed"
+        raise DefinitionError(text, repair=install_command(EXTRA)) from error
 
     class Recording(AbstractCapability[Any]):
         turn = 0
@@ -276,8 +277,9 @@ def _tool_result_to_json(value: object, tool: str) -> JsonObject:
     try:
         more: dict[str, Any] = TypeAdapter(ToolReturn).dump_python(whole, mode="json")
     except ValueError as error:
-        message = f"the result of the tool {tool}, {type(value).__name__}, has no JSON form"
-        raise NotRecordable(message, where=f"tool {tool}", repair="return text or a JSON value") from error
+        message = f"the tool {tool!r} returned a value of type {type(value).__name__!r}, which has no JSON form"
+        repair = "let the tool return a text or a value that JSON can represent"
+        raise NotRecordable(message, where=f"tool {tool}", repair=repair) from error
     record: JsonObject = {"value": more.pop("return_value")}
     return record if whole is not value else {**record, "more": more}
 

@@ -94,7 +94,7 @@ class Output(Generic[T]):
         # Raised, for example, if the type is a value.
         except (PydanticUserError, PydanticUndefinedAnnotation, AttributeError, IndexError) as error:
             raise DefinitionError(
-                f"{self._type} cannot be the type of an answer: {getattr(error, 'message', error)}",
+                f"the type {self._type!r} cannot be the type of an answer: {getattr(error, 'message', error)}",
                 where=where,
                 repair="use a type that has a JSON Schema",
             ) from error
@@ -344,7 +344,7 @@ class Output(Generic[T]):
         return self._bad(f"the answer does not fit {self._type}: {error} (given: {_clip_answer_value(text)})")
 
     def _bad(self, message: str) -> BadAnswer:
-        repair = "ask for this form in the prompt, or choose a more general output type"
+        repair = "state in the prompt which form the answer must have, or choose a more general output type"
         return BadAnswer(message, where=self._where, repair=repair)
 
 
@@ -387,8 +387,9 @@ def result_of(function: Callable[..., Any]) -> TypeForm[Any]:
     """
     output = OutputFunction(function)
     if not inspect.isroutine(function) or output.returns is Any:
+        text = f"result_of({function!r}) is not valid, because the argument is not a function with an annotated result"
         repair = "give a function whose result is annotated: def refund(amount: int) -> Refund"
-        raise DefinitionError(f"result_of({function!r}) is not valid", where="output=", repair=repair)
+        raise DefinitionError(text, where="output=", repair=repair)
     return cast("TypeForm[Any]", output)
 
 

@@ -90,8 +90,8 @@ def _prepare_native_form(response: Response, model: Model, agent: str) -> dict[s
 
 
 def _build_invalid_answer_error(model: Model, agent: str, what: str) -> ModelError:
-    repair = "fix the model: see graphengine.models.Response"
-    return ModelError(f"{model.name} returned {what}", where=f"agent {agent}", repair=repair)
+    repair = "let the class of the model return a valid answer, as graphengine.models.Response describes"
+    return ModelError(f"the model {model.name!r} returned {what}", where=f"agent {agent}", repair=repair)
 
 
 def _problem(response: object) -> str:

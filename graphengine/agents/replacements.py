@@ -67,7 +67,8 @@ class Replacements(Extension):
         # The code contains the method `Bank.pay` as `bank.pay`.
         methods = {name for name in self._names if name.rpartition(".")[2] in self._words}
         for key, wanted in () if is_open else unmatched(plan, self._given, self._words | methods):
-            raise InputError(f"unknown effect {key!r}", where=_WHERE, repair=did_you_mean(wanted, known))
+            text = f"the key {key!r} names no effect of the graph {plan.graph!r}"
+            raise InputError(text, where=_WHERE, repair=did_you_mean(wanted, known))
 
     def _fits(self, graph: str, path: str, name: str, takes: Sequence[str], more: Collection[str] | None) -> None:
         """Check that the replacement of an effect accepts the parameters of the effect; see `_effects_of`."""
@@ -85,8 +86,9 @@ class Replacements(Extension):
         try:
             signature.bind(**dict.fromkeys([*takes, *taken_by(replacement, more or ())]))
         except TypeError as error:
-            repair = f"give it the parameters of {name}: {', '.join(takes) or 'none'}"
-            raise InputError(f"what replaces {name}: {error}", where=_WHERE, repair=repair) from error
+            repair = f"give the replacement the parameters of {name!r}: {', '.join(takes) or 'none'}"
+            text = f"the replacement of {name!r} does not accept the arguments of {name!r}: {error}"
+            raise InputError(text, where=_WHERE, repair=repair) from error
 
 
 def _effects_of(thing: object, resources: Sequence[str]) -> Iterator[tuple[str, Sequence[str], Collection[str] | None]]:

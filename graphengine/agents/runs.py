@@ -64,14 +64,15 @@ def graph_of_agent(
             fields[name] = (name, Optional[cast("Any", part)], field(default=None))  # noqa: UP045 - of a value
     inputs = None if agent.prompt else {name: name for name in known if name != agent.messages}
     if agent.messages and not agent.messages.isidentifier():
-        text = f"{agent.name} keeps its conversation in {agent.messages}, a part of a field"
-        repair = 'run it alone with messages="messages"'
+        text = f"agent {agent.name!r} runs without a graph, so it needs a whole field for its messages, and not "
+        text += f"{agent.messages!r}, a part of a field"
+        repair = 'run agent.but(messages="messages") in its place'
         raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
     if agent.messages and (declared is None or agent.messages not in declared):
         fields[agent.messages] = (agent.messages, Annotated[list[Message], extend], field(default_factory=list))
     if ANSWER in known:
-        repair = "give its input another name"
-        raise DefinitionError(f"{agent.name} reads {ANSWER}", where=f"agent {agent.name}", repair=repair)
+        text = f"agent {agent.name!r} reads an input {ANSWER!r}, but the field of this name holds the agent's answer"
+        raise DefinitionError(text, where=f"agent {agent.name}", repair="give the input another name")
     fields[ANSWER] = (ANSWER, Optional[cast("Any", agent.output)], field(default=None))  # noqa: UP045 - of a value
     state = (
         make_dataclass(agent.name, fields.values(), kw_only=True)
@@ -137,7 +138,8 @@ def _make_input_state(agent: Agent[Any, Any], fields: Mapping[str, tuple[str, An
 
 def _check_agent(agent: object) -> None:
     if isinstance(agent, GraphDefinition):
-        raise DefinitionError(f"{agent!r} is not an Agent", repair="await runner.start(graph, state).result()")
+        text = f"runner.run(…) needs an Agent as its first argument, and {agent!r} is a graph"
+        raise DefinitionError(text, repair="write: await runner.start(graph, state).result()")
 
 
 class RunOptions(TypedDict, total=False):
@@ -179,11 +181,11 @@ class RunWaits(GraphEngineError):
     def __init__(self, agent: str, result: Result[Any], again: str, *, queued: bool = False) -> None:
         self.run_id, self.waits, self.queued = result.run_id, result.waits, queued
         asked = ", ".join(wait.question for wait in result.waits)
-        after = "; this message is queued, and answered after that" if queued else ""
+        after = "; this message is queued, and is answered after the question" if queued else ""
         super().__init__(
-            f"run {result.run_id} is waiting: it asks {asked}{after}",
+            f"run {result.run_id!r} waits for an answer to its question: {asked}{after}",
             where=f"agent {agent}",
-            repair=f"answer it, runner.answer({result.run_id!r}, …); {again} then continues it",
+            repair=f"answer the question with runner.answer({result.run_id!r}, …). Then {again} continues the run",
         )
 
 
@@ -249,8 +251,8 @@ class AgentCall(Generic[T]):
             return RunWaits(self.agent.name, result, again, queued=queued)
         why = f": {result.ending.why}" if result.ending is not None else ""
         how = " with higher limits=" if result.ending is not None and result.ending.reason == "limit" else ""
-        text = f"run {result.run_id} is {result.status}{why}"
-        return DefinitionError(text, where=f"agent {self.agent.name}", repair=f"{again} continues it{how}")
+        text = f"run {result.run_id!r} has no answer, because the run is {result.status}{why}"
+        return DefinitionError(text, where=f"agent {self.agent.name}", repair=f"{again} continues the run{how}")
 
 
 def identifying_fields(state: StateType[Any], begins: Initial) -> list[str]:
@@ -292,14 +294,16 @@ def agent_call(
     inputs = call_inputs_of(agent).read(*given, also=written, resources=resources, options=options)
     if "chat" not in options:
         if "idempotency_key" in options:
-            text, repair = "idempotency_key= is of a turn of a conversation", "give chat= too, or run_id= in its place"
+            text = "idempotency_key= identifies a message of a conversation, but the call has no chat="
+            repair = "give chat= too. For a run without a conversation, give run_id= in place of idempotency_key="
             raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
         return AgentCall(runner, agent, frozenset(resources), inputs, options)
     from graphengine.agents.chats import ConversationCall  # noqa: PLC0415 - it needs this module
 
     if refused := sorted(options.keys() & {"run_id", "after"}):
-        repair = f"leave {refused[0]} out: the run's id follows from chat=, and it goes on"
-        raise DefinitionError(f"chat= and {refused[0]}= exclude each other", where=f"agent {agent.name}", repair=repair)
+        text = f"chat= and {refused[0]}= cannot be given together"
+        repair = f"leave {refused[0]}= out, because chat= decides which run continues"
+        raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
     return ConversationCall(runner, agent, frozenset(resources), inputs, options)
 
 

@@ -263,9 +263,9 @@ class RunRuntime(NodeScope):
             return
         if not await model.knows_price():
             raise PriceUnknown(
-                f"the price of {model.name} is not known, and a limit on costs is in force",
+                f"the price of the model {model.name!r} is not known, so the limit on costs cannot be checked",
                 where=self.attempt.where,
-                repair="allow it: Limits(cost_usd=…, unknown_cost=True); or give the model price=Price(…)",
+                repair="give the model price=Price(…). Or allow unknown costs: Limits(cost_usd=…, unknown_cost=True)",
             )
 
     async def may_continue(self, *awaited: asyncio.Future[Any]) -> bool:
@@ -599,10 +599,9 @@ class StandaloneRuntime:
             why = effect.cut_off(result) if effect.cut_off is not None else None
             if why is None:
                 return result
-        text = f"{effect.name} began, and nobody knows how it ended: {type(why).__name__}: {why}"
-        raise EffectUnknown(
-            text, repair="find out whether it happened; in a run, effect= decides how the run continues"
-        ) from why
+        text = f"the effect {effect.name!r} began, and it is not known how it ended: {type(why).__name__}: {why}"
+        repair = "find out whether the effect happened. In a run, effect= decides how the run continues"
+        raise EffectUnknown(text, repair=repair) from why
 
     def refuse(self, error: BaseException, name: str, what: str) -> None: ...
 
@@ -636,9 +635,9 @@ class StandaloneRuntime:
         question = await ask(was_asked=False)
         if question is not None:
             raise DefinitionError(
-                f"a person has to be asked: {question.text}",
+                f"a person has to be asked, but an agent that runs alone cannot wait for the answer: {question.text}",
                 where="an agent that runs alone",
-                repair="run the agent in a graph, whose run can wait for the answer; in a test, omit approve=",
+                repair="run the agent in a graph, whose run can wait for the answer. In a test, omit approve=",
             )
 
     def answered_to(self, identity: str) -> None: ...
@@ -747,9 +746,10 @@ async def batched(runtime: AgentRuntime, model: Model, request: Request) -> Resp
         refuse_lacking(model, request.settings, request.agent)
     if not isinstance(runtime, RunRuntime) or not runtime.may_sleep():
         raise DefinitionError(
-            f"agent {request.agent} has batch=True, and nothing can wait for a batch here",
+            f"agent {request.agent!r} has batch=True, but the agent was called where no run can wait for the batch",
             where=f"agent {request.agent}",
-            repair='run it as a node without effect="once", outside of ctx.call; or agent.but(batch=False).run(…)',
+            repair='use the agent as a node without effect="once", outside of ctx.call. Or write '
+            "agent.but(batch=False).run(…)",
         )
     found = await _collect_batch_answer(runtime, model, request, collector_of(model, batches))
     return replace(found, form=model.form_of(request)) if found and isinstance(model, SendsForms) else found

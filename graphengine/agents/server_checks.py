@@ -28,8 +28,8 @@ async def of_servers(plan: Plan[Any]) -> Sequence[Problem]:
                 found[Problem("tools_unavailable", where, error.message, error.repair, warning=True)] = None
                 continue
             for name, why in left.items():
-                text = f"no model can call {name!r} of the MCP server {server.name}: {why}"
-                repair = "leave it out: only=[…]; or report it to those who make the server"
+                text = f"no model can call the tool {name!r} of the MCP server {server.name!r}: {why}"
+                repair = "leave the tool out with only=[…], or report the problem to the authors of the server"
                 found[Problem("tool_left_out", where, text, repair, warning=True)] = None
     return list(found)
 

@@ -26,20 +26,20 @@ def speakers_of(first: Agent[Any, Any]) -> dict[str, Agent[Any, Any]]:
             if isinstance(other, str) or found.get(other.name) is other:
                 continue
             if other.name in found:
-                text, repair = f"two agents of the conversation are called {other.name}", "give each a name of its own"
-                raise DefinitionError(
-                    text, where=f"agent {first.name}", repair=f"{repair}, or name one: '{other.name}'"
+                text = f"two different agents of the conversation have the name {other.name!r}"
+                repair = (
+                    f"give each agent a different name. For the same agent, write its name: hand_to=[{other.name!r}]"
                 )
+                raise DefinitionError(text, where=f"agent {first.name}", repair=repair)
             found[other.name] = other
             left.append(other)
     for agent in found.values():
         for name in targets_of(agent):
             if name not in found or name == agent.name:
-                text = (
-                    f"{agent.name} hands over to {name!r}, which is {'itself' if name in found else 'no agent there'}"
-                )
+                is_itself = "the agent itself" if name in found else "not the name of an agent of the conversation"
+                text = f"agent {agent.name!r} hands over to {name!r}, which is {is_itself}"
                 repair = did_you_mean(name, {*found} - {agent.name})
-                others = "give the agent itself; a name is that of one that the first agent leads to"
+                others = "give the agent object in hand_to=; a name must belong to another agent of the conversation"
                 raise DefinitionError(text, where=f"agent {agent.name}", repair=repair or others)
     return found
 

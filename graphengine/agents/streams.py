@@ -37,8 +37,9 @@ class Stream(AsyncGenerator[T, None]):
     if not TYPE_CHECKING:  # type checkers know that it cannot be awaited
 
         def __await__(self) -> NoReturn:
-            repair = "write: async for shown in ….stream(…); ….run(…) is awaited, and returns the answer alone"
-            raise DefinitionError("a stream is iterated, not awaited", where="stream(…)", repair=repair)
+            text = "the result of stream(…) was awaited, but a stream can only be iterated"
+            repair = "write: async for shown in ….stream(…). To get only the answer, write: await ….run(…)"
+            raise DefinitionError(text, where="stream(…)", repair=repair)
 
 
 __all__ = ["Stream"]

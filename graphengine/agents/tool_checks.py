@@ -85,7 +85,8 @@ def needs(tools: Iterable[object], resources: Collection[str]) -> Iterator[Need]
     for tool in tools:
         if isinstance(tool, Tool):
             for name, reason in tool.not_for_models({*resources, ALWAYS_GIVEN}).items():
-                yield Need(name, f"tool {tool.name}: its parameter {name!r} has no JSON Schema: {reason}", resources)
+                text = f"tool {tool.name!r} is not valid: the type of parameter {name!r} has no JSON Schema: {reason}"
+                yield Need(name, text, resources)
             yield from _of_approval(tool, resources)
             yield from _of_reconcile(tool, resources)
 
@@ -112,8 +113,8 @@ def findings(tools: Iterable[object], fields: Collection[str], resources: Collec
 
 def given_by(name: str) -> str:
     """Return the repair of an error about a parameter that only a resource can supply."""
-    graph = f"of the graph: Graph.of(agent, resources={{{name!r}: make}})"
-    return f"give a resource: Runner(resources={{{name!r}: …}}), or one {graph}; else a type with a JSON Schema"
+    text = f"give a resource: Runner(resources={{{name!r}: …}}), or Graph.of(agent, resources={{{name!r}: make}}). "
+    return text + "If the model shall supply the value, annotate the parameter with a type that JSON can represent"
 
 
 def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str]) -> Iterator[ToolProblem]:
@@ -128,16 +129,15 @@ def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str
     asked = [name for name in tool.parameters if name not in {*given, *tool.inputs}]
     yield from _of_description(tool, asked)
     for name in asked:
-        text = f"the model fills in {name!r} of the tool {tool.name}, "
+        text = f"the model supplies the parameter {name!r} of the tool {tool.name!r}, "
         near = difflib.get_close_matches(name, sorted(resources), n=1, cutoff=_ALIKE)
         if near:
-            repair = f"did you mean the resource {near[0]!r}? Else give the parameter another name"
-            yield ToolProblem(
-                "misspelt_resource", f"{text}and there is a resource {near[0]!r}", repair, is_warning=True
-            )
+            repair = f"did you mean the resource {near[0]!r}? If not, give the parameter another name"
+            text += f"although there is a resource of the similar name {near[0]!r}"
+            yield ToolProblem("misspelt_resource", text, repair, is_warning=True)
         elif name in fields:
-            repair = f"tool({tool.name}, inputs=[{name!r}]) reads it from the state; else give it another name"
-            text += "which is a field of the state too"
+            repair = f"write tool({tool.name}, inputs=[{name!r}]) to read the field. Or give the parameter another name"
+            text += "although the state has a field of this name"
             yield ToolProblem("model_fills_field", text, repair, is_warning=True)
 
 
@@ -148,20 +148,21 @@ def _of_description(tool: Tool, asked: Sequence[str]) -> Iterator[ToolProblem]:
     parameters = signature_of(tool.function).parameters if tool.schema is None else {}
     bare = [name for name in asked if name in parameters and parameters[name].annotation is parameters[name].empty]
     if bare:
-        text = f"the tool {tool.name} declares no type of {', '.join(map(repr, bare))}, so a model may send anything"
-        yield ToolProblem("untyped_tool", text, f"annotate it: {bare[0]}: str", is_warning=True)
+        text = f"the tool {tool.name!r} declares no type of {', '.join(map(repr, bare))}, so a model may send anything"
+        yield ToolProblem("untyped_tool", text, f"annotate the parameter, as in {bare[0]}: str", is_warning=True)
 
 
 def explain_no_description(tool: Tool) -> tuple[str, str]:
     """Return the problem and the repair for a tool without a description; two empty texts if it has one."""
     if tool.description:
         return "", ""
-    repair = f"tool({tool.name}, description='…')"
+    repair = f"write tool({tool.name}, description='…')"
     if sys.flags.optimize > 1:
         repair += ", or run python without -OO and PYTHONOPTIMIZE=2, which have removed all docstrings"
     elif tool.schema is None:
-        repair += ", or give it a docstring, which python -OO would remove"
-    return f"the tool {tool.name} has no description: a model has to guess from its name what it does", repair
+        repair += ", or give the function a docstring, which python -OO would remove"
+    text = f"the tool {tool.name!r} has no description, so a model has to guess from the name what the tool does"
+    return text, repair
 
 
 def _of_approval(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
@@ -176,7 +177,7 @@ def _of_approval(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
         for parameter in () if injected is None else injected.parameters:
             if parameter.name not in known and parameter.default is NO_DEFAULT:
                 name = "" if injected is None else injected.name
-                text = f"{name}, of approve= of the tool {tool.name}, takes {parameter.name!r}"
+                text = f"{name}, in approve= of the tool {tool.name!r}, has a parameter {parameter.name!r}"
                 text += ", which is not an argument of the tool"
                 yield Need(parameter.name, text, arguments)
 
@@ -186,7 +187,8 @@ def _of_reconcile(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
     once = once_of(tool.effect)
     lacks = once.lacks({*tool.parameters, *resources, "ctx"}) if once is not None and tool.schema is None else ()
     if once is not None and lacks:
-        text = f"{once.name}, of effect=Once(reconcile=…) of the tool {tool.name}, takes {', '.join(map(repr, lacks))}"
+        text = f"{once.name}, in effect=Once(reconcile=…) of the tool {tool.name!r}, has a parameter "
+        text += f"{', '.join(map(repr, lacks))}, which is not an argument of the tool"
         yield Need(lacks[0], text, {*tool.parameters, KEY_NAME})
 
 
@@ -197,18 +199,19 @@ def _of_effect(tool: Tool) -> Iterator[ToolProblem]:
     """
     if tool.effect is None:
         if not tool.is_external and tool.name.lower().replace("-", "_").split("_")[0] in _EFFECTS:
-            text = f"{tool.name} seems to act outside the run, and a call that a crash interrupts is made again"
-            repair = f'write tool({tool.name}, effect="once"), or effect="idempotent" or "read" if it may be repeated'
+            text = f"the tool {tool.name!r} seems to act outside the run, and a crash during a call repeats the call"
+            repair = f'write tool({tool.name}, effect="once"), or effect="idempotent" or "read" if calls can repeat'
             yield ToolProblem("unsaid_effect", text, repair, is_warning=True)
         return
     if tool.effect != "read" and tool.schema is None and not {KEY_NAME, "ctx"}.intersection(tool.parameters):
         near = difflib.get_close_matches(KEY_NAME, tool.parameters, n=1, cutoff=_ALIKE)
         if near:
-            text = f"the model fills in {near[0]!r} of the tool {tool.name}"
+            text = f"the model supplies the parameter {near[0]!r} of the tool {tool.name!r}"
+            text += f", although the run would supply {KEY_NAME!r}"
             yield ToolProblem("misspelt_key", text, f"did you mean {KEY_NAME!r}?", is_warning=True)
         else:
             kind = "once" if once_of(tool.effect) is not None else tool.effect
-            text = f"the tool {tool.name} has effect={kind!r}, and takes no {KEY_NAME}"
+            text = f"the tool {tool.name!r} has effect={kind!r}, but its function has no parameter {KEY_NAME!r}"
             repair = f"add a parameter {KEY_NAME}: by this key, the receiver recognises a call that is repeated"
             yield ToolProblem("no_key", text, repair, is_warning=True)
     from graphengine.checks.waits import wait_in  # noqa: PLC0415 - another wing
@@ -216,7 +219,7 @@ def _of_effect(tool: Tool) -> Iterator[ToolProblem]:
     once = once_of(tool.effect)
     what = wait_in(tool.function) if once is not None else ""
     if what:
-        text = f'the tool {tool.name} waits ({what}), and has effect="once": a wait begins it again'
+        text = f'the tool {tool.name!r} has effect="once", but waits ({what}), and each wait begins the call again'
         repair = f"ask before the call: tool({tool.name}, approve=True)"
         yield ToolProblem("waits_in_effect", text, repair, is_warning=False)
 

@@ -77,7 +77,8 @@ def parts_of(writes: object, function: Callable[..., object], tool: str) -> tupl
     if isinstance(writes, (list, tuple)):
         pairs = {name: name for name in writes}
     if not isinstance(pairs, Mapping) or not all(_is_pair(*pair) for pair in pairs.items()):
-        repair = "name a field, fields that the result's keys name, or a mapping of field to 'path.in.result'"
+        repair = "give writes='field' for the whole result, writes=['first', 'second'] for keys of the result, or "
+        repair += "writes={'field': 'path.in.result'}"
         raise DefinitionError(f"writes={writes!r} is not valid", where=where, repair=repair)
     return tuple(
         _build_written_part(field, source, Injected.of(function).returns, where) for field, source in pairs.items()
@@ -100,10 +101,11 @@ def _build_written_part(field: str, source: str, returns: object, where: str) ->
     below = Path(f"result.{path.text}", "result", (("name", path.root), *path.parts))
     types, hint = type_at(returns, below)
     if not types and returns not in (Any, object):
-        text = f"writes {field!r} from {source!r}, which {type_name(returns)} lacks"
-        raise DefinitionError(
-            text, where=where, repair=hint.replace("'result.", "'") or "write '.' for the whole result"
+        text = (
+            f"writes= fills the field {field!r} from {source!r}, which {type_name(returns)}, the result, does not have"
         )
+        repair = hint.replace("'result.", "'") or "write '.' for the whole result"
+        raise DefinitionError(text, where=where, repair=repair)
     kind: Any = types[0] if len(types) == 1 else Any
     return WrittenPart(field, Path(path.text, path.root, below.parts), kind, Output(kind, where=where))
 

@@ -176,8 +176,8 @@ class Tool(Generic[P, R_co]):
 
     def __post_init__(self) -> None:
         if not callable(self.function):
-            text = f"a tool of {self.function!r}, which cannot be called"
-            raise DefinitionError(text, where="tool", repair="give a function")
+            text = f"{self.function!r} cannot be a tool, because it is not a function"
+            raise DefinitionError(text, where="tool", repair="give a function: tool(look_up)")
         object.__setattr__(self, "timeout_seconds", none_for_ever(self.timeout_seconds))
         if not self.name:
             object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
@@ -252,8 +252,8 @@ class Tool(Generic[P, R_co]):
             if parameter.name in fields:
                 found[name] = fields[parameter.name]
             elif parameter.default is NO_DEFAULT:
-                problem = f"the tool {self.name} reads {parameter.name!r}, which is not given"
-                repair = f"give it to the agent: agent.run({parameter.name}=…)"
+                problem = f"the tool {self.name!r} reads {parameter.name!r}, but the call of the agent does not give it"
+                repair = f"give the value to the agent: agent.run({parameter.name}=…)"
                 raise DefinitionError(problem, where=f"tool {self.name}", repair=repair)
         return {**{name: value for name, value in given.items() if name not in self.inputs}, **found}
 
@@ -588,8 +588,8 @@ def split_tools(items: Iterable[object]) -> tuple[tuple[Tool | ToolSource, ...],
     own = by_name(each for each in kit if isinstance(each, Tool))
     names = [*own, *(each.name for each in hosted)]
     for name in {each.name for each in hosted if names.count(each.name) > 1}:
-        repair = "rename the function: tool(function, name=…)" if name in own else "give it once"
-        raise DefinitionError(f"two tools are called {name}", where=f"tool {name}", repair=repair)
+        repair = "rename the function: tool(function, name=…)" if name in own else f"give the tool {name!r} only once"
+        raise DefinitionError(f"two tools have the same name {name!r}", where=f"tool {name}", repair=repair)
     return kit, hosted
 
 
@@ -603,8 +603,8 @@ def by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
 
 
 def called_alike(name: str) -> DefinitionError:
-    repair = "rename one: tool(function, name=…), or mcp(…, prefix=…) for those of a server"
-    return DefinitionError(f"two tools are called {name}", where=f"tool {name}", repair=repair)
+    repair = "rename one of the tools: tool(function, name=…), or mcp(…, prefix=…) for the tools of a server"
+    return DefinitionError(f"two tools have the same name {name!r}", where=f"tool {name}", repair=repair)
 
 
 def refuse_writes(found: Tool, source: ToolSource) -> Tool:
@@ -615,8 +615,10 @@ def refuse_writes(found: Tool, source: ToolSource) -> Tool:
             open sources.
     """
     if found.parts:
-        text = f"{source.name} lists {found.name}, which writes {found.parts[0].field}: no check of a graph sees that"
-        raise DefinitionError(text, where=f"tool {found.name}", repair="give that tool to the agent itself")
+        text = f"the tool {found.name!r} of {source.name!r} writes the field {found.parts[0].field!r}, but a tool of a "
+        text += "source must not write fields, because a check of the graph could not see this"
+        repair = f"give the tool {found.name!r} to the agent directly: Agent(…, tools=[…])"
+        raise DefinitionError(text, where=f"tool {found.name}", repair=repair)
     return found
 
 
@@ -695,8 +697,9 @@ def check_choice(choice: str | None, tools: Collection[str], *, where: str) -> N
     """
     if choice is None or choice in {"auto", "none", *tools} or (choice == "required" and tools):
         return
-    repair = did_you_mean(choice, tools) if tools else "give it tools"
-    raise DefinitionError(f"tool_choice={choice!r} names no tool", where=where, repair=repair)
+    repair = did_you_mean(choice, tools) if tools else "give the agent tools, or leave out tool_choice="
+    why = "is not the name of a tool" if tools else "is not possible for an agent without tools"
+    raise DefinitionError(f"tool_choice={choice!r} {why}", where=where, repair=repair)
 
 
 def _make_sent_schema(schema: Mapping[str, JsonValue], where: str) -> SentSchema:
@@ -708,7 +711,9 @@ def _make_sent_schema(schema: Mapping[str, JsonValue], where: str) -> SentSchema
     try:
         return sent_schema(schema)
     except ValueError as error:
-        raise DefinitionError(f"{where}: {error}", where=where, repair="give the schema of an object") from error
+        text = f"schema= of the {where} is not valid: {error}"
+        repair = "give a JSON Schema that describes an object with the arguments"
+        raise DefinitionError(text, where=where, repair=repair) from error
 
 
 def _plain_object(text: str) -> dict[str, object]:
@@ -719,7 +724,7 @@ def _as_tool(item: object) -> Tool | ToolSource:
     if isinstance(item, (Tool, ToolSource)):
         return item
     if not callable(item) or isinstance(item, type):
-        repair = "give functions, tool(function, …), or mcp(…); for an agent, a function that awaits its run(…)"
+        repair = "give functions, tool(function, …), or mcp(…). To use an agent, give a function that awaits its run(…)"
         raise DefinitionError(f"{reprlib.repr(item)} is not a tool", where="tools", repair=repair)
     return Tool(item)
 
@@ -727,10 +732,9 @@ def _as_tool(item: object) -> Tool | ToolSource:
 def _check_tool(checked_tool: Tool) -> None:
     where = f"tool {checked_tool.name}"
     if not NAME.fullmatch(checked_tool.name):
-        repair = "name it: tool(function, name=…), with 1 to 64 of A-Z a-z 0-9 _ -"
-        raise DefinitionError(
-            f"{checked_tool.name!r} is not a name that all providers accept", where=where, repair=repair
-        )
+        text = f"the tool name {checked_tool.name!r} is not a name that all providers accept"
+        repair = "give another name: tool(function, name=…), with 1 to 64 characters, each of A-Z a-z 0-9 _ -"
+        raise DefinitionError(text, where=where, repair=repair)
     seconds = checked_tool.timeout_seconds
     if seconds is not None and not is_seconds(seconds):
         raise DefinitionError(
@@ -738,15 +742,17 @@ def _check_tool(checked_tool: Tool) -> None:
         )
     if checked_tool.max_calls is not None and not (type(checked_tool.max_calls) is int and checked_tool.max_calls >= 1):
         raise DefinitionError(
-            f"max_calls={checked_tool.max_calls!r} is not valid", where=where, repair="give a whole number from 1 on"
+            f"max_calls={checked_tool.max_calls!r} is not valid",
+            where=where,
+            repair="give a whole number that is at least 1",
         )
     if checked_tool.offered is not None and (
         not callable(cast("object", checked_tool.offered)) or is_async(checked_tool.offered)
     ):
-        repair = "give a sync function of fields of the state, `turn` and `tool`"
+        repair = "give a function without async, whose parameters are fields of the state, `turn` or `tool`"
         raise DefinitionError(f"offered={checked_tool.offered!r} is not valid", where=where, repair=repair)
     if checked_tool.on_error not in ("report", "raise"):
-        repair = 'give "report", for the model, or "raise"'
+        repair = 'give "report" to send errors to the model, or "raise" to let the call of the agent fail'
         raise DefinitionError(f"on_error={checked_tool.on_error!r} is not valid", where=where, repair=repair)
 
 
@@ -760,12 +766,14 @@ def _as_inputs(inputs: object, where: str) -> dict[str, str]:
     if pairs is None and isinstance(inputs, (list, tuple, set, frozenset)) and all(isinstance(n, str) for n in inputs):
         pairs = {name: name for name in inputs}
     if not isinstance(pairs, Mapping):
-        repair = "name the parameters: inputs=['customer'], or inputs={'who': 'customer.name'}"
+        repair = "name the parameters that the state supplies: inputs=['customer'], or inputs={'who': 'customer.name'}"
         raise DefinitionError(f"inputs={inputs!r} is not valid", where=where, repair=repair)
     for name, path in pairs.items():
         if not isinstance(name, str) or not isinstance(path, str) or not is_path(path):
             raise DefinitionError(
-                f"inputs={{{name!r}: {path!r}}} is not valid", where=where, repair="give a path: 'customer.name'"
+                f"inputs={{{name!r}: {path!r}}} is not valid",
+                where=where,
+                repair="give a path of the state for each parameter, as in inputs={'who': 'customer.name'}",
             )
     return dict(pairs)
 
@@ -774,8 +782,9 @@ def _check_inputs(checked_tool: Tool[Any, Any], signature: Signature) -> None:
     names = [each.name for each in signature.parameters]
     for name in checked_tool.inputs:
         if name not in names:
-            text, repair = f"it has no parameter {name!r}, which inputs= names", did_you_mean(name, names)
-            raise DefinitionError(f"tool {checked_tool.name}: {text}", where=f"tool {checked_tool.name}", repair=repair)
+            text = f"inputs= of tool {checked_tool.name!r} names {name!r}, which is not a parameter of the function"
+            repair = did_you_mean(name, names)
+            raise DefinitionError(text, where=f"tool {checked_tool.name}", repair=repair)
 
 
 __all__ = [

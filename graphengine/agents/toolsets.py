@@ -41,8 +41,8 @@ def toolset(
     """
     kit, hosted = split_tools(tools)
     if hosted:
-        text = f"{hosted[0].name} is run by the model's provider, under its own name"
-        raise DefinitionError(text, where="toolset", repair="give it to the agent itself")
+        text = f"the tool {hosted[0].name!r} cannot be in a toolset, because the model's provider runs the tool"
+        raise DefinitionError(text, where="toolset", repair=f"give {hosted[0].name!r} to the agent directly")
     own = [each for each in kit if isinstance(each, Tool)]
     chosen = _Chosen(None if only is None else frozenset(only), prefix, offered, frozenset(each.name for each in own))
     parts = [_SourcePart(each, chosen) for each in kit if not isinstance(each, Tool)]
@@ -92,7 +92,8 @@ class _Chosen:
             DefinitionError: A name belongs neither to a tool without a source nor to one of the tools in `known`.
         """
         for name in self.missing(known):
-            text, repair = f"toolset(only=…): there is no tool {name!r}", did_you_mean(name, {*self.own, *known})
+            text = f"only= of the toolset names {name!r}, which is not a tool of the toolset"
+            repair = did_you_mean(name, {*self.own, *known})
             raise DefinitionError(text, where="toolset", repair=repair)
 
 

@@ -364,10 +364,10 @@ async def test_an_answer_with_a_line_separator_is_one_line() -> None:
 async def test_refusals() -> None:
     """A model without batches, an agent alone, headers at OpenAI; a script answers at once."""
     router = Router(["anthropic:claude-sonnet-5-5"])
-    with pytest.raises(CompileError, match=r"router\(.*\), the model of a, has no batches"):
+    with pytest.raises(CompileError, match=r"the model 'router\(.*\)' of agent 'a' cannot be called in batches"):
         one(Agent("a", model=router, prompt="{task}", batch=True)).compile()
     agent = Agent("a", prompt="{task}", batch=True)
-    with pytest.raises(DefinitionError, match="nothing can wait for a batch here"):
+    with pytest.raises(DefinitionError, match="called where no run can wait for the batch"):
         await agent.but(model=Provider()).run(task="x")
     assert await agent.but(model=ScriptedModel(["y"])).run(task="x") == "y"
     model = OpenAIModel("gpt-5-mini", api_key="k", base_url="http://127.0.0.1:9/v1")
@@ -387,7 +387,7 @@ async def test_an_effect_waits_for_no_batch() -> None:
         return await agent.run(task=task)
 
     async with Runner() as runner:
-        with pytest.raises(RunFailed, match="nothing can wait for a batch here"):
+        with pytest.raises(RunFailed, match="called where no run can wait for the batch"):
             await within(runner.start(one(work, effect="once"), Work()))
     assert not provider.submitted
 

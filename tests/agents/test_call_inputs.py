@@ -104,7 +104,7 @@ async def test_the_form_that_an_error_names_runs_as_it_stands(name: str) -> None
     assistant = Agent("assistant", model=ScriptedModel(["yes"] * 3))
     with pytest.raises(InputError) as raised:
         await assistant.run("hi", **{name: OPTIONS[name]})
-    (forms,) = re.findall(rf"for {name}=, write (.*); its inputs are question", raised.value.repair)
+    (forms,) = re.findall(rf"for {name}=, write (.*); the agent's inputs are question", raised.value.repair)
     async with Runner() as runner:
         names = {"assistant": assistant, "runner": runner, name: OPTIONS[name]}
         names |= {"Runner": Runner, "Limits": Limits, "Message": Message, "Settings": Settings}

@@ -138,9 +138,11 @@ async def test_a_check_is_refused_at_its_first_call_alone_too() -> None:
     """Whoever returns False from a check is told at once how a check refuses."""
     model = ScriptedModel(["a bad answer", "a good answer"])
     agent = Agent("writer", prompt="Write.", model=model, check=lambda answer: "bad" not in answer)  # type: ignore[arg-type, return-value]
-    with pytest.raises(DefinitionError, match="returned bool, which decides nothing") as raised:
+    with pytest.raises(
+        DefinitionError, match="returned bool, but a check must return None or raise ValueError"
+    ) as raised:
         await agent.run()
-    assert raised.value.repair == "raise ValueError to refuse an answer, and return nothing to accept it"
+    assert raised.value.repair == "raise ValueError to refuse an answer, and return None to accept the answer"
     assert len(model.requests) == 1
 
 

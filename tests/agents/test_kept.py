@@ -119,7 +119,7 @@ async def test_models_are_given_for_agents_wherever_they_are_held() -> None:
         async with Runner(models=models) as runner:
             assert (await within(runner.start(graph))).state.draft == "x"
     async with Runner(models={"innner": script}) as runner:
-        with pytest.raises(InputError, match=r"unknown agent 'innner'[\s\S]*inner"):
+        with pytest.raises(InputError, match=r"no agent and no node called 'innner'[\s\S]*inner"):
             runner.start(graph)
 
 

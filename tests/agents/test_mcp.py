@@ -442,7 +442,7 @@ async def test_the_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mcp", None)
     with pytest.raises(ToolsUnavailable) as caught:
         await mcp(SHELF).open()
-    assert caught.value.repair == 'install it: pip install "durable-graphengine[mcp]"'
+    assert caught.value.repair == 'install the package: pip install "durable-graphengine[mcp]"'
 
 
 # --- lists, names and messages ------------------------------------------------------------------------------------
@@ -485,9 +485,9 @@ async def test_names_are_made_to_fit() -> None:
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        (odd("pages", only=["one", "four"]), "has no tool four"),
-        (odd("pages", approve=["four"]), "has no tool four"),
-        (odd("pages", serial=["four"]), "has no tool four"),
+        (odd("pages", only=["one", "four"]), "has no tool 'four'"),
+        (odd("pages", approve=["four"]), "has no tool 'four'"),
+        (odd("pages", serial=["four"]), "has no tool 'four'"),
     ],
     ids=range(3),
 )

@@ -97,7 +97,7 @@ def test_a_killed_client_continues_the_call(tmp_path: Path, killed_at: str, then
 
 @pytest.mark.parametrize(
     ("tool", "why"),
-    [("sample", "requires sampling/createMessage, which is not supported"), ("pay", "must not be repeated")],
+    [("sample", "'sampling/createMessage', which is not supported"), ("pay", "must not be repeated")],
 )
 async def test_what_cannot_be_given_is_an_error_for_the_model(tmp_path: Path, tool: str, why: str) -> None:
     """Sampling; and a question inside an effect that must not be repeated, which was not done then."""
@@ -139,7 +139,9 @@ def test_a_killed_client_follows_the_same_task(tmp_path: Path, killed_at: str, t
     assert log(tmp_path) == then
 
 
-@pytest.mark.parametrize(("tool", "told"), [("burn", "task burn is failed: it burned"), ("deliver", "deliver done")])
+@pytest.mark.parametrize(
+    ("tool", "told"), [("burn", "task 'burn' of the MCP server is failed: it burned"), ("deliver", "deliver done")]
+)
 async def test_a_task_that_fails_or_must_not_be_repeated(tmp_path: Path, tool: str, told: str) -> None:
     """A failure is an error for the model; a task inside an effect is waited for in this process."""
     graph, model = graph_of(tmp_path, tool)

@@ -82,7 +82,7 @@ class TestPrompts:
         agent = Agent("eye", prompt=lambda picture: ["Describe ", picture, "."])
         message = (await asked(agent, picture=PHOTO)).messages[0]
         assert (message.text, message.media) == ("Describe [media 1: photo.png].", (PHOTO,))
-        with pytest.raises(DefinitionError, match="the prompt of eye is list") as caught:
+        with pytest.raises(DefinitionError, match="prompt function of agent 'eye' returned list") as caught:
             await asked(agent.but(prompt=lambda picture: [picture, 3]), picture=PHOTO)
         assert "a list of texts and media" in caught.value.repair
 
@@ -104,9 +104,9 @@ class TestPrompts:
 
     async def test_media_that_would_be_lost_are_refused(self) -> None:
         """Media are refused in instructions, also inside other values, and in a block that a function writes."""
-        with pytest.raises(DefinitionError, match="media inside dict"):
+        with pytest.raises(DefinitionError, match="of type 'dict' that contains media"):
             await asked(Agent("eye", system="{box}", prompt="Go."), box={"picture": PHOTO})
-        with pytest.raises(DefinitionError, match="cannot show media"):
+        with pytest.raises(DefinitionError, match="cannot contain media"):
             await asked(Agent("eye", system="{picture}", prompt="Go."), picture=PHOTO)
         with pytest.raises(DefinitionError, match="return a list of texts and media"):
             block("picture", PHOTO)

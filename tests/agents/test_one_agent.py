@@ -64,9 +64,9 @@ async def test_a_run_that_was_stopped_has_no_answer() -> None:
         await begun.wait()
         (info,) = await runner.runs()
         await runner.stop(info.id, now=True)
-        with pytest.raises(DefinitionError, match=f"run {info.id} is stopped") as caught:
+        with pytest.raises(DefinitionError, match="has no answer, because the run is stopped") as caught:
             await answer
-    assert caught.value.repair == f"runner.run(agent, run_id={info.id!r}) continues it"
+    assert caught.value.repair == f"runner.run(agent, run_id={info.id!r}) continues the run"
 
 
 async def test_a_stream_that_is_not_read_has_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,7 @@ def test_a_value_that_cannot_be_shown_is_an_error() -> None:
     """A value that contains itself is refused by name."""
     loop: list[Any] = []
     loop.append(loop)
-    with pytest.raises(DefinitionError, match="cannot show this list"):
+    with pytest.raises(DefinitionError, match="cannot show this value of type 'list'"):
         fill("{a}", {"a": loop})
 
 

@@ -110,7 +110,7 @@ async def test_another_tool_of_a_source_gets_no_call_that_waits(tmp_path: Path) 
 async def test_a_source_lists_no_tool_twice() -> None:
     """A call of a tool that cannot be told from another could be made by either."""
     source = Listed("own", [tool(named("search"), description="One."), named("search")])
-    with pytest.raises(DefinitionError, match="two tools are called search"):
+    with pytest.raises(DefinitionError, match="two tools have the same name 'search'"):
         await Agent("a", model=ScriptedModel(["done"]), tools=[source]).run(question="x")
 
 
@@ -118,6 +118,6 @@ async def test_a_source_lists_no_tool_that_writes_fields() -> None:
     """The compiler, which checks fields, their types and conflicts, does not see it; no model is called."""
     model = ScriptedModel(["done"])
     source = Listed("own", [tool(named("search"), writes="said")])
-    with pytest.raises(DefinitionError, match="own lists search, which writes said"):
+    with pytest.raises(DefinitionError, match="the tool 'search' of 'own' writes the field 'said'"):
         await Agent("a", model=model, tools=[source]).run(question="x")
     assert not model.requests

@@ -78,5 +78,5 @@ def test_python_without_docstrings_is_named_as_the_cause(tmp_path: Path) -> None
     words = [sys.executable, "-OO", "-m", "graphengine", "check", "flow.py", "--json"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     problems = [each for each in json.loads(done.stdout)["graphs"][0]["problems"] if each["code"] == CODE]
-    assert [problem["message"].split()[2] for problem in problems] == ["bare", "written"], done.stderr
+    assert [problem["message"].split()[2] for problem in problems] == ["'bare'", "'written'"], done.stderr
     assert all("without -OO" in problem["repair"] for problem in problems)

@@ -167,7 +167,7 @@ def test_a_set_has_some_tools_under_a_prefix() -> None:
     assert isinstance(first, Tool)
     assert (first.name, first.max_calls, first.offered is None, second.name) == ("wiki_look", 2, False, "wiki_write")
     assert [each.name for each in toolset(*toolset(look, write, only=["write"]), prefix="my_")] == ["my_write"]
-    with pytest.raises(DefinitionError, match="no tool 'wirte'"):
+    with pytest.raises(DefinitionError, match="'wirte', which is not a tool"):
         toolset(look, write, only=["wirte"])
 
 
@@ -197,7 +197,7 @@ async def test_a_name_that_no_source_of_a_set_has_is_refused() -> None:
     )
     assert await agent.run(question="x") == "ok"
     for sources in ([Listed([look])], [Listed([look]), Listed([write])], [Listed([]), look]):
-        with pytest.raises(DefinitionError, match="no tool 'lok'"):
+        with pytest.raises(DefinitionError, match="'lok', which is not a tool"):
             await agent.but(tools=toolset(*sources, only=["lok"])).run(question="x")
     assert all(source.is_closed for source in sources if isinstance(source, Listed))
 
@@ -286,7 +286,7 @@ def test_a_tool_of_another_program_is_described_by_a_function_or_a_schema() -> N
     made = external_tool(name="show", description="Show it.", schema={"type": "object", "properties": {"a b": {}}})
     assert made.spec().schema["properties"] == {"a_b": {}}
     assert choose_seat.description == "Show the seats of a flight to the traveller."
-    with pytest.raises(DefinitionError, match="describes"):
+    with pytest.raises(DefinitionError, match="neither a function nor name= and schema= describe"):
         external_tool(name="show")
 
 

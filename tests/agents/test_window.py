@@ -233,7 +233,7 @@ async def test_a_handoff_takes_the_chosen_history() -> None:
     reply = await billing.but(model=model).answer(messages=said)
     assert texts(list(model.requests[0].messages)) == ["My bill is wrong.", "Billing will look at it.", "Take over."]
     assert texts(list(reply.messages)) == ["Take over.", "It is repaid."]
-    with pytest.raises(DefinitionError, match="the history of billing is str"):
+    with pytest.raises(DefinitionError, match="history= function of agent 'billing' returned str"):
         await billing.but(model=model, history=lambda _: "all").run(messages=said)
 
 

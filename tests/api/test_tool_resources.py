@@ -136,7 +136,7 @@ async def test_a_tool_without_its_resource_is_refused_before_a_call(way: Way) ->
     """What no model can write and no resource gives is refused at the start, which names the tool and the parameter."""
     model = ScriptedModel([calls(("by_class", {"order": "7"}))])
     async with Runner(models=model) as runner:
-        with pytest.raises(CompileError, match=r"bad_tool .* tool by_class: its parameter 'tenant' has no JSON Schema"):
+        with pytest.raises(CompileError, match=r"bad_tool .* tool 'by_class' .* the type of parameter 'tenant' has"):
             await way(runner, Agent("clerk", tools=[by_class]))
     assert not model.requests
 
@@ -151,7 +151,7 @@ async def test_a_misspelt_resource_of_the_runner_is_named() -> None:
 async def test_a_worker_without_a_resource_of_a_tool_does_not_begin() -> None:
     """A worker refuses a graph whose tools lack a resource, before it takes a run of it."""
     async with Runner() as runner:
-        with pytest.raises(CompileError, match="its parameter 'tenant' has no JSON Schema"):
+        with pytest.raises(CompileError, match="the type of parameter 'tenant' has no JSON Schema"):
             await Worker(runner, Graph.of(Agent("clerk", model="rules", tools=[by_class]))).run()
 
 

@@ -102,6 +102,6 @@ def test_a_tool_that_must_not_be_repeated_and_waits_is_refused() -> None:
     graph = alone(State, Agent("clerk", prompt="{kind}", tools=made), "text")
     found = [problem for problem in graph.check() if problem.code == "waits_in_effect"]
     assert [each.message for each in found] == [
-        'the tool once waits (ctx.ask), and has effect="once": a wait begins it again'
+        "the tool 'once' has effect=\"once\", but waits (ctx.ask), and each wait begins the call again"
     ]
     assert found[0].repair == "ask before the call: tool(once, approve=True)"

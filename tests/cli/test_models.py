@@ -310,7 +310,7 @@ def test_under_a_limit_on_costs_an_unknown_price_is_refused_unless_allowed(edge:
     words = ["--model", "openai-chat:llama", "--limit", "cost_usd=0.5"]
     refused = invoke("run", "asking", *words, "--run-id", "r")
     assert (refused.exit_code, edge.calls) == (1, [])
-    assert "price_unknown: the price of openai-chat:llama is not known" in refused.stderr
+    assert "price_unknown: the price of the model 'openai-chat:llama' is not known" in refused.stderr
     (resume,) = re.findall(r"resume: graphengine (.*)", refused.stderr)
     assert "--limit unknown_cost=yes" in resume
     edge.play(*says("What is it?", "A cloud."))

@@ -137,7 +137,7 @@ def test_a_model_that_a_program_made_is_not_made_again(flow: Path, invoke: Invok
     asyncio.run(begin())
     refused = invoke("answer", "r", "yes")
     assert refused.exit_code == 1
-    assert "the run was begun with the model 'scripted', which its program made itself" in refused.stderr
+    assert "the run started with the model 'scripted', an object of the program that started it" in refused.stderr
     assert invoke("resume", "r", "--model", "rules").exit_code == 0
 
 

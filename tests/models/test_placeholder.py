@@ -92,7 +92,7 @@ def test_placeholders_never_continue_what_a_model_began(command: Callable[..., R
     """A run that was given a model has no default: where only its program can make it, it has to be named."""
     command("run", "talk.py", "--run-id", "cut", "--limit", "visits=1", "--model", "strong")
     refused = command("resume", "cut", "--limit", "visits=9")
-    assert "the run was begun with the model 'paid', which its program made itself" in refused.stderr
+    assert "the run started with the model 'paid', an object of the program that started it" in refused.stderr
     assert "placeholder" not in refused.stdout
     assert command("resume", "cut", "--limit", "visits=9", "--model", "strong").stdout == "paid for\n"
 

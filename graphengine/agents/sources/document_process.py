@@ -36,7 +36,7 @@ MAX_SECONDS: Final = 60.0
 MAX_MEMORY_BYTES: Final = 2_000_000_000
 _NO_MEMORY: Final = 12
 """The exit code of a child that ran out of memory."""
-_REPAIR: Final = "save it again in the program that made it, or split it"
+_REPAIR: Final = "save the file again in the program that made it, or split the file"
 
 
 class DocumentProcess:
@@ -89,7 +89,8 @@ class DocumentProcess:
     def _start_process(self, name: str) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._is_closed:
-                raise SourceUnreadable(f"reading {name!r} was given up", where=name, repair="read it again")
+                text = f"the file {name!r} was not read, because the process that reads documents was closed"
+                raise SourceUnreadable(text, where=name, repair="read the file again")
             if self._child is None:
                 program = [sys.executable, "-P", "-c", f"from {__name__} import serve; serve({MAX_MEMORY_BYTES})"]
                 paths = os.pathsep.join(each for each in sys.path if each)

@@ -68,7 +68,7 @@ def docx_text(name: str, content: bytes) -> str:
                 raise SourceUnreadable(
                     f"the file {name!r} unpacks to {unpacked:,} bytes, more than {MAX_UNPACKED_BYTES:,}",
                     where=name,
-                    repair="save it without pictures, or split it",
+                    repair="save the file without pictures, or split the file",
                 )
             title = _docx_title(archive)
         converted: Any = mammoth.convert_to_html(
@@ -92,13 +92,14 @@ def pdf_text(name: str, content: bytes) -> str:
     with _translate_errors(name, "PDF"):
         reader = PdfReader(io.BytesIO(content))
         if reader.is_encrypted:
-            raise SourceUnreadable(f"the file {name!r} is encrypted", where=name, repair="save it without a password")
+            text = f"the file {name!r} is encrypted, and encrypted files cannot be read"
+            raise SourceUnreadable(text, where=name, repair="save the file without a password")
         pages = len(reader.pages)
         if pages > MAX_PAGES:
             raise SourceUnreadable(
                 f"the file {name!r} has {pages:,} pages, more than {MAX_PAGES:,}",
                 where=name,
-                repair="split it, or give the pages that matter",
+                repair="split the file, or give only the pages that matter",
             )
         title = str((reader.metadata.title if reader.metadata else None) or "").strip()
         text = "\n\n".join(_paragraphs(page.extract_text()) for page in reader.pages).strip()
@@ -106,7 +107,7 @@ def pdf_text(name: str, content: bytes) -> str:
         raise SourceUnreadable(
             f"the file {name!r} has no text: its {pages} pages are pictures or empty",
             where=name,
-            repair="recognise its text first, for example with ocrmypdf",
+            repair="recognise the text of the pages first, for example with ocrmypdf",
         )
     is_new = title and not _PROGRAM_TITLE.search(title) and not text.startswith(title)
     return _add_title(name, text, title, "{title}\n{line}\n\n{text}" if is_new else "{text}")
@@ -149,7 +150,7 @@ def _add_title(name: str, text: str, title: str, form: str) -> str:
 def _need(module: str, name: str, kind: str) -> None:
     if find_spec(module) is None:
         raise SourceUnreadable(
-            f"reading {kind} needs {module.replace('_', '-')}, which is not installed",
+            f"reading {kind} files needs the package {module.replace('_', '-')!r}, which is not installed",
             where=name,
             repair=install_command("sources"),
         )
@@ -166,5 +167,5 @@ def _translate_errors(name: str, kind: str) -> Iterator[None]:
         raise SourceUnreadable(
             f"the {kind} {name!r} is damaged: {type(error).__name__}: {error}",
             where=name,
-            repair="open it in the program that made it and save it again",
+            repair="open the file in the program that made it, and save the file again",
         ) from error

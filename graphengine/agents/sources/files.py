@@ -59,13 +59,15 @@ def _read_text_file(name: str, process: DocumentProcess) -> TextFile:
     try:
         if Path(name).is_dir():
             raise SourceUnreadable(
-                f"{name!r} is a folder", where=name, repair="name one file, or give the folder to a list of files"
+                f"{name!r} is a folder, not a file",
+                where=name,
+                repair="name one file. A folder can only be given to a field that is a list of files",
             )
         if Path(name).exists() and not Path(name).is_file():  # opening a pipe would wait for a writer
             raise SourceUnreadable(
                 f"{name!r} is a pipe, a socket or a device, and not a file",
                 where=name,
-                repair="write it to a file first",
+                repair="write its content to a file, and name this file",
             )
         with Path(name).open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
@@ -124,7 +126,8 @@ def gather_sources(names: Iterable[str], read: Callable[[str], TextFile], where:
         files.append(source)
     found = Sources(tuple(files), tuple(left_out))
     if not files:
-        raise SourceUnreadable(f"{where} has no readable file: {found}", where=where, repair="name another")
+        text = f"{where!r} has no readable file: {found}"
+        raise SourceUnreadable(text, where=where, repair="name a file or folder with readable files")
     return found
 
 

@@ -101,7 +101,7 @@ def check_length(name: str, text: str) -> None:
         raise SourceUnreadable(
             f"the file {name!r} has {len(text):,} characters, more than {MAX_TEXT_CHARACTERS:,}",
             where=name,
-            repair="split it, or give the part that matters",
+            repair="split the file, or give only the part that matters",
         )
 
 
@@ -109,7 +109,7 @@ def too_large(name: str, size_bytes: int) -> SourceUnreadable:
     return SourceUnreadable(
         f"the file {name!r} has {size_bytes:,} bytes, more than {MAX_FILE_BYTES:,}",
         where=name,
-        repair="split it, or give the part that matters",
+        repair="split the file, or give only the part that matters",
     )
 
 
@@ -128,7 +128,7 @@ def _reader(name: str, content: bytes, process: DocumentProcess) -> _Reader:
         raise SourceUnreadable(
             f"the file {name!r} is encrypted, or an old .doc with a new name",
             where=name,
-            repair="open it with its password and save it as .docx without one",
+            repair="open the file, with its password if it has one, and save the file as .docx without a password",
         )
     readers: dict[str, _Reader] = {
         "PDF": partial(process.text, "PDF"),
@@ -150,11 +150,11 @@ def _check_ending(name: str, ending: str, found: str, readers: dict[str, _Reader
     if not ending and found in readers:
         return readers[found]
     described = {"PDF": "a PDF", "ZIP": "a ZIP archive or an Office document"}.get(found, "an old Office document")
-    repair = {"PDF": "rename it to .pdf", "ZIP": "rename it to .docx if it is one, otherwise unpack it"}
+    repair = {"PDF": "rename the file to .pdf", "ZIP": "rename a Word document to .docx, or unpack an archive"}
     raise SourceUnreadable(
-        f"the file {name!r} is {described} by its content",
+        f"the file {name!r} is {described} by its content, and the ending of its name is another",
         where=name,
-        repair=repair.get(found, "save it as .docx or .csv"),
+        repair=repair.get(found, "save the file as .docx or .csv"),
     )
 
 
@@ -169,7 +169,7 @@ def plain_text(name: str, content: bytes) -> str:
         raise SourceUnreadable(
             f"the file {name!r} is binary: it has a NUL byte at {content.index(0)}; {_READABLE}",
             where=name,
-            repair="save it as one of these kinds",
+            repair="save the file as one of these kinds",
         )
     try:
         return content.decode(marked or "utf-8")
@@ -177,7 +177,7 @@ def plain_text(name: str, content: bytes) -> str:
         raise SourceUnreadable(
             f"the file {name!r} is not UTF-8 text: {error.reason} at byte {error.start}; {_READABLE}",
             where=name,
-            repair="save it as UTF-8 text, or as one of these kinds",
+            repair="save the file as UTF-8 text, or as one of these kinds",
         ) from error
 
 
@@ -200,6 +200,6 @@ def html(name: str, content: bytes) -> str:
             page = content.decode(encoding)
         except (LookupError, UnicodeDecodeError) as error:
             raise SourceUnreadable(
-                f"the file {name!r} is neither UTF-8 nor {encoding}", where=name, repair="save it as UTF-8"
+                f"the file {name!r} is neither UTF-8 nor {encoding}", where=name, repair="save the file as UTF-8"
             ) from error
     return html_text(name, page)

@@ -55,7 +55,7 @@ def _read_resource_text(uri: str, found: ReadResourceResult | str, process: Docu
     from mcp.types import TextResourceContents  # noqa: PLC0415 - loaded by now
 
     if isinstance(found, str):
-        raise SourceUnreadable(f"the resource {uri!r} cannot be read: {found}", where=uri, repair="name another")
+        raise SourceUnreadable(f"resource {uri!r} cannot be read: {found}", where=uri, repair="name another resource")
     texts = [
         each.text if isinstance(each, TextResourceContents) else read_bytes(uri, b64decode(each.blob), process).text
         for each in found.contents

@@ -55,8 +55,8 @@ def read_page(url: str) -> TextFile:
     content_type, content = _fetch_address(url, MAX_PAGE_BYTES)
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in _ENDINGS:
-        message = f"it is of the kind {kind or 'unknown'}, which cannot be read"
-        raise PageRefused(message, where=url, repair=f"supported: {', '.join(_ENDINGS)}")
+        message = f"the page has the content type {kind or 'unknown'!r}, which cannot be read"
+        raise PageRefused(message, where=url, repair=f"name a page of one of these types: {', '.join(_ENDINGS)}")
     try:
         found = source_from_bytes(f"page{_ENDINGS[kind]}", content)
     except SourceUnreadable as error:
@@ -78,7 +78,7 @@ def read_media(url: str) -> Media:
         return Media(data=content, name=unquote(urlsplit(url).path.rpartition("/")[2]))
     except ValidationError as error:
         repair = "name a PNG, JPEG, GIF, WebP, PDF, WAV or MP3 file"
-        raise PageRefused("it is not a picture, document or sound", where=url, repair=repair) from error
+        raise PageRefused("the file is not a picture, document or sound", where=url, repair=repair) from error
 
 
 class _Answer(NamedTuple):
@@ -99,18 +99,18 @@ def _fetch_address(url: str, max_bytes: int) -> tuple[str, bytes]:
         except AddressRefused as error:
             raise PageRefused(error.message, where=at, repair="name a page of the public web") from error
         except (OSError, HTTPException, ValueError) as error:
-            message = f"it could not be fetched: {type(error).__name__}: {error}"
+            message = f"the page could not be fetched: {type(error).__name__}: {error}"
             if isinstance(error, TimeoutError):
-                message = f"it could not be fetched: it took longer than {MAX_SECONDS:g} seconds"
+                message = f"the page could not be fetched within {MAX_SECONDS:g} seconds"
             raise PageRefused(message, where=at, repair="name another page") from error
         if answer.status in _REDIRECTS and answer.target:
             at = answer.target
             continue
         if answer.status >= _CLIENT_ERROR:
-            message = f"the server answered with status {answer.status}"
+            message = f"the server of the page answered with the HTTP status {answer.status}"
             raise PageRefused(message, where=at, repair="name another page")
         return answer.content_type, answer.content
-    raise PageRefused(f"it redirects more than {MAX_REDIRECTS} times", where=url, repair="name another page")
+    raise PageRefused(f"the page redirects more than {MAX_REDIRECTS} times", where=url, repair="name another page")
 
 
 def _fetch_once(url: str, max_bytes: int, deadline: float) -> _Answer:
@@ -120,7 +120,7 @@ def _fetch_once(url: str, max_bytes: int, deadline: float) -> _Answer:
         while piece := answer.read1(_PIECE_BYTES):
             content += piece
             if len(content) > max_bytes:
-                raise PageRefused(f"it has more than {max_bytes:,} bytes", where=url, repair="name another page")
+                raise PageRefused(f"the page has more than {max_bytes:,} bytes", where=url, repair="name another page")
         found = quote(answer.getheader("Location", "").encode("latin-1"), QUOTED)
         target = urljoin(url, found) if found else ""
         return _Answer(answer.status, answer.getheader("Content-Type", ""), target, bytes(content))

@@ -36,7 +36,8 @@ async def run_python(code: str) -> str:
     try:
         from pydantic_monty import AsyncMonty, CollectString, MontyError  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
-        raise DefinitionError(f"{error}; run_python needs it", repair=install_command("sandbox")) from error
+        text = f"run_python needs a package that is not installed: {error}"
+        raise DefinitionError(text, repair=install_command("sandbox")) from error
     printed = CollectString()
     try:
         async with (

@@ -57,7 +57,7 @@ class _Skill(NamedTuple):
         """
         files = self.files()
         if file not in files:
-            raise ValueError(f"the skill {self.name} has no file {file!r}; it has {', '.join(files)}")
+            raise ValueError(f"the skill {self.name!r} has no file {file!r}; its files are {', '.join(files)}")
         return read_source(self.folder / file).text
 
 
@@ -76,8 +76,8 @@ def skills(folder: str | PathLike[str]) -> list[Tool]:
     root = Path(folder).resolve()
     found = [_skill(each) for each in ([root / _FILE] if (root / _FILE).is_file() else sorted(root.glob(f"*/{_FILE}")))]
     if not found:
-        repair = f"name a folder that holds folders, each with a {_FILE}"
-        raise DefinitionError(f"there is no skill in {str(root)!r}", where="skills", repair=repair)
+        repair = f"name a folder that contains a folder for each skill, each with a file {_FILE}"
+        raise DefinitionError(f"the folder {str(root)!r} contains no skill", where="skills", repair=repair)
     known = {each.name: each for each in found}
 
     def read_skill(skill: str, file: str = "") -> str:
@@ -102,7 +102,7 @@ def skills(folder: str | PathLike[str]) -> list[Tool]:
             code: Your code, which can use what the script defines.
         """
         if not file.endswith(".py"):
-            raise ValueError(f"{file!r} is not a Python script; only those are run")
+            raise ValueError(f"{file!r} is not a Python script; only Python scripts can be run")
         return await run_python(f"{_find_skill(known, skill).text(file)}\n{code}")
 
     listed = _READ + "\n".join(f"- {each.name}: {each.description}" for each in found)
@@ -120,23 +120,25 @@ def _find_skill(known: Mapping[str, _Skill], name: str) -> _Skill:
 
 def _skill(file: Path) -> _Skill:
     if file.is_symlink() or file.parent.is_symlink():
-        raise _build_skill_error(file, 1, "is a link", "copy the folder, or pass the folder that it leads to")
+        repair = "copy the folder to this place, or pass the folder that the link leads to"
+        raise _build_skill_error(file, 1, "is a link, and links are not followed", repair)
     lines = read_source(file).text.splitlines()
     end = next((n for n, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), 0)
     if not end or lines[0].rstrip() != "---":
-        raise _build_skill_error(file, 1, "does not begin with fields between two lines ---")
+        raise _build_skill_error(file, 1, "does not begin with a block of fields between two lines '---'")
     fields = _parse_front_matter(file, lines[1:end])
     for name, most in _MOST.items():
         line, text = fields.get(name, (1, ""))
         if not text or len(text) > most:
-            raise _build_skill_error(file, line, f"has a {name} of {len(text)} characters; 1 to {most} are allowed")
+            problem = f"has a field {name!r} of {len(text)} characters, but 1 to {most} are allowed"
+            raise _build_skill_error(file, line, problem)
     line, name = fields["name"]
     if not _NAME.fullmatch(name):
         raise _build_skill_error(
-            file, line, f"has the name {name!r}; lowercase letters, digits and single hyphens are allowed"
+            file, line, f"has the name {name!r}, but only lowercase letters, digits and single hyphens are allowed"
         )
     if name != file.parent.name:
-        raise _build_skill_error(file, line, f"has the name {name!r}, and its folder another one, {file.parent.name!r}")
+        raise _build_skill_error(file, line, f"has the name {name!r}, but its folder is called {file.parent.name!r}")
     return _Skill(file.parent, name, fields["description"][1], "\n".join(lines[end + 1 :]).strip())
 
 
@@ -177,7 +179,7 @@ def _join_lines(file: Path, number: int, parts: Sequence[str]) -> str:
         raise _build_skill_error(file, number, f"has a text whose quotes do not match: {text}") from error
 
 
-def _build_skill_error(file: Path, line: int, problem: str, repair: str = "correct this line") -> DefinitionError:
+def _build_skill_error(file: Path, line: int, problem: str, repair: str = "correct the line") -> DefinitionError:
     return DefinitionError(f"the skill {problem}", where=f"{file}:{line}", repair=repair)
 
 

@@ -83,7 +83,7 @@ def test_nothing_outside_the_folder_is_read(folder: Path, file: str) -> None:
     """Paths that lead out, absolute ones, links and hidden files are no files of the skill; nor are they run."""
     read, run = skills(folder)
     for found in (call(read, skill="tides", file=file), call(run, skill="tides", file=f"{file}.py")):
-        assert "the skill tides has no file" in found
+        assert "the skill 'tides' has no file" in found
         assert "hunter2" not in found
     (folder / "tides" / "up.py").symlink_to(folder.parent / "secret.txt")
     assert "has no file 'up.py'" in call(run, skill="tides", file="up.py")
@@ -116,7 +116,7 @@ def test_a_folder_can_be_a_skill_itself() -> None:
 
 def test_a_folder_without_skills_and_a_link_are_refused(folder: Path, tmp_path: Path) -> None:
     """A linked skill could change without the folder, so it is named instead of being followed."""
-    with pytest.raises(DefinitionError, match="there is no skill in"):
+    with pytest.raises(DefinitionError, match="contains no skill"):
         skills(tmp_path / "nowhere")
     (folder / "moon").symlink_to(folder / "tides")
     with pytest.raises(DefinitionError, match="is a link"):
