@@ -208,9 +208,11 @@ class AnthropicModel(PricedModel):
     def lacks(self, settings: Settings) -> Mapping[str, str]:
         """Return the settings that the API does not support, each with advice on how to fix it."""
         options = settings.given()
-        found: dict[str, str] = {name: "leave it out: the API has none" for name in _LACKING if name in options}
+        found: dict[str, str] = {
+            name: "leave out this setting, which is not in the API" for name in _LACKING if name in options
+        }
         if settings.effort in {"none", "minimal"}:
-            found["effort"] = "give thinking=False, or an effort from low on"
+            found["effort"] = "give thinking=False, or effort='low' or higher"
         return found
 
     def lacks_tool(self, tool: HostedTool) -> str:
@@ -246,9 +248,9 @@ class AnthropicModel(PricedModel):
         sent = body(self._model, request, _native_schema(request) if is_native else None)
         if not sent["messages"]:
             raise BadRequest(
-                f"the question of agent {request.agent} to {self.name} is empty",
+                f"the prompt of agent {request.agent!r} is empty, so there is nothing to send to {self.name}",
                 where=f"agent {request.agent}",
-                repair="check the values of the prompt's {paths} at the time of the call",
+                repair="check that the fields that the prompt shows as {path} have values when the agent is called",
             )
         return sent
 
@@ -305,7 +307,7 @@ class AnthropicModel(PricedModel):
             if isinstance(used, dict) and (earlier := container_id(used)):
                 sent["container"] = earlier
         endless = self._server.error(ModelError, f"paused more than {MOST_PAUSES} times in one answer")
-        endless.repair = "limit the tools that the provider runs, as web_search(max_uses=…), or ask for less"
+        endless.repair = "limit the tools that the provider runs, as in web_search(max_uses=…), or ask for less"
         raise endless
 
     async def _read_answer_stream(

@@ -146,11 +146,11 @@ A page with text and its picture has 3,000 tokens and 90 KB.
 
 
 def cannot_show(one: Media) -> BadRequest:
-    repair = "give the media to another model, or turn them into text or pictures in a node before"
+    repair = "give the media to another model, or convert them to text or pictures in a node before"
     if one.url or one.file_id:
-        repair = "give the data: Media(data=…); or the media to another model"
+        repair = "give the data of the media: Media(data=…). Or give the media to another model"
     how = " by its address" if one.url else " by an id" if one.file_id else ""
-    return BadRequest(f"the model's API takes no {one.type}{how} ({one})", repair=repair)
+    return BadRequest(f"the API of the model does not accept media of type {one.type}{how} ({one})", repair=repair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -570,10 +570,10 @@ class RulesModel:
         """
         if request.by_rules is None:
             raise ModelUnavailable(
-                f"agent {request.agent} has no rules to answer by",
+                f"agent {request.agent!r} has no by_rules= function, which the model 'rules' needs to answer",
                 where=f"agent {request.agent}",
-                repair="give it by_rules=function, or use a model that can be called: anthropic:MODEL, openai:MODEL, "
-                "openai-chat:MODEL@http://HOST:PORT/v1",
+                repair="give the agent by_rules=function, or use a model that can be called: anthropic:MODEL, "
+                "openai:MODEL, openai-chat:MODEL@http://HOST:PORT/v1",
             )
         answer = await request.by_rules()
         if isinstance(answer, str):  # in a run, a value of another type is passed on as it is

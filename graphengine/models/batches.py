@@ -352,7 +352,7 @@ def lacks_batches(model: object) -> str:
     """
     if hasattr(model, "batches"):
         return ""
-    return "leave out batch=, or use one model of a provider with batches: anthropic:…, openai:… or openai-chat:…"
+    return "leave out batch=, or use a model of a provider with batches: anthropic:…, openai:… or openai-chat:…"
 
 
 def batches_of(model: Model, agent: str) -> Batches | None:
@@ -362,7 +362,8 @@ def batches_of(model: Model, agent: str) -> Batches | None:
         BadRequest: The model does not support batches.
     """
     if repair := lacks_batches(model):
-        raise BadRequest(f"{model.name} has no batches", where=f"agent {agent}", repair=repair)
+        text = f"agent {agent!r} has batch=True, but the model {model.name!r} cannot be called in batches"
+        raise BadRequest(text, where=f"agent {agent}", repair=repair)
     batches: Batches | None = model.batches  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     return batches
 

@@ -43,8 +43,9 @@ def _require_setting(model: str, given: str | None, *variables: str) -> str:
     """
     found = given or next(filter(None, map(os.environ.get, variables)), None)
     if found is None:
-        message = f"{model} needs {' or '.join(variables)} in the environment, or the argument for it"
-        raise ModelUnavailable(message, where=f"model {model}", repair=f"set {variables[0]}")
+        message = f"the model {model!r} needs the environment variable {' or '.join(variables)}, which is not set"
+        repair = f"set {variables[0]}, or pass its value as an argument of the model object"
+        raise ModelUnavailable(message, where=f"model {model}", repair=repair)
     return found
 
 
@@ -79,7 +80,7 @@ class _CloudModel(_NoBatches, AnthropicModel):
         """Return the settings that the cloud does not support, each with advice on how to fix it."""
         missing = dict(super().lacks(settings))
         if settings.service_tier is not None:
-            missing["service_tier"] = "leave it out: only Anthropic's own API has classes of service"
+            missing["service_tier"] = "leave out this setting, because only Anthropic's own API has classes of service"
         return missing
 
     def lacks_tool(self, tool: HostedTool) -> str:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["web_search", "web_fetch", "code_execution"]
 
 HOSTS: Final[dict[Kind, str]] = {
-    "web_search": "anthropic:claude-sonnet-5-5 and openai:gpt-5-mini have it",
-    "web_fetch": "anthropic:claude-sonnet-5-5 has it; web_search() of OpenAI's models opens pages too",
-    "code_execution": "anthropic:claude-sonnet-5-5 and openai:gpt-5-mini have it",
+    "web_search": "use a model that has this tool, such as anthropic:claude-sonnet-5-5 or openai:gpt-5-mini",
+    "web_fetch": "use anthropic:claude-sonnet-5-5, or web_search() of OpenAI's models, which opens pages too",
+    "code_execution": "use a model that has this tool, such as anthropic:claude-sonnet-5-5 or openai:gpt-5-mini",
 }
 """Examples of models that support each tool, for error messages."""
 
@@ -82,7 +82,8 @@ def web_search(
     """
     if location is not None and not (location and set(location) <= set(_PLACES)):
         raise DefinitionError(
-            f"web_search(location={location!r}) is not valid", repair=f"give some of {', '.join(_PLACES)}"
+            f"web_search(location={location!r}) is not valid",
+            repair=f"give a dict with some of the keys {', '.join(_PLACES)}, as in location={{'city': 'Bern'}}",
         )
     options = {"max_uses": max_uses, "location": None if location is None else dict(location)}
     return _build_hosted_tool("web_search", options | _domains("web_search", allowed_domains, blocked_domains), extra)
@@ -132,10 +133,11 @@ def _domains(name: str, allowed: Sequence[str], blocked: Sequence[str]) -> dict[
     for option, domains in (("allowed_domains", allowed), ("blocked_domains", blocked)):
         texts = [] if isinstance(domains, str) else [*domains]
         if isinstance(domains, str) or not all(each and "://" not in each for each in texts):
-            repair = "give a list of domains, as ['example.org']"
+            repair = f"give a list of domains without https://, as in {option}=['example.org']"
             raise DefinitionError(f"{name}({option}={domains!r}) is not valid", repair=repair)
     if allowed and blocked:
-        raise DefinitionError(f"{name}(allowed_domains=…, blocked_domains=…) is not valid", repair="give one of them")
+        repair = "give only allowed_domains= or only blocked_domains="
+        raise DefinitionError(f"{name}(allowed_domains=…, blocked_domains=…) is not valid", repair=repair)
     return {"allowed_domains": [*allowed], "blocked_domains": [*blocked]}
 
 
@@ -158,7 +160,7 @@ def lacking(model: object, tools: Iterable[HostedTool]) -> Iterator[tuple[str, s
         if repair:
             name = getattr(model, "name", type(model).__name__)
             options = ", ".join(f"{option}={value!r}" for option, value in tool.options.items())
-            yield f"{name} has no {tool.name}({options})", repair
+            yield f"the model {name!r} does not have the tool {tool.name}({options})", repair
 
 
 def too_many_tools(model: object, count: int) -> Iterator[tuple[str, str]]:
@@ -168,8 +170,8 @@ def too_many_tools(model: object, count: int) -> Iterator[tuple[str, str]]:
     """
     most = getattr(model, "most_tools", None)
     if most is not None and count > most:
-        repair = "give it fewer tools: select tools with only=[…] of an MCP server, or divide them between agents"
-        yield f"{getattr(model, 'name', 'the model')} takes at most {most} tools, not {count}", repair
+        repair = "give the agent fewer tools: choose tools of an MCP server with only=[…], or use several agents"
+        yield f"{getattr(model, 'name', 'the model')} accepts at most {most} tools, but the agent has {count}", repair
 
 
 def refuse_lacking_tools(model: object, tools: Iterable[HostedTool], agent: str) -> None:
@@ -185,7 +187,7 @@ def refuse_lacking_tools(model: object, tools: Iterable[HostedTool], agent: str)
 def unsupported(tool: HostedTool, supported: Sequence[str], api: str) -> str:
     """Return the advice to leave out options that an API does not know; "" if it knows all options of the tool."""
     missing = [option for option in tool.options if option not in supported]
-    return f"leave out {', '.join(missing)}: {api} has no such option" if missing else ""
+    return f"leave out {', '.join(missing)}, because {api} has no such option" if missing else ""
 
 
 __all__ = [

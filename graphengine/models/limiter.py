@@ -474,7 +474,7 @@ class PacedCall:
         pause = self.pause or 0.0
         self._waited.append(pause)
         if sum(self._waited) > self._patience_seconds:
-            raise self._busy(f"has asked it to wait for {_format_wait(sum(self._waited))} in all") from error
+            raise self._busy(f"the server asked to wait for {_format_wait(sum(self._waited))} in all") from error
         if pause >= _LONG_WAIT_SECONDS:
             log.warning("%s: a call waits %s: %s", self._model.name, _format_wait(pause), RunText(error.message))
         # After a RateLimited error, all calls wait in the queue instead.
@@ -500,9 +500,9 @@ class PacedCall:
         if closed_until - max(self._entered, last_answer) > self._patience_seconds:
             now = self.waits.clock.now()
             since = now - max(self._entered, last_answer)
-            what = [f"has answered no call for {_format_wait(since)}"] if since >= 1 else []
-            what += [f"is not called for {_format_wait(closed_until - now)} more"] if closed_until > now else []
-            raise self._busy(", and ".join(what) or "answers no call")
+            what = [f"the server has answered no call for {_format_wait(since)}"] if since >= 1 else []
+            what += [f"the next call is due in {_format_wait(closed_until - now)}"] if closed_until > now else []
+            raise self._busy(", and ".join(what) or "the server answers no call")
 
     def _busy(self, what: str) -> ModelBusy:
         last = self.queue.last_failure
@@ -513,10 +513,10 @@ class PacedCall:
             else ""
         )
         return ModelBusy(
-            f"{self._model.name} has no room for this call: it {what}{waits}{words}",
+            f"the model {self._model.name!r} was too busy for this call: {what}{waits}{words}",
             where=f"model {self._model.name}",
-            repair="make fewer calls: limiter=RateLimiter(calls_at_once=…, requests_per_minute=…); wait longer than "
-            f"{self._patience_seconds:g} s: RateLimiter(patience_seconds=…); or add another model: Router([...])",
+            repair="make fewer calls: limiter=RateLimiter(calls_at_once=…, requests_per_minute=…). Or wait longer than "
+            f"{self._patience_seconds:g} s: RateLimiter(patience_seconds=…). Or add another model: Router([...])",
         )
 
 
@@ -599,8 +599,9 @@ def reset_if_failed(model: Model, request: Request) -> Iterator[None]:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
-        message = f"{model.name} was cancelled by its own code"
-        raise ModelError(message, where=f"agent {request.agent}", repair="check the model's code") from error
+        message = f"the call of the model {model.name!r} was cancelled by the model's own code"
+        repair = "check the class of the model for code that raises CancelledError or cancels its own task"
+        raise ModelError(message, where=f"agent {request.agent}", repair=repair) from error
 
 
 _WANT_TOOL_NAMES: Final[weakref.WeakSet[RateLimiter]] = weakref.WeakSet()
@@ -669,7 +670,7 @@ def _error_of_unmade_call(error: Exception) -> Exception:
     """
     if not isinstance(error, ModelError) or type(error).__init__ is not ModelError.__init__:
         return error
-    message = f"it was not called, since the call before this one failed: {error.message}"
+    message = f"the model was not called, because the previous call failed: {error.message}"
     found = type(error)(message, where=error.where, repair=error.repair, retry_after_seconds=error.retry_after_seconds)
     found.usage = {}
     return found

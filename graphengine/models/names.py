@@ -66,7 +66,7 @@ def model_of(name: str) -> Model:
     if not rest.strip():
         what = "file" if provider == "recorded" else "model"
         form = next(form for form in FORMS if form.startswith(f"{provider}:"))
-        raise _unavailable(name, f"has no {what}", f"write it after the colon, as {form}")
+        raise _unavailable(name, f"has no {what} after the colon", f"write the whole name, as in {form}")
     module, kind = _PROVIDERS[provider]
     make: Callable[..., Model] = getattr(importlib.import_module(f"graphengine.models.{module}"), kind)
     if provider in _WITHOUT_ADDRESS:
@@ -87,15 +87,16 @@ def as_model(given: str | Model) -> Model:
     if isinstance(given, type) or not (callable(getattr(given, "answer", None)) and hasattr(given, "name")):
         raise DefinitionError(
             f"{given!r} is not a model",
-            repair="give a name, as 'anthropic:MODEL', or an object that has `name` and `async def answer(request)`",
+            repair="give the name of a model, as 'anthropic:MODEL', or an object with the attribute `name` and the "
+            "method `async def answer(request)`",
         )
     return given
 
 
 def no_model(agent: str) -> ModelUnavailable:
-    repair = "give it model='anthropic:MODEL' or by_rules=function; or one model to all agents: "
-    repair += "Runner(models='anthropic:MODEL'), --model anthropic:MODEL"
-    return ModelUnavailable(f"agent {agent} has no model", where=f"agent {agent}", repair=repair)
+    repair = "give the agent model='anthropic:MODEL' or by_rules=function. Or give one model to all agents: "
+    repair += "Runner(models='anthropic:MODEL') in a program, --model anthropic:MODEL in a command"
+    return ModelUnavailable(f"agent {agent!r} has no model", where=f"agent {agent}", repair=repair)
 
 
 _PROVIDERS: Final = {
@@ -142,7 +143,7 @@ def _split_address(name: str, rest: str) -> tuple[str, str | None]:
         return rest, None
     model, address = found.group(1).strip(), found.group(2).strip()
     if not model:
-        raise _unavailable(f"{bare}@…", "has no model", "write it between the colon and the @")
+        raise _unavailable(f"{bare}@…", "has no model", "write the model between the colon and the @")
     try:
         parts = urlsplit(address)
         host, _ = parts.hostname, parts.port
@@ -150,7 +151,8 @@ def _split_address(name: str, rest: str) -> tuple[str, str | None]:
         host, parts = None, urlsplit("")
     if not host or any(character.isspace() for character in address):
         raise _unavailable(f"{bare}@…", "has an invalid address", "write @http://HOST:PORT/v1 after the model")
-    repair = "names are recorded and shown: pass a key in the provider's variable, or as api_key= of a model object"
+    repair = "pass a key in the provider's environment variable, or as api_key= of a model object, because names of "
+    repair += "models are recorded and shown"
     if "@" in parts.netloc:
         raise _unavailable(f"{bare}@…", "has a user or password in its address", repair)
     if parts.query or parts.fragment:
@@ -175,7 +177,7 @@ def _suggest_provider(name: str) -> str:
         meant = near.split("'")[1]
         tail = "" if meant in _ALONE else f":{rest or 'MODEL'}"
         return f"did you mean '{meant}{tail}'?"
-    return f"write one of {', '.join(FORMS)}; openai-chat works with every server that is compatible with OpenAI's"
+    return f"write one of {', '.join(FORMS)}. openai-chat works with each server that is compatible with OpenAI's"
 
 
 def _unavailable(name: str, what: str, repair: str) -> ModelUnavailable:

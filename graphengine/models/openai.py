@@ -121,9 +121,12 @@ class OpenAIModel(ServedModel):
     _tokens = "input_tokens", "output_tokens"
     _streaming: ClassVar[JsonObject] = {"stream": True}
     _lacking: ClassVar[Mapping[str, str]] = {
-        "stop": "leave it out, or use the Chat Completions API: openai-chat:MODEL",
-        "thinking": "give effort= instead; effort='none' for none",
-        **dict.fromkeys(("seed", "presence_penalty", "frequency_penalty", "top_k"), "leave it out: the API has none"),
+        "stop": "leave out this setting, or use the Chat Completions API: openai-chat:MODEL",
+        "thinking": "give effort= instead, or effort='none' for no thinking",
+        **dict.fromkeys(
+            ("seed", "presence_penalty", "frequency_penalty", "top_k"),
+            "leave out this setting, which is not in the API",
+        ),
     }
 
     def compacts(self, tokens: int) -> bool:  # noqa: ARG002 - compacts from any number on
@@ -273,7 +276,7 @@ class OpenAIModel(ServedModel):
         if status == "failed":
             raise self._server.error(ModelOverloaded, "failed without an explanation")
         if status not in {"completed", "incomplete"}:
-            raise self._server.torn("returned an incomplete answer", f"its status is {status}")
+            raise self._server.torn("returned an incomplete answer", f"the status of the answer is {status}")
         if status == "incomplete" and (reason := text(inside(whole, "incomplete_details"), "reason")) not in _REASONS:
             raise self._server.unknown_end(reason)
         return items

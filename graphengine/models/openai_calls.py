@@ -278,7 +278,8 @@ class ServedModel(PricedModel, ABC):
         """
         if request.settings.headers:
             repair = "leave out Settings(headers=…), or batch=True"
-            raise BadRequest("a batch of OpenAI has no headers", where=f"agent {request.agent}", repair=repair)
+            text = "Settings(headers=…) cannot be sent, because the calls of a batch of OpenAI have no headers"
+            raise BadRequest(text, where=f"agent {request.agent}", repair=repair)
         return self._body(request, is_native=self._is_native(request))
 
     async def _of_batch(self, whole: JsonObject) -> Response:
@@ -324,9 +325,9 @@ class ServedModel(PricedModel, ABC):
         """Return the settings that the API does not support, each with advice on how to fix it."""
         lacking = dict(self._lacking)
         if self._server.knows_new_names:
-            lacking["top_k"] = "leave it out: OpenAI's models have none"
+            lacking["top_k"] = "leave out this setting, which OpenAI's models do not have"
         if self._server.is_own and thinks(self.model) and settings.effort != "none":
-            lacking |= dict.fromkeys(SAMPLING, "leave it out: a model that thinks has none; or give effort='none'")
+            lacking |= dict.fromkeys(SAMPLING, "leave out this setting, which needs effort='none' (no thinking)")
         return {name: repair for name, repair in lacking.items() if name in settings.given()}
 
     def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:  # noqa: ARG002 - an answer with hosted tools

@@ -145,7 +145,7 @@ class OpenAIChatModel(ServedModel):
     _tokens = "prompt_tokens", "completion_tokens"
     _streaming: ClassVar[JsonObject] = {"stream": True, "stream_options": {"include_usage": True}}
     _lacking: ClassVar[Mapping[str, str]] = {
-        "thinking": "give effort=, or in extra={…} the field that this server has for it",
+        "thinking": "give effort= instead, or give in extra={…} the field of the server for thinking",
     }
 
     def __init__(  # noqa: PLR0913 - each is a separate setting of the server
@@ -246,8 +246,8 @@ class OpenAIChatModel(ServedModel):
         if tool.name == "web_search" and _SEARCHES_WEB in self.model:
             return unsupported(tool, ("location",), "the Chat Completions API")
         if not self._server.is_own:
-            return f"give extra={{…}} in its server's own form; {HOSTS[tool.name]}"
-        return f"Chat Completions has only web_search(), of models such as {_SEARCHES}; {HOSTS[tool.name]}"
+            return f"describe the tool in extra={{…}}, in the form of the model's server. Or {HOSTS[tool.name]}"
+        return f"Chat Completions has only web_search(), for models such as {_SEARCHES}. Otherwise {HOSTS[tool.name]}"
 
     def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:  # noqa: ARG002 - says nothing of searches
         """Mark the cost as unknown if the model can search the web.

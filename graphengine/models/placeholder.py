@@ -89,9 +89,9 @@ def no_placeholder(agent: str, why: str) -> ModelUnavailable:
     This happens if a validator of the type demands more than the JSON Schema says.
     """
     return ModelUnavailable(
-        f"agent {agent} cannot be answered by a placeholder: {why}",
+        f"the model 'placeholder' cannot make an answer of the type that agent {agent!r} needs: {why}",
         where=f"agent {agent}",
-        repair="give the agent by_rules=function and the model rules, or a model that can be called",
+        repair="give the agent by_rules=function and the model 'rules', or give a model that can be called",
     )
 
 

@@ -98,7 +98,7 @@ class PydanticAIModel:
         self, model: str | PydanticModel, *, timeout_seconds: float = 600.0, limiter: RateLimiter | None = None
     ) -> None:
         if not (isinstance(model, str) and model.strip()) and not hasattr(model, "model_name"):
-            repair = "give a name, as 'google:gemini-2.5-pro', or a model of pydantic-ai"
+            repair = "give the name of a model, as 'google:gemini-2.5-pro', or a model object of pydantic-ai"
             raise DefinitionError(f"PydanticAIModel({model!r}) is not valid", repair=repair)
         name = model if isinstance(model, str) else f"{model.system}:{model.model_name}"
         self.name = f"pydantic-ai:{name}"
@@ -147,7 +147,7 @@ class PydanticAIModel:
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
         """Return the settings that pydantic-ai does not pass on, each with advice on how to fix it."""
-        repair = "give in extra={…} the field that its provider has for it"
+        repair = "give in extra={…} the field that the model's provider has for this setting"
         return {"verbosity": repair} if settings.verbosity is not None else {}
 
     async def close(self) -> None:
@@ -169,8 +169,8 @@ class PydanticAIModel:
             try:
                 self._model = infer_model(cast("str", self._given))
             except (ImportError, UserError, ValueError) as error:
-                repair = "install what pydantic-ai names, set its key, or check the name"
-                text = f"{self.name} cannot be used: {shorten_outside_text(error)}"
+                repair = "install the package or set the key that pydantic-ai names, or check the name of the model"
+                text = f"the model {self.name!r} cannot be used: {shorten_outside_text(error)}"
                 raise ModelUnavailable(text, where=f"model {self.name}", repair=repair) from None
         return self._model
 
@@ -271,7 +271,7 @@ def translated(error: Exception, model: str, *, began: bool = False, key: str = 
     model_error = kind(
         f"{model} {WHAT.get(kind, 'failed')}: {shorten_outside_text(error, key)}",
         where=f"model {model}",
-        repair="see the message of pydantic-ai",
+        repair="follow the message of pydantic-ai",
     )
     if kind is ModelUnreachable:
         model_error.usage = {}

@@ -85,7 +85,7 @@ class RecordedModel(OverModels):
         # Replayed answers support everything and cost nothing.
         self._models = [] if self._model is None else [self._model]
         self._left: dict[str, dict[str, deque[Response]]] | None = None  # by request, and by path
-        self._repair = f"record it with RecordedModel({str(self._file)!r}, model='anthropic:MODEL')"
+        self._repair = f"record the answers with RecordedModel({str(self._file)!r}, model='anthropic:MODEL')"
 
     @property
     def name(self) -> str:
@@ -137,18 +137,20 @@ class RecordedModel(OverModels):
             body = self._file.read_bytes()
         except FileNotFoundError as error:
             if self._model is None:
-                raise self._bad(f"there is no file {self._file}", self._repair) from error
+                raise self._bad(f"the file of recorded answers {str(self._file)!r} is missing", self._repair) from error
             return found
         except OSError as error:
-            raise self._bad(f"{self._file} cannot be read: {error.strerror}", "pass a recording's file") from error
+            message = f"the file {str(self._file)!r} with recorded answers cannot be read: {error.strerror}"
+            raise self._bad(message, "pass the path of a file that RecordedModel wrote") from error
         for number, text in enumerate(body.splitlines(), 1):
             try:
                 line = _Line.model_validate(json.loads(text))
             # Raised for invalid JSON or UTF-8; a pydantic.ValidationError is a ValueError, too.
             except (ValueError, RecursionError) as error:
                 problem = explain(error) if isinstance(error, ValidationError) else str(error)
-                repair = "take the file from version control, or delete it and record again"
-                raise self._bad(f"line {number} of {self._file} is not a recorded answer: {problem}", repair) from error
+                repair = "restore the file from version control, or delete the file and record the answers again"
+                message = f"line {number} of the file {str(self._file)!r} is not a recorded answer: {problem}"
+                raise self._bad(message, repair) from error
             found[_build_request_key(line.request)][line.path].append(line.response)
         return found
 
@@ -156,7 +158,7 @@ class RecordedModel(OverModels):
         if self._model is None:
             asks = "".join(f"\n    {line}" for line in summarise_request(request).splitlines())
             raise NotRecorded(
-                f"{self._file} has no answer left to this request of agent {request.agent}:{asks}",
+                f"the file {str(self._file)!r} has no unused answer to this request of agent {request.agent!r}:{asks}",
                 where=f"agent {request.agent}",
                 repair=self._repair,
             )
@@ -170,8 +172,8 @@ class RecordedModel(OverModels):
         try:
             content = to_jsonable_python(response.content)
         except PydanticSerializationError as error:
-            message = f"the answer of {response.model} cannot be recorded: {error}"
-            raise self._bad(message, "record models that answer with text") from error
+            message = f"the answer of the model {response.model!r} cannot be recorded, as it has no JSON form: {error}"
+            raise self._bad(message, "record only models that answer with text or with values of JSON") from error
         fields = {name: hide_secrets(getattr(response, name)) for name in ("calls", "why", "native")}
         fields |= {"content": hide_secrets(content), "held_seconds": 0.0}  # a replayed call waits for nothing
         line = _Line(request=asked, response=replace(response, **fields), path=path)
@@ -183,7 +185,7 @@ class RecordedModel(OverModels):
                 # UTF-8 cannot encode lone surrogates. They are written as a backslash and a number, as in JSON.
                 write_file(self._file, b"\n".join([*before, text.encode(errors="backslashreplace"), b""]))
         except OSError as error:
-            message = f"{self._file} cannot be written: {error.strerror}"
+            message = f"the file {str(self._file)!r} with recorded answers cannot be written: {error.strerror}"
             raise self._bad(message, "pass a file in a folder that you may write to") from error
 
     def _bad(self, message: str, repair: str) -> BadRecording:

@@ -54,13 +54,13 @@ WHAT: Final[dict[type[ModelError], str]] = {
     AnswerRefused: "refused to answer",
     AnswerTorn: "returned an answer that is incomplete or unreadable",
     BadRequest: "does not accept the request",
-    ContextFull: "has no room for a question of this length",
+    ContextFull: "received a question that is longer than its context window",
     ModelOverloaded: "is overloaded, or has an internal error",
     ModelTimeout: "did not answer in time",
     ModelUnreachable: "cannot be reached, or the connection broke",
-    NoModelServer: "is not at this address: another server answers there",
-    NotAuthenticated: "does not accept the API key, or not for this request",
-    QuotaExceeded: "refuses the request, since the account has no credit or quota left",
+    NoModelServer: "was not found at this address, where another kind of server answers",
+    NotAuthenticated: "does not accept the API key, or the key does not allow this request",
+    QuotaExceeded: "refuses the request, because the account has no credit or quota left",
     RateLimited: "limits the rate of calls",
     UnknownModel: "is not a model that the server knows",
 }
@@ -68,16 +68,17 @@ WHAT: Final[dict[type[ModelError], str]] = {
 
 REPAIRS: Final[dict[type[ModelError], str]] = {
     AnswerRefused: "change the prompt, or use another model",
-    AnswerTorn: "try again; if it happens again, check the proxies between this machine and {address}",
-    BadRequest: "change what the provider names; the agent's settings and output type are in the request",
-    ContextFull: "send less: a shorter prompt, fewer messages in memory, smaller results of tools; or use a model "
-    "with a larger window",
+    AnswerTorn: "try again. If the error happens again, check the proxies between this machine and {address}",
+    BadRequest: "change the part of the request that the provider names. The agent's settings and output type are in "
+    "the request",
+    ContextFull: "send less: a shorter prompt, fewer messages in memory, smaller results of tools. Or use a model "
+    "with a larger context window",
     ModelOverloaded: "try again later, or add another model: Router([...])",
     ModelTimeout: "try again, increase timeout_seconds=, or ask for less",
-    ModelUnreachable: "check that the server runs and can be reached from here; the address is {address}",
-    NoModelServer: "check base_url=; the address is {address}",
-    NotAuthenticated: "check the API key in {variable} or api_key=, and its permissions",
-    QuotaExceeded: "check the account's credit and limits; trying again does not help",
+    ModelUnreachable: "check that the server runs and can be reached from this machine. The address is {address}",
+    NoModelServer: "check base_url= of the model. The address is {address}",
+    NotAuthenticated: "check the API key in {variable} or api_key=, and the permissions of the key",
+    QuotaExceeded: "check the account's credit and limits. Trying again does not help",
     RateLimited: "make fewer calls at a time, or add another model: Router([...])",
     UnknownModel: "check the model's name, and whether this account may use it",
 }
@@ -387,7 +388,7 @@ def repaired(error: ModelError, report: Complaint) -> ModelError:
     """Add the advice to change `max_tokens` to the error if the server refused the length of the answer."""
     if _OF_ANSWER.search(f"{report.about} {report.message}"):
         most = None if SAYS_TOO_LONG.search(report.message) else _MOST.search(report.message)
-        repair = f"give Settings(max_tokens={most[1].replace(',', '') if most else '…'}), the most tokens of an answer"
+        repair = f"give Settings(max_tokens={most[1].replace(',', '') if most else '…'}), the limit for an answer"
         if isinstance(error, BadRequest):
             error.repair = repair
         elif isinstance(error, ContextFull):

@@ -130,11 +130,11 @@ class Router(OverModels):
             failures=sys.maxsize
         )  # if no model has capacity, calls wait here; the circuit breaker is in each model's limiter
         if not self._models:
-            raise DefinitionError("Router([]) has no model", repair="give it one model or more")
+            raise DefinitionError("Router([]) has no model", repair="give at least one model: Router(['anthropic:…'])")
         kinds: tuple[object, ...] = self._on
         wrong = [kind for kind in kinds if not (isinstance(kind, type) and issubclass(kind, Exception))]
         if wrong:
-            repair = "give exceptions, as on=(ModelTransient, QuotaExceeded)"
+            repair = "give classes of exceptions, as in on=(ModelTransient, QuotaExceeded)"
             raise DefinitionError(f"Router(on={wrong[0]!r}) is not valid", repair=repair)
 
     @property
@@ -243,7 +243,7 @@ def _format_outcome(failure: PastFailure | None, back_in_seconds: float, *, call
     """Describe on one line of an error message what happened when this model was called, or why it was skipped."""
     text = "no answer yet" if failure is None else failure.text
     later = f"; called again in {math.ceil(back_in_seconds)} s at the earliest" if back_in_seconds > 0 else ""
-    return f"{text}{later}" if called else f"skipped after: {text}{later or '; another call is trying it'}"
+    return f"{text}{later}" if called else f"skipped after: {text}{later or '; another call is trying this model'}"
 
 
 __all__ = ["OverModels", "Router"]

@@ -143,7 +143,7 @@ class ScriptedModel:
             raise OffScript(
                 f"{len(left)} {noun} not used; {calls_made}:\n" + _indent_lines("\n".join(listed)),
                 where="scripted model",
-                repair="take them out of the script, or find out why the calls were not made",
+                repair="remove these answers from the script, or find out why the calls were not made",
             )
 
     def __enter__(self) -> Self:
@@ -158,11 +158,11 @@ class ScriptedModel:
     def _off(self, request: Request, script: _Script | None) -> OffScript:
         number = len(self.requests)
         if script is None:
-            text = f"call {number} is by agent {request.agent}, and the script has no such agent"
+            text = f"call {number} is by agent {request.agent!r}, but the script has no answers for this agent"
             repair = did_you_mean(request.agent, self._scripts) or "add the agent to ScriptedModel({...})"
         else:
-            agent = f" by agent {request.agent}"
-            text = f"the script has no answer left for call {number}{agent}; it had {script.size}"
+            agent = f" by agent {request.agent!r}"
+            text = f"the script has no answer left for call {number}{agent} (answers in the script: {script.size})"
             repair = _REPAIR
         message = f"{text}; the request:\n{_indent_lines(summarise_request(request))}"
         self._unexpected.append(message)
@@ -265,7 +265,8 @@ class _Script:
                 raise DefinitionError(
                     f"the script{self._whose} is {shorten_middle(repr(given), 80)}, which is not a list of answers",
                     where="scripted model",
-                    repair="give a list, as ScriptedModel(['a draft']), or lists by agent, {'writer': ['a draft']}",
+                    repair="give a list, as in ScriptedModel(['a draft']), or a list for each agent, as in "
+                    "ScriptedModel({'writer': ['a draft']})",
                 )
             self._answers = [self._check_item(number, item) for number, item in enumerate(given, start=1)]
 

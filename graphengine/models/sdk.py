@@ -127,9 +127,11 @@ def _import_package(module: str, extra: str) -> ModuleType:
             _loaded[module] = importlib.import_module(module)
         except ModuleNotFoundError as error:
             missing = error.name or module
-            raise ModelUnavailable(f"this model needs the package {missing}", repair=install) from error
+            text = f"the model needs the package {missing!r}, which is not installed"
+            raise ModelUnavailable(text, repair=install) from error
         except ImportError as error:
-            raise ModelUnavailable(f"the package {module} cannot be loaded: {error}", repair=install) from error
+            text = f"the package {module!r}, which the model needs, cannot be loaded: {error}"
+            raise ModelUnavailable(text, repair=install) from error
         return _loaded[module]
 
 
@@ -149,11 +151,13 @@ def http_address(given: str) -> str:
     address = given.strip().rstrip("/")
     if not is_http(address):
         safe = struck(given) if "://" in given else struck(f"://{given}").removeprefix("://")
-        raise DefinitionError(f"base_url={safe!r} is not valid", repair="give an address such as http://127.0.0.1:8080")
+        text = f"base_url={safe!r} is not an http or https address"
+        raise DefinitionError(text, repair="give an address, as in base_url='http://127.0.0.1:8080'")
     parts = urlsplit(address)
     if parts.query or parts.fragment:  # the path of each call is appended to the address
-        repair = "leave out the ? or # and what follows it; pass a key as api_key="
-        raise DefinitionError(f"base_url={struck(given)!r} has a query or a fragment", repair=repair)
+        repair = "leave out the ? or #, and the text after the ? or #. Pass a key as api_key="
+        text = f"base_url={struck(given)!r} has a query (? …) or a fragment (# …), which is not allowed"
+        raise DefinitionError(text, repair=repair)
     return address
 
 
@@ -368,16 +372,16 @@ class Key:
             lacking = dict.fromkeys(extra for module, extra in needs if not _is_installed(module))
             install = "".join(f", and {install_command(extra)}" for extra in lacking)
             raise ModelUnavailable(
-                f"{model} needs an API key, and {self.variable} is not set",
+                f"the model {model!r} needs an API key, but the environment variable {self.variable} is not set",
                 where=f"model {model}",
-                repair=f"set {self.variable} or pass api_key=…{install}; or use another model, such as rules if the "
-                "agents answer by rules: --model rules, or Runner(models='rules')",
+                repair=f"set {self.variable} or pass api_key=…{install}. Or use another model, such as 'rules' if the "
+                "agents have by_rules=: --model rules, or Runner(models='rules')",
             )
         if not key.isascii() or not key.isprintable() or " " in key:
             raise ModelUnavailable(
-                f"the API key for {model} has a space, a line break or another invalid character",
+                f"the API key for the model {model!r} has a space, a line break or another invalid character",
                 where=f"model {model}",
-                repair=f"copy it again into {self.variable} or api_key=",
+                repair=f"copy the key again into the environment variable {self.variable} or into api_key=",
             )
         return key
 
@@ -487,7 +491,7 @@ def check_allowed(model: str, address: str | None) -> None:
     """
     if address and os.environ.get(FORBID) and urlsplit(address).hostname not in _LOCAL:
         raise ModelForbidden(
-            f"a test called {model}, a model of a provider",
+            f"a test called the model {model!r} of a provider, which is forbidden in tests",
             where=f"model {model}",
             repair="give the Runner a ScriptedModel or recordings(…), or mark the test @pytest.mark.real_models",
         )
@@ -522,7 +526,7 @@ class Server:
         needs: Sequence[tuple[str, str]],
     ) -> None:
         if not model.partition(":")[2].strip():
-            raise DefinitionError(f"{model!r} names no model", repair="give a model's name after the colon")
+            raise DefinitionError(f"{model!r} names no model", repair="write the name of a model after the colon")
         if not is_seconds(timeout_seconds):
             raise DefinitionError(f"timeout_seconds={timeout_seconds!r} is not valid", repair="give seconds above 0")
         self.model, self.address, self.key = model, address, key
@@ -555,7 +559,7 @@ class Server:
         self.key.value(self.model, self._needs)
         for module, extra in self._needs:
             if module not in _loaded and not _is_installed(module):
-                text = f"{self.model} needs the package {module}, which is not installed"
+                text = f"the model {self.model!r} needs the package {module!r}, which is not installed"
                 raise ModelUnavailable(text, where=f"model {self.model}", repair=install_command(extra))
 
     async def client(self) -> Any:  # noqa: ANN401 - of any SDK
@@ -749,8 +753,8 @@ class Server:
 
         The answer may be incomplete.
         """
-        error = self.error(ModelError, "ended its answer for a reason that is not known here", reason)
-        error.repair = "ask its provider what the reason means; an answer that may be cut off or refused is not taken"
+        error = self.error(ModelError, "ended its answer for a reason that graphengine does not know", reason)
+        error.repair = "ask the provider what the reason means. The answer is not used, because it may be incomplete"
         return error
 
     def failing(self, *, began: bool = False) -> AbstractContextManager[None]:
@@ -781,7 +785,7 @@ class Server:
             what = "cannot be called: a name or schema has a lone surrogate, which UTF-8 cannot encode"
             return self.error(BadRequest, what, repr(error.object[error.start : error.end]))
         if isinstance(error, NotThisApi):
-            return self.error(NoModelServer, "is not the server at this address", error)
+            return self.error(NoModelServer, WHAT[NoModelServer], error)
         if isinstance(error, (sdk.APIError, *_MALFORMED)):
             return self.error(AnswerTorn, WHAT[AnswerTorn], f"{type(error).__name__}: {error}")
         is_sdks = isinstance(error, sdk.APIError.__base__)

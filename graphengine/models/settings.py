@@ -164,7 +164,7 @@ def refuse_lacking(model: Any, settings: Settings, agent: str) -> None:  # noqa:
         BadRequest: A setting is not supported. The message names the first such setting and what to do instead.
     """
     for name, repair in model.lacks(settings).items():
-        message = f"{model.name} has no setting {name}={getattr(settings, name)!r}"
+        message = f"the model {model.name!r} does not accept the setting {name}={getattr(settings, name)!r}"
         raise BadRequest(message, where=f"agent {agent}", repair=repair)
 
 
@@ -225,11 +225,11 @@ def _is_budget(value: object) -> bool:
 
 _VALID: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "effort": (_one_of(*_EFFORTS), f"give one of {', '.join(_EFFORTS)}"),
-    "thinking": (_is_budget, f"give True, False, or a number of tokens from {_LEAST_BUDGET} on"),
+    "thinking": (_is_budget, f"give True, False, or a number of tokens that is at least {_LEAST_BUDGET}"),
     "temperature": (_build_number_check(0, _HOTTEST), "give a number from 0 to 2"),
     "top_p": (lambda value: value != 0 and _build_number_check(0, 1)(value), "give a number above 0, at most 1"),
-    "top_k": (_build_whole_number_check(1), "give a whole number from 1 on"),
-    "max_tokens": (_build_whole_number_check(1), "give a whole number from 1 on"),
+    "top_k": (_build_whole_number_check(1), "give a whole number that is at least 1"),
+    "max_tokens": (_build_whole_number_check(1), "give a whole number that is at least 1"),
     "seed": (_build_whole_number_check(float("-inf")), "give a whole number"),
     "presence_penalty": (_build_number_check(-_HOTTEST, _HOTTEST), "give a number from -2 to 2"),
     "frequency_penalty": (_build_number_check(-_HOTTEST, _HOTTEST), "give a number from -2 to 2"),
@@ -254,7 +254,7 @@ def _iter_invalid_settings(settings: Settings) -> Iterator[tuple[str, str]]:
             return  # the rules below assume valid values
     most, budget = settings.max_tokens, settings.thinking
     if most is not None and budget is not None and not isinstance(budget, bool) and budget >= most:
-        yield "max_tokens", f"give more than thinking={budget}: the tokens of thinking count too"
+        yield "max_tokens", f"give more than thinking={budget}, because max_tokens= includes the tokens of thinking"
     if budget:
         yield from _unthinkable(settings)
 
@@ -262,13 +262,13 @@ def _iter_invalid_settings(settings: Settings) -> Iterator[tuple[str, str]]:
 def _unthinkable(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield the settings that Anthropic refuses in a request with thinking, each with advice on how to fix it."""
     if settings.temperature not in (None, 1):
-        yield "temperature", "leave it out: a model that thinks has none"
+        yield "temperature", "leave out temperature=, which cannot be combined with thinking="
     if settings.top_k is not None:
-        yield "top_k", "leave it out: a model that thinks has none"
+        yield "top_k", "leave out top_k=, which cannot be combined with thinking="
     if settings.top_p is not None and settings.top_p < _LEAST_TOP_P:
-        yield "top_p", f"give {_LEAST_TOP_P} or more, or leave it out: a model that thinks takes no less"
+        yield "top_p", f"leave out top_p=, or give {_LEAST_TOP_P} or more, which thinking= requires"
     if settings.tool_choice not in (None, "auto", "none"):
-        yield "tool_choice", "leave it out: a model that thinks chooses itself whether it calls a tool"
+        yield "tool_choice", "leave out tool_choice=, because with thinking= the model itself decides about tool calls"
 
 
 def _invalid_parts(settings: Settings) -> Sequence[tuple[str, str]]:
@@ -283,8 +283,8 @@ def _invalid_parts(settings: Settings) -> Sequence[tuple[str, str]]:
     if not isinstance(extra, Mapping) or not all(isinstance(name, str) for name in extra) or not _is_json(extra):
         found.append(("extra", "give a dict of names and values that JSON can represent"))
     elif own := sorted(set(extra) & set(_OWN_FIELDS)):
-        repair = "give max_tokens=" if own == ["max_tokens"] else "leave it out: the agent writes it"
-        found.append(("extra", f"{own[0]!r} cannot be given here; {repair}"))
+        repair = "give max_tokens=" if own == ["max_tokens"] else "leave it out, because the agent sets it"
+        found.append(("extra", f"{own[0]!r} cannot be given in extra=; {repair}"))
     return found
 
 

@@ -95,7 +95,7 @@ def sent_schema(schema: Mapping[str, JsonValue]) -> SentSchema:
     try:
         return _SchemaForm(sound_json(dict(schema), levels=_DEEPEST)).sent()
     except RecursionError as error:
-        text = f"the schema of its arguments is nested more than {_DEEPEST} levels deep"
+        text = f"the schema of the arguments is nested more than {_DEEPEST} levels deep"
         raise ValueError(text) from error
 
 
@@ -233,7 +233,7 @@ class _SchemaForm:
         top = self._flat(self._declared, frozenset())
         kinds = _list_type_names(top.get("type"))
         if kinds and "object" not in kinds:
-            text = f"its arguments are of type {' or '.join(kinds)}, not an object"
+            text = f"the schema describes arguments of type {' or '.join(kinds)}, but must describe an object"
             raise ValueError(text)
         properties, required = _object_or_empty(top.pop("properties")), _list_unique_texts(top.pop("required"))
         properties = {name: each for name, each in properties.items() if not _is_never(each)}

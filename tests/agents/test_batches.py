@@ -374,7 +374,7 @@ async def test_refusals() -> None:
     given = agent.but(model=model, settings=Settings(headers={"x-a": "b"}))
     async with Runner() as runner:
         run = runner.start(one(given), Work())
-        with pytest.raises(RunFailed, match="a batch of OpenAI has no headers"):
+        with pytest.raises(RunFailed, match="the calls of a batch of OpenAI have no headers"):
             await within(run)
 
 

@@ -63,9 +63,9 @@ def without_anything(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 MISTAKES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str | None, str]] = {
-    "no key": (without_key, MODEL, "needs an API key, and ANTHROPIC_API_KEY is not set"),
-    "no extra": (without_extra, MODEL, "needs the package anthropic, which is not installed"),
-    "no model": (without_anything, None, "agent writer has no model"),
+    "no key": (without_key, MODEL, "needs an API key, but the environment variable ANTHROPIC_API_KEY is not set"),
+    "no extra": (without_extra, MODEL, "needs the package 'anthropic', which is not installed"),
+    "no model": (without_anything, None, "agent 'writer' has no model"),
     "unknown provider": (without_anything, "anthropc:claude", "anthropc:claude"),
 }
 

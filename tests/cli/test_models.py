@@ -228,7 +228,7 @@ async def test_after_a_kill_only_the_interrupted_model_call_is_repeated(
         ([Fails("unknown_model")], ("unknown_model", "claude-haiku-4-5")),
         ([Fails("no_credit")], ("quota_exceeded",)),
         ([Babbles("html")], ("no_model_server", "127.0.0.1")),
-        ([Fails("overloaded", retry_after_seconds=900)], ("model_busy", "asked it to wait for 900 s", "Router")),
+        ([Fails("overloaded", retry_after_seconds=900)], ("model_busy", "asked to wait for 900 s", "Router")),
         ([Says("", stop="refused", why="no")], ("answer_refused",)),
     ],
 )
@@ -254,8 +254,8 @@ def test_a_missing_key_is_reported_with_its_variable(invoke: Invoke, monkeypatch
     found = invoke("run", LOOP, "--model", "anthropic", "--run-id", "r", "--store", "runs.db")
     assert found.exit_code == 1
     assert (
-        "model_unavailable: anthropic:claude-haiku-5-5 needs an API key, and ANTHROPIC_API_KEY is not set"
-        in found.stderr
+        "model_unavailable: the model 'anthropic:claude-haiku-5-5' needs an API key, but the environment variable "
+        "ANTHROPIC_API_KEY is not set" in found.stderr
     )
     assert "--model rules" in found.stderr
     assert "Traceback" not in found.output

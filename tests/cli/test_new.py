@@ -141,7 +141,7 @@ def test_a_new_project_takes_models(made: Path) -> None:
     """Its agents call the model that --model names, and not their rules."""
     found = call(made, "run", "review_loop", "--model", "recorded:nothing.json")
     assert found.returncode == 1
-    assert "bad_recording: there is no file nothing.json" in found.stderr
+    assert "bad_recording: the file of recorded answers 'nothing.json' is missing" in found.stderr
 
 
 def test_without_pytest_its_installation_is_a_step(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

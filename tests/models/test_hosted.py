@@ -46,7 +46,7 @@ async def test_a_replaced_model_is_checked_at_the_call() -> None:
         assert (await within(runner.start(one(agent), Work()))).state.draft == "rhyme"
     async with Runner(models={"*": Plain()}) as runner:
         run = runner.start(one(agent), Work())
-        with pytest.raises(RunFailed, match=r"plain has no web_search\(\)"):
+        with pytest.raises(RunFailed, match=r"the model 'plain' does not have the tool web_search\(\)"):
             await within(run)
 
 
@@ -70,5 +70,5 @@ async def test_citations_in_a_run(tmp_path: Path) -> None:
         assert str(found) == "Tides rise."
         assert found.citations == (Citation(text="They rise.", url=URL, start=6, end=11),)
     assert '"name": "web_search"' in file.read_text()
-    with pytest.raises(ModelError, match="no answer left"):
+    with pytest.raises(ModelError, match="no unused answer"):
         await agent.but(tools=[], model=RecordedModel(file)).run(task="tides")

@@ -37,9 +37,9 @@ async def test_openai_itself_gets_more_fields(kind: Kind, own_url: str, edge: Ed
         answer = await model.answer(asked(text, settings=settings))
         assert answer.cost_usd is not None
         assert answer.cost_usd > 0
-    with pytest.raises(BadRequest, match=r"no setting temperature=0\.5") as caught:
+    with pytest.raises(BadRequest, match=r"does not accept the setting temperature=0\.5") as caught:
         await model.answer(asked(settings=Settings(temperature=0.5)))
-    assert caught.value.repair == "leave it out: a model that thinks has none; or give effort='none'"
+    assert caught.value.repair == "leave out this setting, which needs effort='none' (no thinking)"
     edge.play(Says("c"))
     await model.answer(asked(settings=Settings(temperature=0.5, effort="none")))
     await model.close()

@@ -77,8 +77,8 @@ def test_any_graph_can_be_run_dry(command: Callable[..., Result]) -> None:
 
 def test_one_agent_of_a_dry_run_can_have_a_model(command: Callable[..., Result]) -> None:
     """`--model WHO=NAME` applies on top of the set "default"; an option for all agents replaces it."""
-    assert "no rules to answer by" in command("run", "talk.py", "--model", "writer=rules").stderr
-    assert "no rules to answer by" in command("run", "talk.py", "--model", "rules").stderr
+    assert "has no by_rules= function" in command("run", "talk.py", "--model", "writer=rules").stderr
+    assert "has no by_rules= function" in command("run", "talk.py", "--model", "rules").stderr
 
 
 def test_a_dry_run_is_resumed_dry(command: Callable[..., Result]) -> None:
@@ -141,7 +141,7 @@ async def test_a_tool_that_no_placeholder_fits_is_said_so() -> None:
         """Never be called."""
 
     agent = Agent("reader", prompt="Read.", tools=[follow], model=PlaceholderModel(call_tools=True))
-    with pytest.raises(ModelUnavailable, match="agent reader cannot be answered by a placeholder"):
+    with pytest.raises(ModelUnavailable, match="cannot make an answer of the type that agent 'reader' needs"):
         await agent.run()
 
 

@@ -97,7 +97,7 @@ async def test_any_model_of_theirs_answers_our_agents() -> None:
 async def test_the_error_names_what_is_missing() -> None:
     """The error names the missing provider, or the provider's missing key."""
     model = model_of("pydantic-ai:nobody:x")
-    with pytest.raises(ModelUnavailable, match="pydantic-ai:nobody:x cannot be used"):
+    with pytest.raises(ModelUnavailable, match="the model 'pydantic-ai:nobody:x' cannot be used"):
         await model.answer(Request("a", "", [question()]))
     with pytest.raises(DefinitionError, match="PydanticAIModel"):
         PydanticAIModel("")

@@ -11,7 +11,7 @@ async def test_the_error_of_an_agent_without_rules_lists_the_alternatives() -> N
     """The error of an agent without rules lists the alternatives: rules, or a model of either kind."""
     with pytest.raises(ModelUnavailable) as caught:
         await RulesModel().answer(Request("writer", "", []))
-    assert "agent writer has no rules to answer by" in str(caught.value)
+    assert "agent 'writer' has no by_rules= function" in str(caught.value)
     for option in ("by_rules=function", "anthropic:MODEL", "openai:MODEL", "openai-chat:MODEL@http://HOST:PORT/v1"):
         assert option in caught.value.repair
 

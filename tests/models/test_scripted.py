@@ -94,5 +94,5 @@ async def test_an_unexpected_call_is_reported_even_if_its_error_was_caught() -> 
     model = ScriptedModel([])
     with pytest.raises(OffScript):
         await model.answer(asks("?"))
-    with pytest.raises(OffScript, match="no answer left for call 1 by agent writer"):
+    with pytest.raises(OffScript, match="no answer left for call 1 by agent 'writer'"):
         model.done()

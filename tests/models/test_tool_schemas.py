@@ -146,7 +146,7 @@ def test_arguments_that_fit_the_declared_schema_fit_the_sent_one(name: str) -> N
 @pytest.mark.parametrize("schema", [{"type": "string"}, {"type": ["array", "null"]}])
 def test_arguments_that_are_no_object_cannot_be_asked_for(schema: Any) -> None:
     """They are refused where the tool is made."""
-    with pytest.raises(DefinitionError, match="not an object"):
+    with pytest.raises(DefinitionError, match="must describe an object"):
         Tool(print, schema=schema)
 
 
@@ -217,7 +217,7 @@ async def test_a_server_with_any_tools_takes_no_call_down(
     assert [text.partition(" of ")[0] for text in left] == ["the tool 'twin'", "the tool 'deep'"]
     assert await source.left_out() == {
         "twin": "the server lists two different tools of this name",
-        "deep": "the schema of its arguments is nested more than 60 levels deep",
+        "deep": "the schema of the arguments is nested more than 60 levels deep",
     }
     assert all(source.name in text for text in left)
 
