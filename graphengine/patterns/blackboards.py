@@ -129,9 +129,8 @@ def _due(name: str, agents: Mapping[str, Subscriber]) -> Condition:
     agent = agents[name]
     watches: object = agent.watches
     if not agent.watches or isinstance(watches, str):
-        raise DefinitionError(
-            f"{name} watches {watches!r}", where="blackboard", repair="name its fields: watches=['draft']"
-        )
+        text = f"agent {name!r} has watches={watches!r}, which is not a list of names of fields"
+        raise DefinitionError(text, where="blackboard", repair="give a list of fields: watches=['draft']")
     written = {parse(other.writes).root for author, other in agents.items() if author != name}
     in_first_round = [iterations("round") == 1] if {parse(field).root for field in agent.watches} - written else []
     return _any([*in_first_round, *(changed(field, since="round") for field in agent.watches)])

@@ -152,7 +152,8 @@ def debounced(
 def _check_seconds(seconds: float, max_seconds: float | None, name: str) -> None:
     if max_seconds is not None and max_seconds < seconds:
         message = f"max_seconds={max_seconds!r} is less than seconds={seconds!r}"
-        raise DefinitionError(message, where=f"debounced {name}", repair="give max_seconds= a longer time")
+        repair = "give a max_seconds= that is at least seconds="
+        raise DefinitionError(message, where=f"debounced {name}", repair=repair)
 
 
 __all__ = ["debounced"]

@@ -158,7 +158,7 @@ def schedule(plan: list[Step], results: dict[str, Outcome]) -> dict[str, object]
             continue
         lost = [need for need in step.needs if need in outcomes and outcomes[need].failure is not None]
         if lost:
-            message = f"it needs {', '.join(lost)}, which failed"
+            message = f"the step needs {', '.join(map(repr, lost))}, which failed"
             outcomes[step.id] = skipped[step.id] = Outcome(
                 failure=Failure(path=step.id, kind="skipped", message=message)
             )

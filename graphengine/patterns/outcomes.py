@@ -54,7 +54,8 @@ def outcome(result: object) -> Outcome:
 async def _failure(error: Failure) -> Failure:
     not_ready = _NOT_READY.get(error.kind)
     if not_ready is not None:
-        raise not_ready(error.message, repair="fix that and resume the run, or resume it with another model")
+        repair = "fix the problem and resume the run, or resume the run with another model"
+        raise not_ready(error.message, repair=repair)
     return error
 
 

@@ -86,7 +86,7 @@ def check_names(call: str, names: Collection[str], own: Collection[str]) -> None
         DefinitionError: There is no name, or one is the name of a node of the pattern.
     """
     if not names or not set(own).isdisjoint(names):
-        repair = f"name at least one, other than {', '.join(sorted(own))}"
+        repair = f"give at least one name. The names {', '.join(sorted(own))} cannot be used"
         raise DefinitionError(f"{call}={sorted(names)}) is not valid", repair=repair)
 
 

@@ -50,7 +50,7 @@ def pipeline(
         'HELLO'
     """
     if not stages:
-        raise DefinitionError("pipeline({}) has no stage", repair="name at least one")
+        raise DefinitionError("pipeline({}) has no stage", repair="give at least one stage: pipeline({'draft': write})")
     graph = Graph("pipeline", state, result=result)
     for name, stage in stages.items():
         graph.add_node(name, writing(stage, result))

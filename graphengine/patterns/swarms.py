@@ -80,7 +80,8 @@ def swarm(
     first = next(iter(agents), "") if first is None else first
     if first not in agents:
         raise DefinitionError(
-            f"swarm(first={first!r}) is not valid", repair=f"name one of {', '.join(agents) or 'the agents'}"
+            f"swarm(first={first!r}) is not the name of an agent of the swarm",
+            repair=f"give one of the names {', '.join(agents)}" if agents else "give the swarm at least one agent",
         )
     graph = Graph("swarm", state, result="turn.text")
     graph.add_edge(START, first)

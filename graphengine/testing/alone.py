@@ -226,7 +226,8 @@ class _Alone(Alone):
                 return None
             step = self.answer(name, wait, found)
             if isinstance(step.data, Refused):
-                text, repair = f"{found!r} is not a valid answer: {step.data.message}", "give one of its type"
+                text = f"{found!r} is not a valid answer to the question {wait.question!r}: {step.data.message}"
+                repair = "give an answer of the type that the question asks for"
                 raise InputError(text, where=f"wait {name}", repair=repair)
             return step
         return None
@@ -238,8 +239,9 @@ class _Alone(Alone):
             InputError: The question has no timeout.
         """
         if wait.due is None:
-            message = f"{wait.question!r} has no timeout"
-            raise InputError(message, where=f"wait {name}", repair="answer it, or give it timeout_seconds=…")
+            message = f"NO_ANSWER was given for the question {wait.question!r}, which has no timeout"
+            repair = "give an answer to the question, or give the question timeout_seconds=…"
+            raise InputError(message, where=f"wait {name}", repair=repair)
         self._answers.never.add(wait.id)
 
     @override
@@ -314,8 +316,9 @@ class _Answers:
 
     def __init__(self, given: Mapping[str, object] | Sequence[object] | None) -> None:
         if isinstance(given, str):
-            repair = "give a list, as answers=['yes'], or a mapping by the name of the wait"
-            raise InputError(f"answers={given!r} is a string", where="run_node(answers=…)", repair=repair)
+            repair = "give a list, as in answers=['yes'], or a mapping by the names of the questions"
+            text = f"answers={given!r} is a text, but must be a list or a mapping"
+            raise InputError(text, where="run_node(answers=…)", repair=repair)
         self._named = given if isinstance(given, Mapping) else None
         self._in_order = list(given) if given is not None and not isinstance(given, Mapping) else []
         self._is_given = given is not None
@@ -333,8 +336,9 @@ class _Answers:
             return self._named[name]
         if self._named is None and self._in_order:
             return self._in_order.pop(0)
-        repair = f"answers={{{name!r}: …}} answers it" + (", or one more in the list" if self._named is None else "")
-        raise InputError(f"there is no answer to {question!r}", where=f"wait {name}", repair=repair)
+        repair = f"give answers={{{name!r}: …}}" + (", or one more answer in the list" if self._named is None else "")
+        text = f"answers= has no answer to the question {question!r}"
+        raise InputError(text, where=f"wait {name}", repair=repair)
 
 
 __all__ = ["NO_ANSWER", "run_node"]

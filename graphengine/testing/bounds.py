@@ -252,8 +252,9 @@ async def forecast(graph: Graph[Any] | str, store: str | PathLike[str] | Store) 
         ended = [info for each in wanted for info in await newest(opened, each, compared=False)]
     runs = [(info, info.summary) for info in ended if info.summary is not None]
     if len(runs) < LEAST_RUNS:
-        message = f"{len(runs)} runs of {name} have ended, and a forecast needs {LEAST_RUNS}"
-        raise InputError(message, where="forecast", repair="record more runs, or use check --bounds")
+        message = f"only {len(runs)} recorded runs of graph {name!r} have ended, but a forecast needs {LEAST_RUNS}"
+        repair = "record more runs, or use check --bounds, which needs no runs"
+        raise InputError(message, where="forecast", repair=repair)
     endings = Counter(
         info.status + (f": {took.reason}" if info.status == "finished" and took.reason else "") for info, took in runs
     )

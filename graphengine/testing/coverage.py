@@ -68,7 +68,8 @@ class EdgeCoverage:
         self._seen: dict[Shape, Counter[tuple[Place, bool]]] = {}
         for graph in graphs:
             if not isinstance(graph, (Graph, str)):
-                raise InputError(f"{graph!r} is not a graph", where="EdgeCoverage", repair="EdgeCoverage(one, another)")
+                repair = "give graphs, or names of graphs: EdgeCoverage(one, another)"
+                raise InputError(f"{graph!r} is not a graph", where="EdgeCoverage", repair=repair)
             self._wanted.add(graph if isinstance(graph, str) else graph.name)
             for plan in graph.compile().nest if isinstance(graph, Graph) else ():
                 self._wanted.add(plan.graph)

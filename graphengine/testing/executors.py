@@ -55,7 +55,8 @@ class ExecutorConformance(ABC):
         super().__init_subclass__()
         if cls.__name__.startswith("Test") and cls.make_executor is ExecutorConformance.make_executor:
             # pytest silently skips abstract classes, so the user would not notice that no test runs.
-            raise DefinitionError(f"{cls.__name__} makes no executor to test", repair="define make_executor in it")
+            text = f"the class {cls.__name__!r} does not define make_executor, which makes the executor to test"
+            raise DefinitionError(text, repair=f"define the method make_executor in {cls.__name__}")
 
     @abstractmethod
     def make_executor(self) -> Executor:

@@ -75,9 +75,9 @@ class OpenRunner(Runner):
         """
         if self._lives.loop is not None:
             raise DefinitionError(
-                "use is too late: the runner of this test was used already",
+                "runner.use(…) was called after the runner had already been used in this test",
                 where="the fixture runner",
-                repair="call use before the first run is started",
+                repair="call runner.use(…) before the first run is started",
             )
         self._models_given |= by_agent(models)
         self._resources_given |= resources or {}
@@ -120,7 +120,7 @@ class OpenRunner(Runner):
             runs = f"run {driven[0]}" if len(driven) == 1 else f"runs {', '.join(driven)}"
             raise AssertionError(
                 f"the test ended while its runner was driving {runs}\n"
-                "  repair: await run.result(), or stop it: await runner.stop(run.id)"
+                "  repair: await run.result(), or stop the run: await runner.stop(run.id)"
             )
 
     def abandon(self) -> None:

@@ -79,7 +79,7 @@ class _Guard:
             return
         if words := _describe_act(event, args) or _describe_change(event, args):
             self.refused.append(words)
-            message = f"refused, since nothing may act here: {words}"
+            message = f"refused, because code must not act outside the process here: {words}"
             raise OutsideRefused(message)
 
 

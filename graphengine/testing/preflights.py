@@ -283,7 +283,7 @@ def _go_back(plan: Plan[Any]) -> Plan[Any]:
 
 
 def _unknown(info: RunInfo) -> RunGroup:
-    repair = "deploy it too, or let the old version drive these runs to their end, or stop them"
+    repair = "deploy the graph too. Or let the old version drive these runs to their end, or stop these runs"
     reason = Reason("graph_not_found", "", f"no graph {info.graph!r} can be used", repair)
     return RunGroup(info.graph, info.fingerprint, "no_graph", reasons=(reason,))
 

@@ -129,7 +129,7 @@ class _RefusedModel:
 
     async def answer(self, request: Request) -> Response:
         self.asked += 1
-        message = f"no model may be called here, and the log has no answer to agent {request.agent}"
+        message = f"the log has no answer for agent {request.agent!r}, and no model may be called during a replay"
         raise ModelError(message)
 
 

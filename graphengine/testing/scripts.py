@@ -93,8 +93,8 @@ class Script:
         for number, item in enumerate(self._visits, start=1):
             self._check(item, f"visit {number}" if self._listed else "every visit")
         if self.is_graph and any(Injected.of(function).parameters for function in self.functions):
-            message = f"a function that is the stub of a graph, as for {path}, gets no arguments"
-            repair = f"let it take no parameters, or name the nodes in it: '{path}/…'"
+            message = f"the stub of {path!r} is a function with parameters, but the stub of a graph gets no arguments"
+            repair = f"give a function without parameters. Or give stubs for the nodes of the graph: '{path}/…'"
             raise InputError(message, where=f"walk, node {path}", repair=repair)
 
     @property
@@ -126,8 +126,9 @@ class Script:
         if self._listed and number >= len(self._visits):
             have = len(self._visits)
             stubs = "1 stub" if have == 1 else f"{have} stubs"
-            message = f"{self.path} is visited a {_ORDINALS.get(number + 1, f'{number + 1}th')} time, and has {stubs}"
-            raise self._bad(message, "give one for each visit, or one without a list for all of them")
+            time = _ORDINALS.get(number + 1, f"{number + 1}th")
+            message = f"the walk visits node {self.path!r} a {time} time, but the list for this node has only {stubs}"
+            raise self._bad(message, "give a stub for each visit, or one stub without a list for all visits")
         found = self._visits[number if self._listed else 0]
         if not isinstance(found, Items):
             return found
@@ -135,8 +136,8 @@ class Script:
         if not _is_list(found.given):
             return items[0]
         if index >= len(items):
-            message = f"{self.path} is run for item {index} in visit {number + 1}, which has {len(items)} stubs"
-            raise self._bad(message, "give one for each item")
+            message = f"node {self.path!r} runs for item {index} in visit {number + 1}, which has {len(items)} stubs"
+            raise self._bad(message, "give a stub for each item")
         return items[index]
 
     def updates(self, given: object) -> tuple[str, Updates]:
@@ -202,27 +203,30 @@ class Script:
             return
         if isinstance(given, Ended):
             if given.label not in self.labels:
-                message = f"{self.path} does not end {given.label!r}"
-                repair = did_you_mean(given.label, self.labels) or "only a nested graph has labels to end with"
+                message = f"node {self.path!r} cannot end with the label {given.label!r}"
+                repair = did_you_mean(given.label, self.labels) or "leave out Ended(…), which is only for nested graphs"
                 raise InputError(message, where=where, repair=repair)
             given = given.update
         if given is None or isinstance(given, (BaseException, Mapping, BaseModel)):
             for name in _fields_given(given):
                 if name not in self.node.writer.fields:
                     near = did_you_mean(str(name), sorted(self.node.writer.fields))
-                    raise InputError(f"{self.path} does not write {name!r}", where=where, repair=near)
+                    text = f"the stub writes the field {name!r}, which node {self.path!r} does not write"
+                    raise InputError(text, where=where, repair=near)
         elif not (is_raised(given) or callable(given)) or (isinstance(given, type) and not is_raised(given)):
             repair = "give a mapping of fields, an exception, a function, Ended(…), Items(…), or a list of these"
-            raise InputError(f"{given!r} is not an update of {self.path}", where=where, repair=repair)
+            raise InputError(f"{given!r} cannot be the stub of node {self.path!r}", where=where, repair=repair)
 
     def _check_items(self, given: Items, where: str) -> None:
         if self.node.each is None:
-            message = f"{self.path} is not a map, so it has no items"
-            raise InputError(message, where=where, repair="give the update itself")
+            message = f"Items(…) was given for node {self.path!r}, which is not a map and has no items"
+            raise InputError(message, where=where, repair="give the update without Items(…)")
         if not self.each:
-            raise InputError("some visits have Items, and some do not", where=where, repair="give all or none")
+            repair = "give Items(…) for all visits, or for none"
+            raise InputError("some visits have Items(…), and others do not", where=where, repair=repair)
         if isinstance(given.given, Items):
-            raise InputError("Items cannot contain Items", where=where, repair="give each item's update")
+            repair = "give the updates of the items: Items([{'field': …}, …])"
+            raise InputError("Items cannot contain other Items", where=where, repair=repair)
 
 
 def _fields_given(given: object) -> Mapping[str, object]:

@@ -127,7 +127,7 @@ def _find_node(plan: Plan[Any], inner: Plan[Any], parts: Sequence[str], depth: i
         near = did_you_mean(wanted, plan.paths())
         if not near.startswith("did you mean"):
             near = did_you_mean(parts[-1], {path.rsplit("/", 1)[-1]: path for path in plan.paths()}) or near
-        raise InputError(f"graph {plan.graph} has no node {wanted!r}", where=f"graph {plan.graph}", repair=near)
+        raise InputError(f"graph {plan.graph!r} has no node {wanted!r}", where=f"graph {plan.graph}", repair=near)
     return found
 
 
@@ -161,8 +161,8 @@ def _entrance(  # noqa: PLR0913 - the current place and the target
     cases = [("", node.call), *((str(enum_value(value)), call) for value, call in node.choices.items())]
     graphs = [(choice, call.graph) for choice, call in cases if call is not None and call.graph is not None]
     if not graphs:
-        message = f"{node.name} is not a graph, so there is no {wanted!r} in it"
-        raise InputError(message, where=f"graph {plan.graph}", repair=f"run {node.name!r} itself")
+        message = f"node {node.name!r} is not a graph, so it cannot contain a node {wanted!r}"
+        raise InputError(message, where=f"graph {plan.graph}", repair=f"run the node {node.name!r} itself")
     if node.each is not None:
         _map(snapshot, frame, {name: [None] for name, _, _ in node.each.sources}, now)
         frame = snapshot.frames[frame.item_id(0)]
@@ -180,15 +180,15 @@ def _frame_of_item(snapshot: Snapshot, inner: Plan[Any], node: NodePlan, frame: 
     """Start a map over the one item that the test passed, and return the part of the run for this item."""
     each = node.each
     if each is None:
-        message = f"{node.name} runs once, not for items"
+        message = f"item= was given, but node {node.name!r} is not a map and runs only once"
         raise InputError(message, where=f"node {node.name}", repair="omit item=, or give the node each={…}")
     names = [name for name, _, _ in each.sources]
     items: Mapping[Any, object] = {names[0]: given.item}
     if len(names) > 1:
         items = given.item if isinstance(given.item, Mapping) else {}
         if {*items} != {*names}:
-            message = f"an item of {node.name} consists of {_join_names(names)}"
-            repair = "give all of them: item={" + ", ".join(f"{name!r}: …" for name in names) + "}"
+            message = f"item= of node {node.name!r} must be a mapping with the keys {_join_names(names)}"
+            repair = "give a value for each key: item={" + ", ".join(f"{name!r}: …" for name in names) + "}"
             raise InputError(message, where=f"node {node.name}", repair=repair)
     view = View(inner.state, frame)
     records: dict[str, Sequence[JsonValue]] = {}
@@ -221,12 +221,12 @@ def _initial(plan: Plan[Any], node: NodePlan, given: Given, where: str) -> Initi
     read = set(state.fields) if state.whole else _readable_fields(node, plan, given)
     missing = [name for name in required if name in read]
     if missing:
-        message = f"{node.name} reads {_join_names(missing)}, which {'was' if len(missing) == 1 else 'were'} not given"
+        noun, verb = ("field", "is") if len(missing) == 1 else ("fields", "are")
+        message = f"node {node.name!r} reads the {noun} {_join_names(missing)}, but the given state lacks the {noun}"
         if state.whole:
-            verb = "is" if len(missing) == 1 else "are"
-            message = f"{state.model.__name__} is validated as a whole, and {_join_names(missing)} {verb} missing"
+            message = f"{state.model.__name__} is validated as a whole, but {_join_names(missing)} {verb} missing"
         example = "{" + ", ".join(f"{name!r}: …" for name in missing) + "}"
-        raise InputError(message, where=where, repair=f"give {'it' if len(missing) == 1 else 'them'}: {example}")
+        raise InputError(message, where=where, repair=f"give the {noun}: {example}")
     return partial(state, have, where)
 
 
@@ -255,9 +255,9 @@ def _as_mapping(given: object, state: StateType[Any]) -> Mapping[str, object] | 
         return None
     if not isinstance(given, Mapping):
         raise InputError(
-            f"the state is of type {type(given).__name__}, not {state.model.__name__}",
+            f"the given state is of type {type(given).__name__}, but must be {state.model.__name__} or a mapping",
             where="run_node",
-            repair=f"pass {state.model.__name__}(…) or a mapping of its fields",
+            repair=f"pass {state.model.__name__}(…), or a mapping from names of fields to values",
         )
     return given
 

@@ -43,7 +43,7 @@ def with_stubs(plan: Plan[Any], given: Mapping[str, Visits]) -> tuple[Plan[Any],
     for path in given:
         if path not in paths:
             repair = did_you_mean(path, paths)
-            raise InputError(f"graph {plan.graph} has no node {path!r}", where="walk", repair=repair)
+            raise InputError(f"graph {plan.graph!r} has no node {path!r}", where="walk", repair=repair)
     scripts: list[Script] = []
     return _copy(plan, given, "", scripts), scripts
 

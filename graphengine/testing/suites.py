@@ -188,8 +188,8 @@ def _write_texts(folder: Path, graph: str, texts: Mapping[str, str], *, removes_
     for file in sorted(folder.glob("*.json")):
         other = read_file(file).info.graph
         if other != graph:
-            message = f"{file.name} is a run of {other}, not of {graph}"
-            raise InputError(message, where=str(folder), repair="give each suite a folder of its own")
+            message = f"the file {file.name!r} contains a run of graph {other!r}, but the suite is for graph {graph!r}"
+            raise InputError(message, where=str(folder), repair="use a different folder for each graph")
     folder.mkdir(parents=True, exist_ok=True)
     for file in folder.glob("*.json"):
         if removes_others and file.name not in texts:

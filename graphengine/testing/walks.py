@@ -108,7 +108,8 @@ class Walked(Generic[S]):
         """
         __tracebackhide__ = True
         if not isinstance(expected, str):
-            raise InputError(f"{expected!r} is not a text", where="assert_path", repair="assert_path('one two END')")
+            repair = "write the names of the nodes in one text: assert_path('one two END')"
+            raise InputError(f"the expected path {expected!r} is not a text", where="assert_path", repair=repair)
         wanted, walked = words_of(expected), [word.text for word in self._words]
         if wanted == walked:
             return
@@ -215,9 +216,9 @@ class _NoModel:
 
     async def answer(self, request: Request) -> Response:
         raise ModelUnavailable(
-            f"agent {request.agent} called a model in a walk, and there is none",
+            f"agent {request.agent!r} called a model, but the walk was started without a model",
             where=f"agent {request.agent}",
-            repair="a fallback calls it: pass one, walk(…, models=ScriptedModel([…]))",
+            repair="pass a model for the fallback that calls the agent: walk(…, models=ScriptedModel([…]))",
         )
 
 
@@ -259,7 +260,7 @@ def _check_stubs(steps: Sequence[Step], scripts: Sequence[Script]) -> None:
         if failure is not None and failure.kind in ("invalid_update", "not_recordable", "too_large"):
             path = without_items(failure.path).removesuffix(f"/{ENDING}")
             if path in named:
-                message = f"the stub for {path}, visit {step.visit}, does not fit: {failure.message}"
+                message = f"the stub for node {path!r}, visit {step.visit}, is not a valid update: {failure.message}"
                 raise InputError(message, where=failure.where or f"walk, node {path}", repair=failure.repair)
 
 

@@ -41,5 +41,5 @@ class TestThreadPoolExecutor(ExecutorConformance):
 
 def test_a_suite_without_an_executor_is_refused() -> None:
     """It would test nothing, and nobody would see that."""
-    with pytest.raises(DefinitionError, match="TestNothing makes no executor to test"):
+    with pytest.raises(DefinitionError, match="'TestNothing' does not define make_executor"):
         type("TestNothing", (ExecutorConformance,), {})

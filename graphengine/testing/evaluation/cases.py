@@ -74,11 +74,12 @@ def read_cases(path: str | PathLike[str]) -> list[Case]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
-            f"the cases cannot be read: {reason}", where=str(file), repair="name a file in UTF-8"
+            f"the file of the cases cannot be read: {reason}", where=str(file), repair="name a file of text in UTF-8"
         ) from error
     found = [_case(line, number, file) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     if not found:
-        raise InputError("there are no cases", where=str(file), repair='{"name": "…", "input": {…}, "expected": …}')
+        repair = 'write one case on each line: {"name": "…", "input": {…}, "expected": …}'
+        raise InputError("the file has no cases, because all lines are empty", where=str(file), repair=repair)
     return found
 
 
@@ -88,9 +89,9 @@ def _case(line: str, number: int, file: Path) -> Case:
         case = Case.model_validate_json(_name_line(line, number))
         return case.model_copy(update={"input": {key: _read_field(value, file) for key, value in case.input.items()}})
     except ValidationError as error:
-        raise InputError(
-            f"the case does not fit: {explain(error)}", where=where, repair='{"name": "…", "input": {…}, "expected": …}'
-        ) from error
+        text = f"the line is not a valid case: {explain(error)}"
+        repair = 'write the case as {"name": "…", "input": {…}, "expected": …}'
+        raise InputError(text, where=where, repair=repair) from error
     except GraphEngineError as error:
         raise InputError(error.message, where=where, repair=error.repair) from error
 
@@ -128,20 +129,22 @@ def check_cases(graph: GraphDefinition[Any], cases: Sequence[Case], where: str =
             field, which must not be stored in a data set.
     """
     if not cases:
-        raise InputError("there are no cases", where=where, repair="give at least one")
+        raise InputError("the list of cases is empty", where=where, repair="give at least one case")
     twice = [name for name, count in Counter(case.name for case in cases).items() if count > 1]
     if twice:
-        raise InputError(f"two cases are named {twice[0]!r}", where=where, repair="give each a name of its own")
+        text = f"two cases have the same name {twice[0]!r}"
+        raise InputError(text, where=where, repair="give each case a different name")
     fields = graph.state.model_fields
     for case in cases:
         place = f"{where}, case {case.name!r}"
         unknown = [name for name in case.input if name not in fields]
         if unknown:
-            repair = f"{graph.name} has {', '.join(fields)}"
-            raise InputError(f"{graph.name} has no field {unknown[0]!r}", where=place, repair=repair)
+            repair = f"use the fields of the graph: {', '.join(fields)}"
+            text = f"the input has the field {unknown[0]!r}, which the graph {graph.name!r} does not have"
+            raise InputError(text, where=place, repair=repair)
         secret = [name for name in case.input if is_secret(fields[name].annotation, fields[name].metadata)]
         if secret:
-            message = f"{secret[0]} is a secret, and a data set is not encrypted"
+            message = f"the field {secret[0]!r} is secret and cannot be in a case, because cases are not encrypted"
             raise InputError(message, where=place, repair="give the graph the secret as a resource")
         try:
             read_json(
@@ -149,8 +152,9 @@ def check_cases(graph: GraphDefinition[Any], cases: Sequence[Case], where: str =
                 to_json(case.input),
             )
         except ValidationError as error:
-            message = f"the input does not fit {graph.name}: {explain(error)}"
-            raise InputError(message, where=place, repair="give values that fit the fields") from error
+            message = f"the input does not fit the fields of the graph {graph.name!r}: {explain(error)}"
+            repair = "give values that have the types of the fields"
+            raise InputError(message, where=place, repair=repair) from error
 
 
 __all__ = ["Case", "Score", "check_cases", "read_cases"]

@@ -143,7 +143,9 @@ class FromLogs(KnowsResults):
         found = log.result(call)
         if found is UNSET and self._tools == "refuse":
             raise EffectRefused(
-                f"the log has no call {call}", where="what if", repair="let calls be made: --tools recorded, or live"
+                f"the recorded run has no call {call}, and new calls are refused",
+                where="what if",
+                repair="allow new calls: --tools recorded, or --tools live",
             )
         return found
 

@@ -118,7 +118,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     if run_id is None or recorded is None:
         return runner.start(graph, state, run_id=run_id, limits=limits, tags=tags)
     if EvaluationState.model_validate({"cases": recorded.get("cases", [])}).cases != state.cases:
-        message = f"run {run_id} is recorded with other cases"
+        message = f"run {run_id!r} exists already, and was started with other cases"
         raise InputError(message, where=f"run {run_id}", repair="give the same cases, or another run id")
     return runner.resume(run_id, graph, limits=limits)
 

@@ -153,7 +153,7 @@ def _is_judged(score: Score) -> None:
         ValueError: The reason is empty.
     """
     if not score.why.strip():
-        raise ValueError("why is empty: name the evidence")
+        raise ValueError("why is empty: state the evidence for the score")
 
 
 def _trial(graph: Graph[Any], scorers: Mapping[str, Runnable]) -> Graph[Any]:
@@ -299,7 +299,7 @@ def named_scorers(scorers: Mapping[str, Runnable] | Sequence[Runnable]) -> dict[
             )
         named[name] = scorer
     if not named:
-        raise DefinitionError("there are no scorers", repair="give at least one function or agent")
+        raise DefinitionError("the evaluation has no scorers", repair="give at least one function or agent as a scorer")
     return named
 
 

@@ -185,8 +185,8 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
         StoreError: The database cannot be used.
     """
     if len(name) > _LONGEST_NAME:
-        repair = f"give one of at most {_LONGEST_NAME} characters"
-        raise InputError(f"the name has {len(name)} characters", where="what_if", repair=repair)
+        text = f"the name of the comparison has {len(name)} characters, but at most {_LONGEST_NAME} are allowed"
+        raise InputError(text, where="what_if", repair="give a shorter name")
     chosen = {who: as_model(model) for who, model in by_agent(models).items()}
     where = "the models and instructions of the comparison"
     Models(None).check_names(graph.compile(), {**chosen, **(instructions or {})}, where)
@@ -276,7 +276,7 @@ class _Comparison:
         store = self.runner.store
         info = await store.info(run_id)
         if info.graph != self.graph.name:
-            return f"it is a run of {info.graph}"
+            return f"it is a run of another graph, {info.graph!r}"
         if info.status not in _OVER:
             status = status_of(info)
             repair = "answer or stop it first" if status == "waiting" else "compare it when it has ended"
@@ -313,9 +313,9 @@ class _Comparison:
         try:
             if change not in (await runner.store.info(branch)).tags:
                 raise InputError(
-                    f"{self.name} is the name of a comparison with another change",
+                    f"the name {self.name!r} belongs to an earlier comparison with another change",
                     where=f"run {branch}",
-                    repair="give this one another name",
+                    repair="give this comparison another name",
                 )
             log.skip(Answered(await runner.store.steps(branch, seq)))
             run = runner.resume(branch, graph, limits=limits, wait_out=False)
