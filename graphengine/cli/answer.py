@@ -184,8 +184,10 @@ def _find_waiting_run(
     from graphengine.records.now import load_now
 
     if not resumes and (context.limits or context.pauses or context.output is not None or context.models):
-        message = "--no-resume does not resume the run, so --limit, --model, --pause-before and --output have no effect"
-        raise click.UsageError(message)
+        raise click.UsageError(
+            "--no-resume does not resume the run, so --limit, --model, --pause-before and --output have no effect: "
+            "leave out --no-resume, or the other options"
+        )
     if context.output is not None:
         check_output(context.output)
     context.use(file_of(reference), writes=True)
@@ -211,7 +213,7 @@ def _build_missing_value_error(
         *(["--graph", reference] if reference else []),
     ]
     repair = context.place.command("answer", run_id, *words, arguments=[value]) + others
-    message = f"no answer is given; the run asks: {wait_line(asked.name, asked.facts, asked.name)}"
+    message = f"the command contains no answer to the run's question: {wait_line(asked.name, asked.facts, asked.name)}"
     return InputError(message, where=f"wait {asked.name}", repair=repair)
 
 
@@ -225,8 +227,8 @@ def _note_of_unawaited_topic(snapshot: Snapshot, topic: str) -> str:
     topics = [str(wait.facts.topic) for wait in all_waits(snapshot) if wait.facts.kind == "receive"]
     if topic in topics:
         return ""
-    others = f"; it waits for a message on {', '.join(map(repr, dict.fromkeys(topics)))}" if topics else ""
-    return f"the run does not wait for a message on {topic!r} now and keeps it{others}"
+    others = f"; the run waits for a message on {', '.join(map(repr, dict.fromkeys(topics)))}" if topics else ""
+    return f"the run does not wait for a message on {topic!r} at present, and keeps the message for later{others}"
 
 
 def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:

@@ -83,8 +83,12 @@ def _find_file_to_copy(context: CommandContext) -> Path:
         from graphengine.cli.places import shown
         from graphengine.errors import StoreNotSupported
 
-        repair = "pg_dump -Fc -n graphengine -f runs.dump ADDRESS, or a base backup with an archive: use/machines.md"
-        raise StoreNotSupported("backup copies only SQLite files", where=shown(database), repair=repair)
+        repair = (
+            "run pg_dump -Fc -n graphengine -f runs.dump ADDRESS, or make a base backup with an archive of the log: "
+            "see docs/use/machines.md"
+        )
+        message = "`graphengine backup` copies only SQLite files, and this database is in PostgreSQL"
+        raise StoreNotSupported(message, where=shown(database), repair=repair)
     return database
 
 

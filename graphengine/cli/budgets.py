@@ -68,12 +68,12 @@ def budgets(  # noqa: PLR0913 - options
     amounts: dict[AmountName, float | None] = {"cost_usd": cost_usd, "tokens": tokens, "calls": calls}
     spent: dict[AmountName, float] = {name: amount for name, amount in amounts.items() if amount is not None}
     if bool(spent) != (correct is not None):
-        raise click.UsageError("give a budget and an amount: --correct BUDGET --cost-usd 12.50")
+        raise click.UsageError("a correction needs a budget and an amount, as in --correct BUDGET --cost-usd 12.50")
     if correct is not None:
         _correct_account(context, configured, correct, key, spent)
     left = context.read(lambda store: left_of(configured, store)) if configured else BudgetsLeft(budgets=[])
     table = table_of(left)
-    no_budget = "the project has no budgets; [[tool.graphengine.budgets]] in pyproject.toml sets them"
+    no_budget = "the project has no budgets; tables [[tool.graphengine.budgets]] in pyproject.toml define budgets"
     return context.show_rows(left, text_columns(table.columns, "then", "estimated"), table.rows, no_budget)
 
 
@@ -89,12 +89,11 @@ def _correct_account(
 
     budget = next((each for each in configured if each.name == name), None)
     if budget is None:
-        names = ", ".join(each.name for each in configured) or "none"
-        raise InputError(
-            f"the project has no budget {name!r}", where="--correct", repair=f"choose one of its budgets: {names}"
-        )
+        names = ", ".join(repr(each.name) for each in configured)
+        repair = f"choose one of the project's budgets: {names}" if names else "define the budget in pyproject.toml"
+        raise InputError(f"the project has no budget {name!r}", where="--correct", repair=repair)
     context.use(writes=True)
     place = Place(budget, key, window_of(budget.window, time.time())[0])
     if not context.read(lambda store: Ledger(store).correct(place, spent)):
-        text = f"the budget {name!r} has no account {key!r} in its present window"
-        raise InputError(text, where="--key", repair="list the accounts: graphengine budgets")
+        text = f"the budget {name!r} has no account with the key {key!r} in the present window"
+        raise InputError(text, where="--key", repair="list the accounts with `graphengine budgets`, and choose a key")

@@ -88,7 +88,10 @@ def bulk(  # noqa: PLR0913 - options
     from graphengine.cli.project import graphs_to_drive
 
     if not (dry_run or yes) and (context.json or not is_person()):
-        raise click.UsageError("cannot ask for confirmation here: check with --dry-run, then pass --yes")
+        raise click.UsageError(
+            "the command cannot ask for confirmation without a terminal or with --json: check with "
+            "--dry-run, then pass --yes"
+        )
     given["value"] = None if value is None else read_answer(value)
     graphs = graphs_to_drive(references)[0] if action in ("resume", "retry", "fill") else {}
     context.use(writes=True)
@@ -128,7 +131,7 @@ def _show_bulk(context: CommandContext, words: Sequence[str], found: Bulk) -> No
     for run_id, reason in list(found.refused.items())[:_LISTED]:
         context.err.line((run_id, "bold"), f": {reason}")
     if len(found.refused) > _LISTED:
-        context.err.line(f"and {len(found.refused) - _LISTED} more that cannot be changed")
+        context.err.line(f"and {len(found.refused) - _LISTED} more runs that cannot be changed")
     show_seen(context, wanted_of(" ".join(words), Wanted(0)), found)
-    would = "to do for" if found.dry_run else "done for"
+    would = "would be done for" if found.dry_run else "done for"
     context.err.line(f"{found.action}: {would} {counted(len(found.runs), 'run')}")

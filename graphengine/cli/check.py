@@ -158,7 +158,7 @@ def check(  # noqa: PLR0913 - the options of the command
     if not checked:
         where = ", ".join(references) or "[tool.graphengine] graphs"
         repair = 'define a graph at the top level of a file, as graph = Graph("name", State)'
-        raise GraphNotFound("there is no graph to check", where=where, repair=repair)
+        raise GraphNotFound("no graph to check was found", where=where, repair=repair)
     errors, warnings = sum(each.errors for each in checked), sum(each.warnings for each in checked)
     _record_rule(context, checked, accept, graph_name, given)
     found = _check_unfinished_runs(context, references, checked, since) if context.database is not None else None
@@ -192,10 +192,13 @@ def _refuse_lone_options(context: CommandContext, given: Mapping[str, Any]) -> N
     """
     if given["accept"] is None and (given["graph_name"] or given["function"] or given["by"]):
         raise click.UsageError(
-            "--graph, --function and --by describe the rule that --accept records: add --accept same|another|fail"
+            "--graph, --function and --by describe the rule that --accept records, but --accept is not given: add "
+            "--accept same, --accept another or --accept fail"
         )
     if context.models and not given["bounds"]:
-        raise click.UsageError("--model chooses the models whose prices --bounds uses: add --bounds")
+        raise click.UsageError(
+            "--model names the models whose prices --bounds uses, and --bounds is not given: add --bounds"
+        )
     needs = {
         "accept": "--accept records a rule for runs of a database",
         "since": "--since selects runs of a database",

@@ -301,12 +301,13 @@ async def _find(store: Store, id_or_prefix: str, database: str) -> RunInfo:
         matching_ids = await store.ids(id_or_prefix, limit=_COUNTED) if id_or_prefix else []
     if len(matching_ids) == 1 and len(id_or_prefix) >= _SHORTEST:
         return await store.info(matching_ids[0])
-    repair = "`graphengine runs` lists the runs of a database; choose another database with --store PATH"
+    repair = "list the runs of a database with `graphengine runs`, or choose another database with --store PATH"
     if matching_ids:
         count = f"{len(matching_ids)} or more" if len(matching_ids) == _COUNTED else str(len(matching_ids))
-        message = f"{id_or_prefix!r} names no run; {count} in {database} begin with it"
+        begin = "id begins" if len(matching_ids) == 1 else "ids begin"
+        message = f"{id_or_prefix!r} does not identify a run in {database}: {count} {begin} with these characters"
         listed = ", ".join(matching_ids[:_LISTED]) + (", …" if len(matching_ids) > _LISTED else "")
-        raise UnknownRun(message, where=f"run {id_or_prefix!r}", repair=f"give more of the id: {listed}")
+        raise UnknownRun(message, where=f"run {id_or_prefix!r}", repair=f"give the whole id of the run: {listed}")
     from difflib import get_close_matches
 
     newest_ids = [info.id for info in await store.runs(limit=NEWEST)]
@@ -372,7 +373,7 @@ def unexpected(error: Exception) -> Unexpected:
     found = Unexpected(
         f"{kind}: {text}" if text else kind,
         where=f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "",
-        repair="this is a bug in graphengine or in the graph's file; run again with --debug",
+        repair="this is a fault in graphengine or in the graph's file; run the command with --debug for the traceback",
     )
     found.__cause__ = error
     return found

@@ -66,7 +66,7 @@ def diff(context: CommandContext, first: str, second: str, at: tuple[At, ...]) -
     from graphengine.records.run_diff import diff as compare
 
     if len(at) > 2:  # noqa: PLR2004 - there are two runs
-        raise click.UsageError("give --at once for both runs, or twice, once for each")
+        raise click.UsageError("--at is given more than twice: give it once for both runs, or once for each run")
     ids = context.find(first).id, context.find(second).id
     one, other = (*at, at[0]) if len(at) == 1 else at or (None, None)
     found = context.read(lambda store: compare(store, *ids, first_at=one, second_at=other))

@@ -61,7 +61,7 @@ def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
     """
     if production:
         if repair:
-            raise click.UsageError("--production checks something else and repairs nothing: give it without --repair")
+            raise click.UsageError("--production only checks and never repairs: give either --production or --repair")
         return _ready(context)
 
     place = context.place
@@ -137,7 +137,7 @@ def _schedule_notes(context: CommandContext) -> Sequence[Finding]:
 
         graphs = [found.graph for found in graphs_to_drive(())[0].values()]
         misfits = (await Runner(store).admin.misfit_schedules(*graphs)).items()
-        whats = {name: f"schedule {name} starts no run: {error.message}" for name, error in misfits}
+        whats = {name: f"the schedule {name!r} cannot start a run: {error.message}" for name, error in misfits}
         return [Finding("schedule_misfit", whats[name], repair=error.repair, note=True) for name, error in misfits]
 
     try:
@@ -163,8 +163,8 @@ def _repair_database(place: DatabaseOption) -> Repaired:
         repaired = repair_sequences(place.database)
         if repaired.done or repaired.is_whole:
             return repaired
-        message = "--repair can repair only SQLite files; of a PostgreSQL database it moves sequences"
-        repair = "restore a backup; runs that are intact can be saved with `graphengine export`"
+        message = "the faults that were found cannot be repaired; in PostgreSQL, --repair can only correct sequences"
+        repair = "save the runs that are intact with `graphengine export`, and restore a backup"
         raise StoreNotSupported(message, where=shown(place.database), repair=repair)
     from graphengine.databases.sqlite import doctor as of_file
 

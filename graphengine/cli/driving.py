@@ -58,8 +58,9 @@ Begin: TypeAlias = "Callable[[Runner], Awaitable[Run[Any]]]"
 GRACE_SECONDS: Final = 8.0
 """How long nodes in flight may take to finish after SIGTERM. Most systems kill the process after 10 s or more."""
 _STOPPING: Final = "stopping after the node in flight"
-_BEGINNING: Final = "interrupted while the run was being started"
-_LOOK: Final = "check with `graphengine runs` whether it was recorded"
+_BEGINNING: Final = "the command was interrupted while the run was being started"
+_LOOK: Final = "check with `graphengine runs` whether the run was recorded"
+_SAFE: Final = "the command was interrupted; everything that was recorded is safe"
 _LEAVING: Final = "leaving the run waiting"
 
 
@@ -162,7 +163,7 @@ def until_stopped(
     """
     with stopper_of(context) as stopper, observed(context) as telemetry:
         stopper.action = action
-        stopper.last_words = last_words(context, Interrupted("interrupted; what was recorded is safe", repair=repair))
+        stopper.last_words = last_words(context, Interrupted(_SAFE, repair=repair))
         try:
             yield stopper, telemetry
         except asyncio.CancelledError:
@@ -240,7 +241,10 @@ def list_lacking_executors(graphs: Mapping[str, Found], executors: Collection[st
         missing = {on for plan in found.graph.compile().nest for _, on, _ in plan.heavy}.difference(executors)
         if missing:
             names = ", ".join(sorted(map(repr, missing)))
-            lacking[name] = f"{name} is left out: it needs the executor {names}, see [tool.graphengine.executors]"
+            lacking[name] = (
+                f"the graph {name!r} is left out, because it needs the executor {names}: add the executor to "
+                "[tool.graphengine.executors]"
+            )
     return lacking if len(lacking) < len(graphs) else {}
 
 
@@ -255,7 +259,8 @@ def _warn_of_missing_models(context: CommandContext, models: AsBegun, graphs: Ma
             Models(in_force(models, found, None)).checked(plan)
         except CompileError as error:
             lacking = "; ".join(problem.message for problem in error.problems)
-            text = f"{lacking}: a run of {plan.graph} that was given none is refused here; {error.problems[0].repair}"
+            text = f"{lacking}; this process does not drive runs of {plan.graph!r} that were started without a model: "
+            text += error.problems[0].repair
             context.err.prose(("warning ", "bold yellow"), text)
 
 
@@ -366,7 +371,7 @@ class _EventDisplay:
         self._is_begun = True
         run_id = self._run.id
         resume = self._job.resume_command(run_id, *self._job.graph_words)
-        safe = Interrupted("interrupted; what was recorded is safe", where=f"run {run_id}", repair=resume)
+        safe = Interrupted(_SAFE, where=f"run {run_id}", repair=resume)
         self._stopper.last_words = last_words(self._job.context, safe)
         self._job.announce(run_id)
         self._stopper.drives(self._stop)

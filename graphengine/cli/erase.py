@@ -54,9 +54,12 @@ def erase(context: CommandContext, /, *, person: str, also: tuple[str, ...], dry
 
     kind, _, user = person.partition(":")
     if kind != "user" or not user:
-        raise click.UsageError(f"PERSON is {person!r}, which does not have the form user:NAME")
+        raise click.UsageError(f"PERSON is {person!r}, which does not have the form user:NAME, as in user:ada")
     if not (dry_run or yes) and (context.json or not is_person()):
-        raise click.UsageError("cannot ask for confirmation here: check with --dry-run, then pass --yes")
+        raise click.UsageError(
+            "the command cannot ask for confirmation without a terminal or with --json: check with "
+            "--dry-run, then pass --yes"
+        )
     context.use(writes=True)
     context.place.check_exists()
     if dry_run or not yes:

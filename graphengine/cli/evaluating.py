@@ -224,7 +224,7 @@ def _plan_evaluation(
     graphs = [text for text in against if _names_graph(text, found)]
     others = [text for text in against if text not in graphs]
     if len(graphs) > 1 or (graphs and others):
-        raise click.BadParameter("give either one graph or models, not both", param_hint="--against")
+        raise click.BadParameter("give either one graph, or one or more models", param_hint="--against")
     other = find(graphs[0]) if graphs else found
     replaced = {split(text)[0] for text in others}
     theirs = [*others, *(text for text in own if split(text)[0] not in replaced)]
@@ -276,8 +276,9 @@ def scorers_of(found: Found, given: str | None) -> Mapping[str, Runnable]:
     value: object = getattr(module, name or SCORERS, None)
     if not isinstance(value, (AnyMapping, list, tuple)):
         where = str(module.__file__)
-        message = f"there are no scorers: {Path(where).name} has no {name or SCORERS} that is a dict or a list"
-        raise InputError(message, where=where, repair=f"write {SCORERS} = [function, agent], or give --scorers FILE")
+        message = f"{Path(where).name} has no variable {name or SCORERS} that contains a dict or a list of scorers"
+        repair = f"write {name or SCORERS} = [function, agent] in this file, or name another file with --scorers FILE"
+        raise InputError(message, where=where, repair=repair)
     return named_scorers(value)
 
 
@@ -303,14 +304,14 @@ def _parse_thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> 
         name, _, number = text.rpartition("=")
         if name and name not in scorers:
             raise click.BadParameter(
-                f"{text!r} names no scorer; the scorers are {', '.join(scorers)}", param_hint="--threshold"
+                f"{name!r} is not a scorer; the scorers are {', '.join(map(repr, scorers))}", param_hint="--threshold"
             )
         try:
             least[name] = float(number)
         except ValueError:
             least[name] = -1.0
         if not 0 <= least[name] <= 1:
-            raise click.BadParameter(f"{text!r}: give a number from 0 to 1", param_hint="--threshold")
+            raise click.BadParameter(f"{number!r} is not a number from 0 to 1", param_hint="--threshold")
     return least
 
 
@@ -368,7 +369,7 @@ def _write_report(path: Path, text: str) -> None:
         write_file(path, text.encode())
     except OSError as error:
         message = f"the report cannot be written: {error.strerror}"
-        raise OutputFailed(message, where=str(path), repair="name another file") from error
+        raise OutputFailed(message, where=str(path), repair="name another file with -o FILE") from error
 
 
 def _iter_report_lines(report: Report) -> Iterator[str]:

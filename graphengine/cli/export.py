@@ -51,9 +51,9 @@ def export(context: CommandContext, run_id: str, output: str) -> int:
 
     found = context.find(run_id).id
     if (ending := Path(output).suffix.lower()) in _TABLE_ENDINGS:
-        message = f"export writes one run as JSON, and {output} would be no {ending} file"
+        message = f"`graphengine export` writes a run as JSON, which is not the format of a {ending} file"
         table = f"graphengine runs --fields NAMES --csv > {Path(output).stem}.csv"
-        repair = f"give a name that ends with .json; for a table of runs: {table}"
+        repair = f"give a name that ends with .json, or write a table of runs: {table}"
         raise InputError(message, where="-o", repair=repair)
     run = context.read(lambda store: export_run(store, found))
     text = harmless_json(to_json_text(run, __version__))
@@ -63,7 +63,7 @@ def export(context: CommandContext, run_id: str, output: str) -> int:
     try:
         write_file(output, text.encode(), is_private=True)
     except OSError as error:
-        message = f"{output} cannot be written: {error.strerror or error}"
+        message = f"the file {output!r} cannot be written: {error.strerror or error}"
         repair = "name a file in an existing folder that you can write to"
         raise GraphEngineError(message, where=output, repair=repair, code="export_unwritable") from error
     if context.json:

@@ -54,7 +54,7 @@ def graphs(context: CommandContext) -> int:
             if each.error is not None:
                 context.show(each.error)
         if not rows:
-            context.err.line("no graph found in the folders of [tool.graphengine] graphs")
+            context.err.line("no graph was found in the folders that [tool.graphengine] graphs in pyproject.toml lists")
     return Exit.USAGE if any(each.error is not None for each in found) else Exit.FINISHED
 
 

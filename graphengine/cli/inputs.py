@@ -147,7 +147,7 @@ def texts_of(pairs: Sequence[str], option: str) -> dict[str, str]:
             raise InputError(
                 f"{clipped(pair, _SHOWN)!r} does not name the agent or node that the text is for",
                 where=where,
-                repair=f"write {option} agent=text",
+                repair=f"write {option} NAME=TEXT",
             )
         _set_once(texts, who, read_text(text[1:], where) if text.startswith("@") else text, where)
     return cast("dict[str, str]", texts)
@@ -168,8 +168,11 @@ def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], o
     if not equals:
         repair = f"write {option} key=value"
         if pair.lstrip().startswith("{"):
-            repair += f" for each field; a JSON object is read from a file, {option} @state.json, or stdin, {option} -"
-        raise InputError(f"{clipped(pair, _SHOWN)!r} has no '='", where=where, repair=repair)
+            repair += (
+                f" for each field, or read a JSON object from a file with {option} @state.json, or from stdin with "
+            )
+            repair += f"{option} -"
+        raise InputError(f"{clipped(pair, _SHOWN)!r} does not have the form key=value", where=where, repair=repair)
     form = _form_of(key, forms, where)
     if form.is_secret:
         where = f"{option} {key}=…"
@@ -193,9 +196,9 @@ def _add_file(values: dict[str, object], given: str, forms: Mapping[str, Form], 
     found = _parse_json_value(read_text(given.removeprefix("@"), where), Form(frozenset()), where)
     if not isinstance(found, dict):
         raise InputError(
-            "the JSON is not an object with the names of fields as its keys",
+            "the JSON is not an object with the names of fields as keys",
             where=where,
-            repair='write {"field": …}; for one field, key=@file',
+            repair='write a JSON object such as {"field": "value"}; the value of one field is read by key=@file',
         )
     for key, value in found.items():
         _form_of(key, forms, where)
@@ -204,13 +207,15 @@ def _add_file(values: dict[str, object], given: str, forms: Mapping[str, Form], 
 
 def _form_of(key: str, forms: Mapping[str, Form], where: str) -> Form:
     if key not in forms:
-        raise InputError(f"unknown input {key!r}", where=where, repair=did_you_mean(key, forms))
+        raise InputError(f"the state has no field {key!r}", where=where, repair=did_you_mean(key, forms))
     return forms[key]
 
 
 def _set_once(values: dict[str, object], key: str, value: object, where: str) -> None:
     if key in values:
-        raise InputError(f"{key!r} is given twice", where=where, repair="give it once")
+        raise InputError(
+            f"{key!r} is given twice, but can have only one value", where=where, repair=f"give {key!r} once"
+        )
     values[key] = value
 
 
@@ -226,14 +231,16 @@ def state_from(state: type[S], values: Mapping[str, object]) -> S:
         raise _build_misfit_error(state, error) from (None if _has_secrets(state) else error)
     except PydanticSerializationError as error:
         where = f"--input for {state.__name__}"
-        raise InputError(f"the state does not fit: {error}", where=where, repair="give text in UTF-8") from error
+        message = f"the values do not fit the fields of the state: {error}"
+        raise InputError(message, where=where, repair="give text in UTF-8") from error
 
 
 def _build_misfit_error(state: type[BaseModel], error: ValidationError) -> InputError:
     """Return the error for values that do not fit the state, with a repair that names the missing fields."""
     missing = [str(found["loc"][0]) for found in error.errors() if found["type"] == "missing" and found["loc"]]
-    repair = " ".join(f"--input {name}=…" for name in missing) if missing else "give values that fit the fields"
-    message = f"the state does not fit: {explain(error, hide=_has_secrets(state))}"
+    give = "give values of the types that the fields declare"
+    repair = "add " + " ".join(f"--input {name}=…" for name in missing) if missing else give
+    message = f"the values do not fit the fields of the state: {explain(error, hide=_has_secrets(state))}"
     return InputError(message, where=f"--input for {state.__name__}", repair=repair)
 
 
@@ -256,16 +263,16 @@ def read_text(name: str, where: str) -> str:
         return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"the file {name} is not UTF-8 text: {error.reason} at byte {error.start}",
+            f"the file {name!r} is not UTF-8 text: {error.reason} at byte {error.start}",
             where=where,
-            repair="save it as UTF-8",
+            repair="save the file as UTF-8",
         ) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
             f"the file {name!r} cannot be read: {reason}",
             where=where,
-            repair="name a file that exists; a text that begins with @ is written with @@",
+            repair="name a file that exists; to pass a text that begins with @, write @@ in place of @",
         ) from error
 
 
@@ -291,7 +298,8 @@ def _parse_items(raw: str, item: Form, where: str, notes: list[str]) -> list[obj
     except (ValueError, TypeError) as error:  # TypeError is raised for lone surrogates
         if raw.startswith("["):
             repair = """write a JSON array, in quotes for the shell: 'key=["a", "b"]'; or each item: key=a key=b"""
-            raise InputError(f"the value is invalid JSON: {error}", where=where, repair=repair) from error
+            message = f"the value begins as a list in JSON, but is not valid JSON: {error}"
+            raise InputError(message, where=where, repair=repair) from error
         return [_parse_input_value(raw, item, where)]
     return found if isinstance(found, list) else [_parse_input_value(raw, item, where)]
 
@@ -316,7 +324,7 @@ def _name_page_option_in_errors(url: str, where: str) -> Iterator[None]:
     try:
         yield
     except PageRefused as error:
-        raise InputError(f"{url}: {error.message}", where=where, repair=error.repair) from error
+        raise InputError(f"{url} cannot be read: {error.message}", where=where, repair=error.repair) from error
 
 
 @contextmanager
@@ -327,7 +335,7 @@ def _name_option_in_errors(where: str) -> Iterator[None]:
     except SourceUnreadable as error:
         error.where = where
         if isinstance(error.__cause__, OSError):
-            error.repair += "; a text that begins with @ is written with @@"
+            error.repair += "; to pass a text that begins with @, write @@ in place of @"
         raise
 
 
@@ -358,7 +366,8 @@ def _read_media_file(name: str, where: str) -> Media:
         return Media(data=Path(name).read_bytes(), name=Path(name).name)
     except ValidationError as error:
         repair = "name a PNG, JPEG, GIF, WebP, PDF, WAV or MP3 file"
-        raise InputError(f"the file {name} is not a picture, document or sound", where=where, repair=repair) from error
+        message = f"the file {name!r} is not a picture, document or sound in a supported format"
+        raise InputError(message, where=where, repair=repair) from error
     except OSError as error:
         reason = error.strerror or str(error)
         repair = "name a file that exists"
@@ -371,16 +380,17 @@ def _parse_json_value(text: str, form: Form, where: str) -> JsonValue:
     except (ValueError, TypeError) as error:
         if "string" in form.kinds:
             return text
-        raise InputError(f"the value is invalid JSON: {error}", where=where, repair=_suggest_repair(form)) from error
+        message = f"the value must be written as JSON, but is not valid JSON: {error}"
+        raise InputError(message, where=where, repair=_suggest_repair(form)) from error
 
 
 def _suggest_repair(form: Form) -> str:
     if form.file is not None or form.media:
-        return "name a file: key=@file"
+        return "name a file, as in key=@file"
     if form.kinds - {"null"} == {"boolean"}:
         return "write true or false"
     if form.kinds and form.kinds <= {"integer", "number", "null"}:
-        return "write a number"
+        return "write a number, such as 5"
     if "object" in form.kinds:
         return """write JSON, in quotes for the shell: 'key={"name": "value"}', or key=@file"""
     return """write JSON, in quotes for the shell; a text needs quotes of its own: 'key="text"'"""

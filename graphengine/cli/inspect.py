@@ -105,11 +105,11 @@ def inspect(  # noqa: PLR0913 - one for each option
         from graphengine.serve.approvers import Approvers
         from graphengine.serve.inspector.server import HOST, PORT, Settings, serve
     except ImportError as error:
-        text = f"the inspector needs {error.name}, which is not installed"
+        text = f"the inspector needs the Python package {error.name!r}, which is not installed"
         raise InputError(text, where="graphengine inspect", repair=install_command("inspect")) from error
     _check_drive_options(context, references, is_driving=drive, is_read_only=read_only)
     if shared != (users_file is not None) or (host is not None and not shared):
-        raise click.UsageError("--shared needs --users FILE, and --users and --host need --shared")
+        raise click.UsageError("give --shared and --users FILE together, and --host only with these two options")
     users = None if users_file is None else _read_users(users_file)
     drives, place = _collect_drives(context, references) if drive else None, context.place
 
@@ -127,7 +127,7 @@ def inspect(  # noqa: PLR0913 - one for each option
             click.launch(url)
 
     paste = partial(_build_command, place if users is None else None)
-    with until_stopped(context, "start it again", _CLOSING) as (stopper, telemetry):
+    with until_stopped(context, "start the command again", _CLOSING) as (stopper, telemetry):
         if drives is not None:
             extensions = drives.extensions if users is None else [*drives.extensions, Approvers(users)]
             drives = replace(drives, telemetry=telemetry, extensions=extensions)
@@ -161,7 +161,7 @@ def _notes(url: str, drives: Drives | None, *, is_port_free: bool) -> Iterable[s
     if drives is not None:
         yield f"the page can drive runs of {', '.join(sorted(drives.graphs))}"
     if not is_port_free:
-        yield f"the default port is taken, so this page is at {url.partition('#')[0]}, where saved links do not lead"
+        yield f"the default port is taken, so this page is at {url.partition('#')[0]}; saved links use the default port"
 
 
 def _token_file(place: DatabaseOption) -> Path:
@@ -212,9 +212,9 @@ def _check_drive_options(
     """
     if not is_driving and (references or context.models or context.otel):
         option = "--graph" if references else "--model" if context.models else "--otel"
-        raise click.UsageError(f"{option} needs --drive")
+        raise click.UsageError(f"{option} has an effect only with --drive: add --drive, or leave out {option}")
     if is_driving and is_read_only:
-        raise click.UsageError("--drive and --read-only exclude each other")
+        raise click.UsageError("--drive lets the page start runs, and --read-only forbids this: give one of them")
 
 
 def _build_command(place: DatabaseOption | None, info: RunInfo | None, name: str, *words: str) -> str:

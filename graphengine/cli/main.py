@@ -104,7 +104,7 @@ PAGED: Final = ("graphs", "check", "runs", "show", "diff", "replay", "doctor", "
 COMPLETES: Final = "_GRAPHENGINE_COMPLETE"
 """The environment variable with which a shell requests completions."""
 
-_NOTHING_YET: Final = "interrupted before the run began; nothing was recorded"
+_NOTHING_YET: Final = "the command was interrupted before the run began; nothing was recorded"
 
 
 def commands() -> Mapping[str, Command]:
@@ -113,7 +113,7 @@ def commands() -> Mapping[str, Command]:
     for wing in others().values():
         with guarded(wing):
             if taken := wing.commands.keys() & COMMANDS:
-                raise ValueError(f"{', '.join(sorted(taken))} is a command already")
+                raise ValueError(f"graphengine already has a command named {', '.join(sorted(taken))}")
             usable.append(wing)
     return _and_of(usable, COMMANDS)
 
@@ -165,7 +165,7 @@ class Program(click.Group):
             from graphengine.kernel.inside import repair_for
 
             near = find_slip(name, known) or next(iter(get_close_matches(name, known, n=1)), "")
-            hint = f"did you mean {near!r}?" if near else f"there are {', '.join(known)}"
+            hint = f"did you mean {near!r}?" if near else f"the commands are {', '.join(known)}"
             words = "-".join(word for word in args[:2] if word.isidentifier())  # `flow-run cancel` means `cancel`
             asked = (repair_for(each, "command", own=known) for each in (words, name) if each)
             if not self.prefix and (foreign := next(filter(None, asked), "")):
@@ -251,7 +251,7 @@ class Program(click.Group):
             return _report_misuse(context, error)
         except (click.Abort, KeyboardInterrupt):
             is_early = not context.has_driven and next(iter(words), "") in DRIVING
-            context.fail(Interrupted(_NOTHING_YET if is_early else "interrupted"))
+            context.fail(Interrupted(_NOTHING_YET if is_early else "the command was interrupted"))
             return Exit.INTERRUPTED
         except GraphEngineError as error:
             return _fail_command(context, error)
@@ -268,14 +268,14 @@ def _of_another(name: str) -> click.Command | None:
     """
     if name not in commands():
         return None
-    reference, repair = commands()[name].load, "repair or uninstall the package of this wing"
+    reference, repair = commands()[name].load, "repair or uninstall the package that adds this command to graphengine"
     try:
         found = load(reference)
     except Exception as error:
-        message = f"{reference} cannot be loaded: {type(error).__name__}: {error}"
+        message = f"the command cannot be loaded from {reference!r}: {type(error).__name__}: {error}"
         raise WingBroken(message, where=f"graphengine {name}", repair=repair) from error
     if not isinstance(found, click.Command):
-        message = f"{reference} is {found!r}, not a command of click"
+        message = f"{reference!r} must be a command of click, and is {found!r}"
         raise WingBroken(message, where=f"graphengine {name}", repair=repair)
     return found
 

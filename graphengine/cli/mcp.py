@@ -67,7 +67,7 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
         from graphengine.serve.service.mcp_door import McpDoor
         from graphengine.serve.service.server import Serving, Settings
     except ImportError as error:
-        text = f"the server needs {error.name}, which is not installed"
+        text = f"the MCP server needs the Python package {error.name!r}, which is not installed"
         raise InputError(text, where="graphengine mcp", repair=install_command("serve,mcp")) from error
     fleet = fleet_of(context, references, only_able=given["queue"] is None)
     given |= fleet.for_runner
@@ -75,7 +75,7 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
     given["on_event"] = lambda event: show_event(shown, event)
     where = str(database.resolve() if isinstance(database, Path) else database)
     secret = token_of(None)[0] if TOKEN in os.environ else where
-    with until_stopped(context, "start it again, or a worker") as (stopper, telemetry):
+    with until_stopped(context, "start the command again, or start a worker") as (stopper, telemetry):
         given |= {**lock_options(), "telemetry": telemetry}
         serving = Serving(Settings(database, fleet.graphs, TokenAccess(secret), __version__, **given))
 

@@ -83,10 +83,8 @@ def models_for(given: Sequence[str], found: Found) -> Chosen:
     for text in given:
         who, name = split(text)
         if who in names_by_agent:
-            what = "all agents" if who == ALL else who
-            raise InputError(
-                f"the model for {what} is given twice", where=_format_model_option(text), repair="give it once"
-            )
+            message = f"the model for {'all agents' if who == ALL else repr(who)} is given twice"
+            raise InputError(message, where=_format_model_option(text), repair="leave out one of the two options")
         names_by_agent[who] = name
     sets = sets_of(found.module) if given else {}
     chosen = _select_for_graph(sets.get(names_by_agent.get(ALL, ""), {}), found)
@@ -224,7 +222,7 @@ def _find_agent_or_node(who: str, graph: Graph[Any]) -> str:
     try:
         Models({wanted.replace(":", " "): "rules"}).check_names(graph.compile())
     except InputError as error:
-        message = f"{graph.name} has no agent and no node {who!r}"
+        message = f"the graph {graph.name!r} has no agent and no node {who!r}"
         raise UnknownAgent(message, where=_format_model_option(f"{who}=…"), repair=error.repair) from error
     return wanted
 
@@ -255,7 +253,7 @@ def sets_of(module: ModuleType) -> dict[str, Chosen]:
     """
     sets = getattr(module, SETS, {})
     if not isinstance(sets, Mapping) or not all(isinstance(each, Mapping) for each in sets.values()):
-        message = f"{SETS} is not a dict of dicts of models"
+        message = f"{SETS} is not a dict that contains a dict of models for each name"
         repair = f'write {SETS} = {{"cheap": {{"*": "openai:…", "writer": "openai:…"}}}}'
         raise GraphFileBroken(message, where=str(module.__file__), repair=repair)
     found: dict[str, Chosen] = {}

@@ -317,7 +317,7 @@ def _check_empty(folder: Path, again: Path) -> None:
             message = f"the folder is not empty: it contains {listed}"
             repair = f"choose a new folder, e.g. {again}"
     elif folder.exists() or folder.is_symlink():
-        message = "a file of this name exists"
+        message = "there is a file of this name, and a project needs a folder"
     if message:
         raise GraphEngineError(message, where=str(folder), repair=repair, code="no_place_for_project")
 

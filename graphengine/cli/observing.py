@@ -283,4 +283,5 @@ def _exporters(signal: str) -> list[Any]:
 
 def _build_missing_error(package: str) -> GraphEngineError:
     repair = f"{install_command('otel')} {package}"
-    return GraphEngineError(f"--otel needs the package {package}", repair=repair, code="telemetry_missing")
+    message = f"--otel needs the Python package {package!r}, which is not installed"
+    return GraphEngineError(message, repair=repair, code="telemetry_missing")

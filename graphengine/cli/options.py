@@ -494,11 +494,11 @@ class Age(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes 
 
         seconds = seconds_of(str(value))
         if seconds is None:
-            self.fail(f"{value!r}: give a number and s, m, h, d or w, e.g. 30d", param, ctx)
+            self.fail(f"{value!r} is not a time: give a number and a unit (s, m, h, d or w), e.g. 30d", param, ctx)
         from graphengine.kernel.extension import is_seconds
 
         if not is_seconds(seconds, zero=True):
-            self.fail(f"{value!r} is too long", param, ctx)
+            self.fail(f"{value!r} is too long: give a shorter time", param, ctx)
         return seconds
 
 
@@ -511,7 +511,8 @@ class At(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes n
         """Return the number of the step, or the path of the node and the number of the visit."""
         node, _, number = str(value).rpartition(":")
         if not number.isdecimal() or len(number) > _DIGITS:
-            self.fail(f"{value!r}: give the number of a step, or a node and its visit, e.g. review:2", param, ctx)
+            text = f"{value!r} is not a step: give the number of a step, or a node and its visit, e.g. review:2"
+            self.fail(text, param, ctx)
         return (node, int(number)) if node else int(number)
 
 
@@ -588,7 +589,7 @@ def limits_from(given: Sequence[str], base: Limits) -> Limits:
         name, _, text = pair.partition("=")
         if name == _UNKNOWN_COST:
             if text.lower() not in _ANSWERS:
-                raise click.BadParameter(f"{name}={text}: give yes or no", param_hint="--limit")
+                raise click.BadParameter(f"{name}={text} is not an answer: give yes or no", param_hint="--limit")
             limits[name] = _ANSWERS[text.lower()]
         elif name in _LIMITS:
             limits[name] = _parse_limit(name, text)
@@ -596,7 +597,7 @@ def limits_from(given: Sequence[str], base: Limits) -> Limits:
             names = (*_LIMITS, _UNKNOWN_COST)
             near = ["visits"] if name == "steps" else get_close_matches(name, names, n=1)
             hint = f"did you mean {near[0]}=…?" if near else f"use one of {', '.join(names)}, e.g. visits=50"
-            raise click.BadParameter(f"{pair!r}: {hint}", param_hint="--limit")
+            raise click.BadParameter(f"{pair!r} is not a limit: {hint}", param_hint="--limit")
     return replace(base, **limits)
 
 
@@ -609,5 +610,6 @@ def _parse_limit(name: str, text: str) -> float | None:
         number = -1
     if not 0 <= number < float("inf"):
         kind = "whole number" if name in _WHOLE else "number"
-        raise click.BadParameter(f"{name}={text}: give a {kind} of 0 or more, or none", param_hint="--limit")
+        hint = f"give a {kind} of 0 or more, or 'none' for no limit"
+        raise click.BadParameter(f"{name}={text} is not a limit: {hint}", param_hint="--limit")
     return number

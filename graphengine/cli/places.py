@@ -104,8 +104,8 @@ def setting(root: Path, name: str, *, checks: bool = False) -> object:
             raise _build_unknown_setting_error(each, place, is_table=each in tables or isinstance(found[each], dict))
         return found.get(name)
     except (OSError, ValueError, AttributeError) as error:
-        repair = f"write [tool.graphengine] and below it {name} = …"
-        raise ProjectBroken(f"pyproject.toml is invalid: {error}", where=str(place), repair=repair) from error
+        repair = f"correct the file; the setting {name} belongs into the table [tool.graphengine], as {name} = …"
+        raise ProjectBroken(f"pyproject.toml cannot be read: {error}", where=str(place), repair=repair) from error
 
 
 def _build_unknown_setting_error(name: str, place: Path, *, is_table: bool) -> InputError:
@@ -113,10 +113,11 @@ def _build_unknown_setting_error(name: str, place: Path, *, is_table: bool) -> I
 
     near = did_you_mean(name, [*SETTINGS, *others()])
     if not is_table:
-        message, repair = f"[tool.graphengine] has {name} = …, which is not read", MEANT.get(name) or near
+        message = f"[tool.graphengine] contains {name} = …, and graphengine has no setting {name!r}"
+        repair = MEANT.get(name) or near
     else:
-        message = f"[tool.graphengine.{name}] is read by no wing that is installed"
-        install = f"install the package that has the wing {name!r}, or remove the table"
+        message = f"[tool.graphengine.{name}] is not a table of graphengine, and no installed plugin (wing) reads it"
+        install = f"install the package of the plugin (wing) {name!r}, or remove the table"
         repair = near if near.startswith("did you mean") else install
     return InputError(message, where=str(place), repair=repair)
 
@@ -153,7 +154,7 @@ def _read_database_setting(root: Path) -> Database | None:
     if found is None:
         return None
     if not isinstance(found, str) or not found:
-        message = f"store is {found!r}, not the path or the address of a database"
+        message = f"the setting store is {found!r}, and not the path or the address of a database"
         repair = 'write [tool.graphengine] and below it store = "runs.db", or store = "postgresql://user@host/database"'
         raise ProjectBroken(message, where=str(root / "pyproject.toml"), repair=repair)
     return database_from(found, root)
@@ -181,7 +182,8 @@ def graph_files(root: Path) -> list[Path]:
     if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
         repair = 'write [tool.graphengine] and below it graphs = ["folder"]'
         where = str(root / "pyproject.toml")
-        raise ProjectBroken(f"graphs is {folders!r}, not a list of folders", where=where, repair=repair)
+        message = f"the setting graphs is {folders!r}, and not a list of folders"
+        raise ProjectBroken(message, where=where, repair=repair)
     return [file for folder in folders for file in sorted((root / folder).glob("*.py")) if file.name[0] != "_"]
 
 
@@ -241,7 +243,7 @@ class DatabaseOption:
             raise StoreMissing(
                 f"there is no database of runs at {shown(self.database)}",
                 where=str(self.database),
-                repair="choose a database with --store PATH; `graphengine run` creates it",
+                repair="choose another database with --store PATH, or start a run, which creates the database",
             )
 
     def command(self, name: str, run_id: str, *words: str, arguments: Sequence[str] = ()) -> str:

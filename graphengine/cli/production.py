@@ -82,7 +82,7 @@ def durability(place: DatabaseOption) -> Iterator[Check]:
         found = settings(place.database, list(_SAFE))
         unsafe = {name: value for name, value in found.items() if value not in _SAFE[name]}
         what = ", ".join(f"{name} = {value}" for name, value in (unsafe or found).items())
-        repair = "ALTER SYSTEM SET each to 'on', then SELECT pg_reload_conf()"
+        repair = "set each of these settings to 'on' with ALTER SYSTEM SET, then run SELECT pg_reload_conf()"
         yield Check("durability", "not" if unsafe else "ok", what, repair if unsafe else "")
         return
     path = place.database.resolve()
@@ -91,9 +91,10 @@ def durability(place: DatabaseOption) -> Iterator[Check]:
     kind = file_system(path)
     if kind.startswith(_REMOTE):
         what = f"{path} is on a file system of another machine ({kind})"
-        yield Check("durability", "not", what, "move it to a local disk, or use PostgreSQL")
+        yield Check("durability", "not", what, "move the file to a local disk, or use PostgreSQL")
     elif not is_logged:
-        yield Check("durability", "not", "the file has no write-ahead log", "open it once with `graphengine worker`")
+        repair = "open the file once with `graphengine worker`"
+        yield Check("durability", "not", "the file has no write-ahead log", repair)
     else:
         what = "graphengine syncs each step to the disk, unless a program of yours says synchronous='NORMAL'"
         yield Check("durability", "ok", what, "")
@@ -114,12 +115,13 @@ def disk(place: DatabaseOption) -> Iterator[Check]:
     from rich.filesize import decimal as size
 
     if isinstance(place.database, str):
-        yield Check("disk", "cannot say", "the disk is the server's", "watch it there: a full disk ends all writes")
+        what = "the database is on a disk of the PostgreSQL server"
+        yield Check("disk", "cannot say", what, "watch the disk on the server, because a full disk ends all writes")
         return
     free, used = shutil.disk_usage(place.database.parent).free, place.database.stat().st_size
     needed = max(_LEAST_FREE_BYTES, used)
     what = f"{size(free)} free, {size(used)} in the database"
-    repair = f"have {size(needed)} free: a backup needs as much as the database"
+    repair = f"make {size(needed)} free: a backup needs as much space as the database"
     yield Check("disk", "ok", what, "") if free >= needed else Check("disk", "not", what, repair)
     yield _check_log_size(place.database)
 
@@ -138,8 +140,8 @@ def _check_log_size(path: Path) -> Check:
     found, most = bytes_of_log(path.resolve()), _LOG_FACTOR * longest_log()
     what = f"the write-ahead log has {size(found)}"
     repair = (
-        f"at most {size(most)} are usual: end the program that reads the file for long, such as a backup, and processes"
-        " of versions that let the log grow; a worker of this version then shortens the log within a minute"
+        f"at most {size(most)} are usual: end programs that read the file for a long time, such as a backup, and "
+        "workers of earlier versions that let the log grow; a worker of this version then shortens it within a minute"
     )
     return Check("log", "not", what, repair) if found > most else Check("log", "ok", what, "")
 
@@ -177,8 +179,9 @@ def rescue(owners: Sequence[OwnerInfo], interrupted: Sequence[RunInfo], failed: 
     if workers:
         yield Check("workers", "ok", f"{counted(len(workers), 'worker')} at work", "")
     else:
-        what = "no worker is alive" + (f", and none takes {counted(len(interrupted), 'run')}" if interrupted else "")
-        yield Check("workers", "not", what, "start one under a supervisor: graphengine worker")
+        idle = f", so no process continues {counted(len(interrupted), 'interrupted run')}" if interrupted else ""
+        repair = "start `graphengine worker` under a supervisor"
+        yield Check("workers", "not", f"no worker is alive{idle}", repair)
     repair = "probe GET /health of `graphengine serve`, and `graphengine worker --health PORT`"
     yield Check("health", "cannot say", "whether something restarts a worker that hangs", repair)
     if failed:
@@ -187,7 +190,9 @@ def rescue(owners: Sequence[OwnerInfo], interrupted: Sequence[RunInfo], failed: 
             if failed < _FAILED
             else f"{failed} or more runs that began within a day failed"
         )
-        repair = "graphengine runs status:failed since:1d; after the repair: graphengine bulk retry status:failed"
+        repair = (
+            "list them: graphengine runs status:failed since:1d; after a repair: graphengine bulk retry status:failed"
+        )
         yield Check("errors", "not", what, repair)
     else:
         yield Check("errors", "ok", "no run that began since a day ago failed", "")
@@ -199,12 +204,12 @@ def versions(owners: Sequence[OwnerInfo]) -> Check:
 
     found = sorted({str(each.role.get("version")) for each in owners if each.role is not None} | {__version__})
     if len(found) > 1:
-        repair = "end the workers, install one version everywhere, start them"
+        repair = "end the workers, install the same version everywhere, and start the workers again"
         return Check("versions", "not", f"workers and this program have the versions {', '.join(found)}", repair)
     return Check("versions", "ok", f"graphengine {__version__} here and in all workers", "")
 
 
 def backups() -> Check:
     """Return a reminder to test backups, because this program cannot check them."""
-    repair = "make one (`graphengine backup`, pg_dump), and run `graphengine doctor` and a worker on the copy elsewhere"
+    repair = "make a backup (`graphengine backup`, pg_dump), and run `graphengine doctor` and a worker on it elsewhere"
     return Check("backups", "cannot say", "whether a backup was restored lately", repair)

@@ -155,14 +155,19 @@ def list_graphs() -> list[Listed]:
     root = project_of(Path.cwd())
     files = graph_files(root) if root is not None else []
     if root is None or not files:
-        message = "there is no pyproject.toml here or above" if root is None else "the project has no file with graphs"
-        repair = 'list folders in pyproject.toml: [tool.graphengine] graphs = ["folder"]'
+        no_project, no_file = (
+            "there is no pyproject.toml in this folder or above it",
+            "the project has no file with graphs",
+        )
+        message = no_project if root is None else no_file
+        repair = 'list folders with graphs in pyproject.toml: [tool.graphengine] graphs = ["folder"]'
         if root is None:
             repair += "; or create a project: graphengine new PATH"
         elif not (folders := setting(root, "graphs")):
             repair += "; or name the file: graphengine run FILE.py, graphengine check FILE.py"
         else:
-            message, repair = f"the folders of graphs={folders} have no file *.py", "name folders that have graph files"
+            message = f"the folders in graphs = {folders} of [tool.graphengine] contain no Python file"
+            repair = "list folders that contain Python files with graphs"
         raise GraphNotFound(message, where=str(root or Path.cwd()), repair=repair)
     found: list[Listed] = []
     for file in files:
@@ -195,8 +200,9 @@ def _find_same_names(files: Iterable[Listed]) -> dict[str, tuple[Path, GraphNotF
             if file == listed.file or first is None or second is None or first == second:
                 continue
             places = [f"{_near_path(Path(each.file))}:{each.line}" for each in (first, second)]
-            message = f"two graphs are named {graph.name!r}, at {' and '.join(places)}; a run records only the name"
-            repair = "rename one of them, or give the file of the one that you mean: --graph FILE"
+            message = f"two graphs are named {graph.name!r}, at {' and '.join(places)}; their names must be different, "
+            message += "because a run records only the name of its graph"
+            repair = "rename one of the two graphs, or name the file of the graph that you mean: --graph FILE"
             found[graph.name] = listed.file, GraphNotFound(message, where=places[1], repair=repair, code="same_name")
     return found
 
@@ -234,13 +240,13 @@ def graphs_to_drive(references: Sequence[str]) -> tuple[dict[str, Found], list[s
             found.graph.compile()
             if graphs.setdefault(found.graph.name, found).graph is not found.graph:
                 message = f"two graphs are named {found.graph.name!r}, and a run records only the name of its graph"
-                repair = "use two databases with a worker each"
+                repair = "rename one of the two graphs, or use a database and a worker for each of them"
                 raise GraphNotFound(message, where=reference, repair=repair, code="same_name")
     unread = [] if references else _add_project_graphs(graphs)
     if not graphs:
         message = "there is no graph whose runs can be driven" + (f": {'; '.join(unread)}" if unread else "")
         repair = (
-            'give files with --graph FILE, or list folders in pyproject.toml: [tool.graphengine] graphs = ["folder"]'
+            'name files with --graph FILE, or list folders in pyproject.toml: [tool.graphengine] graphs = ["folder"]'
         )
         raise GraphNotFound(message, where=str(project_of(Path.cwd()) or Path.cwd()), repair=repair)
     return graphs, unread
@@ -268,7 +274,7 @@ def _add_project_graphs(graphs: dict[str, Found]) -> list[str]:
         try:
             found = _load_all_graphs(file)
         except GraphEngineError as error:
-            unread.append(f"{_near_path(file)} is left out: {error.message}")
+            unread.append(f"the file {_near_path(file)} is left out: {error.message}")
             continue
         listed.append(Listed(file, graphs=_drop_nested([each.graph for each in found])))
         for each in found:
@@ -276,13 +282,14 @@ def _add_project_graphs(graphs: dict[str, Found]) -> list[str]:
             try:
                 graph.compile()
             except GraphEngineError as error:
-                unread.append(f"{graph.name} of {_near_path(file)} is left out: {_format_first_problem(error)}")
+                why = _format_first_problem(error)
+                unread.append(f"the graph {graph.name!r} of {_near_path(file)} is left out: {why}")
                 continue
             if graph.name not in graphs or file.stem == graph.name:
                 graphs[graph.name] = each
     for name, (_, same) in _find_same_names(listed).items():
         graphs.pop(name, None)
-        unread.append(f"{name} is left out: {same.message}")
+        unread.append(f"the graph {name!r} is left out: {same.message}")
     return unread
 
 
@@ -297,10 +304,16 @@ def load(file: Path) -> ModuleType:
     """
     path = Path(os.path.abspath(file))  # noqa: PTH100 - keep links: the project is found along the path that the user gave
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
+        what = (
+            f"{_near_path(file)} is a folder, not a file"
+            if path.is_dir()
+            else f"the file {_near_path(file)} does not exist"
+        )
         near = get_close_matches(path.stem, [each.stem for each in path.parent.glob("*.py")], n=1)
-        repair = f"did you mean {file.with_name(near[0] + '.py')}?" if near else "give the Python file of a graph"
-        raise GraphNotFound(f"the file {_near_path(file)} {what}", where=str(file), repair=repair)
+        repair = (
+            f"did you mean {file.with_name(near[0] + '.py')}?" if near else "name a Python file that defines a graph"
+        )
+        raise GraphNotFound(what, where=str(file), repair=repair)
     root = project_of(path.parent) or path.parent
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
@@ -310,7 +323,7 @@ def load(file: Path) -> ModuleType:
         return present  # another module has already imported the file
     spec = importlib.util.spec_from_file_location(name, path, loader=_Loader(name, str(path)))
     if spec is None or spec.loader is None:
-        raise GraphFileBroken("the file cannot be loaded", where=str(path))
+        raise GraphFileBroken("Python cannot load the file as a module", where=str(path))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -370,8 +383,8 @@ def _select_graph(module: ModuleType, file: Path, inner: str, name: str) -> Grap
     graphs = dict(graphs_of(module))
     where = _near_path(file)
     if not graphs:
-        repair = f"define one at the top level of the file, as graph = {_suggest_graph(module, name)}"
-        raise GraphNotFound(f"{where} has no graph", where=where, repair=repair)
+        repair = f"define a graph at the top level of the file, as graph = {_suggest_graph(module, name)}"
+        raise GraphNotFound(f"the file {where} defines no graph", where=where, repair=repair)
     if inner:
         wanted = [g for v, g in graphs.items() if v == inner] or [g for g in graphs.values() if g.name == inner]
     elif name and len(graphs) > 1:
@@ -382,8 +395,10 @@ def _select_graph(module: ModuleType, file: Path, inner: str, name: str) -> Grap
         return wanted[0]
     listed = ", ".join(f"{where}:{variable}" for variable in graphs)
     if inner:
-        raise GraphNotFound(f"{where} has no graph {inner!r}", where=where, repair=f"it has {listed}")
-    raise GraphNotFound(f"{where} has {len(graphs)} graphs", where=where, repair=f"give one of {listed}")
+        message, repair = f"the file {where} defines no graph {inner!r}", f"use one of its graphs: {listed}"
+        raise GraphNotFound(message, where=where, repair=repair)
+    message = f"the file {where} defines {len(graphs)} graphs, so a name must choose between them"
+    raise GraphNotFound(message, where=where, repair=f"use one of {listed}")
 
 
 def _suggest_graph(module: ModuleType, name: str) -> str:
@@ -449,10 +464,10 @@ def _is_found_by_name(graph: Graph[Any], file: Path) -> bool:
 def _build_unknown_name_error(
     name: str, root: Path | None, known: Sequence[str], unread: Sequence[str], *, of_run: bool
 ) -> GraphNotFound:
-    message = f"the run is of graph {name!r}, and no such graph was found" if of_run else f"there is no graph {name!r}"
+    message = f"the graph {name!r} of the run was not found" if of_run else f"there is no graph {name!r}"
     if unread:
-        message += "; not readable: " + "; ".join(unread)
-    direct = "give its file: --graph FILE[:NAME]" if of_run else "give its file: FILE.py or FILE.py:NAME"
+        message += "; these files cannot be read: " + "; ".join(unread)
+    direct = "name the graph's file, as " + ("--graph FILE[:NAME]" if of_run else "FILE.py or FILE.py:NAME")
     if root is None:
         where = f"{Path.cwd()} and above it, where there is no pyproject.toml"
         return GraphNotFound(message, where=where, repair=direct)
@@ -476,7 +491,7 @@ def _build_broken_file_error(error: BaseException, path: Path) -> GraphEngineErr
     if isinstance(error, GraphEngineError):
         repair = error.repair + (f" ({error.where})" if error.where else "")
         if isinstance(error, CompileError):  # the error lists the problems
-            repair = "fix each of these problems, and load the file again"
+            repair = "fix each of these problems, and run the command again"
         prefix = "this definition cannot be used: " if isinstance(error, DefinitionError) else ""
         return GraphFileBroken(prefix + error.message, where=where, repair=repair.strip())
     text = " ".join(str(error).split())
@@ -489,7 +504,7 @@ def _build_broken_file_error(error: BaseException, path: Path) -> GraphEngineErr
     line = own[-1].line if own else ""
     repair = f"fix this line: {line}" if line else "fix the file"
     if isinstance(error, ModuleNotFoundError):
-        repair = "install it, or put the file into a project"
+        repair = "install the missing package, or put the file into the project that contains the missing module"
     elif isinstance(error, ImportError):
         name = text.partition("cannot import name '")[2].partition("'")[0]
         near = nearest(name, dir(sys.modules.get(error.name or "")))
@@ -540,15 +555,16 @@ def _iter_named_wings(file: Path | None) -> Iterator[Wing]:
     place, known = str(root / "pyproject.toml"), {wing.name: wing for wing in wings()}
     if not (isinstance(found, list) and all(isinstance(each, str) for each in found)):
         repair = 'write [tool.graphengine] and below it wings = ["name"]'
-        raise ProjectBroken(f"wings is {found!r}, not a list of names", where=place, repair=repair)
+        raise ProjectBroken(f"the setting wings is {found!r}, and not a list of names", where=place, repair=repair)
     for name in found:
         if reason := left_out(name):
-            message, repair = f"the wing {name!r} cannot be used: {reason}", "repair its package, or do not name it"
+            message = f"the plugin (wing) {name!r} cannot be used: {reason}"
+            repair = "repair the package of the plugin, or remove its name from [tool.graphengine] wings"
             raise WingBroken(message, where=place, repair=repair)
         if name not in known:
-            repair = did_you_mean(name, known) or "install the package that has it"
+            repair = did_you_mean(name, known) or f"install the package of the plugin (wing) {name!r}"
             raise ProjectBroken(
-                f"[tool.graphengine] wings contains {name!r}, and no installed package has a wing of this name",
+                f"[tool.graphengine] wings contains {name!r}, and no installed package has a plugin (wing) so named",
                 where=place,
                 repair=repair,
             )
@@ -569,8 +585,8 @@ def _extension_of(wing: Wing, file: Path | None) -> Extension | None:
     except GraphEngineError:
         raise
     except Exception as error:
-        message = f"{wing.extension} of the wing {wing.name!r} failed: {type(error).__name__}: {error}"
+        message = f"{wing.extension} of the plugin (wing) {wing.name!r} failed: {type(error).__name__}: {error}"
         raise WingBroken(message, where="[tool.graphengine] wings") from error
     if found is None or isinstance(found, Extension):
         return found
-    raise WingBroken(f"{wing.extension} of the wing {wing.name!r} returned {found!r}, not an Extension")
+    raise WingBroken(f"{wing.extension} of the plugin (wing) {wing.name!r} returned {found!r}, and not an Extension")

@@ -95,9 +95,9 @@ def _load_graph(asked: ProofRequest) -> Graph[object]:
         mixed = sorted(name for name, module in sys.modules.items() if _is_of_working_tree(name, module, asked))
         if mixed:
             raise GraphEngineError(
-                f"the older code imports {mixed[0]} from the working tree, and not from its own commit",
+                f"the older code imports the module {mixed[0]!r} from the working tree, and not from the older commit",
                 where=asked.graph,
-                repair="let the project's folder be found by its path, and not by an editable installation",
+                repair="uninstall the editable installation of the project, so that Python finds modules by their path",
                 code="mixed_versions",
             )
     return graph

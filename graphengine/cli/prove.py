@@ -184,9 +184,9 @@ def _choose_failed(context: CommandContext, wanted: Wanted) -> tuple[Sequence[Ex
         from graphengine.cli.places import shown
 
         raise InputError(
-            f"no failed run of {wanted.graph} was found",
+            f"no failed run of the graph {wanted.graph!r} was found",
             where=shown(context.place.database),
-            repair="find failed runs with --runs, or choose another database with --store PATH",
+            repair="search for other runs with --runs, or choose another database with --store PATH",
         )
     most = Counter(failure for failure, _ in found).most_common(1)[0][0]
     left |= {run.info.id: "it failed at {} with {}".format(*failure) for failure, run in found if failure != most}
@@ -344,8 +344,8 @@ def _git(folder: Path, *words: str) -> str:
         raise GraphEngineError(
             f"git {words[0]} failed: {' '.join(why.split())}",
             where=str(folder),
-            repair="name a commit, branch or tag of the repository that contains the graph's file; the fingerprint that"
-            " names a version without GRAPHENGINE_DEPLOY is not a commit",
+            repair="name a commit, branch or tag of the git repository that contains the graph's file; a version that"
+            " `graphengine` computed because GRAPHENGINE_DEPLOY was not set is not a commit",
             code="git_failed",
         ) from error
 
@@ -400,12 +400,12 @@ class _Trial:
             raise GraphEngineError(
                 f"the process with the code of {which} did not end within {self.time_limit:g} s, and was ended",
                 where=str(tree),
-                repair="let a node end by itself, or pass a larger --time-limit, or a smaller --limit",
+                repair="pass a larger --time-limit or a smaller --limit, or change the node so that it ends by itself",
                 code="proof_failed",
             ) from None
         if not (answer.exists() and answer.stat().st_size):
             last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-            message = f"the process with the code of {which} died: {last}"
+            message = f"the process with the code of {which} ended without a result: {last}"
             raise GraphEngineError(message, where=str(tree), code="proof_failed")
         found = msgspec.json.decode(answer.read_bytes(), type=ProofAnswer)
         if found.refusal is not None:
@@ -439,8 +439,8 @@ def _show_proof(context: CommandContext, proof: Proof) -> None:
     _show_side(out, "under your working tree", [each.new for each in proof.runs])
     if again := sum(each.new.repeats_work and each.new.verdict == "passes" for each in proof.runs):
         text = (
-            f"of those that go through, {again} failed because of a recorded result, such as a model's answer: a retry"
-            " does this work again, and can end otherwise"
+            f"of the runs that go through, {again} failed because of a recorded result, such as a model's answer: a"
+            " retry does this work again, and can have another result"
         )
         out.line((text, "dim"))
     for why, number in Counter(proof.left.values()).items():
@@ -466,6 +466,6 @@ def _show_side(out: Channel, version: str, tried: Sequence[TriedNode]) -> None:
         out.line(f"  and {len(failing) - _LISTED} more; --json has them all")
     unknown = Counter(each.why for each in tried if each.verdict == "unknown")
     for why, number in unknown.most_common(_LISTED):
-        out.line(f"  not known for {number}: {why}")
+        out.line(f"  not known for {counted(number, 'run')}: {why}")
     if len(unknown) > _LISTED:
         out.line(f"  and {len(unknown) - _LISTED} more reasons; --json has them all")

@@ -99,7 +99,7 @@ def prune(
     prunes = not vacuum or as_kept or is_given  # --vacuum alone removes no runs
     if as_kept and is_given:
         raise click.UsageError(
-            "--retention already says which runs to keep: leave out the other options that select runs"
+            "--retention already determines which runs to keep: leave out the other options that select runs"
         )
     rules = _retentions() if as_kept else [rule]
     if prunes and not as_kept and given["keep_last"] is None and given["older_than"] is None:
@@ -169,7 +169,8 @@ def _retentions() -> list[Mapping[str, Any]]:
     rules: list[Mapping[str, Any]] = [{"retention": keep, "graph": name} for name, keep in found.items() if keep]
     if not rules:
         raise click.UsageError(
-            "neither [tool.graphengine.retention] nor retention= of a graph says how long runs are kept"
+            "neither [tool.graphengine.retention] nor retention= of a graph says how long runs are kept: set one of "
+            "them, or leave out --retention and select runs with --keep-last or --older-than"
         )
     return rules
 
@@ -216,7 +217,10 @@ def _consent(context: CommandContext, *, asks: bool) -> Callable[[Pruned], bool]
     if not asks:
         return None
     if context.json or not is_person():
-        raise click.UsageError("cannot ask for confirmation here: check with --dry-run, then pass --yes")
+        raise click.UsageError(
+            "the command cannot ask for confirmation without a terminal or with --json: check with "
+            "--dry-run, then pass --yes"
+        )
 
     def ask(found: Pruned) -> bool:
         what = _in_short(found) if found.runs else "Old steps of runs that go on"

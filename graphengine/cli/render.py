@@ -117,14 +117,17 @@ def render(  # noqa: PLR0913 - one for each option
         other is not None or (file_of(reference) is None and _find_run(context, reference) is not None)
     )
     if other is not None and not is_story:
-        raise click.UsageError("two runs are compared in a story: write it to a file .html")
+        raise click.UsageError("two runs can only be compared in a story: give -o a file that ends with .html")
     if is_story:
         _write_story(context, reference, other, output)
     elif kind is None:
         depth_or_paths = int(fold[0]) if len(fold) == 1 and fold[0].isdecimal() else fold or None
         _draw(context, reference, output, fold=depth_or_paths, theme=theme, detail=detail)
     elif fold or theme != "auto" or detail != "full":
-        raise click.UsageError("--fold, --theme and --detail are for the picture of a graph, or of a run on it")
+        raise click.UsageError(
+            "--fold, --theme and --detail apply only to the picture of a graph, or of a run on its graph: leave out "
+            "these options"
+        )
     else:
         from graphengine.render.charts import write_chart
 

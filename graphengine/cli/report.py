@@ -278,7 +278,7 @@ def show_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
     if is_edge and why:
         parts += [f": {why}"]
     if snapshot.status == "running" and asked_by:
-        err.prose(("released", "bold yellow"), f": asked by {asked_by}; a worker or resume continues it")
+        err.prose(("released", "bold yellow"), f": asked by {asked_by}; a worker or `resume` continues the run")
         return
     err.prose((snapshot.status, STATUS_STYLES.get(snapshot.status, "bold")), *parts)
     if failure is not None and not is_edge:
@@ -441,9 +441,9 @@ def check_output(path: Path) -> None:
     """
     folder = path.parent
     if path.is_dir():
-        message, repair = f"{path} is a folder", "name a file in it"
+        message, repair = f"{path} is a folder, and not a file", "name a file in this folder"
     elif not folder.is_dir():
-        message, repair = f"there is no folder {folder}", f"mkdir -p {folder}"
+        message, repair = f"the folder {folder} does not exist", f"create the folder: mkdir -p {folder}"
     elif not os.access(path if path.exists() else folder, os.W_OK):
         message, repair = f"{path} cannot be written", "name another file"
     else:
@@ -461,7 +461,7 @@ def _write_output(job: DriveJob, ended: StoredOutcome) -> None:
         raise OutputFailed(
             f"the result cannot be written: {error.strerror}",
             where=path,
-            repair=f"the run is finished and recorded; this writes its result again: {again}",
+            repair=f"the run is finished and recorded; this command writes the run's result again: {again}",
         ) from error
 
 

@@ -414,7 +414,7 @@ def stop(context: CommandContext, run_id: str, *, now: bool, final: bool) -> int
         )
     is_waiting = info.driver is None and (info.status == "waiting" or info.queued or final)
     if info.driver is None and not is_waiting:
-        message = f"no process drives run {run_id}: its process died before finishing it"
+        message = f"no process drives run {run_id}, because its process died before the run was over"
         raise GraphEngineError(message, where=f"run {run_id}", repair=resume, code="not_running")
 
     async def ask() -> OwnerInfo | None:
@@ -522,7 +522,7 @@ def _check_needs(job: DriveJob, state: Any) -> None:  # noqa: ANN401 - a state, 
         for name in needs.get(model, ()):
             if not values.get(name):
                 raise InputError(
-                    f"the field {name} is empty, and the model {model} cannot answer without it",
+                    f"the field {name!r} is empty, and the model {model!r} cannot answer without a value of this field",
                     where="--input",
                     repair=f"give a value, such as --input {name}=@FILE, or choose a language model: "
                     f"{ways_to_a_model(job.found)}",
@@ -571,7 +571,6 @@ def example_of(found: Found) -> object:
     try:
         return example()
     except Exception as error:
-        text = f"example() raised {type(error).__name__}: {error}"
-        raise GraphFileBroken(
-            text, where=str(found.file), repair="repair the function example, or give --input"
-        ) from error
+        text = f"the function example() raised {type(error).__name__}: {error}"
+        repair = "repair the function example, or give the input with --input"
+        raise GraphFileBroken(text, where=str(found.file), repair=repair) from error

@@ -243,7 +243,7 @@ def _check_options(  # noqa: PLR0913 - the options that exclude each other
         )
     if is_other and (is_csv or fields is not None):
         raise click.UsageError(
-            "--fields and --csv show a table of runs, and not --tree, --trends or --sums: give one of them"
+            "--fields and --csv show a table of runs, so they cannot be combined with --tree, --trends or --sums"
         )
     if is_csv and context.json:
         raise click.UsageError("the output is either --csv or --json: give one of them")

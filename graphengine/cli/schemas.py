@@ -122,7 +122,8 @@ def _of_command(name: str) -> Sequence[Kind]:
     kinds_by_command = next(ours, None) or documents()
     if name not in kinds_by_command:
         repair = did_you_mean(name, kinds_by_command)
-        raise InputError(f"no command {name!r} writes documents", where=f"schema {name}", repair=repair)
+        message = f"there is no command {name!r} that writes JSON documents"
+        raise InputError(message, where=f"schema {name}", repair=repair)
     return kinds_by_command[name]
 
 

@@ -161,9 +161,11 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
     chosen = [door for door in known_doors() if given.pop(door.name.replace("-", "_"))]
     given["doors"] = [door.name for door in chosen]
     if given["a2a_root"] is not None and "a2a" not in given["doors"]:
-        raise InputError("--a2a-root is given without --a2a", where="--a2a-root", repair="add --a2a, or leave it out")
+        repair = "add --a2a, or leave out --a2a-root"
+        raise InputError("--a2a-root has an effect only with --a2a", where="--a2a-root", repair=repair)
     if given["live_text"] and "openai" not in given["doors"]:
-        raise InputError("--live-text is given without --openai", where="--live-text", repair="add --openai")
+        repair = "add --openai, or leave out --live-text"
+        raise InputError("--live-text has an effect only with --openai", where="--live-text", repair=repair)
     try:
         from graphengine.serve.guard import TokenAccess
         from graphengine.serve.service.server import Serving, Settings
@@ -172,14 +174,14 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
         for door in chosen:
             import_module(door.module)
     except ImportError as error:
-        text = f"the service needs {error.name}, which is not installed"
+        text = f"the service needs the Python package {error.name!r}, which is not installed"
         repair = install_command(",".join(["serve", *filter(None, (door.extra for door in chosen))]))
         raise InputError(text, where="graphengine serve", repair=repair) from error
     users = None if users_file is None else Users(users_file)
     token, is_new = token_of(token_file, is_needed=users is None)
     if given["pages"] is not None and not given["pages"].is_dir():
         repair = "give the folder with the built files of a front end, such as app/built"
-        raise InputError(f"there is no folder {given['pages']}", where="--pages", repair=repair)
+        raise InputError(f"the folder {str(given['pages'])!r} does not exist", where="--pages", repair=repair)
     secret = None if webhook_secret_env is None else _webhook_secret(webhook_secret_env)
     has_pages = given["pages"] is not None
     pages_of = frozenset(each.rstrip("/").lower() for each in origins)
@@ -189,7 +191,7 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
     if fleet.retention is not None:
         given["retention"] = fleet.retention
     given["on_event"] = lambda event: show_event(context, event)
-    with until_stopped(context, "start it again, or a worker") as (stopper, telemetry):
+    with until_stopped(context, "start the command again, or start a worker") as (stopper, telemetry):
         given |= {**lock_options(), "telemetry": telemetry}
         settings = Settings(context.place.database, fleet.graphs, access, __version__, **given)
         serving = Serving(settings)
@@ -227,7 +229,7 @@ def _show_served(context: CommandContext, settings: Settings, token: str | None,
         context.err.prose(_retention_words(settings))
     others = [f"--{d.name}{'' if d.is_installed else ' (not installed)'}" for d in known_doors() if d.name not in doors]
     if others:
-        context.err.prose(f"other doors, by options: {', '.join(others)}")
+        context.err.prose(f"options that add other protocols: {', '.join(others)}")
     if token is not None:
         # Collectors of logs must not get the token.
         channel = context.out if context.log_format == "json" else context.err
@@ -244,7 +246,7 @@ def _retention_words(settings: Settings) -> str:
     ]
     own = sorted(name for name, graph in settings.graphs.items() if graph.retention is not None)
     text = f"finished runs are kept {days[0]}, failed and stopped ones {days[1]}"
-    text += f", those of {', '.join(own)} as the graph says" if own else ""
+    text += f", and runs of {', '.join(own)} as the graph says" if own else ""
     return f"{text}; change it in [tool.graphengine.retention]: keep_days, keep_failed_days (inf for ever)"
 
 
@@ -265,14 +267,15 @@ def token_of(file: Path | None, *, is_needed: bool = True) -> tuple[str, bool]:
             token = file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise InputError(f"{file} cannot be read: {why}", where=where, repair="give a file with a token") from None
+            message, repair = f"the file {file} cannot be read: {why}", "name a text file that contains the token"
+            raise InputError(message, where=where, repair=repair) from None
     else:
         token = os.environ.get(TOKEN, "").strip()
         if not token and TOKEN not in os.environ:
             return (secrets.token_urlsafe(32), True) if is_needed else ("", False)
     if len(token) < _LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
-        message = f"the token is not {_LEAST_TOKEN} or more ASCII characters without blanks"
-        repair = "make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        message = f"the token must consist of at least {_LEAST_TOKEN} ASCII characters without blanks"
+        repair = "generate a token: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
         raise InputError(message, where=where, repair=repair)
     return token, False
 
@@ -288,17 +291,16 @@ def _webhook_secret(variable: str) -> str:
     where, secret = f"--webhook-secret-env {variable}", os.environ.get(variable, "").strip()
     if not secret:
         raise InputError(
-            f"the variable {variable} is empty",
+            f"the environment variable {variable!r} is empty or not set",
             where=where,
-            repair=f"set it before you start the command: export {variable}=…",
+            repair=f"set the variable before you start the command: export {variable}=…",
         )
     try:
         key_of(secret)
     except ValueError:
-        repair = "copy it again from the settings of the sender"
-        raise InputError(
-            f"the secret in {variable} has no base64 key after whsec_", where=where, repair=repair
-        ) from None
+        message = f"the secret in the environment variable {variable!r} has no base64 key after its beginning 'whsec_'"
+        repair = "copy the secret again from the settings of the sender"
+        raise InputError(message, where=where, repair=repair) from None
     return secret
 
 
@@ -325,8 +327,9 @@ def webhook_secret(context: CommandContext, /, *, variable: str, address: str) -
 
     parts = urlsplit(address)
     if not parts.path.startswith("/graphs/") or not parts.path.endswith("/runs"):
-        repair = "give the address of a start, such as /graphs/GRAPH/runs?field=event"
-        raise InputError(f"{address} is not the address of a request that starts a run", where="ADDRESS", repair=repair)
+        message = f"{address!r} is not the address of a request that starts a run"
+        repair = "give an address such as /graphs/GRAPH/runs?field=event"
+        raise InputError(message, where="ADDRESS", repair=repair)
     path = unquote(parts.path)
     secret = secret_for(_webhook_secret(variable), path, parts.query)
     if context.json:

@@ -82,7 +82,7 @@ def suite(  # noqa: PLR0913 - one for each option
 
 def describe_unwritable(folder: str, error: OSError) -> GraphEngineError:
     return GraphEngineError(
-        f"{folder} cannot be written: {error.strerror or error}",
+        f"the folder {folder} cannot be written: {error.strerror or error}",
         where=folder,
         repair="name a folder that you can write to",
         code="suite_unwritable",
@@ -101,8 +101,11 @@ def locate_graph(found: Found) -> tuple[str, str]:
     module = ".".join(place.with_suffix("").parts)
     name = next((key for key, value in vars(found.module).items() if value is found.graph), "")
     if not all(part.isidentifier() for part in (*module.split("."), name)):
-        repair = "name the file as a Python module, and the graph as a variable in it"
-        raise InputError("the test of the suite could not import the graph", where=str(found.file), repair=repair)
+        message = "the test of the suite cannot import the graph from this file"
+        repair = (
+            "give the file a name that Python can import, such as review.py, and assign the graph to a variable in it"
+        )
+        raise InputError(message, where=str(found.file), repair=repair)
     return module, name
 
 

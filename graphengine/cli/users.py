@@ -88,7 +88,8 @@ def users_add(  # noqa: PLR0913 - options
     others = [user for user in file.users if user.name != name]
     if len(others) < len(file.users) and not replace:
         repair = "add --replace for a new token and these rights, or choose another name"
-        raise InputError(f"{path} has a user {name!r}", where=f"users add {name}", repair=repair)
+        message = f"the file {path} already contains a user {name!r}"
+        raise InputError(message, where=f"users add {name}", repair=repair)
     token = None if name.startswith(OIDC) else new_token()
     added = User(name, words, tenant, hash_of(token) if token is not None else "")
     _write_users_file(path, UsersFile([*others, added], file.oidc))
@@ -110,7 +111,7 @@ def users_remove(context: CommandContext, name: str, path: Path) -> int:
     others = [user for user in file.users if user.name != name]
     if len(others) == len(file.users):
         near = did_you_mean(name, [user.name for user in others])
-        raise InputError(f"{path} has no user {name!r}", where=f"users remove {name}", repair=near)
+        raise InputError(f"the file {path} contains no user {name!r}", where=f"users remove {name}", repair=near)
     _write_users_file(path, UsersFile(others, file.oidc))
     return _show_users(context, UsersFile(others, file.oidc))
 
@@ -160,9 +161,9 @@ def users_oidc(context: CommandContext, /, *, path: Path, all_tenants: bool, rig
     from graphengine.serve.users import Oidc, UsersFile, read_users, rights_of
 
     if [bool(given["tenant_claim"]), given["tenant"] is not None, all_tenants].count(True) != 1:
-        raise click.UsageError("give one of --tenant-claim, --tenant and --all-tenants")
+        raise click.UsageError("give exactly one of --tenant-claim, --tenant and --all-tenants")
     if bool(given["rights_claim"]) == bool(rights):
-        raise click.UsageError("give one of --rights-claim and --rights")
+        raise click.UsageError("give exactly one of --rights-claim and --rights")
     words = [word.strip() for word in rights.split(",")] if rights else []
     rights_of(words, "--rights")
     file = read_users(path) if path.exists() else UsersFile()
@@ -177,8 +178,8 @@ def _write_users_file(path: Path, file: UsersFile) -> None:
     try:
         write_users(path, file)
     except OSError as error:
-        repair = "give another file with --users FILE"
-        raise InputError(f"{path} cannot be written: {error.strerror}", where=f"users {path}", repair=repair) from error
+        message, repair = f"the file {path} cannot be written: {error.strerror}", "name another file with --users FILE"
+        raise InputError(message, where=f"users {path}", repair=repair) from error
 
 
 def _show_users(context: CommandContext, file: UsersFile, token: str | None = None) -> int:
@@ -199,6 +200,6 @@ def _show_users(context: CommandContext, file: UsersFile, token: str | None = No
     if provider is not None:
         context.err.line(f"and the users of {provider}")
     if token is not None:
-        context.err.line("their token, shown only now:")
+        context.err.line("the user's token, which is shown only now:")
         context.out.line(token)
     return 0

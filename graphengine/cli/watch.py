@@ -86,7 +86,7 @@ def watch(
     try:
         return context.read(lambda store: follow(store, found, view, first, ends_idle=no_wait))
     except KeyboardInterrupt:
-        message = "no longer watched; the run itself is left alone"
+        message = "the command was interrupted, and no longer follows the run; the run itself is not affected"
         raise Interrupted(message, where=f"run {found}", repair=context.place.command("watch", found)) from None
     finally:
         context.out.wipe()

@@ -135,7 +135,7 @@ def whatif(  # noqa: PLR0913 - one for each option
     from graphengine.testing.evaluation.what_if import what_if
 
     if budget is not None and not budget > 0:
-        raise click.BadParameter("give a number above 0", param_hint="--budget")
+        raise click.BadParameter("give an amount above 0", param_hint="--budget")
     found, runs = ended_runs(context, names, search, reference, limit)
     plan = found.graph.compile()
     scorers_by_name = None if scorers is None else scorers_of(found, scorers)
@@ -207,12 +207,12 @@ def ended_runs(
     graphs = sorted({info.graph for info in runs.values()})
     where = shown(context.place.database)
     if found and not graphs:
-        repair = "name the recorded runs from which they were branched"
+        repair = "name the recorded runs from which `whatif` made these branches"
         raise InputError("the chosen runs are all branches that `whatif` made", where=where, repair=repair)
     if not graphs:
         hint = context.read(lambda store: hint_of(store, wanted))
-        repair = hint or "`graphengine runs` lists those that there are; choose another database with --store PATH"
-        raise InputError(f"no run fits {' '.join(search)!r}", where=where, repair=repair)
+        repair = hint or "list all runs with `graphengine runs`, or choose another database with --store PATH"
+        raise InputError(f"no run matches the search {' '.join(search)!r}", where=where, repair=repair)
     if len(graphs) > 1:
         raise InputError(
             f"the chosen runs belong to several graphs: {', '.join(graphs)}",
@@ -224,7 +224,7 @@ def ended_runs(
 
 def _read_visit(at: At) -> tuple[str, int]:
     if isinstance(at, int):
-        raise click.BadParameter("name a node and its visit, e.g. review:1", param_hint="--at")
+        raise click.BadParameter(f"{at} is a step: give a node and its visit, e.g. review:1", param_hint="--at")
     return at if isinstance(at, tuple) else (at, 1)
 
 
@@ -306,7 +306,7 @@ def _show_rest(out: Channel, report: WhatIf) -> None:
             f"{', '.join(report.untouched[:_ROWS])}{', …' if len(report.untouched) > _ROWS else ''}"
         )
         if not report.runs:
-            out.line("no log shows the code of functions: if that changed, name the place with --at NODE:VISIT")
+            out.line("no log shows the code of functions: if code changed, name the place with --at NODE:VISIT")
     for why, count in Counter(report.left.values()).items():
         out.line(f"not compared: {counted(count, 'run')}: {why}")
     if not report.runs:

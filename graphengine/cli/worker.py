@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 _WHY = {
     "queued": "it begins",
     "due": "its time has come",
-    "sent": "it was answered or sent a message",
-    "orphan": "no process drove it",
+    "sent": "it received an answer or a message",
+    "orphan": "no process was driving it",
 }
 _COLUMNS = len("finished ")
 _STYLES = {"finished": "bold green", "failed": "bold red"}
@@ -143,7 +143,7 @@ def _endpoint(given: str | None) -> tuple[str, int] | None:
         return None
     host, _, port = given.rpartition(":")
     if not port.isdecimal() or int(port) >= 1 << 16:
-        raise click.UsageError(f"--health {given}: give a port, or HOST:PORT")
+        raise click.UsageError(f"--health {given} is not valid: give a port from 0 to 65535, or HOST:PORT")
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
@@ -318,7 +318,7 @@ def workers(context: CommandContext) -> int:
         return sorted(await store.owners(), key=lambda each: (each.role is None, each.host, each.pid))
 
     found = context.read(listed)
-    no_process = "no process is alive that drives runs; start one: graphengine worker"
+    no_process = "no process that drives runs is alive; start a worker: graphengine worker"
     return context.show_rows(Workers(workers=found), _PROCESSES, found, no_process)
 
 
@@ -334,10 +334,10 @@ class _Rate(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 take
         """Return the number of runs and the time in seconds."""
         found = re.fullmatch(r"([1-9][0-9]{0,8})/(.+)", str(value))
         if found is None:
-            self.fail(f"{value!r}: give a number of runs and a time, e.g. 100/60s", param, ctx)
+            self.fail(f"{value!r} is not a rate: give a number of runs and a time, e.g. 100/60s", param, ctx)
         seconds = options.Age().convert(found[2], param, ctx)
         if not seconds:
-            self.fail(f"{value!r}: the time is 0", param, ctx)
+            self.fail(f"the time of {value!r} is 0: give a longer time, e.g. 100/60s", param, ctx)
         return int(found[1]), seconds
 
 
@@ -409,9 +409,12 @@ def queues_set(
 
     is_alone = all(value is None for value in given.values())
     if is_alone and not no_limits and paused is None:
-        raise click.UsageError(f"give a limit, such as --concurrency 20, --pause or --no-limits: queues set {queue}")
+        raise click.UsageError(
+            f"the command sets nothing for the queue {queue!r}: give a limit such as --concurrency 20, or --pause, or "
+            "--no-limits"
+        )
     if no_limits and not (is_alone and paused is None):
-        raise click.UsageError("--no-limits removes all limits and the pause: give it without other options")
+        raise click.UsageError("--no-limits removes all limits and ends a pause: leave out all other options")
     context.use(writes=True)
 
     async def setting() -> None:

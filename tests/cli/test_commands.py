@@ -21,7 +21,7 @@ def test_an_unexpected_exception_is_one_line_without_debug(project: Path, invoke
         Graph.compile = original  # type: ignore[method-assign]
     assert (quiet.exit_code, loud.exit_code) == (1, 1)
     assert "unexpected: ZeroDivisionError: division by zero" in quiet.stderr
-    assert "run again with --debug" in quiet.stderr
+    assert "run the command with --debug" in quiet.stderr
     assert "Traceback" not in quiet.stderr
     assert "Traceback" in loud.stderr
 

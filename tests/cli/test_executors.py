@@ -43,7 +43,8 @@ def test_a_worker_leaves_out_graphs_whose_executor_it_lacks(project: Path) -> No
     (project / "flows" / "heavy.py").write_text(FLOW)
     found, _ = graphs_to_drive([])
     assert list_lacking_executors(found, read_settings("executors")) == {
-        "heavy": "heavy is left out: it needs the executor 'cpu', see [tool.graphengine.executors]"
+        "heavy": "the graph 'heavy' is left out, because it needs the executor 'cpu': add the executor to "
+        "[tool.graphengine.executors]"
     }
 
 

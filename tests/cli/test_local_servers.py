@@ -21,7 +21,7 @@ def test_a_task_without_texts_is_refused_with_what_helps(
     found = invoke("run", LOOP, "--input", "task=Why?", "--store", str(tmp_path / "runs.db"))
     assert found.exit_code == 2
     said = " ".join(found.stderr.split())
-    assert "the field sources is empty, and the model rules cannot answer without it" in said
+    assert "the field 'sources' is empty, and the model 'rules' cannot answer without a value" in said
     assert "--input sources=@FILE" in said
     assert not (tmp_path / "runs.db").exists()
     assert f"--model anthropic, --model openai, --model openai-chat:qwen3:8b@{address}" in said

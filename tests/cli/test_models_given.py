@@ -158,4 +158,4 @@ def test_a_worker_warns_of_agents_without_a_model(flow: Path, project: Path) -> 
     )
     process = start(project, "worker", "--poll", "0.05")
     warning = " ".join(read_until(process, "worker for ").split())
-    assert "agent 'writer' has no model; agent 'polisher' has no model: a run of flow that was given none is" in warning
+    assert "agent 'polisher' has no model; this process does not drive runs of 'flow' that were started" in warning

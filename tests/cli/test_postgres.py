@@ -107,7 +107,7 @@ def test_the_doctor_finds_damage(invoke: Invoke, address: str, postgres: str) ->
         ("run_differs", "three"),
     }
     assert (report["runs"], report["sound"]) == (3, False)
-    assert "--repair can repair only SQLite files" in checked(invoke("doctor", "--repair", "--store", address), 5)
+    assert "--repair can only correct sequences" in checked(invoke("doctor", "--repair", "--store", address), 5)
 
 
 def test_sequences_that_are_behind_are_found_and_moved(invoke: Invoke, address: str, postgres: str) -> None:

@@ -48,6 +48,6 @@ def test_a_run_as_html_is_its_story(nested: Invoke) -> None:
     assert run["run_id"] == "r"
     assert nested("render", "r", "s", "-o", "two.html").exit_code == 0
     assert document_of(Path("two.html").read_text(encoding="utf-8"))["compared"]["shared"] is None
-    assert "two runs are compared in a story" in nested("render", "r", "s", "-o", "two.svg").stderr
+    assert "two runs can only be compared in a story" in nested("render", "r", "s", "-o", "two.svg").stderr
     assert nested("render", "outer", "-o", "graph.html").exit_code == 0
     assert "<svg" in Path("graph.html").read_text(encoding="utf-8")

@@ -130,10 +130,10 @@ def test_words_are_not_broken_at_the_edge(folder: Path) -> None:
 
     unknown = Terminal(folder, "show", "nothing", columns=48)
     assert unknown.ends() == 2
-    at = unknown.lines.index("  repair: `graphengine runs` lists the runs of a")
+    at = unknown.lines.index("  repair: list the runs of a database with")
     assert unknown.lines[at + 1 : at + 3] == [
-        " " * 6 + "database; choose another database with",
-        " " * 6 + "--store PATH",
+        " " * 6 + "`graphengine runs`, or choose another",
+        " " * 6 + "database with --store PATH",
     ]
 
 

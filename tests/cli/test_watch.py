@@ -241,7 +241,7 @@ def test_ctrl_c_ends_the_watching_and_leaves_the_run_alone(tmp_path: Path) -> No
     watcher.send_signal(signal.SIGINT)
     _, err = watcher.communicate(timeout=60)
     assert watcher.returncode == 130
-    assert "no longer watched; the run itself is left alone" in err
+    assert "no longer follows the run; the run itself is not affected" in err
     assert "graphengine watch r" in err
     (tmp_path / "gate").touch()
     out, _ = driver.communicate(timeout=60)

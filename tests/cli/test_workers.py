@@ -153,7 +153,7 @@ def test_a_worker_that_is_stopped_releases_its_runs(folder: Path) -> None:
     """The node in flight finishes and is recorded; the run is not stopped, and the next worker continues after it."""
     interrupted(folder)
     process = worker(folder)
-    assert "resumes  r of gated: no process drove it" in read_line(process)
+    assert "resumes  r of gated: no process was driving it" in read_line(process)
     read_until(process, "holding first")
     process.send_signal(signal.SIGTERM)
     read_until(process, "SIGTERM: releasing the runs after the nodes in flight")

@@ -149,7 +149,7 @@ def test_settings_that_it_refuses_or_a_wing_that_is_not_installed_end_the_comman
     assert "[tool.graphengine.audit] has path = …" in said(theirs, "run count.py", project, 2).stderr
     (project / "pyproject.toml").write_text(SETTINGS.replace('["audit"]', '["audits"]'), encoding="utf-8")
     ended = said(theirs, "run count.py", project, 2)
-    assert "wings contains 'audits', and no installed package has a wing of this name" in ended.stderr
+    assert "wings contains 'audits', and no installed package has a plugin (wing) so named" in ended.stderr
     assert "did you mean 'audit'?" in ended.stderr
 
 

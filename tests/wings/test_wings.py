@@ -82,7 +82,7 @@ def test_the_name_of_a_command_of_ours_stays_ours(points: list[Point], caplog: p
     """The other command is named, and what else its wing has is used."""
     points.append(Point("theirs", Wing(name="theirs", commands={"run": SHOW, "show it": SHOW})))
     assert commands() == COMMANDS
-    assert "ValueError: run is a command already" in caplog.text
+    assert "ValueError: graphengine already has a command named run" in caplog.text
 
 
 @dataclass(frozen=True)

@@ -69,10 +69,10 @@ def test_a_missing_extra_is_named(recorded: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["--drive", "--read-only"], "--drive and --read-only exclude each other"),
-        (["--graph", DRIVEN], "--graph needs --drive"),
-        (["--model", "rules"], "--model needs --drive"),
-        (["--otel"], "--otel needs --drive"),
+        (["--drive", "--read-only"], "--drive lets the page start runs, and --read-only forbids this"),
+        (["--graph", DRIVEN], "--graph has an effect only with --drive"),
+        (["--model", "rules"], "--model has an effect only with --drive"),
+        (["--otel"], "--otel has an effect only with --drive"),
         (["--drive", "--graph", "none.py"], "none.py does not exist"),
     ],
 )

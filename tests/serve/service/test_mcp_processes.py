@@ -205,7 +205,7 @@ def test_the_doors_are_printed_at_the_start(tmp_path: Path) -> None:
         process.terminate()
         _, said = process.communicate(timeout=60)
     url = lines[-2].strip()
-    assert "other doors, by options: --ag-ui, --ai-sdk, --a2a, --openai\n" in said
+    assert "options that add other protocols: --ag-ui, --ai-sdk, --a2a, --openai\n" in said
     assert url.startswith("http://127.0.0.1:")
     assert lines[-1] == f"MCP: {url}/mcp\n"
 
@@ -329,7 +329,7 @@ def test_sigterm_ends_a_server_whose_client_stays(tmp_path: Path) -> None:
         (["nowhere.py"], {}, "nowhere.py does not exist"),
         ([SLOW, "--store", "postgresql://"], {}, "postgresql://"),
         ([SLOW, "--queue", "\x07"], {}, "name of a queue"),
-        ([SLOW], {"GRAPHENGINE_TOKEN": "short"}, "16 or more"),
+        ([SLOW], {"GRAPHENGINE_TOKEN": "short"}, "at least 16"),
     ],
 )
 def test_every_mistake_at_the_start_is_a_clear_error(

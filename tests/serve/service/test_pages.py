@@ -190,7 +190,7 @@ def test_pages_are_read_without_the_token_and_nothing_else(serve: Callable[..., 
 def test_pages_that_are_not_there_are_refused(tmp_path: Path) -> None:
     """The error names the folder."""
     done = CliRunner().invoke(main, ["serve", FLOWS, "--pages", str(tmp_path / "none")])
-    assert (done.exit_code, f"there is no folder {tmp_path / 'none'}" in done.output) == (2, True)
+    assert (done.exit_code, f"the folder '{tmp_path / 'none'}' does not exist" in done.output) == (2, True)
 
 
 @has_clients
