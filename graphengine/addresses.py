@@ -113,18 +113,20 @@ def number_of(url: str) -> str:
         OSError: The host does not exist.
     """
     if not is_http(url) or "@" in urlsplit(url).netloc:
-        text, repair = "only http and https addresses without a user are called", "give https://HOST/PATH"
+        text = "the address is not an http or https address, or contains the name of a user"
+        repair = "give an address such as https://HOST/PATH"
         raise AddressRefused(text, where=url, repair=repair)
     parsed = urlsplit(url)
     host = parsed.hostname or ""
     try:
         found = socket.getaddrinfo(host, parsed.port or _PORTS[parsed.scheme], type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:  # UnicodeError: a label is empty or too long
-        message = f"there is no host {host}"
+        message = f"the host {host!r} cannot be found"
         raise OSError(message) from error
     numbers = [str(each[4][0]) for each in found]
     if host not in PRIVATE and not all(is_public(number) for number in numbers):
-        raise AddressRefused(f"{host} is an address of a private network", where=url, repair="give a public address")
+        message = f"the host {host!r} is in a private network, which requests must not reach"
+        raise AddressRefused(message, where=url, repair="give a public address")
     return numbers[0]
 
 
@@ -179,7 +181,7 @@ def left(deadline: float) -> float:
         TimeoutError: The deadline has passed.
     """
     if (found := deadline - time.monotonic()) <= 0:
-        message = "it took longer than it may"
+        message = "the request took longer than its time limit"
         raise TimeoutError(message)
     return found
 

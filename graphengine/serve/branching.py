@@ -91,7 +91,8 @@ class _PreviewStore:
     def step(self) -> Step:
         """The first step of the branch, after `create` was called."""
         if self._step is None:
-            raise InputError("the branch has no first step", where="branch", repair="send the request again")
+            message = "the branch was not created, so it has no first step"
+            raise InputError(message, where="branch", repair="send the request again")
         return self._step
 
     async def open(self) -> None:

@@ -125,9 +125,10 @@ def require(right: Right) -> Caller:
     found = _CALLER.get()
     if not found.may(right):
         rights = ", ".join(each for each in RIGHTS if each in found.rights) or "none"
-        who, what = found.name or "this caller", f"no right to {right} here: they have {rights}"
-        repair = "ask who runs the server, for whom `graphengine users add` sets the rights of a user"
-        raise NotAllowed(f"{who} has {what}", where=f"right {right}", repair=repair)
+        who = repr(found.name) if found.name else "this caller"
+        repair = "ask the operator of the server to grant the right with `graphengine users add`"
+        message = f"{who} has no right to {right} here, and has only these rights: {rights}"
+        raise NotAllowed(message, where=f"right {right}", repair=repair)
     return found
 
 
@@ -146,7 +147,7 @@ def starting(tenant: str | None = None, user: str | None = None, *, goes_before:
     who = require("start")
     if who.tenant is not None:
         if tenant not in (None, who.tenant):
-            text, repair = f"{who.name} starts runs of tenant {who.tenant} only", "leave tenant out"
+            text, repair = f"{who.name!r} can start only runs of the tenant {who.tenant!r}", "leave out tenant"
             raise NotAllowed(text, where="parameter tenant", repair=repair)
         if goes_before:
             require("operate")
@@ -164,7 +165,10 @@ def signed_by(by: str, what: str = "answer", where: str = "by") -> str:
     """
     who = caller().name
     if who and by not in ("", who):
-        text, repair = f"{who} cannot {what} in the name of {by}", "leave it out: the name of the user is recorded"
+        text = f"{who} cannot {what} in the name of {by!r}"
+        repair = (
+            f"leave out {where.removeprefix('parameter ')}: the server records the name of the user who is signed in"
+        )
         raise InputError(text, where=where, repair=repair)
     return who or by
 
@@ -189,7 +193,7 @@ def no_run(run_id: str, graphs: Collection[str] | None = None) -> UnknownRun:
     if graphs is None:
         return unknown_run(run_id)
     message = f"this service has no run {run_id!r}"
-    return UnknownRun(message, where=f"run {run_id!r}", repair="GET /runs lists its runs")
+    return UnknownRun(message, where=f"run {run_id!r}", repair="use the id of one of the runs that GET /runs lists")
 
 
 class CallersStore:

@@ -253,7 +253,8 @@ class CallersRunner:
         """
         if name not in self._graphs:
             near = did_you_mean(name, self._graphs)
-            repair = f"give its file to `graphengine inspect --drive --graph FILE`; {near}" if self._begun else near
+            file = "name the graph's file in `graphengine inspect --drive --graph FILE`"
+            repair = f"{file}; {near}" if self._begun else near
             raise GraphNotFound(f"this server has no graph {name!r}", where=f"graph {name!r}", repair=repair)
         return self._graphs[name]
 
@@ -319,14 +320,14 @@ class CallersRunner:
                 await self._begun(run)
         except RunExists as error:
             found = next(iter(await self.store.infos([run.id])), None)
-            what, repair = "graph or input", "send the input that it was started with, or use another key or run_id"
+            what, repair = "graph or input", "send the input with which the run was started, or another key or run_id"
             if found is not None and found.tenant != place["tenant"]:
-                what, repair = "tenant", "use another key or run_id"
+                what, repair = "tenant", "send the same tenant, or another key or run_id"
             elif found is not None and isinstance(run_id, RequestId) and found.user != place["user"]:
-                what, repair = "user", "use another key: a request is sent again by the user who sent it"
+                what, repair = "user", "use another key, because only the user who sent a request can send it again"
             elif found is not None and await self._is_same(found, graph, state):
                 return run.id, False
-            text = f"run {run.id} was started with another {what}"
+            text = f"the run {run.id} exists already, and was started with another {what}"
             raise RunExists(text, where=f"run {run.id}", repair=repair) from error
         return run.id, True
 
@@ -436,8 +437,8 @@ class CallersRunner:
         info, who = await self.info(asked.run_id, "operate"), caller()
         graph = self.graph_of(info.graph)
         if asked.child is not None and key is not None:
-            repair = "leave one out: a child alone is enough to branch once"
-            raise InputError("both child and Idempotency-Key are given", where="child", repair=repair)
+            repair = "leave out one of the two: child alone is enough to create the branch only once"
+            raise InputError("the request has both child and Idempotency-Key", where="child", repair=repair)
         run_id = None if asked.child is None else who.own_id(asked.child)
         run_id = RequestId(who.derived_id("branch", info.id, key)) if key is not None else run_id
         self._check_step(info, asked)
@@ -460,8 +461,8 @@ class CallersRunner:
                 raise
             if not await begins_alike(self._runner.store, graph, asked, found):
                 text, repair = (
-                    f"run {run.id} was started with another input",
-                    "send the input that it was started with, or use another key or child",
+                    f"the run {run.id} exists already, and was started with another input",
+                    "send the input with which the run was started, or another key or child",
                 )
                 raise RunExists(text, where=f"run {run.id}", repair=repair) from None
         return run.id
@@ -476,8 +477,8 @@ class CallersRunner:
 
     def _check_step(self, info: RunInfo, asked: PreviewRequest) -> None:
         if asked.at > info.seq:
-            text = f"at must be a step of the run, 1 to {info.seq}"
-            raise InputError(text, where="at", repair=f"graphengine show {info.id} has its steps")
+            text = f"'at' must be the number of a step of the run, from 1 to {info.seq}"
+            raise InputError(text, where="at", repair=f"list the steps with `graphengine show {info.id}`")
 
     async def bulk(self, asked: BulkRequest) -> Bulked:
         """Apply one action, such as stop or tag, to many runs, selected by their ids or by a search.
@@ -490,9 +491,9 @@ class CallersRunner:
         require("operate")
         reader = CallersStore.of(self._runner.store, self._sees)
         if (asked.where is None) == (asked.ids is None):
-            repair = "give ids, or where with the parameters of a list of runs; {} finds all"
+            repair = "send 'ids', or 'where' with the parameters of GET /runs; an empty object {} selects all runs"
             raise InputError(
-                "the request must select runs either by ids or by where", where="body, where", repair=repair
+                "the request must select runs either by 'ids' or by 'where'", where="body, where", repair=repair
             )
         if asked.where is not None:
             wanted = wanted_by(parse_struct(asked.where, Filters, "filter"))

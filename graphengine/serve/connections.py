@@ -113,8 +113,10 @@ class Shares:
             is_over = is_over or own >= most // 4 or (not who.sees_all and self._tenants[who.tenant] >= most // 2)
             is_over = is_over or (total >= most * 3 // 4 and own * len(self._users) >= total)
         if is_over:
-            repair = f"end some, such as streams of events, or try again in {RETRY_SECONDS} seconds"
-            text = f"{who.name or 'this caller'} has {own} requests in progress, and all have {total}"
+            repair = f"end requests, such as streams of events, or try again in {RETRY_SECONDS} seconds"
+            text = (
+                f"{who.name or 'this caller'} has {own} of the {total} requests that are in progress, which is too many"
+            )
             from graphengine.serve.messages import RequestInvalid  # noqa: PLC0415 - an extra; health needs none
 
             raise RequestInvalid(text, status=HTTPStatus.TOO_MANY_REQUESTS, repair=repair)

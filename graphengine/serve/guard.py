@@ -98,9 +98,9 @@ _POLICY: Final = (
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 _BY_URL: Final = "open the URL that `graphengine inspect` printed"
-_BY_PAGE: Final = "send it from the inspector's own page"
+_BY_PAGE: Final = "send the request from the inspector's own page"
 _AS_JSON: Final = "send JSON with Content-Type: application/json"
-_FOR_OTHERS: Final = "let others in by `graphengine inspect --shared --users FILE`"
+_FOR_OTHERS: Final = "start `graphengine inspect --shared --users FILE` to serve other machines"
 _NO_HEADER: Final = ("the header X-Graphengine is missing", "send X-Graphengine: 1, as the inspector's own page does")
 _WEBHOOK: Final = Caller("webhook", None, frozenset(("start", "read")))
 _NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
@@ -204,11 +204,12 @@ class AccessMiddleware:
                 body = await body_of(receive, most)
         except TimeoutError:
             text = f"the body did not arrive within {_BODY_SECONDS:g} seconds"
-            raise RequestInvalid(text, status=408, where="body", repair="send it again") from None
+            raise RequestInvalid(text, status=408, where="body", repair="send the request again") from None
         if len(body) > most:
             raise too_large
         if size is not None and len(body) != size:
-            raise RequestInvalid("the body is not complete", where="body", repair="send it again")
+            message = f"the body has {len(body)} bytes, and Content-Length names {size}"
+            raise RequestInvalid(message, where="body", repair="send the whole request again")
         return body
 
 
@@ -271,7 +272,7 @@ class TokenAccess(Access):
         if origin is not None and origin.lower() not in self.origins and not _is_own_page(origin, headers):
             page, host = clipped(origin, _SHOWN), clipped(headers.get("host", "no host"), _SHOWN)
             repair = f"if {page} is a page of yours, start the service with --origin {page}"
-            message = f"the request comes from a page of {page}, or names {host}"
+            message = f"the service does not accept requests from pages of {page}, or for the host {host}"
             raise RequestInvalid(message, status=403, where="header Origin", repair=repair)
         is_page = self.has_pages and scope["path"].startswith(PAGES)
         if (scope["path"] in _OPEN or is_page) and scope["method"] in _READS:
@@ -279,8 +280,8 @@ class TokenAccess(Access):
         if not self._is_by_signature(headers):
             return await caller_of(headers, self.token, self.users)
         if scope["method"] != "POST" or not any(each.match(scope["path"]) for each in _SIGNED):
-            message = "a signature only starts runs: POST /graphs/GRAPH/runs"
-            raise NotAuthorized(message, where=scope["path"], repair="send the token for anything else")
+            message = "a request that is signed can only start runs, by POST /graphs/GRAPH/runs"
+            raise NotAuthorized(message, where=scope["path"], repair="send the token, which allows other requests")
         return _WEBHOOK
 
     async def answer(self, scope: Scope, headers: Headers, body: bytes) -> None:
@@ -293,10 +294,12 @@ class TokenAccess(Access):
             return
         query = scope["query_string"].decode("latin-1")
         if not is_signed(headers, body, secret_for(self.webhook_secret, scope["path"], query), time.time()):
-            repair = "give the sender what `graphengine webhook-secret` prints for this address, and compare the clocks"
-            raise NotAuthorized(
-                "the signature does not fit this body at this address", where=scope["path"], repair=repair
+            repair = (
+                "give the sender the secret that `graphengine webhook-secret` prints for this address, and compare "
             )
+            repair += "the clocks of both machines"
+            message = "the signature does not match the body and the address of the request"
+            raise NotAuthorized(message, where=scope["path"], repair=repair)
         scope[SIGNED] = True
 
     def _is_by_signature(self, headers: Headers) -> bool:
@@ -329,7 +332,7 @@ async def caller_of(headers: Headers, token: str, users: Users | None) -> Caller
     found = await known(sent_token.strip(), token, users)
     if found is None:
         repair += " or of a user" if users is not None else ""
-        raise NotAuthorized("this is not the token of this service", where=where, repair=repair)
+        raise NotAuthorized("the token of the request is not valid for this service", where=where, repair=repair)
     return found
 
 

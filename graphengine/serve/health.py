@@ -76,7 +76,7 @@ async def serving_health(worker: Worker, host: str, port: int) -> AsyncIterator[
         server = await asyncio.start_server(answer, host, port, limit=1 << 14, backlog=_MOST_CONNECTIONS)
     except OSError as error:
         message = f"the health endpoint cannot listen on {host}:{port}: {error.strerror or error}"
-        raise DefinitionError(message, repair="choose another port; 0 chooses a free one") from error
+        raise DefinitionError(message, repair="choose another port, or 0 for any free port") from error
     try:
         yield int(server.sockets[0].getsockname()[1])
     finally:

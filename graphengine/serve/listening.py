@@ -115,7 +115,7 @@ def listen(port: int, host: str = HOST) -> socket.socket:
     except OSError as error:
         if listening is not None:
             listening.close()
-        repair = "choose another with --port; --port 0 finds a free one"
+        repair = "choose another port with --port, or any free port with --port 0"
         if isinstance(error, socket.gaierror):
             repair = "give an address of this machine, such as 127.0.0.1 or 0.0.0.0"
         raise InputError(

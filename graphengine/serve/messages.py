@@ -127,8 +127,8 @@ def shown_error(error: GraphEngineError) -> GraphEngineError:
     if not error.code.startswith("store_"):
         return error
     _LOG.warning("%s: %s", error.code, error)
-    repair = "try again; who runs the service finds the cause in its log"
-    found = GraphEngineError("the database of this service cannot be used now", repair=repair)
+    repair = "try again; the log of the service contains the cause"
+    found = GraphEngineError("the service cannot use its database at present", repair=repair)
     found.code = error.code
     return found
 

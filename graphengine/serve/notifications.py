@@ -135,23 +135,29 @@ class Webhook:
         where = f"webhook {self.name}"
         if not is_http(self.url):
             raise DefinitionError(
-                "its url is not an address of http or https", where=where, repair="give https://HOST/PATH"
+                "the url is not an http or https address",
+                where=where,
+                repair="give an address such as https://HOST/PATH",
             )
         unknown = [kind for kind in self.kinds if kind not in KINDS]
         if unknown or isinstance(self.kinds, str):
             raise DefinitionError(
-                f"kinds={self.kinds!r} is not valid", where=where, repair=f"give some of {', '.join(KINDS)}"
+                f"kinds={self.kinds!r} is not a list of known kinds",
+                where=where,
+                repair=f"give a list with some of {', '.join(map(repr, KINDS))}",
             )
         for name in ("remind_seconds", "timeout_seconds"):
             seconds = getattr(self, name)
             if seconds is not None and not is_seconds(seconds):
-                raise DefinitionError(f"{name}={seconds!r} is not valid", where=where, repair="give seconds above 0")
+                message = f"{name}={seconds!r} is not a number of seconds above 0"
+                raise DefinitionError(message, where=where, repair=f"give a number of seconds, as in {name}=10.0")
         try:
             key = key_of(self.secret)
         except ValueError:
             key = b""
         if not key:
-            raise DefinitionError("its secret cannot be used", where=where, repair="whsec_ and base64, or any text")
+            repair = "give a secret that is 'whsec_' and a key in base64, or any other text that is not empty"
+            raise DefinitionError("the secret of the webhook cannot be used", where=where, repair=repair)
 
     def wants(self, info: RunInfo) -> bool:
         """Return whether a run passes the filters of the webhook: its graph, its tag and its tenant."""
@@ -261,7 +267,8 @@ class Notifications(Extension):
         self._retry = retry
         self._webhooks: Mapping[str, Webhook] = {webhook.name: webhook for webhook in webhooks}
         if len(self._webhooks) < len(webhooks):
-            raise DefinitionError("two webhooks have one name", where="Notifications(", repair="name each differently")
+            message, repair = "two webhooks have the same name", "give each webhook a name of its own"
+            raise DefinitionError(message, where="Notifications(", repair=repair)
         self._kinds = {kind for webhook in webhooks for kind in webhook.kinds}
         self._known: WeakSet[Store] = WeakSet()  # the stores that have an outbox
         self._has_news = asyncio.Event()
@@ -404,8 +411,8 @@ class Notifications(Extension):
 
     def _webhook(self, name: str) -> Webhook:
         if name not in self._webhooks:
-            repair = "configure it again, and resume this run; or remove the run"
-            raise NotDelivered(f"no webhook {name!r} is configured here", where=f"webhook {name}", repair=repair)
+            repair = "configure the webhook again and resume this run, or remove the run"
+            raise NotDelivered(f"this process has no webhook {name!r}", where=f"webhook {name}", repair=repair)
         return self._webhooks[name]
 
     async def _send(self, ctx: Context, state: News) -> int:
@@ -432,10 +439,11 @@ class Notifications(Extension):
         finally:
             del self._posting[ctx.run_id]
         if status >= 500 or status in _TRY_LATER:  # noqa: PLR2004 - of HTTP
-            raise Transient(f"it answered {status}", where=where, repair="see what it reports")
+            message, repair = f"the webhook's server answered with status {status}", "look into the log of that server"
+            raise Transient(message, where=where, repair=repair)
         if not 200 <= status < 300:  # noqa: PLR2004 - of HTTP
-            repair = "look at its address, which is not redirected, and its secret; then resume this run"
-            raise NotDelivered(f"it answered {status}", where=where, repair=repair)
+            repair = "correct the webhook's address, as redirects are not followed, or its secret; then resume this run"
+            raise NotDelivered(f"the webhook's server answered with status {status}", where=where, repair=repair)
         is_reminded = state.kind == "asked" and self._webhook(state.webhook).remind_seconds is not None
         return _REMINDERS - ctx.visit if is_reminded else 0
 
@@ -497,16 +505,16 @@ def extension(settings: ProjectSettings) -> Notifications:
     keys = [*(each.name for each in fields(Webhook) if each.name != "secret"), "secret_env"]
     if not (isinstance(found, list) and all(isinstance(each, dict) for each in found)):
         repair = 'write [[tool.graphengine.notify]] and below it name = …, url = … and secret_env = "VARIABLE"'
-        raise ProjectBroken(f"notify is {found!r}, not a list of tables", where=place, repair=repair)
+        raise ProjectBroken(f"the setting notify is {found!r}, and not a list of tables", where=place, repair=repair)
     webhooks: list[Webhook] = []
     for each in found:
         for name in each.keys() - set(keys):
-            message = f"[[tool.graphengine.notify]] has {name} = …, which is not read"
+            message = f"[[tool.graphengine.notify]] contains {name} = …, and has no setting {name!r}"
             raise ProjectBroken(message, where=place, repair=did_you_mean(name, keys))
         variable = each.get("secret_env", "")
         if not variable or not os.environ.get(variable):
             message = f"the webhook {each.get('name', '?')!r} has no secret: secret_env = {variable!r}"
-            raise ProjectBroken(message, where=place, repair="name a variable of the environment that has the secret")
+            raise ProjectBroken(message, where=place, repair="name an environment variable that contains the secret")
         options = {name: value for name, value in each.items() if name != "secret_env"}
         webhooks.append(Webhook(**{"name": "", "url": "", **options, "secret": os.environ[variable]}))
     return Notifications(*webhooks)
@@ -530,16 +538,17 @@ async def delegate(runner: CoreRunner, run_id: str, wait: str, *, to: str, by: s
     await runner.store.open()
     snapshot = await load_now(runner.store, run_id)
     if not to:
-        raise InputError("nobody is named", where=f"run {run_id}", repair="give to=NAME")
+        message = "the question cannot be delegated, because no person is named"
+        raise InputError(message, where=f"run {run_id}", repair="give the person's name: to=NAME")
     wait_id = (await question_of(runner.store, snapshot, wait, snapshot.posted)).facts.id
     if wait_id in snapshot.posted:
-        raise AnsweredAlready(f"question {wait_id} of run {run_id} was answered already", where=f"run {run_id}")
+        raise AnsweredAlready(f"the question {wait_id} of run {run_id} is already answered", where=f"run {run_id}")
     news = {"run_id": run_id, "seq": snapshot.seq, "wait_id": wait_id, "to": to, "by": by, "nonce": snapshot.nonce}
     try:
         await runner.store.post(OUTBOX, "message", {"topic": "news", "payload": news}, f"to {run_id} {wait_id} {to}")
     except UnknownRun as error:
         repair = "configure webhooks: see docs/use/notifications.md"
-        raise InputError("nothing is notified of runs in this store", where="delegate", repair=repair) from error
+        raise InputError("no webhook is notified of runs in this store", where="delegate", repair=repair) from error
 
 
 def _questions(snapshot: Snapshot) -> Iterator[tuple[Any, str, Any]]:
@@ -580,7 +589,7 @@ def post(url: str, headers: Mapping[str, str], body: bytes, *, seconds: float, i
         with closing(request("POST", url, sent, body, seconds=seconds, is_own=is_own)) as answer:
             return answer.status
     except HTTPException as error:
-        raise Transient(f"the answer is not HTTP: {error}") from error
+        raise Transient(f"the answer of the webhook's server is not HTTP: {error}") from error
 
 
 __all__ = ["KINDS", "OUTBOX", "News", "Notifications", "Webhook", "delegate", "post", "rest"]

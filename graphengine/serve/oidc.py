@@ -104,7 +104,7 @@ class Provider:
         name = self.settings.secret_variable
         found = os.environ.get(name) if name else ""
         if found is None:
-            repair = "set it, or write the settings again: graphengine users oidc"
+            repair = f"set {name}, or name another variable: graphengine users oidc --secret-variable NAME"
             raise InputError(f"the environment variable {name} is not set", where="users, oidc", repair=repair)
         return found
 
@@ -170,13 +170,13 @@ class Provider:
         nonce, _, verifier = rest.partition(".")
         if not (state and verifier and is_same(str(given.get("state", "")), state)):
             raise NotAuthorized(
-                "this sign-in was started in another browser, or it has expired", repair="begin it again"
+                "this sign-in was started in another browser, or has expired", repair="start the sign-in again"
             )
         code = given.get("code")
         if not isinstance(code, str) or not code:
-            why = utf8_text(str(given.get("error") or "it sent no code"))
-            text = f"{self.settings.issuer} let nobody in: {why[:100]}"
-            raise NotAuthorized(text, repair="begin it again")
+            why = utf8_text(str(given.get("error") or "the provider sent no code"))
+            text = f"{self.settings.issuer} refused the sign-in: {why[:100]}"
+            raise NotAuthorized(text, repair="start the sign-in again")
         await self._refresh(is_known=bool(self._keys))
         secret = self.secret()
         self._count_code()
@@ -185,11 +185,11 @@ class Provider:
         own, other = (found.get(name) for name in ("id_token", "access_token"))
         claims = await self._claims(str(own), self.settings.client_id)
         if not is_same(str(claims.get("nonce", "")), nonce):
-            raise NotAuthorized("the token was made for another sign-in", repair="begin it again")
+            raise NotAuthorized("the token was made for another sign-in", repair="start the sign-in again")
         token = str(own if self.settings.audience == self.settings.client_id else other)
         if len(token) > _LONGEST_COOKIE:
-            repair = "let it have fewer claims, such as groups"
-            raise NotAuthorized(f"the token has {len(token)} characters, more than a cookie", repair=repair)
+            repair = "configure the provider so that the token has fewer claims, such as groups"
+            raise NotAuthorized(f"the token has {len(token)} characters, which do not fit a cookie", repair=repair)
         return token, (await self.caller_of(token)).until
 
     def _count_code(self) -> None:
@@ -206,7 +206,7 @@ class Provider:
             self._counted_from, self._refused = now, 0
         if self._refused >= _MOST_REFUSED:
             text = f"{self.settings.issuer} has refused {self._refused} codes in {_AGAIN_SECONDS:g} seconds"
-            raise RequestInvalid(text, status=429, repair="begin to sign in again in some seconds")
+            raise RequestInvalid(text, status=429, repair="wait some seconds, and start the sign-in again")
         self._refused += 1
 
     def _exchange_code(self, code: str, verifier: str, back: str, secret: str) -> Mapping[str, Any]:
@@ -228,13 +228,13 @@ class Provider:
         try:
             return _fetch_json_object(self._endpoint("token_endpoint"), urlencode(form).encode(), headers)
         except _UnexpectedStatus as error:
-            text = f"{own.issuer} gives no token for this sign-in: it answered {error.status}"
+            text = f"{own.issuer} gave no token for this sign-in, and answered with status {error.status}"
             raise NotAuthorized(
                 text, repair="sign in again; a code can be used once, and only for a short time"
             ) from error
         except (OSError, ValueError) as error:
-            text = f"{own.issuer} gives no token: {error}"
-            raise ProviderUnreachable(text, where="users, oidc", repair="try again") from error
+            text = f"{own.issuer} gave no token: {error}"
+            raise ProviderUnreachable(text, where="users, oidc", repair="start the sign-in again") from error
 
     def _endpoint(self, name: str) -> str:
         """Return an address from the provider's published description of itself.
@@ -246,7 +246,7 @@ class Provider:
         try:
             _check_address(str(found))
         except InputError as error:
-            text = f"{self.settings.issuer} has no {name} that can be used: {found}"
+            text = f"the {name} of {self.settings.issuer} cannot be used: {found}"
             raise ProviderUnreachable(text, where="users, oidc", repair=error.repair) from error
         return str(found)
 
@@ -296,7 +296,7 @@ class Provider:
                 if asked - self._read_at > (_KEPT_SECONDS if is_known else _AGAIN_SECONDS):
                     await self._read()
         if not self._keys:
-            repair = "try again; compare the issuer of the file of users with that of the provider"
+            repair = "try again, or compare the issuer in the file of users with the issuer that the provider names"
             raise ProviderUnreachable(self._trouble, where="users, oidc", repair=repair)
 
     def _find_key_of(self, kid: str) -> PyJWK | None:
@@ -321,7 +321,7 @@ def _check_address(address: str) -> None:
     """
     parts = urlsplit(address)
     if not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL)):
-        repair = "give an https address; http only on this machine"
+        repair = "give an address that begins with https://, or with http:// for a provider on this machine"
         raise InputError(f"{address!r} cannot be the address of a provider", where="users, oidc", repair=repair)
 
 
@@ -329,7 +329,7 @@ def _fetch_published(issuer: str) -> tuple[Mapping[str, Any], Mapping[str, PyJWK
     """Read a provider's description of itself, and the keys with which it signs tokens. This function blocks."""
     about = _fetch_json_object(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
     if about.get("issuer") != issuer:
-        message = f"its configuration is of the issuer {about.get('issuer')!r}"
+        message = f"the configuration names another issuer, {about.get('issuer')!r}"
         raise ValueError(message)
     found = _fetch_json_object(str(about.get("jwks_uri"))).get("keys")
     keys = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
@@ -339,7 +339,7 @@ def _fetch_published(issuer: str) -> tuple[Mapping[str, Any], Mapping[str, PyJWK
         with suppress(jwt.PyJWTError):  # a key of an unknown kind, with which no token here can be signed
             known[str(each.get("kid", ""))] = PyJWK(each)
     if not known:
-        message = "it publishes no key for signatures that is known here"
+        message = "the provider publishes no key of a supported kind for signatures"
         raise ValueError(message)
     return about, known
 
@@ -362,10 +362,10 @@ def _fetch_json_object(address: str, form: bytes = b"", headers: Mapping[str, st
                 raise _UnexpectedStatus(address, answer.status)
             found = json.loads(answer.read(_MOST_BYTES))
     except HTTPException as error:
-        message = f"{address} does not answer as HTTP does: {error}"
+        message = f"the answer of {address} is not HTTP: {error}"
         raise OSError(message) from error
     if not isinstance(found, dict):
-        message = f"{address} is no JSON object"
+        message = f"the answer of {address} is not a JSON object"
         raise ValueError(message)
     return found
 
@@ -378,8 +378,8 @@ def _read_claim(claims: Mapping[str, Any], name: str) -> str:
     """
     found = claims.get(name)
     if not isinstance(found, str) or not is_tag(found):
-        repair = "let the provider add it, or name another claim: graphengine users oidc"
-        raise NotAuthorized(f"the token has no claim {name!r} that is a name", where=_WHERE, repair=repair)
+        repair = "configure the provider to add the claim, or name another claim: graphengine users oidc"
+        raise NotAuthorized(f"the token has no claim {name!r} that contains a name", where=_WHERE, repair=repair)
     return found
 
 

@@ -559,8 +559,8 @@ def parameters_of(request: Request, kind: type[S], *, ignores_others: bool = Fal
             continue
         given[name] = texts if name in lists else texts[0]
         if len(texts) > 1 and name not in lists:
-            repair = "give it once, with a value"
-            raise InputError(f"{name} is given more than once", where=f"parameter {name}", repair=repair)
+            repair = f"give {name!r} once, with a value"
+            raise InputError(f"{name!r} is given more than once", where=f"parameter {name}", repair=repair)
     return parse_struct({**given, **path}, kind, "parameter")
 
 
@@ -595,7 +595,8 @@ def fields_of(body: object, kind: type[S], path: Mapping[str, Any] = _NOTHING) -
         raise InputError("the body is not a JSON object", where="body", repair=f"send {{{shown}}}")
     for name in path:
         if name in body:
-            raise InputError(f"unknown field {name!r}", where=f"body, {name}", repair="it is in the path: leave it out")
+            message, repair = f"the body has the field {name!r}, which is given in the path", f"leave out {name!r}"
+            raise InputError(message, where=f"body, {name}", repair=repair)
     return parse_struct({**body, **path}, kind, "field")
 
 
@@ -616,36 +617,39 @@ def parse_struct(given: Mapping[str, Any], kind: type[S], word: Literal["paramet
     for name in given:
         if name not in known:
             others = [each for each in known if each not in given]
-            near = did_you_mean(name, others) if others else "leave it out"
-            raise InputError(f"unknown {word} {name!r}", where=f"{place}{name}", repair=near)
+            near = did_you_mean(name, others) if others else f"leave out {name!r}"
+            raise InputError(f"the request has an unknown {word} {name!r}", where=f"{place}{name}", repair=near)
     try:
         decoded = convert(given, kind, strict=word == "field")
     except ValidationError as error:
         raise _build_misfit_error(str(error), given, kind, place) from error
     for name, text in given.items() if word != "field" else ():
         if isinstance(text, str) and getattr(decoded, name) is None:  # the text "null" of what is no text
-            raise InputError(f"{name} is {text!r}", where=f"{place}{name}", repair="leave it out")
+            message = f"{name!r} is {text!r}, which is not a valid value"
+            raise InputError(message, where=f"{place}{name}", repair=f"leave out {name!r}")
     for name in _numbers_of(kind):
         value = getattr(decoded, name)
         if value is not None and not math.isfinite(value):
-            raise InputError(f"{name} is {given[name]}", where=f"{place}{name}", repair="give a number")
+            message = f"{name!r} is {given[name]}, which is not a finite number"
+            raise InputError(message, where=f"{place}{name}", repair="give a finite number")
     return decoded
 
 
 def _build_misfit_error(text: str, given: Mapping[str, Any], kind: type[Struct], place: str) -> InputError:
     """Convert the message of a failed conversion by msgspec to an error that names the wrong value and the repair."""
     missing, found = _MISSING.fullmatch(text), _PLACE.fullmatch(text)
-    repair = "GET /openapi.json describes it"
+    repair = "GET /openapi.json describes the request"
     if missing is not None:
-        return InputError(f"{missing[1]} is missing", where=f"{place}{missing[1]}", repair=f"give {missing[1]}")
+        return InputError(f"{missing[1]!r} is missing", where=f"{place}{missing[1]}", repair=f"add {missing[1]!r}")
     if found is None or found[2] not in given:
         return InputError(text, where=place.rstrip(", "), repair=repair)
     name = found[2]
     hint = hints_of(kind, include_extras=False)[name]
     choices = [word for each in (hint, *get_args(hint)) for word in get_args(each) if isinstance(word, str)]
-    why = f"{name} is {clipped(repr(given[name]), _SHOWN)}"
+    why = f"{name!r} is {clipped(repr(given[name]), _SHOWN)}"
     if choices:  # the field has a Literal type
-        return InputError(why, where=f"{place}{name}", repair=did_you_mean(str(given[name]), choices))
+        near = did_you_mean(str(given[name]), choices)
+        return InputError(f"{why}, which is not one of its values", where=f"{place}{name}", repair=near)
     return InputError(f"{why}: {found[1]}", where=f"{place}{name}", repair=repair)
 
 
@@ -665,14 +669,15 @@ async def json_body(request: Request, default: object = ...) -> Any:  # noqa: AN
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise RequestInvalid(
-            f"the content type is {kind or 'missing'}",
+            f"the content type of the body is {kind or 'missing'}, and must be JSON",
             status=415,
             where="header Content-Type",
             repair="send JSON with Content-Type: application/json",
         )
     if (coding := request.headers.get("content-encoding", "identity").lower()) != "identity":
-        where, repair = "header Content-Encoding", "send the JSON text as it is"
-        raise RequestInvalid(f"the content encoding is {coding}", status=415, where=where, repair=repair)
+        where, repair = "header Content-Encoding", "send the JSON text without compression"
+        message = f"the content encoding {coding!r} is not supported"
+        raise RequestInvalid(message, status=415, where=where, repair=repair)
     try:
         return from_json(body, allow_inf_nan=False)
     except ValueError as error:
@@ -706,7 +711,7 @@ def delivery_of(request: Request) -> str | None:
             key = key.strip().removeprefix('"').removesuffix('"').removeprefix("sha256=")
             if not is_tag(key) or any(map(str.isspace, key)):
                 repair = "use 1 to 100 printable characters without blanks, such as a UUID"
-                raise InputError(f"{key!r} cannot be a key", where=f"header {name}", repair=repair)
+                raise InputError(f"{key!r} cannot be an idempotency key", where=f"header {name}", repair=repair)
             return key
     return None
 

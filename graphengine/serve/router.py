@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from graphengine.serve.routes import Endpoint
 
 _LOG: Final = logging.getLogger("graphengine")
-FAILED: Final = "the service failed; its log has the cause"
+FAILED: Final = "the service failed; the log of the service contains the cause"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +169,11 @@ def _check_id(request: Request, query: StartParameters) -> None:
         InputError: The request also has an `Idempotency-Key`, or is signed instead of sent with a token.
     """
     if query.run_id is not None and "idempotency-key" in request.headers:
-        repair = "leave one out: a run_id alone is enough to start a run once"
-        raise InputError("both run_id and Idempotency-Key are given", where="parameter run_id", repair=repair)
+        repair = "leave out one of the two: run_id alone is enough to start the run only once"
+        raise InputError("the request has both run_id and Idempotency-Key", where="parameter run_id", repair=repair)
     if query.run_id is not None and is_signed(request):
-        repair = "leave it out, or send the token: all that a sender signs for this address would be one run"
+        repair = "leave out run_id, because all signed requests for this address would start the same run; or send the "
+        repair += "token"
         raise InputError("a signed request cannot choose the run's id", where="parameter run_id", repair=repair)
 
 
@@ -184,7 +185,7 @@ async def _read_request_input(request: Request, field: str | None) -> dict[str, 
     """
     body = await json_body(request, {})
     if field is None and not isinstance(body, dict):
-        repair = "send the fields of the input, or name the field for the whole body: ?field=NAME"
+        repair = "send an object with the fields of the input, or name the field for the whole body with ?field=NAME"
         raise InputError("the body is not a JSON object", where="body", repair=repair)
     found: dict[str, Any] = body if field is None else {field: body}
     return found

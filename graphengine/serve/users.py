@@ -120,8 +120,8 @@ def rights_of(words: Sequence[str], where: str) -> frozenset[Right]:
     """
     for word in words:
         if word not in (*RIGHTS, ALL):
-            repair = f"give some of {', '.join(RIGHTS)}, or {ALL}"
-            raise InputError(f"{word!r} is no right", where=where, repair=repair)
+            repair = f"give one or more of {', '.join(map(repr, RIGHTS))}, or {ALL!r}"
+            raise InputError(f"{word!r} is not a right", where=where, repair=repair)
     return frozenset(each for each in RIGHTS if each in words or ALL in words)
 
 
@@ -131,13 +131,13 @@ def read_users(path: Path) -> UsersFile:
     Raises:
         InputError: The file cannot be read, or its content is not valid.
     """
-    where, repair = f"users {path}", "let `graphengine users` write it, or repair it by hand"
+    where, repair = f"users {path}", "write the file with `graphengine users`, or repair the file by hand"
     try:
         found = msgspec.json.decode(path.read_bytes(), type=UsersFile)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}", where=where, repair=repair) from None
+        raise InputError(f"the file {path} cannot be read: {error.strerror}", where=where, repair=repair) from None
     except ValueError as error:
-        raise InputError(f"{path} is no file of users: {error}", where=where, repair=repair) from None
+        raise InputError(f"{path} is not a file of users: {error}", where=where, repair=repair) from None
     names = set[str]()
     for user in found.users:
         place = f"{where}, user {user.name!r}"
@@ -146,9 +146,11 @@ def read_users(path: Path) -> UsersFile:
             check_name(user.tenant, "tenant", place)
         rights_of(user.rights, place)
         if user.name in names:
-            raise InputError(f"the user {user.name!r} is there twice", where=place, repair=repair)
+            raise InputError(f"the file contains the user {user.name!r} twice", where=place, repair=repair)
         if not (_HASH.fullmatch(user.sha256) if not user.name.startswith(OIDC) else not user.sha256):
-            text = f"the user {user.name!r} needs the SHA-256 of a token, and one of a provider has none"
+            text = (
+                f"the user {user.name!r} must have the SHA-256 of a token, or no token if a provider signs the user in"
+            )
             raise InputError(text, where=place, repair=repair)
         names.add(user.name)
     if found.oidc is not None:
@@ -164,7 +166,7 @@ def check_name(text: str, what: str, where: str) -> None:
     """
     if not is_tag(text):
         repair = "use 1 to 100 printable characters, not only blanks"
-        raise InputError(f"{text!r} cannot be a {what}", where=where, repair=repair)
+        raise InputError(f"{text!r} cannot be the {what} of a user", where=where, repair=repair)
 
 
 def write_users(path: Path, file: UsersFile) -> None:
@@ -297,7 +299,7 @@ def _provider_of(file: UsersFile, before: Provider | None) -> Provider | None:
     try:
         from graphengine.serve.oidc import Provider  # noqa: PLC0415 - its extra may not be installed
     except ImportError as error:
-        text = f"tokens of an OpenID provider need {error.name}, which is not installed"
+        text = f"tokens of an OpenID provider need the Python package {error.name!r}, which is not installed"
         raise InputError(text, where="users, oidc", repair=install_command("oidc")) from error
     return Provider(file.oidc)
 

@@ -85,7 +85,7 @@ def test_an_address_is_the_picture_for_a_field_of_media(monkeypatch: pytest.Monk
 def test_an_address_of_this_network_is_refused() -> None:
     """The error is at the option, and nothing is asked."""
     with serving({"/tides": Page("text")}) as site:
-        with pytest.raises(InputError, match="is an address of a private network") as caught:
+        with pytest.raises(InputError, match="is in a private network") as caught:
             parsed(f"files={site.address}/tides")
         assert site.asked == []
     assert caught.value.where.startswith("--input files=http://127.0.0.1")

@@ -97,7 +97,7 @@ def test_users_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         path.chmod(0o666)
         assert (questions.users().state, questions.users().what) == ("not", "others can write users.json")
     path.write_text("{")
-    assert (questions.users().state, "is no file of users" in questions.users().what) == ("not", True)
+    assert (questions.users().state, "is not a file of users" in questions.users().what) == ("not", True)
 
 
 def test_a_server_that_would_lose_steps_is_found(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:

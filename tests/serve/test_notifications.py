@@ -361,7 +361,7 @@ async def test_a_refusal_and_a_redirection_are_not_tried_again(receiver: Receive
             while not (failed := await runner.store.runs(graph="notification", status="failed")):  # noqa: ASYNC110 - another process or run does it
                 await asyncio.sleep(0.02)
         assert len(receiver.ids) == 1
-        with pytest.raises(RunFailed, match=f"it answered {answer}"):
+        with pytest.raises(RunFailed, match=f"answered with status {answer}"):
             await runner.get(failed[0].id).result()
 
 
@@ -408,11 +408,11 @@ def test_news_is_delivered_whenever_the_process_is_killed(place: str, receiver: 
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"url": "ftp://example.org"}, "is not an address of http or https"),
+        ({"url": "ftp://example.org"}, "is not an http or https address"),
         ({"kinds": "asked"}, "kinds='asked'"),
         ({"kinds": ["ask"]}, "kinds="),
-        ({"secret": "whsec_"}, "its secret cannot be used"),
-        ({"secret": ""}, "its secret cannot be used"),
+        ({"secret": "whsec_"}, "the secret of the webhook cannot be used"),
+        ({"secret": ""}, "the secret of the webhook cannot be used"),
         ({"remind_seconds": 0}, "remind_seconds=0"),
     ],
 )
@@ -440,5 +440,5 @@ def test_a_project_names_its_webhooks(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HOOK_SECRET", SECRET)
     assert [type(each) for each in extensions_of()] == [Notifications]
     project.write_text(table + 'kind = ["asked"]\n', encoding="utf-8")
-    with pytest.raises(ProjectBroken, match="kind = …, which is not read"):
+    with pytest.raises(ProjectBroken, match="kind = …, and has no setting"):
         extensions_of()

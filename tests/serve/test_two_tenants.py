@@ -305,7 +305,7 @@ async def test_no_user_starts_a_run_in_the_name_of_another(tmp_path: Path, datab
     async with opened(tmp_path, database) as here:
         path = "/graphs/desk/runs?user=bob"
         got = await request(here.of(path), token_of("acme"), "POST", path, STARTED, origin="http://localhost")
-        assert "acme cannot start a run in the name of bob" in got.text
+        assert "acme cannot start a run in the name of 'bob'" in got.text
         assert {info.user for info in await here.runner.runs()} == {"acme"}
 
 

@@ -63,7 +63,7 @@ async def test_a_right_is_needed_for_each_act(tmp_path: Path) -> None:
         named = await here.send(
             "ada", "POST", "/runs/acme/ge:key:desk:k/answer", {"id": wait_id, "value": True, "by": "bob"}
         )
-        assert (named.status, named.json["error"]["message"]) == (422, "ada cannot answer in the name of bob")
+        assert (named.status, named.json["error"]["message"]) == (422, "ada cannot answer in the name of 'bob'")
         assert (
             await here.send("ada", "POST", "/runs/acme/ge:key:desk:k/answer", {"id": wait_id, "value": True})
         ).status == 202
@@ -202,8 +202,8 @@ async def test_what_a_user_asks_to_push_to_must_be_public(tmp_path: Path, monkey
                 return (await here.send("ada", "POST", "/a2a/desk", body, a2a_version="1.0")).text
 
             for url in (receiver.url, receiver.url.replace("127.0.0.1", "localhost")):
-                assert "is an address of a private network" in await push(url)
-            assert "there is no host" in await push("http://nowhere.invalid/")
+                assert "is in a private network" in await push(url)
+            assert "cannot be found" in await push("http://nowhere.invalid/")
             monkeypatch.setattr(addresses, "number_of", lambda _: "127.0.0.1")
             monkeypatch.setattr(a2a_door, "number_of", lambda _: "127.0.0.1")
             given = receiver.url.replace("127.0.0.1", "push.example")
@@ -224,7 +224,7 @@ async def test_a_broken_file_keeps_the_last_users(tmp_path: Path, caplog: pytest
     with caplog.at_level(logging.WARNING):
         assert await users.caller_of(token_of("ada")) == Caller("ada", "acme", frozenset(["read"]))
     assert "the users that were read before still hold" in caplog.text
-    with pytest.raises(InputError, match="is no file of users"):
+    with pytest.raises(InputError, match="is not a file of users"):
         Users(path)
     write_users(path, UsersFile([user("bob")]))
     assert await users.caller_of(token_of("ada")) is None
@@ -255,12 +255,12 @@ async def test_a_provider_that_cannot_be_used_keeps_no_user(tmp_path: Path, capl
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
-        ({"name": "a", "rights": ["fly"], "sha256": "0" * 64}, "'fly' is no right"),
-        ({"name": "a", "rights": []}, "needs the SHA-256"),
-        ({"name": "oidc:a", "rights": [], "sha256": "0" * 64}, "one of a provider has none"),
-        ({"name": "", "rights": [], "sha256": "0" * 64}, "cannot be a name"),
-        ({"name": "a", "rights": [], "sha256": "0" * 64, "tenant": ""}, "cannot be a tenant"),
-        ({"name": "a", "right": []}, "is no file of users"),
+        ({"name": "a", "rights": ["fly"], "sha256": "0" * 64}, "'fly' is not a right"),
+        ({"name": "a", "rights": []}, "must have the SHA-256"),
+        ({"name": "oidc:a", "rights": [], "sha256": "0" * 64}, "or no token if a provider"),
+        ({"name": "", "rights": [], "sha256": "0" * 64}, "cannot be the name of a user"),
+        ({"name": "a", "rights": [], "sha256": "0" * 64, "tenant": ""}, "cannot be the tenant of a user"),
+        ({"name": "a", "right": []}, "is not a file of users"),
     ],
 )
 def test_a_fault_of_the_file_is_one_error(tmp_path: Path, fault: Any, why: str) -> None:
@@ -351,11 +351,14 @@ async def test_what_comes_back_from_a_provider_is_checked(tmp_path: Path, monkey
             assert (answer.status, "set-cookie" in answer.headers) == (401, False)
             assert "was started in another browser" in answer.text
         answer = await sent(kept, state=given["state"], error="access_denied \ud800")
-        assert "let nobody in: access_denied \ufffd" in answer.text
+        assert "refused the sign-in: access_denied \ufffd" in answer.text
         answer = await sent(kept, **given)
         assert (answer.status, answer.json) == (200, {})
         answer = await sent(kept, **given)
-        assert (answer.status, "gives no token for this sign-in: it answered 400" in answer.text) == (401, True)
+        assert (answer.status, "gave no token for this sign-in, and answered with status 400" in answer.text) == (
+            401,
+            True,
+        )
         for wrong in ({"exp": 1}, {"aud": "api"}, {"iss": "https://a.org"}, {"nonce": "n"}, {"groups": ["g"] * 1000}):
             provider.claims = {"sub": "ada", **wrong}
             kept, given = await begun()

@@ -51,10 +51,10 @@ def _read_token_file(path: Path) -> str:
     with open(descriptor, encoding="ascii") as file:  # noqa: PTH123 - a descriptor
         found, text = os.fstat(descriptor), file.read(100).strip()
     if os.name == "posix" and (found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077):
-        message = "others can read or write it; remove it, or `chmod 600` it"
+        message = "other users of this machine can read or write the file; remove the file, or run `chmod 600` on it"
         raise ValueError(message)
     if _TOKEN.fullmatch(text) is None:
-        message = "it has no token; remove it"
+        message = "the file contains no token; remove the file"
         raise ValueError(message)
     return text
 

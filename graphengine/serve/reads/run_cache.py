@@ -202,7 +202,9 @@ class RunCache:
 
 def _check_removed(info: RunInfo, *, is_removed: bool) -> None:
     if is_removed:
-        raise UnknownRun(f"run {info.id} was removed", where=f"run {info.id}", repair="look at the list of runs")
+        raise UnknownRun(
+            f"run {info.id} was removed", where=f"run {info.id}", repair="choose a run of the list of runs"
+        )
 
 
 def _build_cache_row(entry: Entry, counted: Counted, atlas: GraphLayout) -> Row:

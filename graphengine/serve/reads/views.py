@@ -476,7 +476,9 @@ class Views:
         info, seq = await self.store.info(asked.run_id), asked.seq
         book = await self.books.book(info)
         if not 1 <= seq <= len(book.rows):
-            raise UnknownStep(f"run {info.id} has no step {seq}", where="seq", repair=f"give 1 to {len(book.rows)}")
+            raise UnknownStep(
+                f"run {info.id} has no step {seq}", where="seq", repair=f"give a number from 1 to {len(book.rows)}"
+            )
         entry = book.visits.entries[seq - 1]
         before = await load_snapshot(self.store, info.id, seq - 1) if seq > 1 else Snapshot()
         visit, more = entry.visit, dict[str, Any]()
@@ -588,7 +590,7 @@ class Views:
         name = asked.graph
         newest = await self.store.runs(limit=_UNUSED_RUNS, graph=name)
         if not newest and name not in self.graphs:
-            text, repair = f"there is no run of graph {name!r}", "the page of the runs lists the graphs"
+            text, repair = f"there is no run of the graph {name!r}", "choose a graph of the page that lists the runs"
             raise GraphNotFound(text, where="graph", repair=repair)
         fingerprint = newest[0].fingerprint if newest else self.graphs[name]
         counted = [info for info in newest if info.fingerprint == fingerprint and info.seq <= _UNUSED_STEPS]

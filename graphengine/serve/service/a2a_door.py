@@ -159,7 +159,7 @@ class A2aDoor:
         name = str(request.path_params.get("graph", self._root))
         if name not in self._service.graphs:  # no token is needed here, so the error must not name other graphs
             raise GraphNotFound(
-                f"this service has no graph {name!r}", where=f"graph {name!r}", repair="ask who runs it"
+                f"this service has no graph {name!r}", where=f"graph {name!r}", repair="ask the operator of the service"
             )
         return _answer_cacheable(agent_card_to_dict(self._agents[name].card(request.headers)), request.headers)
 
@@ -201,7 +201,7 @@ def _check_request(endpoint: Callable[[Request], Awaitable[Response]]) -> Callab
             params = body.get("params") if isinstance(body, dict) and body.get("method") == "ListTasks" else None
             status = params.get("status") if isinstance(params, dict) else None
             if isinstance(status, str) and status not in a2a.TaskState.keys():  # noqa: SIM118 - no dict
-                error = errors.InvalidParamsError(f"{status!r} is no status of a task")
+                error = errors.InvalidParamsError(f"{status!r} is not a status of a task")
                 return json_answer(build_error_response(body.get("id"), error))
         return await endpoint(request)
 
@@ -315,7 +315,7 @@ class _Agent(RequestHandler):
         """Stream a task and then the new events of the task, until its run has ended or waits."""
         info = await self._info(params.id)
         if info.status in OVER:
-            raise errors.UnsupportedOperationError(f"task {info.id} is over: read it with GetTask")
+            raise errors.UnsupportedOperationError(f"task {info.id} is over: read the task with GetTask")
         async with aclosing(self._follow_task(Turn(-1, info.id, nonce=info.nonce))) as events:
             async for event in events:
                 yield event
@@ -330,7 +330,7 @@ class _Agent(RequestHandler):
         """Return a page of the agent's tasks. The tasks that changed last come first."""
         size = params.page_size if params.HasField("page_size") else _PAGE
         if not 1 <= size <= _LARGEST_PAGE:
-            raise errors.InvalidParamsError(f"pageSize is {size}: give 1 to {_LARGEST_PAGE}")
+            raise errors.InvalidParamsError(f"pageSize is {size}: give a number from 1 to {_LARGEST_PAGE}")
         _check_history(params)
         last = _read_token(params.page_token)
         found = sorted([(_last_change_ms(info), info.id) for info in await self._list_task_runs(params)], reverse=True)
@@ -372,7 +372,7 @@ class _Agent(RequestHandler):
         """Stop the run of a task for good, because a cancelled A2A task cannot be continued."""
         info = await self._info(params.id)
         if info.status in OVER:
-            raise errors.TaskNotCancelableError(f"task {info.id} is {info.status}")
+            raise errors.TaskNotCancelableError(f"task {info.id} is over, and cannot be cancelled: it is {info.status}")
         await self._service.runner.stop(info.id, "the task was cancelled", now=True, final=True)
         rest: Snapshot | None = None
         while rest is None or rest.status not in OVER:  # a waiting run rests already before it is stopped
@@ -424,7 +424,8 @@ class _Agent(RequestHandler):
         """
         info = await self._service.info_of(task_id)
         if info.graph != self._name:
-            raise UnknownRun(f"task {task_id} is of the agent {info.graph}", where=f"task {task_id}", repair="ask it")
+            text = f"task {task_id} belongs to the agent {info.graph!r}"
+            raise UnknownRun(text, where=f"task {task_id}", repair="send the request to this agent")
         return info
 
     async def _deliver_message(self, params: a2a.SendMessageRequest) -> Turn:
@@ -464,12 +465,13 @@ class _Agent(RequestHandler):
             seen: The row of the run when the message arrived.
         """
         if message.context_id not in ("", _read_context(info)):
-            raise errors.InvalidParamsError(f"task {info.id} is of the context {_read_context(info)}")
+            raise errors.InvalidParamsError(f"task {info.id} belongs to the context {_read_context(info)}: send its id")
         turn, rest = await self._turns.find(info, key)
         if rest is None:
             await self._turns.deliver(turn, value, key)
         elif rest.status in OVER and not turn.is_late:
-            raise errors.UnsupportedOperationError(f"task {info.id} is {rest.status}: send a message without it")
+            text = f"task {info.id} is over ({rest.status}): send the message without a taskId"
+            raise errors.UnsupportedOperationError(text)
         else:
             check_seen(turn, rest, value, seen)
             turn = await self._turns.say(turn, value, key)
@@ -478,7 +480,8 @@ class _Agent(RequestHandler):
     async def _start_task(self, message: a2a.Message, key: str, data: object, text: str | None) -> Turn:
         """Start the run of a new task with a message that does not name a task, and return its first turn."""
         if not isinstance(data, dict):
-            raise errors.InvalidParamsError("the data part of a first message is not an object: it sets the input")
+            text = "the data part of a first message must be an object with the fields of the input"
+            raise errors.InvalidParamsError(text)
         run_id = RequestId(caller().derived_id("thread", self._name, message.message_id))
         state = dict(data)
         tags = [OwnId(_CONTEXT + (message.context_id or digest(run_id)))]
@@ -490,7 +493,8 @@ class _Agent(RequestHandler):
         field = self._text.field if self._text is not None else None
         if text is not None and field is not None:
             if field in state:
-                raise errors.InvalidParamsError(f"the data part sets {field}, as the text does: send one of them")
+                text = f"the data part and the text of the message both set the field {field!r}: send only one of them"
+                raise errors.InvalidParamsError(text)
             state[field], said = text, None
         return await self._turns.begin(self._graph, state, Turn(0, run_id), key, said, tags=tags)
 
@@ -596,7 +600,7 @@ def _read_token(token: str) -> tuple[int, str] | None:
         changed, _, task_id = urlsafe_b64decode(token.encode()).decode().partition(" ")
         return int(changed), task_id
     except ValueError as error:
-        raise errors.InvalidParamsError("pageToken was not returned by a list") from error
+        raise errors.InvalidParamsError("pageToken is not the nextPageToken of an earlier answer") from error
 
 
 def _check_numbers(value: object) -> None:
@@ -609,7 +613,8 @@ def _check_numbers(value: object) -> None:
         _check_numbers(part)
     if isinstance(value, (int, float)) and abs(value) >= ROUNDED:
         text = (
-            f"a number of about {value:.0f}: data parts round numbers from 2**53 on; send it as a text, with its digits"
+            f"the number of about {value:.0f} is too large, because data parts round numbers from 2**53 on: send the "
+            "number as a text with all its digits"
         )
         raise errors.InvalidParamsError(text)
 
@@ -668,18 +673,20 @@ class _PushNotifications(Notifications):
         require("answer")
         task_id = task.identity
         if not is_http(given.url):
-            raise InputError(f"{given.url!r} is no address", where="url", repair="give an http or https address")
+            message = f"{given.url!r} is not an address of the web"
+            raise InputError(message, where="url", repair="give an http or https address")
         state = {"task": task_id, "place": MessageToDict(given), "is_of_user": bool(caller().name)}
         state["name"] = given.id or digest(state)
         others = [each.id for each in await self.of_task(task)]
         if len(others) >= _MOST_PLACES and state["name"] not in others:
-            repair = "delete one of them"
-            raise InputError(f"task {task_id} has {len(others)} places already", where="id", repair=repair)
+            repair = "delete one of the task's configurations"
+            message = f"task {task_id} already has {len(others)} configurations of push notifications"
+            raise InputError(message, where="id", repair=repair)
         if state["is_of_user"]:
             try:
                 await asyncio.to_thread(number_of, given.url)
             except (AddressRefused, OSError) as error:
-                repair = "give a public address; who has the token of the server itself may name others"
+                repair = "give a public address; only the token of the server itself allows other addresses"
                 raise InputError(getattr(error, "message", str(error)), where="url", repair=repair) from error
         run_id = _push_id(task_id, state["name"])
         try:
@@ -701,7 +708,8 @@ class _PushNotifications(Notifications):
     async def _read(self, push: RunInfo) -> a2a.TaskPushNotificationConfig:
         state = await self._runner.state_at(push.id)
         if push.status in OVER:
-            raise UnknownRun(f"{push.id} has ended", where=f"task {state['task']}", repair="create another one")
+            text, repair = f"the configuration {push.id} of push notifications has ended", "create a new configuration"
+            raise UnknownRun(text, where=f"task {state['task']}", repair=repair)
         found: a2a.TaskPushNotificationConfig = ParseDict(
             {**state["place"], "id": state["name"], "taskId": state["task"]}, a2a.TaskPushNotificationConfig()
         )

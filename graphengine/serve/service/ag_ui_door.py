@@ -109,7 +109,7 @@ class AgUiDoor:
         info = await thread.existing()
         ids = Counter(each.interrupt_id for each in entries)
         for twice in (each for each, number in ids.items() if number > 1):
-            repair = "send one answer to each interrupt: resolved, or cancelled"
+            repair = "send one answer to each interrupt, which is either resolved or cancelled"
             raise InputError(f"the interrupt {twice!r} is answered twice", where="resume", repair=repair)
         await thread.check_asked(ids)
         cancelled = [each.interrupt_id for each in entries if each.status == "cancelled"]

@@ -133,8 +133,8 @@ class AiSdkDoor:
             where = ".".join(map(str, first["loc"])) or "body"
             raise InputError(first["msg"], where=where, repair="send what useChat of the AI SDK sends") from error
         if sent.trigger == "regenerate-message":
-            repair = "send another message, or branch the run: graphengine branch"
-            raise InputError("what a run did cannot be generated again", where="trigger", repair=repair)
+            repair = "send another message, or branch the run with `graphengine branch`"
+            raise InputError("the recorded answer of a run cannot be generated again", where="trigger", repair=repair)
         forgets = _knows_reset(request)  # checked before anything is started
         thread = Thread(self._service, request.path_params["graph"], sent.id)
         last = sent.messages[-1] if sent.messages else None
@@ -188,8 +188,8 @@ def _knows_reset(request: Request) -> bool:
     """
     version = request.headers.get(_VERSION, str(_NEWEST)).strip()
     if not version.partition(".")[0].isdecimal():
-        repair = "send the major version of the package ai, as 6, or leave it out for 7 and later"
-        raise InputError(f"{version!r} is no version", where=_VERSION, repair=repair)
+        repair = "send the major version of the package 'ai', such as 6, or leave out the header for 7 and later"
+        raise InputError(f"{version!r} is not a version of the AI SDK", where=_VERSION, repair=repair)
     return int(version.partition(".")[0]) >= _NEWEST
 
 

@@ -435,7 +435,8 @@ def _encode_trouble(error: GraphEngineError) -> bytes:
 
 
 def _build_stop_error() -> ServiceFailed:
-    return ServiceFailed("the service stops", where="the service", repair="send the same request again")
+    message = "the service is being stopped, and did not finish this request"
+    return ServiceFailed(message, where="the service", repair="send the same request again")
 
 
 async def _await_next_event(events: AsyncGenerator[T, None]) -> T | None:

@@ -92,7 +92,8 @@ class Conversation:
         for tag in info.tags:
             if tag.startswith(CONVERSATION):
                 return cls(info.graph, tag.removeprefix(CONVERSATION), info.tenant)
-        raise UnknownRun(f"run {info.id} is not a conversation", where="previous_response_id", repair="begin one")
+        repair = "leave out previous_response_id to begin a conversation"
+        raise UnknownRun(f"run {info.id} is not a conversation", where="previous_response_id", repair=repair)
 
 
 @dataclass(frozen=True, slots=True)

@@ -296,7 +296,8 @@ def failure_of(graph: Graph[Any], end: Snapshot) -> GraphEngineError | None:
     result = result_of(plan, end)
     if result.status == "failed":
         return RunFailed(result)
-    why, repair = result.ending.why if result.ending is not None else "", f"graphengine resume {result.run_id}"
+    why = result.ending.why if result.ending is not None else ""
+    repair = f"resume the run: graphengine resume {result.run_id}"
     return RunStopped(f"run {result.run_id} was stopped: {why}", where=f"run {result.run_id}", repair=repair)
 
 

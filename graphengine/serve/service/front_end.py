@@ -97,7 +97,7 @@ class Thread:
         """
         info = await find(self._service, self.run_id)
         if info is not None and info.graph != self._plan.graph:
-            message = f"run {self.run_id} is a run of {info.graph}, not of {self._plan.graph}"
+            message = f"the thread's run {self.run_id} belongs to the graph {info.graph!r}, not to {self._plan.graph!r}"
             raise RunExists(message, where=f"run {self.run_id}", repair="use another id for the thread")
         return info
 
@@ -111,7 +111,7 @@ class Thread:
         info = await self.info()
         if info is None:
             message = f"this service has no run {self.run_id!r}"
-            raise UnknownRun(message, where=f"run {self.run_id!r}", repair="begin the thread")
+            raise UnknownRun(message, where=f"run {self.run_id!r}", repair="begin the thread with a first message")
         return info
 
     async def begin(self, message: Said | None, state: Mapping[str, Any]) -> int:
@@ -133,7 +133,7 @@ class Thread:
         if message is None:
             if info is None:
                 repair = "send a message with the role user"
-                raise InputError("a chat begins with a message", where=f"run {self.run_id}", repair=repair)
+                raise InputError("a chat must begin with a message", where=f"run {self.run_id}", repair=repair)
             return 0
         inputs = {name: state[name] for name in state if self._is_input(name)}
         place = self._place_text(message)
@@ -174,7 +174,7 @@ class Thread:
             known = [begun] if field is not None else [turn for turn, _ in await turns.of(info)]
             begun_with = [await turns.said(turn, field) for turn in known]
             if message is not None and self._read_text(message, state, begun_with) not in begun_with:
-                where, repair = f"run {self.run_id}", "begin another thread, or answer what the run asks"
+                where, repair = f"run {self.run_id}", "begin another thread, or answer the question of the run"
                 raise InputError("the run of this thread began with another message", where=where, repair=repair)
         elif message is not None and field is None and receives_text(self._plan):
             await turns.begin(self._graph, state, begun, digest(message.id), message.text)
@@ -264,8 +264,9 @@ class Thread:
             # The id of a question, such as `approve@7.hgcnpab`.
             if seq.isdecimal() and nonce.isalpha() and nonce.islower():
                 (await self.existing()).check_nonce(nonce, f"the question {key}")
-            repair = did_you_mean(key, found) or f"its open questions: {', '.join(found) or 'none'}"
-            raise InputError(f"run {self.run_id} asks nothing with the id {key!r}", where="answer", repair=repair)
+            repair = did_you_mean(key, found) or f"answer an open question of the run: {', '.join(found) or 'none'}"
+            message = f"run {self.run_id} has no open question with the id {key!r}"
+            raise InputError(message, where="answer", repair=repair)
         return found
 
     async def cancel(self, keys: Sequence[str]) -> None:
@@ -363,8 +364,9 @@ def check_text(where: str, others: Sequence[str]) -> None:
         InputError: The message has a part that is not a text.
     """
     if others:
-        repair = "send a text; a field of the state, as of the type Media, can hold a file"
-        raise InputError(f"the message has a part {others[0]!r}, and only text can be sent", where=where, repair=repair)
+        repair = "send a text; a file can be the value of a field of the state, such as a field of type Media"
+        message = f"the message contains a part of type {others[0]!r}, and a message can only contain text"
+        raise InputError(message, where=where, repair=repair)
 
 
 def _is_conversation(annotation: object) -> bool:

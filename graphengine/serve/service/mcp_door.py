@@ -221,7 +221,8 @@ class McpDoor:
             if found is None:
                 if self._service.is_stopping:
                     repair = f"call the tool again, with {RUN_ID} in _meta"
-                    raise ServiceFailed("the service stops", where=f"run {run_id}", repair=repair)
+                    message = "the service is being stopped, and did not finish this request"
+                    raise ServiceFailed(message, where=f"run {run_id}", repair=repair)
                 continue
             questions = waits(found, ())
             if not questions:
@@ -526,8 +527,9 @@ def _can_ask(client: types.ClientCapabilities | None) -> bool:
 
 
 def _build_open_question_error(run_id: str, wait: Wait, why: str) -> QuestionOpen:
-    repair = f"`graphengine answer {run_id} VALUE`, or call the tool again, with {RUN_ID} = {run_id!r} in _meta"
-    return QuestionOpen(f"{why}; the run still waits for: {wait.question}", where=f"run {run_id}", repair=repair)
+    repair = f"run `graphengine answer {run_id} VALUE`, or call the tool again with {RUN_ID} = {run_id!r} in _meta"
+    message = f"{why}; the run still waits for an answer to: {wait.question}"
+    return QuestionOpen(message, where=f"run {run_id}", repair=repair)
 
 
 def _build_form(wait: Wait, wrong: str) -> types.ElicitRequestFormParams:

@@ -112,8 +112,8 @@ _FORMS: Final = ("stream", "stream_options", "background")
 _TASK: Final = "### Task:"
 """The first words of the prompts by which Open WebUI requests titles, tags and follow-up questions."""
 _LONGEST_KEY: Final = 64
-_OWN_RESULT: Final = "a graph has a result of its own: leave it out, or POST /graphs/GRAPH/runs for its JSON"
-_OWN_TOOLS: Final = "a graph calls its own tools"
+_OWN_RESULT: Final = "a graph has a result of its own form: leave out the format, or POST /graphs/GRAPH/runs for JSON"
+_OWN_TOOLS: Final = "a graph calls its own tools: leave out this parameter"
 _LATE: Final = "This was answered elsewhere meanwhile, so your message was not used."
 
 
@@ -313,12 +313,12 @@ class OpenAiDoor:
         body = await _read_request_body(request, _ChatRequest)
         model, messages = self._find_model(body.model), _read_given_messages(body.messages, "messages")
         _check_kept(
-            ("n", body.n, body.n not in (None, 1), "a run replies once"),
+            ("n", body.n, body.n not in (None, 1), "a run replies once: leave out n"),
             ("response_format", body.response_format, _is_structured(body.response_format), _OWN_RESULT),
             ("tool_choice", body.tool_choice, _is_forced(body.tool_choice), _OWN_TOOLS),
             ("function_call", body.function_call, _is_forced(body.function_call), _OWN_TOOLS),
-            ("modalities", body.modalities, set(body.modalities or ()) > {"text"}, "a graph replies with text"),
-            ("logprobs", body.logprobs, bool(body.logprobs), "a graph has none"),
+            ("modalities", body.modalities, set(body.modalities or ()) > {"text"}, "a graph replies only with text"),
+            ("logprobs", body.logprobs, bool(body.logprobs), "a graph has no log probabilities: leave out logprobs"),
         )
         conversation = _read_conversation_header(request) or str((body.metadata or {}).get("conversation_id") or "")
         said = await self._read_client_message(request, model, messages, conversation, is_thread=True)
@@ -349,10 +349,10 @@ class OpenAiDoor:
         _check_kept(
             ("text.format", form, _is_structured(form), _OWN_RESULT),
             ("tool_choice", body.tool_choice, _is_forced(body.tool_choice), _OWN_TOOLS),
-            ("prompt", body.prompt, body.prompt is not None, "send its text as input: prompts are not kept here"),
+            ("prompt", body.prompt, body.prompt is not None, "send the text as input: this service stores no prompts"),
         )
         if conversation and body.previous_response_id:
-            repair = "send one of them: each says which run continues"
+            repair = "send only one of the two, because each of them names the run that continues"
             raise InputError("previous_response_id and conversation exclude each other", where="body", repair=repair)
         previous = await self._decode_turn(body.previous_response_id) if body.previous_response_id else None
         texts = _read_given_messages(body.input if isinstance(body.input, list) else messages, "input")
@@ -399,19 +399,19 @@ class OpenAiDoor:
         _, turn = await self._response_named(request)
         info = await self._service.info_of(turn.identity)
         is_unnamed = any(each.startswith(CONVERSATION + UNNAMED) for each in info.tags)
-        repair = "cancel it if it is at work, `graphengine stop RUN` if it waits; then delete it"
+        repair = "cancel the response if its run is working, or run `graphengine stop RUN` if it waits; then delete it"
         why = (
             ""
             if all(each == turn for each in turns_with(turn, await self._turns.of(info)))
-            else "it has other responses too"
+            else "the run contains other responses too"
         )
         if not why and not (is_unnamed and info.id == Conversation.of(info).run_id()):
-            why = "another response could have its id, as its conversation has a name, or it continues one"
+            why = "a later response could get the same id, because the conversation has a name or continues another"
         if why:
-            repair = "`graphengine prune` removes whole conversations"
+            repair = "remove whole conversations with `graphengine prune`"
         why = why or await self._runner.remove(info.id)
         if why:
-            raise InputError(f"run {info.id} is kept: {why}", where="response id", repair=repair)
+            raise InputError(f"run {info.id} cannot be deleted: {why}", where="response id", repair=repair)
         return json_answer({"id": request.path_params["id"], "object": "response", "deleted": True})
 
     async def _response_named(self, request: Request) -> tuple[TextGraph, Turn]:
@@ -439,7 +439,7 @@ class OpenAiDoor:
             run, turn = "", Turn(0, "")
         info = await find(self._service, RunOfResponses(run))
         if info is None:
-            repair = "send the id as it was received"
+            repair = "send the id of a response of this service, without changes"
             raise UnknownRun(f"there is no response {name!r}", where="response id", repair=repair)
         return replace(turn, run_id=info.id)
 
@@ -456,8 +456,9 @@ class OpenAiDoor:
             unfit, found = no_place(name, compiled(self._service.graphs[name])), text_graphs(self._service.graphs)
             message, repair = unfit.message, unfit.repair
             if name in found:
-                message = f"the graph {name!r} is no model: a text does not set {', '.join(found[name].missing)}"
-                repair = "give these fields a default, or start it by POST /graphs/GRAPH/runs"
+                fields = ", ".join(map(repr, found[name].missing))
+                message = f"the graph {name!r} cannot be used as a model: a message does not set its fields {fields}"
+                repair = "give these fields a default, or start the graph by POST /graphs/GRAPH/runs"
         raise RequestInvalid(message, status=404, where="model", repair=repair)
 
     # --- Turns -------------------------------------------------------------------------------------------------------
@@ -507,8 +508,8 @@ class OpenAiDoor:
         if previous is not None:
             info = await self._service.info_of(previous.identity)
             if info.graph != model.name:
-                repair = "name the model that replied, or begin another conversation"
-                text = f"this response is not of the model {model.name!r}"
+                repair = "name the model that gave this response, or begin another conversation"
+                text = f"another model than {model.name!r} gave this response"
                 raise InputError(text, where="previous_response_id", repair=repair)
             place = Conversation.of(info)
         elif own and not name:
@@ -549,7 +550,9 @@ class OpenAiDoor:
         if found is None:
             if said.results:
                 raise InputError(
-                    "this conversation waits for no tool", where="tool results", repair="continue the one that does"
+                    "this conversation does not wait for the result of a tool",
+                    where="tool results",
+                    repair="send the result in the conversation that called the tool",
                 )
             return await self._start_conversation(model, said, None)
         turn, rest = await self._turns.find(found, said.key, is_known=said.is_known)
@@ -559,7 +562,8 @@ class OpenAiDoor:
         info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.identity)
         if said.previous is not None and said.previous != newest_turn(await self._turns.of(info), info):
             repair = "continue from the newest response, or begin another conversation"
-            raise InputError("the conversation went on", where="previous_response_id", repair=repair)
+            message = "this response is not the newest response of its conversation"
+            raise InputError(message, where="previous_response_id", repair=repair)
         if rest.status == "finished" and not turn.is_late and not said.results:
             return await self._start_conversation(model, said, info.id)
         failure = failure_of(model.graph, rest)
@@ -684,7 +688,7 @@ class OpenAiDoor:
             async for piece in pieces:
                 if isinstance(piece, _Reply):
                     return piece
-        raise UnknownRun("the run was removed", where=f"run {turn.run_id}", repair="begin another one")
+        raise UnknownRun("the run was removed", where=f"run {turn.run_id}", repair="begin another conversation")
 
     async def _chunks(
         self, model: TextGraph, turn: Turn, said: _ClientMessage, head: Mapping[str, Any], form: _StreamForm
@@ -893,18 +897,19 @@ def _read_given_messages(given: Sequence[Mapping[str, Any]], where: str) -> tupl
         parts = [{"text": content}] if isinstance(content, str) else content
         texts = [part.get("text") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
         if role == "user" and not (texts and all(isinstance(text, str) for text in texts)):
-            raise InputError("only text can be sent", where=f"{where}[{index}]", repair="send a text")
+            message = "the message contains something other than text"
+            raise InputError(message, where=f"{where}[{index}]", repair="send only text")
         if role in ("user", "assistant"):
             text = "\n".join(text for text in texts if isinstance(text, str))
             found += [Message(role=role, text=text)] if text or role == "user" else []
     if results:
         return found or [Message(role="user")], results
     if not found or found[-1].role != "user" or not found[-1].text.strip():
-        repair = "let the last message be a user's text"
-        raise InputError("there is no message to reply to", where=where, repair=repair)
+        repair = "end the list of messages with a text of the user"
+        raise InputError("the request contains no message to reply to", where=where, repair=repair)
     if len(found) == 1 and found[0].text.startswith(_TASK):
         repair = "choose another model as task model in the settings of Open WebUI, or turn titles and tags off"
-        raise InputError("a graph writes no titles or tags for a client", where=where, repair=repair)
+        raise InputError("a graph cannot write titles or tags for a chat client", where=where, repair=repair)
     return found, results
 
 

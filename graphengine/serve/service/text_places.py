@@ -122,9 +122,9 @@ def find_written_fields(plan: Plan[Any]) -> frozenset[str | None]:
 def no_place(graph: str, plan: Plan[Any]) -> InputError:
     """Return the error for a text that a graph cannot receive."""
     texts = [name for name, each in plan.state.fields.items() if _includes_text(each.info.annotation)]
-    why = f": it could be any of {', '.join(texts)}" if len(texts) > 1 else ""
-    repair = f'give its state the field {QUESTION}: str = "", or start it by POST /graphs/GRAPH/runs'
-    text = f"the graph {graph!r} has no field for the text of a message{why}"
+    why = f": the text could belong to each of the fields {', '.join(map(repr, texts))}" if len(texts) > 1 else ""
+    repair = f'add the field {QUESTION}: str = "" to the state, or start the graph by POST /graphs/GRAPH/runs'
+    text = f"the graph {graph!r} has no clear field for the text of a message{why}"
     return InputError(text, where=f"graph {graph}", repair=repair)
 
 

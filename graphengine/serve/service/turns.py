@@ -168,7 +168,7 @@ class Turns:
             return replace(turn, place=(info, Snapshot())) if is_new else turn
         recorded = await self.of(info) if isinstance(turn.run_id, RequestId) else ()
         if recorded and turn_of(recorded, key) is None:
-            text, repair = f"run {info.id} began with another message", "give this message an id of its own"
+            text, repair = f"run {info.id} began with another message", "send this message under an id of its own"
             raise RunExists(text, where=f"run {info.id}", repair=repair)
         found, rest = await self.find(info, key)
         if rest is None:
@@ -313,7 +313,9 @@ class Turns:
             return
         asked = ", ".join(wait.question for wait in found.values())
         raise InputError(
-            f"run {run_id} waits for {asked}, and this message is not one", where="message", repair="send it over HTTP"
+            f"run {run_id} waits for {asked}, and a message cannot answer this",
+            where="message",
+            repair="send the answer by POST /runs/RUN/answer",
         )
 
     async def _answer_tool_calls(self, run_id: str, found: Mapping[str, Wait], results: Results) -> None:
@@ -324,7 +326,10 @@ class Turns:
         """
         awaited = {key: results[key] for key, wait in found.items() if wait.kind == "tool" and key in results}
         if not awaited:
-            text, repair = f"run {run_id} waits for none of {', '.join(results)}", "send a result under its call's id"
+            text = (
+                f"run {run_id} does not wait for the result of a tool call with the id {', '.join(map(repr, results))}"
+            )
+            repair = "send each result under the id of its tool call"
             raise InputError(text, where="tool results", repair=repair)
         for error in (await answer(self._service, run_id, awaited)).values():
             raise error
@@ -440,7 +445,7 @@ class Turns:
                 if isinstance(event, Snapshot):
                     end = await self._end(turn)  # another process may have delivered the next message, as in `shown`
                     return event if end is None else await load_snapshot(self._runner.store, turn.run_id, end)
-        raise UnknownRun("the run was removed", where=f"run {turn.run_id}", repair="begin another one")
+        raise UnknownRun("the run was removed", where=f"run {turn.run_id}", repair="begin another conversation")
 
 
 def _is_answer(step: Step) -> bool:
@@ -480,7 +485,10 @@ def turns_with(turn: Turn, known: Sequence[tuple[Turn, str]]) -> Sequence[Turn]:
     """
     found = [each for each, _ in known]
     if turn not in found:
-        text, repair = "this turn is not known", "the newest of a run are: read the run itself"
+        text, repair = (
+            "the message is not among the newest messages of the run, and older ones are removed",
+            "read the run",
+        )
         raise UnknownRun(text, where=f"run {turn.run_id}", repair=repair)
     return found
 
@@ -516,8 +524,10 @@ def check_seen(turn: Turn, rest: Snapshot, message: object, seen: RunInfo | None
     if asked is None or asked.record.asked_at <= (seen.updated_at if seen is not None else 0.0):
         return
     if not _is_refused_by(asked.wait, message):  # otherwise the message is received next
-        text = f"{str(asked.wait.question)!r} was asked after this message came, so it is no answer"
-        raise InputError(text, where="message", repair="look at the question, and send the answer then")
+        text = (
+            f"the question {str(asked.wait.question)!r} was asked after this message came, so the message cannot answer"
+        )
+        raise InputError(text, where="message", repair="read the question, and send the answer again")
 
 
 def _takes_text(wait: Wait) -> bool:

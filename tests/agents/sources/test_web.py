@@ -53,7 +53,7 @@ def test_redirects_are_followed(site: Site) -> None:
 def test_a_redirect_to_a_private_address_is_refused(site: Site) -> None:
     """The name of the target counts, not that of the page."""
     site.pages["/away"] = Page(status=302, headers={"Location": site.address.replace("127.0.0.1", "localhost")})
-    with pytest.raises(PageRefused, match="localhost is an address of a private network"):
+    with pytest.raises(PageRefused, match="'localhost' is in a private network"):
         read_page(f"{site.address}/away")
 
 

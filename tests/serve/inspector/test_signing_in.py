@@ -145,7 +145,7 @@ def test_the_token_is_kept_for_its_owner_alone(tmp_path: Path, caplog: pytest.Lo
         assert path.stat().st_mode & 0o777 == 0o600
         path.chmod(0o644)
         assert kept_token(path) != token
-        assert "others can read or write it" in caplog.text
+        assert "can read or write the file" in caplog.text
         assert token not in caplog.text
 
 

@@ -138,7 +138,7 @@ async def test_large_numbers_in_data_are_texts(serve: Callable[..., Service], da
     async with connected(service, "picking") as client:
         task = await sent(client, said({"ids": [str(large), less]}))
         for name, answer in (("m2", large), ("m3", float(2**53))):
-            with pytest.raises(errors.InvalidParamsError, match="send it as a text"):
+            with pytest.raises(errors.InvalidParamsError, match="send the number as a text"):
                 await sent(client, said(answer, task, name))
         done = await sent(client, said(str(large), task, "m4"))
         found = MessageToDict(done.artifacts[0].parts[0].data)
@@ -299,7 +299,7 @@ async def test_a_place_is_deleted(serve: Callable[..., Service], tmp_path: Path,
     async with connected(service) as client:
         task = await sent(client, said("Tides"))
         wrong = types.TaskPushNotificationConfig(task_id=task.id, url="file:///etc/passwd")
-        with pytest.raises(errors.InvalidParamsError, match="no address"):
+        with pytest.raises(errors.InvalidParamsError, match="not an address"):
             await client.create_task_push_notification_config(wrong)
         place = types.TaskPushNotificationConfig(task_id=task.id, url=receiver.url)
         place.authentication.scheme, place.authentication.credentials = "Bearer", "b"
@@ -321,7 +321,7 @@ async def test_a_task_has_few_places(serve: Callable[..., Service], tmp_path: Pa
         places = [types.TaskPushNotificationConfig(task_id=task.id, id=f"p{number}", url=url) for number in range(21)]
         for place in places[:20]:
             await client.create_task_push_notification_config(place)
-        with pytest.raises(errors.InvalidParamsError, match="has 20 places already"):
+        with pytest.raises(errors.InvalidParamsError, match="already has 20 configurations"):
             await client.create_task_push_notification_config(places[20])
         assert (await client.create_task_push_notification_config(places[19])).id == "p19"
 

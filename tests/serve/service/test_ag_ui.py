@@ -67,7 +67,7 @@ def test_bad_input_is_one_error(tmp_path: Path) -> None:
     refused = sent(service, "t", resume=[{"interruptId": "approve@1", "status": "resolved"}])
     assert (refused[0], refused[1]["error"]["message"]) == (
         422,
-        "run ge:thread:posts:t asks nothing with the id 'approve@1'",
+        "run ge:thread:posts:t has no open question with the id 'approve@1'",
     )
     assert refused[1]["error"]["repair"] == f"did you mean {key!r}?"
     assert sent(service, "t", resume=[{"interruptId": key, "status": "resolved", "payload": "perhaps"}])[0] == 422

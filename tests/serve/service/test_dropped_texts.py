@@ -55,4 +55,4 @@ def test_a_version_that_is_none_is_refused(services: Services, tmp_path: Path) -
     service = services("--ai-sdk", tmp_path / "runs.db", graphs=FLOWS)
     status, found = service.request("POST", "/ai-sdk/torn", b'{"id": "c", "messages": []}', {"X-AI-SDK-Version": "six"})
     assert status == 422
-    assert "'six' is no version" in json.dumps(found)
+    assert "'six' is not a version" in json.dumps(found)

@@ -160,7 +160,7 @@ def test_a_message_is_no_result_of_a_tool(tmp_path: Path) -> None:
     service = served(tmp_path, "--openai", returns="str")
     _, first = asked(service, "responses", input="two seats")
     status, answer = asked(service, "responses", input="Never mind", previous_response_id=first["id"])
-    assert (status, "and this message is not one" in json.dumps(answer)) == (400, True)
+    assert (status, "and a message cannot answer this" in json.dumps(answer)) == (400, True)
     assert service.end() == 0
 
 
@@ -193,7 +193,7 @@ def test_a_client_that_names_no_conversation_executes_a_tool(tmp_path: Path) -> 
         assert (choice["finish_reason"], choice["message"]["content"]) == ("stop", '{"row":3} | {"row":3}')
     messages[-1]["tool_call_id"] = messages[-2]["tool_call_id"] = "call_1"
     status, answer = asked(service, "chat/completions", messages=messages)
-    assert (status, "waits for no tool" in json.dumps(answer)) == (400, True)
+    assert (status, "does not wait for the result of a tool" in json.dumps(answer)) == (400, True)
     assert service.end() == 0
 
 

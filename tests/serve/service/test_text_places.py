@@ -255,7 +255,7 @@ async def test_a_text_and_data_for_one_field_are_refused(tmp_path: Path) -> None
         message = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": TEXT}, {"data": {"message": "other"}}]}
         body = rpc("SendMessage", message=message)
         refused = await client.post(f"/a2a/{graph.name}", json=body, headers={"a2a-version": "1.0"})
-        assert "send one of them" in refused.json()["error"]["message"]
+        assert "send only one of them" in refused.json()["error"]["message"]
 
         async def post(path: str, body: Any) -> httpx.Response:
             return await client.post(path, json=body)
