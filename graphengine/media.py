@@ -47,8 +47,8 @@ _KILOBYTE: Final = 1000
 
 _ADDRESSES: Final = ("http://", "https://")
 _NO_ADDRESS: Final = (
-    "media are bytes, not an address: fetch it once, in a node of its own, with `read_media(url)` of "
-    "graphengine.agents.sources.web; or give Media(url=…), which the provider fetches at each call"
+    "Media needs bytes, and the value is an address: fetch the address once, in a node of its own, with "
+    "`read_media(url)` of graphengine.agents.sources.web; or give Media(url=…), which the provider fetches at each call"
 )
 _PLACES: Final = ("data", "url", "file_id")
 
@@ -63,7 +63,7 @@ def _as_base64(given: object) -> object:
         try:
             binascii.a2b_base64(given, strict_mode=True)
         except (ValueError, binascii.Error) as error:
-            message = f"the data of media is bytes, or their base64: {error}"
+            message = f"data= must be bytes, or a text that contains bytes in base64: {error}"
             raise ValueError(message) from None
     return given
 
@@ -120,7 +120,7 @@ class Media(BaseModel):
         places = [name for name in _PLACES if given.get(name)]
         url = given.get("url") or ""
         if len(places) > 1 or not (places or "data" in given):
-            raise ValueError("give one of data=, url= and file_id=")
+            raise ValueError("Media needs exactly one of data=, url= and file_id=")
         if url and not (isinstance(url, str) and url.startswith(_ADDRESSES)):
             raise ValueError(f"{url!r} is not an http or https address")
         return {**given, "type": given.get("type") or (_type_at(urlsplit(url).path) if url else "")}
@@ -132,7 +132,8 @@ class Media(BaseModel):
         data = info.data.get("data")
         found = given or ("" if data is None else _type_of(data))
         if not _TYPE.fullmatch(found) and data is not None:
-            message = f"{given!r} is not a MIME type" if given else "the type cannot be found: give type="
+            unknown = "the type of the media is not known: give type=, such as type='image/png'"
+            message = f"{given!r} is not a MIME type, such as 'image/png'" if given else unknown
             raise ValueError(message)
         return found
 
@@ -144,7 +145,7 @@ class Media(BaseModel):
             ValueError: The medium is an address or a file at a provider, so its bytes are not here.
         """
         if self.url or self.file_id:
-            raise ValueError(f"the bytes of {self!r} are not here")
+            raise ValueError(f"{self!r} contains no bytes, because they are elsewhere: read Media(data=…) instead")
         return base64.b64decode(self.data)
 
     @property

@@ -27,8 +27,8 @@ def ended_before(how: str) -> str:
         how: How the child process ended.
     """
     return (
-        f"it ended before the call began ({how}): see its output; a script that starts runs needs "
-        '`if __name__ == "__main__":`, since its child processes import it'
+        f"the process ended before the call began ({how}): see the output of the process; a script that starts runs "
+        'needs `if __name__ == "__main__":`, because child processes import the script'
     )
 
 

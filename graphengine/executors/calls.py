@@ -43,9 +43,9 @@ def pack_call(
     try:
         call = dumps((function, values))
     except Exception as error:
-        what, found = _find_unpicklable(function, values, dumps) or ("its arguments together", error)
+        what, found = _find_unpicklable(function, values, dumps) or ("the list of all arguments", error)
         raise NotPicklable(
-            f"{what} cannot be pickled, and {facts.node} runs in another process: {found}",
+            f"{what} cannot be pickled, which is necessary because {facts.node!r} runs in another process: {found}",
             where=f"node {facts.path}",
             repair="pass plain values, and open files, connections and locks inside the function",
         ) from error
@@ -130,8 +130,10 @@ def _run_call(function: Callable[..., object], values: dict[str, object], facts:
     try:
         return pickle.dumps((result, None), pickle.HIGHEST_PROTOCOL)
     except Exception as error:  # noqa: BLE001 - pickling calls code of any kind
-        text = f"the result of {facts.node}, of type {type(result).__name__}, cannot be pickled: {error}"
-        lost = NotPicklable(text, where=f"node {facts.path}", repair="return plain values")
+        text = f"the result of {facts.node!r}, which is of type {type(result).__name__}, cannot be pickled: {error}"
+        lost = NotPicklable(
+            text, where=f"node {facts.path}", repair="return plain values from the function of the node"
+        )
         return _pack_failure(lost)
 
 
@@ -158,8 +160,8 @@ def outcome_of(packed: bytes, node: str) -> object:
     try:
         result, failure = pickle.loads(packed)  # noqa: S301 - from our own process, through the executor
     except Exception as error:
-        text = f"the result of {node} cannot be read back: {type(error).__name__}: {error}"
-        repair = "return plain values, or classes that can be copied with pickle"
+        text = f"the result of {node!r} cannot be unpickled: {type(error).__name__}: {error}"
+        repair = "return plain values, or objects that pickle can copy"
         raise NotPicklable(text, where=f"node {node}", repair=repair) from error
     if failure is None:
         return result
@@ -237,7 +239,7 @@ def _load_call(module: str, file: str | None, call: bytes) -> tuple[Callable[...
         raise NotPicklable(
             f"the call cannot be loaded in process {os.getpid()}: {type(error).__name__}: {error}",
             where=f"module {module}",
-            repair="define the function, and the classes of its arguments, in a module that this process can import",
+            repair="define the function and the classes of its arguments in a module that this process can import",
         ) from error
     return function, values
 

@@ -58,10 +58,10 @@ class DetachedContext:
             raise AttributeError(name)
         what = f"ctx.{name}" if name in _OF_NODES else f"an agent ({name})"
         error = DefinitionError(
-            f"{what} needs the run, and {self.node} runs on {self.on!r}, in another process",
+            f"{what} needs the run, and {self.node!r} runs on the executor {self.on!r}, in another process",
             where=f"node {self.path}",
-            repair="do it in a node before or after this one, and pass the value through the state; "
-            "or run this node without on=",
+            repair="move this part into a node before or after this node, and pass the value through the state; or run "
+            "this node without on=",
         )
         mark_repeating(error)  # A retry would fail in the same way, so the attempt is not repeated.
         raise error

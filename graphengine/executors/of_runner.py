@@ -66,27 +66,27 @@ class ExecutorsByName(Extension):
         if on not in self._given:
             near = did_you_mean(on, self._given)
             add = f"Runner(executors={{{on!r}: …}}), or [tool.graphengine.executors] for the command line"
-            repair = near if near.startswith("did you mean") else f"add it: {add}"
-            names = ", ".join(map(repr, self._given)) or "none"
-            raise InputError(f"unknown executor {on!r}; the Runner has {names}", where=where, repair=repair)
+            repair = near if near.startswith("did you mean") else f"add the executor: {add}"
+            names = f"only {', '.join(map(repr, self._given))}" if self._given else "no executors"
+            raise InputError(f"there is no executor {on!r}; the Runner has {names}", where=where, repair=repair)
         executor = self._of(on)
         if isinstance(executor, ThreadPoolExecutor):
             return
         if is_once and executor.repeats:
             raise DefinitionError(
-                f"{call.body.name} must not be repeated, and the executor {on!r} may run a call again by itself",
+                f"{call.body.name!r} must not be repeated, but the executor {on!r} may run a call again by itself",
                 where=where,
-                repair="run it without on=, or on an executor that never repeats a call, which its attribute "
-                "repeats = False says",
+                repair="leave out on=, or choose an executor that never repeats a call and says so by its attribute "
+                "repeats = False",
             )
         from graphengine.executors.calls import why_not_pickled  # noqa: PLC0415 - see above
 
         error = why_not_pickled(call.function, executor.dumps)
         if error is not None:
             raise DefinitionError(
-                f"{call.body.name} cannot be pickled, and {on!r} runs it in another process: {error}",
+                f"{call.body.name!r} cannot be pickled, but the executor {on!r} runs it in another process: {error}",
                 where=where,
-                repair="define it with def at the top level of a module, not as a lambda or inside a function",
+                repair="define the function with def at the top level of a module, not as a lambda or in a function",
             ) from error
 
     def counts_time(self, on: str) -> bool:
@@ -129,9 +129,9 @@ class ExecutorsByName(Extension):
             outcome = await _result_of(executor, executor.begin(packed, seconds))
         except TimeoutError as error:
             raise NodeTimeout(
-                f"{call.body.name} ran longer than {seconds} s on {call.on!r}, and was ended",
+                f"{call.body.name!r} ran longer than {seconds} s on the executor {call.on!r}, and was ended",
                 where=f"node {call.body.name}",
-                repair="raise timeout_seconds, or make it faster; retry= tries it again",
+                repair="raise timeout_seconds, make the function faster, or give retry= to try again",
             ) from error
         except ExecutorUnreachable as error:
             error.where = error.where or f"node {call.body.name}"
@@ -141,9 +141,10 @@ class ExecutorsByName(Extension):
             if not why:
                 raise
             raise WorkerDied(
-                f"the process in which {call.body.name} ran on {call.on!r} died: {why}",
+                f"the process in which {call.body.name!r} ran on the executor {call.on!r} died: {why}",
                 where=f"node {call.body.name}",
-                repair="see its output for the reason, such as too little memory; retry= tries it again in a new one",
+                repair="look for the reason in the output of the process, such as too little memory; retry= tries "
+                "again in a new process",
             ) from error
         return calls.outcome_of(outcome, context.path)
 
@@ -157,7 +158,7 @@ class ExecutorsByName(Extension):
 
         executor = given if isinstance(given, Executor) else given()
         if not isinstance(executor, Executor):
-            raise _not_an_executor(name, f"made {executor!r}")
+            raise _not_an_executor(name, f"is a function that returned {executor!r}")
         self._ours += [executor] if executor is not given else []
         if isinstance(executor, NodeExecutor):
             return executor
@@ -187,8 +188,8 @@ class ExecutorsByName(Extension):
 
 
 def _not_an_executor(name: str, what: str) -> DefinitionError:
-    repair = "give a concurrent.futures.Executor, or a function that makes one"
-    text = f"the executor {name!r} {what}, which is not an executor"
+    repair = "give a concurrent.futures.Executor, or a function that returns such an executor"
+    text = f"the executor {name!r} {what}, which is not a concurrent.futures.Executor"
     return DefinitionError(text, where="Runner(executors=…)", repair=repair)
 
 

@@ -52,8 +52,8 @@ _LOCAL: Final = "local"
 _OWN: Final = {
     "max_retries": "the Runner repeats nodes: graph.add_node(…, retry=Retry(attempts=3))",
     "retry_exceptions": "the Runner repeats nodes: graph.add_node(…, retry=Retry(on=(OSError,)))",
-    "num_returns": "a node has one result",
-    "_generator_backpressure_num_objects": "it says when a call has begun",
+    "num_returns": "leave out this option: a node has one result",
+    "_generator_backpressure_num_objects": "leave out this option: it shows RayExecutor when a call has begun",
 }
 """The options of a Ray task that a RayExecutor sets itself, each with advice for users who want to set it."""
 _PROGRAM: Final = (
@@ -124,7 +124,7 @@ class RayExecutor(ThreadedExecutor["_TaskCall"]):
         try:
             self._ray: Any = importlib.import_module("ray")
         except ImportError:
-            text = "RayExecutor needs the package ray"
+            text = "RayExecutor needs the Python package 'ray', which is not installed"
             raise DefinitionError(text, where="RayExecutor()", repair=install_command("ray")) from None
         self._address = address
         self._init = dict(init or {})
@@ -142,20 +142,21 @@ class RayExecutor(ThreadedExecutor["_TaskCall"]):
             DefinitionError: The executor sets an option itself, or Ray refuses an option.
         """
         if "address" in self._init:
-            raise DefinitionError("RayExecutor(init=…) has an address", repair="give RayExecutor(address=…)")
+            message = "RayExecutor(init=…) contains an address, which is an argument of its own"
+            raise DefinitionError(message, repair="give the address as RayExecutor(address=…)")
         for name in self._options.keys() & _OWN.keys():
-            text = f"RayExecutor(options={{{name!r}: …}}) is not yours to set"
+            text = f"RayExecutor(options={{{name!r}: …}}) is not allowed, because RayExecutor sets this option itself"
             raise DefinitionError(text, where="RayExecutor()", repair=_OWN[name])
         try:
             self._ray.remote(**self._options)
             self._ray.remote(**self._options)(_do_no_work)
         except (TypeError, ValueError) as error:
             is_of_job = any(name in str(error) for name in ("job level", "URI"))
-            repair = "RayExecutor(init={'runtime_env': …}) has it for the whole job" if is_of_job else ""
+            repair = "set this for the whole job: RayExecutor(init={'runtime_env': …})" if is_of_job else ""
             raise DefinitionError(
                 f"Ray refuses the options of a task: {error}",
                 where="RayExecutor()",
-                repair=repair or "see the options of ray.remote",
+                repair=repair or "give options that ray.remote accepts",
             ) from error
 
     def dumps(self, value: object) -> bytes:
@@ -335,7 +336,7 @@ class _Waiting:
 
     def unreachable(self, why: str) -> ExecutorUnreachable:
         """Build the error for a call that this cluster can never run."""
-        text = f"{self._connection.place} cannot begin it: {why}"
+        text = f"{self._connection.place} cannot begin the call: {why}"
         return ExecutorUnreachable(text, repair="correct the settings of the executor")
 
     def _note(self, what: str, repair: str) -> None:
@@ -344,7 +345,7 @@ class _Waiting:
             self._since = now
         waited = now - self._since
         if waited >= self._reach_seconds:
-            more = f"{repair}; reach_seconds= waits longer, retry= tries it again"
+            more = f"{repair}; a larger reach_seconds= waits longer, and retry= tries again"
             raise ExecutorUnreachable(f"{what}, after {waited:.0f} s", repair=more)
         if waited >= _SAY_SECONDS:
             self._connection.say(f"{what}; nodes wait for it, each at most {self._reach_seconds:g} s")

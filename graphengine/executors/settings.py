@@ -36,10 +36,10 @@ def executors_in(settings: Settings) -> Mapping[str, Callable[[], Executor]]:
         return {}
     if not isinstance(found, dict):
         repair = 'write [tool.graphengine.executors] and below it gpu = "module:name"'
-        raise ProjectBroken(f"executors is {found!r}, not a table", where=settings.place, repair=repair)
+        raise ProjectBroken(f"the setting executors is {found!r}, and not a table", where=settings.place, repair=repair)
     for name, named in found.items():
         if not (isinstance(named, str) and all(part.isidentifier() for part in named.replace(":", ".").split("."))):
-            message = f"the executor {name!r} is {named!r}, not the place of one"
+            message = f"the executor {name!r} is {named!r}, which does not have the form module:name"
             raise ProjectBroken(message, where=settings.place, repair=f'write {name} = "module:name"')
     return {name: partial(_load_executor, root, name, named) for name, named in found.items()}
 
@@ -57,18 +57,19 @@ def _load_executor(root: Path, name: str, named: str) -> Executor:
     try:
         loaded = importlib.import_module(module)
     except Exception as error:
-        text = f"the module {module} cannot be loaded: {type(error).__name__}: {error}"
+        text = f"the module {module!r} cannot be imported: {type(error).__name__}: {error}"
         raise DefinitionError(
             text, where=where, repair="name a module that can be imported from the project"
         ) from error
     executor: object = getattr(loaded, inner or name, None)
     if executor is None:
         near = did_you_mean(inner or name, vars(loaded))
-        raise DefinitionError(f"{module} has no {inner or name}", where=where, repair=near)
+        raise DefinitionError(f"the module {module!r} has no {inner or name!r}", where=where, repair=near)
     executor = executor() if callable(executor) and not isinstance(executor, Executor) else executor
     if not isinstance(executor, Executor):
-        repair = "name an executor, or a function that returns one"
-        raise DefinitionError(f"{named} is {executor!r}, not an executor", where=where, repair=repair)
+        repair = "name a concurrent.futures.Executor, or a function that returns such an executor"
+        message = f"{named!r} is {executor!r}, and not a concurrent.futures.Executor"
+        raise DefinitionError(message, where=where, repair=repair)
     return executor
 
 

@@ -45,7 +45,7 @@ def write_picture(path: str | PathLike[str], endings: Sequence[str], make: Calla
     ending = target.suffix.lower()
     if ending not in endings:
         raise RenderError(
-            f"the extension of {target.name!r} is not a format of this picture",
+            f"the picture cannot be written as {target.name!r}, because its extension names no supported format",
             where=str(target),
             repair=f"use one of {', '.join(endings)}",
         )
@@ -57,7 +57,7 @@ def write_picture(path: str | PathLike[str], endings: Sequence[str], make: Calla
         raise RenderError(
             f"the graph or the run cannot be read: {type(error).__name__}: {error}",
             where=str(target),
-            repair="what is stored of it is damaged: `graphengine doctor` has details; draw the graph from its file",
+            repair="the record is damaged: see the details with `graphengine doctor`, or draw the graph from its file",
         ) from error
     try:
         write_file(target, content)
@@ -65,7 +65,7 @@ def write_picture(path: str | PathLike[str], endings: Sequence[str], make: Calla
         raise RenderError(
             f"the picture cannot be written: {error.strerror or error}",
             where=str(target),
-            repair="name a file in a folder that exists and can be written",
+            repair="name a file in an existing folder that you can write to",
         ) from error
 
 
@@ -83,7 +83,7 @@ def png_of(svg: str, zoom: float = _DOTS) -> bytes:
     try:
         return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=zoom, dpi=96, sans_serif_family="DejaVu Sans"))
     except ValueError as error:
-        raise RenderError(f"resvg-py could not paint this: {error}", repair=_ALWAYS) from error
+        raise RenderError(f"the package 'resvg-py' could not paint the picture: {error}", repair=_ALWAYS) from error
 
 
 def pdf_of(dot: str) -> bytes:
@@ -102,5 +102,5 @@ def pdf_of(dot: str) -> bytes:
     except subprocess.CalledProcessError as error:
         lines = (error.stderr or b"").decode("utf-8", "replace").strip().splitlines() or [f"exit {error.returncode}"]
         message = f"dot could not paint this: {lines[-1]}"
-        raise RenderError(message, repair=f"fix the installation of Graphviz; {_ALWAYS}") from error
+        raise RenderError(message, repair=f"repair the installation of Graphviz; {_ALWAYS}") from error
     return painted

@@ -135,8 +135,8 @@ def layout(drawing: Drawing, *, is_wide: bool = False) -> Layout:
         import graphlay as engine  # noqa: PLC0415 - loaded on first use
     except ImportError as error:
         raise RenderError(
-            f"pictures of graphs are laid out by graphlay, which cannot be loaded: {error}",
-            repair="pip install graphlay; a .dot, .mmd or .txt file needs nothing, and Graphviz paints a .dot file",
+            f"a picture of a graph needs the package 'graphlay', which cannot be loaded: {error}",
+            repair="pip install graphlay; or write a .dot, .mmd or .txt file, which needs no package",
         ) from error
     if not drawing.boxes:
         return Layout({}, {}, Rect(0, 0, 0, 0))
@@ -156,7 +156,8 @@ def layout(drawing: Drawing, *, is_wide: bool = False) -> Layout:
             for coords in _TRIED[: None if len(asked.nodes) <= _LARGE else 1]
         ]
     except ValueError as error:
-        raise RenderError(f"graphlay cannot lay this out: {error}", repair="draw a .dot, .mmd or .txt file") from error
+        message = f"the package 'graphlay' cannot compute positions for this graph: {error}"
+        raise RenderError(message, repair="write a .dot, .mmd or .txt file") from error
     read = asked.read(min(tried, key=_cost_of_layout) if len(tried) > 1 else tried[0])
     return read if is_wide or read.bounds.high < _TALL else _in_columns(read)
 

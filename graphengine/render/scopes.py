@@ -78,9 +78,9 @@ def scopes_of(graph_spec: GraphSpec) -> dict[Place, Scope]:
                     left.append(((*place, (node, str(choice))), graph))
     except (KeyError, TypeError, AttributeError) as error:
         raise RenderError(
-            f"this is not the spec of a graph: {type(error).__name__}: {error}",
+            f"the value is not the spec of a graph: {type(error).__name__}: {error}",
             where="graph_spec=",
-            repair="pass `graph.compile().graph_spec`, or the graph spec that a store has for a run's graph",
+            repair="pass `graph.compile().graph_spec`, or the graph spec that a store contains for a run",
         ) from error
     return found
 
@@ -129,7 +129,8 @@ class Folding:
             return cls()
         if isinstance(fold, int):
             if fold < 0:
-                raise RenderError(f"fold={fold} is not a depth", where="fold=", repair="0 folds every nested graph")
+                message, repair = f"fold={fold} is not a depth", "give 0 or more; 0 folds every nested graph"
+                raise RenderError(message, where="fold=", repair=repair)
             return cls(depth=fold)
         paths = [fold] if isinstance(fold, str) else list(fold)
         foldable = dict.fromkeys(path_at(place[:-1], place[-1][0]) for place in scopes if place)
@@ -137,8 +138,11 @@ class Folding:
             if path not in foldable:
                 near = get_close_matches(path, foldable, 1)
                 meant = f"did you mean {near[0]!r}? " if near else ""
-                there = f"graphs inside are: {', '.join(foldable)}" if foldable else "this graph has no graphs inside"
-                raise RenderError(f"there is no graph at {path!r} to fold", where="fold=", repair=f"{meant}{there}")
+                nested = (
+                    f"the nested graphs are: {', '.join(foldable)}" if foldable else "this graph has no nested graphs"
+                )
+                message = f"there is no nested graph at the path {path!r}, so nothing can be folded there"
+                raise RenderError(message, where="fold=", repair=f"{meant}{nested}")
         return cls(paths=frozenset(paths))
 
     def folds(self, spot: Spot) -> bool:

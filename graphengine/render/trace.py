@@ -136,9 +136,9 @@ def _read_as_a_run() -> Iterator[None]:
         yield
     except (ValueError, LookupError) as error:
         raise RenderError(
-            f"the steps do not make a run: {error}",
+            f"the steps are not the steps of a run: {error}",
             where="steps=",
-            repair="pass every step from seq 1 on; a branch begins with its parent's",
+            repair="pass every step, from the step with seq 1; a branch begins with the steps of its parent",
         ) from error
 
 

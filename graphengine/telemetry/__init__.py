@@ -20,7 +20,8 @@ try:
     import opentelemetry.trace  # noqa: F401 - checked here, for one clear error
 except ImportError:
     raise DefinitionError(
-        "graphengine.telemetry needs the package opentelemetry-api", repair=install_command("otel")
+        "graphengine.telemetry needs the Python package 'opentelemetry-api', which is not installed",
+        repair=install_command("otel"),
     ) from None
 
 from graphengine.telemetry.trace import Telemetry

@@ -45,7 +45,7 @@ async def test_an_extension_can_have_the_executors() -> None:
         async with Runner(extensions=[ExecutorsByName({"gpu": threads})]) as runner:
             assert (await runner.start(graph(heavy.double), heavy.Job(n=4)).result()).state.out == 8
         async with Runner(extensions=[ExecutorsByName({"gpu": threads})], executors={"tpu": threads}) as runner:
-            with pytest.raises(InputError, match="unknown executor 'gpu'; the Runner has 'tpu'"):
+            with pytest.raises(InputError, match="there is no executor 'gpu'; the Runner has only 'tpu'"):
                 await runner.start(graph(heavy.double), heavy.Job(n=4)).result()
 
 
@@ -65,13 +65,13 @@ async def test_names_are_checked_before_anything_is_recorded(tmp_path: Path) -> 
     outer = alone(heavy.Job, heavy_graph, {"out": "out"}, name="outer", node="inner", inputs={})
     async with Runner(tmp_path / "runs.db") as runner:
         for made in (heavy_graph, outer):
-            with pytest.raises(InputError, match=r"unknown executor 'gpu'; the Runner has none") as caught:
+            with pytest.raises(InputError, match=r"there is no executor 'gpu'; the Runner has no executors") as caught:
                 runner.start(made)
             assert "Runner(executors={'gpu': …})" in str(caught.value)
             assert "node work of graph heavy" in str(caught.value)
         assert await runner.runs() == []
         await runner.start(heavy_graph, queue="nights", run_id="queued").result()  # its worker needs the executor
-        with pytest.raises(InputError, match="unknown executor"):
+        with pytest.raises(InputError, match="there is no executor"):
             await Worker(runner, heavy_graph).run()
         assert (await runner.info("queued")).queued
     with ThreadPoolExecutor(1) as threads, ProcessExecutor(1) as processes:
@@ -80,13 +80,13 @@ async def test_names_are_checked_before_anything_is_recorded(tmp_path: Path) -> 
                 runner.start(heavy_graph)
         async with Runner(executors={"gpu": processes}) as runner:
             for bad in (lambda n: n, local()):
-                with pytest.raises(DefinitionError, match="define it with def at the top level") as refused:
+                with pytest.raises(DefinitionError, match="define the function with def at the top level") as refused:
                     runner.start(graph(bad))
-                assert "'gpu' runs it in another process" in str(refused.value)
+                assert "the executor 'gpu' runs it in another process" in str(refused.value)
     with pytest.raises(DefinitionError, match="the executor 'gpu' is 3"):
         Runner(executors={"gpu": 3})  # type: ignore[dict-item]
     async with Runner(executors={"gpu": lambda: 3}) as runner:  # type: ignore[dict-item, return-value]
-        with pytest.raises(DefinitionError, match="the executor 'gpu' made 3"):
+        with pytest.raises(DefinitionError, match="the executor 'gpu' is a function that returned 3"):
             runner.start(heavy_graph)
 
 

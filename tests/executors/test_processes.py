@@ -179,7 +179,7 @@ async def test_what_cannot_be_pickled_is_named(processes: ProcessExecutor) -> No
     lock = graph(heavy.double, "out", on="cpu", inputs={"n": lambda: (_ for _ in ())})
     cases = [
         (lock, "the argument 'n' (generator) cannot be pickled"),
-        (graph(heavy.returns_a_lambda, "out", on="cpu"), "the result of work, of type function"),
+        (graph(heavy.returns_a_lambda, "out", on="cpu"), "the result of 'work', which is of type function"),
     ]
     async with Runner(executors={"cpu": processes}) as runner:
         for made, text in cases:
@@ -191,11 +191,13 @@ async def test_what_cannot_be_pickled_is_named(processes: ProcessExecutor) -> No
 
 async def test_what_needs_the_run_is_refused_with_the_repair(pool: Executor) -> None:
     """Calls of `ctx` that need the run, and agents, fail the node at once, and the error says what to do instead."""
-    repair = "do it in a node before or after this one, and pass the value through the state; or run this node without"
+    repair = "move this part into a node before or after this node, and pass the value through the state"
     async with Runner(executors={"cpu": pool}) as runner:
         errors = (await runner.start(graph(heavy.refused_there, "facts", on="cpu")).result()).state.facts
         assert len(errors) == 8
-        assert all("needs the run, and work runs on 'cpu'" in error and repair in error for error in errors)
+        assert all(
+            "needs the run, and 'work' runs on the executor 'cpu'" in error and repair in error for error in errors
+        )
         for function, text in ((heavy.calls_there, r"ctx\.call needs the run"), (heavy.asks_an_agent, "an agent ")):
             run = runner.start(graph(function, "out", on="cpu", retry=Retry(attempts=3)))
             with pytest.raises(RunFailed, match=text) as caught:

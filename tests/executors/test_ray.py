@@ -114,7 +114,7 @@ async def test_nodes_run_on_the_cluster(runner: Runner) -> None:
     assert there[0] != elsewhere[0] or there[1] != elsewhere[1]
     broken = await failing(runner.start(graph(heavy.fail, "out")).result())
     assert 'deeper["missing"]' in broken.error.traceback
-    with pytest.raises(RunFailed, match=r"ctx\.call needs the run, and work runs on 'gpu'"):
+    with pytest.raises(RunFailed, match=r"ctx\.call needs the run, and 'work' runs on the executor 'gpu'"):
         await runner.start(graph(heavy.calls_there, "out")).result()
 
 

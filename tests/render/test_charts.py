@@ -116,7 +116,7 @@ def test_an_unknown_extension_is_refused_before_drawing(name: str, tmp_path: Pat
     def never() -> Chart:
         raise AssertionError
 
-    with pytest.raises(RenderError, match="is not a format of this picture") as caught:
+    with pytest.raises(RenderError, match="its extension names no supported format") as caught:
         write_chart(tmp_path / name, never)
     assert all(ending in caught.value.repair for ending in CHART_ENDINGS)
     assert not list(tmp_path.iterdir())

@@ -334,9 +334,9 @@ def watched_of(graph_spec: GraphSpec, path: str = "") -> list[Watched]:
         return [existing or Watched(place, text)]
     if not found:
         raise RenderError(
-            "no condition of the graph compares a field with a number or watches one for a plateau",
+            "the graph has no score to draw: no condition compares a field with a number, or looks for a plateau",
             where=f"graph {scopes[()].name}",
-            repair="name the path of a number, as in --scores 'history[-1].score'; fields are "
+            repair="name the path of a number, as in --scores 'history[-1].score'; the fields of the state are "
             + ", ".join(sorted(scopes[()].fields)),
         )
     return found
@@ -430,16 +430,14 @@ def _locate_path(scopes: Mapping[Place, Scope], path: str) -> tuple[Place, str]:
             near = (
                 did_you_mean(around, filter(None, places)) or "none of its nodes is one; name a path of its own state"
             )
-            raise RenderError(f"no node {around!r} is a graph", where=f"path {path!r}", repair=near)
+            raise RenderError(f"there is no node {around!r} with a nested graph", where=f"path {path!r}", repair=near)
         inside = [places[around]]
     else:
         inside = sorted(scopes, key=len)
     having = [place for place in inside if root in scopes[place].fields]
     if not having:
         fields = {name for place in inside for name in scopes[place].fields}
-        raise RenderError(
-            f"there is no field {root!r} in the state", where=f"path {path!r}", repair=did_you_mean(root, fields)
-        )
+        raise RenderError(f"the state has no field {root!r}", where=f"path {path!r}", repair=did_you_mean(root, fields))
     return having[0], text
 
 

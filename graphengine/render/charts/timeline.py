@@ -365,7 +365,8 @@ def timeline(steps: Sequence[Step], status: str = "") -> Chart:
         RenderError: The list of steps is empty, or the steps do not follow each other from 1 on.
     """
     if not steps:
-        raise RenderError("a run without steps has no timeline", where="steps=", repair="pass the steps of a run")
+        message = "the list of steps is empty, and a timeline needs the steps of a run"
+        raise RenderError(message, where="steps=", repair="pass the steps of a run")
     run = visits_of(steps)
     rows = lay_out_rows(run)
     facts = [_describe_row(row) for row in rows]
