@@ -95,14 +95,15 @@ def check_condition(spec: ConditionSpec, deep: int = 0) -> None:
         ValueError: A part or a constant is missing or wrong, or the condition is nested too deeply.
     """
     if deep > _DEEPEST:
-        message = f"a condition is nested more than {_DEEPEST} deep"
+        message = f"its parts are nested more than {_DEEPEST} levels deep"
         raise ValueError(message)
     parts, least = spec.get("parts", ()), {"and": 2, "or": 2, "not": 1}.get(spec["is"], 0)
     if len(parts) < least or (spec["is"] == "not" and len(parts) > 1):
-        message = f"a condition {spec['is']!r} has {len(parts)} parts"
+        needed = "1" if spec["is"] == "not" else f"{least} or more"
+        message = f"a condition {spec['is']!r} has {len(parts)} parts, but needs {needed}"
         raise ValueError(message)
     if spec["is"] not in _COMPOSED and not ("names" in spec or quantity_text(spec.get("of", ""))):
-        message = f"a condition {spec['is']!r} says nothing that it measures"
+        message = f"a condition {spec['is']!r} does not say which value it tests: 'of' is missing"
         raise ValueError(message)
     than = spec.get("than")
     if isinstance(than, (dict, list)):

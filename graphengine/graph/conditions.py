@@ -123,8 +123,8 @@ class Condition(ABC):
         try:
             check_condition(self.spec)
         except (ValueError, RecursionError) as error:
-            repair = "write a function of the fields: when=lambda a, b: …"
-            raise DefinitionError(f"a condition cannot be recorded: {error}", repair=repair) from error
+            repair = "write the condition as one function of the fields: when=lambda a, b: …"
+            raise DefinitionError(f"the condition cannot be recorded: {error}", repair=repair) from error
 
     def leaves(self) -> Iterator[Condition]:
         """Yield the simple conditions inside this condition, from left to right. A simple condition yields itself."""
@@ -149,8 +149,8 @@ class Condition(ABC):
         return Negated(self)
 
     def __bool__(self) -> NoReturn:
-        message = f"the condition {self} has no truth value: it is evaluated during a run, not by and, or, not, if"
-        repair = "compose with &, | and ~, each side in parentheses; a chain such as 1 <= c <= 5 does not work"
+        message = f"the condition '{self}' was used with if, and, or, not, but its truth is known only during a run"
+        repair = "combine conditions with &, | and ~; write 1 <= c <= 5 as (value('c') >= 1) & (value('c') <= 5)"
         raise DefinitionError(message, repair=repair)
 
 
@@ -158,7 +158,7 @@ def _condition(other: object) -> Condition:
     if isinstance(other, Condition):
         return other
     raise DefinitionError(
-        f"{other!r} is not a condition",
+        f"a condition is combined by & or | with {other!r}, which is not a condition",
         repair="put each comparison in parentheses: (value('a') == 1) | (value('a') == 2)",
     )
 
@@ -292,12 +292,14 @@ class Quantity(ABC):
         return id(self)
 
     def __bool__(self) -> NoReturn:
-        message = f"{self} has no truth value before a run, so it cannot be used with if, and, or, not"
-        raise DefinitionError(message, repair=f"compare it, as in {self} >= 7, or use .is_true() or .is_none()")
+        message = f"'{self}' was used with if, and, or, not, but its value is known only during a run"
+        repair = "compare the value, as in value('score') >= 7, or use .is_true() or .is_none()"
+        raise DefinitionError(message, repair=repair)
 
     def _refuse_misuse(self, other: object) -> NoReturn:
-        message = f"{self} is combined with {other!r} before it is compared"
-        raise DefinitionError(message, repair="put each comparison in parentheses: (c == 1) | (c == 2)")
+        message = f"'{self}' is combined with {other!r} by & or |, which Python applies before it compares"
+        repair = "put each comparison in parentheses: (value('a') == 1) | (value('a') == 2)"
+        raise DefinitionError(message, repair=repair)
 
     __or__ = __ror__ = __and__ = __rand__ = _refuse_misuse
 
@@ -408,9 +410,8 @@ class Value(Quantity):
             DefinitionError: The argument is not a list, tuple or set.
         """
         if isinstance(allowed, str) or not hasattr(allowed, "__iter__"):
-            raise DefinitionError(
-                f"{self}.is_in({allowed!r}) is not valid", repair=f"list the values: is_in([{allowed!r}])"
-            )
+            message = f"is_in({allowed!r}) of '{self}' needs a list of the allowed values"
+            raise DefinitionError(message, repair=f"give a list: is_in([{allowed!r}])")
         values = sorted(allowed, key=steady_text) if isinstance(allowed, AbstractSet) else allowed
         return Comparison(self, "is in", tuple(values))
 
@@ -462,15 +463,15 @@ class Comparison(Condition):
 
     def __init__(self, quantity: Quantity, sign: Operator, other: object) -> None:
         if other is None and sign in _ORDER:
-            raise DefinitionError(
-                f"{quantity} {sign} None is not valid", repair="write .is_none(), or ~ with .is_none()"
-            )
+            message = f"'{quantity} {sign} None' compares with None, which is neither more nor less than a value"
+            repair = "to test for a missing value, write value('a').is_none(), or the opposite, ~value('a').is_none()"
+            raise DefinitionError(message, repair=repair)
         if isinstance(other, Quantity):
-            message = f"{quantity} {sign} {other} compares two fields, and a condition compares a field with a constant"
+            message = f"'{quantity} {sign} {other}' compares two values of the state, but needs a constant on one side"
             raise DefinitionError(message, repair="use a function of the fields: when=lambda a, b: a > b")
         if any(map(is_nan, other if isinstance(other, tuple) else (other,))):
-            message = f"{quantity} {sign} {other}: NaN equals nothing, and is neither more nor less than a number"
-            raise DefinitionError(message, repair="use a function of the fields: when=lambda a: math.isnan(a)")
+            message = f"'{quantity} {sign} {other}' compares with NaN (not a number), which equals no number"
+            raise DefinitionError(message, repair="to test for NaN, use a function: when=lambda a: math.isnan(a)")
         self.quantity, self.operator, self.other = quantity, sign, other
         self._compare = _ORDER.get(sign)
         self._kind = None if isinstance(other, decimal.Decimal) else type(other)
@@ -554,8 +555,8 @@ class Plateau(Condition):
     ) -> None:
         if not patience >= 1 or mode not in ("max", "min") or not min_delta >= 0:
             raise DefinitionError(
-                f"plateau(patience={patience}, min_delta={min_delta}, mode={mode!r}) is not valid",
-                repair="patience is 1 or more, min_delta 0 or more, mode 'max' or 'min'",
+                f"plateau(patience={patience}, min_delta={min_delta}, mode={mode!r}) has an option out of range",
+                repair="give patience=1 or more, min_delta=0 or more, and mode='max' or mode='min'",
             )
         self.reading = Reading.of(source)
         self.patience, self.min_delta, self.mode, self.since = patience, min_delta, mode, since
@@ -690,9 +691,9 @@ class Function(Condition):
         if is_bool(type(result)):
             return bool(result), None
         if isinstance(result, Iterator):
-            raise TypeError("it returned an iterator, which is true even if it is empty: wrap it in any(…) or all(…)")
-        how = "return the result" if result is None else "compare it, or wrap it in bool(…)"
-        raise TypeError(f"it returned {short(result)}, which is not a bool: {how}")
+            raise TypeError("it returned an iterator, which counts as true even if it is empty; use any(…) or all(…)")
+        how = "return True or False" if result is None else "compare the result, or wrap it in bool(…)"
+        raise TypeError(f"it returned {short(result)}, which is neither True nor False; {how}")
 
     @property
     @override
@@ -735,7 +736,8 @@ def usage(what: Literal["cost_usd", "tokens", "calls"]) -> Fact:
     'cost_usd > 0.5'
     """
     if what not in ("cost_usd", "tokens", "calls"):
-        raise DefinitionError(f"usage({what!r}) is not recorded", repair="use 'cost_usd', 'tokens' or 'calls'")
+        message = f"usage({what!r}) names a quantity that runs do not count"
+        raise DefinitionError(message, repair="use usage('cost_usd'), usage('tokens') or usage('calls')")
     return Fact(what)
 
 
@@ -798,8 +800,8 @@ def failed(*types: type[BaseException]) -> Condition:
     given: tuple[object, ...] = types
     if not given or not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in given):
         raise DefinitionError(
-            f"failed({', '.join(map(repr, types))}) is not valid",
-            repair="give exception types, no names and no instances: failed(TimeoutError), failed(Exception)",
+            f"failed({', '.join(map(repr, types))}) needs one or more types of exceptions",
+            repair="give the types themselves, not names or instances: failed(TimeoutError), failed(Exception)",
         )
     return Failed(types)
 
@@ -814,14 +816,15 @@ def as_condition(given: object) -> Condition:
         given.check_depth()
         return given
     if isinstance(given, Quantity):
-        raise DefinitionError(f"{given} is not compared with anything", repair="compare it, or use .is_true()")
+        message = f"the condition '{given}' is only a value, and is not compared with anything"
+        raise DefinitionError(message, repair="compare the value, as in value('score') >= 7, or use .is_true()")
     if getattr(given, "__module__", "") == __name__ and callable(given):
         name = getattr(given, "__name__", given)
-        raise DefinitionError(f"{name} was given without being called", repair=f"call it: {name}(…)")
+        raise DefinitionError(f"the function {name!r} was given without being called", repair=f"call it: {name}(…)")
     if callable(given):
         return Function(Injected.of(given))
-    repair = "use value(…) >= …, failed(…), or a function of fields"
-    raise DefinitionError(f"{given!r} is not a condition", repair=repair)
+    repair = "compare a field, as in value('score') >= 7, use failed(…), or give a function of fields"
+    raise DefinitionError(f"{given!r} was given as a condition, but is no condition and no function", repair=repair)
 
 
 def exception_name(kind: type[BaseException]) -> str:

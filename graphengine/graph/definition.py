@@ -326,10 +326,11 @@ class GraphDefinition(Generic[S, Out_co]):
                 return super().__new__(cls)
             if len(args) == 1 and isinstance(args[0], type):
                 name = args[0].__name__
-                raise DefinitionError(f"Graph({name}) has no name", repair=f"Graph('a_name', {name})")
+                message = f"Graph({name}) was called without a name for the graph"
+                raise DefinitionError(message, repair=f"give the name first: Graph('a_name', {name})")
             if len(args) == 1 and "state" not in options:
-                repair = f"Graph({args[0]!r}, State), with class State(BaseModel)"
-                raise DefinitionError(f"Graph({args[0]!r}) has no state", repair=repair)
+                repair = f"declare class State(BaseModel) with the fields of the graph: Graph({args[0]!r}, State)"
+                raise DefinitionError(f"Graph({args[0]!r}) was called without the class of its state", repair=repair)
             return super().__new__(cls)
 
     def __repr__(self) -> str:
@@ -491,7 +492,7 @@ class GraphDefinition(Generic[S, Out_co]):
         """
         if len(nodes) < 2:  # noqa: PLR2004 - a path joins at least two
             repair = "give two nodes or more, each as an argument: add_path('a', 'b')"
-            raise DefinitionError(f"add_path{nodes!r} adds no edge", repair=repair)
+            raise DefinitionError(f"add_path{nodes!r} names fewer than two nodes, so it adds no edge", repair=repair)
         for source, target in pairwise(nodes):
             self.add_edge(source, target)
 
@@ -563,8 +564,8 @@ class GraphDefinition(Generic[S, Out_co]):
         """
         left, joined = named_node(source, "source", join), named_node(join, "join", source)
         if isinstance(targets, str):
-            message = f"the targets of a fork are a list, not {targets!r}"
-            raise DefinitionError(message, where="add_fork", repair=f"[{targets!r}]")
+            message = f"the targets of a fork must be a list of nodes, not the text {targets!r}"
+            raise DefinitionError(message, where="add_fork", repair=f"give a list: add_fork(…, [{targets!r}], join=…)")
         arms = [
             (named_node(t[0], "target", left), as_condition(t[1]))
             if isinstance(t, tuple)
@@ -615,21 +616,21 @@ class GraphDefinition(Generic[S, Out_co]):
         last = "" if after is None else named_node(after, "after", name)
         if len(kinds) != 1 or not sound or name in (first, last):
             raise DefinitionError(
-                f"require({name!r}, before={before!r}, after={after!r}, at_most={at_most!r}) is not valid",
-                repair="give one of before='another node', after='another node' and at_most=1 or more",
+                f"require({name!r}, before={before!r}, after={after!r}, at_most={at_most!r}) does not make a rule",
+                repair="give exactly one of before='another node', after='another node' and at_most=1 or more",
             )
         wanted = None if answered is None else as_condition(answered)
         if wanted is not None and (before is None or not compares_fields(wanted)):
             raise DefinitionError(
-                f"require({name!r}, before={before!r}, answered={wanted}) is not valid",
+                f"require({name!r}, before={before!r}, answered='{wanted}') needs before= and a comparison of fields",
                 repair="give before=… too, and compare fields, as in answered=value('approved').is_true()",
             )
         if "/" in f"{name}{last}":
             inner, _, inside = (name if "/" in name else last).rpartition("/")
             raise DefinitionError(
-                f"require() names {inside} inside the graph {inner}, but a rule can name only nodes of its own graph",
+                f"the rule names {inside!r}, a node of the inner graph {inner!r}, but must name nodes of its own graph",
                 where=f"require {name}",
-                repair=f"name {inner} in this rule, and add require({inside!r}, before=END) to the graph at {inner}",
+                repair=f"name {inner!r} in this rule, and add require({inside!r}, before=END) to the graph {inner!r}",
             )
         self.rules.append(Rule(name, first, last, at_most or 0, answered=wanted, origin=origin_of_call()))
 
@@ -694,7 +695,7 @@ def _check_graph_name(name: str) -> str:
 
 
 def _not_called(**_: object) -> object:
-    message = "a graph cannot be called as a function; run it, or add it as a node"
+    message = "a graph cannot be called as a function; run the graph, or add it to another graph as a node"
     raise TypeError(message)
 
 
@@ -723,9 +724,9 @@ def _name_runnable(runnable: Runnable, second: object) -> tuple[str, Runnable]:
     """
     name = name_of(runnable)
     if second is not None or name is None:
-        what = "the name of a node must be a text" if second is not None else "it has no name of its own"
+        what = "where the name of the node belongs" if second is not None else "without a name for the node"
         repair = f"add_node({second!r}, {name})" if isinstance(second, str) else "add_node('a_name', runnable)"
-        raise DefinitionError(f"add_node({shown(runnable)}): {what}", repair=repair)
+        raise DefinitionError(f"add_node() got {shown(runnable)} {what}", repair=f"give the name first: {repair}")
     return name, runnable
 
 

@@ -69,16 +69,16 @@ class Once:
 
     def __post_init__(self) -> None:
         if self.reconcile is not None and not callable(self.reconcile):
-            raise DefinitionError(
-                f"Once(reconcile={self.reconcile!r}) is not valid", where="effect", repair="give a function"
-            )
+            text = f"Once(reconcile={self.reconcile!r}) must be a function that finds out what happened"
+            raise DefinitionError(text, where="effect", repair="give a function, as in Once(reconcile=find_payment)")
         if self.unknown not in get_args(OnUnknown):
-            raise DefinitionError(
-                f"Once(unknown={self.unknown!r}) is not valid", where="effect", repair="give 'ask' or 'fail'"
-            )
+            text = f"Once(unknown={self.unknown!r}) must be 'ask' or 'fail'"
+            repair = "give unknown='ask' to ask a person, or unknown='fail' to let the node fail"
+            raise DefinitionError(text, where="effect", repair=repair)
         if self.settle_seconds is not None and self.reconcile is None:
-            text = "Once has settle_seconds= without reconcile="
-            raise DefinitionError(text, where="effect", repair="give reconcile=, whose NotDone counts after that")
+            text = f"Once(settle_seconds={self.settle_seconds!r}) is given without reconcile=, so it has no effect"
+            repair = "give reconcile= too; settle_seconds= is the time after which its answer NotDone counts"
+            raise DefinitionError(text, where="effect", repair=repair)
 
     @property
     def name(self) -> str:
@@ -130,7 +130,7 @@ def wrong_effect(effect: object) -> tuple[str, str] | None:
         return None
     near = nearest(effect, get_args(EffectKind)) if isinstance(effect, str) else ""
     repair = f"did you mean {near!r}?" if near else "give 'read', 'idempotent', 'once', 'transaction' or Once(…)"
-    return f"effect={effect!r} is unknown", repair
+    return f"effect={effect!r} is not a known kind of effect", repair
 
 
 def check_effect(effect: Effect | None, where: str) -> Effect | None:
@@ -152,8 +152,8 @@ def check_tool_effect(effect: Effect | None, where: str) -> Effect | None:
         DefinitionError: The value is not a valid effect, or is `"transaction"`, which only nodes can have.
     """
     if effect == "transaction":
-        text = 'effect="transaction" is for a node or a ctx.call, not for a tool'
-        repair = 'let the tool take ctx, and do it inside: await ctx.call(refund, order, effect="transaction")'
+        text = 'a tool cannot have effect="transaction", which is only for nodes and for ctx.call'
+        repair = 'give the tool a parameter ctx, and write inside: await ctx.call(refund, order, effect="transaction")'
         raise DefinitionError(text, where=where, repair=repair)
     return check_effect(effect, where)
 
@@ -190,5 +190,5 @@ def check_effects(effects: Effects, where: str) -> Effects:
     given: object = effects
     if given == "act" or (isinstance(given, Mapping) and all(map(callable, given.values()))):
         return effects
-    repair = 'give "act", or a mapping of what is called in place of each: effects={"pay": function}'
-    raise DefinitionError(f"effects={given!r} does not say what happens", where=where, repair=repair)
+    repair = 'give "act", or a function to call in place of each effect, by name: effects={"pay": function}'
+    raise DefinitionError(f"effects={given!r} is neither 'act' nor a mapping of functions", where=where, repair=repair)

@@ -138,12 +138,14 @@ def named_node(given: object, what: str, other: object) -> str:
     if other and isinstance(given, (list, tuple, set)):
         names, end = [name_of(each) or str(each) for each in given], name_of(other) or str(other)
         fork = f"add_fork(…, {names}, join={end!r})" if what == "source" else f"add_fork({end!r}, {names}, join=…)"
-        repair = f"{fork}: the arms run in parallel, and the join is visited once"
-        raise DefinitionError(f"the {what} of an edge is one node, not {shown(given)}", where="add_edge", repair=repair)
+        repair = f"to run nodes in parallel and continue at one node when all have finished, use {fork}"
+        text = f"the {what} of an edge must be one node, not {shown(given)}"
+        raise DefinitionError(text, where="add_edge", repair=repair)
     name = name_of(given)
     if name is None:
         text = f"the {what} of an edge must be a node, not {shown(given)}"
-        raise DefinitionError(text, where="add_edge", repair="give the name of a node, or its function")
+        repair = "give the name of a node, such as 'review', or the function that the node runs"
+        raise DefinitionError(text, where="add_edge", repair=repair)
     return name
 
 
@@ -155,12 +157,14 @@ def check_cases(given: object, where: str, target: str) -> None:
     """
     if isinstance(given, Mapping):
         if any(map(is_nan, given)):
-            raise DefinitionError("a case is NaN, which equals nothing", where=where, repair="use a function's result")
+            text = "one of the cases is NaN (not a number), which equals no value, so it would never be selected"
+            repair = "select by the result of a function, which returns another value for NaN"
+            raise DefinitionError(text, where=where, repair=repair)
         return
     items = given if isinstance(given, (list, tuple)) else ()
     names = [repr(each) for each in items if not callable(each)] or ["value"]
-    repair = "a mapping of values to what follows: {" + ", ".join(f"{name}: {target}" for name in names) + "}"
-    raise DefinitionError(f"the cases are {shown(given)}, not a mapping", where=where, repair=repair)
+    repair = "map each value to what follows: {" + ", ".join(f"{name}: {target}" for name in names) + "}"
+    raise DefinitionError(f"the cases must be a mapping, not {shown(given)}", where=where, repair=repair)
 
 
 OF_A_GRAPH: Final = ("check", "render", "run", "run_sync", "to_dot", "to_mermaid")

@@ -42,5 +42,6 @@ def ended_with(*labels: str) -> Condition:
     "ended 'approved' or 'good enough'"
     """
     if not labels:
-        raise DefinitionError("ended_with() has no label", repair="name at least one: ended_with('approved')")
+        repair = "name one label or more: ended_with('approved')"
+        raise DefinitionError("ended_with() was called without a label", repair=repair)
     return EndedWith(labels)

@@ -70,7 +70,7 @@ MISTAKES: Final = (
 def _exception_meant(given: object) -> str:
     """Suggest an exception type for a value that is not one, such as the name or an instance of the type."""
     if isinstance(given, BaseException):
-        return f"its type: on={type(given).__name__}"
+        return f"the type of the exception: on={type(given).__name__}"
     if isinstance(given, str) and given.isidentifier():
         return f"the type, not its name: on={given}"
     return "exception types: on=(OSError,)"
@@ -101,8 +101,8 @@ class Retry:
         >>> Retry(attempts=0)
         Traceback (most recent call last):
             ...
-        graphengine.errors.DefinitionError: Retry(attempts=0, ...) is out of range
-          repair: attempts >= 1, seconds >= 0 and finite, multiplier >= 1, jitter between 0 and 1
+        graphengine.errors.DefinitionError: Retry(attempts=0, ...) has a value that is out of range
+          repair: give attempts >= 1, seconds >= 0 and finite, multiplier >= 1, and jitter between 0 and 1
     """
 
     attempts: int = 3
@@ -120,17 +120,19 @@ class Retry:
         exceptions: tuple[object, ...] = (on,) if isinstance(on, (str, BaseException)) else self.on
         kinds = [kind for kind in exceptions if not (isinstance(kind, type) and issubclass(kind, BaseException))]
         if kinds:
-            raise DefinitionError(f"Retry(on={kinds[0]!r}) is not valid", repair=f"give {_exception_meant(kinds[0])}")
+            message = f"Retry(on={kinds[0]!r}) must name types of exceptions"
+            raise DefinitionError(message, repair=f"give {_exception_meant(kinds[0])}")
         if not isinstance(self.attempts, int):
-            raise DefinitionError(f"Retry(attempts={self.attempts!r}) is not valid", repair="give a whole number")
+            message = f"Retry(attempts={self.attempts!r}) is not a whole number"
+            raise DefinitionError(message, repair="give a whole number of 1 or more, as in attempts=3")
         if self.max_seconds == math.inf:
             object.__setattr__(self, "max_seconds", LONGEST_SECONDS)
         lengths = is_seconds(self.initial_seconds, zero=True) and is_seconds(self.max_seconds, zero=True)
         sane = self.attempts >= 1 and lengths and 1 <= self.multiplier < math.inf
         if not sane or not 0 <= self.jitter <= 1:
             raise DefinitionError(
-                f"{self} is out of range",
-                repair="attempts >= 1, seconds >= 0 and finite, multiplier >= 1, jitter between 0 and 1",
+                f"{self} has a value that is out of range",
+                repair="give attempts >= 1, seconds >= 0 and finite, multiplier >= 1, and jitter between 0 and 1",
             )
 
     def pause_seconds(self, failures: int, chance: float = 0.5) -> float:
@@ -241,11 +243,12 @@ class Limits:
             is_whole = name in ("visits", "tokens", "depth")
             if limit is not None and not (type(limit) in (int, float) and limit >= 0):  # NaN too
                 raise DefinitionError(
-                    f"Limits({name}={limit!r}) is not valid", repair="a limit is 0 or more, or None for no limit"
+                    f"Limits({name}={limit!r}) is not a number of 0 or more",
+                    repair="give 0 or more, or None for no limit",
                 )
             if is_whole and limit is not None and limit % 1:
                 raise DefinitionError(
-                    f"Limits({name}={limit!r}) is not valid", repair=f"{name} are counted: give a whole number"
+                    f"Limits({name}={limit!r}) is not a whole number", repair=f"give a whole number, as in {name}=10"
                 )
 
 
@@ -282,11 +285,13 @@ class Retention:
             object.__setattr__(self, name, days)
             if days is not None and not (is_seconds(days, zero=True) and is_seconds(days * _DAY_SECONDS, zero=True)):
                 raise DefinitionError(
-                    f"Retention({name}={days!r}) is not valid", repair="give days, 0 or more, or None for ever"
+                    f"Retention({name}={days!r}) is not a number of days",
+                    repair="give 0 or more days, or None for ever",
                 )
         if not (isinstance(self.keep_tags, (list, tuple)) and all(map(is_tag, self.keep_tags))):
             raise DefinitionError(
-                f"Retention(keep_tags={self.keep_tags!r}) is not valid", repair='give a list: keep_tags=["keep"]'
+                f"Retention(keep_tags={self.keep_tags!r}) is not a list of tags",
+                repair='give texts: keep_tags=["keep"]',
             )
 
 

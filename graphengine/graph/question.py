@@ -34,7 +34,7 @@ HOLE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 """A path in a text; `{{` or `}}`, which are braces; or a single brace, which is a mistake."""
 
 _SHOWN: Final = 20  # characters around a single brace
-_PATH: Final = "name a field, as customer, or a part of it, as order.amount"
+_PATH: Final = "name a field, such as 'customer', or a part of a field, such as 'order.amount'"
 
 NO_ANSWER: Final = object()
 """The marker for no default answer."""
@@ -61,12 +61,12 @@ class Answers:
         self.type, self._strict = output, strict or None
         if isinstance(output, (list, tuple, set, dict)):
             choices = ", ".join(map(repr, output))
-            repair = f"of these answers one: Literal[{choices}], with `from typing import Literal`"
-            raise DefinitionError(f"{output!r} cannot be the type of an answer: it is a value", repair=repair)
+            repair = f"to accept one of these answers, give Literal[{choices}], with `from typing import Literal`"
+            raise DefinitionError(f"{output!r} cannot be the type of an answer, because it is a value", repair=repair)
         if isinstance(output, (str, FunctionType)):
             what = "text" if isinstance(output, str) else "function"
-            message = f"{output!r} cannot be the type of an answer: it is a {what}"
-            raise DefinitionError(message, repair="the type itself, as bool, str or Literal['a', 'b']")
+            message = f"{output!r} cannot be the type of an answer, because it is a {what}"
+            raise DefinitionError(message, repair="give the type itself, such as bool, str or Literal['a', 'b']")
         try:
             self._adapter: TypeAdapter[Any] = TypeAdapter(output)
             self.schema: dict[str, JsonValue] = self._adapter.json_schema()
@@ -138,14 +138,15 @@ def check_limit(timeout_seconds: float | None, default: object, where: str) -> f
         DefinitionError: The number of seconds is not valid.
     """
     if timeout_seconds is None and default is not NO_ANSWER:
-        repair = "set the time after which it applies: timeout_seconds=…"
+        repair = "give the time after which the default becomes the answer: timeout_seconds=…"
         raise DefinitionError(
             f"default={default!r} is given without timeout_seconds, so it would never apply", where=where, repair=repair
         )
     timeout_seconds = none_for_ever(timeout_seconds)
     if timeout_seconds is not None and not is_seconds(timeout_seconds):
-        repair = "give seconds above 0, as 1 to take what has come, or None for no limit"
-        raise DefinitionError(f"timeout_seconds={timeout_seconds!r} is not valid", where=where, repair=repair)
+        repair = "give seconds above 0, such as 1 to take only what has already come, or None for no limit"
+        message = f"timeout_seconds={timeout_seconds!r} is not a number of seconds above 0"
+        raise DefinitionError(message, where=where, repair=repair)
     return timeout_seconds
 
 
@@ -181,10 +182,12 @@ def ask(  # noqa: PLR0913 - what is asked, until when, and what stands beside it
     if default is not NO_ANSWER:
         answers.record(default)
     if isinstance(facts, str):
-        raise DefinitionError(f"ask(facts={facts!r}) is a text", repair=f"give a list: facts=[{facts!r}]")
+        message = f"ask(facts={facts!r}) is one text, but must be a list of paths"
+        raise DefinitionError(message, repair=f"give a list: facts=[{facts!r}]")
     for path in ("" if callable(question) else question, *facts, proposed or "", was or ""):
         if not isinstance(path, str):
-            raise DefinitionError(f"ask(…) shows {path!r}, which is not a text", repair="give a text, or a path")
+            message = f"ask(…) got {path!r} where a text is needed"
+            raise DefinitionError(message, repair="give a text as the question, and paths for facts=, proposed=, was=")
     return Ask(question, answers, timeout_seconds, default, tuple(facts), proposed, was)
 
 
@@ -206,8 +209,10 @@ class AskBody:
         bad = [("bad_path", f"the question shows {path!r}, which is not a path", _PATH) for path in beside]
         bad = [each for each, path in zip(bad, beside, strict=True) if not is_path(path)]
         if not isinstance(self.ask.question, str):
-            found = [f"the question has {text}" for text in Injected.of(self.ask.question).variadic]
-            return [*bad, *(("bad_parameter", text, "name each field it reads") for text in found)]
+            found = [
+                f"the question has {text}, which names no field" for text in Injected.of(self.ask.question).variadic
+            ]
+            return [*bad, *(("bad_parameter", text, "write one parameter for each field it reads") for text in found)]
         faults = bad_braces(self.ask.question)
         return [*bad, *(("bad_path", f"the question {fault}", repair) for fault, repair in faults)]
 
@@ -221,7 +226,7 @@ def _fill_question(question: str | Callable[..., object], known: Collection[str]
 def _value_at(values: Mapping[str, object], name: str) -> object:
     path = parse(name)
     if name not in values and path.root not in values:
-        message = f"a question shows {name!r} beside it, which is no field"
+        message = f"the question shows {name!r}, which is not a field of the state"
         raise DefinitionError(message, repair="name fields of the state, as facts=['customer']")
     return values[name] if name in values else walk(values[path.root], path.parts)
 
@@ -245,8 +250,8 @@ def bad_braces(text: str) -> tuple[tuple[str, str], ...]:
         line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
         near = text[max(0, at - _SHOWN) : at + _SHOWN]
         other = "}" if text[at] == "{" else "{"
-        found.append(f"has {text[at]} without {other} in line {line}, column {column}: {near!r}")
-    return tuple((fault, "write {path} for a value, and {{ and }} for braces") for fault in found)
+        found.append(f"has {text[at]} without a matching {other} in line {line}, column {column}: {near!r}")
+    return tuple((fault, "write {path} to insert a value, and {{ or }} for a brace in the text") for fault in found)
 
 
 def fill_question(text: str, values: Mapping[str, object]) -> str:
@@ -276,6 +281,6 @@ def _as_text(value: object) -> str:
         return to_json(value, indent=2, fallback=str).decode().strip('"')
     except (PydanticSerializationError, RecursionError, ValueError) as error:
         raise DefinitionError(
-            f"a text cannot show this {type(value).__name__}: {error}",
-            repair="give it a value that JSON can represent",
+            f"a value of type {type(value).__name__} cannot be shown in a text: {error}",
+            repair="use a value that JSON can represent",
         ) from error

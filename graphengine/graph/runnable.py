@@ -132,7 +132,8 @@ def _repair_of(text: str) -> str:
     """Return how to rewrite a parameter that cannot be filled in by name."""
     if "singledispatch" in text:
         return "call it in a function whose parameters name the fields"
-    return "remove the /" if text.endswith(" before a /") else "name each field it reads"
+    slash = "remove the / from its parameters"
+    return slash if text.endswith(" before a /") else "write one parameter for each field that the function reads"
 
 
 def is_async(function: object) -> bool:

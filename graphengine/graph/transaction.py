@@ -29,8 +29,8 @@ _ASYNC: Final = (
     "sqlalchemy.ext.asyncio.session.AsyncSession",
 )
 _WRITE: Final = (
-    "write def refund(db: psycopg.Connection, …), or sqlalchemy.Connection or sqlalchemy.orm.Session, imported at the "
-    "top of its module and not if TYPE_CHECKING"
+    "annotate one parameter, as in def refund(db: psycopg.Connection, …), or with sqlalchemy.Connection or "
+    "sqlalchemy.orm.Session; import the class at the top of the module, not under if TYPE_CHECKING"
 )
 
 
@@ -61,15 +61,15 @@ def transaction_problems(function: Callable[..., object]) -> Iterator[tuple[str,
     handles = [each.name for each in injected.parameters if handed_as(each.annotation)]
     if is_async(function) or any(_class_of_annotation(each.annotation, _ASYNC) for each in injected.parameters):
         text = (
-            f'{injected.name} is async, or takes an async connection, and effect="transaction" is for a plain function'
+            f'{injected.name} is async, or takes an async connection, but effect="transaction" needs a plain function'
         )
-        yield text, "write it with def and a parameter db: psycopg.Connection; it runs in a thread"
+        yield text, "write the function with def and a parameter db: psycopg.Connection; it runs in a thread"
     elif len(handles) != 1:
-        found = f"parameters {' and '.join(handles)} for" if handles else "no parameter that is annotated with"
-        yield f'{injected.name} has effect="transaction", and {found} the connection', _WRITE
+        found = f"the parameters {' and '.join(handles)} are all" if handles else "none of its parameters is"
+        yield f'{injected.name} has effect="transaction", but {found} annotated as the connection', _WRITE
     if "ctx" in injected.names:
-        text = f'{injected.name} takes ctx, and nothing can be recorded inside effect="transaction"'
-        yield text, "do in the node, before or after the call, what needs the Context"
+        text = f'{injected.name} takes ctx, but nothing can be recorded inside effect="transaction"'
+        yield text, "remove ctx, and do what needs the Context in the node, before or after the call"
 
 
 def handle_of(function: Callable[..., object], where: str) -> Handle:

@@ -94,7 +94,7 @@ class Injected:
                 named.append(Parameter(parameter.name, hint, parameter.default))
             elif parameter.default is NO_DEFAULT or getattr(function, "__module__", "") != "builtins":
                 is_plain = parameter.kind is parameter.POSITIONAL_ONLY
-                variadic.append(f"{parameter.name} before a /" if is_plain else str(parameter))
+                variadic.append(f"the parameter {f'{parameter.name} before a /' if is_plain else parameter}")
         if hasattr(function, "dispatch"):
             variadic = ["functools.singledispatch, which decides by an argument that has no name"]
         returns = hints.get("return", Any)

@@ -38,7 +38,7 @@ def test_a_tuple_has_no_names() -> None:
     ("on", "shown", "repair"),
     [
         ("OSError", "'OSError'", "give the type, not its name: on=OSError"),
-        (OSError(), "OSError()", "give its type: on=OSError"),
+        (OSError(), "OSError()", "give the type of the exception: on=OSError"),
         (["OSError"], "'OSError'", "give the type, not its name: on=OSError"),
         ([3], "3", "give exception types: on=(OSError,)"),
     ],
@@ -48,7 +48,7 @@ def test_a_retry_is_on_types(on: Any, shown: str, repair: str) -> None:
     """A name or an instance for an exception's type is named as it was given."""
     with pytest.raises(DefinitionError) as raised:
         Retry(on=on)
-    assert (raised.value.message, raised.value.repair) == (f"Retry(on={shown}) is not valid", repair)
+    assert (raised.value.message, raised.value.repair) == (f"Retry(on={shown}) must name types of exceptions", repair)
 
 
 def test_failed_shows_what_it_was_given() -> None:

@@ -98,7 +98,7 @@ def of_context(context: Context) -> str:
 
 REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "retention": (lambda: graph_of(word, retention=7), "retention=7 is not a Retention", "Retention(keep_days=…)"),
-    "position": (lambda: graph_of(by_position), "by_position has count before a /", "remove the /"),
+    "position": (lambda: graph_of(by_position), "by_position has the parameter count before a /", "remove the /"),
     "dispatch": (lambda: graph_of(by_type), "by_type has functools.singledispatch", "call it in a function"),
     "context": (lambda: graph_of(word, Outer), "validator with_context reads info.context", "check it in a node"),
     "reducer": (lambda: graph_of(word, Reduced), "cannot be called with the old value and the new", "(old, new)"),

@@ -72,7 +72,7 @@ OTHERS: Final[list[object]] = [None, "no", "", 0, 1, 0.5, [], [0], {}, (), Colou
 @pytest.mark.parametrize("given", OTHERS, ids=lambda value: f"{type(value).__name__} {value!r}")
 async def test_anything_else_is_refused_with_its_value(given: object) -> None:
     """Text that says no would hold; a function without a return would never hold."""
-    with pytest.raises(RunFailed, match="which is not a bool") as failed:
+    with pytest.raises(RunFailed, match="which is neither True nor False") as failed:
         await routed(lambda n: given).run()
     assert "condition_failed" in str(failed.value)
 

@@ -27,7 +27,7 @@ async def test_of_two_answers_at_once_one_counts(runner: Runner) -> None:
 async def test_what_is_shown_beside_a_question_is_a_field(runner: Runner, name: str) -> None:
     """What the engine passes under a name is no fact: without an error the question would show none in its place."""
     graph = path(("q", ask("Well?", str, facts=[name]), "word"))
-    with pytest.raises(RunFailed, match=f"a question shows '{name}' beside it, which is no field"):
+    with pytest.raises(RunFailed, match=f"the question shows '{name}', which is not a field of the state"):
         await runner.start(graph).result()
 
 
