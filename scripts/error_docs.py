@@ -84,7 +84,7 @@ What only the command line says; `--json` has the code as `error.code`.
 |---|---|
 """
 TEXTS = {
-    "bytes_in_prompt": "scan is bytes, but a prompt is text",
+    "bytes_in_prompt": "'scan' has the type bytes, but a prompt is text",
     "git_failed": "git rev-parse failed: fatal: Needed a single revision",
     "graph_file_broken": "ModuleNotFoundError: No module named 'nodes'",
     "interrupted": "the command was interrupted; everything that was recorded is safe",
@@ -93,7 +93,7 @@ TEXTS = {
     "output_failed": "the output cannot be written: No space left on device",
     "project_broken": "budgets is 5, not a list of tables",
     "proof_failed": "the process with the code of your working tree ended without a result: MemoryError",
-    "reads_nothing": "writer has neither a prompt nor inputs",
+    "reads_nothing": "the agent 'writer' has neither a prompt nor inputs",
     "same_name": "two functions of a graph, or two graphs of a project, are named 'score'",
     "suite_unwritable": "the folder tests/recorded cannot be written: Permission denied",
     "telemetry_missing": "--otel needs a Python package that is not installed",

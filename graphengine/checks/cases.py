@@ -25,7 +25,7 @@ def choice_problems(found: Compiling) -> Iterator[Problem]:
         missing = [value for value in values or () if value not in declared.runnable.cases]
         if missing:
             text = f"choose has no case for {', '.join(map(repr, missing))}, so the node fails with no_choice"
-            yield Problem("missing_choice", f"node {declared.name}", text, "add a case", warning=True)
+            yield Problem("missing_choice", f"node {declared.name}", text, "add a case for each value", warning=True)
 
 
 def none_problems(found: Compiling) -> Iterator[Problem]:
@@ -39,9 +39,9 @@ def none_problems(found: Compiling) -> Iterator[Problem]:
         takes = None in edge.cases or edge.otherwise is not None or edge is not last
         if takes or _sets(node, edge.reading, found.state):
             continue
-        text = f"no case for {edge.reading.text} == None: the run would fail with no_way_out"
+        text = f"the switch on {edge.reading.text!r} has no case for None, so such a run would fail with no_way_out"
         file, line = edge.origin or (None, None)
-        repair = "add otherwise=…, or a case None"
+        repair = "add otherwise=…, or a case for None"
         yield Problem("missing_case", f"edge from {edge.source}", text, repair, warning=True, file=file, line=line)
 
 

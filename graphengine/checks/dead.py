@@ -46,13 +46,13 @@ class Never(NamedTuple):
     def why(self) -> str:
         """The reason why no run takes the edge, as text."""
         if not self.is_reached:
-            return f"no run comes to {self.source}"
+            return f"no run reaches node '{self.source}'"
         if isinstance(self.edge, Switch):
-            return f"'{self.edge.reading.text}' never leads there"
+            return f"the value of '{self.edge.reading.text}' never leads there"
         if self.edge.condition is not None:
-            return f"'{self.edge.condition}' never leads there"
+            return f"the condition '{self.edge.condition}' never leads there"
         is_arm = isinstance(self.edge, Fork)
-        return "the condition of the arm never holds" if is_arm else "one of the edges before it is always taken"
+        return "the condition of the arm never holds" if is_arm else "an earlier edge of the node is always taken"
 
 
 def never_taken(paths: Paths, reached: Collection[str]) -> Iterator[Never]:
@@ -99,8 +99,8 @@ def dead_problems(found: Compiling) -> tuple[Sequence[Problem], Collection[str]]
             id(edge) in reported for edge in (never.edge, *_list_earlier_edges(never, paths))
         )
         if is_first and not _is_of_pattern(never, origins):
-            text = f"no run takes the edge to {never.target}: {never.why}"
-            repair = "remove it, or change its condition or those before it"
+            text = f"no run takes the edge to '{never.target}', because {never.why}"
+            repair = "remove this edge, or change its condition or the conditions of the edges before it"
             problem = Problem("dead_edge", f"edge from {never.source}", text, repair, warning=True)
             problems.append(_put_at_line(never.edge, problem))
     return problems, paths.reached(walked) - paths.stuck
@@ -130,11 +130,14 @@ def _find_constant_conditions(edge: AnyEdge, paths: Paths, found: Compiling) -> 
     """Report each simple condition of an edge that has the same outcome in all runs, with a repair."""
     for leaf in leaves_of(edge):
         if not isinstance(leaf, Switch) and leaf.sampled and (name := _unwritten(leaf.sampled, found)):
-            yield f"'{leaf}' never holds: no node writes {name}", "ask for a plateau of a field that a node writes"
+            text = f"the condition '{leaf}' never holds, because no node writes {name}"
+            yield text, "ask for a plateau of a field that a node writes"
         elif isinstance(leaf, Comparison) and (held := _decide_outcome(leaf, paths)) is not None:
             word = "always" if held else "never"
-            why = "it is never less than 0" if isinstance(leaf.quantity, Fact) else "so says the type of its values"
-            yield f"'{leaf}' {word} holds: {why}", "compare with another value, or remove it"
+            is_count = isinstance(leaf.quantity, Fact)
+            why = "the number is never less than 0" if is_count else "the type of the field allows no other result"
+            text = f"the condition '{leaf}' {word} holds, because {why}"
+            yield text, "compare with another value, or remove the condition"
 
 
 def _unwritten(sampled: Collection[str], found: Compiling) -> str:
@@ -142,7 +145,7 @@ def _unwritten(sampled: Collection[str], found: Compiling) -> str:
     if found.state.whole or found.unsound:
         return ""
     written = {name for node in found.nodes.values() for name in node.writer.fields} | {found.graph.collect_errors}
-    return "" if written.intersection(sampled) else " or ".join(sorted(sampled))
+    return "" if written.intersection(sampled) else " or ".join(map(repr, sorted(sampled)))
 
 
 def _decide_outcome(leaf: Comparison, paths: Paths) -> bool | None:

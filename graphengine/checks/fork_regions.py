@@ -115,14 +115,15 @@ class _Arms:
         """Find violations of the rules for this fork: inside its arms, and by edges that leave or enter the arms."""
         fork, name = self.fork, self.fork.source
         for target in sorted({target for target in fork.targets if fork.targets.count(target) > 1}):
-            yield Breach("bad_fork", name, f"the fork has two arms to {target}", "give each arm its own target")
+            text = f"the fork names the target '{target}' twice, but each of its arms needs nodes of its own"
+            yield Breach("bad_fork", name, text, "give each arm its own target")
         if END in fork.targets and fork.join != END:
-            repair = f"lead it to the join {fork.join}, or join at END"
-            yield Breach("end_in_arm", name, "the arm to END has no node", repair)
+            text = f"the fork names the target END, but each of its arms must arrive at the join '{fork.join}'"
+            yield Breach("end_in_arm", name, text, f"name '{fork.join}' as the target, or use join=END")
         for target, nodes in self.regions.items():
             if name != fork.join and (target == name or any(name in self.out.get(node, ()) for node in nodes)):
-                text = f"the arm to {target} leads back to the fork itself without passing the join {fork.join}"
-                yield Breach("bad_fork", name, text, f"lead it to {fork.join}, or make {name} the join")
+                text = f"the arm that starts at '{target}' leads back to the fork before the join '{fork.join}'"
+                yield Breach("bad_fork", name, text, f"lead the arm to '{fork.join}', or use join={name!r}")
         yield from self._find_shared()
         for node, arms in sorted(self.owners.items()):
             if len(arms) == 1:  # the edges of a shared node would only repeat that problem
@@ -134,8 +135,9 @@ class _Arms:
         for node, arms in sorted(self.owners.items()):
             before = [self.owners.get(other) for other in self.into.get(node, ())]
             if len(arms) > 1 and (node in self.fork.targets or any(other != arms for other in before)):
-                text = f"{node} belongs to the arms to {' and to '.join(arms)}"
-                repair = f"give each arm a node of its own, or make {node} the join"
+                starts = " and ".join(f"'{arm}'" for arm in arms)
+                text = f"the arms that start at {starts} meet at node '{node}', which is not the join of the fork"
+                repair = f"give each arm a node of its own, or use join={node!r}"
                 yield Breach("shared_arm", self.fork.source, text, repair)
 
     def _find_exits(self, node: str, arm: str) -> Iterator[Breach]:
@@ -143,11 +145,13 @@ class _Arms:
         join = self.fork.join
         for target in dict.fromkeys(self.out.get(node, ())):
             if target in self.past:
-                text = f"{node} leads to {target} inside the arm to {arm}, and {target} comes after the join {join}"
-                yield Breach("leaves_arm", self.fork.source, text, f"lead it to the join {join}", (node, target))
+                text = (
+                    f"node '{node}' in the arm that starts at '{arm}' skips the join '{join}' and leads to '{target}'"
+                )
+                yield Breach("leaves_arm", self.fork.source, text, f"lead '{node}' to '{join}'", (node, target))
             elif target == END != join:
-                text = f"{node} leads to END inside the arm to {arm}"
-                repair = f"lead it to the join {join}, or join at END"
+                text = f"node '{node}' in the arm that starts at '{arm}' skips the join '{join}' and leads to END"
+                repair = f"lead '{node}' to '{join}', or use join=END"
                 yield Breach("end_in_arm", self.fork.source, text, repair, (node, END))
 
     def _find_entries(self, node: str, arm: str) -> Iterator[Breach]:
@@ -157,11 +161,11 @@ class _Arms:
         """
         fork, name = self.fork, self.fork.source
         if node in fork.targets and self.out.get(name, ()).count(node) > fork.targets.count(node):
-            text = f"{name} enters {node}, which is inside the arm to {arm}, by another edge too"
+            text = f"a second edge from '{name}' leads to '{node}', which is in the arm that starts at '{arm}'"
             yield Breach("enters_arm", name, text, "remove that edge, or give it another target")
         for other in sorted(self.into.get(node, ())):
             if other not in self.owners and not (other == name and node in fork.targets):
                 where = "START" if other == START else other
-                text = f"{where} enters {node}, which is inside the arm to {arm}"
-                repair = f"enter the fork at {name}, or give {where} a node of its own"
+                text = f"an edge from '{where}' leads to '{node}', but only the fork may lead into its arm from '{arm}'"
+                repair = f"lead '{where}' to '{name}', where the fork begins, or give '{where}' a node of its own"
                 yield Breach("enters_arm", name, text, repair, (other, node))

@@ -49,8 +49,9 @@ def check_cancelled_effects(shape: MeantShape, nodes: Mapping[str, NodePlan]) ->
             continue
         inside = {name for arm in fork.targets for name in region(arm, fork.join, shape.out) & set(nodes)}
         for node, acts in [(nodes[name], acts) for name in sorted(inside) for acts in _effects(nodes[name], name)]:
-            text = f"{acts} can be cancelled while it acts: its join needs {fork.need} of {len(fork.targets)} arms"
-            repair = "act after the join, or leave need= out; nobody is asked how a cancelled effect ended"
+            most = len(fork.targets)
+            text = f"{acts} can be cancelled during its effect, because the join needs only {fork.need} of {most} arms"
+            repair = "act after the join, or leave out need=; nobody is asked how a cancelled effect ended"
             yield Problem("cancelled_effect", f"node {node.name}", text, repair, warning=True)
 
 
@@ -80,7 +81,7 @@ def _conflicts(
     for arm, names in regions.items():
         for name in sorted(name for name in names if arms_with[name] == 1):
             if name in undeclared:
-                text = f"{name}, in the arm to {arm}, does not declare what it writes"
+                text = f"node '{name}' in the arm that starts at '{arm}' does not declare which fields it writes"
                 yield Problem("unknown_writes", where, text, "give the node writes=…, so that the arms can be joined")
                 continue
             for place, adds in nodes[name].writer.places.items():
@@ -114,5 +115,6 @@ def _clashes(where: str, written: Sequence[_Write]) -> Iterator[Problem]:
         if len({write.arm for write in writes}) > 1 and not all(write.adds for write in writes):
             *first, last = dict.fromkeys(write.node for write in writes)
             many = "both" if len(first) == 1 else "all"
-            text = f"{', '.join(first)} and {last}, in different arms, {many} write {place}"
+            others = ", ".join(f"'{name}'" for name in first)
+            text = f"the nodes {others} and '{last}' are in different arms, but {many} write '{place}'"
             yield Problem("write_conflict", where, text, "give the field a reducer, or each arm its own field")

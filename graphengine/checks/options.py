@@ -28,20 +28,21 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
         yield f"retry={options.retry!r} is not a Retry", f"write retry=Retry(attempts={attempts})"
     if not _are_inputs(options.inputs):
         repair = "give a mapping of parameter to path: inputs={'text': 'draft'}, or names of fields: inputs=['text']"
-        yield f"inputs={options.inputs!r} does not name what it reads", repair
+        yield f"inputs={options.inputs!r} is neither a mapping nor a list of fields", repair
     yield from _text_problems(declared)
     if options.writes is not None and not isinstance(options.writes, (str, Mapping, list, tuple)):
         repair = "give a field's name, a tuple of names, or a mapping"
         yield f"writes={options.writes!r} does not name fields", repair
     seconds = options.timeout_seconds
     if seconds is not None and not is_seconds(seconds):
-        yield f"timeout_seconds={seconds!r} is not a duration", "give seconds above 0, or None for no limit"
+        text = f"timeout_seconds={seconds!r} is not a number of seconds above 0"
+        yield text, "give seconds above 0, or None for no limit"
     is_other = isinstance(runnable, (HasBody, Choose))
     plain = callable(runnable) and not is_other
     named = getattr(runnable, "__name__", "") != "<lambda>"  # a lambda may return a coroutine
     if seconds is not None and options.thread is False and plain and named and not is_async(runnable):
         yield (
-            "timeout_seconds with thread=False: a sync function on the event loop cannot be interrupted",
+            "timeout_seconds cannot work with thread=False: a sync function on the event loop cannot be interrupted",
             "remove thread=False",
         )
     yield from _map_problems(declared)
@@ -54,7 +55,8 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
         yield from _executor_problems(declared, options.on)
     called = runnable if inspect.isroutine(runnable) else getattr(type(runnable), "__call__", None)  # noqa: B004
     if inspect.isasyncgenfunction(called) or inspect.isgeneratorfunction(called):
-        yield "the function is a generator, but a node returns its result", "return it; ctx.emit(…) shows progress"
+        text = "the function is a generator, because it contains yield, but a node must return its result"
+        yield text, "return the result; to show progress, call ctx.emit(…)"
 
 
 def _are_inputs(given: object) -> bool:
@@ -79,7 +81,7 @@ def _executor_problems(declared: Declared, on: object) -> Iterator[tuple[str, st
     if not (isinstance(on, str) and on):
         yield f"on={on!r} is not the name of an executor", "give a name: on='gpu', and Runner(executors={'gpu': …})"
     elif thread is not None:
-        yield f"thread={thread} with on={on!r}, which decides where it runs", "remove one of them"
+        yield f"thread={thread} is given, but on={on!r} already decides where the node runs", "remove one of them"
     elif runnable is None or isinstance(runnable, HasBody):
         yield f"on={on!r} applies only to functions", "remove on=, or set it on a node whose work is a function"
 
@@ -88,19 +90,23 @@ def _map_problems(declared: Declared) -> Iterator[tuple[str, str]]:
     options = declared.options
     each: object = options.each
     if each is not None and not (isinstance(each, Mapping) and each):
-        yield f"each={options.each!r} names no list", "give a mapping of name to list: each={'source': 'sources'}"
+        text = f"each={options.each!r} is not a mapping of item names to lists"
+        yield text, "give a mapping, as in each={'source': 'sources'}"
     if options.each is not None and declared.runnable is None:
-        yield "each on a node without a runnable", "give the node a runnable"
+        text = f"each={options.each!r} is given, but the node has nothing to run for each item"
+        yield text, "give the node a runnable, such as a function or an Agent"
     bounds = ("concurrency", options.concurrency, "run at a time"), ("max_open", options.max_open, "are open at a time")
     for name, wanted, doing in bounds:
         if wanted is not None and not (type(wanted) is int and wanted > 0):
-            yield f"{name}={wanted!r} is not a number of items", "give a whole number above 0"
+            yield f"{name}={wanted!r} is not a whole number of items", "give a whole number above 0"
         if wanted is not None and options.each is None:
-            yield f"{name}={wanted!r} without each", f"{name} limits the items that {doing}: add each={{…}}"
+            text = f"{name}={wanted!r} is given without each=, so it has no effect"
+            yield text, f"add each={{…}}; {name} limits the items that {doing}"
     if options.on_item_error not in (None, "fail", "keep"):
-        yield f"on_item_error={options.on_item_error!r} is unknown", "give 'fail' or 'keep'"
+        yield f"on_item_error={options.on_item_error!r} is neither 'fail' nor 'keep'", "give 'fail' or 'keep'"
     elif options.on_item_error is not None and options.each is None:
-        yield f"on_item_error={options.on_item_error!r} without each", "add each={…}, or give the node a fallback"
+        text = f"on_item_error={options.on_item_error!r} is given without each=, so it has no effect"
+        yield text, "add each={…}, or give the node a fallback"
 
 
 def graph_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
@@ -115,7 +121,7 @@ def graph_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
         yield f"collect_errors={graph.collect_errors!r} is not a text", "name a field: collect_errors='errors'"
     yield from _part_problems(graph)
     if type(graph.version) is not int or graph.version < 1:
-        yield f"version={graph.version!r} is not a version", "give a whole number from 1: version=2"
+        yield f"version={graph.version!r} is not a whole number of 1 or more", "give a whole number, as in version=2"
     else:
         yield from _version_problems(graph)
 
@@ -124,12 +130,12 @@ def _part_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
     """Find problems in the resources of a graph and in the labels of its edges."""
     for name, factory in graph.resources.items():
         if not callable(factory):
-            text = f"the resource {name!r} is of type {type(factory).__name__}, not a factory"
-            yield text, f"write resources={{{name!r}: lambda: …}}; Runner(resources=…) takes finished objects"
+            text = f"the resource {name!r} is of type {type(factory).__name__}, but must be a function that makes it"
+            yield text, f"write resources={{{name!r}: lambda: …}}, or pass a finished object to Runner(resources=…)"
         elif inspect.isgeneratorfunction(factory) or inspect.isasyncgenfunction(factory):
             manager = "asynccontextmanager" if inspect.isasyncgenfunction(factory) else "contextmanager"
-            text = f"the resource {name!r} has a generator as its factory: nodes would get that, not what it yields"
-            yield text, f"decorate it with contextlib.{manager}"
+            text = f"the resource {name!r} is made by a generator function, so nodes would get the generator itself"
+            yield text, f"decorate the function with contextlib.{manager}; then nodes get the value that it yields"
     for edge in graph.edges:
         label: object = getattr(edge, "label", "")
         if not isinstance(label, str):
@@ -141,8 +147,8 @@ def _version_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
         name = f"migrate={{{version!r}: …}}"
         if type(version) is not int or not 1 <= version < graph.version:
             yield (
-                f"{name} does not name an older version: the graph has version {graph.version}",
-                f"name versions from 1 to {graph.version - 1}" if graph.version > 1 else "raise version= too",
+                f"{name} does not name an older version, because the graph has version {graph.version}",
+                f"name versions from 1 to {graph.version - 1}" if graph.version > 1 else "raise version= of the graph",
             )
         if isinstance(migration, Migration):
             yield from _migration_problems(migration, name)
@@ -158,7 +164,8 @@ def _migration_problems(given: Migration, name: str) -> Iterator[tuple[str, str]
     for word in ("renamed", "moved"):
         names: object = getattr(given, word)
         if not isinstance(names, Mapping) or not all(isinstance(n, str) for pair in names.items() for n in pair):
-            yield f"{name}: {word}={names!r} does not map names", f"give a mapping of names: {word}={{'old': 'new'}}"
+            text = f"{name}: {word}={names!r} is not a mapping of node names"
+            yield text, f"give a mapping of names: {word}={{'old': 'new'}}"
 
 
 def migration_problems(graph: GraphDefinition[Any]) -> Iterator[Problem]:
@@ -169,7 +176,7 @@ def migration_problems(graph: GraphDefinition[Any]) -> Iterator[Problem]:
         if version not in graph.migrate:
             step = f"the step from version {version} to {version + 1}"
             text = f"migrate= covers {', '.join(map(str, versions))}, but not {step}"
-            repair = f"add {version}: f, or {version}: Migration() if nothing has to change"
+            repair = f"add {version}: function to migrate=, or {version}: Migration() if nothing has to change"
             yield Problem("migration_missing", where, text, repair)
     nodes = [declared.name for declared in graph.nodes]
     for version, migration in sorted(graph.migrate.items()):
@@ -180,10 +187,10 @@ def migration_problems(graph: GraphDefinition[Any]) -> Iterator[Problem]:
             new for new in set(migration.renamed.values()) if list(migration.renamed.values()).count(new) > 1
         )
         for new in twice:
-            text = f"two nodes are renamed to {new!r}"
-            yield Problem("bad_migration", at, text, "rename one; `moved` sets where runs at the other continue")
+            text = f"two nodes are renamed to {new!r}, but only one node can have this name"
+            yield Problem("bad_migration", at, text, "rename one; `moved` sets where runs at the other node continue")
         for old in sorted(set(migration.renamed) & set(migration.moved)):
-            text = f"{old!r} is both in `renamed` and in `moved`"
+            text = f"the node {old!r} is both in `renamed` and in `moved`"
             yield Problem(
                 "bad_migration", at, text, "keep only one of them: `renamed` is for the same node under another name"
             )
@@ -192,4 +199,5 @@ def migration_problems(graph: GraphDefinition[Any]) -> Iterator[Problem]:
             if new not in nodes:
                 yield Problem("unknown_node", at, f"unknown node {new!r}", did_you_mean(new, nodes))
         if START in migration.renamed:
-            yield Problem("bad_migration", at, "START cannot be renamed", "remove it; `moved` can name START")
+            text = "START cannot be renamed, because every graph has START"
+            yield Problem("bad_migration", at, text, "remove START from `renamed`; only `moved` can name START")

@@ -104,12 +104,13 @@ def rule_problems(found: Compiling) -> Iterator[Problem]:
         where, origin = f"require {each.rule}", each.rule.origin
         file, line = (origin.file, origin.line) if origin is not None else (None, None)
         if each.verdict == "broken":
-            text = f"the path {each.path} breaks it; as a test:\n{each.test()}"
+            text = f"the path {each.path} breaks this rule; a test that shows this:\n{each.test()}"
             repair = "add an edge or a condition that keeps runs from this path"
             yield Problem("rule_broken", where, text, repair, file=file, line=line)
         elif each.verdict == "not decided":
-            text = f"not decided for the path {each.path}: {each.why}" if each.path else f"not decided: {each.why}"
-            repair = "compare values of fields instead of calling functions; runs are watched all the same"
+            which = f"the path {each.path} can break" if each.path else "a path can break"
+            text = f"compile cannot decide whether {which} this rule: {each.why}"
+            repair = "compare values of fields instead of calling functions; each run is checked in any case"
             yield Problem("rule_not_decided", where, text, repair, warning=True, file=file, line=line)
 
 
@@ -124,7 +125,7 @@ def _unread_answers(found: Compiling) -> Iterator[Problem]:
         for name in sorted(node.writer.fields - decisive) if closed else ():
             test = f"value({name!r})" + (".is_true()" if bool in kinds else f" == {enum_value(closed[0])!r}")
             repair = f"require({rule.node!r}, before={rule.before!r}, answered={test}), and an edge for other answers"
-            text = f"any answer keeps it: no condition depends on {name}"
+            text = f"any answer fulfils this rule, even a refusal, because no condition depends on the field {name!r}"
             place = (None, None) if origin is None else (origin.file, origin.line)
             yield Problem("unread_answer", f"require {rule}", text, repair, True, *place)  # noqa: FBT003 - a warning
 

@@ -82,24 +82,26 @@ class MeantShape:
         lost = [name for name in self._find_unreached(out) if name not in follows]
         last = dead[0] if len(dead) == 1 and not out[dead[0]] and dead[0] not in lost else None
         if lost and last and all(self._may_follow(last, name) for name in lost):
-            text = f"it has no outgoing edge, and nothing leads to {', '.join(lost)}"
+            names = ", ".join(f"'{name}'" for name in lost)
+            text = f"no edge leads out of node '{last}', and no path from START leads to {names}"
             yield Problem("dead_end", f"node {last}", text, self._edges_to(last, lost))
             return
         if lost and not dead and len(open_ends) == 1 and all(self._may_follow(open_ends[0], name) for name in lost):
-            others = f", nor to {', '.join(lost[1:])}" if lost[1:] else ""
-            text = f"no path leads here from START{others}; none of the edges of {open_ends[0]} is without a condition"
+            names = " or ".join(f"'{name}'" for name in lost)
+            text = f"no path from START leads to {names}, and every edge out of '{open_ends[0]}' has a condition"
             yield Problem("unreachable", f"node {lost[0]}", text, self._edges_to(open_ends[0], lost))
             return
         for name in self.names:
             if name in lost:
-                alone = "" if out[name] else ", and it has no outgoing edge"
-                text = f"no path leads here from START{alone}"
-                yield Problem("unreachable", f"node {name}", text, f"add_edge(…, {name!r}), or remove it")
+                alone = "so no run reaches the node" if out[name] else "and no edge leads out of the node"
+                text = f"no path from START leads to node '{name}', {alone}"
+                yield Problem("unreachable", f"node {name}", text, f"add_edge(…, {name!r}), or remove the node")
             if name in dead and not out[name] and name not in lost:
                 repair = f"add_edge({name!r}, {join!r})" if (join := self._next(name)) else f"add_edge({name!r}, END)"
-                yield Problem("dead_end", f"node {name}", "it has no outgoing edge", repair)
+                text = f"no edge leads out of node '{name}', so a run that reaches the node cannot continue"
+                yield Problem("dead_end", f"node {name}", text, repair)
             elif name in dead and out[name]:
-                text = "no path from here leads to END"
+                text = f"no path from node '{name}' leads to END, so a run that reaches the node cannot end"
                 yield Problem("dead_end", f"node {name}", text, "add an edge that leaves the loop")
 
     def _edges_to(self, source: str, lost: Sequence[str]) -> str:

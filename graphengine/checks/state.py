@@ -37,16 +37,17 @@ def model_problems(model: type[BaseModel]) -> Iterator[Problem]:
     """Find properties of a state's model that prevent its fields from being handled one by one."""
     where = f"state {model.__name__}"
     if model.model_config.get("extra") == "allow":
-        yield Problem("bad_state", where, "extra='allow' accepts misspelt fields", "remove it")
+        text = "the model has extra='allow', which accepts misspelt fields"
+        yield Problem("bad_state", where, text, "remove extra='allow' from its configuration")
     if model.__pydantic_decorators__.model_serializers:
-        repair = "serialise single fields with field_serializer"
-        yield Problem("not_recordable", where, "a model_serializer hides the fields", repair)
+        text = "the model has a model_serializer, so its fields cannot be recorded one by one"
+        yield Problem("not_recordable", where, text, "serialise single fields with field_serializer")
     if not inspect.unwrap(model.model_post_init).__module__.startswith("pydantic."):
         text = "model_post_init runs when a model is created, not when a node updates a field"
-        repair = "make it a @model_validator(mode='after') that returns self: that runs with each update"
+        repair = "use a @model_validator(mode='after') that returns self, which runs with each update"
         yield Problem("bad_state", where, text, repair)
     for name in model.__private_attributes__:
-        text = f"the private attribute {name} is not recorded: every node would see its default"
+        text = f"the private attribute {name!r} is not recorded, so every node would see its default"
         yield Problem("not_recordable", where, text, "make it a field, or pass the value as a resource of the graph")
 
 
@@ -56,24 +57,28 @@ def field_problems(where: str, field: FieldType) -> Iterator[Problem]:
     reducers = reducers_of(info)
     if len(reducers) > 1:
         names = ", ".join(r.__name__ for r in reducers)
-        yield Problem("two_reducers", where, f"it has the reducers {names}", "keep one")
+        text = f"the field has several reducers, {names}, but only one can combine its values"
+        yield Problem("two_reducers", where, text, "keep one of them")
     elif reducers:
         kind = _LIST_REDUCERS.get(getattr(reducers[0], "__name__", ""))
         kinds = [get_origin(m) or m for m in members(info.annotation)]
         if kind is not None and reducers[0].__module__ == append.__module__ and kind not in (*kinds, Any):
-            text = f"{reducers[0].__name__} needs a {kind.__name__}"
+            text = f"the reducer {reducers[0].__name__} needs a field of type {kind.__name__}"
             yield Problem("bad_reducer", where, text, "change the type of the field, or the reducer")
         if not _takes_two(reducers[0]):
-            text = f"its reducer {reducers[0].__name__} cannot be called with the old value and the new one"
-            yield Problem("bad_reducer", where, text, "give it two parameters: (old, new)")
+            text = (
+                f"the reducer {reducers[0].__name__} cannot be called with two arguments, the old value and the new one"
+            )
+            yield Problem("bad_reducer", where, text, "give the function two parameters: (old, new)")
         if is_async(reducers[0]):
-            text = f"its reducer {reducers[0].__name__} is async, but it is called without await"
-            yield Problem("bad_function", where, text, "write it with def, and move what has to wait into a node")
+            text = f"the reducer {reducers[0].__name__} is async, but reducers are called without await"
+            yield Problem("bad_function", where, text, "write the function with def, and do the waiting in a node")
     for name in {*OPERATIONS.values()}.intersection(item for item in info.metadata if isinstance(item, str)):
         repair = f"write {name} without quotes: from graphengine.reducers import {name}"
-        yield Problem("bad_reducer", where, f"{name!r} in its annotation is a text, not a reducer", repair)
+        text = f"the annotation of the field contains the text {name!r} in place of the reducer"
+        yield Problem("bad_reducer", where, text, repair)
     if info.exclude:
-        text = "it is excluded from JSON, so a resumed run would lose it"
+        text = "the field is excluded from JSON, so a resumed run would lose its value"
         yield Problem("not_recordable", where, text, "remove exclude=True")
     yield from _default_problems(where, field)
     yield from _json_problems(where, field)
@@ -89,7 +94,7 @@ def _default_problems(where: str, field: FieldType) -> Iterator[Problem]:
     wrong = field.mismatch(Replace(info.default))
     if wrong is not None:
         repair = f"declare it {type_name(info.annotation)} | None" if info.default is None else wrong.repair
-        text = f"its default does not fit, so every input needs a value for it: {wrong.message}"
+        text = f"the default does not fit the field, so every input must give a value: {wrong.message}"
         yield Problem("bad_default", where, text, repair, warning=True)
 
 
@@ -109,8 +114,10 @@ def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
     """Find parts of a field's type that cannot be written as JSON, or cannot be read back from JSON."""
     if field.constrained or not field.scalar:
         for name in sorted(set(_with_context(field.models.checked.__pydantic_core_schema__))):
-            text = f"its validator {name} reads info.context, which is None here"
-            yield Problem("bad_function", where, text, "check it in a node, which can use a resource of the graph")
+            text = f"the validator {name} of the field reads info.context, which is always None in a run"
+            yield Problem(
+                "bad_function", where, text, "check the value in a node, which can use a resource of the graph"
+            )
     found = [] if field.secret or field.own or field.dumped else [*lost_in(field.info, field.model.model_config)]
     for lost in found:
         text = f"{lost.text} cannot be read back from JSON"

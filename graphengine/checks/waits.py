@@ -41,7 +41,7 @@ def wait_problems(nodes: Mapping[str, NodePlan]) -> Iterator[Problem]:
         for body in (call.body for call in node.calls if node.once is not None):
             found = body.waits() if isinstance(body, KnowsWaits) else (wait_in(body.call), WAIT_ELSEWHERE)
             if found is not None and found[0]:
-                text = f'{body.name} waits ({found[0]}) in a node with effect="once", and a wait starts its node again'
+                text = f'{body.name} waits ({found[0]}), but after a wait its node starts again, despite effect="once"'
                 yield Problem("waits_in_effect", f"node {name}", text, found[1])
 
 

@@ -106,7 +106,7 @@ def _find_walk_problems(found: Compiling, open_ends: Sequence[str], problems: Se
 
 
 def _no_otherwise(name: str) -> Problem:
-    text = "if none of its conditions holds, the run fails with no_way_out"
+    text = f"every edge out of node '{name}' has a condition; if none of them holds, the run fails with no_way_out"
     return Problem("no_otherwise", f"node {name}", text, "add an edge without a condition", warning=True)
 
 
@@ -117,8 +117,8 @@ def _find_unbounded(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Ite
         edges = [edge for name in loop for edge in (*nodes[name].edges, *nodes[name].failure_edges)]
         leaves = [leaf for edge in edges for leaf in leaves_of(edge) if not isinstance(leaf, Switch)]
         if idle := [leaf for leaf in leaves if leaf.may_never_hold(state)]:
-            text += f": '{idle[0]}' may never hold, as the score may be missing, or get better for ever"
-        repair = "before the edges back, add an edge that leaves the loop, with iterations(…)"
+            text += f", and '{idle[0]}' may never hold, because the score may be missing or improve for ever"
+        repair = f"before the edges back, add an edge out of the loop: when=iterations('{loop[0]}') >= 10"
         yield Problem("unbounded_loop", f"node {loop[0]}", text, repair, warning=True)
 
 

@@ -136,22 +136,23 @@ class Binder:
     def open(self, reading: Reading | None, where: str, repair: str = "") -> None:
         """Check that a value which is recorded or passed on unencrypted is not read from a secret field."""
         for name in sorted(reading.roots & self.state.secrets) if reading is not None else ():
-            text = f"{name!r} is secret, and would be exposed here"
-            self.report("secret_field", where, text, repair or "read it only in a node's function")
+            text = f"the field {name!r} is secret, but its value would be stored or shown here in clear text"
+            self.report("secret_field", where, text, repair or "read the field only in a node's function")
 
     def function(self, injected: Injected, where: str, also: Sequence[str] = ()) -> None:
         """Check that a function is not async, and that it reads only state fields and the names in `also`."""
         for text in injected.variadic:
-            self.report("bad_parameter", where, f"{injected.name} has {text}, which names no field")
+            repair = "write one parameter for each field that the function reads"
+            self.report("bad_parameter", where, f"{injected.name} has {text}, which names no field", repair)
         if is_async(injected.function):
-            repair = "write it with def, and move what has to wait into a node"
-            self.report("bad_function", where, f"{injected.name} is async, but it is called without await", repair)
+            repair = "write the function with def, and do the waiting in a node"
+            self.report("bad_function", where, f"{injected.name} is async, but is called here without await", repair)
         for parameter in injected.parameters:
             has_source = parameter.name in self.state.fields or parameter.name in (*also, "state")
             if not has_source and parameter.default is NO_DEFAULT:
-                text = f"{injected.name} takes {parameter.name!r}, which is not a field"
+                text = f"{injected.name} has the parameter {parameter.name!r}, which is not a field of the state"
                 if parameter.name == "ctx":
-                    repair = "let a node write what it is to read, such as the time, ctx.now()"
+                    repair = "let a node write the value to a field first, such as the time from ctx.now()"
                     self.report("unknown_parameter", where, text, repair)
                     continue
                 self._unknown_parameter(parameter.name, where, text, [*also, *self.state.fields])
@@ -203,8 +204,8 @@ class Binder:
             return found
         found += [Parameter(name, shown=True) for name in inputs if name not in {p.name for p in found}]
         if not found:
-            repair = "give it a prompt, or inputs={'task': 'task'}"
-            self.report("reads_nothing", where, f"{body.name} has neither a prompt nor inputs", repair)
+            repair = "give the agent a prompt, or the node inputs={'task': 'task'}"
+            self.report("reads_nothing", where, f"the agent {body.name!r} has neither a prompt nor inputs", repair)
         return found
 
     def _check_inputs(
@@ -218,7 +219,8 @@ class Binder:
         valid = {*names, *(_root_of_name(name) for name in names)}
         for name in [name for name in inputs if name not in valid]:
             what = "field" if body.kind == "graph" else "parameter"
-            self.report("unknown_input", where, f"{body.name} has no {what} {name!r}", did_you_mean(name, names))
+            text = f"inputs= names {name!r}, but {body.name} has no {what} of this name"
+            self.report("unknown_input", where, text, did_you_mean(name, names))
             free = [p.name for p in parameters if p.default is NO_DEFAULT and self._source(p.name, inputs) is None]
             meant = nearest(name, free) or next(iter(free), "")
             inputs = {**inputs, meant: inputs[name]} if meant else inputs
@@ -230,7 +232,7 @@ class Binder:
             return
         for argument in arguments:
             if inner is None or argument.name not in inner.state.secrets:
-                repair = "declare it secret in that graph too" if body.kind == "graph" else ""
+                repair = "declare the field secret in that graph too" if body.kind == "graph" else ""
                 self.open(argument.reading, f"{where}, parameter {argument.name}", repair)
 
     def _is_handle(self, parameter: Parameter) -> bool:
@@ -280,17 +282,18 @@ class Binder:
                 self.report(
                     "unused_default",
                     where,
-                    f"nothing provides {name!r}, so it always has its default",
+                    f"no field or resource is named {name!r}, so this parameter always has its default",
                     f"did you mean {near[0]!r}?",
                     warning=True,
                 )
             return None
         if alone:
-            repair = f"add inputs={{{name!r}: 'field'}}, or give it a default"
-            self.report("unknown_parameter", where, f"nothing provides {name!r}, which its state requires", repair)
+            repair = f"add inputs={{{name!r}: 'field'}}, or give the field a default"
+            text = f"nothing provides the field {name!r}, which the state of the inner graph requires"
+            self.report("unknown_parameter", where, text, repair)
             return None
         known_names = [*self.state.fields, *self.resources, "ctx", "state", "error"]
-        self._unknown_parameter(name, where, f"nothing provides {name!r}", known_names)
+        self._unknown_parameter(name, where, f"no field or resource provides the parameter {name!r}", known_names)
         return None
 
     def _source(self, name: str, inputs: Mapping[str, object]) -> object:
@@ -316,15 +319,12 @@ class Binder:
         types, _ = type_at(self.state.fields[reading.path.root].info.annotation, reading.path)
         if types and not fits(types, parameter.annotation):
             have = " | ".join(type_name(t) for t in types)
-            self.report(
-                "type_disagrees",
-                where,
-                f"parameter {parameter.name!r} is {type_name(parameter.annotation)}, but {reading.text} is {have}",
-                "change the annotation, or read a field of that type",
-            )
+            text = f"parameter {parameter.name!r} has the type {type_name(parameter.annotation)}, but "
+            text += f"the value of {reading.text!r} has the type {have}"
+            self.report("type_disagrees", where, text, "change the annotation, or read a field of that type")
         if parameter.shown and any(isinstance(t, type) and issubclass(t, (bytes, bytearray)) for t in types):
             repair = "read a field of type str or Media, or add a node before that decodes the bytes"
-            self.report("bytes_in_prompt", where, f"{reading.text} is bytes, but a prompt is text", repair)
+            self.report("bytes_in_prompt", where, f"{reading.text!r} has the type bytes, but a prompt is text", repair)
 
     def _is_state(self, parameter: Parameter, where: str) -> None:
         """Check that a parameter for the whole state is declared as a mapping exactly if the state is a dict."""
@@ -356,7 +356,7 @@ class Binder:
         if callable(runnable):
             return FunctionBody.of(runnable, thread=options.thread)
         repair = "give a function, an Agent, a Graph, ask(…) or choose(…)"
-        self.report("not_runnable", where, f"{shown(runnable)} cannot be run", repair)
+        self.report("not_runnable", where, f"{shown(runnable)} cannot be run by a node", repair)
         return None
 
     def calls(self, declared: Declared, where: str) -> tuple[Call | None, Reading | None, dict[object, Call]]:
@@ -376,7 +376,8 @@ class Binder:
             if isinstance(case, Node):
                 own, bare = case.sources, case.runnable
                 if replace(case, inputs=None) != Node(case.runnable):
-                    self.report("bad_option", place, "a case takes only inputs=", "give the other options to the node")
+                    text = "a case of choose(…) can have inputs=, but no other option"
+                    self.report("bad_option", place, text, "give the other options to the node")
             body = self.body(bare, declared.options, place)  # type: ignore[arg-type]
             if body is not None:
                 wanted = {part for p in body.parameters for part in (p.name, _root_of_name(p.name))}
@@ -386,7 +387,8 @@ class Binder:
             near = did_you_mean(name, taken)
             # otherwise a pattern may pass its cases more inputs than they need
             likely = near.startswith("did you mean")
-            self.report("unknown_input", where, f"no case has a parameter {name!r}", near, warning=not likely)
+            text = f"inputs= names {name!r}, but no case of choose(…) has a parameter of this name"
+            self.report("unknown_input", where, text, near, warning=not likely)
         return None, selector, choices
 
     def _call_on(self, body: Body, given: Mapping[str, object] | None, where: str, options: Options) -> Call:
@@ -395,7 +397,7 @@ class Binder:
         if options.on is None:
             return call
         if body.kind != "function":
-            text = f"on={options.on!r} applies only to functions, and {body.name} is not one"
+            text = f"on={options.on!r} applies only to functions, but {body.name} is not a function"
             self.report("bad_option", where, text, "call it from a node without on=")
         return replace(call, on=options.on)
 
@@ -408,7 +410,8 @@ class Binder:
         for name, source in options.each.items():
             clash = self._clash(name)
             if clash:
-                self.report("name_clash", f"{where}, each", f"{name!r} is {clash}", "give the item another name")
+                text = f"an item cannot be named {name!r}, because this is {clash}"
+                self.report("name_clash", f"{where}, each", text, "give the item another name")
                 continue
             reading = self.reading(source, f"{where}, each {name}")
             self.open(reading, f"{where}, each {name}")
@@ -452,7 +455,8 @@ class Binder:
         if kinds and not found:
             have = " | ".join(type_name(kind) for kind in kinds)
             repair = "name a list, or give a function of fields that returns one"
-            self.report("bad_each", f"{where}, each {name}", f"{reading.text} is {have}, but each needs a list", repair)
+            text = f"{reading.text!r} has the type {have}, but each= needs a list"
+            self.report("bad_each", f"{where}, each {name}", text, repair)
         return found[0] if len(found) == 1 else Any
 
     def fallback(self, options: Options, where: str) -> Fallback | None:
@@ -462,8 +466,10 @@ class Binder:
         given = options.fallback
         if isinstance(given, HasBody) and given.__body__().kind == "agent":
             if getattr(given.__body__(), "messages", ""):
-                text = f"the fallback {given.__body__().name} keeps its messages, which its node would not record"
-                self.report("bad_messages", f"{where}, fallback", text, "remove it: agent.but(messages='')")
+                text = (
+                    f"the fallback {given.__body__().name!r} has messages=, but a fallback's messages are not recorded"
+                )
+                self.report("bad_messages", f"{where}, fallback", text, "remove messages=: agent.but(messages='')")
             return Fallback(call=self.call(given.__body__(), None, f"{where}, fallback"))
         if isinstance(given, (HasBody, Node, Choose)):
             text = f"{type(given).__name__}(…) cannot be a fallback"
@@ -478,8 +484,8 @@ class Binder:
             sources = {*self.state.fields, *self.resources, "ctx", "error", "state"}
             missing = [p.name for p in body.parameters if p.default is NO_DEFAULT and p.name not in sources]
             if missing:
-                text = f"the class {given.__name__} is called as a function, and nothing provides {', '.join(missing)}"
-                repair = f"give one of its objects: fallback={given.__name__}({', '.join(f'{n}=…' for n in missing)})"
+                text = f"the class {given.__name__} is called as a function, but nothing provides {', '.join(missing)}"
+                repair = f"give an object: fallback={given.__name__}({', '.join(f'{n}=…' for n in missing)})"
                 self.report("bad_option", f"{where}, fallback", text, repair)
                 return None
         return Fallback(call=self.call(body, None, f"{where}, fallback"))
@@ -491,7 +497,8 @@ class Binder:
             found += [(name, part) for name, part in value.items() if name in writer.keys]
             for name in value.keys() - writer.keys:
                 near = did_you_mean(str(name), writer.keys)
-                self.report("unknown_field", where, f"its key {name!r} is no field that the node writes", near)
+                text = f"the fallback has the key {name!r}, which is not a field that the node writes"
+                self.report("unknown_field", where, text, near)
         for name, part in found:
             field = self.state.fields.get(name)
             wrong = field.mismatch(part, in_map=each) if field is not None else None
@@ -510,7 +517,7 @@ class Binder:
         for name in sorted(writer.fields & self.state.secrets if writes is not None else ()):
             if each is not None or asks or name in keyed:
                 what = "an answer" if asks else "a single key or item"
-                text = f"{name!r} is secret, but {what} is recorded unencrypted"
+                text = f"the field {name!r} is secret, but {what} is recorded unencrypted"
                 self.report("secret_field", where, text, "write the secret as the whole result of a function")
         if each is not None:
             for name in sorted(writer.fields if writes is not None else ()):
@@ -530,11 +537,11 @@ class Binder:
             field = self.state.fields.get(name)
             found |= {name} if field is not None else set()
             if field is not None and field.secret:
-                text = f"{name!r} is secret, but what a tool writes is recorded unencrypted"
+                text = f"the field {name!r} is secret, but a tool's value is recorded unencrypted"
                 self.report("secret_field", place, text, "write the secret as the whole result of a function")
             if field is not None and each and field.reducer is None:
-                text = f"an item's tool writes {name!r}, which the items would replace for each other"
-                self.report("bad_each", place, text, f"give {name} a reducer")
+                text = f"all items write {name!r} by this tool, so the value of one item would be lost to the next"
+                self.report("bad_each", place, text, f"give the field {name!r} a reducer")
         return frozenset(found)
 
     def _messages(self, where: str, calls: Sequence[Call], *, each: bool) -> Target | None:
@@ -544,7 +551,7 @@ class Binder:
         """
         names = sorted({name for call in calls if (name := getattr(call.body, "messages", ""))})
         if len(names) > 1:
-            text = f"its agents keep their messages in different fields: {' and '.join(names)}"
+            text = f"the agents of this node keep their messages in different fields: {' and '.join(names)}"
             self.report("bad_messages", where, text, "give the agents of one node the same field")
         if not names or any(code == "bad_path" for call in calls for code, *_ in call.body.problems()):
             return None
@@ -558,8 +565,8 @@ class Binder:
         messages = getattr(calls[0].body, "message_type", Any)
         if not any(_item_of(kind) in (messages, Any) for kind in kinds):
             wanted = "dict[str, list[Message]]" if target.key is not None else "Annotated[list[Message], extend]"
-            text = f"messages={names[0]!r} names a field of type {type_name(found.info.annotation)}"
-            self.report("bad_messages", where, text, f"change its type to {wanted}")
+            text = f"messages={names[0]!r} names a field of type {type_name(found.info.annotation)}, not of messages"
+            self.report("bad_messages", where, text, f"change the type of the field to {wanted}")
         adds = found.operation == "extend" if target.key is None else found.grows
         if found.operation == "append" or (each and not adds):
             text = f"messages={names[0]!r} gets several messages at once, which the field cannot append"
@@ -568,7 +575,7 @@ class Binder:
                 "bad_messages", where, text, plain if target.key is not None else "give the field the reducer extend"
             )
         if found.secret and (each or target.key is not None):
-            text = f"{target.field!r} is secret, but a single key or item is recorded unencrypted"
+            text = f"the field {target.field!r} is secret, but a single key or item is recorded unencrypted"
             self.report("secret_field", where, text, "use a separate field, written as a whole, for the messages")
         return replace(target, adds=adds)
 
@@ -583,7 +590,8 @@ class Binder:
         if found is None or found.reducer is not None or keys:
             return
         if all(_item_of(m) is None for m in members(found.info.annotation)):
-            text = f"{name} gets the list of the items' results, but is {type_name(found.info.annotation)}"
+            kind = type_name(found.info.annotation)
+            text = f"the field {name!r} gets the list of the items' results, but has the type {kind}"
             if is_mapping(found.info.annotation):
                 repair = f"write one key per item, '{name}[{{{item}}}]', or make the field a list"
             else:
@@ -617,7 +625,7 @@ class Binder:
         returns = call.body.returns
         if not names or call.body.kind in ("graph", "pass") or any(map(_has_keys, members(returns))):
             return
-        text = f"{call.body.name} returns {type_name(returns)}, but writes={names} takes a mapping of these fields"
+        text = f"{call.body.name} returns {type_name(returns)}, but writes={names} needs a mapping of these fields"
         shown = ", ".join(f"{name!r}: …" for name in names)
         is_tuple = any((get_origin(kind) or kind) is tuple for kind in members(returns))
         places = ", ".join(f"{name!r}: lambda result: result[{at}]" for at, name in enumerate(names))
@@ -628,7 +636,7 @@ class Binder:
         """Check that the result of a node is a mapping, if its keys must be the names of fields."""
         kinds = members(call.body.returns)
         if isinstance(call.body, GraphBody) and call.body.graph.result is None:
-            text = f"nothing maps the fields of {call.body.name} to fields of this graph"
+            text = f"the graph {call.body.name!r} returns its whole state, but nothing maps it to fields of this graph"
             repair = "give the node writes={'field': 'field of its state'}, or the graph result='field'"
             self.report("no_writes", where, text, repair)
             return
@@ -636,7 +644,7 @@ class Binder:
             text = f"{call.body.name} returns the whole state, so reducers would add each list to itself"
             self.report("returns_state", where, text, "return only the changes: a mapping of fields", warning=True)
         if not any(_has_keys(kind) for kind in kinds):
-            text = f"{call.body.name} returns {type_name(call.body.returns)}, but no field is named for it"
+            text = f"{call.body.name} returns {type_name(call.body.returns)}, but no field is named for the result"
             ours = "give the node writes='field', or return a mapping of fields"
             named = [getattr(get_origin(kind) or kind, "__name__", "") for kind in kinds]
             repair = next(filter(None, map(repair_of_returned, named)), ours)
@@ -660,13 +668,13 @@ class Binder:
             return Target(path.root)
         kind, key = path.parts[0]
         if len(path.parts) > 1 or kind != "item":
-            message = f"writes {text!r}, but a node writes a whole field, or one key of a dict"
+            message = f"writes {text!r}, but a node can write only a whole field or one key of a dict"
             whole = f"write {path.root!r} and return all of it: {path.root}.model_copy(update={{{key!r}: …}})"
             of_dict = len(path.parts) == 1 and is_mapping(found.info.annotation)
             self.report("bad_write", where, message, f"write '{path.root}[{key}]'" if of_dict else whole)
         elif not is_mapping(found.info.annotation):
-            message = f"writes {text!r}, but {path.root} is not a dict"
-            self.report("bad_write", where, message, "make the field dict[str, …]")
+            message = f"writes {text!r}, but the field {path.root!r} is not a dict"
+            self.report("bad_write", where, message, "declare the field as dict[str, …]")
         return Target(path.root, str(key))
 
     def _find_templated_target(self, name: str, key: str, where: str) -> Target:
@@ -696,8 +704,8 @@ class Binder:
         try:
             path = parse(source)  # type: ignore[arg-type]
         except (DefinitionError, TypeError):
-            text = f"{source!r} cannot be taken from the result"
-            self.report("bad_write", where, text, "give a path, '.' or a function of result")
+            text = f"{source!r} does not name a part of the node's result"
+            self.report("bad_write", where, text, "give a path, '.' for the whole result, or a function of result")
             return None
         inside = Path(f"result.{path.text}", "result", (("name", path.root), *path.parts))
         for call in calls:
@@ -711,7 +719,8 @@ class Binder:
 
     def _returns(self, call: Call, target: Target, where: str, *, each: bool = False) -> None:
         if call.body.kind == "pass":
-            self.report("bad_write", where, "a node without a runnable has no result", "remove writes=")
+            text = "writes= is given, but a node without a runnable has no result"
+            self.report("bad_write", where, text, "remove writes=")
         elif call.body.kind != "graph" or call.graph is not None:
             self._takes(call.body.returns, call.body.name, target, where, each=each)
 
@@ -730,13 +739,13 @@ class Binder:
         elif found.reducer is not None and found.operation is None:
             return
         if not can_write(returns, annotation, found.info.annotation):
-            message = f"{name} returns {type_name(returns)}, but {target.field} takes "
-            repair = "write it to a field of its type"
+            message = f"{name} returns {type_name(returns)}, but the field {target.field!r} takes "
+            repair = "write the result to a field of its type"
             if members(returns) in ((None,), (type(None),)):
-                message = f"{name} returns None, but {target.field} takes "
+                message = f"{name} returns None, but the field {target.field!r} takes "
                 repair = "return the value; a node that returns None writes nothing, and needs no writes="
             if found.operation == "append":
-                repair = f"append adds one item: return one {type_name(annotation)}, or use the reducer extend"
+                repair = f"the reducer append adds one item: return one {type_name(annotation)}, or use extend"
             self.report("type_disagrees", where, message + type_name(annotation), repair)
 
 

@@ -89,7 +89,7 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
     """
     given: object = graph
     if not isinstance(given, GraphDefinition):
-        repair = "give the Graph itself; if a run's id is given, it is first: resume(run_id, graph)"
+        repair = "give the Graph itself; a run's id, if there is one, comes first: resume(run_id, graph)"
         if isinstance(given, HasBody):
             repair = "give a Graph: Graph.of(agent), or await runner.run(agent, …)"
         raise DefinitionError(f"{clipped(shown(given), 100)} is not a Graph", repair=repair)
@@ -274,7 +274,7 @@ class _Compiler:
     def _too_deep(self, where: str, graph: GraphDefinition[Any]) -> None:
         outermost = (*self.around, self.graph)[0]
         message = f"graphs are nested more than {MOST_NESTED} deep: {outermost.name} → … → {graph.name}"
-        self.report("too_deep", where, message, "join inner graphs, or run them one after another")
+        self.report("too_deep", where, message, "merge some inner graphs, or run them one after another")
 
     def _names(self) -> None:
         seen: dict[str, Origin | None] = {}
@@ -282,13 +282,13 @@ class _Compiler:
             name, begin = declared.name, len(self.problems)
             where = f"node {name}"
             if name in (START, END, FAIL) or not _NAME.fullmatch(name):
-                self.report(
-                    "bad_name", where, f"{name!r} cannot be a node's name", "use an identifier, and title= for text"
-                )
+                text = f"{name!r} cannot be the name of a node, because it is reserved or not an identifier"
+                repair = "use an identifier, such as write_draft, and title= for the text that people read"
+                self.report("bad_name", where, text, repair)
             if name in seen:
                 first = seen[name]
                 other = f"; the first is at line {first.line}" if first is not None else ""
-                self.report("duplicate_node", where, f"two nodes have this name{other}", "rename one")
+                self.report("duplicate_node", where, f"two nodes have the name {name!r}{other}", "rename one of them")
             seen.setdefault(name, declared.origin)
             place(self.problems, begin, declared.origin)
 
@@ -320,20 +320,21 @@ class _Compiler:
         for condition in _conditions_of(declared):
             self._condition(condition, declared.source, where)
             if mentions_failure(condition):
-                text = f"'{condition}' tests for a failure, and a fork cannot follow one"
+                text = f"the condition '{condition}' tests for a failure, but a fork cannot start after a failure"
                 self.report("mixed_failure", where, text, "lead an edge with failed(…) to a node, and fork from there")
         arms = len(declared.arms)
         if not arms:
-            self.report("bad_fork", where, "the fork has no arms", "name at least one target")
+            self.report("bad_fork", where, "the fork has no targets", "name at least one target")
         if declared.need is not None and not 1 <= declared.need <= arms:
-            text = f"need={declared.need} is out of range for {arms} arms"
+            text = f"need={declared.need} is out of range, because the fork has {arms} arms"
             self.report("bad_fork", where, text, f"give a number from 1 to {arms}")
 
     def _ends(self, declared: AnyEdge) -> None:
         where = f"edge from {declared.source}"
         if declared.source in (END, FAIL):
             if declared.source not in self.names:
-                self.report("bad_edge", where, f"{declared.source} cannot have outgoing edges", "remove the edge")
+                text = f"an edge cannot start at {declared.source}, where runs end"
+                self.report("bad_edge", where, text, "remove the edge")
         elif declared.source != START and declared.source not in self.names:
             self._unknown_node(declared.source, where)
         targets = declared.targets
@@ -344,7 +345,8 @@ class _Compiler:
                 self.report("bad_fork", where, text, "add an edge to FAIL from a node of an arm")
         for target in targets:
             if target == START:
-                self.report("bad_edge", where, "an edge cannot lead to START", "lead it to the first node")
+                text = "an edge cannot lead back to START, where runs begin"
+                self.report("bad_edge", where, text, "lead the edge to the first node after START")
             elif target not in (END, FAIL) and target not in self.names:
                 self._unknown_node(target, where, END, FAIL)
 
@@ -359,19 +361,21 @@ class _Compiler:
         unknown = [case for case in declared.cases if case not in values and not (case is None and type(None) in types)]
         words = [str(v) for v in values]
         for case in unknown:
-            self.report("unknown_case", where, f"{reading.text} is never {case!r}", did_you_mean(str(case), words))
+            text = f"the switch has a case for {case!r}, but {reading.text!r} never has this value"
+            self.report("unknown_case", where, text, did_you_mean(str(case), words))
         meant = [nearest(str(case), words) for case in unknown]
         missing = [v for v in values if v not in declared.cases and str(v) not in meant]
         if len(missing) > meant.count("") and declared.otherwise is None:
             text = ", ".join(repr(v) for v in missing)
-            self.report("missing_case", where, f"no case for {reading.text} == {text}", "add a case, or otherwise=…")
+            text = f"the switch on {reading.text!r} has no case for {text}"
+            self.report("missing_case", where, text, "add a case for each value, or otherwise=…")
 
     def _condition(self, condition: Condition, source: str, where: str) -> None:
         if mentions_failure(condition) and not is_on_failure(condition):
             self.report(
                 "mixed_failure",
                 where,
-                f"'{condition}' mixes failure and success",
+                f"the condition '{condition}' is for both failure and success, but an edge is for only one of them",
                 "use failed(…) alone or with &; write a second edge for the other case",
             )
         for leaf in condition.leaves():
@@ -399,7 +403,8 @@ class _Compiler:
                 text = f"the condition {name} returns {what}, not a bool"
                 switch = f"to choose a node: add_switch({where.rsplit(' ', 1)[-1]!r}, {name}, {{…}})"
                 switch += "; otherwise return a bool, or compare the result"
-                self.report("wrong_comparison", where, text, switch if is_text else "compare it, or wrap it in bool(…)")
+                repair = switch if is_text else "compare the result, or wrap it in bool(…)"
+                self.report("wrong_comparison", where, text, repair)
         elif isinstance(leaf, (Plateau, Changed)):
             reading = self.binder.checked(leaf.reading, where)
             self.binder.open(reading, where)
@@ -415,7 +420,7 @@ class _Compiler:
             if name not in self.names:
                 self._unknown_node(name, where)
         if not is_number(type(leaf.other)):
-            text = f"'{leaf}' compares a number with {type(leaf.other).__name__}"
+            text = f"the condition '{leaf}' compares a number with a value of type {type(leaf.other).__name__}"
             self.report("wrong_comparison", where, text, "compare with a number")
 
     def _value(self, leaf: Comparison, quantity: Value, where: str) -> None:
@@ -429,7 +434,8 @@ class _Compiler:
     def _numeric(self, reading: Reading, where: str) -> None:
         types = self.binder.state.types_read(reading)
         if types and not any(is_number(kind) for kind in types):
-            text = f"plateau({reading.text!r}) needs a number, but gets {' | '.join(map(type_name, types))}"
+            kinds = " | ".join(map(type_name, types))
+            text = f"plateau({reading.text!r}) needs a number, but gets a value of type {kinds}"
             self.report("not_a_number", where, text, "name a numeric field, or give a function that returns a number")
 
     def _comparable(self, test: object, sign: str, others: Iterable[object], reading: Reading, where: str) -> None:
@@ -442,13 +448,15 @@ class _Compiler:
             if sign in _EQUAL and values is not None:
                 if other is not None and not any(equal(v, other) or other == v for v in values):
                     near = did_you_mean(str(other), [str(enum_value(v)) for v in values])
-                    self.report("wrong_comparison", where, f"'{test}' can never hold", near)
+                    text = f"the condition '{test}' can never hold, because the type has no such value"
+                    self.report("wrong_comparison", where, text, near)
             elif sign in (*_ORDERED, *_EQUAL) and not (
                 any(_is_ordered(v, other) for v in values)
                 if values is not None
                 else any(comparable(k, other, ordered=in_order) for k in kinds)
             ):
-                text = f"'{test}' compares {' | '.join(map(type_name, types))} with {type(other).__name__}"
+                kind, given = " | ".join(map(type_name, types)), type(other).__name__
+                text = f"the condition '{test}' compares a value of type {kind} with a value of type {given}"
                 self.report("wrong_comparison", where, text, "compare with a value of the field's type")
 
     def _node(self, declared: Declared, edges: list[AnyEdge]) -> NodePlan:
@@ -508,8 +516,8 @@ class _Compiler:
         once = once_of(effect)
         lacks = once.lacks({each.name for call in calls for each in call.body.parameters}) if once is not None else ()
         if once is not None and lacks:
-            text = f"{once.name}, of effect=Once(reconcile=…), takes {', '.join(map(repr, lacks))}"
-            self.report("bad_option", where, text, "take the parameters of the node's function, or idempotency_key")
+            text = f"{once.name} in Once(reconcile=…) needs {', '.join(map(repr, lacks))}, which the node does not have"
+            self.report("bad_option", where, text, "take parameters of the node's function, or idempotency_key")
         return once
 
     def _transactions(
@@ -518,17 +526,19 @@ class _Compiler:
         """Report nodes that cannot run in a transaction, and nodes that take its connection without running in one."""
         for call in calls if effect == TRANSACTION else ():
             if call.body.kind != "function":
-                text = f'effect="transaction" is for a plain function, and {call.body.name} is none'
+                text = f'effect="transaction" needs a plain function, but {call.body.name} is not a function'
                 self.report("bad_option", where, text, "give the effect to a function of its own node")
                 continue
             for text, repair in transaction_problems(call.body.call):
                 self.report("bad_option", where, text, repair)
             if call.on or not call.thread:
-                text = f'effect="transaction" runs {call.body.name} in a thread of its own'
+                text = (
+                    f'effect="transaction" runs {call.body.name} in a thread of its own, so it excludes on= and thread='
+                )
                 self.report("bad_option", where, text, "remove on= and thread=")
         for call in _add_fallback_call(fallback, () if effect == TRANSACTION else calls):
             if call.handle:
-                text = f"{call.body.name} takes {call.handle!r}, the connection of a transaction"
+                text = f"{call.body.name} takes {call.handle!r}, the connection of a transaction, but runs in none"
                 repair = 'add effect="transaction"; or Graph(resources={…}) if it is a connection of your own'
                 self.report("unknown_parameter", where, text, repair)
 
@@ -542,9 +552,9 @@ class _Compiler:
             what = f"{name}, which is a graph" if kind == "graph" else "a question"
             self.report("bad_option", where, f"timeout_seconds does not apply to {what}", f"use {repair}")
         if waiting and options.effect is not None:
-            text = f"effect= does not apply to {waiting[0].body.name}, which resumes at its own position"
+            text = f"effect= does not apply to {waiting[0].body.name}, which continues where it stopped after a crash"
             inner = waiting[0].body.kind == "graph"
-            repair = "set it on the inner node that must not run twice" if inner else "remove it"
+            repair = "set effect= on the inner node that must not run twice" if inner else "remove effect="
             self.report("bad_option", where, text, repair)
         labels = {label for call in calls if call.graph is not None for label in call.graph.ends}
         graphs = [call.body.name for call in calls if call.body.kind == "graph"]
@@ -557,13 +567,15 @@ class _Compiler:
 
     def _labels(self, leaf: EndedWith, graphs: Sequence[str], labels: Collection[str], where: str) -> None:
         if not graphs:
-            self.report("bad_ended", where, f"{leaf}: the node is not a graph", "test a field with value(…)")
+            text = f"the condition '{leaf}' tests how a graph ended, but the node is not a graph"
+            self.report("bad_ended", where, text, "test a field with value(…)")
             return
         for label in leaf.labels:
             if label not in labels:
                 near = did_you_mean(label, labels) or "add label=… to one of its edges to END"
                 names = " or ".join(graphs)
-                self.report("unknown_label", where, f"no edge to END of {names} has the label {label!r}", near)
+                text = f"no edge to END in the graph {names} has the label {label!r}"
+                self.report("unknown_label", where, text, near)
 
     def _order_edges(self, edges: list[AnyEdge], where: str) -> tuple[AnyEdge, ...]:
         closed = [i for i, edge in enumerate(edges) if edge.is_always_taken]
@@ -571,26 +583,30 @@ class _Compiler:
             self.doubtful.add(where.removeprefix("node "))
         if len(closed) > 1:
             targets = ", ".join(edges[i].targets[-1] for i in closed)
-            text = f"several edges have no condition: to {targets}"
+            text = (
+                f"several edges of the node have no condition, so it is unclear which to take: the edges to {targets}"
+            )
             source, arms = where.removeprefix("node "), [edges[i].targets[-1] for i in closed]
-            fork = f"; for parallel arms: add_fork({source!r}, {arms}, join=…)"
+            fork = f"; to run the targets in parallel: add_fork({source!r}, {arms}, join=…)"
             can_fork = not {END, FAIL, source}.intersection(arms)
             self.report("two_otherwise", where, text, "keep one, or give the others when=…" + fork * can_fork)
         elif closed and closed[0] < len(edges) - 1:
             self.report(
                 "otherwise_not_last",
                 where,
-                f"the edge to {edges[closed[0]].targets[-1]} is always taken, so those after it are never tried",
-                "add it last, or give it a condition",
+                f"the edge to '{edges[closed[0]].targets[-1]}' is always taken, so the edges after it are never tried",
+                "add this edge last, or give it a condition",
             )
         return tuple(edges)
 
     def _only_success(self, edges: list[AnyEdge], where: str) -> tuple[AnyEdge, ...]:
         if not edges and not any(edge.source in NODES for edge in self.graph.edges):
-            self.report("no_start", where, "START has no outgoing edge", "add_edge(START, 'first node')")
+            text = "no edge leads out of START, so a run has no first node"
+            self.report("no_start", where, text, "add_edge(START, 'first node')")
         for edge in edges:
             if _on_failure(edge):
-                self.report("bad_edge", where, "START cannot fail", "remove failed(…)")
+                text = "an edge out of START has failed(…), but START cannot fail"
+                self.report("bad_edge", where, text, "remove failed(…)")
         return self._order_edges([edge for edge in edges if not _on_failure(edge)], where)
 
     def _rules(self, nodes: Mapping[str, NodePlan]) -> None:
@@ -627,11 +643,11 @@ class _Compiler:
                 self.report(
                     "name_clash",
                     f"resource {name}",
-                    f"{name!r} is the name of a field, or a reserved name",
+                    f"a resource cannot be named {name!r}, because this is the name of a field or a reserved name",
                     "rename the resource",
                 )
         for name in sorted({"ctx", "error", "state"} & set(state.fields)):
-            text = f"a parameter named {name!r} gets the field, not what the engine passes under that name"
+            text = f"a parameter named {name!r} gets this field instead of the object that the engine would pass"
             self.report("name_clash", f"field {name}", text, "rename the field", warning=True)
         for name in graph.carry_over or ():
             if name not in state.fields:
@@ -643,7 +659,7 @@ class _Compiler:
                 near = did_you_mean(graph.collect_errors, state.fields)
                 self.report("unknown_field", "collect_errors=", f"unknown field {graph.collect_errors!r}", near)
             elif field.operation != "append" or Failure not in get_args(field.info.annotation):
-                text = f"the type of the field {graph.collect_errors} must be Annotated[list[Failure], append]"
+                text = f"the type of the field {graph.collect_errors!r} must be Annotated[list[Failure], append]"
                 self.report("bad_errors", "collect_errors=", text, "change the field's type")
 
 

@@ -31,16 +31,17 @@ def searched_fields(graph: GraphDefinition[Any], binder: Binder) -> Iterator[Sea
     """
     declared: object = graph.search
     if not isinstance(declared, (list, tuple)) or not all(isinstance(each, str) for each in declared):
-        binder.report(_CODE, _WHERE, f"search={declared!r} is not a list of fields", 'search=["input.country"]')
+        text = f"search={declared!r} is not a list of paths"
+        binder.report(_CODE, _WHERE, text, 'give a list, as in search=["input.country"]')
         return
     names = dict.fromkeys(declared)
     if len(names) > MOST_FIELDS:
-        text = f"{len(names)} fields are declared, and a run is found by at most {MOST_FIELDS}"
+        text = f"search= names {len(names)} fields, but a run can be found by at most {MOST_FIELDS}"
         binder.report(_CODE, _WHERE, text, "keep the fields by which people look for runs")
     for name in names:
         path = _path_of(name, graph.result)
         if path is None:
-            text = f"{name!r} is no field of the input or the result"
+            text = f"search= names {name!r}, which is not a field of the input or the result"
             repair = "begin with input. or output., as in 'input.country'"
             if name == "output":
                 repair = "name a field of the final state, as in 'output.status', or declare result="
@@ -50,12 +51,12 @@ def searched_fields(graph: GraphDefinition[Any], binder: Binder) -> Iterator[Sea
         if reading is None or reading.path is None:
             continue
         if reading.roots & binder.state.secrets:
-            binder.open(reading, _WHERE, "leave the field out: what is found is kept in clear text")
+            binder.open(reading, _WHERE, "leave the field out of search=, whose values are kept in clear text")
             continue
         kinds, _ = type_at(binder.state.fields[reading.path.root].info.annotation, reading.path)
         if not all(map(_is_scalar, kinds)):
-            text = f"{name!r} is not a single text, number, boolean or date"
-            binder.report(_CODE, _WHERE, text, "name a field in it, as in 'input.order.country'")
+            text = f"search= names {name!r}, which is not a single text, number, boolean or date"
+            binder.report(_CODE, _WHERE, text, "name a part of the field, as in 'input.order.country'")
             continue
         yield SearchedField(
             name, reading.path, any(isinstance(each, type) and issubclass(each, Decimal) for each in kinds)

@@ -75,7 +75,8 @@ def set_up_encryption(graph: GraphDefinition[Any], state: StateType[Any]) -> Ite
         yield Problem("secret_key", "secret_key=", error.message, error.repair)
         return
     except Exception as error:  # noqa: BLE001 - a user's function
-        message, repair = f"the function raised {type(error).__name__}", f"return a key: {MAKES_ONE}"
+        message = f"the function of secret_key= raised {type(error).__name__} in place of returning a key"
+        repair = f"return a key: {MAKES_ONE}"
         yield Problem("secret_key", "secret_key=", message, repair)
         return
     for name in state.secrets:
@@ -91,7 +92,8 @@ def _secret_problems(graph: GraphDefinition[Any], where: str, field: FieldType) 
         return
     elif field.reducer is not None or field.dumped:
         what = "a reducer" if field.reducer is not None else "a serialiser of its own"
-        yield Problem(_CODE, where, f"a secret field cannot have {what}", "remove that, and write the field as a whole")
+        text = f"a secret field cannot have {what}, because only whole fields are encrypted"
+        yield Problem(_CODE, where, text, f"remove {what}, and write the field as a whole")
     elif graph.secret_key is None:
         text = "the field is secret, but the graph has no key to encrypt it"
         yield Problem(_CODE, where, text, "add Graph(secret_key=…), or pass the secret as a resource instead")

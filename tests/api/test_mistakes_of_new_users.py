@@ -26,7 +26,7 @@ def test_a_tuple_has_no_names() -> None:
     graph.add_path(START, "both", END)
     [problem] = graph.check()
     assert problem.code == "no_writes"
-    assert "both returns tuple[int, str], but writes=['n', 's'] takes a mapping" in problem.message
+    assert "both returns tuple[int, str], but writes=['n', 's'] needs a mapping" in problem.message
     assert problem.repair.endswith("writes={'n': lambda result: result[0], 's': lambda result: result[1]}")
     repaired = Graph[Any, Any]("both", State)
     repaired.add_node("both", both, writes={"n": lambda result: result[0], "s": lambda result: result[1]})
@@ -69,5 +69,5 @@ def test_a_function_that_returns_none_writes_nothing() -> None:
     graph.add_node("written", nothing, writes="n")
     graph.add_path(START, "plain", "written", END)
     [problem] = graph.check()
-    assert problem.message == "nothing returns None, but n takes int"
+    assert problem.message == "nothing returns None, but the field 'n' takes int"
     assert problem.repair == "return the value; a node that returns None writes nothing, and needs no writes="

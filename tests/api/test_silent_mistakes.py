@@ -100,16 +100,20 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "retention": (lambda: graph_of(word, retention=7), "retention=7 is not a Retention", "Retention(keep_days=…)"),
     "position": (lambda: graph_of(by_position), "by_position has the parameter count before a /", "remove the /"),
     "dispatch": (lambda: graph_of(by_type), "by_type has functools.singledispatch", "call it in a function"),
-    "context": (lambda: graph_of(word, Outer), "validator with_context reads info.context", "check it in a node"),
-    "reducer": (lambda: graph_of(word, Reduced), "cannot be called with the old value and the new", "(old, new)"),
+    "context": (
+        lambda: graph_of(word, Outer),
+        "validator with_context of the field reads info.context",
+        "check the value in a node",
+    ),
+    "reducer": (lambda: graph_of(word, Reduced), "the old value and the new one", "(old, new)"),
     "factory": (
         lambda: graph_of(word, resources={"db": connected}),
-        "has a generator as its factory",
+        "is made by a generator function",
         "contextlib.contextmanager",
     ),
     "item": (lambda: graph_of(word, Reviewed, result="many.text"), "unknown field 'many.text'", "as in many[-1]"),
     "label": (lambda: labelled(3), "label=3 of an edge is not a text", "label='…'"),
-    "name": (lambda: graph_of(of_context), "nothing provides 'context'", "ctx: Context"),
+    "name": (lambda: graph_of(of_context), "no field or resource provides the parameter 'context'", "ctx: Context"),
 }
 
 

@@ -599,7 +599,7 @@ async def test_what_replaces_it_is_called_without_a_connection(made: Callable[..
 
 async def test_a_tool_calls_what_is_done_in_a_transaction(shop: str) -> None:
     """A tool cannot have the effect itself; with a Context it makes such a call, which is found by its key below."""
-    with pytest.raises(DefinitionError, match="not for a tool"):
+    with pytest.raises(DefinitionError, match="a tool cannot have"):
         tool(refund, effect="transaction")
 
     @tool

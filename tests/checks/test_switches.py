@@ -23,4 +23,4 @@ def test_a_case_for_none_is_missed() -> None:
     graph.add_edge(START, "judge")
     graph.add_switch("judge", opinion, {"good": END, "bad": END})
     (problem,) = graph.check()
-    assert problem.message == "no case for opinion == None: the run would fail with no_way_out"
+    assert problem.message == "the switch on 'opinion' has no case for None, so such a run would fail with no_way_out"

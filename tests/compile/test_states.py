@@ -292,9 +292,9 @@ def test_a_switch_with_both_cases_of_a_bool_needs_no_otherwise() -> None:
         return [f"{problem.code}: {problem.message}" for problem in graph.check()]
 
     assert not problems("is_good", [True, False])
-    assert problems("is_good", [True]) == ["missing_case: no case for is_good == False"]
+    assert problems("is_good", [True]) == ["missing_case: the switch on 'is_good' has no case for False"]
     assert not problems(opinion, ["good", "bad", None])
-    assert problems(opinion, ["good", None]) == ["missing_case: no case for opinion == 'bad'"]
+    assert problems(opinion, ["good", None]) == ["missing_case: the switch on 'opinion' has no case for 'bad'"]
 
 
 class Shade(Enum):

@@ -13,14 +13,26 @@ OURS = [(case, name) for case in CASES for name in programs(case, "Graph[Log]")]
 TRUTHS = {
     "Unequal.fork": ("a b d c e", "once", "log: a b c d e"),
     "Skipped.fork": ("a b d", "once", "log: a b d"),
-    "Skipped.leaving": ("", "refused", "CompileError: c leads to END inside the arm to c"),
+    "Skipped.leaving": (
+        "",
+        "refused",
+        "CompileError: node 'c' in the arm that starts at 'c' skips the join 'd' and leads to END",
+    ),
     "Nested.forks": ("a b c d e f g", "once", "log: a b d e f c g"),
     "Loop.fork": ("a b d b b e", "once", "log: a b b b d e"),
-    "Conflict.fork": ("", "refused", "CompileError: b and c, in different arms, both write answer"),
+    "Conflict.fork": (
+        "",
+        "refused",
+        "CompileError: the nodes 'b' and 'c' are in different arms, but both write 'answer'",
+    ),
     "Failing.fork": ("a b c q c fails b ends resumed: c d", "once", "log: a b c q d"),
     "Failing.fallback": ("a b c q c fails b ends d", "once", "log: a b no c q d"),
     "First.fork": ("a b c d c cancelled", "once", "log: a b d"),
-    "Crossing.shared_node": ("", "refused", "CompileError: d belongs to the arms to b and to c"),
+    "Crossing.shared_node": (
+        "",
+        "refused",
+        "CompileError: the arms that start at 'b' and 'c' meet at node 'd', which is not the join of the fork",
+    ),
     "Crossing.two_forks": ("a b c x d e f", "once", "log: a b x c d e f"),
 }
 

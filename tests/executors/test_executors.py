@@ -102,11 +102,11 @@ def local() -> Any:
 @pytest.mark.parametrize(
     ("made", "text"),
     [
-        (lambda: graph(heavy.double, thread=True), "decides where it runs"),
+        (lambda: graph(heavy.double, thread=True), "decides where the node runs"),
         (lambda: graph(None), "applies only to functions"),
         (lambda: graph(Graph("g", heavy.Job)), "applies only to functions"),
         (lambda: graph(Agent("writer", model=ScriptedModel(["x"]), prompt="write")), "applies only to functions"),
-        (lambda: graph(choose("n", {1: heavy.double, 2: Graph("g", heavy.Job, result="out")})), "g is not one"),
+        (lambda: graph(choose("n", {1: heavy.double, 2: Graph("g", heavy.Job, result="out")})), "g is not a function"),
     ],
     ids=["thread", "no function", "a graph", "an agent", "a case that is a graph"],
 )
