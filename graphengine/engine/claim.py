@@ -361,8 +361,10 @@ class Claim(Struct):
         if rule is None:
             before = self.state
             self.enter("lost")
-            text = f"{type(given).__name__} cannot come while the claim on a run is {before}"
-            raise OutOfOrder(text, repair="resume the run, and report this as a fault of graphengine")
+            text = (
+                f"a fault inside graphengine: {type(given).__name__} came while this process was {before!r} with a run"
+            )
+            raise OutOfOrder(text, repair="resume the run, and report this fault to the authors of graphengine")
         return rule(self, given)
 
     def enter(self, state: State) -> None:

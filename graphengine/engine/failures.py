@@ -55,7 +55,7 @@ class FailedElsewhere(Exception):
         return facts
 
 
-_NO_EXIT: Final = "raise an Exception, or return: code in a graph cannot end the process"
+_NO_EXIT: Final = "raise an Exception or return a value; code in a graph cannot end the process"
 
 
 def failure_record(error: BaseException, path: str, attempt: int) -> FailureRecord:
@@ -161,15 +161,15 @@ def cause_of(error: BaseException, node: NodePlan, result: object, path: str) ->
             if isinstance(each, CoroutineType):
                 each.close()  # Otherwise Python would warn when the coroutine is collected, at an unrelated moment.
         named: NodeError = NotAwaited(
-            f"{node.name} returned an awaitable that it did not await: {names}",
+            f"node {node.name!r} returned an awaitable that it did not await: {names}",
             where=f"node {path}",
             repair=f"write await before the call of {names}, in an async node",
         )
     elif result is None and isinstance(error, InvalidUpdate) and error.where.startswith("field "):
         named = InvalidUpdate(
-            f"{node.name} returned None, which does not fit what it writes: {error.message}",
+            f"node {node.name!r} returned None, which does not fit the field that the node writes: {error.message}",
             where=f"node {path}",
-            repair="return a value on every path, or let the field take None",
+            repair="return a value at the end of every branch of the function, or let the field take None",
         )
     elif (repair := _repair_of_foreign_result(result, node, error)) is not None:
         named = InvalidUpdate(error.message, where=error.where, repair=repair)
@@ -190,7 +190,7 @@ def _repair_of_foreign_result(result: object, node: NodePlan, error: NodeError) 
             return repair
     field = next((target.field for target in node.writer.whole), None)
     if isinstance(result, Mapping) and field in result and error.where.startswith("field "):
-        return f"return the value of {field} alone, or remove writes={field!r}: the keys of a mapping name fields then"
+        return f"return only the value of {field!r}, or remove writes={field!r}, so that the keys name the fields"
     return None
 
 

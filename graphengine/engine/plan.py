@@ -132,7 +132,7 @@ class Call:
             if value is None and argument.required:
                 place = argument.reading.text
                 raise MissingInput(
-                    f"{argument.name} is None",
+                    f"the parameter {argument.name!r} cannot be None, but the value of {place!r} is None",
                     where=f"{self.body.name}({argument.name}) from {place}",
                     repair=f"set {place} before this node, or let the parameter take None",
                 )
@@ -175,9 +175,9 @@ class Target:
         if isinstance(value, (str, int)):
             return str(value)
         raise InvalidUpdate(
-            f"{piece.text} is {value!r}, which cannot be part of a key",
+            f"the value of {piece.text!r} is {value!r}, which cannot be part of a key",
             where=f"writes {self.field}[{self.key}]",
-            repair="name text or a whole number in the braces",
+            repair="name a field that holds a text or a whole number in the braces",
         )
 
     @property
@@ -265,7 +265,7 @@ class Writer:
             mapping = values_of(result)
         else:
             raise InvalidUpdate(
-                f"{node} returned {type(result).__name__}, which does not name the field to write",
+                f"node {node!r} returned a value of type {type(result).__name__}, which does not name a field to write",
                 where=f"node {node}",
                 repair="return a mapping of fields, {'field': value}, or name the field of the result: writes='field'",
             )
@@ -273,10 +273,10 @@ class Writer:
         if not keys.issuperset(mapping):
             more = [key for key in mapping if key not in keys]
             unknown = [key for key in more if key not in set(view.names)]
-            what = "which is not a field of the state" if unknown else "which it does not declare to write"
-            writes = f"add it to writes=, which has {', '.join(sorted(keys))}"
+            what = "which is not a field of the state" if unknown else "which its writes= does not list"
+            writes = f"add the field to writes=, which lists {', '.join(sorted(keys))}"
             raise InvalidUpdate(
-                f"{node} returned {', '.join(map(repr, unknown or more))}, {what}",
+                f"node {node!r} returned the key {', '.join(map(repr, unknown or more))}, {what}",
                 where=f"node {node}",
                 repair=did_you_mean(str(unknown[0]), keys) if unknown else writes,
             )
@@ -404,7 +404,8 @@ class NodePlan:
         for value, call in self.choices.items():
             if choice_text(value) == choice:
                 return call
-        raise NoChoice(f"there is no case {choice!r} any more", where=f"node {self.name}", repair="bring it back")
+        text = f"the run chose the case {choice!r}, which node {self.name!r} no longer has"
+        raise NoChoice(text, where=f"node {self.name}", repair="add this case again")
 
     def pick(self, view: View) -> tuple[Call, str]:
         """Return what the node runs in this visit, and the name of the choice ("" if the node does not choose).
@@ -423,9 +424,9 @@ class NodePlan:
             choices = ", ".join(map(repr, self.choices))
             text = self.selector.text if self.selector is not None else ""
             raise NoChoice(
-                f"{text} is {value!r}, which has no case",
+                f"the value of {text!r} is {value!r}, but choose(…) has no case for this value",
                 where=f"node {self.name}",
-                repair=f"set one of {choices}, or add a case",
+                repair=f"set one of {choices}, or add a case for this value",
             )
         return found, choice_text(value)
 

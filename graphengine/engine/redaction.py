@@ -162,7 +162,7 @@ class Redactor:
         texts = [text for text in (*_list_held_texts(self.plan, self.snapshot), *more) if len(text) >= LEAST_REFUSED]
         if holds(record, texts):
             raise NotRecordable(
-                f"{what} contains the clear text of a secret field, which would be recorded",
+                f"{what} contains the clear text of a secret field, which must not be recorded",
                 where=where,
                 repair="leave the secret out, or write it to a secret field, from which nodes can read it",
             )
@@ -177,7 +177,7 @@ class Redactor:
         written = list(_texts_in(state, Frame(values=values)))
         for op in ops:
             if op[1] not in state.secrets:
-                self.refuse([opened(part) for part in op[2:]], f"what is written to {op[1]!r}", where, written)
+                self.refuse([opened(part) for part in op[2:]], f"the value written to {op[1]!r}", where, written)
 
 
 def written_state(plan: Plan[Any], snapshot: Snapshot, step: Step) -> StateType[Any] | None:

@@ -116,11 +116,11 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
         return
     facts.tests = tests or ()
     cases = [repr(enum_value(case)) for edge in edges if isinstance(edge, Switch) for case in edge.cases]
-    switch = f"add a case to the switch, which has {', '.join(cases)}, or otherwise=…, and resume"
+    switch = f"add a case to the switch, which has the cases {', '.join(cases)}, or add otherwise=…, then resume"
     raise NoEdge(
-        f"no edge out of {view.node} holds: {why_of(facts, plan.graph_spec.get('ways', ()))}",
+        f"no edge out of node {view.node!r} can be taken: {why_of(facts, plan.graph_spec.get('ways', ()))}",
         where=f"node {view.node}",
-        repair=switch if cases else "add an edge without a condition, and resume",
+        repair=switch if cases else "add an edge without a condition, then resume the run",
     )
 
 
@@ -145,7 +145,7 @@ def _condition_failed(error: BaseException, what: str, where: str, view: View) -
     names = {*view.names, *(dir(type(error.obj)) if isinstance(error, AttributeError) else ())}
     near = nearest(error.name or "", names) if isinstance(error, AttributeError | NameError) else ""
     hint = f" (did you mean {near!r}?)" if near else ""
-    repair = f"fix the function{hint} and resume; the node's work is recorded and is not done again"
+    repair = f"fix the function{hint} and resume the run; the node's work is recorded and is not done again"
     return ConditionFailed(f"{what} raised {type(error).__name__}: {text_of(error)}", where=where, repair=repair)
 
 
@@ -174,9 +174,9 @@ def keep_rules(
             held = rule.holds(View(plan.state, outer), _NO_ARMS) if rule.up else rule.holds(view, arms)
             if not held:
                 raise RuleBroken(
-                    f"{target} cannot begin here: the rule is {rule}",
+                    f"node {str(target)!r} cannot begin here, because this would break the rule '{rule}'",
                     where=f"edge out of {view.node}",
-                    repair=f"lead the run to {rule.node} first" if not rule.at_most else "lead the run elsewhere",
+                    repair=f"lead the run to {rule.node!r} first" if not rule.at_most else "lead the run elsewhere",
                 )
 
 

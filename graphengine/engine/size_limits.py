@@ -59,8 +59,10 @@ def size_of(run: RunState, update_bytes: int, ops: Sequence[Op], where: str) -> 
         update_bytes = bytes_of(ops)
         if update_bytes > limit:
             field = _largest(ops)
-            message = f"the update takes {update_bytes:,} bytes, {limit:,} are allowed; most of it is for {field!r}"
-            repair = "write less: keep large data in files and their names in the state, or raise Sizes(update_bytes=…)"
+            message = (
+                f"the update has {update_bytes:,} bytes, but {limit:,} are allowed; most of them are for {field!r}"
+            )
+            repair = "keep large data in files and only their names in the state, or raise Sizes(update_bytes=…)"
             raise TooLarge(message, where=where, repair=repair)
     most = sizes.state_bytes
     if most is None:
@@ -70,9 +72,9 @@ def size_of(run: RunState, update_bytes: int, ops: Sequence[Op], where: str) -> 
         before = len(encode_snapshot(run.snapshot))
         total = before + bytes_of(ops)
         if total > most:
-            message = f"the state would take {total:,} bytes, {most:,} are allowed; it has {before:,} already"
-            text = f"{message}, and most of what this step writes is for {_largest(ops)!r}" if ops else message
-            repair = "keep less in the state, or resume the run with a higher Sizes(state_bytes=…)"
+            message = f"the state would have {total:,} bytes, but {most:,} are allowed; it has {before:,} already"
+            text = f"{message}, and this step writes most bytes to {_largest(ops)!r}" if ops else message
+            repair = "keep less data in the state, or resume the run with a higher Sizes(state_bytes=…)"
             raise TooLarge(text, where=where, repair=repair)
     return total
 
@@ -91,10 +93,8 @@ def check_room(run: RunState, item: Frame) -> None:
     """
     if is_full(run, item):
         total, limit = run.map_bytes[item.parent], cast("Sizes", run.sizes).update_bytes
-        message = (
-            f"the items before it returned {total:,} bytes, {limit:,} are allowed: their map writes them in one step"
-        )
-        repair = "keep large data in files and their names in the state, or resume the run with a higher"
+        message = f"the items of the map returned {total:,} bytes so far, but one step may write {limit:,} bytes"
+        repair = "keep large data in files and only their names in the state, or resume the run with a higher"
         raise TooLarge(
             message,
             where=f"node {path_of(item.id, item.at)}",

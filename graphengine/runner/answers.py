@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
 
 _INSTEAD: Final = {
-    "running": "wait until it asks; `graphengine watch` follows it",
-    "failed": "resume it: `graphengine resume`",
-    "stopped": "resume it: `graphengine resume`",
+    "running": "wait until the run asks; `graphengine watch` follows the run",
+    "failed": "resume the run: `graphengine resume`",
+    "stopped": "resume the run: `graphengine resume`",
 }
 """What to do with a run that has no question, by the status of the run."""
 
@@ -77,7 +77,7 @@ class Asked(NamedTuple):
             f"the graph has changed since {str(self.facts.question)!r} was asked, so this answer is not recorded; "
             f"run {run_id} asks now: {'; '.join(words) or 'nothing'}",
             where=f"wait {self.name}",
-            repair="answer what it asks now" if now else "see the run",
+            repair="answer the question that the run asks now" if now else "look at the run: `graphengine show`",
         )
 
 
@@ -106,7 +106,7 @@ def question_id(text: str) -> str:
         InputError: The text is not the id of a question.
     """
     if not name_in(text):
-        repair = "give the `id` of the question that was shown, such as approve@7: the waits of the run have it"
+        repair = "give the `id` of the question that was shown, such as approve@7; the waits of the run contain the id"
         raise InputError(f"{text!r} is not the id of a question", where="the answer", repair=repair)
     return text
 
@@ -159,14 +159,16 @@ async def question_of(
             return again
         raise await _not_open(store, snapshot, wait, open_ones)
     if not open_ones:
-        text = f"run {snapshot.run_id} is {snapshot.status} and asks nothing"
+        text = f"run {snapshot.run_id} is {snapshot.status} and has no open question"
         others = ", ".join(show(asked.facts.question) for asked in every)
         repair = (
-            f"it waits for {others}" if others else _INSTEAD.get(snapshot.status, "it may have been answered already")
+            f"the run waits for {others}"
+            if others
+            else _INSTEAD.get(snapshot.status, "look at the run; the question may have been answered already")
         )
         raise AsksNothing(text, where=where, repair=repair)
     if len(open_ones) > 1:
-        text = f"run {snapshot.run_id} asks several questions"
+        text = f"run {snapshot.run_id} asks several questions, and the answer does not name one"
         names = list(dict.fromkeys(_name_question(snapshot, asked) for asked in open_ones))
         raise InputError(text, where=where, repair=f"name one of: {', '.join(names)}, by wait=… or --wait")
     return open_ones[0]
@@ -202,21 +204,22 @@ async def _not_open(store: RunStore, snapshot: Snapshot, wait: str, open_ones: S
         )
         return AmbiguousWait(
             f"run {run_id} has asked {wait!r} {asked_before.times} times, so the name does not say which question is "
-            f"meant; open now: {same or 'none of that name'}",
+            f"meant; open questions of this name: {same or 'none'}",
             where=where,
-            repair="give the id of the question that was read: wait=… takes a Wait of a result or of "
-            "runner.waits(run_id), or its id; so does --wait",
+            repair="give the id of the question, or a Wait of a result or of runner.waits(run_id), as wait=…; on the "
+            "command line, give the id with --wait",
         )
     wait_id = wait if asked_before is None else make_wait_id(wait, asked_before.last, snapshot.nonce)
     ended = await ended_question(store, run_id, wait_id) if name_in(wait_id) else None
     if ended is None:
         if not open_ones and not name_in(wait):
-            return AsksNothing(f"run {run_id} is {snapshot.status} and asks nothing", where=where, repair="see the run")
+            text = f"run {run_id} is {snapshot.status} and has no open question"
+            return AsksNothing(text, where=where, repair="look at the run: `graphengine show`")
         names = list(dict.fromkeys(_name_question(snapshot, asked) for asked in open_ones))
-        repair = did_you_mean(wait, names) if names else f"see the run, which is {snapshot.status}"
+        repair = did_you_mean(wait, names) if names else f"look at the run, which is {snapshot.status}"
         asked = wait.removesuffix(f".{snapshot.nonce}")  # as a person would type it
         return InputError(f"run {run_id} has no question named {asked!r}", where=where, repair=repair)
-    repair = f"it asks now: {now}" if now else f"see the run, which is {snapshot.status}"
+    repair = f"the run asks now: {now}" if now else f"look at the run, which is {snapshot.status}"
     return _question_ended_error(run_id, wait_id, ended, repair)
 
 
@@ -228,9 +231,9 @@ def _question_ended_error(run_id: str, wait_id: str, ended: EndedQuestion, repai
     if ended.end == "answered" and answer is not None:
         return AnsweredAlready(f"{text} was answered already{_describe_author(answer)}", where=where, repair=repair)
     if ended.end in ("time", "removed"):
-        why = "is no longer open: its time was over" if ended.end == "time" else "is no longer open"
+        why = "is no longer open, because its time is over" if ended.end == "time" else "is no longer open"
         return AnsweredAlready(f"{text} {why}; this answer was not used", where=where, repair=repair)
-    why = "the graph was changed since" if ended.end == "changed" else "the run went on without an answer"
+    why = "the graph has changed" if ended.end == "changed" else "the run continued without an answer"
     return QuestionWithdrawn(f"{text} was withdrawn: {why}", where=where, repair=repair)
 
 
@@ -244,10 +247,11 @@ def refuse_second_answer(run_id: str, asked: Asked, first: AnswerRecord | None) 
 
     If the first answer still waits to be processed, the error names its author.
     """
-    text, repair = f"{asked.name!r} of run {run_id} was answered already", "see the run: it has taken that answer up"
+    text = f"the question {asked.name!r} of run {run_id} was answered already"
+    repair = "look at the run, which has already used the first answer"
     if first is not None:
         text += _describe_author(first)
-        repair = "resume it, or start `graphengine worker`"
+        repair = "resume the run, or start `graphengine worker`, so that the first answer is used"
     return AnsweredAlready(text, where=f"run {run_id}", repair=repair)
 
 

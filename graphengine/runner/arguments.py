@@ -36,7 +36,8 @@ def place_in(queue: str | None, priority: int, tenant: str | None, user: str | N
     """
     if queue is None:
         if priority:
-            raise InputError("priority= needs a queue", where="start", repair='give queue="default"')
+            text = f"priority={priority!r} is given without a queue, and only queued runs have a priority"
+            raise InputError(text, where="start", repair='give queue="default" too')
         if tenant is None and user is None:
             return None
     for name, given in (("queue", queue), ("tenant", tenant), ("user", user)):
@@ -45,7 +46,7 @@ def place_in(queue: str | None, priority: int, tenant: str | None, user: str | N
             raise InputError(f"{name}={given!r} cannot be the name of a {name}", where="start", repair=repair)
     if type(priority) is not int or abs(priority) > LARGEST_PRIORITY:
         raise InputError(
-            f"priority={priority!r} is not valid", where="start", repair="give an integer, such as 10 or -10"
+            f"priority={priority!r} is not an integer", where="start", repair="give an integer, such as 10 or -10"
         )
     return InQueue(queue, priority, tenant, user)
 
@@ -71,7 +72,8 @@ def store_of(given: Store | None) -> Store:
         return _memory_class()()
     if isinstance(given, (str, os.PathLike)):
         raise DefinitionError(
-            f"Runner({given!r}) is not valid", repair="use graphengine.Runner, or give the Store itself"
+            f"this Runner cannot open {given!r}, because it needs a Store",
+            repair="use graphengine.Runner, which also takes a path or an address, or give the Store itself",
         )
     return given
 
@@ -83,7 +85,8 @@ def sizes_of(given: object) -> Sizes:
         DefinitionError: The argument is not a `Sizes` object.
     """
     if given is not None and not isinstance(given, Sizes):
-        raise DefinitionError(f"Runner(sizes={given!r}) is not valid", repair="write sizes=Sizes(update_bytes=…)")
+        text = f"Runner(sizes={given!r}) is not a Sizes"
+        raise DefinitionError(text, repair="write sizes=Sizes(update_bytes=…)")
     return given or _SIZES
 
 
@@ -124,8 +127,8 @@ def graphs_by_name(graphs: Sequence[GraphDefinition[Any]], call: str) -> dict[st
             raise DefinitionError(f"{given!r} is not a Graph", where=f"{call}…)", repair=repair)
     found = {graph.name: graph for graph in graphs}
     if len(found) < len(graphs):
-        repair = "name each graph differently"
-        raise DefinitionError("two graphs have the same name", where=f"{call}…)", repair=repair)
+        text = f"two of the graphs have the same name: {', '.join(graph.name for graph in graphs)}"
+        raise DefinitionError(text, where=f"{call}…)", repair="give each graph another name")
     return found
 
 
@@ -137,7 +140,7 @@ def as_limits(limits: Limits) -> LimitsRecord:
     """
     given: object = limits
     if not isinstance(given, Limits):
-        raise DefinitionError(f"limits={limits!r} is not valid", repair="write limits=Limits(visits=…)")
+        raise DefinitionError(f"limits={limits!r} is not a Limits", repair="write limits=Limits(visits=…)")
     return limits.given()
 
 
@@ -149,7 +152,8 @@ def pauses_of(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:
     """
     if isinstance(paths, str):
         raise InputError(
-            f"pause_before={paths!r} is not valid", repair=f"give a list: pause_before=[{paths or 'a node'!r}]"
+            f"pause_before={paths!r} is not a list of nodes",
+            repair=f"give a list: pause_before=[{paths or 'a node'!r}]",
         )
     nodes = set(plan.paths())
     for path in paths:

@@ -287,7 +287,7 @@ class Attempt(AttemptFacts):
         if current is not None and current.cancelling():
             if self.services.host.note_cut_off(self):
                 raise error
-            text = f"the code of {self.task.node} cancelled the asyncio task in which it ran"
+            text = f"the code of node {self.task.node!r} cancelled the asyncio task in which the node ran"
             error = asyncio.CancelledError(text).with_traceback(error.__traceback__)
         return self._fail_node(error)
 
@@ -391,8 +391,8 @@ class Attempt(AttemptFacts):
         if not changed:
             return None
         view.forget(changed)
-        text = f"an item of {task.node} changed {', '.join(changed)} in place"
-        repair = "return the new value; the input of a node belongs to the run"
+        text = f"an item of node {task.node!r} changed its input {', '.join(map(repr, changed))} in place"
+        repair = "return a new value instead; the input of a node belongs to the run and must not be changed"
         return failure_record(MutatedInput(text, where=self.where, repair=repair), self.path, task.attempt)
 
     def _list_further_facts(self) -> Node | None:
@@ -574,9 +574,9 @@ class Attempt(AttemptFacts):
         changed += [name for name in replaced if name not in changed]
         if changed:
             raise MutatedInput(
-                f"{call.body.name} changed {', '.join(changed)} in place",
+                f"{call.body.name} changed its input {', '.join(map(repr, changed))} in place",
                 where=self.where,
-                repair="return the new value; the input of a node belongs to the run",
+                repair="return a new value instead; the input of a node belongs to the run and must not be changed",
             )
         return result
 
@@ -605,7 +605,7 @@ class Attempt(AttemptFacts):
             raise NodeTimeout(
                 f"{call.body.name} ran longer than {timeout_seconds} s",
                 where=f"node {call.body.name}",
-                repair="raise timeout_seconds, or make it faster; retry= tries it again",
+                repair="raise timeout_seconds, or make the node faster; with retry= the node is tried again",
             ) from error
 
     def _extra(self, name: str) -> object:
@@ -653,7 +653,7 @@ def _list_assigned_fields(state: object, view: View) -> list[str]:
 
 def _crash_loop(task: Task, frame: Frame) -> CrashLoop:
     return CrashLoop(
-        f"the process died {frame.crashes} times in a row while {task.node} was running",
+        f"the process died {frame.crashes} times in a row while node {task.node!r} was running",
         where=f"node {task.node}",
-        repair="find out why it ends the process, then resume",
+        repair="find out why the node ends the process, then resume the run",
     )

@@ -68,11 +68,11 @@ class Returned:
             check_depth(body)
             body, back = kept(body, value, self._read(body), Ways(self._read, self._dump, self._validate_again))
         except Changed as error:
-            text = f"the record of {short(value)} "
-            text += f"cannot carry {error.lost}" if error.lost else f"would be read back as {short(error.back)}"
+            text = f"{name} returned {short(value)}, whose record "
+            text += f"cannot contain {error.lost}" if error.lost else f"would be read back as {short(error.back)}"
             raise NotRecordable(text, where=f"ctx.call({name})", repair=_ANNOTATE) from None
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
-            text = f"the record cannot carry what {name} returned: {why(error)}"
+            text = f"the value that {name} returned cannot be recorded as JSON: {why(error)}"
             raise NotRecordable(text, where=f"ctx.call({name})", repair=_ANNOTATE) from error
         return from_json(body), back, len(body)
 
@@ -112,7 +112,7 @@ class Returned:
 
 
 _SHOWN_CHARACTERS: Final = 4000  # of the text of an argument of an effect
-_ANNOTATE: Final = "annotate what the function returns with a type that JSON can carry"
+_ANNOTATE: Final = "annotate the function with a return type that JSON can represent"
 
 
 def returned(function: Callable[..., object], name: str) -> Returned:
@@ -134,7 +134,7 @@ def returned(function: Callable[..., object], name: str) -> Returned:
     try:
         return make(annotation)
     except PydanticSchemaGenerationError as error:  # a TypeError before pydantic 2.13
-        text = f"the record cannot carry what {name} returns, {getattr(annotation, '__name__', annotation)}"
+        text = f"{name} returns {getattr(annotation, '__name__', annotation)}, which cannot be recorded as JSON"
         raise NotRecordable(text, where=f"ctx.call({name})", repair=_ANNOTATE) from error
 
 
@@ -442,7 +442,7 @@ def _refuse_iterators(value: object) -> None:
 
 
 def _refuse_iterator(value: object) -> NoReturn:
-    message = f"reading a value of type {type(value).__name__} would consume it"
+    message = f"a value of type {type(value).__name__} can be read only once, so it cannot be recorded"
     raise PydanticSerializationError(message)
 
 
@@ -495,7 +495,7 @@ def digest_of_call(
         raise NotRecordable(
             f"the arguments of {own_name(name)} cannot identify the call: {error}",
             where=f"ctx.call({own_name(name)})",
-            repair="give it key='…', which identifies the call",
+            repair="give the call a key='…' that identifies it",
         ) from error
     return hashlib.blake2b(body, digest_size=9).hexdigest()
 

@@ -271,8 +271,8 @@ class _Start(Generic[S]):
             EffectRefused: The node runs alone, so it can neither start a run nor wait for the end of a run.
         """
         if self._shared is None:
-            text = f"a run of graph {self.graph.name} cannot be started or awaited by a node that runs alone"
-            repair = f'give what replaces it: effects={{"{self.graph.name}": function}}'
+            text = f"a node that runs alone cannot start or await a run of graph {self.graph.name!r}"
+            repair = f'give a function that replaces the run: effects={{"{self.graph.name}": function}}'
             raise EffectRefused(text, where=self.attempt.where, repair=repair)
         return Lives(self._shared)
 
@@ -474,11 +474,11 @@ class _Start(Generic[S]):
         """Return the error for a chosen id that belongs to a run which this call did not start."""
         text, repair = (
             f"run {run_id} exists already, and this call did not start it",
-            "give another run_id, or leave it out",
+            "give another run_id, or leave out run_id=",
         )
         if starter is not None and starter.run_id == self.starter.run_id and starter.nonce != self.starter.nonce:
-            text = f"there is a run {run_id} that an earlier run {starter.run_id} started, which was removed since"
-            repair = f"give another run_id, or none, or remove run {run_id} too"
+            text = f"run {run_id} exists already; it was started by an earlier run {starter.run_id}, which was removed"
+            repair = f"give another run_id, leave out run_id=, or remove run {run_id} too"
         return InputError(text, where=_WHERE, repair=repair)
 
     async def _was_begun_otherwise(self, run_id: str, *, is_known: bool) -> bool:
@@ -546,9 +546,9 @@ class _Start(Generic[S]):
         if most is None:
             return
         if self.starter.depth > most:
-            text = f"run {self.starter.run_id} may start no run: {self.starter.depth} runs would be above it"
+            text = f"run {self.starter.run_id} cannot start a run, which would have {self.starter.depth} runs above it"
             repair = "end the recursion, or start the first run with a larger Limits(depth=…)"
-            raise TooDeep(f"{text}, and its limit is {most}", where=self.attempt.where, repair=repair)
+            raise TooDeep(f"{text}; the limit is {most}", where=self.attempt.where, repair=repair)
         own = limits.get("depth", DEPTH)
         if own is None or own > most:
             limits["depth"] = most
@@ -628,8 +628,8 @@ class StartedRun(Generic[S]):
         if self._record.state is not None:
             return self._as_result(_EndRecord(values=self._record.state))
         if start.topic:
-            text = f"the end of run {self.id} is told on {start.topic!r}"
-            raise DefinitionError(text, where=attempt.where, repair="receive it, or start the run without topic=")
+            text = f"run {self.id} sends its end as a message on the topic {start.topic!r}, so it has no result() here"
+            raise DefinitionError(text, where=attempt.where, repair="receive the message, or leave out topic=")
         child = _children_of(attempt).child(self.id)
         async with child.lock:
             if child.end is None:

@@ -339,7 +339,8 @@ class Context:
         wait = WaitRecord(kind="sleep", question=to_show(question))
         if type(seconds) not in (int, float) or not (abs(seconds) <= LONGEST_SECONDS or seconds == math.inf):
             repair = "give seconds, as time.timestamp() and pause.total_seconds() return, or math.inf to wait for ever"
-            raise DefinitionError(f"ctx.{what}({seconds!r}) is not valid", where=self._attempt.where, repair=repair)
+            text = f"ctx.{what}({seconds!r}) needs a number of seconds"
+            raise DefinitionError(text, where=self._attempt.where, repair=repair)
         if seconds != math.inf:
             wait.due = since + seconds
         work = self._work(what)
@@ -390,11 +391,14 @@ class Context:
             self._check_topic(topic)
         if on_stop not in ("stop", "leave"):
             raise DefinitionError(
-                f"on_stop={on_stop!r} is not valid", where=self._attempt.where, repair="give 'stop' or 'leave'"
+                f"on_stop={on_stop!r} must be 'stop' or 'leave'",
+                where=self._attempt.where,
+                repair="give on_stop='stop' or on_stop='leave'",
             )
         if children is None:
             repair = "start runs with graphengine.Runner, from nodes that run in its process, without on="
-            raise DefinitionError("ctx.start cannot start runs here", where=self._attempt.where, repair=repair)
+            text = "ctx.start cannot start runs here, because this node has no Runner in its process"
+            raise DefinitionError(text, where=self._attempt.where, repair=repair)
         place = {"queue": queue, "priority": priority, "limits": limits, "tags": tags}
         options = {"run_id": run_id, **place, "topic": topic or "", "stays": on_stop == "leave"}
         return self._work("start").track("start", children.start(self._attempt, graph, state, options))
@@ -540,9 +544,9 @@ class Context:
             loop = None
         if loop is not self._attempt.services.loop:
             raise DefinitionError(
-                f"ctx.{what} was called outside the event loop of the run",
+                f"ctx.{what} was called in a thread, outside the event loop of the run",
                 where=self._attempt.where,
-                repair=f"make the node async, and await ctx.{what}(…)",
+                repair=f"make the node an async function, and await ctx.{what}(…)",
             )
         return journal_of(self._attempt)
 

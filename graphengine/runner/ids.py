@@ -77,8 +77,9 @@ def chosen_id(run_id: str, tenant: str | None = None) -> str:
         return str(run_id)
     name = run_id.removeprefix(_tenant_prefix(tenant))
     if "/" in name:
-        text, repair = f"the run id {run_id!r} has a slash", f"use another character, as in {name.replace('/', '-')!r}"
-        raise InputError(f"{text}, which parts a tenant from the name of a run", where="run_id", repair=repair)
+        text = f"the run id {run_id!r} contains a slash, which separates a tenant from the name of a run"
+        repair = f"use another character, as in {name.replace('/', '-')!r}"
+        raise InputError(text, where="run_id", repair=repair)
     check_unreserved(name, "run id")
     return run_id
 
@@ -90,8 +91,8 @@ def check_unreserved(name: str, what: str) -> None:
         InputError: The name begins with `RESERVED`.
     """
     if name.startswith(RESERVED):
-        text = f"the {what} {name!r} begins with {RESERVED!r}, as only the engine's own do"
-        raise InputError(text, where=what, repair="give it another beginning")
+        text = f"the {what} {name!r} begins with {RESERVED!r}, which is reserved for the engine"
+        raise InputError(text, where=what, repair=f"choose a {what} that begins differently")
 
 
 def tenants_id(tenant: str | None, run_id: str) -> str:

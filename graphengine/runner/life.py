@@ -81,7 +81,7 @@ It has no frames, so no task of the run can record anything.
 """
 
 _CLOSED: Final = "await run.result() before the Runner closes, or raise grace_seconds; resume or recover continues it"
-_RELEASED: Final = "resume or recover continues it"
+_RELEASED: Final = "resume or recover continues the run"
 
 
 async def _await_to_end(work: Coroutine[Any, Any, None]) -> None:
@@ -224,9 +224,9 @@ class Life(Generic[S]):
                 raise
             reraise_interrupt(error)  # `SystemExit` would end the event loop, and with it all other runs.
             raise DefinitionError(
-                f"code of graph {self.plan.graph} raised {type(error).__name__}: {text_of(error)}",
+                f"code of graph {self.plan.graph!r} raised {type(error).__name__}: {text_of(error)}",
                 where=f"run {self.id}",
-                repair="raise an Exception instead; the attempt to drive the run recorded nothing",
+                repair="raise a subclass of Exception instead; nothing was recorded in this attempt to drive the run",
             ) from error
 
     async def _open_as_claimed(self, do: Do, open_: Opening[S]) -> Driving | Result[S, Any]:
@@ -410,7 +410,7 @@ class Life(Generic[S]):
             self.task.result()
         if result is None and self.seq and not self.shared.closed:
             raise LeaseLost(
-                f"run {self.id} is no longer driven from here: its asyncio task was cancelled",
+                f"run {self.id} is no longer driven by this process, because its asyncio task was cancelled",
                 where=f"run {self.id}",
                 repair=_RELEASED,
             )
@@ -651,7 +651,8 @@ class Lives:
             raise RunAtImport
         if self.shared.closed or self._pid != os.getpid():
             forked = "" if self.shared.closed else ", in a process that was forked from the one that created it"
-            raise RunnerClosed(f"this Runner is closed{forked}", repair="create a new one: async with Runner(path)")
+            repair = "create a new Runner: async with Runner(path)"
+            raise RunnerClosed(f"this Runner is closed{forked}", repair=repair)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -663,7 +664,8 @@ class Lives:
             )
         if self.loop is not None and self.loop is not loop:
             raise RunnerClosed(
-                "this Runner belongs to another event loop", repair="create one in each: async with Runner(path)"
+                "this Runner belongs to another event loop",
+                repair="create a Runner in each event loop: async with Runner(path)",
             )
         self.loop = loop
 

@@ -438,9 +438,9 @@ class OnceEffects:
         path = path_of(self._frame.id, self._frame.at)
         names = ", ".join(WorkKey.read(key.removeprefix(BEGUN)).name or "the node" for key in left)
         unknown = EffectUnknown(
-            f"the code of {path} has changed, and does not ask again for what it had done before: {names}",
+            f"the code of node {path!r} has changed, and no longer makes calls that it had made before: {names}",
             where=f"node {path}",
-            repair="put the code back; or let the effect ask a person, with unknown='ask', and answer same or another",
+            repair="put the code back; or use unknown='ask', so that a person can answer same or another",
         )
         self._journal.refuse_at(unknown, question)
         return unknown
@@ -579,7 +579,7 @@ class OnceEffects:
         if beginning is not None and beginning.by is not None:
             how, asked = f"its result was refused: {beginning.by}", '{"result": …} with one that fits, rerun, or fail'
         text = f"{f'{effect.name} in ' * bool(effect.place)}{path} began, and {how}{details}"
-        repair = "look what happened, and resume; or say how it can be found out: effect=Once(reconcile=…)"
+        repair = "find out what happened, and resume; or give a function that does: effect=Once(reconcile=…)"
         unknown = EffectUnknown(text, where=f"node {path}", repair=repair)
         if effect.lost:
             text = f"{text}; {effect.lost}"
@@ -629,7 +629,7 @@ class OnceEffects:
         text += "this attempt did not ask for again"
         if not left:
             text = f"{effect.name} in {path} began, and nobody knows how it ended; {effect.lost}"
-        repair = "bring back what the agent was given; or look what happened, and answer"
+        repair = "give the agent its earlier input again; or find out what happened, and answer"
         unknown = EffectUnknown(text, where=f"node {path}", repair=repair)
         may_ask = (effect.once or Once()).unknown != "fail" and self._journal.may_wait
         if key not in self._frame.recorded_results and not may_ask:

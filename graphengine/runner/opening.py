@@ -168,8 +168,8 @@ async def begin(  # noqa: PLR0913 - what a run begins with
         facts.written = tuple(initial.given)
     most = shared.sizes.state_bytes
     if most is not None and initial.size_bytes > most:
-        text = f"the state takes {initial.size_bytes:,} bytes, {most:,} are allowed"
-        repair = "give less, or raise Sizes(state_bytes=…)"
+        text = f"the state has {initial.size_bytes:,} bytes, but at most {most:,} are allowed"
+        repair = "give a smaller input, or raise Sizes(state_bytes=…)"
         raise InputError(text, where=f"run {life.id}", repair=repair, code=TooLarge.code)
     is_queued = place is not None and place.queue is not None
     origin = shared.origin(plan, None if place is None else place.user, above)
@@ -240,7 +240,9 @@ async def _continue_state(
     left = await load_snapshot(shared.store, after, None)
     if left.status in ("running", "waiting"):
         raise InputError(
-            f"run {after} is not over, so it has no final state", where=where, repair="wait for it, or resume it"
+            f"run {after} is not over, so it has no final state",
+            where=where,
+            repair="wait until the run is over, or resume the run",
         )
     if left.graph == plan.graph and left.fingerprint != plan.fingerprint:
         migrated = await StateOf.last_of(left).migrate_to(plan, shared.store, shared.extensions)
@@ -316,7 +318,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
     check_secrets(plan, snapshot)
     if snapshot.status == "finished":
         raise RunNotResumable(
-            f"run {parent} had finished at step {seq}, so nothing is left to run there",
+            f"run {parent} had finished at step {seq}, so a branch at this step has nothing left to run",
             where=f"run {parent}, step {seq}",
             repair=f"branch at step {seq - 1} or before",
         )
@@ -605,7 +607,7 @@ def _check_graph_of_run(plan: Plan[Any], graph: str, run_id: str) -> None:
     """
     if graph != plan.graph:
         raise GraphChanged(
-            f"run {run_id} is of graph {graph!r}, not {plan.graph!r}",
+            f"run {run_id} belongs to the graph {graph!r}, but the graph {plan.graph!r} was given",
             where=f"run {run_id}",
             repair=f"give the graph named {graph!r}",
         )
@@ -630,7 +632,7 @@ async def _fit_to_plan(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot)
     raise GraphChanged(
         f"the graph {plan.graph!r} was changed since step {snapshot.seq} of run {snapshot.run_id}",
         where=f"run {snapshot.run_id}",
-        repair="put it back, or use graphengine.Runner, which migrates runs",
+        repair="put the earlier graph back, or use graphengine.Runner, which migrates runs",
     )
 
 
@@ -849,11 +851,11 @@ def _frame_at(snapshot: Snapshot, path: str | None, where: str) -> Frame:
             frames[frame.id.rstrip("/")] = frame
     listed = ", ".join(repr(key) for key in frames)
     if path is None and len(frames) > 1:
-        text = "several states are open there, and no path selects the one to update"
-        raise InputError(text, where=where, repair=f"name its path, one of: {listed} (path='' for the run's own)")
+        text = "several states are open at this step, and no path= says which of them to update"
+        raise InputError(text, where=where, repair=f"give path=, one of: {listed} (path='' is the run's own state)")
     found = frames.get((path or "").rstrip("/"))
     if found is None:
-        raise InputError(f"no state is open at {path!r}", where=where, repair=f"the paths are: {listed}")
+        raise InputError(f"no state is open at path={path!r}", where=where, repair=f"give one of the paths: {listed}")
     return found
 
 

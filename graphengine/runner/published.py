@@ -64,8 +64,9 @@ class Reader(Generic[T]):
         Errors are raised as by `Run.published`.
         """
         if timeout_seconds is not None and timeout_seconds != 0 and not is_seconds(timeout_seconds):
-            repair = "give seconds, 0 to take what there is, or None for no limit"
-            raise DefinitionError(f"timeout_seconds={timeout_seconds!r} is not valid", where=self._where, repair=repair)
+            repair = "give seconds, 0 for a value that was published already, or None for no limit"
+            text = f"timeout_seconds={timeout_seconds!r} is not a number of seconds"
+            raise DefinitionError(text, where=self._where, repair=repair)
         loaded = await self._store.load(self._run_id)
         info, snapshot = loaded.info, snapshot_of(loaded, self._run_id)
         after = info.seq_in(cursor)
@@ -87,7 +88,7 @@ class Reader(Generic[T]):
                 raise
         in_time = f" in {timeout_seconds:g} s" if timeout_seconds else " yet"
         text = f"run {self._run_id} has published nothing {self._describe_search(after)}{in_time}"
-        repair = "wait longer, or follow the run: its status says whether it goes on"
+        repair = "wait longer, or look at the status of the run, which says whether the run continues"
         raise NotPublishedYet(text, where=self._where, repair=repair)
 
     async def each(self, cursor: int | str | None) -> AsyncGenerator[Published[T], None]:
@@ -156,9 +157,10 @@ class Reader(Generic[T]):
         try:
             value = self._answers.read(found.value)
         except ValidationError as error:
-            text = f"what run {self._run_id} published as {found.name!r} is no {type_name(self._output)}: "
+            kind = type_name(self._output)
+            text = f"the value that run {self._run_id} published as {found.name!r} is not of type {kind}: "
             text += explain(error)
-            repair = f"read it as the type that {found.path} publishes, or without a type"
+            repair = f"read the value as the type that node {found.path!r} publishes, or without a type"
             raise InputError(text, where=f"step {found.seq}", repair=repair) from error
         cursor = info.cursor_at(found.seq)
         return Published(found.name, value, found.seq, found.at, found.path, found.item, cursor)
@@ -170,11 +172,11 @@ class Reader(Generic[T]):
         if self._name in names:
             here = [each for each in known if each.name == self._name]
             places = ", ".join(f"step {each.seq}{f' in {each.item}' if each.item else ''}" for each in here[-_LISTED:])
-            repair = f"its newest is of {places}"
+            repair = f"read an earlier value; the newest ones are of {places}"
         elif names:
             repair = did_you_mean(self._name, names)
         else:
-            repair = "it has published nothing at all: a node publishes with await ctx.publish(name, value)"
+            repair = "let a node publish a value with await ctx.publish(name, value); this run has published none"
         return NotPublished(text, where=self._where, repair=repair)
 
 

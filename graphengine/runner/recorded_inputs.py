@@ -121,7 +121,7 @@ class RecordedInput:
         unknown = sorted(name for name in names if name not in fields)
         if unknown:
             raise GraphChanged(
-                f"the input was given the field {unknown[0]!r}, which the state of graph {plan.graph!r} no longer has",
+                f"the input has the field {unknown[0]!r}, which the state of graph {plan.graph!r} no longer has",
                 where=f"input of run {run_id}",
                 repair=did_you_mean(unknown[0], fields) or "write a migration: version=, migrate=",
             )

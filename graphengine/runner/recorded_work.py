@@ -281,7 +281,7 @@ class StepJournal:
             raise NotAwaited(
                 f"{names} was not awaited, so its work was not done",
                 where=self._attempt.where,
-                repair="write await in front of it, in an async node",
+                repair="write await in front of the call, in an async node",
             )
 
     @property
@@ -699,7 +699,8 @@ class StepJournal:
         """
         if self._here.seals:
             text = f'{what} was asked for inside effect="transaction", where nothing can be recorded'
-            raise DefinitionError(text, where=self._attempt.where, repair="do it in the node, before or after the call")
+            repair = "move this to the node, before or after the call with the transaction"
+            raise DefinitionError(text, where=self._attempt.where, repair=repair)
 
     @property
     def may_wait(self) -> bool:
@@ -716,10 +717,12 @@ class StepJournal:
         """
         if self.may_wait:
             return
-        text = f"{what} was called inside a ctx.call or an effect, which the end of the attempt would cancel"
-        repair = "wait in the node itself, before the call, and pass the answer to it"
+        text = f"{what} was called inside a ctx.call or an effect, but a wait ends the attempt and would cancel it"
+        repair = "wait in the node itself, before the call, and pass the answer to the call"
         if not self.is_inside:
-            text = f'{what} was called in a node with effect="once", and a wait starts its node again'
+            text = (
+                f'{what} was called in a node with effect="once", but a wait starts the node again from its beginning'
+            )
             repair = WAIT_ELSEWHERE
         raise DefinitionError(text, where=self._attempt.where, repair=repair)
 
@@ -798,8 +801,8 @@ class StepJournal:
         """
         most = self._services.sizes.work_bytes
         if most is not None and size_bytes > most:
-            text = f"{_describe_work(name)} takes {size_bytes:,} bytes, {most:,} are allowed"
-            repair = "return less, the name of a file for instance, or raise Sizes(work_bytes=…)"
+            text = f"{_describe_work(name)} has {size_bytes:,} bytes, but at most {most:,} are allowed"
+            repair = "return a smaller value, such as the name of a file, or raise Sizes(work_bytes=…)"
             raise TooLarge(text, where=where, repair=repair)
 
     def _check_same_function(self, name: str, what: str, identity: object) -> None:
@@ -813,7 +816,7 @@ class StepJournal:
             raise NotRecordable(
                 f"two different functions named {own_name(name)} were called with the same arguments",
                 where=f"ctx.call({own_name(name)})",
-                repair="give each call key='…', or pass what differs as an argument",
+                repair="give each call a key='…' of its own, or pass the difference as an argument",
             )
 
     async def wait(self, wait: WaitRecord, what: object, answers: Answers | None, name: str | None = None) -> Any:  # noqa: ANN401 - of the type of the answer
@@ -846,8 +849,8 @@ class StepJournal:
         path = path_of(self._frame.id, self._frame.at)
         found = self._frame.recorded_results.get(place)
         if found is not None and found.timeout:
-            text = f"no answer to {wait.question!r} in time"
-            error = WaitTimeout(text, where=f"node {path}", repair="set a default, or wait longer")
+            text = f"{wait.question!r} was not answered in time"
+            error = WaitTimeout(text, where=f"node {path}", repair="give default=…, or a longer timeout_seconds=…")
             self.refuse_at(error, place)
             raise error
         if found is not None:

@@ -119,7 +119,7 @@ class Resources:
                 raise ResourceFailed(
                     f"resource {name!r} could not be built: {type(error).__name__}: {text_of(error)}",
                     where=f"resource {name}",
-                    repair="repair the factory, or what the factory needs, and resume the run",
+                    repair="correct the factory or the things that it needs, and resume the run",
                 ) from error
         return self._built[key][1]
 

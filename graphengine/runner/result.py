@@ -176,7 +176,7 @@ class Result(Generic[S, Out_co]):
         def __getitem__(self, name: object) -> NoReturn:
             item = f"result.state[{name!r}]" if isinstance(self.state, dict) else f"result.state.{name}"
             repair = "result.waits" if name == "__interrupt__" else f"{item}, or result.output"
-            raise DefinitionError(f"a result has no item {name!r}", repair=repair)
+            raise DefinitionError(f"a result has no item {name!r}, because it is not a mapping", repair=f"use {repair}")
 
         def __getattr__(self, name: str) -> object:
             if name in _MADE:
@@ -232,7 +232,7 @@ class RunFailed(GraphEngineError):
         super().__init__(
             f"run {result.run_id} failed: {text}",
             where=", ".join(places),
-            repair=result.repair or "fix the cause and resume the run: what finished is not run again",
+            repair=result.repair or "fix the cause and resume the run; work that finished is not done again",
         )
 
 

@@ -136,7 +136,8 @@ class Run(Generic[S, Out_co]):
 
         def __await__(self) -> NoReturn:
             repair = "write result = await run.result(); await run.begun() waits for the first step only"
-            raise DefinitionError("a Run was used as if it were its result", where=repr(self), repair=repair)
+            text = "a Run was awaited as if it were the result of the run"
+            raise DefinitionError(text, where=repr(self), repair=repair)
 
     def _repr_html_(self) -> str | None:
         """Return the HTML that a notebook shows: the progress or the result of a run that is or was driven here.
@@ -216,7 +217,8 @@ class Run(Generic[S, Out_co]):
                     if isinstance(event, RunEnded):
                         result = event.result
         if result is None:
-            raise UnknownRun(f"run {self.id} was removed", where=f"run {self.id}")
+            text = f"run {self.id} was removed while its result was awaited"
+            raise UnknownRun(text, where=f"run {self.id}", repair="start the run again if you need its result")
         return result
 
     async def _will_worker_continue(self, result: Result[Any, Any]) -> bool:
@@ -386,7 +388,8 @@ class Run(Generic[S, Out_co]):
         info = info or await shared.store.info(self.id)
         check_not_cancelled(info)
         if info.status == "finished":
-            raise InputError(f"run {self.id} has ended", where=where, repair="send to a run that has not ended")
+            text = f"run {self.id} has ended, so it cannot receive a message"
+            raise InputError(text, where=where, repair="send to a run that has not ended")
         life = self._lives.of(self.id)
         plan = life.plan if life is not None else self._plan or shared.plan_by(info.fingerprint)
         payload = as_input(plan, topic, payload, where)
@@ -471,7 +474,8 @@ class Run(Generic[S, Out_co]):
             42
         """
         if is_inside(self.id):
-            text, repair = "a node waits for a reply of its own run", "call the function that would reply"
+            text = "a node waits for a reply of its own run, which cannot reply while the node waits"
+            repair = "call the function that would reply"
             raise DefinitionError(text, where=f"run {self.id}", repair=repair)
         reply = Reply(self.id, f"{topic} {idempotency_key or secrets.token_hex(16)}", output, timeout_seconds)
         record = as_record(value, "the request", self._lives.shared.sizes.message_bytes, marks=True)
@@ -687,8 +691,9 @@ class Run(Generic[S, Out_co]):
         """
         lives, plan = self._lives, self._plan
         if plan is None:
-            repair = f"runner.get({self.id!r}, graph).branch(…)"
-            raise DefinitionError("this handle does not know the run's graph", where=f"run {self.id}", repair=repair)
+            repair = f"give the graph to get: runner.get({self.id!r}, graph).branch(…)"
+            text = "this handle does not know the graph of the run, which branch() needs"
+            raise DefinitionError(text, where=f"run {self.id}", repair=repair)
         texts = {name: utf8_text(text) for name, text in (instructions or {}).items()}
         lives.checked(plan)
         for each in lives.shared.extensions if texts else ():
@@ -878,7 +883,7 @@ def life_of(run: Run[S, Any]) -> Life[S]:
     """
     life = run._life  # noqa: SLF001 - of this module
     if life is None:
-        raise UnknownRun(f"run {run.id} does not live here", where=f"run {run.id}")
+        raise UnknownRun(f"run {run.id} is not driven by this Runner", where=f"run {run.id}")
     return life
 
 

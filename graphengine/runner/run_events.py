@@ -241,5 +241,5 @@ class Watcher(asyncio.Queue["Event | None"]):
             raise WatcherTooSlow(
                 f"more than {MOST_WAITING:,} live events waited for this watcher of run {run_id}",
                 where=f"run {run_id}",
-                repair="read events faster, as in a task of its own, or watch again: events(after=…) continues",
+                repair="read the events faster, such as in a task of their own, or continue with events(after=…)",
             )

@@ -74,7 +74,8 @@ class Reply:
         self._takers = set[tuple[str, str, int]]()  # the visits of nodes whose last message is the request
         if timeout_seconds is not None and not is_seconds(timeout_seconds):
             repair = "give seconds, or None for no limit"
-            raise DefinitionError(f"timeout_seconds={timeout_seconds!r} is not valid", where=self._where, repair=repair)
+            text = f"timeout_seconds={timeout_seconds!r} is not a number of seconds"
+            raise DefinitionError(text, where=self._where, repair=repair)
 
     async def find(self, store: Store, info: RunInfo, after: int) -> Any:  # noqa: ANN401 - of the type that was asked for
         """Follow the run's steps after the step number `after`, until one contains the reply, and return the reply.
@@ -94,7 +95,8 @@ class Reply:
                         return self._read(found)
                     if row.status in OVER:
                         text = f"run {row.id} is over ({row.status}), and no node has replied to the request"
-                        raise NotPublished(text, where=self._where, repair="see `graphengine show`: why the run ended")
+                        repair = "find out why the run ended: `graphengine show`"
+                        raise NotPublished(text, where=self._where, repair=repair)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -131,7 +133,7 @@ class Reply:
         try:
             return self._answers.read(reply["value"])
         except ValidationError as error:
-            text = f"the reply of {self._where} is no {type_name(self._output)}: {explain(error)}"
+            text = f"the reply of {self._where} is not of type {type_name(self._output)}: {explain(error)}"
             raise InputError(text, where=self._where, repair="ask for the type that the node replies with") from error
 
 

@@ -724,7 +724,8 @@ class Runner:
             CompileError: The graph has an error.
         """
         if str(value) not in ("same", "another", "fail"):
-            text, repair = f"{value!r} answers no question about an effect", "give 'same', 'another' or 'fail'"
+            text = f"{value!r} is not an answer to a question about an effect"
+            repair = "give 'same', 'another' or 'fail'"
             raise InputError(text, where=f"run {run_id}", repair=repair)
         rule = {"code": code_of(compiled(graph)).id, "answer": value, "function": function, "by": by}
         await self.store.open()

@@ -475,9 +475,9 @@ class AttemptFacts:
         if found is not None:
             return found
         raise EffectRefused(
-            f"{name} was not called: it acts outside the run (effect={kind!r}), and effects are refused here",
+            f"{name} was not called, because it acts outside the run (effect={kind!r}) and effects are refused here",
             where=where or self.where,
-            repair=f'give what replaces it, effects={{"{name}": function}}, or let effects happen: effects="act"',
+            repair=f'give a function that replaces it, effects={{"{name}": function}}, or allow effects: effects="act"',
         )
 
     def refuse_secrets(self, record: JsonValue, what: str) -> None:
@@ -511,7 +511,7 @@ class AttemptFacts:
             raise DefinitionError(
                 f"{what} was called after its node had ended",
                 where=self.where,
-                repair="await everything that the node starts before it returns",
+                repair="in the node, await everything that it starts before the node returns",
             )
 
     def add_output(self, what: OutputKind, record: JsonValue) -> None:

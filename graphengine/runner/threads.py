@@ -159,7 +159,7 @@ async def in_thread(
         finally:
             calls.pool.shutdown(wait=False)
     if isinstance(outcome.error, StopIteration):
-        message = "the function raised StopIteration outside of an iterator"
+        message = "the function raised StopIteration, which only an iterator may raise"
         raise RuntimeError(message) from outcome.error
     if outcome.error is not None:
         raise outcome.error

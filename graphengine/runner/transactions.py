@@ -67,7 +67,7 @@ class Transacted:
 def no_transactions(where: str) -> TransactionRefused:
     """Return the error for a store whose database does not support transactions for functions of nodes."""
     return TransactionRefused(
-        'effect="transaction" needs runs in PostgreSQL, and the store of this run is another one',
+        'effect="transaction" needs a store in PostgreSQL, but the store of this run is another one',
         where=where,
         repair=_REPAIR,
     )

@@ -294,24 +294,24 @@ class FieldType:
 
     def _error_of_uncarried(self, value: object, error: Exception) -> NotRecordable:
         return NotRecordable(
-            f"the record of {self.name!r} cannot carry {self._text_of(value)}: {why(error, hide=self.secret)}",
+            f"the field {self.name!r} cannot record {self._text_of(value)} as JSON: {why(error, hide=self.secret)}",
             where=f"field {self.name}",
-            repair="return values that JSON can carry and that validate again when read",
+            repair="return values that JSON can represent and that pass the validation again when they are read",
         )
 
     def _error_of_change(self, value: object, error: Changed) -> NotRecordable:
         written = self._text_of(value)
         read = self._text_of(error.back)
-        text = f"{written} would read back from the record as {read}"
+        text = f"{written} cannot be recorded, because it would be read back as {read}"
         if error.lost:
-            text = f"the record of {written} cannot carry {error.lost}"
+            text = f"{written} cannot be recorded, because the record would lose {error.lost}"
         elif read == written and not self.secret:
-            text = f"{written} would read back from the record as another value with the same repr"
+            text = f"{written} cannot be recorded, because it would be read back as another value with the same repr"
         return NotRecordable(
             text,
             where=f"field {self.name}",
-            repair="use a type whose JSON reads back as the same value (no NaN, no private attributes, no fields "
-            "outside the declared type)",
+            repair="use a type whose JSON is read back as the same value, without NaN, private attributes, and fields "
+            "outside the declared type",
         )
 
     def _text_of(self, value: object) -> str:
@@ -366,8 +366,8 @@ class FieldType:
         return RecordUnreadable(
             f"the recorded value of {self.name!r} does not fit its type: {why(error, hide=self.secret)}",
             where=f"field {self.name}",
-            repair="if the state's type was changed since this was recorded, put it back, or migrate the run: "
-            "version=, migrate=; if not, one of its validators no longer accepts what it once did: let it do so",
+            repair="if the type of the state has changed, put the earlier type back, or migrate the run with version= "
+            "and migrate=; otherwise let the validators of the type accept the recorded value again",
         )
 
     def body(self, value: object) -> bytes:
@@ -580,7 +580,7 @@ class FieldType:
     def _part(self, view: View, value: object) -> tuple[Op, object]:
         if value is None and self.operation != "append":
             raise InvalidUpdate(
-                f"{self.operation} of {self.name!r} got None",
+                f"the reducer {self.operation} of the field {self.name!r} got None in place of a value",
                 where=f"field {self.name}",
                 repair=self._expectation(),
             )
@@ -606,9 +606,9 @@ class FieldType:
             reraise_interrupt(error)
             reducer = getattr(self.reducer, "__name__", "reducer")
             raise InvalidUpdate(
-                f"the reducer {reducer} of {self.name!r} raised {type(error).__name__}: {error}",
+                f"the reducer {reducer} of the field {self.name!r} raised {type(error).__name__}: {error}",
                 where=f"field {self.name}",
-                repair=f"return what {reducer}(old, new) can join, or Replace(value)",
+                repair=f"return a value that {reducer}(old, new) can combine with the old value, or Replace(value)",
             ) from error
         record, typed = self.take(joined, view)
         summed = self.operation == "add" and type(value) in (int, float) and typed == joined
@@ -718,7 +718,7 @@ class FieldType:
     def _expectation(self) -> str:
         declared = f"{self.name} is declared as {type_name(self.info.annotation)}"
         if self.operation == "append":
-            return f"{declared}; append adds one item: return one, or give the field extend, or return Replace([…])"
+            return f"{declared}; append adds one item: return one item, use extend, or return Replace([…])"
         return declared
 
 

@@ -41,14 +41,15 @@ def as_record(value: object, what: str, most_bytes: int | None = None, *, marks:
         body = in_utf8(partial(to_json, inf_nan_mode="constants"), value)
         body = marked(value, body) if marks else body
         if most_bytes is not None and len(body) > most_bytes:
-            text = f"{what} takes {len(body):,} bytes, {most_bytes:,} are allowed"
-            repair = "send the name of a file that holds it, or raise Sizes(message_bytes=…)"
+            text = f"{what} has {len(body):,} bytes, but at most {most_bytes:,} are allowed"
+            repair = "send the name of a file with the data, or raise Sizes(message_bytes=…)"
             raise InputError(text, repair=repair, code="too_large")
         check_depth(body)
         return from_json(body, allow_inf_nan=False)
     except (PydanticSerializationError, ValueError) as error:
-        why = "nan and inf are no JSON numbers" if str(error).split(" at ")[0].endswith(("value", "number")) else error
-        raise InputError(f"JSON cannot carry {what}: {why}", repair="give plain values or a pydantic model") from error
+        why = "JSON has no nan and inf" if str(error).split(" at ")[0].endswith(("value", "number")) else error
+        text = f"{what} cannot be written as JSON: {why}"
+        raise InputError(text, repair="give plain values or a pydantic model") from error
 
 
 def in_utf8(take: Callable[[T], R], value: T) -> R:

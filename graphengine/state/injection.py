@@ -142,13 +142,13 @@ class Injected:
             if changed:
                 view.forget(changed)
                 raise MutatedInput(
-                    f"{self.name} changed {', '.join(changed)} in place",
+                    f"{self.name} changed its argument {', '.join(map(repr, changed))} in place",
                     where=self.name,
-                    repair="work on a copy; the values passed to the function belong to the run",
+                    repair="change a copy instead; the values passed to the function belong to the run",
                 )
         if type(result) is CoroutineType:
             result.close()
-            raise TypeError(f"it returned a coroutine, {result.__qualname__}, which nothing awaits here")
+            raise TypeError(f"it returned the coroutine {result.__qualname__}, but is called here without await")
         return result
 
 

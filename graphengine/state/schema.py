@@ -214,16 +214,17 @@ class StateType(Generic[S]):
         except Changed as error:
             given = vars(instance)
             differing = [name for name in self.fields if not is_same(error.back.get(name), given.get(name))]
-            lost = f"; it cannot carry {error.lost}" if error.lost else ""
+            lost = f"; the record would lose {error.lost}" if error.lost else ""
             raise InputError(
-                f"the state would read back from the record different; fields: {', '.join(differing) or '?'}{lost}",
+                f"these fields would be read back from the record as other values: {', '.join(differing) or '?'}{lost}",
                 where=where,
-                repair="pass values that JSON can carry and that validate again when read",
+                repair="pass values that JSON can represent and that pass the validation again when they are read",
             ) from None
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
             raise self._misfit(why(error), where) from error
         if not is_same(instance.__pydantic_private__, back.__pydantic_private__):
-            raise InputError("the state's private attributes are not recorded", where=where, repair="make them fields")
+            text = "the state has values in private attributes, which are not recorded"
+            raise InputError(text, where=where, repair="make these attributes fields")
         return Initial(records, typed, named, len(body))
 
     def read_initial(self, initial: Initial) -> Mapping[str, object]:

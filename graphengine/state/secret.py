@@ -118,7 +118,7 @@ class Cipher:
         raise SecretKeyWrong(
             f"the secret in {name!r} cannot be read with the key of graph {self.graph!r}",
             where=f"field {name}",
-            repair="pass the key it was recorded with; after a change of keys pass both: secret_key=[new, old]",
+            repair="pass the key with which the secret was recorded; after a change of keys: secret_key=[new, old]",
         )
 
     def _place(self, name: str) -> bytes:
@@ -143,7 +143,7 @@ def cipher_of(graph: str, keys: object) -> Cipher:
     current_keys = keys() if callable(keys) else keys
     listed = list(current_keys) if isinstance(current_keys, (list, tuple)) else [current_keys]
     if not listed:
-        raise DefinitionError("secret_key= is empty", repair=f"pass a key: {MAKES_ONE}")
+        raise DefinitionError("secret_key= is empty, but secret fields need a key", repair=f"pass a key: {MAKES_ONE}")
     return Cipher(graph, tuple(AESSIV(_derive_key(key)) for key in listed))
 
 
@@ -152,9 +152,10 @@ def _derive_key(key: object) -> bytes:
     body = raw.encode() if isinstance(raw, str) else raw
     if not isinstance(body, bytes):
         repair = f"pass text or bytes, or a function that returns them: {MAKES_ONE}"
-        raise DefinitionError(f"secret_key= is of type {type(key).__name__}", repair=repair)
+        raise DefinitionError(f"secret_key= has the type {type(key).__name__}, not text or bytes", repair=repair)
     if len(body) < _LEAST_BYTES or len(set(body)) < _LEAST_DIFFERENT:
-        raise DefinitionError("secret_key= is too weak", repair=f"pass {_LEAST_BYTES} random bytes: {MAKES_ONE}")
+        text = "secret_key= is too weak, because it is too short or has too few different bytes"
+        raise DefinitionError(text, repair=f"pass {_LEAST_BYTES} random bytes: {MAKES_ONE}")
     return hashlib.sha512(b"graphengine secret\0" + body).digest()
 
 

@@ -156,7 +156,7 @@ def test_an_answer_that_cannot_be_carried_is_refused_with_its_reason() -> None:
         Answers(Unique)
     with pytest.raises(InputError, match="number out of range"):
         as_record(10**5000, "the answer")
-    with pytest.raises(InputError, match="nan and inf are no JSON numbers"):
+    with pytest.raises(InputError, match="JSON has no nan and inf"):
         as_record([float("-inf")], "the answer")
 
 

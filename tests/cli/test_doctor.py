@@ -72,5 +72,5 @@ def test_a_schedule_whose_input_no_longer_fits_is_a_note(ran: Invoke) -> None:
     flow.write_text(flow.read_text().replace("goal: int = 3", "most: int = 3"))
     said = ran("doctor")
     assert (said.exit_code, "sound: " in said.stdout) == (0, True)
-    why = "the schedule 'daily' cannot start a run: the input was given the field 'goal'"
+    why = "the schedule 'daily' cannot start a run: the input has the field 'goal'"
     assert f"note schedule_misfit: {why}" in said.stdout

@@ -123,5 +123,5 @@ async def test_memory_has_no_orphans() -> None:
 async def test_two_graphs_of_one_name_are_refused() -> None:
     """It would be unknown whose runs are meant."""
     async with Runner() as runner:
-        with pytest.raises(DefinitionError, match="two graphs have the same name"):
+        with pytest.raises(DefinitionError, match="two of the graphs have the same name"):
             await runner.recover(graph("a"), graph("a", node="other"))

@@ -334,7 +334,7 @@ def test_items_cannot_add_to_a_key_that_another_writes(names: list[str]) -> None
             run.finish(remembered(index, value=[9]), of=f"a[{index}]")
         step = run.collect()
         if given is names:
-            assert "both write memos[k]" in said(step)["error"]["message"]
+            assert "both write 'memos[k]'" in said(step)["error"]["message"]
         else:
             assert opened(run.snapshot.root.values["memos"]) == {"x": [9], "y": [9], "k": [0, 1]}
 

@@ -29,5 +29,5 @@ async def test_a_run_stuck_at_start_can_be_resumed_at_once() -> None:
         run = runner.start(graph(repaired=False))
         with pytest.raises(RunFailed):
             await run.result()
-        with pytest.raises(RunFailed, match="no edge out of START"):
+        with pytest.raises(RunFailed, match="no edge out of node 'START'"):
             await runner.resume(run.id, graph(repaired=False)).result()

@@ -22,7 +22,7 @@ async def test_a_changed_question_is_another_one(runner: Runner) -> None:
         (new,) = await open_now(runner, run_id)
         assert new != old.id
         for given in (changed, None):
-            with pytest.raises(QuestionWithdrawn, match=rf"{old.id}.*the graph was changed") as error:
+            with pytest.raises(QuestionWithdrawn, match=rf"{old.id}.*the graph has changed") as error:
                 await runner.answer(run_id, "publish", given, wait=old)
             assert new in error.value.repair
         with pytest.raises(AmbiguousWait):

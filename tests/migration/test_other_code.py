@@ -222,7 +222,7 @@ async def test_an_effect_that_was_removed_is_asked_about_at_the_end(runner: Runn
     assert "The node ends now" in wait.question
     assert "same" not in wait.question
     if answer == "fail":
-        with pytest.raises(RunFailed, match="does not ask again for what it had done before: pay"):
+        with pytest.raises(RunFailed, match="no longer makes calls that it had made before: pay"):
             await goes_on(runner, run_id, no_payment, answer)
     else:
         result = await goes_on(runner, run_id, no_payment, answer)
@@ -242,7 +242,7 @@ async def test_a_graph_does_not_begin_before_effects_of_its_node_are_settled(run
     result = await runner.resume(run_id, made).result()
     (wait,) = result.waits
     assert ("the graph or map" in wait.question, ACTS) == (True, ["pay 5 EUR"])
-    with pytest.raises(RunFailed, match="does not ask again"):
+    with pytest.raises(RunFailed, match="no longer makes calls"):
         await (await runner.answer(run_id, "fail", made)).result()
     assert ACTS == ["pay 5 EUR"]
 
@@ -257,7 +257,7 @@ async def test_fail_fails_the_node_and_a_resume_asks_again(runner: Runner) -> No
     """After `fail` the node fails with `effect_unknown`; once the run is resumed, the question is asked again."""
     run_id = await waiting(runner, pays_and_asks)
     await goes_on(runner, run_id, in_another_currency)
-    with pytest.raises(RunFailed, match="does not ask again"):
+    with pytest.raises(RunFailed, match="no longer makes calls"):
         await goes_on(runner, run_id, in_another_currency, "fail")
     result = await runner.resume(run_id, graph_of(in_another_currency)).result()
     assert ([wait.kind for wait in result.waits], ACTS) == (["unknown"], ["pay 5 EUR"])

@@ -38,10 +38,10 @@ async def test_a_broken_order_loses_the_run_and_a_resume_repairs_it(
     async with Runner(InMemoryStore()) as runner:
         monkeypatch.setattr(Driving, "drive", forgetful)
         broken, other = runner.start(graph, run_id="r"), runner.start(graph, run_id="other")
-        with pytest.raises(OutOfOrder, match="Left cannot come while the claim on a run is driving"):
+        with pytest.raises(OutOfOrder, match="Left came while this process was 'driving' with a run"):
             await broken.result()
         assert (await other.result()).state.n == 1
-        assert broken_orders == ["Left cannot come while the claim on a run is driving"]
+        assert broken_orders == ["a fault inside graphengine: Left came while this process was 'driving' with a run"]
         assert [step.kind for step in await runner.history("r")] == ["started"]
         monkeypatch.undo()
         assert (await runner.resume("r", graph).result()).state.n == 1

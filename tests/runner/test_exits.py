@@ -116,7 +116,7 @@ async def test_a_node_that_cancels_its_own_task_fails(runner: Runner, *, is_alon
         result = await run.result()
     assert (result.status, result.state.text) == ("finished", "1")
     (failure,) = [said(step)["error"]["message"] for step in await runner.history(run.id) if step.kind == "failed"]
-    assert failure == "the code of a cancelled the asyncio task in which it ran"
+    assert failure == "the code of node 'a' cancelled the asyncio task in which the node ran"
 
 
 def test_an_event_loop_that_ends_fails_no_node() -> None:

@@ -155,7 +155,7 @@ async def test_without_an_extension_that_fits_it_no_run_continues_under_a_change
         cut = await runner.start(two(), run_id="r", limits=Limits(visits=1)).result()
         changed = two()
         changed.version = 2
-        with pytest.raises(GraphChanged, match=r"put it back, or use graphengine\.Runner"):
+        with pytest.raises(GraphChanged, match=r"put the earlier graph back, or use graphengine\.Runner"):
             await runner.resume("r", changed).result()
         assert (await runner.info("r")).seq == cut.seq
 

@@ -166,7 +166,7 @@ async def test_a_map_begins_no_item_after_its_results_are_too_large(fallback: An
     given = {"numbers": list(range(20))}
     async with Runner(database, sizes=Sizes(update_bytes=45_000)) as runner:
         with pytest.raises(
-            RunFailed, match=r"the items before it returned [56]0,01[02] bytes, 45,000 are allowed"
+            RunFailed, match=r"returned [56]0,01[02] bytes so far, but one step may write 45,000 bytes"
         ) as caught:
             await runner.start(graph, given, run_id="r").result()
     assert "Sizes(update_bytes=…), which keeps the work that is done" in str(caught.value)

@@ -220,7 +220,8 @@ async def test_a_change_while_a_node_runs_fails_that_node(late: Late) -> None:
         return texts(kept)
 
     broken = await failing(
-        chain(("keep", late.keep, "kept"), ("read", read, "seen")).run(Desk(docs=GIVEN)), "changed kept in place"
+        chain(("keep", late.keep, "kept"), ("read", read, "seen")).run(Desk(docs=GIVEN)),
+        "changed its input 'kept' in place",
     )
     assert broken.state == Desk(docs=GIVEN, kept=GIVEN)
 

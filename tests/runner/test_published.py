@@ -118,11 +118,13 @@ async def test_an_error_says_what_was_published(runner: Runner) -> None:
     with pytest.raises(NotPublished, match="is finished, and has published nothing as 'progres'") as caught:
         await run.published("progres", Progress)
     assert caught.value.repair == "did you mean 'progress'?"
-    with pytest.raises(InputError, match=r"published as 'progress' is no int: value: Input should be a valid integer"):
+    with pytest.raises(
+        InputError, match=r"published as 'progress' is not of type int: value: Input should be a valid integer"
+    ):
         await run.published("progress", int)
     with pytest.raises(NotPublished) as caught:
         await run.published("progress", item="work[1]")
-    assert caught.value.repair.startswith("its newest is of step")
+    assert caught.value.repair.startswith("read an earlier value; the newest ones are of step")
     silent = runner.start(alone(State, lambda: 1, "n"), {})
     with pytest.raises(NotPublished, match="nothing") as caught:
         await silent.published("progress", Progress)

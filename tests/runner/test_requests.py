@@ -140,7 +140,7 @@ async def test_without_a_reply_it_ends(runner: Runner) -> None:
 async def test_a_reply_of_another_type_is_an_error_and_is_hidden_from_lists(runner: Runner) -> None:
     """The engine publishes replies under a name of its own, which nobody else can use."""
     run = runner.start(shop(), run_id="r")
-    with pytest.raises(InputError, match="the reply of run r is no list"):
+    with pytest.raises(InputError, match="the reply of run r is not of type list"):
         await run.request("is_even", 1, list[int])
 
     async def forge(ctx: Context) -> int:

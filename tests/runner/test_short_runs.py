@@ -133,6 +133,6 @@ async def test_a_start_condition_that_changes_its_input_fails_the_run(runner: Ru
     outer.add_node("inner", inner, writes="xs")
     outer.add_path(START, "inner", END)
     for graph in (inner, outer):
-        with pytest.raises(RunFailed, match="route changed xs in place"):
+        with pytest.raises(RunFailed, match="route changed its argument 'xs' in place"):
             await runner.start(graph, run_id=graph.name).result()
         assert (await runner.info(graph.name)).status == "failed"

@@ -143,7 +143,7 @@ def test_a_change_in_place_is_found() -> None:
     graph = Graph("changing", Keys)
     graph.add_node(change)
     graph.add_path(START, "change", END)
-    with pytest.raises(Exception, match="change changed text in place"):
+    with pytest.raises(Exception, match="change changed its input 'text' in place"):
         graph.run_sync({"text": "a", "items": []})
 
 

@@ -373,7 +373,7 @@ async def test_a_handed_on_value_is_checked_for_changes() -> None:
 
     graph = talk((keep, "recent"), (spoil, "n"), (collect, "messages"))
     async with Runner() as runner:
-        with pytest.raises(RunFailed, match="spoil changed recent in place"):
+        with pytest.raises(RunFailed, match="spoil changed its input 'recent' in place"):
             await runner.start(graph, Talk(messages=GIVEN, n=1), run_id="run").result()
         result = await runner.branch("run", graph, 2, update={"n": 0}).result()
     assert result.state.messages == [*GIVEN, *GIVEN, *GIVEN]
@@ -386,7 +386,7 @@ async def test_only_the_changed_field_of_a_state_is_named() -> None:
         state.messages[0]["text"] = "spoilt"
         return 2
 
-    with pytest.raises(RunFailed, match="spoil changed messages in place"):
+    with pytest.raises(RunFailed, match="spoil changed its input 'messages' in place"):
         await talk((spoil, "n")).run(Talk(messages=GIVEN))
 
 

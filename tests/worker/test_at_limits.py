@@ -87,7 +87,7 @@ async def test_a_graph_inside_at_its_limit_waits_for_nothing(
     """Its node fails at once; in a graph with a higher limit it waits again, and comes to its end."""
     began = clock.now()
     async with asyncio.timeout(SOON):
-        with pytest.raises(RunFailed, match="arms reached its limit: visits 1 >= 1"):
+        with pytest.raises(RunFailed, match="the inner graph 'arms' reached its limit: visits 1 >= 1"):
             await timed.start(graph_of(wait, turns, Limits(visits=1)), run_id="r").result()
         assert clock.now() == began
         clock.move(100)

@@ -195,7 +195,7 @@ async def test_a_given_field_that_is_gone_is_not_lost(timed: Runner, clock: Fake
     await old.send({"note": "kept"})
     await old.end()
     await new.pass_window()
-    assert "was given the field 'note'" in (await new.collected())["trouble"]
+    assert "the input has the field 'note'" in (await new.collected())["trouble"]
 
 
 async def test_a_renamed_field_is_found_by_its_alias(timed: Runner, clock: FakeClock) -> None:

@@ -66,7 +66,7 @@ async def test_a_chosen_id_of_an_earlier_runs_child_is_refused(runner: Runner) -
     days: list[int] = []
     await runner.start(graphs(days, run_id="rates-1"), run_id="report").result()
     await remove(runner, "report")
-    with pytest.raises(RunFailed, match="run rates-1 that an earlier run report started, which was removed since"):
+    with pytest.raises(RunFailed, match="run rates-1 exists already; it was started by an earlier run"):
         await runner.start(graphs(days, run_id="rates-1"), run_id="report").result()
     await remove(runner, "report")
     await remove(runner, "rates-1")

@@ -106,7 +106,7 @@ async def test_a_tree_gets_as_deep_as_its_first_run_allows(runner: Runner) -> No
     with pytest.raises(RunFailed) as failed:
         await runner.get(lowest.id, deep).result()
     error = failed.value.result.error
-    text = f"run {lowest.id} may start no run: 4 runs would be above it, and its limit is 3"
+    text = f"run {lowest.id} cannot start a run, which would have 4 runs above it; the limit is 3"
     assert error is not None
     assert (error.kind, error.message) == ("too_deep", text)
     assert Limits().depth == 1000

@@ -120,7 +120,7 @@ async def test_an_input_of_a_newer_version_is_left_to_workers_of_that_version(ti
 async def test_a_given_field_that_is_gone_stops_the_schedule(timed: Runner, clock: FakeClock) -> None:
     """Its value does not vanish without a word."""
     await timed.admin.schedule(HOURLY, report(FIRST), {"note": "kept"})
-    assert "was given the field 'note'" in str(await tick(timed, clock, report({"euros": (int, 0)})))
+    assert "the input has the field 'note'" in str(await tick(timed, clock, report({"euros": (int, 0)})))
     assert await begun(timed) == []
 
 

@@ -92,9 +92,9 @@ def _updates_of_arms(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list
             update = plan.state.fields[op[1]].joined(op, view, typed.get(index))
             if isinstance(update, Replace) and len(writers[op[1]]) > 1:
                 raise InvalidUpdate(
-                    f"the arm to {arm.id.rsplit('~', 1)[-1]} replaced {op[1]!r}, which another arm wrote",
+                    f"the arm that starts at {arm.id.rsplit('~', 1)[-1]!r} replaced {op[1]!r}, which another arm wrote",
                     where=f"fork at {view.node}",
-                    repair="replace it before the fork or after the join",
+                    repair=f"replace {op[1]!r} before the fork or after the join",
                 )
             updates.append((op[1], update))
     return updates

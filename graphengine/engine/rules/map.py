@@ -72,11 +72,12 @@ def _read_items(each: Each, view: View, node: str) -> Mapped:
         found = reading.read(view)
         where = f"node {node}, each {name}"
         if found is None:
-            repair = f"set {reading.text} before this node; an empty list is fine"
-            raise MissingInput(f"{reading.text} is None", where=where, repair=repair)
+            repair = f"set {reading.text!r} before this node; an empty list is fine"
+            raise MissingInput(f"{reading.text!r} is None, but each= needs a list", where=where, repair=repair)
         if not isinstance(found, Sequence) or isinstance(found, (str, bytes)):
             have = type(found).__name__
-            raise InvalidUpdate(f"{reading.text} is of type {have}, not a list", where=where, repair="make it a list")
+            text = f"the value of {reading.text!r} has the type {have}, but each= needs a list"
+            raise InvalidUpdate(text, where=where, repair="write a list to the field before this node")
         lengths[name] = len(found)
         if field:
             fields[name] = field
@@ -86,7 +87,9 @@ def _read_items(each: Each, view: View, node: str) -> Mapped:
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise InvalidUpdate(
-            f"the lists differ in length: {listed}", where=f"node {node}", repair="make them equally long"
+            f"the lists of each= must be equally long, but their lengths are: {listed}",
+            where=f"node {node}",
+            repair="make the lists equally long",
         )
     count = next(iter(lengths.values()))
     return Mapped(count=count, concurrency=each.concurrency, max_open=each.max_open, fields=fields, items=items)
@@ -193,7 +196,7 @@ def _collect_results(plan: Plan[Any], view: View, facts: Collecting) -> Change:
 
 def _refuse_key(view: View, op: Op, first: int, second: int) -> None:
     raise InvalidUpdate(
-        f"items {first} and {second} both write {op[1]}[{op[2]}]",
+        f"the items {first} and {second} both write '{op[1]}[{op[2]}]', so one value would be lost",
         where=f"node {view.node}",
-        repair="give each item a key of its own, or write to a list",
+        repair="let each item write a key of its own, or write to a list",
     )

@@ -112,8 +112,8 @@ def limit_met(run: RunState, frame: Frame, event: LimitMet) -> Decided:
     reached = sub_limit(snapshot, frame)
     inner = plan_of(run.plan, frame)
     path = path_of(frame.id, "")
-    message = f"{inner.graph} reached its limit: {reached}"
-    repair = "raise the limits of that graph, then resume the run"
+    message = f"the inner graph {inner.graph!r} reached its limit: {reached}"
+    repair = f"raise the limits of the graph {inner.graph!r}, then resume the run"
     failure = FailureRecord(
         path, "limit", to_show(message), attempt_of(frame), repair=repair, names=_LIMIT, non_retryable=True
     )

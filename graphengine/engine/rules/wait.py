@@ -101,7 +101,7 @@ def wait_over(run: RunState, frame: Frame, event: WaitOver) -> Decided:
         facts.answer.timeout = True
         return _keep_answer(snapshot, frame, event.now, facts)
     path = path_of(frame.id, frame.at)
-    text = f"no answer to {wait.question!r} in time"
+    text = f"{wait.question!r} was not answered in time"
     return _fail_node(run, frame, event.now, WaitTimeout(text, where=f"node {path}"))
 
 

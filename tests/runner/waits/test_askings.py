@@ -145,7 +145,9 @@ async def test_a_name_is_of_use_once(runner: Runner, kind: Kind) -> None:
     """Of a name that was asked twice the error has the id; without a name the answer is for what is open."""
     first = await begun(runner, kind)
     (second,) = (await answered(runner, kind, kind.again, kind.name)).waits
-    with pytest.raises(AmbiguousWait, match=f"has asked '{kind.name}' 2 times.*open now: {second.id}"):
+    with pytest.raises(
+        AmbiguousWait, match=f"has asked '{kind.name}' 2 times.*open questions of this name: {second.id}"
+    ):
         await runner.answer("r", kind.again, kind.graph, wait=kind.name)
     (third,) = (await answered(runner, kind, kind.again)).waits
     assert await recorded(runner) == [first.id, second.id]
@@ -208,7 +210,7 @@ async def test_the_end_of_another_wait_changes_no_id(runner: Runner) -> None:
     first, second = result.waits
     result = await (await runner.answer("s", "a", graph, wait=first)).result()
     assert [wait.question for wait in result.waits] == ["else?"]
-    with pytest.raises(QuestionWithdrawn, match="the run went on without an answer") as error:
+    with pytest.raises(QuestionWithdrawn, match="the run continued without an answer") as error:
         await runner.answer("s", "a", graph, wait=second)
     assert result.waits[0].id in error.value.repair
     found = [step.data for step in await runner.history("s")]
@@ -236,7 +238,7 @@ async def test_what_has_ended_otherwise_says_so(timed: Runner, clock: FakeClock)
     clock.move(61)
     (second,) = (await runner.resume("r", graph).result()).waits
     assert second.id != first.id
-    with pytest.raises(AnsweredAlready, match="its time was over"):
+    with pytest.raises(AnsweredAlready, match="its time is over"):
         await runner.answer("r", "publish", graph, wait=first)
     race = Graph("race", Press)
     race.add_node("begin", lambda: 1, writes="n")
@@ -251,7 +253,7 @@ async def test_what_has_ended_otherwise_says_so(timed: Runner, clock: FakeClock)
     waits = {wait.name: wait for wait in (await runner.start(race, run_id="f").result()).waits}
     await (await runner.answer("f", "yes", race, wait=waits["a"])).result()
     for named in (waits["b"], "b"):
-        with pytest.raises(QuestionWithdrawn, match="went on without"):
+        with pytest.raises(QuestionWithdrawn, match="continued without"):
             await runner.answer("f", "yes", race, wait=named)
     for name in ("none", "none@1", f"a@{math.inf}", "a@99"):
         with pytest.raises(InputError, match="no question named"):

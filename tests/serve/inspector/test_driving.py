@@ -162,6 +162,6 @@ async def test_a_schedule_whose_input_no_longer_fits_is_a_problem_of_its_graph(t
         await runner.admin.schedule(daily, earlier, {"gone": 7})
         [problem] = (await driver.problems(OfGraph("counter"))).problems
         assert (problem.code, problem.where) == ("schedule_misfit", "schedule daily")
-        assert "the input was given the field 'gone'" in problem.message
+        assert "the input has the field 'gone'" in problem.message
         with acting(Caller("bob", tenant="bob")):
             assert not (await driver.problems(OfGraph("counter"))).problems
