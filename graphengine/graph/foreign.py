@@ -65,7 +65,8 @@ cross_downstream, set_downstream, set_upstream, attach_edge, edge, edge_from, ad
 depends_on, after, add_flow, otherwise, set_next, edge_info: Airflow LangGraph pydantic-ai Luigi AWS
     graph.add_edge('a', 'b')
 add_nodes_from, with_actions, add_workflows, add_step, add_action, add_vertex, attach_node, add_component, add_op,
-add_executor, add_participant, add_handler, with_nodes, add_stage, add_job: networkx Burr Haystack Dagster transitions
+add_executor, add_participant, add_handler, with_nodes, add_stage, add_job, add_task, add_operator: networkx Burr
+Haystack Dagster transitions
     graph.add_node('b', work, writes='n')
 node, step, task, action, activity, register, add, add_function, add_state, state_node: common
     graph.add_node('b', work, writes='n')  # there is no decorator: a node is a plain function
@@ -107,8 +108,8 @@ with_state, fn, set_state, state_schema, schema, channels, with_typing: Burr Lan
     graph = Graph('name', State)
 with_hooks, on_success, on_completion, on_running, on_retry, after_return, on_cancellation, add_hook, add_listener,
 with_listeners, on_event, subscribe, add_callback, on, pre_execute, post_execute, on_skipped_callback,
-has_on_success_callback, has_on_failure_callback, on_commit, on_execute_callback, hook_defs, add_hooks, callback: Burr
-LangGraph Prefect Airflow Dagster
+has_on_success_callback, has_on_failure_callback, on_commit, on_execute_callback, hook_defs, add_hooks, callback,
+*callback*, *hook*, *listener*, on_enter, on_exit, on_final: Burr LangGraph Prefect Airflow Dagster
     async for event in runner.start(graph, state).events(): print(event)
 with_tracker, uid, parent_pointer, store, builder, conf, with_state_persister, with_persister, initialize_from,
 with_identifiers, checkpointer, persist, save_state: Burr AutoGen
@@ -117,7 +118,8 @@ build, freeze, finalize, compiled, validate_setup_teardown: Burr pydantic-ai
     graph.check()  # a Graph needs no build: run it as it is
 invoke, run_job, run_step, arun_graph, execute, call, kickoff, process, launch, run_until_complete, run_async, perform,
 execute_in_process, kickoff_async, run_local, run_pipeline, materialize, initiate_chat, akickoff, apply, aio_run,
-run_process, add_model, run_task, start_process: LangGraph common Dagster CrewAI Haystack AutoGen Celery
+run_process, add_model, run_task, start_process, test, test_mode_run: LangGraph common Dagster CrewAI Haystack AutoGen
+Celery
     result = await graph.run(state)
     result = graph.run_sync(state)
     result = await runner.start(graph, state).result()  # recorded in the database of the runner
@@ -144,14 +146,14 @@ get_graph, draw_mermaid, draw_mermaid_png, draw_png, draw_ascii, print_ascii, to
     print(graph.to_mermaid())
     print(graph.to_dot())
 draw, visualize, visualise, draw_networkx, draw_all_possible_flows, view, display, to_svg, export_png, spring_layout,
-style_attributes: networkx Burr Prefect
+style_attributes, *color*, *style*, *layout*, *png*: networkx Burr Prefect
     graph.render('graph.svg')
     print(graph.to_mermaid())
 mermaid_code, mermaid_image, mermaid, as_mermaid, generate_mermaid: pydantic-ai
     print(graph.to_mermaid())
 graphviz, dot, to_graphviz, to_agraph, write_dot, to_pydot: networkx
     print(graph.to_dot())
-validate, verify, is_valid, lint, test: LangGraph LlamaIndex
+validate, verify, is_valid, lint: LangGraph LlamaIndex
     problems = graph.check()
 get_subgraphs: LangGraph
     [node.name for node in graph.nodes if isinstance(node.runnable, Graph)]
@@ -159,7 +161,8 @@ get_input_schema, parameters, validate_parameters, serialize_parameters, get_con
 output_channels, stream_channels, with_types, get_input_jsonschema, get_output_schema, config_schema,
 get_output_jsonschema, inputs, outputs, input_sockets, get_config_jsonschema, config_specs, state_type, InputType,
 input_mappings, output_mappings, input_defs, output_defs, input_dict, output_dict, get_input_mapping,
-get_output_mapping, run_config_schema, input_types: LangGraph Haystack Dagster
+get_output_mapping, run_config_schema, input_types, *schema*, *output*, *input*, input_schema, output_schema: LangGraph
+Haystack Dagster
     graph.state.model_json_schema()
 has_node, contains, node_exists: networkx
     'a' in graph.to_networkx()
@@ -176,11 +179,12 @@ __getitem__: networkx
 number_of_edges, edge_count: networkx
     len(graph.edges)
 list_nodes, get_nodes, node_names, get_component, get_node, get_step, get_task, get_participants, walk, node_defs,
-all_node_defs, node_dict, components, is_state: networkx Haystack AutoGen Dagster
+all_node_defs, node_dict, components, is_state, *task*, *node*, *step*, *component*, *participant*, *op*, *member*:
+networkx Haystack AutoGen Dagster
     [node.name for node in graph.nodes]
 list_edges, get_edges, in_edges, out_edges, edges_iter, incoming, outgoing, get_transitions, get_triggers, transitions,
-outbound, edges_by_source, branches, get_nested_transitions, dependency_structure, dependencies, set_dependency:
-networkx transitions
+outbound, edges_by_source, branches, get_nested_transitions, dependency_structure, dependencies, set_dependency, *edge*,
+*transition*, *dependency*, *successor*: networkx transitions
     list(graph.to_networkx().in_edges('approve'))
     list(graph.to_networkx().out_edges('a'))
 predecessors, successors, neighbors, neighbours, adj, adjacency, pred, succ, children, parents, upstream, downstream,
@@ -195,10 +199,11 @@ shortest_path, all_simple_paths, has_path, paths, ancestors, descendants, simple
     import networkx; networkx.shortest_path(graph.to_networkx(), 'a', 'approve')
 nbunch_iter, nodes_iter, to_directed, to_undirected, reverse, edge_subgraph, is_directed, is_multigraph, subgraph,
 weakly_connected_components, bfs_tree, find_cycle, density, pagerank, isolates, is_frozen, path_graph,
-set_node_attributes: networkx
+set_node_attributes, *subset*, *subgraph*, *adjacency*, partial_subset, sub_dag, transitive_closure,
+transitive_reduction, *closure*, *centrality*, *connected*, strongly_*, weakly_*, transitive_*, nodes_with_*: networkx
     graph.to_networkx()  # has all methods of a networkx graph
-remove_node, remove_nodes_from, remove_edge, remove_edges_from, clear, clear_edges, delete_node, remove, update:
-networkx
+remove_node, remove_nodes_from, remove_edge, remove_edges_from, clear, clear_edges, delete_node, remove, update,
+remove_transition, remove_task, remove_component, remove_state, delete_edge, drop_node: networkx
     graph = Graph('name', State)  # a graph only grows: declare it without the node
 copy, clone, replace, deepcopy: networkx Airflow
     graph.but(name='copy')
@@ -206,7 +211,7 @@ get_name, dag_id, graph_id, get_id, get_task_family, get_global_name, sequence_i
 transitions
     graph.name
 to_json, to_dict, serialize, as_dict, model_dump, dumps, to_definition, to_asl, to_yaml, get_definition, node_link_data,
-dump_component, to_str_params: common Haystack AWS networkx AutoGen
+dump_component, to_str_params, serialize_*, export_*: common Haystack AWS networkx AutoGen
     print(graph.to_mermaid())
     graph.to_networkx()
 serve, to_a2a, to_web, to_api, as_server: Prefect pydantic-ai
@@ -220,7 +225,8 @@ get_prompts, clear_cache, set_cache, cache: LangGraph
     await ctx.call(work, 1)  # in a node: recorded, so a resumed run does not call it again
 next_node, get_next_action, has_next_action: Burr pydantic-ai
     walked = await walk(graph, {'a': {'n': 1}, 'approve': {'is_approved': True}})
-schedule, cron, set_schedule, create_schedule, scheduled, schedule_interval: Prefect Airflow DBOS
+schedule, cron, set_schedule, create_schedule, scheduled, schedule_interval, *schedule*, *timetable*, *cron*: Prefect
+Airflow DBOS
     await runner.admin.schedule(Schedule('daily', '0 7 * * *', 'approval'), graph)
 test_case, dry_run, simulate, debug_run: common
     walked = await walk(graph, {'a': {'n': 1}, 'approve': {'is_approved': True}})
@@ -244,7 +250,8 @@ warm_up, with_resources, add_resource, with_services, provide, inject, resource_
 get_resource_requirements, required_resource_keys: Haystack Dagster
     graph = Graph('name', State, resources={'accounts': dict})  # called once, before the first run that needs it
 template_fields, template_ext, template_searchpath, template_undefined, user_defined_macros, render_template_fields,
-resolve_template_files, input_values, get_params, param_args, param_kwargs, get_param_names: Airflow Luigi
+resolve_template_files, input_values, get_params, param_args, param_kwargs, get_param_names, *template*, *param*,
+*macro*, requires_input, input_vars: Airflow Luigi
     graph.add_node('b', work, inputs={'n': 'n'}, writes='n')
 """
 
@@ -281,7 +288,7 @@ retry, rerun, retry_failed, clear, redrive, requeue, reprocess, resubmit: common
 restart, run_again, repeat: common
     runner.branch(run_id, graph, at=1)
     runner.start(graph, state)
-fork, reset, rewind, clone, copy_run, rollback, time_travel, backtrack, replay_from: DBOS Temporal
+fork, reset, rewind, clone, copy_run, rollback, time_travel, backtrack, replay_from, copy, copy_thread: DBOS Temporal
     runner.branch(run_id, graph, at=1)
     runner.branch(run_id, graph, at=1, update={'n': 2})
 replay: Temporal
@@ -298,7 +305,7 @@ run_streamed, run_stream, run_stream_events, stream_agent: OpenAI pydantic-ai
 start_workflow, create_run, new_run, launch, trigger, begin, spawn: Temporal DBOS
     run = runner.start(graph, state, run_id='order-7')
 start_workflow_async, start_async, start_soon, create_task, background, start_activity, object_send, workflow_send,
-service_send, generic_send: DBOS Restate
+service_send, generic_send, trigger_schedule: DBOS Restate
     run = runner.start(graph, state)
 submit, enqueue, delay, apply_async, send_task, push, schedule_run, dispatch, queue, add_to_queue, run_later,
 execute_later, send_task_message: Celery DBOS Prefect common
@@ -324,16 +331,17 @@ report, get_runs_count: Temporal Airflow
     await runner.admin.trends()
 describe, get_workflow_status, read_flow_run, get_info, details, get_flow_run, get_dag_run, is_running, is_done,
 job_status, poll_status, get_run_by_id, get_dagrun_state, get_task_states, get_run_tags, update_flow_run,
-get_run_record_by_id: Temporal DBOS Prefect Dagster Airflow
+get_run_record_by_id, *status*, *info*, *record*: Temporal DBOS Prefect Dagster Airflow
     await runner.info(run_id)
 get_result, result, wait, wait_for, await_result, join, output, wait_until_done, wait_for_completion: DBOS Temporal
 Celery Prefect
     result = await runner.get(run_id, graph).result()
 fetch_history, list_workflow_steps, get_events, event_history, log, trace, list_checkpoints, get_task_runs,
-read_task_runs, list_activities, get_records_for_run, all_logs, logs_after, get_records: Temporal DBOS Dagster
+read_task_runs, list_activities, get_records_for_run, all_logs, logs_after, get_records, *history*, *step*, *task*,
+*activity*, *log*: Temporal DBOS Dagster
     await runner.history(run_id)
     graphengine show RUN_ID
-get_state, get_values, load_state, get_checkpoint, get_tuple, snapshot, memory: LangGraph
+get_state, get_values, load_state, get_checkpoint, get_tuple, snapshot, memory, state, *state*, *checkpoint*: LangGraph
     await runner.state_at(run_id)
     await runner.state_at(run_id, 1)
 events, stream_events, subscribe, follow, listen, tail, on_event, add_listener, stream_run, observe: LlamaIndex
@@ -344,7 +352,7 @@ delete_workflows, wipe, wipe_assets, delete_artifact, delete_for_runs: DBOS Lang
     await runner.admin.prune(keep_last=100)
     await runner.admin.bulk('prune', f'id:{run_id}')
 approve, reject, respond, reply, resume_with, provide_input, answer_question, submit_answer, human_input, complete,
-resolve, submit_human_input, send_answer: LangGraph pydantic-ai LlamaIndex
+resolve, submit_human_input, send_answer, *approval*: LangGraph pydantic-ai LlamaIndex
     await runner.answer(run_id, True, graph)
 interrupts, pending_interrupts, questions, inbox, pending_approvals, tasks, list_waits, approvals, list_interrupts,
 waiting, get_waits: LangGraph OpenAI
@@ -352,10 +360,10 @@ waiting, get_waits: LangGraph OpenAI
 recover_pending_workflows, recover_all, resume_all, resume_pending, restore: DBOS
     await runner.recover(graph)
 set_event, close_stream, publish, emit, write_stream, report_progress, update_progress, upsert_memo,
-get_task_progress_percentage, log_event, set_current_details, report_engine_event: DBOS
+get_task_progress_percentage, log_event, set_current_details, report_engine_event, *progress*: DBOS
     await ctx.publish('progress', 1)  # in a node
 upsert_search_attributes, set_tags, add_tag, label, annotate, set_metadata, rename, flow_run_labels, labels, run_tags,
-add_labels: Temporal Prefect
+add_labels, *tag*, *label*, *metadata*, *attribute*: Temporal Prefect
     await runner.tag(run_id, add=['nightly'])
 remove_tag, untag: common
     await runner.tag(run_id, remove=['nightly'])
@@ -368,21 +376,24 @@ DBOS common
     await runner.admin.schedules()
 delete_schedule, remove_schedule, unschedule: Temporal DBOS
     await runner.admin.unschedule('daily')
-pause_schedule, resume_schedule, unpause_schedule, trigger_schedule, backfill, backfill_schedule: Temporal DBOS
-Airflow
+pause_schedule, resume_schedule, unpause_schedule, backfill, backfill_schedule, stop_schedule, start_schedule, *paused*,
+*backfill*: Temporal DBOS Airflow
     await runner.admin.pause_schedule('daily')
     await runner.admin.pause_schedule('daily', paused=False)
 worker, worker_main, autodiscover_tasks, control, start_worker, work, serve, launch_worker, listen_queues, deploy,
 consume, add_worker, create_worker, deployment, deployments, create_deployment, control_cls, add_consumer,
 cancel_consumer, autoscale, pool_restart, pool_grow, pool_shrink, registered_tasks, run_coordinator, run_launcher,
-register_agent_instance, is_worker_running: Temporal DBOS Prefect Celery Dagster AutoGen
+register_agent_instance, is_worker_running, *deployment*, *worker*, *consumer*: Temporal DBOS Prefect Celery Dagster
+AutoGen
     worker = Worker(runner, graph)
 register_queue, create_queue, set_concurrency, rate_limit, limit_queue, set_rate_limit, concurrency, limits,
 create_concurrency_limit, pause_queue, throttle, list_queues, queues, get_queue, retrieve_queue, delete_queue,
 work_queue, work_queues, work_pool, work_pools, concurrency_limit, global_concurrency_limit, concurrency_slots,
 concurrency_config, active_queues, decrement_v1_concurrency_slots, increment_concurrency_slots,
-release_concurrency_slots, reset_concurrency_limit: DBOS Celery Prefect Dagster
+release_concurrency_slots, reset_concurrency_limit, *queue*, *pool*, *concurrency*, *slot*, *limit*: DBOS Celery Prefect
+Dagster
     await runner.admin.limit_queue('default', QueueLimits(concurrency=4))
+    graphengine queues list
 register, add_workflow: common
     worker = Worker(runner, graph)
 export, dump, save_run, to_json: common
@@ -393,9 +404,10 @@ cost, usage, spending, tokens: common
     await runner.admin.spending(run_id)
 connect, setup, namespace, startup, initialize, init, configure, from_conn_string, migrate, create_tables,
 reset_system_database, config_from_envvar, config_from_object, set_serde_kwargs, backend, amqp, on_configure, on_init,
-create_table_if_not_exists, run_storage, event_log_storage, setup_security: DBOS LangGraph Celery Dagster Burr
+create_table_if_not_exists, run_storage, event_log_storage, setup_security, *backend*, *database*: DBOS LangGraph Celery
+Dagster Burr
     runner = Runner('runs.db')  # makes its tables by itself
-shutdown, stop_all, disconnect, dispose, aclose, teardown, exit, stop_when_idle: DBOS AutoGen
+shutdown, stop_all, disconnect, dispose, aclose, teardown, exit, stop_when_idle, *shutdown*: DBOS AutoGen
     await runner.close()
 bulk, bulk_cancel, batch_cancel, cancel_all, terminate_all, cancel_workflows, stop_many, cancel_many: DBOS Temporal
     await runner.admin.bulk('stop', 'graph:approval')
@@ -445,24 +457,31 @@ rows: own
     await runner.rows(await runner.runs(), ['n'])
 start_or_send: own
     await runner.start_or_send(graph, 'r-new', 'topic', 'value')
-variable, variables, block, block_document, block_documents, block_type, block_schema, resource, read_variable_by_name:
-Prefect
+variable, variables, block, block_document, block_documents, block_type, block_schema, resource, read_variable_by_name,
+*variable*, *block*, *secret*, *resource*: Prefect
     graph = Graph('name', State, resources={'accounts': dict})  # a node takes it as a parameter: accounts
-artifact, artifacts, create_artifact, update_artifact: Prefect
+artifact, artifacts, create_artifact, update_artifact, *artifact*, *asset*, *materialization*: Prefect
     write_file('report.md', b'# Report')
-application_version, latest_application_version, build_id, worker_build_id_compatibility, set_latest, code_version: DBOS
-Temporal
+application_version, latest_application_version, build_id, worker_build_id_compatibility, set_latest, code_version,
+*version*: DBOS Temporal
     runner = Runner('runs.db', deploy='v2')  # a run records it: runner.runs('version:v2')
     graph = Graph('name', State, version=2, migrate={1: lambda old: old})
-plugins, add_middleware, middleware, interceptors, add_intervention_handler: Temporal Inngest AutoGen
+plugins, add_middleware, middleware, interceptors, add_intervention_handler, *plugin*, *middleware*, *extension*:
+Temporal Inngest AutoGen
     runner = Runner(extensions=[Budgets(Budget(name='daily', window='day', cost_usd=10))])
-set_logger, logger, log_cls, loglevel, setup_logging, python_log_level, tracing_logger: Celery Inngest
+set_logger, logger, log_cls, loglevel, setup_logging, python_log_level, tracing_logger, *logger*: Celery Inngest
     logging.getLogger(__name__).info('at work')
 on_after_configure, on_after_finalize, post_run_step, pre_run_step, pre_start_stream, post_end_stream, pre_start_span,
-add_event_listener: Celery Burr
+add_event_listener, *event*: Celery Burr
     async for event in runner.watch(run_id, graph): print(event)
-tracer, tracing, telemetry, instrument, metric_meter: Temporal DBOS
+tracer, tracing, telemetry, instrument, metric_meter, *metric*, *span*, *trace*: Temporal DBOS
     runner = Runner('runs.db', telemetry=Telemetry())
+*schedule*, *tick*, *automation*, *cron*, *scheduled*: Prefect Dagster
+    await runner.admin.schedules()
+    await runner.admin.schedule(Schedule('daily', '0 7 * * *', 'approval'), graph)
+subscription, *subscription*, *sensor*, *topic*, *handler*: AutoGen Dagster
+    value = await ctx.receive('topic', str)  # in a node
+    await runner.send(run_id, 'topic', 'value')
 """
 
 _RUN: Final = """
@@ -479,14 +498,16 @@ value, returned, return_value, get_output, data: common
 exception, traceback: Celery Prefect
     (await run.result()).error
 ready, is_done, done, is_completed, is_running, is_finished, get_status, is_final, is_complete, finished, cancelled,
-cancelling, is_failure, is_success, is_failure_or_canceled, state_id, is_*: Celery DBOS Prefect asyncio Dagster
+cancelling, is_failure, is_success, is_failure_or_canceled, state_id, is_*, *state*, *status*: Celery DBOS Prefect
+asyncio Dagster
     await run.status()
 successful, is_successful, succeeded, is_failed, is_ok: Celery Prefect
     await run.status() == 'finished'
 describe, date_done, name, args, kwargs, info, details, metadata, created, created_at, start_time, end_time,
 expected_start_time, state_type, state_name, flow_version, parent_task_run_id, work_queue_id, work_queue_name,
 work_pool_id, work_pool_name, deployment_id, idempotency_key, run_config, job_name, task_run_id, current_turn,
-max_turns, *_time, *_id, *_name, *_at: Temporal Prefect Dagster OpenAI
+max_turns, *_time, *_id, *_name, *_at, *time*, *date*, *version*, *worker*, *queue*, *deployment*, *attribute*, *memo*,
+*count*, *parent*, *config*, *policy*, *by*: Temporal Prefect Dagster OpenAI
     await runner.info(run.id)
 cancel, revoke, abort, kill, request_cancellation: Temporal OpenAI Celery LlamaIndex
     await run.stop()  # a resume continues it
@@ -510,8 +531,8 @@ query, get_event, read_stream, value_of: Temporal DBOS
 stream, stream_events, astream, subscribe, follow, watch, listen, output_stream, iter, on_event, on_complete, on_done,
 on_progress, next, override_next, iter_results: LlamaIndex LangGraph common pydantic-ai
     async for event in run.events(): print(event)
-fetch_history, iterdeps, as_tuple, steps, checkpoints, logs, trace, fetch_history_events, graph, job_snapshot_id:
-Temporal DBOS
+fetch_history, iterdeps, as_tuple, steps, checkpoints, logs, trace, fetch_history_events, graph, job_snapshot_id,
+*snapshot*, *event*, *node*, *task*: Temporal DBOS
     await run.history()
 fork, reset, rewind, clone, replay_from, backtrack: DBOS Temporal
     run.branch(at=1)
@@ -519,14 +540,16 @@ state_at, get_state, snapshot, values, get_values, ctx: LangGraph
     await runner.state_at(run.id)
 delete, forget, remove, discard: Celery DBOS
     await runner.admin.bulk('prune', f'id:{run.id}')
-questions, interrupts, interruptions, pending, tasks: LangGraph OpenAI
+questions, interrupts, interruptions, pending, tasks, *interrupt*, *approval*: LangGraph OpenAI
     await runner.waits(run.id)
 children, child_runs, subflows, parent: Celery
     graphengine runs --tree
-tag, add_tags, set_tags, with_tags: Prefect
+tag, add_tags, set_tags, with_tags, *tag*, *label*: Prefect
     await runner.tag(run.id, add=['nightly'])
 percent, progress_of, completed: common
     await run.progress()
+pending_messages, *pending*, *message*, *queued*: pydantic-ai
+    await run.unread('topic')
 """
 
 _AGENT: Final = """
@@ -539,12 +562,12 @@ as_tool, to_tool, delegate, as_function: OpenAI
     async def ask_helper(text: str) -> str: return str(await agent.run(text=text))  # a tool for tools=[ask_helper]
 clone, copy, with_config, replace, bind, model_copy, with_options, configure, extend: OpenAI LangGraph
     agent = agent.but(turns=5)
-override, using_sleep, from_file, from_spec, with_model, use_model, set_model, mock, override_model, patch:
-pydantic-ai
+override, using_sleep, with_model, use_model, set_model, mock, override_model, patch: pydantic-ai
     runner = Runner(models={'writer': ScriptedModel(['Hello'])})
     agent = agent.but(model=ScriptedModel(['Hello']))
 run_stream, run_stream_events, iter, run_streamed, stream_text, stream_output, astream, stream_chat, stream_response,
-event_stream_handler, on_messages_stream, stream_async, stream_events: pydantic-ai OpenAI LangGraph LlamaIndex AutoGen
+event_stream_handler, on_messages_stream, stream_async, stream_events, *stream*: pydantic-ai OpenAI LangGraph LlamaIndex
+AutoGen
     async for event in agent.stream(text='Hi'): print(event)
     async for event in runner.stream(agent, text='Hi'): print(event)
 invoke, ainvoke, call, execute, ask, prompt_model, generate, complete, achat, kickoff, respond, query, predict,
@@ -559,8 +582,8 @@ batch_run, abatch, map: LangGraph
 output_validator, result_validator, validate, validator, output_guardrail, check_output: pydantic-ai OpenAI
     agent = agent.but(check=check_answer)
 system_prompt, render_description, system_prompt_parts, instructions, set_instructions, prompt_template,
-set_system_prompt, instruct, update_system_message, set_system_message, with_instructions, system_message: pydantic-ai
-OpenAI AutoGen
+set_system_prompt, instruct, update_system_message, set_system_message, with_instructions, system_message, *prompt*,
+*instruction*, get_prompt: pydantic-ai OpenAI AutoGen
     agent = agent.but(system='Be brief.')
     print(agent.system)
 handoff, hand_off, transfer_to, transfer, delegates, sub_agents, add_handoff, register_nested_chats, add_sub_agent,
@@ -569,19 +592,19 @@ add_handoffs, register_hand_off, with_handoffs, add_delegate, handoffs, delegate
 input_guardrails, output_guardrails, guardrails, add_guardrail, add_input_guardrail, add_output_guardrail,
 with_guardrails: OpenAI
     agent = agent.but(guards=[guard(is_polite, on='input')])
-mcp_servers, get_mcp_tools, toolsets, get_all_tools, set_mcp_sampling_model, list_tools, tool_names: OpenAI
-pydantic-ai
+mcp_servers, get_mcp_tools, toolsets, get_all_tools, set_mcp_sampling_model, list_tools, tool_names, *tool*, *mcp*:
+OpenAI pydantic-ai
     print(agent.tools)
-model_settings, temperature, max_tokens, set_temperature, top_p: OpenAI pydantic-ai
+model_settings, temperature, max_tokens, set_temperature, top_p, *setting*: OpenAI pydantic-ai
     agent = agent.but(settings=Settings(temperature=0.2))
-output_type, result_type, response_format, with_structured_output, output_schema, output_json_schema,
-structured_output: pydantic-ai OpenAI LangGraph
+output_type, result_type, response_format, with_structured_output, output_schema, output_json_schema, structured_output,
+*output*, *schema*: pydantic-ai OpenAI LangGraph
     agent = agent.but(output=Answer)
 deps_type, validation_context, deps, context, dependencies, with_context: pydantic-ai OpenAI
     graph = Graph.of(agent, resources={'accounts': dict})  # a tool takes it by the name of a parameter
 last_run_messages, message_history, history_processors, memory, get_history, clear_history, add_message, conversation,
-reset, load_history, save_state, load_state, on_reset, clear, chat_messages, last_message, set_memory, memory_store:
-pydantic-ai AutoGen
+reset, load_history, save_state, load_state, on_reset, clear, chat_messages, last_message, set_memory, memory_store,
+*memory*, *session*, *history*: pydantic-ai AutoGen
     await runner.run(agent, text='Hi', chat='ada')  # the conversation is recorded under this key
     agent = agent.but(messages='messages')
 max_turns, max_iterations, max_steps, recursion_limit, usage_limits, max_iter: OpenAI pydantic-ai
@@ -605,7 +628,8 @@ description, handoff_description, role, goal, backstory, title, id, persona: Ope
 usage, cost, tokens: common
     (await Graph.of(agent).run({'text': 'Hi'})).usage
 add_hook, on_start, on_end, callbacks, event_handler, on_event, before_model, after_model, register_reply,
-register_hook, register_hooks, add_callback, step_callback, on_tool_start, on_tool_end: OpenAI AutoGen CrewAI
+register_hook, register_hooks, add_callback, step_callback, on_tool_start, on_tool_end, *hook*, *callback*, on_pause,
+on_resume, on_reset_hook: OpenAI AutoGen CrewAI
     agent = agent.but(hooks=[Hooks()])
 approve, requires_approval, needs_approval, add_approval: pydantic-ai OpenAI
     agent = agent.but(tools=[tool(search, approve=True)])
@@ -613,6 +637,9 @@ retry, with_retry, with_fallbacks, fallback: LangGraph
     graph.add_node('b', agent, writes='text', retry=Retry(attempts=3))
 stop, cancel, interrupt: common
     await runner.stop(run_id)
+from_file, from_spec, from_dict, from_config, load_component, load, to_dict, dump_component, to_json, model_dump, save,
+*component*, *config*, *spec*: pydantic-ai AutoGen Haystack
+    agent = Agent('writer', model='placeholder', prompt='Write about {text}')  # an agent is code, not a document
 """
 
 _CONTEXT: Final = """
@@ -627,7 +654,8 @@ run_activity, transaction, perform: DBOS
 state, get, to_dict, prompt, partial_output, get_state_value, inputs, values, fields, variables, op_config, run_config,
 partition_key, flow_config, op_inputs, get_input, task_output, step_output, parent_output, previous_output, node_output,
 get_all, data, asset_key, asset_*, partition_*, load_asset_value, multi_partition_key, output, tool_input,
-tool_arguments, has_partition_key_range, param_args, keys: LangGraph pydantic-ai Burr Dagster Inngest
+tool_arguments, has_partition_key_range, param_args, keys, *input*, *param*, *config*, *partition*, *asset*, *template*,
+*state*: LangGraph pydantic-ai Burr Dagster Inngest
     def node(state: State) -> int: return state.n + 1  # each field is a parameter; state is all of them
 start_child_workflow, execute_child_workflow, start_workflow, run_deployment, invoke, child, subflow, run_graph,
 spawn, run_flow, call_graph, sub_workflow, trigger, service_call, object_call, workflow_call, service_send,
@@ -652,22 +680,23 @@ set_progress, update_progress, set_status, heartbeat, info_update, post_progress
 add_output_metadata, add_metadata, log_event, get_current_details: DBOS LlamaIndex Temporal Celery Dagster
     await ctx.publish('progress', 1)
 write_stream, stream, stream_writer, writer, dispatch_custom_event, yield_, write, event, emit_event, send_progress,
-on_event, push, put_stream, stream_chunk, close_stream: LangGraph DBOS Prefect common
+on_event, push, put_stream, stream_chunk, close_stream, *stream*: LangGraph DBOS Prefect common
     ctx.emit({'progress': 1})
 send_event, signal, send_message, notify, signal_external, post: LlamaIndex Temporal
     ctx.send('topic', 'value')  # to its own run
 workflow_id, conversation_id, id, thread_id, flow_run_id, workflow_run_id, execution_id, task_id, dag_run_id, job_id,
 key, instance_id, invocation_id, session_id, object_key, dagster_run, dag_run, parent_flow_run_id, root_flow_run_id,
-flow_run_name, instance: Temporal DBOS LangGraph Celery Restate
+flow_run_name, instance, *parent*, *root*: Temporal DBOS LangGraph Celery Restate
     ctx.run_id
 info, metadata, activity_info, get_context: Temporal Prefect
     print(ctx.run_id, ctx.node, ctx.visit, ctx.attempt)
 config, root, validation_context, authenticated_user, sql_session, request, configurable, deps, dependencies, context,
-resources, settings, params, services, client, session, runtime, conn, var, macros, vars, connection, assumed_role:
-LangGraph pydantic-ai OpenAI Airflow
+resources, settings, params, services, client, session, runtime, conn, var, macros, vars, connection, assumed_role,
+*resource*, *dep*, *deps*, *connection*, *variable*, *authenticated*, *role*, *user*: LangGraph pydantic-ai OpenAI
+Airflow
     graph = Graph('name', State, resources={'accounts': dict})  # a node takes it as a parameter: accounts
 retry, retry_info, attempt_number, run_count, try_number, retry_number, retry_count, attempts, retries, max_retries,
-max_tries: Celery pydantic-ai Temporal Airflow Dagster Inngest
+max_tries, *retry*, *attempt*, *tries*, *retries*: Celery pydantic-ai Temporal Airflow Dagster Inngest
     print(ctx.attempt)
     graph.add_node('b', work, writes='n', retry=Retry(attempts=3))  # any exception begins a new attempt
 memory, store, kv, cache_store, key_value: LangGraph LlamaIndex
@@ -676,13 +705,13 @@ usage, usage_limits, cost, tokens: pydantic-ai
     graph.add_edge('a', END, when=usage('cost_usd') >= 1)
 time, time_ns, workflow_now, utcnow, datetime, today, timestamp, current_utc_datetime, date, now_ms, current_time,
 is_replay, ds, ts, ds_nodash, ts_nodash, ds_*, ts_*, prev_*, logical_date, execution_date, partition_date,
-data_interval_start, data_interval_end, start_date, end_date, remaining_time: Temporal common Airflow
+data_interval_start, data_interval_end, start_date, end_date, remaining_time, *date*, *time*: Temporal common Airflow
     ctx.now()
 uuid4, new_random, uuid, new_uuid, random_uuid, new_id: Temporal DBOS
     uuid.UUID(int=ctx.random.getrandbits(128))
 rand, random_int, randint, randrange, seed: Temporal
     ctx.random.random()
-logger, tracer, log, print, span, trace: Temporal DBOS Prefect
+logger, tracer, log, print, span, trace, *logger*: Temporal DBOS Prefect
     logging.getLogger(__name__).info('at work')
 gather, map, parallel, all, as_completed, wait_all, fan_out, task_all, when_all, select, task_any, when_any,
 create_task, task_group, start_soon, wait_any: Temporal Prefect Restate asyncio
@@ -704,9 +733,9 @@ messages, pending_messages, message_history, history: pydantic-ai
 tool_name, model_settings, tool_manager, tool_call_id, agent, agent_name, model, last_agent: pydantic-ai OpenAI
     print(ctx.node, ctx.path)
 step_id, node_name, name, task_run_id, activity_id, step_name, task_instance, ti, action_name, task_instance_key_str,
-node_handle, op_handle, qualified_tool_name: DBOS Airflow
+node_handle, op_handle, qualified_tool_name, *node*, *step*, step_status: DBOS Airflow
     ctx.path
-index, item, map_index, get_mapping_key, rendered_map_index, expanded_ti_count: Airflow Dagster
+index, item, map_index, get_mapping_key, rendered_map_index, expanded_ti_count, *mapped*, *index*: Airflow Dagster
     ctx.item_index
 xcom_pull, from_dict, init, xcom_push, set, put, save, set_state, update, set_value, put_state, write_state, clear,
 clear_all, clear_state, delete_state, state_keys, append, extend, increment, merge, wipe, subset, apply_operation,
@@ -752,7 +781,7 @@ cancel_workflow, cancel_workflows, cancel_run, cancel_flow_run, cancel_invocatio
     await runner.stop(run_id, final=True)  # nothing continues it
 fork_workflow, rewind_workflow: DBOS
     runner.branch(run_id, graph, at=1)
-metric_meter, metrics, instrumentation_version, tracer_provider: Temporal
+metric_meter, metrics, instrumentation_version, tracer_provider, *metric*: Temporal
     runner = Runner('runs.db', telemetry=Telemetry())
 last_completion_result, get_last_completion_result, has_last_completion_result, continue_run: Temporal
     run = runner.start(graph, state, after=run_id)
@@ -765,30 +794,33 @@ read_stream, read_stream_offset: DBOS
 _RESULT: Final = """
 answer, data, final_output, content, result, return_value, returned, value, response, text, get, final_result, retval,
 final_answer, final_output_as, output_text, raw, pydantic, json_dict, output_value, response_text, get_output,
-asset_value, validate_response_output, output_*, response_output: pydantic-ai OpenAI Celery LangGraph CrewAI Dagster
+asset_value, validate_response_output, output_*, response_output, *output*, *value*, *response*: pydantic-ai OpenAI
+Celery LangGraph CrewAI Dagster
     result.output
     result.state.n
 messages, new_messages_json, input, new_messages, to_input_list, new_items, items, raw_responses, message_history,
-history, all_messages_json, chat_history: pydantic-ai OpenAI LangGraph
+history, all_messages_json, chat_history, *message*, *item*: pydantic-ai OpenAI LangGraph
     print(result.state.messages)  # a field of the state that you declare
 cost, tokens, cost_usd, token_usage, input_tokens, output_tokens, requests, get_usage, token_usage_metrics,
-usage_metrics: pydantic-ai CrewAI
+usage_metrics, *usage*, *token*, *cost*: pydantic-ai CrewAI
     result.usage
 id, workspace, metadata, thread_id, workflow_id, task_id, conversation_id, last_response_id, flow_run_id, dagster_run:
 Celery Temporal
     result.run_id
 steps, events, trace, log, path, intermediate_steps, nodes, trajectory, executed, tasks_output, output_for_node,
 all_node_events, all_events, get_job_success_data, *_events, *_for_node, events_*, is_node_skipped,
-get_failed_step_keys, retry_attempts_for_node, compute_events_for_handle: LangGraph CrewAI Dagster
+get_failed_step_keys, retry_attempts_for_node, compute_events_for_handle, *event*, *step*, *node*, *observation*,
+*evaluation*: LangGraph CrewAI Dagster
     await runner.history(result.run_id)
     result.visits
 stop, stop_reason, finish_reason, reason, why, end, exit_reason: common
     result.ending
 exception, run_loop_exception, input_guardrail_results, output_guardrail_results, exc, traceback, failure, message,
-exception_info, err, *_guardrail_results, *_error, error_*, failure_data_for_node: Celery Prefect Dagster
+exception_info, err, *_guardrail_results, *_error, error_*, failure_data_for_node, *error*, *exception*, *guardrail*,
+*failure*: Celery Prefect Dagster
     result.error
-interruptions, current_turn, interrupts, questions, pending, deferred_tool_requests, approvals, next, tasks: OpenAI
-LangGraph pydantic-ai
+interruptions, current_turn, interrupts, questions, pending, deferred_tool_requests, approvals, next, tasks,
+*interrupt*, *approval*: OpenAI LangGraph pydantic-ai
     result.waits
 is_finished, is_complete, done, ok, success, successful, is_completed, is_failed, ready, failed, is_ok, succeeded,
 completed, is_success, raise_for_status: Celery Prefect
@@ -808,9 +840,12 @@ values: own
     result.state
 created, created_at, start_time, end_time, *_at, *_time, *_name, *_attempts, name, start_timestamp, static_summary,
 memo, memo_value, parent_run_id, deduplication_id, queue, retries, application_version, executor_id, config_name,
-workflow_deadline_epoch_ms, workflow_timeout_ms: Temporal DBOS Celery Prefect
+workflow_deadline_epoch_ms, workflow_timeout_ms, *time*, *date*, *version*, *worker*, *queue*, *attribute*, *memo*,
+*count*, *parent*, *config*, *policy*, *attempt*, *host*, worker, hostname, search_attributes, raw_info, *info*,
+*schedule*, *user*, *role*, *length*, *exist*, exists, *id*, *name*, *type*, *tuple*, *app*: Temporal DBOS Celery
+Prefect
     await runner.info(result.run_id)
-is_*, type, state_type, state_name, run_status: Prefect
+is_*, type, state_type, state_name, run_status, *state*, *status*: Prefect
     result.status  # finished, failed, stopped, cancelled or waiting
 """
 
@@ -832,15 +867,15 @@ create_function, Pass, LambdaInvoke, *Step, WrapperTask, ExternalTask, handler, 
 function_node, job_node, Activity, super_component, actor, job_handler, worker_task, function_step, *Component,
 *ActionT, bind, Function, *Action, create_action, *Actor, *NodeDefinition, StepOptions, *StepOptions, *StepConfig,
 *ActivityConfig, SkipMixin, *Mixin, multi_observable_source_asset, *_asset, *AssetsDefinition, *AssetSpec, SourceAsset,
-*OpDefinition, Transition: DBOS LlamaIndex Temporal Prefect Burr Celery Airflow pydantic-ai LangGraph Dagster Haystack
-Inngest AWS Luigi Restate
+*OpDefinition, Transition, *Activity*, *Component*, *Asset*, *Step*: DBOS LlamaIndex Temporal Prefect Burr Celery
+Airflow pydantic-ai LangGraph Dagster Haystack Inngest AWS Luigi Restate
     graph.add_node('b', work, writes='n')  # a node is a plain function, without a decorator
     await ctx.call(work, 1)  # a recorded call in a node
 State, MessagesState, AgentState, BaseState, GraphState, TypedState, DataModel, PydanticState, WorkflowState, Parameter,
 *Parameter, IntParameter, FlowState, In, Out, InputSocket, TaskParameter, ListParameter, StateSchema, *Serializer,
 *Serde, *Converter, *Codec, *Schema, *SerializationFormat, ActionSchema, *Deserializer, Field, ConfigSchema, *TypeCheck,
-*Dict, default_to_dict, default_from_dict, *TransportType: LangGraph Burr Luigi CrewAI Dagster LlamaIndex Restate DBOS
-Haystack
+*Dict, default_to_dict, default_from_dict, *TransportType, *Schema*, *Serializer*, *Serde*, *Field*, *Permissive*:
+LangGraph Burr Luigi CrewAI Dagster LlamaIndex Restate DBOS Haystack
     class State(BaseModel): n: int = 0  # a model of yours, or a TypedDict
 add_messages, *Part, *Message, BaseToolCallPart, CachePoint, CompactionPart, FilePart, InstructionPart, ThinkingPart,
 ToolCallPartDelta, TextContent, UserContent, ModelRequestPart, ModelResponsePart, MultiModalContent, TextPartDelta,
@@ -848,8 +883,8 @@ ItemHelpers, MessageOutputItem, ToolCallItem, ToolCallOutputItem, HandoffCallIte
 push_ui_message, REMOVE_ALL_MESSAGES, AnyMessage, BaseMessage, ModelMessage, HumanMessage, AIMessage, SystemMessage,
 ToolMessage, ModelRequest, ModelResponse, ChatMessage, UserPromptPart, TextPart, ModelMessagesTypeAdapter,
 TResponseInputItem, SystemPromptPart, ToolCallPart, ToolReturnPart, *Item, *PartDelta, *Content, *ContentPart,
-*ItemParam, InputItem, *PartKind, *Citation, *CitationAnchor, *CitationSource, narrow_message_parts, sanitize_messages:
-LangGraph pydantic-ai OpenAI LlamaIndex
+*ItemParam, InputItem, *PartKind, *Citation, *CitationAnchor, *CitationSource, narrow_message_parts, sanitize_messages,
+*Message*, *Item*, *Citation*, *Content*, *Delta*: LangGraph pydantic-ai OpenAI LlamaIndex
     class State(BaseModel): messages: Annotated[list[Message], extend] = []
 ToolNode, tools_condition, create_react_agent, create_agent, ReActAgent, FunctionAgent, AgentWorkflow, AgentExecutor,
 RunnableAgent, LlmAgent, AssistantAgent, ChatAgent, ToolExecutor, ConversableAgent, LLMAgent, OpenAIAgent, *Agent,
@@ -865,7 +900,8 @@ wait_for_approval, HumanInputStep: LangGraph LlamaIndex Prefect Airflow AutoGen 
 Command, goto, Next, NextNode, BranchPythonOperator, ShortCircuitOperator, branch_task, conditional, Default, when,
 expr, Switch, TriggerRule, decision, router, ConditionalRouter, *Router, Choice, ChoiceRule, ConditionalEdge,
 OutcomeRouter, Route, Branch, IfElse, *Condition, *BranchMixIn, BranchMixIn, *_router, PatternMatch, DiGraphEdge,
-*EdgeCondition: LangGraph Burr Airflow pydantic-ai CrewAI Haystack AWS AutoGen
+*EdgeCondition, *Condition*, *Router*, *Edge*, *Transition*, *Branch*: LangGraph Burr Airflow pydantic-ai CrewAI
+Haystack AWS AutoGen
     graph.add_switch('a', route, {'x': 'b', 'y': END})  # a node returns its update alone
     graph.add_edge('a', 'b', when=value('n') >= 1)
 Send, Fork, Join, JoinNode, xmap, TaskBasedParallelAction, map, expand, unmapped, map_reduce, MapStates,
@@ -873,8 +909,8 @@ RunnableParallel, RunnableMap, group, chord, Parallel, MapActions, starmap, chun
 TaskParallelism, DynamicOut, DynamicOutput, gather, TaskGroup, create_task, and_, or_, BranchJoiner, *Joiner,
 DistributedMap, InlineMap, as_completed_tasks, wait_completed, select, wait_all, ParallelAgent, *PartitionsDefinition,
 *PartitionMapping, *Mapper, *PartitionedConfig, Partition*, *_partitioned_config, *MapActions, map_reduce_action,
-xstarmap, *JoinItem, ReducerFunction: LangGraph Prefect Celery Burr Airflow Dagster asyncio CrewAI Haystack AWS Restate
-common
+xstarmap, *JoinItem, ReducerFunction, *Partition*, *Mapping*: LangGraph Prefect Celery Burr Airflow Dagster asyncio
+CrewAI Haystack AWS Restate common
     graph.add_node('b', size, each={'text': 'texts'}, writes='sizes')
     graph.add_fork('a', ['b', 'c'], join='d')
 chain, maybe_signature, signature, subtask, si, cross_downstream, pipeline, Process, Sequence, Sequential,
@@ -892,22 +928,24 @@ SimpleStatePersistence, Saver, LocalTrackingClient, Engine, Client, RunnerConfig
 launch, PrefectClient, Orchestrator, init, Executor, DBOS, DBOSConfig, persist, DagsterInstance, FlowPersistence,
 SQLiteFlowPersistence, LocalScheduler, RunStorage, EventLogStorage, JournalStore, *Client, *Serverless, Inngest,
 *Storage, *StateLoader, BaseStateLoader, *Database, *Checkpoint, CheckpointTuple, *Checkpointer, *_checkpoint,
-*Instance, ServiceClient, ConnectConfig, TLSConfig, *ServerConfig, run_dbos_database_migrations: LangGraph OpenAI Burr
-Temporal DBOS Prefect Celery pydantic-ai Dagster CrewAI Luigi Inngest
+*Instance, ServiceClient, ConnectConfig, TLSConfig, *ServerConfig, run_dbos_database_migrations, *Checkpoint*,
+*Storage*, *Persister*, *Database*, *Instance*: LangGraph OpenAI Burr Temporal DBOS Prefect Celery pydantic-ai Dagster
+CrewAI Luigi Inngest
     runner = Runner('runs.db')
 PostgresSaver, PostgreSQLPersister, PostgresSession, PostgresPersister, Postgres: LangGraph Burr
     runner = Runner('postgresql://user@host/database')
 BaseStore, PostgresStore, Embedder, EmbeddingModel, InMemoryStore, KeyValueStore, VectorStore, Chroma, ChatMemoryBuffer,
-ConversationMemory, *Op, *StoreItem, SearchItem, IndexConfig, Embedding*: LangGraph LlamaIndex pydantic-ai
+ConversationMemory, *Op, *StoreItem, SearchItem, IndexConfig, Embedding*, *Embedding*, *Memory*, *Vector*: LangGraph
+LlamaIndex pydantic-ai
     memory = Memory('runs.db')
 RetryPolicy, *RetryPolicy, ExponentialBackoffRetryPolicy, ConstantDelayRetryPolicy, exponential_backoff, retry, Backoff,
 RetryConfig, Retrying, with_retry, RetryOptions, AsyncTenacityTransport, Jitter, RetryPolicyConfig, RetryStrategy,
 InvocationRetryPolicy, wait_exponential, stop_after_attempt, tenacity, wait_*, retry_*, stop_after_*, stop_*, *Retry,
-*Retries, Retry*, *RetryAdvice, *BackoffSettings, RetryAction, RetryRule: LangGraph Temporal LlamaIndex Prefect Dagster
-Restate OpenAI Airflow
+*Retries, Retry*, *RetryAdvice, *BackoffSettings, RetryAction, RetryRule, *Retry*, *Backoff*: LangGraph Temporal
+LlamaIndex Prefect Dagster Restate OpenAI Airflow
     retry = Retry(attempts=3)
 CachePolicy, InMemoryCache, cached, cache, task_input_hash, INPUTS, SqliteCache, *Cache, RUN_ID, RunId, TASK_SOURCE,
-TaskSource, NO_CACHE, NONE, *CacheStore, CacheStore: LangGraph Prefect AutoGen
+TaskSource, NO_CACHE, NONE, *CacheStore, CacheStore, DEFAULT, *Cache*: LangGraph Prefect AutoGen
     await ctx.call(work, 1)  # in a node: recorded, so a resumed run does not call it again
 RunContext, AgentSpec, CallToolsNode, ModelRequestNode, UserPromptNode, ApplicationContext, context_wrapper,
 ActivityContext, Runtime, RunnableConfig, ToolRuntime, get_config, Ctx, InvocationContext, NodeContext, InjectedState,
@@ -927,14 +965,14 @@ function_tool, ToolCall, Tools, ToolReturn, ToolKind, ToolsetTool, AgentToolset,
 StructuredTool, BaseTool, tool_plain, ToolDefinition, RunnableTool, FunctionTool, ComponentTool, PipelineTool,
 ToolInvoker, register_function, ToolSet, BaseTools, ToolSpec, *Tool, *_tool, *ToolConfig, ToolParams, ToolFunc*,
 *ToolFunc, tool_*, *_tools, create_tool_from_function, agent_tool, FunctionCall, ToolsPrepareFunc, NativeToolFunc,
-skills: OpenAI LangGraph LlamaIndex pydantic-ai AutoGen Haystack CrewAI
+skills, *Tool*: OpenAI LangGraph LlamaIndex pydantic-ai AutoGen Haystack CrewAI
     agent = Agent('writer', model='placeholder', tools=[search, tool(lookup, timeout_seconds=5)])
 handoff, HandoffInputData, transfer_to_agent, create_handoff_tool, HandoffInputFilter, Handoff, AfterWork,
 OnCondition, transfer_to: OpenAI LangGraph AutoGen
     agent = Agent('desk', model='placeholder', hand_to=[other])
 InputGuardrail, *Guardrail, MaxTurnsGuard, OutputGuardrail, GuardrailFunctionOutput, Guardrail, tool_input_guardrail,
 tool_output_guardrail, ToolGuardrailFunctionOutput, *GuardrailResult, *GuardrailData, *GuardrailFunctionOutput,
-*Guardrails: OpenAI
+*Guardrails, *Guardrail*: OpenAI
     agent = Agent('writer', model='placeholder', guards=[guard(is_polite, on='input')])
 InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered, GuardrailTripwireTriggered, *TripwireTriggered:
 OpenAI
@@ -967,12 +1005,13 @@ DBOSWorkflowTimeoutError, *TimeoutError, *TimedOut: Celery Airflow LlamaIndex DB
 WorkflowAlreadyStartedError, DBOSWorkflowConflictIDError, DuplicateRun, AlreadyExists, *AlreadyStartedError,
 *AlreadyExists, *AlreadyRunningError, *ConflictError, Duplicate*: Temporal DBOS
     from graphengine.errors import RunExists
-UsageLimits, RecursionLimit, RunLimits, MaxTurns, RunBudget, ExecutionLimits, max_iterations: pydantic-ai common
+UsageLimits, RecursionLimit, RunLimits, MaxTurns, RunBudget, ExecutionLimits, max_iterations, *Limit*: pydantic-ai
+common
     limits = Limits(tokens=10_000, cost_usd=1.0, visits=50)
-RunUsage, RequestUsage, UsageMetadata, AgentUsage: pydantic-ai OpenAI
+RunUsage, RequestUsage, UsageMetadata, AgentUsage, *Usage*: pydantic-ai OpenAI
     from graphengine import Usage
 ModelSettings, RunConfig, AgentModelSettings, OpenAIResponsesModelSettings, ModelConfig, GenerateConfig,
-ModelParameters, *Settings, *Effort, *ToolChoice, *Reasoning: pydantic-ai OpenAI
+ModelParameters, *Settings, *Effort, *ToolChoice, *Reasoning, *Settings*: pydantic-ai OpenAI
     agent = Agent('writer', model='placeholder', settings=Settings(temperature=0.2))
 RunnableLike, NativeOutput, ToolOutput, PromptedOutput, TextOutput, AgentOutputSchema, StructuredOutput,
 with_structured_output, ProviderStrategy, ToolStrategy, StructuredDict: pydantic-ai OpenAI LangGraph
@@ -984,12 +1023,13 @@ RunResultStreaming, WorkflowHandle, StateSnapshot, FlowRun, StreamedRunResult, E
 WorkflowHandler, AgentRun, PrefectFuture, TaskRun, WorkflowExecution, DagRun, ChildWorkflowHandle, WorkflowStatus,
 ResultSet, XCom, XComArg, WorkflowRun, TaskInstance, CrewOutput, TaskOutput, FlowOutput, ExecuteInProcessResult,
 TaskResult, ChatResult, Future, InvocationHandle, DurableFuture, RunResultHandle, *Result, *Execution, *Description,
-*ExecutionCount, *AsyncIterator, *Handle, *Future, *Run, *RunResult, *Record, *ResultRecord, RunRecord, *Reference:
-OpenAI pydantic-ai Celery LangGraph Temporal DBOS Prefect Airflow CrewAI Dagster AutoGen asyncio Restate
+*ExecutionCount, *AsyncIterator, *Handle, *Future, *Run, *RunResult, *Record, *ResultRecord, RunRecord, *Reference,
+*Execution*, *Future*, *Record*: OpenAI pydantic-ai Celery LangGraph Temporal DBOS Prefect Airflow CrewAI Dagster
+AutoGen asyncio Restate
     from graphengine import Result, Run, RunInfo
 ApprovalRequired, DeferredToolRequests, DeferredToolResults, ToolApprovalItem, ApprovalRequiredToolset, ToolApproved,
 HumanInTheLoopMiddleware, *ApprovalRequest, *ApprovalFunction, *ApprovalFunctionResult, *ApprovalResponseItem,
-*ApprovalItem, *Approval: pydantic-ai OpenAI LangGraph
+*ApprovalItem, *Approval, *Approval*: pydantic-ai OpenAI LangGraph
     agent = Agent('writer', model='placeholder', tools=[tool(search, approve=True)])
 ToolDenied: pydantic-ai
     from graphengine.agents import Refuse
@@ -1009,8 +1049,8 @@ CodeInterpreterTool, CodeExecutionTool, LocalShellTool, PythonREPLTool, CodeExec
     agent = Agent('writer', model='placeholder', tools=[code_execution()])
 WebFetchTool, UrlContextTool, WebFetch: pydantic-ai
     agent = Agent('writer', model='placeholder', tools=[web_fetch()])
-TestModel, *LLM, FakeListChatModel, FakeModel, MockModel, DummyModel, MockLLM, FakeLLM, *StreamedResponse, *FakeModel:
-pydantic-ai LangGraph LlamaIndex
+TestModel, *LLM, FakeListChatModel, FakeModel, MockModel, DummyModel, MockLLM, FakeLLM, *StreamedResponse, *FakeModel,
+TestModel*: pydantic-ai LangGraph LlamaIndex
     from graphengine.models import PlaceholderModel
     model = ScriptedModel(['Hello'])
 FunctionModel, GenericFakeChatModel, FakeMessagesListChatModel, StubModel, FakeChatModel, AgentInfo: pydantic-ai
@@ -1025,12 +1065,13 @@ limiter, ConcurrencyLimiter, Throttle: pydantic-ai LangGraph Prefect
 OpenAIChatCompletionsModel, OpenAIResponsesModel, ChatOpenAI, init_chat_model, infer_model, ChatAnthropic, LLM,
 KnownModelName, GoogleModel, GroqModel, MistralModel, OpenAIProvider, ChatModel, Provider, set_default_openai_key,
 set_default_openai_client, AnthropicProvider, CohereModel, BedrockConverseModel, set_default_openai_api,
-*ChatCompletionClient, OpenAIChatCompletionClient, ChatCompletionClient, AzureOpenAI, Gemini, Claude, OpenAI,
-Anthropic, Ollama, LiteLLM, *Model, HfApiModel: OpenAI pydantic-ai LangGraph LlamaIndex AutoGen Haystack CrewAI
+*ChatCompletionClient, OpenAIChatCompletionClient, ChatCompletionClient, AzureOpenAI, Gemini, Claude, OpenAI, Anthropic,
+Ollama, LiteLLM, *Model, HfApiModel, *Model*, *Provider*: OpenAI pydantic-ai LangGraph LlamaIndex AutoGen Haystack
+CrewAI
     agent = Agent('writer', model='openai:gpt-5')  # the prefix names the provider; the key is in OPENAI_API_KEY
-BinaryContent, FileUrl, BinaryAudio, ImageFormat, DocumentFormat, ImageUrl, DocumentUrl, AudioUrl, VideoUrl,
-ImageBlock, BinaryImage, UploadedFile, ToolOutputImage, InputImage, File, Image, Document: pydantic-ai LlamaIndex
-OpenAI
+BinaryContent, FileUrl, BinaryAudio, ImageFormat, DocumentFormat, ImageUrl, DocumentUrl, AudioUrl, VideoUrl, ImageBlock,
+BinaryImage, UploadedFile, ToolOutputImage, InputImage, File, Image, Document, *Media*, *Image*, *Audio*, *Video*,
+*Document*, *Url*: pydantic-ai LlamaIndex OpenAI
     from graphengine import Media
 override, capture_run_messages, models, ALLOW_MODEL_REQUESTS, patch_model: pydantic-ai
     runner = Runner(models={'writer': ScriptedModel(['Hello'])})
@@ -1039,20 +1080,21 @@ worker_ready, RunHooks, AgentHooksBase, AbstractCapability, capabilities, AgentM
 wrap_tool_call, LifecycleHook, middleware, CallbackHandler, BaseCallbackHandler, PreRunStepHook, PostRunStepHook,
 wrap_model_call, EventHandler, lifecycle, failure_hook, success_hook, HookContext, before_kickoff, after_kickoff,
 *Callback, before_llm_call, after_llm_call, EventListener, *Listener, *Interceptor, *HookContext, *HookDefinition, hook,
-Hook*, *InterventionHandler, *Hooks, LifecycleAdapter, *CallHook, *CallHookAsync, Post*, Pre*: OpenAI pydantic-ai
-LangGraph Burr Dagster CrewAI
+Hook*, *InterventionHandler, *Hooks, LifecycleAdapter, *CallHook, *CallHookAsync, Post*, Pre*, *Interceptor*, *Hook*,
+*Middleware*, *Callback*, *Handler*: OpenAI pydantic-ai LangGraph Burr Dagster CrewAI
     agent = Agent('writer', model='placeholder', hooks=[Hooks()])
 SummarizationMiddleware, trim_messages, ProcessHistory, ContextManagement, OpenAIResponsesCompactionSession,
 filter_messages, HistoryProcessor, CompactHistory, ContextEditingMiddleware, *ChatCompletionContext,
-BufferedChatCompletionContext, TokenLimitedChatCompletionContext, MessageHistoryLimiter, TransformMessages: LangGraph
-pydantic-ai OpenAI AutoGen
+BufferedChatCompletionContext, TokenLimitedChatCompletionContext, MessageHistoryLimiter, TransformMessages,
+*Compaction*, *History*: LangGraph pydantic-ai OpenAI AutoGen
     agent = Agent('writer', model='placeholder', messages='messages', window=Window(20_000))
 trace, enable_verbose_stdout_logging, gen_trace_id, flush_traces, OpenTelemetry, custom_span, set_tracing_disabled,
 InstrumentationSettings, set_tracing_export_api_key, TracingInterceptor, add_trace_processor, logfire, LangSmith,
 instrument, Tracer, OpenTelemetryBridge, agent_span, traceable, TracingProcessor, OpenTelemetryPlugin, generation_span,
 OpenTelemetryConfig, Instrumentation, TraceProvider, tracing, TracingConfig, enable_tracing, OpenInference,
 LangfuseConnector, *Span, *SpanData, *_span, Span*, Metric*, *Meter, *Tracing, *Tracer, set_trace_*, get_current_*,
-create_meter, *_meter, *SpanImpl: OpenAI pydantic-ai Temporal LangGraph Haystack CrewAI
+create_meter, *_meter, *SpanImpl, *Metric*, *Span*, *Trace*, *Tracing*, *Otel*, *Telemetry*: OpenAI pydantic-ai Temporal
+LangGraph Haystack CrewAI
     runner = Runner('runs.db', telemetry=Telemetry())
 SetWorkflowID, workflow_id, WorkflowIDReusePolicy, WorkflowIDConflictPolicy, IdempotencyKey, thread_id, *ReusePolicy,
 *ConflictPolicy, *RejectCondition: DBOS Temporal
@@ -1062,12 +1104,13 @@ DBOS asyncio
     run = runner.start(graph, state, limits=Limits(seconds=3600))
     graph.add_node('b', work, writes='n', timeout_seconds=60)
 SetWorkflowAttributes, SetEnqueueOptions, SearchAttributes, upsert_search_attributes, Label, SearchAttributeKey,
-TypedSearchAttributes, tags, Memo, WorkflowAttributes: DBOS Temporal Prefect
+TypedSearchAttributes, tags, Memo, WorkflowAttributes, Tags, *Tag*, *Attribute*, *Label*: DBOS Temporal Prefect
     run = runner.start(graph, state, tags=['nightly'])
 Queue, WorkQueue, Pool, ConcurrencyLimit, concurrency, WorkPool, GlobalConcurrencyLimit, Broker, Exchange, QueueConfig,
 Kombu, Concurrency, RateLimit, Throttling, Semaphore, Lock, BoundedSemaphore, GlobalLimit, QueuedRunCoordinator,
 tag_concurrency_limits, pool_limits, *WorkQueue, *WorkPool, *ConcurrencyLimit, AnyConcurrencyLimit, *_concurrency,
-*RateLimit, acquire_*: DBOS Prefect Celery Airflow Temporal Inngest asyncio Dagster pydantic-ai
+*RateLimit, acquire_*, *Queue*, *Concurrency*, *Pool*, *Throttle*: DBOS Prefect Celery Airflow Temporal Inngest asyncio
+Dagster pydantic-ai
     await runner.admin.limit_queue('default', QueueLimits(concurrency=4))
     run = runner.start(graph, state, queue='default')
 start_workflow, EnqueueOptions, resume_flow_run_later, enqueue, submit, delay, run_deployment, serve, deploy,
@@ -1081,7 +1124,7 @@ LocalActivity: Temporal
 execute_child_workflow, SubGraphTask, start_child_workflow, ParentClosePolicy, child_workflow, call_child,
 ExternalTaskSensor, subflow, SubDagOperator, subgraph, SuperComponent, RunFlow, StepFunctionsStartExecution,
 sub_workflow, NestedGraph, workflow_call, service_call, object_call, Nexus*, *ChildWorkflowConfig, *ChildWorkflowHandle,
-FlowRunner, SubflowRun: Temporal Airflow Prefect Haystack AWS Restate
+FlowRunner, SubflowRun, *Nexus*, *Child*, *Subgraph*: Temporal Airflow Prefect Haystack AWS Restate
     result = await (await ctx.start(inner, {'n': 1})).result()  # in a node
 signal, *Sensor, get_signal_handler, get_query_handler, set_dynamic_query_handler, kafka_consumer, FileSensor,
 PythonSensor, HttpSensor, S3KeySensor, get_external_workflow_handle, Asset, AssetAlias, update, recv, wait_condition,
@@ -1089,8 +1132,8 @@ wait_for_event, wait_signal, UpdateHandler, Sensor, wait_for_signal, receive, po
 EventSensor, sensor, SensorDefinition, asset_sensor, run_status_sensor, SensorResult, message_handler, TopicId,
 TopicSubscription, RoutedAgent, event_handler, awakeable, promise, DurablePromise, TriggerEvent, WaitForSignal,
 WaitForEvent, *Trigger, *TriggerTypes, *Subscription, *Reactive, EventTrigger, ReceiveEvent, type_subscription,
-*SensorDefinition, *_sensor, *SensorContext, *Signal, wait_for_*: Temporal DBOS LlamaIndex Airflow Dagster AutoGen
-Restate Inngest Prefect
+*SensorDefinition, *_sensor, *SensorContext, *Signal, wait_for_*, *Sensor*, *Subscription*, *Topic*: Temporal DBOS
+LlamaIndex Airflow Dagster AutoGen Restate Inngest Prefect
     value = await ctx.receive('topic', str)  # in a node
     await runner.send(run_id, 'topic', 'value')
 send, send_message, send_event, set_signal: DBOS LlamaIndex
@@ -1105,19 +1148,21 @@ Airflow
 continue_as_new, ContinueAsNewError: Temporal
     graph.add_edge('a', 'a', when=iterations('a') < 3)  # a loop; its log can be shortened by Retention(keep_steps=…)
 patched, delete_patch, deprecate_patch, patch, get_version, VersioningBehavior, WorkerDeploymentVersion, VersionedState,
-BuildId*, *VersioningOverride, *VersionInfo, VersionInfo, *CodeVersion, DataVersion: Temporal DBOS common
+BuildId*, *VersioningOverride, *VersionInfo, VersionInfo, *CodeVersion, DataVersion, *Version*, *Versioning*, *Build*:
+Temporal DBOS common
     graph = Graph('name', State, version=2, migrate={1: lambda old: old})
 info, in_workflow, now, uuid4, new_random, unsafe, time_ns, as_completed, uuid, random, activity_info, flow_run, time,
 task_run: Temporal Prefect
     print(ctx.run_id, ctx.now(), ctx.random.random())  # in a node
 logger, logging, log_prints, log, *Logger, *LoggerAdapter, *_logger, setup_logging, *_loggers, *LogFormatter,
-*LoggingProxy, *LogManager, *LoggerDefinition, *LoggingFilter: Temporal DBOS Prefect Celery Dagster
+*LoggingProxy, *LogManager, *LoggerDefinition, *LoggingFilter, *Log*, *Logger*, *Logging*: Temporal DBOS Prefect Celery
+Dagster
     logging.getLogger(__name__).info('at work')
 WorkerOptions, run_worker, start_worker, TaskRunner, ConcurrentTaskRunner, ThreadPoolTaskRunner, worker_process_init,
 CeleryExecutor, LocalExecutor, WorkerConfig, UnsandboxedWorkflowRunner, SandboxedWorkflowRunner, worker_entrypoint,
 ConnectWorker, Dramatiq, AgentRuntime, *AgentRuntime, *Worker, *Tuner, *TunerConfig, *SlotInfo, *SlotConfig,
-*SlotSupplier, Slot*, *PollerBehavior, PollerBehavior, *RunLauncher, *Coordinator, worker_options: Temporal Prefect
-Celery Airflow AutoGen Inngest Dagster
+*SlotSupplier, Slot*, *PollerBehavior, PollerBehavior, *RunLauncher, *Coordinator, worker_options, *Slot*, *Worker*,
+*Poller*: Temporal Prefect Celery Airflow AutoGen Inngest Dagster
     worker = Worker(runner, graph)
 DaskTaskRunner, *TaskRunner, *Executor, RayTaskRunner, ProcessPoolTaskRunner, KubernetesExecutor, ProcessPoolExecutor,
 MultiThreadedExecutor, ThreadPoolExecutor, in_process_executor, multiprocess_executor, *_executor, to_thread,
@@ -1128,14 +1173,14 @@ ScheduleActionStartWorkflow, periodic_task, beat_schedule, Timetable, RRuleSched
 days_ago, CronTriggerTimetable, solar, ScheduleIntervalSpec, Interval, ScheduleDefinition,
 build_schedule_from_partitioned_job, TriggerCron, cron, CronTrigger, IntervalTrigger, DateTrigger, every,
 BackgroundScheduler, AsyncIOScheduler, RecurringSchedule, Schedule*, *OverlapPolicy, *Automation, *ScheduleContext,
-RRule, crontab_parser, maybe_schedule, *Backfill, BackfillPolicy, schedule_*: Temporal DBOS Celery Prefect Airflow
-Dagster Inngest
+RRule, crontab_parser, maybe_schedule, *Backfill, BackfillPolicy, schedule_*, *Schedule*, *Timetable*, *Cron*: Temporal
+DBOS Celery Prefect Airflow Dagster Inngest
     await runner.admin.schedule(Schedule('daily', '0 7 * * *', 'approval'), graph)
 Completed, get_states, Failed, Cached, Running, Pending, Scheduled, Crashed, WorkflowExecutionStatus, TaskStatus,
 TaskState, DagRunState, States, DagsterRunStatus, ExecutionStatus, RunStatus, FlowRunStatus, JobStatus, *Status,
 *StatusString, *State, *RunState, *StateDetails, SUCCESS, FAILURE, *_STATES, Cancelling, Late, Suspended, Submitting,
 AwaitingRetry, Paused, *Pending, *StateType, StateGroup, is_state*, get_state_result, *_state, *EventType, RetryState,
-*Stage: Prefect Temporal Airflow Dagster AWS Celery
+*Stage, *Status*, *State*: Prefect Temporal Airflow Dagster AWS Celery
     result.status == 'finished'
 allow_failure, raise_on_failure, on_failure, on_error, error_handler, catch, ExceptionHandler, task_failure, Catch,
 CatchError, TryCatch, on_failure_hook: Prefect Celery AWS
@@ -1144,11 +1189,11 @@ Variable, Param, Connection, BaseHook, Block, JSON, Config, EnvVar, S3Bucket, De
 Dependency, resource, ConfigurableResource, ResourceDefinition, IOManager, io_manager, DocumentStore, *DocumentStore,
 *Retriever, Retriever, KnowledgeBase, StringKnowledgeSource, *KnowledgeSource, Knowledge, *VectorStore, *IOManager,
 *_io_manager, *InputManager, *Resource, Resource*, *ResourceContext, *Datasource, SQLAlchemyDatasource, *Secret,
-*Variable: Prefect Airflow LlamaIndex Dagster Haystack CrewAI DBOS
+*Variable, *Resource*, *Manager*, *Secret*, *Block*: Prefect Airflow LlamaIndex Dagster Haystack CrewAI DBOS
     graph = Graph('name', State, resources={'accounts': dict})  # a node takes it as a parameter: accounts
 create_markdown_artifact, create_table_artifact, create_link_artifact, Artifact, LocalTarget, *Target, S3Target,
 FileTarget, MockTarget, FileWriter, MaterializeResult, *Artifact, *_artifact, *MetadataValue, *Materialization,
-*Observation, Target, target, *FileHandle, ObjectStoragePath: Prefect Luigi Dagster
+*Observation, Target, target, *FileHandle, ObjectStoragePath, *Artifact*, *Materialization*: Prefect Luigi Dagster
     write_file('report.md', b'# Report')
 draw_graph, pydot, Graphviz, visualize, draw_all_possible_flows, draw_most_recent_execution, MermaidDrawMethod,
 generate_mermaid, draw_networkx, plot, render, GraphVisualizer, PipelineDrawer, Diagram, mermaid_graph, spring_layout,
@@ -1164,7 +1209,7 @@ LangGraph pydantic-ai
 WorkflowEnvironment, ActivityEnvironment, prefect_test_harness, TestRunner, TestClient, mock_runner, TestEnvironment,
 AppTest, build_op_context, build_asset_context, build_sensor_context, build_resources, mock_context, TestHarness,
 TestPipeline, materialize_to_memory, build_*, *TestHarness, create_test_harness, TimeSkippingConfig, *ContextBuilder,
-assert_*, *_test_harness: Temporal Prefect Dagster Restate
+assert_*, *_test_harness, *Test*, *Mock*, *Harness*: Temporal Prefect Dagster Restate
     done = await run_node(graph, 'a', {'n': 1})
     walked = await walk(graph, {'a': {'n': 1}, 'approve': {'is_approved': True}})
 freeze_time, TimeSkipping, MockClock, TestClock, ManualClock, time_machine, Clock, VirtualClock: Temporal
@@ -1188,7 +1233,8 @@ create_swarm, SwarmState, Swarm, SwarmAgent, HandoffTermination: LangGraph AutoG
 Prompt, PromptTemplate, ChatPromptTemplate, MessagesPlaceholder, prompt_with_handoff_instructions,
 RECOMMENDED_PROMPT_PREFIX, format_as_xml, RichPromptTemplate, dynamic_prompt, system_prompt, instructions,
 PromptBuilder, ChatPromptBuilder, *PromptBuilder, SystemPrompt, UserPrompt, *Prompt, *PromptFunc, *Instructions,
-*PromptFunction, TemplateStr, *InstructionSource, answer_builder: LangGraph OpenAI pydantic-ai LlamaIndex Haystack
+*PromptFunction, TemplateStr, *InstructionSource, answer_builder, *Prompt*, *Instruction*: LangGraph OpenAI pydantic-ai
+LlamaIndex Haystack
     agent = Agent('writer', model='placeholder', system='Be brief.', prompt='Write about {n}')
 shortest_path, topological_sort, simple_cycles, is_directed_acyclic_graph, ancestors, descendants, has_path,
 all_simple_paths, nx, betweenness_centrality: networkx
@@ -1215,14 +1261,14 @@ Fail, FailState, FailStep, fail, AbortRun: AWS
     graph.add_edge('a', FAIL, label='refused')
 Breakpoint, break_point, pause_before, PauseBefore, DebugBreakpoint, *Breakpoint, AgentBreakpoint: Haystack
     run = runner.start(graph, state, pause_before=['approve'])
-Priority, TaskPriority, priority: Inngest Celery
+Priority, TaskPriority, priority, WeightRule, *Weight*, *Priority*: Inngest Celery
     run = runner.start(graph, state, queue='default', priority=1)
 RoundRobinGroupChat: AutoGen
     graph.add_path('a', 'b', 'c')  # each agent is a node; an edge back to the first begins the next round
 RetryRequested, StepError, RetryAfterError, RetryableError, RetryException, RetryTask: Dagster Inngest Restate
     graph.add_node('b', work, writes='n', retry=Retry(attempts=3))  # any exception begins a new attempt
 SQLiteSession, *Session, SQLAlchemySession, EncryptedSession, OpenAIConversationsSession, Session, *SessionService,
-InMemorySessionService: OpenAI common
+InMemorySessionService, *Session*, *Conversation*: OpenAI common
     await runner.run(agent, text='Hi', chat='ada')  # the conversation is recorded under this key
     runner = Runner('runs.db')
 IsLastStep, RemainingSteps, is_last_step, remaining_steps: LangGraph
@@ -1265,8 +1311,8 @@ checkpointer, result_storage_key, cache_result_in_memory, saver, persistence, du
 checkpoint, with_persister, result_storage, durability: LangGraph Prefect Burr
     runner = Runner('runs.db')
 interrupt_before, breakpoints, pause_at, stop_before, halt_before, break_point, breakpoint, pause_on, debug_at,
-interrupt_at, halt_on, wait_before, pause_before_node, interrupt_before_nodes, interrupt_after_nodes: LangGraph Burr
-Haystack
+interrupt_at, halt_on, wait_before, pause_before_node, interrupt_before_nodes, interrupt_after_nodes, *breakpoint*:
+LangGraph Burr Haystack
     run = runner.start(graph, state, pause_before=['approve'])
 interrupt_after, halt_after, pause_after, stop_after: LangGraph Burr
     run = runner.start(graph, state, pause_before=['approve'])  # name the node that follows
@@ -1287,8 +1333,8 @@ session, conversation_id, chat_id, previous_response_id, conversation_key: OpenA
 stream_mode, stream, streaming, subgraphs: LangGraph
     async for event in runner.start(graph, state).events(): print(event)
 retry_policy, retries, retries_allowed, retry_kwargs, retry_limit, retry_options, retry_condition_fn, attempts,
-max_retry_attempts, max_retry_limit, max_attempts, max_retries, max_tries: LangGraph Temporal Prefect Celery Airflow
-DBOS CrewAI Dagster
+max_retry_attempts, max_retry_limit, max_attempts, max_retries, max_tries, *retry*, *retries*: LangGraph Temporal
+Prefect Celery Airflow DBOS CrewAI Dagster
     graph.add_node('b', work, writes='n', retry=Retry(attempts=3))
 retry_delay, retry_delay_seconds, retry_backoff, interval_seconds, backoff_rate, backoff, retry_interval,
 default_retry_delay, retry_jitter_factor, retry_exponential_backoff, wait_between_retries: Prefect Airflow Celery DBOS
@@ -1333,7 +1379,7 @@ Limits.minutes: Temporal
 Limits.tool_calls_limit, Limits.tool_calls: pydantic-ai
     agent = Agent('writer', model='placeholder', max_tool_calls=10)
 start_to_close_timeout, schedule_to_close_timeout, timeout, time_limit, soft_time_limit, heartbeat_timeout, timeout_s,
-timeout_secs, step_timeout, max_seconds, timeout_ms, tool_timeout: Temporal Prefect Celery Airflow LangGraph
+timeout_secs, step_timeout, max_seconds, timeout_ms, tool_timeout, *timeout*: Temporal Prefect Celery Airflow LangGraph
     graph.add_node('b', work, writes='n', timeout_seconds=60)
 start.timeout, start.timeout_seconds, start.deadline, start.max_seconds, start.dagrun_timeout, run.timeout,
 run_sync.timeout, run.timeout_seconds, run_sync.timeout_seconds, Graph.timeout, Graph.timeout_seconds,
@@ -1353,7 +1399,8 @@ goto, then, downstream, parents, destinations, ends, to, edges: Prefect Airflow 
     graph.add_edge('a', 'b')
 input_schema, reads, input_keys, args_from, in_, params, parameters_from, arguments, bind, input_path, item_selector,
 ins, input_mapping, inputs_from, reads_from, takes, input_fields, context_fields, input_values,
-add_node.template_fields, user_defined_macros, template_searchpath, input_serde: LangGraph Burr AWS Dagster Haystack
+add_node.template_fields, user_defined_macros, template_searchpath, input_serde, *template*, *jinja*, *macro*: LangGraph
+Burr AWS Dagster Haystack
     graph.add_node('b', work, inputs={'n': 'n'}, writes='n')
 output, do_xcom_push, multiple_outputs, output_key, returns, result_key, write_to, state_key, output_field, saves,
 into, out, write_field, result_path, output_path, result_selector, output_variable, result_field, stores, assigns,
@@ -1374,8 +1421,8 @@ LlamaIndex Dagster Restate Inngest Burr AutoGen Haystack
 context_schema, config_schema, default_args, resource_defs, required_resource_keys, resource_definitions: LangGraph
 Airflow Dagster
     graph = Graph('name', State, resources={'accounts': dict})
-deps, deps_type, context, services, deps_factory, context_type, io_manager_def, io_manager_key, resource_manager:
-pydantic-ai OpenAI LangGraph Dagster
+deps, deps_type, context, services, deps_factory, context_type, io_manager_def, io_manager_key, resource_manager, *dep*,
+*deps*, *resource*: pydantic-ai OpenAI LangGraph Dagster
     runner = Runner(resources={'accounts': dict})  # tools and nodes take it as a parameter: accounts
 instructions, system_prompt, system_message, prompt_template, developer, role, preamble, sys_prompt, persona,
 description, goal, backstory, state_modifier, system_template, system_instruction, global_instruction, rules:
@@ -1518,7 +1565,7 @@ send.dedup_key, send.request_id, send.key, send.id, send.message_id: DBOS
 db, database, db_url, database_url, backend, result_backend, connection_string, conn_string, dsn, uri, storage,
 connection, sqlite, broker, broker_url, url, address, system_database_url, api_url, target_host, file, filename, loader,
 amqp, api_key, namespace, tls, db_engine_kwargs, application_name, http_connect_proxy_config, sys_db_engine_kwargs,
-statedb, engine, sys_db_pool_size, system_database_pool_size, pool_recycle: DBOS Celery Temporal
+statedb, engine, sys_db_pool_size, system_database_pool_size, pool_recycle, *database*, *db*: DBOS Celery Temporal
     runner = Runner('runs.db')
     runner = Runner('postgresql://user@host/database')
 on_error, error_handlers, on_failure, catch, handle_errors, on_exception, errback, link_error, error_edge, except_,
@@ -1536,14 +1583,14 @@ on_success, on_execute_callback, on_retry_callback, on_crashed, on_completion, o
 on_event, on_done, link, on_running, on_success_callback, on_step, on_end, event_stream_handler, listeners,
 on_cancellation, on_enter, on_exit, before_state_change, after_state_change, before, after, finalize_event,
 success_hook, on_start, pre_execute, post_execute, on_commit, event_groups, emit_team_events, on_fatal_error,
-step_events: Prefect Celery Airflow transitions AutoGen
+step_events, *callback*, *hook*, on_final, *listener*: Prefect Celery Airflow transitions AutoGen
     async for event in runner.start(graph, state).events(): print(event)
 cache, cache_policy, cache_key_fn, cache_ttl, cache_expiration, memoize, cache_result, refresh_cache, use_cache, cached,
 ttl, freshness, cache_key: LangGraph Prefect
     await ctx.call(work, 1)  # in a node: recorded, so a resumed run does not call it again
 parallelism, task_concurrency, pool_slots, priority_weight, max_concurrent, max_workers, max_parallel,
 concurrency_limit, pool_size, max_active_tis_per_dag, max_map_length, max_concurrency, max_in_flight, parallel_runs,
-n_jobs: LlamaIndex LangGraph Airflow AWS
+n_jobs, *concurrency*, *concurrent*, *workers*: LlamaIndex LangGraph Airflow AWS
     graph.add_node('b', size, each={'text': 'texts'}, writes='sizes', concurrency=4)
 Runner.max_concurrency, Runner.max_workers, Runner.executor, Runner.pool, Runner.task_runner: Prefect DBOS Temporal
     runner = Runner(threads=8)
@@ -1559,8 +1606,8 @@ Runner.tasks, Runner.imports, Runner.task_cls, Runner.workflows: Temporal Celery
     worker = Worker(runner, graph)
 Worker.poll, Worker.interval, Worker.polling_interval, Worker.poll_interval, Worker.polling_interval_sec,
 Worker.query_seconds, QueueLimits.polling_interval_sec, sys_db_polling_concurrency, kafka_queue_polling_interval_sec,
-Worker.poller_behavior, Worker.workflow_task_poller_behavior, Runner.scheduler_polling_interval_sec: Prefect DBOS
-Temporal
+Worker.poller_behavior, Worker.workflow_task_poller_behavior, Runner.scheduler_polling_interval_sec, *poll*, *polling*,
+*interval*: Prefect DBOS Temporal
     worker = Worker(runner, graph, poll_seconds=1)
 Worker.graceful_shutdown_timeout, Worker.shutdown_timeout, Runner.graceful_shutdown_timeout, Runner.shutdown_timeout,
 Runner.timeout, Runner.grace: Temporal
@@ -1573,12 +1620,13 @@ QueueLimits.limiter, QueueLimits.rate_limit, QueueLimits.per_second, QueueLimits
 QueueLimits.slot_decay_per_second, QueueLimits.max_per_minute, QueueLimits.token, QueueLimits.burst, QueueLimits.count,
 QueueLimits.duration, per_second, Worker.max_activities_per_second: DBOS Celery Prefect Inngest Temporal
     limits = QueueLimits(rate=(100, 60))
-task_queue, queue_name, work_queue, work_queue_name, routing_key, pool, work_pool, work_pool_name, channel: Temporal
-DBOS Prefect Celery Airflow
+task_queue, queue_name, work_queue, work_queue_name, routing_key, pool, work_pool, work_pool_name, channel, *queue*:
+Temporal DBOS Prefect Celery Airflow
     run = runner.start(graph, state, queue='default')
 memo, static_summary, static_details, owner, email, sla, run_as_user, search_attributes, metadata, labels, attributes,
 extra, properties, headers, annotations, memo_fields, run_tags, tag, owner_links, kinds, doc_yaml, group_name,
-freshness_policy, summary, custom_attributes, authenticated_user, assumed_role: Temporal LangGraph Dagster
+freshness_policy, summary, custom_attributes, authenticated_user, assumed_role, *tag*, *label*, *metadata*: Temporal
+LangGraph Dagster
     run = runner.start(graph, state, tags=['nightly'])
 add_node.tags, add_node.doc_md, add_node.map_index_template, add_node.version, add_node.viz_return_value,
 add_node.task_run_name, add_node.owner, add_node.metadata, add_node.description, add_node.doc, add_node.label,
@@ -1674,8 +1722,8 @@ OpenAI
     await runner.stop(run_id, now=True)
 stop.permanent, stop.cancel, stop.forever, stop.permanently, stop.for_good: common
     await runner.stop(run_id, final=True)
-resume.input, resume.value, resume.answer, resume.command, resume.resume, resume.response, resume.data: LangGraph
-Prefect
+resume.input, resume.value, resume.answer, resume.command, resume.resume, resume.response, resume.data, start.command,
+run.command: LangGraph Prefect
     await runner.answer(run_id, True, graph)
 resume.from_step, resume.at, resume.checkpoint_id, resume.step, resume.start_from, resume.state, resume.update:
 LangGraph DBOS
@@ -1752,17 +1800,19 @@ Schedule.is_enabled, Schedule.disabled: Prefect Airflow Dagster
 Schedule.workflow, Schedule.flow, Schedule.action, Schedule.task, Schedule.dag, Schedule.job, Schedule.job_name,
 Schedule.target, Schedule.func, Schedule.graph_name: Temporal Prefect Celery Dagster
     schedule = Schedule('daily', '0 7 * * *', 'approval')
-budgets, plugins, interceptors, middleware, extensions_list, nexus_service_handlers: common Temporal Inngest
+budgets, plugins, interceptors, middleware, extensions_list, nexus_service_handlers, *plugin*, *middleware*: common
+Temporal Inngest
     runner = Runner(extensions=[Budgets(Budget(name='daily', window='day', cost_usd=10))])
 log_prints, log, logger, verbose, debug, loglevel, logfile, log_level, console_log_level, logger_name,
-log_prints_enabled: Prefect LlamaIndex Celery DBOS
+log_prints_enabled, *log*, *logging*: Prefect LlamaIndex Celery DBOS
     logging.basicConfig(level='INFO')
 tracing, tracer, instrument, trace, otel, trace_metadata, tracer_provider, otlp_traces_endpoints, otlp_logs_endpoints,
 otlp_log_level, enable_otlp, otlp_attributes, metric_meter, tracing_disabled, trace_include_sensitive_data, runtime,
-tracker, trace_policy: pydantic-ai OpenAI DBOS
+tracker, trace_policy, *otlp*, *otel*, *trace*, *tracing*: pydantic-ai OpenAI DBOS
     runner = Runner('runs.db', telemetry=Telemetry())
 encryption_key, serializer, data_converter, serde, payload_codec, result_serializer, pickle_protocol, crypto, encrypt,
-serialization_type, content_type, output_serde, strict_typing: Temporal DBOS LangGraph Prefect Celery
+serialization_type, content_type, output_serde, strict_typing, *serializer*, *serde*, *serialization*: Temporal DBOS
+LangGraph Prefect Celery
     graph = Graph('name', State, secret_key=lambda: 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=')
 run_node.mocks, run_node.stubs, run_node.patches, run_node.mock_activities, run_node.fakes, run_node.activities:
 Temporal
@@ -1818,7 +1868,7 @@ Graph.process, Graph.sequential, Graph.flow, Graph.order: CrewAI
 Graph.manager_llm, Graph.manager_agent, Graph.manager, Graph.supervisor, Graph.selector_prompt, Graph.planning: CrewAI
 AutoGen
     from graphengine.patterns import supervisor
-Graph.executor, Graph.executor_def, Graph.task_runner, Graph.executors, Graph.runner: Dagster Prefect
+Graph.executor, Graph.executor_def, Graph.task_runner, Graph.executors, Graph.runner, *executor*: Dagster Prefect
     runner = Runner(executors={'heavy': ProcessExecutor()})
 start.include_outputs_from, start.return_intermediate, start.return_steps, start.debug, run.include_outputs_from:
 Haystack
@@ -1844,11 +1894,12 @@ Settings.extra_body, Settings.extra_query, Settings.extra_args, Settings.respons
 Settings.top_logprobs, Settings.logprobs, Settings.user, Settings.*: OpenAI pydantic-ai
     settings = Settings(extra={'user': 'ada'})
 version, code_version, version_type, versioning_intent, versioning_override, versioning_behavior, auto_upgrade,
-application_version, app_version, build_id, enable_patching, deployment_config: Temporal DBOS Dagster
+application_version, app_version, build_id, enable_patching, deployment_config, *version*, *versioning*: Temporal DBOS
+Dagster
     graph = Graph('name', State, version=2, migrate={1: lambda old: old})
     runner = Runner('runs.db', deploy='v2')
-workflow_retention, retention, journal_retention, idempotency_retention, result_expires, keep_result, result_ttl:
-Restate Celery
+workflow_retention, retention, journal_retention, idempotency_retention, result_expires, keep_result, result_ttl,
+*retention*: Restate Celery
     await runner.admin.prune(older_than=timedelta(days=30))
 QueueLimits.key, QueueLimits.partition_concurrency, QueueLimits.partition_worker_concurrency, QueueLimits.tenant,
 QueueLimits.scope: Inngest DBOS
@@ -1909,10 +1960,10 @@ signal, notify, publish, event, message, emit, push, tell, post, send-event: Tem
     graphengine send RUN_ID topic value
 approve, reject, reply, respond, input, confirm, accept, deny, update: Temporal
     graphengine answer RUN_ID yes
-start, shell, execute, exec, invoke, call, launch, trigger, begin, create, submit, apply, play, kickoff, go, enqueue,
-run-flow, async, process, materialize, execute-job, chat, repl, interactive, start-execution, talk, prompt,
-kickoff-flow, runjob, run-job, dags-trigger, dag-trigger, dags-test, job-launch, job-execute, asset-materialize,
-deployments-run, activity-start, activity-execute: Temporal Prefect Airflow Celery Dagster CrewAI AWS
+start, shell, execute, exec, invoke, call, launch, trigger, begin, submit, apply, play, kickoff, go, enqueue, run-flow,
+async, process, materialize, execute-job, chat, repl, interactive, start-execution, talk, prompt, kickoff-flow, runjob,
+run-job, dags-trigger, dag-trigger, dags-test, job-launch, job-execute, asset-materialize, deployments-run,
+activity-start, activity-execute: Temporal Prefect Airflow Celery Dagster CrewAI AWS
     graphengine run GRAPH
     graphengine run GRAPH --queue default
 delete, rm, remove, purge, clean, gc, cleanup, del, drop, truncate, forget, flush, garbage-collect, archive, expire,
@@ -1929,7 +1980,8 @@ work, workers-start, daemon, agent, consume, consumer, scheduler, executor, work
 triggerer, drive, start-worker, runtime, qcluster, rqworker: Celery Prefect Temporal Airflow
     graphengine worker
 pool, global-concurrency-limit, work-queue, queue, concurrency-limit, gcl, limits, amqp, task-queue, work-queues,
-concurrency-limits, global-concurrency-limits, gcl-list, workflow-queue: Prefect Celery DBOS Temporal Airflow
+concurrency-limits, global-concurrency-limits, gcl-list, workflow-queue, instance-concurrency, concurrency-get,
+concurrency-set: Prefect Celery DBOS Temporal Airflow
     graphengine queues list
 beat, cron, schedules, deployment, toggle, timer, crontab, periodic, automation, sensor, sensors, triggers,
 trigger-list, deployments, sensor-list, schedule-list, automations, sensors-list, sensor-start, sensor-preview: Celery
@@ -2402,9 +2454,10 @@ def repair_for(name: str, *places: str, own: Collection[str] = (), whole: bool =
     """Suggest what to write instead of a name of another library; "" if nothing is known about the name.
 
     If no place has the name, it is compared by its words: `acancel`, `cancel_run` and `cancel_workflow` are the same
-    name. If that fails, it is compared by its end or beginning: `HttpOperator` is an `*Operator`. If that fails too, it
-    is compared without some of its words: `purge_history` is a `purge`, `read_queue` a `queue`, and `connect_timeout=`
-    a `timeout=`. Last, other places and calls are searched: a result, for example, gets what a run can do.
+    name. If that fails, it is compared by its end, its beginning, or a word of it: `HttpOperator` is an `*Operator`,
+    and `stop_sensor` a `*sensor*`. If that fails too, it is compared without some of its words: `purge_history` is a
+    `purge`, `read_queue` a `queue`, and `connect_timeout=` a `timeout=`. Last, other places and calls are searched: a
+    result, for example, gets what a run can do.
 
     Args:
         name: The name.
@@ -2424,9 +2477,9 @@ def repair_for(name: str, *places: str, own: Collection[str] = (), whole: bool =
         or _exact(name, after)
         or _alike(name, places)
         or next(filter(None, (_exact(each, places) or _alike(each, places) for each in same)), "")
-        or ("" if whole else _shortened(name, places))
+        or ("" if whole else _partly(name, places))
         or _alike(name, after)
-        or _shortened(name, after)
+        or _partly(name, after, verbs=places[0] == "import")
     )
 
 
@@ -2442,7 +2495,7 @@ def _exact(name: str, places: Sequence[str]) -> str:
 def _alike(name: str, places: Sequence[str]) -> str:
     """Return what to write instead of the first name with the same words, or with the same end or beginning.
 
-    Ends and beginnings of imported functions, such as `wait_*`, do not count for methods.
+    Patterns of imported functions, such as `wait_*`, do not count for methods.
     """
     asked = filter(None, map(_words_asked, _spellings(name)))
     alike = (_forms_by_words(place).get(words) for words in asked for place in places)
@@ -2453,9 +2506,19 @@ def _alike(name: str, places: Sequence[str]) -> str:
     return next(filter(None, (*alike, *ending)), "")
 
 
-def _shortened(name: str, places: Sequence[str]) -> str:
-    """Return what to write instead of the first name with fewer words."""
-    return next(filter(None, (_known(each, place) for place in places for each in _shorter(name, place))), "")
+def _partly(name: str, places: Sequence[str], *, verbs: bool = False) -> str:
+    """Return what to write instead of the first name with one of the words, or with fewer words.
+
+    Args:
+        name: The name.
+        places: The places to search.
+        verbs: Whether the name without some of its words counts before its single words, as for keywords.
+    """
+    words = reversed(re.findall("[A-Z]?[a-z]+", name.rpartition(".")[2]))
+    single = [_PLURAL.sub("", re.sub("ies$", "y", word)) for word in words]
+    found = [forms_by_name(place).get(f"*{word}*", "") for word in single for place in places]
+    shorter = [_known(each, place) for place in places for each in _shorter(name, place)]
+    return next(filter(None, shorter + found if verbs or "keyword" in places else found + shorter), "")
 
 
 def without_await(repair: str) -> str:

@@ -370,11 +370,28 @@ async def test_each_name_gets_its_form_where_it_is_asked_for() -> None:
 KNOWN_BY_WORDS = ("acancel_workflow", "cancel_run", "list_flow_runs", "get_history", "aget_state")
 
 
-@pytest.mark.parametrize("name", [*KNOWN_BY_WORDS, "purge_instance_history", "cancel_with_reason"])
+KNOWN_BY_PARTS = ("purge_instance_history", "cancel_with_reason", "read_work_queue_status", "delete_schedule_async")
+
+
+@pytest.mark.parametrize("name", [*KNOWN_BY_WORDS, *KNOWN_BY_PARTS])
 async def test_a_name_is_known_by_its_words(name: str) -> None:
     """What libraries put around a verb, such as `a`, `get_`, `_workflow` or what follows, is no part of it."""
     async with Runner() as runner:
         assert "repair: await runner." in answer_to(runner, name)
+
+
+async def test_a_name_is_known_by_what_other_objects_and_calls_have() -> None:
+    """Options are attributes elsewhere, results are also handles, and an option can belong to another call here."""
+    names = defined("pass")
+    assert "retry=Retry(attempts=3)" in answer_to(names["graph"], "max_retries")
+    with pytest.raises(ImportError, match="here: from graphengine import GraphEngineError"):
+        exec("from graphengine import SomeLibraryError")  # noqa: S102 - an end of the table
+    with pytest.raises(DefinitionError, match="runner = Runner"):
+        names["graph"].compile(storage="runs.db")
+    async with Runner() as runner:
+        run = runner.start(names["graph"])
+        assert "result.output" in answer_to(run, "final_output_as")
+        assert "graphengine runs --tree" in answer_to(await run.result(), "children")
 
 
 async def test_the_class_runner_answers_as_its_objects() -> None:
