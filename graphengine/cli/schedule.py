@@ -59,7 +59,8 @@ def schedule_list(context: CommandContext) -> int:
     "--cron",
     metavar="TIMES",
     required=True,
-    help='The times: minute, hour, day of the month, month and day of the week, e.g. "0 7 * * *".',
+    help='The times: minute, hour, day of the month, month and day of the week, e.g. "0 7 * * *". A sixth field in'
+    ' front is the second, e.g. "*/10 * * * * *".',
 )
 @click.option("--zone", metavar="NAME", default="UTC", show_default=True, help="The time zone of the times.")
 @click.option(

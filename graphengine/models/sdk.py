@@ -374,8 +374,9 @@ class Key:
             raise ModelUnavailable(
                 f"the model {model!r} needs an API key, but the environment variable {self.variable} is not set",
                 where=f"model {model}",
-                repair=f"set {self.variable} or pass api_key=…{install}. Or use another model, such as 'rules' if the "
-                "agents have by_rules=: --model rules, or Runner(models='rules')",
+                repair=f"set {self.variable}, or give the agent an object of the model's class, which takes api_key=…"
+                f"{install}. Without a key, 'placeholder' answers any agent, and 'rules' an agent that has by_rules=: "
+                "--model rules, or Runner(models='rules')",
             )
         if not key.isascii() or not key.isprintable() or " " in key:
             raise ModelUnavailable(

@@ -172,7 +172,10 @@ def ticks(schedule: Schedule, after: float) -> Iterator[float]:
     try:
         found = CronSim(schedule.cron, begin.replace(tzinfo=None) if is_named else begin)
     except CronSimError as error:
-        repair = 'write minute, hour, day, month and day of the week: "0 7 * * *" is every day at 7:00'
+        repair = (
+            'write minute, hour, day, month and day of the week: "0 7 * * *" is every day at 7:00. A sixth field in '
+            'front is the second: "*/10 * * * * *" is every 10 seconds'
+        )
         message = f"{schedule.cron!r} is not a valid cron expression: {error}"
         raise InputError(message, where=where, repair=repair) from error
     last = after
