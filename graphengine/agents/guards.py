@@ -283,6 +283,8 @@ def apply_to_value(guards: Sequence[Guard], value: T, *, where: str = "") -> T:
 def _check_text(one: Guard, text: str, where: str) -> str:
     try:
         return one.check(text)
+    except StopIteration as error:  # a future cannot carry it, so the caller would wait for ever
+        raise RuntimeError(f"the guard {one.name!r} raised StopIteration, which only an iterator may raise") from error
     except ValueError as error:
         if one.then == "retry":
             raise BadAnswer(

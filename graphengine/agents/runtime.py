@@ -512,9 +512,17 @@ class StandaloneRuntime:
 
     async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
         with queued(function) as wanted:
+
+            def call() -> object:
+                try:
+                    return wanted()
+                except StopIteration as error:  # a future cannot carry it, so the caller would wait for ever
+                    message = "the function raised StopIteration, which only an iterator may raise"
+                    raise RuntimeError(message) from error
+
             if threads is None:
-                return await asyncio.to_thread(wanted)
-            return await asyncio.wrap_future(threads.submit(copy_context().run, wanted))
+                return await asyncio.to_thread(call)
+            return await asyncio.wrap_future(threads.submit(copy_context().run, call))
 
     def paid(self, usage: Usage) -> None: ...
 

@@ -134,6 +134,24 @@ async def test_each_value_that_a_callback_returns_is_a_decision_or_an_error(call
             assert failed.value.repair
 
 
+@pytest.mark.parametrize("callback", DECIDES)
+async def test_an_exhausted_iterator_ends_the_run(callback: str) -> None:
+    """`next()` of an empty iterator raises StopIteration, which the future of a thread cannot carry."""
+    async with Runner() as runner:
+        with pytest.raises(RunFailed):
+            await within(runner.start(_graph(callback, lambda: next(iter(())))))
+
+
+@pytest.mark.parametrize("on", ["input", "output", "arguments", "tool"])
+async def test_an_exhausted_iterator_in_a_guard_is_an_error_outside_of_a_run_too(on: Any) -> None:
+    """Each guard is called in a thread."""
+    guards = [guard(lambda text: next(iter(())), on=on)]
+    model = ScriptedModel([calls(("pay", {"name": "Ada"})), "paid"])
+    agent = Agent("clerk", prompt="Pay.", model=model, tools=[pay], guards=guards)
+    with pytest.raises(RuntimeError, match="raised StopIteration"):
+        await asyncio.wait_for(agent.run(), 20)
+
+
 async def test_a_check_is_refused_at_its_first_call_alone_too() -> None:
     """Whoever returns False from a check is told at once how a check refuses."""
     model = ScriptedModel(["a bad answer", "a good answer"])
