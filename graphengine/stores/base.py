@@ -242,7 +242,7 @@ class RunInfo(Struct, frozen=True, gc=False):
             RunReplaced: The object belongs to an earlier run with this id.
         """
         if nonce not in ("", self.nonce):
-            text = f"{what} is of an earlier run {self.id}, which was removed since"
+            text = f"{what} is of an earlier run {self.id}, which was removed since, or of another run"
             raise RunReplaced(
                 text, where=f"run {self.id}", repair="read from the beginning: another run has this id now"
             )
