@@ -21,7 +21,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined, from_json, to_json
 
-from graphengine.agents.json_text import UnreadableJson, no_numbers, repair_json, strict
+from graphengine.agents.json_text import LEAST_ROUNDED, ROUNDED, UnreadableJson, no_numbers, repair_json, strict
 from graphengine.agents.nested_texts import texts_read
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import clipped, signature_of, utf8_text
@@ -281,12 +281,15 @@ def check_fit(tool: str, schema: Mapping[str, JsonValue], arguments: Mapping[str
 def misfits(schema: Mapping[str, JsonValue], value: object) -> list[str]:
     """List the reasons why a value does not fit a JSON Schema that a user or a server declared.
 
-    The list is empty if the schema itself is invalid, because such a schema cannot check anything.
+    The list is empty if the schema itself is invalid, because such a schema cannot check anything. A whole number that
+    arrives as a float beyond 2**53 does not fit, because it may have been rounded.
     """
     from jsonschema import exceptions, validators  # noqa: PLC0415 - heavy, and needed for such calls alone
     from referencing import Registry  # noqa: PLC0415 - as jsonschema
 
-    checker: Any = validators.validator_for(schema, default=validators.Draft202012Validator)
+    plain: Any = validators.validator_for(schema, default=validators.Draft202012Validator)
+    extend: Any = validators.extend
+    checker = extend(plain, type_checker=plain.TYPE_CHECKER.redefine("integer", _is_exact_integer))
     try:
         checker.check_schema(schema)
         found = [exceptions.best_match([each]) for each in checker(schema, registry=Registry()).iter_errors(value)]
@@ -294,7 +297,34 @@ def misfits(schema: Mapping[str, JsonValue], value: object) -> list[str]:
         log.debug("a declared schema checks nothing: %s", error)
         return []
     places = [".".join(map(str, each.absolute_path)) or "value" for each in found]
-    return [f"{place}: {clipped(utf8_text(e.message), _LONGER)}" for place, e in zip(places, found, strict=True)]
+    whys = [ROUNDED if each.validator == "type" and _is_rounded(each.instance) else each.message for each in found]
+    return [f"{place}: {clipped(utf8_text(why), _LONGER)}" for place, why in zip(places, whys, strict=True)]
+
+
+def _is_exact_integer(_: object, value: object) -> bool:
+    is_integer = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return is_integer and not isinstance(value, bool) and not _is_rounded(value)
+
+
+def _is_rounded(value: object) -> bool:
+    return isinstance(value, float) and value.is_integer() and abs(value) >= LEAST_ROUNDED
+
+
+def without_nulls(schema: Mapping[str, JsonValue], arguments: dict[str, object]) -> dict[str, object]:
+    """Leave out each null whose argument has a default in the schema and does not accept null.
+
+    Some models write null for every argument that they do not want to give. The tool then uses the default.
+    """
+    properties = schema.get("properties")
+    if not isinstance(properties, dict) or None not in arguments.values():
+        return arguments
+    around = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
+
+    def is_left_out(name: str) -> bool:
+        inner = resolve_reference(properties.get(name, {}), schema)
+        return "default" in inner and bool(misfits({**around, **inner}, None))
+
+    return {name: value for name, value in arguments.items() if value is not None or not is_left_out(name)}
 
 
 def with_defaults(
@@ -511,4 +541,5 @@ __all__ = [
     "misfits",
     "repair_first",
     "with_defaults",
+    "without_nulls",
 ]

@@ -50,9 +50,9 @@ _ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _TOKEN: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[^\W\d_]+|[^\s\"'“”\u2018\u2019,:\\]")
 _NUMBERS: Final = ("int_type", "float_type", "decimal_type")  # pydantic's errors for a value that is not a number
 _UNCOUNTABLE: Final = re.compile(rb"\b(?:true|false)\b|\"\s*[+-]?(?:nan|inf|infinity)\s*\"", re.IGNORECASE)
-_LARGE_FLOAT: Final = re.compile(rb"\d\.?[eE]\+?\d|\d{16}\.\d")
-_LEAST_ROUNDED: Final = 2**53
-_ROUNDED: Final = "a whole number beyond 2**53 that is written as a float may be rounded: send it as a text"
+_LARGE_FLOAT: Final = re.compile(rb"\d\.?[eE]\+?\d|\d{16}(?:\.\d|\.?[eE])")
+LEAST_ROUNDED: Final = 2**53
+ROUNDED: Final = "a whole number beyond 2**53 that is written as a float may be rounded: send it as a text"
 _NO_NUMBER: Final = re.compile(r"\s*[+-]?(?:nan|inf|infinity)\s*", re.IGNORECASE)
 _WORDS: Final = {"true": "true", "false": "false", "null": "null", "none": "null"}
 _OPENS: Final = re.compile(r"[{\[,:\n]\s{0,99}+[\"'“]")  # a quote that may begin a text
@@ -225,14 +225,14 @@ def no_numbers(body: bytes, strictly: Callable[[bytes], object]) -> list[ErrorDe
         strictly(body)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        rounded: list[ErrorDetails] = [{**item, "msg": _ROUNDED} for item in found if _is_rounded(item)]
+        rounded: list[ErrorDetails] = [{**item, "msg": ROUNDED} for item in found if _is_rounded(item)]
         return [item for item in found if item["type"] in _NUMBERS and _is_uncountable(item["input"])] + rounded
     return []
 
 
 def _is_rounded(item: ErrorDetails) -> bool:
     value = item["input"]
-    return item["type"] == "int_type" and isinstance(value, float) and abs(value) >= _LEAST_ROUNDED
+    return item["type"] == "int_type" and isinstance(value, float) and abs(value) >= LEAST_ROUNDED
 
 
 def _is_uncountable(value: object) -> bool:

@@ -48,6 +48,7 @@ from graphengine.agents.arguments import (
     check_fit,
     repair_first,
     with_defaults,
+    without_nulls,
 )
 from graphengine.agents.nested_texts import texts_read
 from graphengine.agents.records import MAX_RESULT_CHARACTERS, NOT_KNOWN, ToolOutcome, failed_outcome, leaves
@@ -319,8 +320,8 @@ class Tool(Generic[P, R_co]):
 
         Models receive a form of the schema in which names that some providers refuse are replaced.
         """
-        found = sent.declared(as_object(arguments, _plain_object))
         schema = cast("Mapping[str, JsonValue]", self.schema)
+        found = without_nulls(schema, sent.declared(as_object(arguments, _plain_object)))
         read = texts_read(cast("dict[str, JsonValue]", found), schema)
         return found if read is None else cast("dict[str, object]", read)
 

@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 
-from graphengine.agents.arguments import misfits, with_defaults
+from graphengine.agents.arguments import misfits, with_defaults, without_nulls
 from graphengine.agents.nested_texts import texts_read
 from graphengine.models.anthropic_forms import can_be_held_to
 from graphengine.models.tool_schemas import sent_schema
@@ -41,3 +42,39 @@ def test_defaults_behind_a_reference_are_filled_in() -> None:
     node = {"properties": {"kind": {"default": "leaf"}, "next": {"$ref": "#/$defs/Node", "default": {}}}}
     schema: dict[str, Any] = {"properties": {"node": {"$ref": "#/$defs/Node"}}, "$defs": {"Node": node}}
     assert with_defaults(schema, {"node": {}}) == {"node": {"kind": "leaf", "next": {"kind": "leaf", "next": {}}}}
+
+
+@pytest.mark.parametrize(
+    ("number", "is_exact"),
+    [("7", True), ("7.0", True), ("9007199254740991.0", True), ("9007199254740993", True), ("2.5", False),
+     ("9007199254740993.0", False), ("2.5e18", False), ("-25122920421210000010e-1", False)],
+)  # fmt: skip
+@pytest.mark.parametrize("at", ["{}", '{{"ids": [{}]}}', "[[{}], {{}}]"])
+def test_no_rounded_number_fits_a_declared_integer(number: str, at: str, *, is_exact: bool) -> None:
+    """A float beyond 2**53 stands for several whole numbers; the model reads how to send the one that it means."""
+    integers: dict[str, Any] = {"$ref": "#/$defs/Any", "$defs": {"Any": {"anyOf": [{"type": "integer"}]}}}
+    if at != "{}":
+        integers = {
+            "properties": {"ids": {"items": {"type": "integer"}}},
+            "items": {"items": {"type": "integer"}},
+        }
+    wrong = misfits(integers, json.loads(at.format(number)))
+    assert (wrong == []) is is_exact
+    if not is_exact and number != "2.5":
+        assert "send it as a text" in wrong[0]
+
+
+def test_null_is_left_out_where_only_the_default_fits() -> None:
+    """Null that an argument accepts is a value, and null for an argument without a default is an error."""
+    schema: dict[str, Any] = {
+        "properties": {
+            "limit": {"type": "integer", "default": 10},
+            "named": {"$ref": "#/$defs/Name", "default": "x"},
+            "maybe": {"type": ["integer", "null"], "default": 3},
+            "wanted": {"type": "integer"},
+        },
+        "$defs": {"Name": {"type": "string"}},
+    }
+    given = dict.fromkeys(schema["properties"])
+    assert without_nulls(schema, given) == {"maybe": None, "wanted": None}
+    assert without_nulls(schema, {"limit": 0, "other": None}) == {"limit": 0, "other": None}
