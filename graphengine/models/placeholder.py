@@ -71,7 +71,6 @@ class PlaceholderModel(RulesModel):
             text = text if request.schema is None else _write_smallest_json(request.schema, text)
         except ValueError as error:
             raise no_placeholder(request.agent, str(error)) from error
-        request.emit_whole(text)
         return Response(text, model=PLACEHOLDER, cost_usd=0.0, offline=True)
 
     def lacks_tool(self, _tool: HostedTool) -> str:
