@@ -76,7 +76,7 @@ class Once:
             repair = "give unknown='ask' to ask a person, or unknown='fail' to let the node fail"
             raise DefinitionError(text, where="effect", repair=repair)
         if self.settle_seconds is not None and self.reconcile is None:
-            text = f"Once(settle_seconds={self.settle_seconds!r}) is given without reconcile=, so it has no effect"
+            text = f"settle_seconds={self.settle_seconds!r} is given without reconcile=, so it has no effect"
             repair = "give reconcile= too; settle_seconds= is the time after which its answer NotDone counts"
             raise DefinitionError(text, where="effect", repair=repair)
 

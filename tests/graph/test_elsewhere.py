@@ -94,9 +94,9 @@ def test_an_item_of_a_result_is_an_attribute_or_a_key_of_its_state(state: type[A
     graph.add_node("a", work, writes="text")
     graph.add_path(START, "a", END)
     result = graph.run_sync({"text": "hi", **({"score": 1} if state is Keys else {})})
-    with pytest.raises(DefinitionError, match=re.escape(f"repair: {item}, or result.output")):
+    with pytest.raises(DefinitionError, match=re.escape(f"repair: use {item}, or result.output")):
         result["text"]
-    with pytest.raises(DefinitionError, match=re.escape("repair: result.waits")):
+    with pytest.raises(DefinitionError, match=re.escape("repair: use result.waits")):
         result["__interrupt__"]
 
 

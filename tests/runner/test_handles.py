@@ -134,7 +134,7 @@ async def test_a_handle_does_what_the_runner_does_with_its_run(database: Path | 
         result = await ours.resume("r", graph).result()
         assert (result.state.n, result.unread) == (5, {"said": ["hello"]})
         assert await run.status() == "finished"
-        with pytest.raises(DefinitionError, match="does not know the run's graph") as caught:
+        with pytest.raises(DefinitionError, match="does not know the graph of the run") as caught:
             theirs.get("r").branch(1)
         assert "runner.get('r', graph)" in caught.value.repair
 

@@ -658,8 +658,8 @@ _BESIDE: Final = {
     "messages to runs that failed": _fault(
         "a run that failed or was stopped refused messages, though it can be resumed",
         "runner/run.py",
-        'if info.status == "finished":\n            raise InputError(f"run {self.id} has ended"',
-        'if info.status not in ("running", "waiting"):\n            raise InputError(f"run {self.id} has ended"',
+        'if info.status == "finished":\n            text = f"run {self.id} has ended',
+        'if info.status not in ("running", "waiting"):\n            text = f"run {self.id} has ended',
     ),
     "starts after a run that goes on": _fault(
         "a run began after another one that was still running, with the state that this one had then",

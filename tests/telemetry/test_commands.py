@@ -84,7 +84,7 @@ def test_all_that_a_worker_says_is_json(tmp_path: Path) -> None:
     worker.terminate()
     _, rest = worker.communicate()
     left_out, begun, asked, ended = (json.loads(line)["message"] for line in [*first, *rest.splitlines()])
-    assert left_out.startswith("warning cut of words.py is left out: ")
+    assert left_out.startswith("warning the graph 'cut' of words.py is left out: ")
     assert "nowhere" in left_out
     assert begun.startswith("worker for 1 graph (words) in ")
     assert asked.startswith("SIGTERM: releasing the runs")

@@ -117,7 +117,7 @@ async def test_a_driven_run_is_cut_off(tmp_path: Path, monkeypatch: pytest.Monke
     """With `now` the nodes in flight are cancelled, and the stop takes effect at once."""
     monkeypatch.setattr("graphengine.serve.callers_runner._STOP_SECONDS", SOON)
     async with streaming(tmp_path) as driver:
-        with pytest.raises(InputError, match="now is 'yes': Expected `bool"):
+        with pytest.raises(InputError, match="'now' is 'yes': Expected `bool"):
             fields_of({"run_id": "r", "now": "yes"}, StopRequest)
         await driver.acts.stop_run_asked(StopRequest(run_id="r", now=True), None)
         assert (await driver.acts.info("r")).status == "stopped"

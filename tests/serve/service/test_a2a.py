@@ -373,7 +373,7 @@ def test_a_remote_question_is_one_of_the_run(serve: Callable[..., Service], tmp_
         assert (run["status"], run["output"]) == ("finished", "All about Tides")
     run = here.settled(here.start("desk of broken", {"title": "x"})[1]["run_id"])
     assert run["status"] == "failed"
-    assert "is failed: run ge:thread:broken:" in run["error"]["message"]
+    assert "because its state is 'failed': run ge:thread:broken:" in run["error"]["message"]
 
 
 async def test_the_card_is_public_and_what_a_graph_does_is_not(serve: Callable[..., Service], tmp_path: Path) -> None:
