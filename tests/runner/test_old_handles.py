@@ -8,7 +8,6 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner, ask
 from graphengine.runner import RunEnded
-from tests.kit.workers import let_work
 from tests.runner.test_requests import shop
 
 
@@ -44,16 +43,6 @@ async def test_the_result_is_that_of_a_run_that_replied_to_requests(runner: Runn
         assert await run.request("is_even", number, bool) is (number == 4)
     result = await run.result()
     assert (result.status, result.state.n) == ("finished", 2)
-
-
-async def test_the_result_is_that_of_a_run_that_a_worker_continued(runner: Runner) -> None:
-    """Which process continues the run makes no difference."""
-    run = runner.start(approving(), run_id="r", queue="q")
-    await let_work(runner, 1, approving())
-    assert (await run.result()).status == "waiting"
-    await run.answer("yes")
-    await let_work(runner, 1, approving())
-    assert (await run.result()).status == "finished"
 
 
 async def test_the_result_of_a_run_that_goes_on_is_waited_for(tmp_path: Path) -> None:

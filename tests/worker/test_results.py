@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Retry, Runner, Worker, ask
 from tests.kit.runs import SOON
+from tests.kit.workers import let_work
 
 
 class State(BaseModel):
@@ -98,3 +99,13 @@ async def test_without_a_worker_a_sleeping_run_is_at_rest(tmp_path: Path) -> Non
 
         await runner.start(one(rests), run_id="r", wait_out=False).result()
         assert [wait.kind for wait in (await runner.get("r").result()).waits] == ["sleep"]
+
+
+async def test_an_earlier_handle_has_the_result_of_a_run_that_a_worker_continued(runner: Runner) -> None:
+    """Which process continues the run makes no difference to the handle of its start."""
+    run = runner.start(asks(), run_id="r", queue="q")
+    await let_work(runner, 2, asks())
+    assert (await run.result()).status == "waiting"
+    await run.answer(3)
+    await let_work(runner, 1, asks())
+    assert (await run.result()).state.found == 3
