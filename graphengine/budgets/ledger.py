@@ -227,7 +227,7 @@ class Ledger:
         self._store: KeepsAccounts = store if isinstance(store, KeepsAccounts) else _IN_PROCESS[store]
         self._runs = store if isinstance(store, _KnowsRuns) else None
         self._tokens: set[str] = set()
-        """The tokens of the calls that are in flight here."""
+        """The tokens of the calls that are in flight here, or about to begin."""
 
     async def reserve(
         self,
@@ -255,17 +255,23 @@ class Ledger:
                 interrupted.
             has_batches: Whether any call of the run continues in a batch, under a reservation of an earlier process.
         """
-        refusal = await self._reserve(places, hold, allowed, (), continues=continues)
-        if refusal is not None and not refusal.is_spent:
-            dead = [
-                (place, each)
-                for place in places
-                for each in await self._dead_holds(*_order(place), None if has_batches else hold)
-            ]
-            refusal = await self._reserve(places, hold, allowed, dead, continues=continues) if dead else refusal
-        if refusal is None:
-            self._tokens.add(hold.token)
-        return refusal
+        # Before the write: another call of the run can read the reservation as soon as it is committed.
+        self._tokens.add(hold.token)
+        is_held = False
+        try:
+            refusal = await self._reserve(places, hold, allowed, (), continues=continues)
+            if refusal is not None and not refusal.is_spent:
+                dead = [
+                    (place, each)
+                    for place in places
+                    for each in await self._dead_holds(*_order(place), None if has_batches else hold)
+                ]
+                refusal = await self._reserve(places, hold, allowed, dead, continues=continues) if dead else refusal
+            is_held = refusal is None
+            return refusal
+        finally:
+            if not is_held:
+                self._tokens.discard(hold.token)
 
     async def _reserve(
         self,

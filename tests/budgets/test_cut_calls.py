@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -26,6 +26,7 @@ from graphengine.models import Request, Response
 from tests.agents.run_kits import one, within
 from tests.budgets.test_budgets import process
 
+T = TypeVar("T")
 USERS = count()
 COST_USD, TOKENS = 1.0, 1000
 BUDGET = Budget(name="b", by="user", window="month", cost_usd=5, over="fail")
@@ -227,6 +228,35 @@ async def test_a_run_does_not_wait_for_a_call_of_the_process_before(place: str |
         found = next(each for each in await ledgers[1].accounts() if each.key == user)
         assert (found.unknown_calls, found.calls_in_flight) == (2, 1), "the call of the run itself, and the one before"
         assert 0.25 < found.spent["cost_usd"] < 0.5
+        answered.set_result(None)
+        await run.result()
+
+
+async def test_a_call_that_has_just_reserved_is_in_flight(place: str | None) -> None:
+    """Another call of the run reads a reservation after it was committed, and before the first call has begun."""
+
+    class Overtaken(Ledger):
+        """Makes a second reservation between the commit of the first one and its return."""
+
+        refused: bool | None = None
+
+        async def _write(self, work: Callable[[object], T], run_id: str) -> T:
+            found = await super()._write(work, run_id)
+            if self.refused is None:
+                self.refused = False
+                self.refused = await self.reserve([account], second) is not None
+            return found
+
+    model = Waiting()
+    async with Runner(place, models=model) as runner:
+        run = runner.start(WRITING)
+        answered = await asyncio.wait_for(model.begun.get(), 20)
+        nonce = (await runner.info(run.id)).nonce
+        account = Place(BUDGET, f"user {next(USERS)}", window_of(BUDGET.window, time.time())[0])
+        first, second = (make_hold(call, {"cost_usd": 3.0}, run=run.id, nonce=nonce) for call in ("first", "second"))
+        ledger = Overtaken(runner.store)
+        assert await ledger.reserve([account], first) is None
+        assert ledger.refused
         answered.set_result(None)
         await run.result()
 
