@@ -242,9 +242,12 @@ class _CallInFlight:
     async def settle_failed(self, runtime: RunRuntime, least: Mapping[AmountName, float]) -> None:
         """Charge the usage of a model call that failed or was interrupted to the budgets.
 
-        If the usage was not reported, the question and the streamed text count.
+        If the usage was not reported, the question and the streamed text count. If it was reported, but has no known
+        cost, the reserved amount counts, as for an answer.
         """
-        await self._spend(runtime.failed, least if runtime.failed.get("unknown_calls") else {})
+        failed = runtime.failed
+        of_known_use = _cost_in(self.hold.amounts) if is_cost_unknown(failed) else {}
+        await self._spend(failed, least if failed.get("unknown_calls") else of_known_use)
 
     async def _spend(self, usage: Usage, at_least: Mapping[AmountName, float]) -> None:
         """Charge the usage of a model call to the budgets.

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from graphengine import Agent, Budget, Budgets, RunFailed, Runner, Settings
 from graphengine.budgets.ledger import Hold, Ledger, Place, make_hold, window_of
 from graphengine.budgets.left import gauges_of, left_of, table_of
-from graphengine.models import Request, Response
+from graphengine.models import AnswerRefused, Request, Response
 from tests.agents.run_kits import one, within
 from tests.budgets.test_budgets import process
 
@@ -261,24 +261,29 @@ async def test_a_call_that_has_just_reserved_is_in_flight(place: str | None) -> 
         await run.result()
 
 
-async def test_streams_that_break_spend_what_arrived(place: str | None) -> None:
-    """A call that fails in the middle of its answer is a cut call: its question and its text count."""
+@pytest.mark.parametrize("is_reported", [False, True])
+async def test_a_call_that_failed_is_spent_as_far_as_it_is_known(place: str | None, *, is_reported: bool) -> None:
+    """Of a torn answer, the question and the text count. If only the cost is unknown, the reserved amount counts."""
     model = Waiting()
     async with Runner(place, models=model, extensions=[Budgets(BUDGET)]) as runner:
         user = f"user {next(USERS)}"
-        for fault in (None, *[ConnectionResetError("cut")] * 5):
+        for is_torn in (False, True, True):
             run = runner.start(WRITING, user=user)
             answered = await asyncio.wait_for(model.begun.get(), 20)
-            if fault is None:
+            if not is_torn:
                 answered.set_result(None)
                 await run.result()
-            else:
-                answered.set_exception(fault)
-                with pytest.raises(RunFailed):
-                    await run.result()
+                continue
+            fault = AnswerRefused("no") if is_reported else ConnectionResetError("cut")
+            if isinstance(fault, AnswerRefused):
+                fault.usage = {"calls": 1, "input_tokens": 7, "output_tokens": 2, "cost_usd": None}
+            answered.set_exception(fault)
+            with pytest.raises(RunFailed):
+                await run.result()
         account = next(each for each in await Ledger(runner.store).accounts() if each.key == user)
-        assert (account.unknown_calls, account.calls_in_flight) == (5, 0)
-        assert COST_USD < account.spent["cost_usd"] < COST_USD * 1.5
+        assert (account.unknown_calls, account.calls_in_flight) == (0 if is_reported else 2, 0)
+        least, most = (3.0, 3.1) if is_reported else (1.0, 1.5)
+        assert least * COST_USD <= account.spent["cost_usd"] < most * COST_USD
 
 
 async def test_an_estimate_is_shown_and_corrected(place: str | None) -> None:
