@@ -220,7 +220,8 @@ async def test_a_body_that_is_too_deep_is_one_line(tmp_path: Path) -> None:
         ) as printed,
     ):
         async with asyncio.timeout(SOON):
-            while "http://" not in (tmp_path / "out").read_text():  # noqa: ASYNC110 - another process writes it
+            # The command prints its address first, and the options that add other protocols last.
+            while "other protocols: " not in printed():  # noqa: ASYNC110 - another process writes it
                 await asyncio.sleep(0.02)
         headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", "A2A-Version": "1.0"}
         async with httpx.AsyncClient(base_url=printed().split()[0], headers=headers, timeout=60) as client:
