@@ -138,11 +138,11 @@ class _Remote:
         raise RemoteAgentFailed(text, where=self._url, repair="ask the operators of the remote agent for the reason")
 
     async def follow(self, task: str, answered: str, looked: int) -> dict[str, Any]:
-        """Wait until a task completes or asks a question, and return its record.
+        """Check a task of the remote agent repeatedly until it completes or asks a question, and return its record.
 
-        If the task takes longer than `_HELD` checks, the record of the running task is returned, and the node sleeps
-        before it calls this method again. `answered` is the id of the question that was answered last; the task may
-        repeat this question until it has read the answer.
+        After `_HELD` checks, the record of the task is returned even if the task is still running. The node then
+        sleeps, and calls this method again. `answered` is the id of the agent's question that was answered last. The
+        task may repeat this question for a while, until it has read the answer, so the repeated question is ignored.
         """
         del looked  # each look is recorded
         from a2a import types  # noqa: PLC0415 - the same

@@ -153,7 +153,7 @@ def _make_parts(agent: Agent[T, Any]) -> AgentParts[T]:
 
 
 def _inputs_of(agent: Agent[Any, Any]) -> StateType[Any] | None:
-    """Split the type that an agent declares with `inputs=` into its fields; None if the agent declares no type.
+    """Return the type in an agent's `inputs=`, split into its fields; None if the agent has no `inputs=`.
 
     Raises:
         DefinitionError: The type cannot be used for inputs, or it has a secret field.
@@ -514,10 +514,10 @@ class Agent(Generic[T_co, Inputs]):
         return Answer(value, talk.messages, talk.usage, talk.writes)
 
     async def _words(self, runtime: AgentRuntime, inputs: Mapping[str, object], opening: OpeningTexts) -> OpeningTexts:
-        """Return the instructions and the question of a call.
+        """Return the texts with which a call of the agent begins: its instructions and its question, with the media.
 
-        `opening` holds the texts with which a resumed call began, as they were recorded. These texts are used
-        unchanged, and only the missing ones are made now.
+        If the call began before a crash or a wait, `opening` holds the recorded texts. They are used unchanged, and
+        only the texts that were not recorded are made now.
         """
         given = runtime.given_by_callers(self, inputs)
         system, question, media = opening
@@ -568,7 +568,10 @@ class Agent(Generic[T_co, Inputs]):
     async def _instructions(
         self, runtime: AgentRuntime, inputs: Mapping[str, object], given: Collection[str]
     ) -> Filled:
-        """Return the standing instructions: those that a branched run sets for this agent, or else `system=`."""
+        """Make the agent's standing instructions from `system=`.
+
+        If the run is a branch with other instructions for this agent, `branch(instructions=…)`, those are used instead.
+        """
         replaced = runtime.instructions_for(self.name)
         text = self.system if replaced is None else replaced
         if callable(text):
@@ -585,7 +588,10 @@ class Agent(Generic[T_co, Inputs]):
         return {name: value for name, value in inputs.items() if name not in read}
 
     def _for_tools(self, inputs: Mapping[str, object]) -> dict[str, object]:
-        """Return the inputs that are passed to the agent's tools, because nothing else of the agent reads them."""
+        """Return the inputs that are passed on to the agent's tools.
+
+        These are the inputs that neither `inputs=` declares nor the agent's own texts and functions read.
+        """
         if not (self._parts.kit or self._parts.maker):
             return {}
         read = {parse(parameter.name).root for parameter in self._reads()}
@@ -673,16 +679,21 @@ class AgentBody(Generic[T]):
 
     @property
     def functions(self) -> Sequence[object]:
-        """The functions that the agent and its tools may call. A resumed run compares them to notice changed code."""
+        """Return the user's functions that this agent and its tools may call.
+
+        When a run is resumed, the engine compares the code of these functions with the recorded code, to notice
+        changes.
+        """
         return [
             *(function for function, _ in self._functions()),
             *(getattr(each, "function", each) for each in self.agent.tools),
         ]
 
     def _functions(self) -> Sequence[tuple[Callable[..., object], int]]:
-        """Return the agent's functions that read fields of the state.
+        """Return the agent's functions that read fields of the state, such as the functions in `prompt=` and `check=`.
 
-        Each comes with the index of its first parameter that names a field: 1 for `check(answer, **fields)`.
+        Each function comes with the index of its first parameter that names a field. The index is 1 for `check(answer,
+        **fields)`, whose first parameter is the answer, and 0 for a prompt function.
         """
         agent = self.agent
         given = ((agent.prompt, 0), (agent.system, 0), (agent.by_rules, 0), (agent.check, 1), (agent.best_effort, 1))
@@ -713,7 +724,10 @@ class AgentBody(Generic[T]):
         return [(f"tool {each.name}", part.field, part.kind) for each in kit for part in each.parts]
 
     def lacks(self) -> Iterator[tuple[str, str]]:
-        """Yield each path that the agent's texts and tools read but `inputs=` does not contain, with a repair."""
+        """Yield an error text for each path that the agent or its tools read but that `inputs=` does not contain.
+
+        Each text comes with a repair, such as the most similar name. Without `inputs=`, nothing is yielded.
+        """
         own = _parts_of(self.agent).inputs
         if own is None:
             return
@@ -751,7 +765,10 @@ class AgentBody(Generic[T]):
         return [*found, *self._problems_of_model()]
 
     def hands_over(self) -> Iterator[tuple[str, str]]:
-        """Yield a problem if the agent has `hand_to=`, which works only in a conversation, with the repair."""
+        """Yield a problem with its repair if the agent has `hand_to=` but is used as a node or run without `chat=`.
+
+        An agent can hand over to another agent only in a conversation.
+        """
         if self.agent.hand_to:
             names = ", ".join(repr(each if isinstance(each, str) else each.name) for each in self.agent.hand_to)
             repair = "start a conversation: runner.run(agent, …, chat=…), or the graph Graph.chat(agent). "
@@ -837,7 +854,11 @@ def _list_invalid_settings(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
 
 
 def _invalid_lists(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
-    """Find arguments of `Agent` that should be lists, and items that are in the wrong list, each with a repair."""
+    """Return each wrong list among the arguments of `Agent`, as a text for the error and the text of its repair.
+
+    For example, `guards=check_length` should be the list `[check_length]`, and the items of `hand_to=` must be agents
+    or names of agents. The result is empty if all lists are correct.
+    """
     lists = {name: getattr(agent, name) for name in ("tools", "guards", "hooks", "hand_to")}
     found = [
         (f"{name}={_format_setting(given)}", f"give a list: {name}=[{_format_setting(given) if given else ''}]")
@@ -888,9 +909,9 @@ def reads_of(agent: Agent[Any, Any]) -> Sequence[Parameter]:
 
 
 def graphs_of(agent: Agent[Any, Any]) -> dict[tuple[str, frozenset[str]], GraphDefinition[Any]]:
-    """Return the cache of the graphs that run this agent.
+    """Return the dict in which an agent caches the graphs that were built to run it.
 
-    The key consists of the purpose of the graph and the names of the resources that the graph accepts.
+    Each key is a pair: what the graph is for, such as `"chat"`, and the names of the resources that the graph accepts.
     """
     return agent._graphs  # noqa: SLF001 - of this module
 

@@ -169,17 +169,18 @@ def file_diff(path: str, text: str) -> str:
 
 
 def question_about(agent: str, call: ToolCall) -> str:
-    """Return the text that identifies the approval question about one tool call.
+    """Return the text that asks for the approval of one tool call, such as `May clerk call pay({"name": "Ada"})?`.
 
-    A resumed run finds the recorded answer by this text.
+    A resumed run uses this text to find the recorded answer of the person.
     """
     return f"May {agent} call {call.name}({call.arguments})?"
 
 
 def call_words(text: str, agent: str, call: ToolCall) -> str:
-    """Return the part of an approval question that does not repeat the tool call.
+    """Remove the tool call from the text of an approval question, and return the rest; "" if nothing else remains.
 
-    The rest of the question states why the question is asked again, or is the text that `show=` returned.
+    A user interface that shows the call itself shows only this rest. It states why the question is asked again, or is
+    the text that the function in `show=` returned.
 
     Args:
         text: The text of the question.
@@ -201,9 +202,10 @@ class ApprovalRequest:
         agent: The agent's name.
         tool: The tool.
         call: The call, as the model wrote it.
-        given: The values that the run supplies to the tool, in addition to the model's arguments.
+        given: The values that the run supplies to the tool in addition to the model's arguments, such as resources.
         identity: The text by which the recorded answer is found; see `question_about`.
-        why: Why a person is asked whatever the tool's rule says; "" if the tool's `approve=` decides.
+        why: The reason to ask a person even if the tool's `approve=` does not require approval; "" if `approve=` alone
+            decides.
     """
 
     agent: str
@@ -288,9 +290,10 @@ class ApprovalRequest:
         return "" if self.tool.approval is None else await runtime.objection(given)
 
     def _find_unwritten(self) -> dict[str, JsonValue]:
-        """Return the argument values that the person cannot read in the model's call.
+        """Return the argument values of the tool call that differ from what the model wrote, by name.
 
-        These are defaults, and values that the tool reads in another form than the model wrote them.
+        These are defaults of arguments that the model left out, and values that the tool converts to another form. The
+        person who approves the call cannot read them in the call itself.
         """
         if not self._fits(self.call.arguments):
             return {}
@@ -309,10 +312,10 @@ class ApprovalRequest:
         return self.tool.written(self.call.arguments)
 
     async def _question(self, runtime: AgentRuntime, why: str, *, was_asked: bool) -> Question | None:
-        """Make the question that asks a person to approve the call; None if the call needs no approval.
+        """Make the question that asks a person to approve the tool call; None if the call needs no approval.
 
-        If the person was asked before, the rule `when=` does not decide again. If the tool no longer needs approval,
-        the question is asked all the same.
+        If the person was asked about this call before, the question is made again without asking the rule `when=`, even
+        if the tool no longer needs approval.
 
         Args:
             runtime: The run.

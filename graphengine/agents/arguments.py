@@ -175,7 +175,7 @@ class Signature:
 
 
 def _no_schema(parameter: ToolParameter) -> str:
-    """Return why the type of a parameter has no JSON Schema; "" if it has a schema."""
+    """Return the reason why the type of a tool's parameter has no JSON Schema; "" if the type has a schema."""
     try:
         _adapter_of([parameter]).json_schema(schema_generator=_Plain)
     except (PydanticUserError, TypeError) as error:
@@ -347,9 +347,9 @@ def with_defaults(
 
 
 def _do_not_fit(tool: str, lines: list[str], count: int) -> str:
-    """Format the message that tells a model why the arguments of a call do not fit.
+    """Return the message that tells a model why the arguments of its tool call are not accepted.
 
-    `count` is the number of all problems, of which `lines` contains the first.
+    `lines` contains the first problems, and `count` is the number of all problems.
     """
     if count > len(lines):
         lines = [*lines, f"- and {count - len(lines)} more"]
@@ -370,11 +370,13 @@ async def repair_first(text: str, in_thread: Callable[[Callable[[], object]], Aw
 
 
 def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, object]:
-    """Parse the JSON object that a model wrote as the arguments of a call, and pass the text on to `read`.
+    """Parse the JSON object that a model wrote as the arguments of a tool call, and return its values by name.
 
     Nearly correct JSON (with a trailing comma, single quotes or a code fence) is repaired. A text that was cut off is
     not repaired, because its missing end would be a guess. An empty text counts as an empty object. In an event loop,
     await `repair_first` before this function.
+
+    `read` receives the repaired text, converts it to the values, and raises ValueError if that is not possible.
 
     Raises:
         BadArguments: The text is not a JSON object. Exceptions of `read` other than ValueError are raised unchanged.
@@ -485,7 +487,10 @@ def _descriptions(function: Callable[..., object]) -> tuple[str, dict[str, str]]
 
 
 def _json_problem(text: str, error: ValueError) -> str:
-    """Return what is wrong with a text as JSON, with the position; the text of `error` if the text is valid JSON."""
+    """Return the JSON parser's error for a text, with its position, as the reason that a model reads.
+
+    If the text is valid JSON, something else was wrong with it, so the text of `error` is returned.
+    """
     try:
         from_json(text)
     except ValueError as found:

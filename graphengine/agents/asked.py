@@ -106,11 +106,13 @@ def turn_of(step: Step, snapshot: Snapshot) -> TurnRequest | None:
 
 
 def last_turn(frame: Frame, around: str) -> tuple[TurnRequest, Sequence[ToolCall]] | None:
-    """Reconstruct the latest turn of the conversation to which some recorded work belongs, such as a tool call.
+    """Reconstruct the latest turn of an agent's conversation from the records of the node that runs the agent.
+
+    This shows what the agent did before it began some other recorded work, such as the tool call that is waiting.
 
     Args:
-        frame: The state of the node that runs the agent.
-        around: The key of the conversation, or of recorded work inside it.
+        frame: The recorded state of the node.
+        around: The key of the conversation, or the key of work that is recorded inside it, such as a tool call.
 
     Returns:
         The request, and the tool calls of the model's answer. None if the work does not belong to a conversation, or if
@@ -134,9 +136,10 @@ def _read_request(
     records: Mapping[str, Any],
     by: Mapping[str, Any] | None = None,
 ) -> TurnRequest | None:
-    """Reconstruct the request of one turn from the records of its node.
+    """Reconstruct the request to the model in one turn of an agent, from the records of the node that runs the agent.
 
-    `by` names the agent and the model that answered. It is None if the call of the model failed.
+    If the call of the model failed, the turn has no record of its own. `by` then contains the names of the agent and
+    the model. It is None for a turn that was answered.
     """
     asked = WorkKey.read(key)
     if asked.kind != "turn":

@@ -157,9 +157,10 @@ class Reservations:
 
     @contextmanager
     def asleep(self, frame: Frame, place: str) -> Iterator[None]:
-        """Keep the reservation of a call in a provider's batch while its node sleeps.
+        """Keep the reservation of a model call in a provider's batch if its node goes to sleep inside the block.
 
-        The node sleeps if the attempt ends inside the block.
+        While the node sleeps, the estimated usage of the call stays reserved, so that other calls cannot use the same
+        part of a limit. If the sleep is already over, the block simply ends, and nothing is kept.
         """
         for reserved in self._reserved:
             if reserved.place == place and reserved.frame.id == frame.id:
@@ -170,11 +171,13 @@ class Reservations:
     async def held(
         self, runtime: RunRuntime, model: Model, request: Request
     ) -> AbstractContextManager[Callable[[Usage], None]]:
-        """Wait until the estimated usage of a model call fits into the limits, and reserve this usage during the call.
+        """Wait until the estimated usage of a model call fits into the run's limits, and reserve it during the call.
 
-        If the run must stop first, or a limit is reached, the attempt ends and this method never returns. A call inside
-        a `ctx.call`, which finishes before the run stops, may exceed a limit. It begins at the latest when no other
-        call is in flight.
+        If the run must stop first, or a limit is reached, the attempt ends and this method never returns.
+
+        A call inside a `ctx.call` is different, because a `ctx.call` always finishes before the run stops. Such a call
+        waits for room, too, but only until no other call is in flight. Then the call is made even if it exceeds a
+        limit.
 
         Returns:
             A context that holds the reservation. It yields a function that must be called with the actual usage.
@@ -280,7 +283,7 @@ async def estimate_use(model: Model, request: Request, answer_tokens: int) -> di
 
 
 def find_calls_in_batches(frame: Frame) -> Iterator[str]:
-    """Yield the keys of a node's model calls that were sent in a provider's batch and have no recorded answer yet."""
+    """Yield the keys of a node's model calls that are in a provider's batch and have no recorded answer yet."""
     for key in frame.recorded_results:
         work = WorkKey.read(key)
         is_batch = work.name == "batch" and WorkKey.read(work.around).kind in ("turn", "summary")
@@ -327,29 +330,31 @@ class Routes(Protocol):
     def of(
         self, graph: str, place: AgentPlace, own: Model | str | None, begun: Mapping[str, str] | None = None
     ) -> Model:
-        """Return the model that an agent uses at this place of a graph.
+        """Return the model that an agent uses at this place of a graph, which may replace the agent's own model.
 
-        `own` is the agent's own model. `begun` contains the names of the models with which the run began.
+        `own` is the agent's own model. `begun` contains the names of the models that were passed when the run was
+        started, by agent or path.
         """
         ...
 
     def instructions(self, given: Mapping[str, str], graph: str, place: AgentPlace) -> str | None:
-        """Return the text of `given` that replaces the instructions of an agent at this place of a graph.
+        """Return the instructions that replace an agent's own at this place of a graph; None if it keeps its own.
 
-        Returns None if the agent keeps its own instructions there.
+        `given` contains the replacing texts, by the name of an agent or a path.
         """
         ...
 
     async def tools_of(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
         """Return the tools of a source, which stays open until the Runner is closed.
 
-        `begins` is True when a call of an agent begins.
+        `begins` is True at the start of an agent's call. For a later turn of the same call it is False, and the source
+        is asked again only if its tools are known to have changed.
         """
         ...
 
 
 class SharedBudgets(Follower, ABC):
-    """Limits that several runs share, as one run uses them; implemented in `graphengine.budgets`."""
+    """The budgets that several runs share, as one of these runs uses them; implemented in `graphengine.budgets`."""
 
     @abstractmethod
     def held(self, runtime: RunRuntime, model: Model, request: Request) -> AbstractAsyncContextManager[Settle]:

@@ -143,7 +143,8 @@ class CallInputs:
     ) -> list[str]:
         """List the inputs that the agent needs and the caller did not give.
 
-        The list is empty if an earlier run continues, or if the graph of the run validates the inputs.
+        The list is empty if the call continues an earlier run, which already has its inputs. It is also empty if the
+        graph of the run validates the inputs.
         """
         if options is not None and (self.declared is not None or (not given and {"run_id", "chat"} & {*options})):
             return []
@@ -185,9 +186,9 @@ class CallInputs:
         return {**dict.fromkeys(declared.fields), **typed, **others}
 
     def _list_reads(self, own: Collection[str], resources: Collection[str], *, is_recorded: bool) -> dict[str, bool]:
-        """List the inputs that the agent reads besides the fields of `inputs=`.
+        """List the inputs that the agent reads from the caller, in addition to the fields of `inputs=`.
 
-        The value of each name is True if the caller must give the input, because it has no default.
+        The result maps each name to whether the caller must give the input. An input with a default need not be given.
         """
         reads = {QUESTION: is_recorded} if self.is_free else {}
         for each in self.reads:
@@ -225,12 +226,14 @@ class CallInputs:
         raise InputError(text, where=f"agent {self.agent}", repair=f"give {wanted}")
 
     def _only_name(self, others: Collection[str]) -> tuple[str, str, str]:
-        """Find the input that receives a text that was passed without a name.
+        """Find the agent's input that receives a text that the caller passed without a name.
 
-        This is the agent's only input that is not in `others`, or the only one of them without a default.
+        This is the only input that is missing in `others`. If several are missing, it is the only one without a
+        default.
 
         Returns:
-            The name, the problem and the repair. Either the name is "", or the problem and the repair are "".
+            The name of the input, followed by two empty texts. If there is no such input, an empty name, followed by
+            the problem and its repair.
         """
         if self.declared is None:
             read = {each.name: each.default is NO_DEFAULT for each in self.reads}

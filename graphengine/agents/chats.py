@@ -268,7 +268,10 @@ def _optional(name: str, info: FieldInfo) -> tuple[str, Any, Any]:
 
 
 def _define_field(name: str, info: FieldInfo, reducer: object) -> tuple[str, Any, Any]:
-    """Define a field for an input of the agent that tools write, too, with the reducer and default of the input."""
+    """Define a field of a conversation's state for an input of the agent that its tools write as well.
+
+    The field keeps the default of the input. A field without a default gets the tools' reducer.
+    """
     if not info.is_required():
         make = partial(info.get_default, call_default_factory=True, validated_data={})
         return name, info.rebuild_annotation(), field(default_factory=make)
@@ -413,7 +416,7 @@ class ConversationCall(AgentCall[T]):
                 yield event
 
     def _message(self, state: StateType[Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """Return the inputs that are sent with the message, and those of them that the caller passed explicitly.
+        """Return the inputs to send with the message, and those of them that identify a repeated call.
 
         Raises:
             InputError: The inputs do not fit.
@@ -500,7 +503,7 @@ class ConversationCall(AgentCall[T]):
         return cast("T", answer.answer)
 
     def _chat(self) -> GraphDefinition[Any]:
-        """Return the graph of the agent's conversations. The graph is cached for the same resources."""
+        """Return the graph of the conversations with this agent. The graph is built once for each set of resources."""
         made, key = graphs_of(self.agent), ("chat", self.resources)
         if key not in made:
             made[key] = chat_of_agent(self.agent, self.graph())
@@ -508,7 +511,10 @@ class ConversationCall(AgentCall[T]):
 
 
 class Answers(Protocol):
-    """The methods of a Runner that conversations need, so that a restricted object can take the place of the Runner."""
+    """The methods of a Runner that a conversation needs.
+
+    Functions that have this type can also be called with an object that allows less than a Runner.
+    """
 
     @property
     def store(self) -> Store: ...

@@ -267,9 +267,10 @@ class Conversation(Generic[T]):
         return live
 
     async def _by_rules(self) -> T:
-        """Compute the rule-based answer, or the placeholder of a test.
+        """Compute the answer of an agent without a model: by `by_rules=`, or from the placeholder of a test.
 
-        An error of this computation is marked as one that a retry would only repeat.
+        An error in this function is marked, so that a retry policy does not repeat the call: the rules would fail
+        again.
         """
         try:
             response = await self._model.answer(self._request())
@@ -286,9 +287,10 @@ class Conversation(Generic[T]):
         return value
 
     async def _value(self, response: Response) -> T:
-        """Read the value of an answer and check it.
+        """Convert an answer to a value of the agent's output type, and check the value.
 
-        The placeholder of a test is read but not checked, because no check would accept it.
+        The placeholder that a test uses in place of an answer is converted but not checked, because no `check=` would
+        accept it.
 
         Raises:
             BadAnswer, GuardFailed: The answer does not fit.
@@ -428,9 +430,9 @@ class Conversation(Generic[T]):
         return lost
 
     def _goes_on(self, response: Response) -> bool:
-        """Ask the model to continue an answer that was cut off, if `on_cut="continue"` allows it.
+        """Ask the model to continue an answer that was cut off, if the agent has `on_cut="continue"`.
 
-        Return whether it was asked.
+        Returns whether the model is asked to continue. The request is sent in the next turn.
         """
         is_text = has_text(response) and bool(self.messages[-1].text.strip())
         may_go_on = self._agent.on_cut == "continue" and is_text and response.stop == "cut"
@@ -443,7 +445,7 @@ class Conversation(Generic[T]):
         return True
 
     async def _keep_best_effort(self, response: Response, lost: ModelError) -> T:
-        """Let `best_effort=` choose an answer after the model's answer was cut off.
+        """Let the agent's function `best_effort=` choose an answer, because the model's answer was cut off.
 
         The function chooses from the answers that the check refused and from the text that was cut off.
 
@@ -558,7 +560,11 @@ class Conversation(Generic[T]):
         return self._read_record(record, fresh[0] if fresh else response_of(record))
 
     def _read_record(self, record: JsonObject, response: Response) -> Response:
-        """Add the usage of an answer to the usage of the call, and remember the note that was sent with the request."""
+        """Add the usage of a model's answer to the usage of this call of the agent, and return the answer.
+
+        The note in the record, which was sent with the request, is remembered, so that the next turn records the note
+        again only if it has changed.
+        """
         self._noted = record.get("note", self._noted)
         if "failed" not in record:
             self.usage = add_usage(self.usage, usage_of(response))
@@ -574,8 +580,8 @@ class Conversation(Generic[T]):
     ) -> StepResult:
         """Call a model and return the record of its answer.
 
-        The answer is appended to `fresh`. The budget reservation of the call is moved to `reserved`, because it must
-        last until the answer is recorded.
+        The answer itself is appended to `fresh`. The reservation of the call's estimated usage is handed over to
+        `reserved`, because the reservation must last until the caller has recorded the answer.
         """
         async with AsyncExitStack() as stack:
             used = await stack.enter_async_context(self._runtime.reserved(model, request))
@@ -603,7 +609,11 @@ class Conversation(Generic[T]):
             return StepResult(record, len(to_json(record)), usage, by)
 
     def _collect_what_is_recorded(self, request: Request) -> dict[str, JsonValue]:
-        """Collect what is recorded beside an answer: the settings, and the texts that were made for this turn."""
+        """Collect the values that are recorded together with the model's answer of this turn.
+
+        These are the texts that were added before the turn, such as feedback on the previous answer, and the settings
+        of the request. The first turn also records the texts with which the conversation began.
+        """
         found: dict[str, JsonValue] = {}
         if self._steered:
             found["steered"] = [self._recordable(text) for text in self._steered]
@@ -647,9 +657,9 @@ class Conversation(Generic[T]):
 
     @contextmanager
     def _note_lost_call(self, model: Model, request: Request, extra: Mapping[str, JsonValue]) -> Iterator[None]:
-        """Note what the model was asked if the call in this block fails, so that the history can show it.
+        """If the model call in this block fails, keep a note of the request, so that the run's history can show it.
 
-        The note has the form that the record of the answer would have had.
+        The note has the form of the record that a successful call would have had.
         """
         try:
             yield
@@ -707,9 +717,9 @@ class Conversation(Generic[T]):
         raise AssertionError
 
     def _count_failed_call(self, usage: Usage) -> None:
-        """Count the usage of a model call that has no record of its own.
+        """Count the usage of a failed model call for the attempt of the node and for this call of the agent.
 
-        The usage is charged to the attempt of the node instead.
+        A failed call has no record of its own that could contain its usage.
         """
         if usage:
             self._runtime.paid(usage)
@@ -788,10 +798,10 @@ class Conversation(Generic[T]):
         return cast("T", value)
 
     async def _guard(self, check: Callable[[], object]) -> object:
-        """Apply guards to the answer of this turn in a thread.
+        """Apply guards to the answer of this turn, in a thread, because guards are sync functions.
 
-        An answer that a guard refuses is remembered, so that it can be removed from the messages at the end of the
-        call.
+        If a guard refuses the answer, the answer is remembered. It is removed from the messages once the agent has a
+        better one; see `_leave_out_guarded`.
         """
         try:
             return await self._runtime.blocking(check)
@@ -875,7 +885,11 @@ class Conversation(Generic[T]):
         raise error
 
     async def _with_fields(self, function: Injected, given: object) -> object:
-        """Call `check=` or `best_effort=` with `given` and with the inputs that its other parameters name."""
+        """Call the function in `check=` or `best_effort=`, and return its result.
+
+        The first parameter of the function receives `given`, which is the answer or the answers to choose from. The
+        other parameters receive the agent's inputs with the same names.
+        """
         first, *others = function.parameters
         fields = {other.name: self._inputs[other.name] for other in others if other.name in self._inputs}
         call = functools.partial(function.function, **{first.name: given}, **fields)
@@ -980,9 +994,10 @@ class Conversation(Generic[T]):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _why_not(self, call: ToolCall, place: tuple[int, int], skipped: Mapping[str, str] | None, refused: str) -> str:
-        """Return why a tool call is not made, or count it as made and return "".
+        """Return the reason why a tool call is not made; "" if the call may be made.
 
-        A call that has begun, or whose refusal is recorded, is not decided again.
+        A call that may be made is counted towards the limits on tool calls. A call that has begun before, or whose
+        refusal is recorded, is not decided again.
         """
         number = f"{place[0]}.{place[1]}"
         if self._runtime.has_begun((f"tool {call.name}", number)):
@@ -1006,7 +1021,10 @@ class Conversation(Generic[T]):
         return key, question if number == 1 else f"{question} number {number}"
 
     def _over(self, call: ToolCall) -> str:
-        """Return why a limit on tool calls forbids a new call, or count the call as made and return ""."""
+        """Check a new tool call against the limits on tool calls. Return the reason if a limit forbids the call.
+
+        Otherwise the call is counted, and the result is "".
+        """
         tool, most = self._tools.get(call.name), self._agent.max_tool_calls
         if tool is not None and tool.max_calls is not None and self._made[call.name] >= tool.max_calls:
             return f"This call was not made: the most calls of {call.name} for one answer, {tool.max_calls}, are made."
@@ -1090,7 +1108,7 @@ class Conversation(Generic[T]):
         return result_message(call, record)
 
     def _struck(self, outcome: ToolOutcome) -> ToolOutcome:
-        """Remove the secret keys of model providers from a tool's result, which is recorded and read by a model."""
+        """Remove the API keys of model providers from a tool's result before it is recorded and sent to a model."""
         if self._keys is None:
             self._keys = forms_of_keys(self._model.__keys__() if isinstance(self._model, HasKeys) else ())
         text = without(outcome.text, self._keys)
@@ -1319,9 +1337,9 @@ class Conversation(Generic[T]):
         return await self._ask(model, ask(), "summary", extra, otherwise)
 
     def _now(self) -> OpeningTexts:
-        """Return the instructions and the question as the agent would make them today, without calling user functions.
+        """Return the instructions and question that the agent would use today, to compare them with recorded texts.
 
-        A text is None if a function makes it, or if a guard may change it.
+        No user function is called. A text that a function makes, or that a guard may change, is therefore None.
         """
         agent, inputs = self._agent, self._inputs
         given = self._runtime.given_by_callers(agent, inputs)
@@ -1373,9 +1391,9 @@ def _stand_in_for_tool(name: str, outcome: ToolOutcome) -> Tool:
 
 
 def differing(begun: OpeningTexts, now: OpeningTexts) -> list[str]:
-    """List which texts of a conversation the agent would make differently today: its instructions, or its prompt.
+    """List the texts of a conversation that the agent would make differently today than when the conversation began.
 
-    Texts that are not known are skipped.
+    The list may contain `instructions` and `prompt`. A text that is unknown, then or today, is not compared.
     """
     pairs = (("instructions", begun.system, now.system), ("prompt", begun.question, now.question))
     return [name for name, then, today in pairs if then and today and then.text != utf8_text(today.text)]

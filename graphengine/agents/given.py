@@ -45,9 +45,9 @@ _CLASSES: Final[Mapping[str, Callable[[Any], object]]] = {
 
 
 def _taken(value: object) -> object:
-    """Convert an input to the form that the state keeps: JSON structures of scalars that keep their class.
+    """Convert an input of a run to the form in which the state keeps inputs: JSON lists and objects of scalars.
 
-    The value is either new or was read from a record.
+    The scalars keep their Python class, such as a date. The input is either a new value or was read from a record.
     """
     if isinstance(value, enum.Enum):
         inner = _taken(value.value)

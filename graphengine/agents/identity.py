@@ -35,12 +35,14 @@ _ATOMS: Final = (str, int, float, bool, type(None))
 def identity_of(
     inputs: Mapping[str, object], messages: str, apart: Mapping[str, object], kept: Kept | None = None
 ) -> dict[str, JsonValue]:
-    """Return a digest of each input of an agent's call, so that a resumed run finds the conversation again.
+    """Return a digest of each input of an agent's call, by the name of the input.
+
+    A resumed run compares these digests with recorded ones, to find the conversation that the call had begun.
 
     Args:
         inputs: The inputs.
         messages: The name of the input that contains the conversation so far; "" if there is none.
-        apart: Resources and the Context, which do not belong to the identity.
+        apart: The resources and the Context of the node. They are left out, because they can differ in the resumed run.
         kept: Returns the values of the fields that the class of a model or dataclass had when the earlier code recorded
             the call, and None for other values. Pass it to compare the digests with digests of the earlier code.
 
@@ -61,9 +63,11 @@ def digest(value: object) -> str:
 
 
 def typed(value: Any, kept: Kept | None = None) -> object:  # noqa: ANN401, PLR0911 - whatever a call is given, one return for each kind
-    """Convert a value to a form whose JSON distinguishes, for example, a list from a tuple, and is always the same.
+    """Convert a value to a JSON form from which a digest is computed.
 
-    A model or a dataclass is represented by its fields alone, so its class may be renamed.
+    Equal values get equal forms in every process, and values of different types get different forms: the list `[1]`
+    becomes `{"list": [1]}`, and the tuple `(1,)` becomes `{"tuple": [1]}`. A model or a dataclass is represented by its
+    fields alone, so its class may be renamed.
     """
     if isinstance(value, enum.Enum):
         value = value.value
@@ -89,7 +93,11 @@ def typed(value: Any, kept: Kept | None = None) -> object:  # noqa: ANN401, PLR0
 
 
 def _talk(value: object) -> object:
-    """Represent messages by the attributes that they have in every version, so that the digest stays valid."""
+    """Convert the messages of a conversation to lists from which a digest is computed.
+
+    Only the attributes that a Message has in every version of this package are used. A digest that an earlier version
+    recorded therefore stays valid.
+    """
     messages = value if isinstance(value, Sequence) else ()
     return [
         [each.role, each.text, each.call_id, [[call.id, call.name, call.arguments] for call in each.calls]]

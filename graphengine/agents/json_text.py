@@ -82,9 +82,10 @@ def strict(text: str) -> object:
 
 
 def is_json(text: str) -> bool:
-    """Return whether an answer is pure JSON, apart from leading `<think>` text.
+    """Return whether a model's answer is pure JSON, apart from leading `<think>` text.
 
-    Every version of this module reads such an answer alike, so its record does not need the version of the rules.
+    Every version of this module reads pure JSON in the same way. The record of such an answer therefore need not
+    contain the version of the rules by which the answer was read.
     """
     try:
         return strict(without_thoughts(text)) is not NOTHING
@@ -210,10 +211,10 @@ def _begins_with_json(text: str) -> bool:
 
 
 def no_numbers(body: bytes, strictly: Callable[[bytes], object]) -> list[ErrorDetails]:
-    """Find values that pydantic would silently accept as a wrong number.
+    """Find values in JSON that pydantic would accept as a number although they are another value.
 
     - true, false and the text "NaN": pydantic accepts them as 1, 0 and NaN.
-    - Floats beyond 2**53 where a whole number is wanted: they were rounded when they were written or read.
+    - Floats beyond 2**53 where a whole number is wanted: they may have been rounded when they were written or read.
 
     Args:
         body: JSON that fits a type.

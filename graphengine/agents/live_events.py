@@ -311,7 +311,10 @@ class Live:
             self._show(PartialAnswer(self._path, self._agent, value, **self._place))
 
     def _read(self) -> Any:  # noqa: ANN401 - JSON
-        """Parse the part of a structured answer that has been streamed so far; `_NONE` if this is not possible yet."""
+        """Return the part of a structured answer that has been streamed so far, as JSON values.
+
+        Returns `_NONE` if the text cannot be parsed yet, or if its beginning is no longer kept.
+        """
         if self._text.skipped:
             return _NONE
         try:

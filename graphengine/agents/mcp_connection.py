@@ -82,9 +82,9 @@ class ServerAddress:
         return without(text, self.forms)
 
     def line(self, error: Exception) -> str:
-        """Return the beginning of a line of the server that the client could not read, without secrets.
+        """Return the beginning of a server's output line that the client could not read as a message, without secrets.
 
-        The line is taken from the error of the client.
+        The line is taken from the client's error, and appears in an error message.
         """
         from pydantic import ValidationError  # noqa: PLC0415
 
@@ -210,7 +210,7 @@ class ServerConnection:
             raise asyncio.CancelledError
 
     async def wrote(self) -> str:
-        """Return a part of an error message with the output of a server that has ended; "" if there is no output."""
+        """Return the last output of a server that has ended, for an error message; "" if there is no output."""
         text = ""
         if self._noise:
             text += f"; it wrote a line that is not a message: {self._noise}"
@@ -289,7 +289,11 @@ class ServerConnection:
         return stdio_client(server, errlog=self._errors.ours)
 
     async def _receive_message(self, message: IncomingMessage) -> None:
-        """Count reports of changed tools, and keep the first line that is not a message for error messages."""
+        """Process a notification or an unreadable line of the server.
+
+        A report of changed tools is counted. The first line that is not a message is kept, because it may explain in an
+        error message why the server does not work.
+        """
         from mcp.types import ToolListChangedNotification  # noqa: PLC0415 - loaded by now
 
         if isinstance(message, ToolListChangedNotification):
@@ -328,7 +332,7 @@ async def refuse_to_ask(context: ClientRequestContext, params: types.ElicitReque
 
 
 def is_closed(error: BaseException) -> bool:
-    """Return whether the `mcp` client raised this error because the connection has ended."""
+    """Return whether an error of the `mcp` client means that the connection to the server has ended."""
     from mcp import MCPError  # noqa: PLC0415 - loaded by now
     from mcp.types import CONNECTION_CLOSED  # noqa: PLC0415
 
@@ -357,7 +361,7 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def _late(timeout_seconds: float) -> str:
-    """Explain in an error message which request the server did not answer in time."""
+    """Return the part of an error message that explains which requests the server did not answer in time."""
     from mcp.client.session import DISCOVER_TIMEOUT_SECONDS  # noqa: PLC0415 - loaded by now
 
     late = f"it did not answer within {timeout_seconds:g} seconds"

@@ -57,11 +57,11 @@ _OPEN_ENDED: Final = ("input_required", "task")
 
 
 class Repairs:
-    """Repairs the messages of one connection to an MCP server.
+    """Repairs the messages of one connection to an MCP server, so that the `mcp` package can read them.
 
     Attributes:
-        unusable: The listed tools that cannot be read, with the reasons.
-        outputs: The schema of the structured content of each tool that declares it.
+        unusable: The names of the listed tools that cannot be read, each with the reason.
+        outputs: The JSON Schema that a tool declares for its structured results, by the name of the tool.
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,10 @@ class Repairs:
                 request.params["capabilities"].pop("elicitation", None)
 
     def received(self, item: SessionMessage | Exception) -> SessionMessage | Exception:
-        """Repair a received message, if possible, so that the `mcp` package can read it."""
+        """Repair a message that was received from the server, so that the `mcp` package can read it.
+
+        A message that cannot be repaired is returned unchanged.
+        """
         if isinstance(item, ValidationError):
             with suppress(ValueError, StopIteration):
                 line = readable(_extract_unread_line(item))
@@ -170,7 +173,10 @@ def _shallow(value: JsonValue, levels: int) -> JsonValue:
 
 
 async def read_soundly(response: httpx2.Response) -> None:
-    """Repair the messages in an HTTP response of a server: a single message, or a stream of events."""
+    """Make a server's HTTP response repair its JSON-RPC messages while the client reads them.
+
+    The response contains a single message or a stream of events.
+    """
     streams = response.headers.get("content-type", "").lower().startswith("text/event-stream")
     whole = response.aiter_bytes
 
@@ -219,7 +225,10 @@ def _not_found(body: str, asked: JsonObject) -> JsonObject:
 
 
 def _answers(message: JsonObject, identity: JsonValue) -> bool:
-    """Return whether a message answers the request with this id, rather than reporting a lost session."""
+    """Return whether a message is the server's answer to the request with this id.
+
+    An error that reports a lost session is not such an answer.
+    """
     error = inside(message, "error")
     if not error or error.get("code") == types.METHOD_NOT_FOUND:
         return True

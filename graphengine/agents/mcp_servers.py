@@ -197,10 +197,10 @@ class McpServer:
         return shared is not None and shared.is_outdated
 
     async def current(self) -> Sequence[Tool]:
-        """Return the current tools of the server, or the tools that are known if the server cannot be asked.
+        """Return the current tools of the server. If the server cannot be asked, the tools that are known are returned.
 
-        The server is asked if it has reported a change of its tools, or if it is connected again. A server that does
-        not report changes is asked when the time has passed for which it allows a list to be kept.
+        The server is asked if it has reported that its tools have changed, or if it was connected again. A server that
+        does not report changes states for how long its list may be kept. It is asked again when this time is over.
 
         Raises:
             ToolsUnavailable: The source is not open.
@@ -360,7 +360,10 @@ class _Listed:
 
 
 class _Shared:
-    """The connection to a server in one event loop, which all openings of its source share."""
+    """The connection to an MCP server in one event loop.
+
+    An MCP source may be opened several times in one event loop. All these openings use the same connection.
+    """
 
     def __init__(self, server: McpServer) -> None:
         self.opened = 0

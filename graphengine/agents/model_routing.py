@@ -143,9 +143,10 @@ class Models(Extension):
         return model
 
     def instructions(self, given: Mapping[str, str], graph: str, place: AgentPlace) -> str | None:
-        """Return the text of `given` that replaces the instructions of an agent at this place of a graph.
+        """Return the instructions that replace an agent's own at this place of a graph.
 
-        If several keys match, the most specific one counts. Returns None if no key matches.
+        `given` contains the replacing texts, by the name of an agent or a path. If several keys match, the most
+        specific key counts. If no key matches, the result is None, and the agent keeps its own instructions.
         """
         path = without_items(place.path)
         # Instructions for the agent of a node do not apply to other agents that it calls.
@@ -156,7 +157,10 @@ class Models(Extension):
     def _find_replacement(
         self, graph: str, place: AgentPlace, begun: Mapping[str, str] | None = None
     ) -> Model | str | None:
-        """Return the model that replaces an agent's own model at this place; None if the agent keeps its own model."""
+        """Return the model that `Runner(models=…)` or a command gives to the agent at this place of a graph.
+
+        The result is None if no replacement matches, so that the agent keeps its own model.
+        """
         key = (graph, place.path, place.agent, place.owner)
         if self._as_begun is not None:
             before = given_over(self._as_begun.default, begun or {}, graph)
@@ -230,9 +234,9 @@ class Models(Extension):
     def check_names(
         self, plan: Plan[Any], given: Mapping[str, object] | None = None, where: str = "Runner(models=…)"
     ) -> None:
-        """Check that each key of `given` matches an agent or a path of a graph.
+        """Check that each key of `given` matches an agent or a path of a graph, to find misspelled keys.
 
-        Without `given`, the keys of the Runner's models are checked.
+        If `given` is None, the keys of `Runner(models=…)` are checked.
 
         Raises:
             InputError: A key matches nothing in the graph.
@@ -252,7 +256,7 @@ class Models(Extension):
             raise InputError(text, where=where, repair=repair)
 
     async def opened(self, run: OpenRun) -> AgentsOfRun:
-        """Check the models of a run that is about to be driven, and return the data that its agents share.
+        """Check that the models of a run can be used, and return the data that all agents of the run share.
 
         Raises:
             CompileError: An agent has no model.
@@ -325,9 +329,10 @@ class Models(Extension):
 
 
 def unmatched(plan: Plan[Any], given: Iterable[str], names: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield the keys of `Runner(models=…)` that match neither a path nor an agent of a graph.
+    """Yield the keys of a dict such as `Runner(models=…)` that match neither a path nor an agent of a graph.
 
-    Each key comes with its part after the graph's name. A key for another graph is skipped.
+    Each key is yielded with its part after the graph's name: `shop:writer` with `writer`. A key that begins with the
+    name of another graph is skipped.
     """
     paths = set(plan.paths())
     for key in given:
@@ -474,9 +479,9 @@ def is_agent(thing: object) -> TypeGuard[Agent[Any, Any]]:
 
 
 def reached(thing: object, depth: int = 0, seen: set[int] | None = None) -> Iterator[object]:
-    """Yield an object and the objects to which it refers, such as the globals of a function.
+    """Yield an object and all objects that can be found from it, such as the globals that a function uses.
 
-    Agents that only the code of functions calls are found in this way.
+    Agents that are called inside a function's code, and are not nodes of the graph, are found in this way.
     """
     seen = set() if seen is None else seen
     if id(thing) in seen or depth > _DEEPEST:

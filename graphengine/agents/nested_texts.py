@@ -23,7 +23,10 @@ _MORE: Final = "additionalProperties"
 
 
 def texts_read(value: JsonValue, schema: Schema, root: Schema | None = None) -> JsonValue:
-    """Decode JSON texts inside a value where its schema wants a list or an object; None if there are none.
+    """Decode the texts inside a value that contain JSON, where the schema of the value wants a list or an object.
+
+    Models sometimes write a list as a text, such as `"[1]"`. The result is the corrected value; None if the value
+    contains no such text.
 
     Args:
         value: The value.
@@ -56,9 +59,9 @@ def _read_nested(value: JsonValue, schema: JsonValue, root: Schema, levels: int)
 
 
 def _inner(text: str, allowed: Sequence[Schema]) -> JsonValue:
-    """Decode the list or object in a text, if the schema allows it and does not allow a text.
+    """Decode a text as a JSON list or object, if the schema allows a list or object there and does not allow a text.
 
-    Otherwise return the text itself.
+    Otherwise the text itself is returned. `allowed` contains the variants of the schema.
     """
     types = set[str]().union(*map(kinds, allowed))
     if "string" in types or not all(map(kinds, allowed)) or not text.lstrip().startswith(("[", "{")):
@@ -72,9 +75,9 @@ def _inner(text: str, allowed: Sequence[Schema]) -> JsonValue:
 
 
 def _only(allowed: Sequence[Schema], kind: str, key: str) -> list[JsonValue]:
-    """Return the value of a key in the only variant of a schema that has this type, as a list.
+    """Return the value that a schema contains under `key`, in its only variant of the type `kind`.
 
-    The list is empty if no variant or several variants have the type.
+    The value is returned as a list with one item. The list is empty if no variant or several variants have this type.
     """
     found = [variant.get(key) for variant in allowed if kind in kinds(variant)]
     return found if len(found) == 1 else []

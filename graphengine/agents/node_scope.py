@@ -48,9 +48,9 @@ class Question:
 
 class AsksPerson(Protocol):
     def __call__(self, *, was_asked: bool) -> Awaitable[Question | None]:
-        """Make the question for a person; None if no question is needed.
+        """Make the question for a person; None if the person need not be asked.
 
-        None is only allowed if `was_asked` is False.
+        `was_asked` is True if the person was asked the question before. In this case a question must be returned.
         """
         ...
 
@@ -79,9 +79,9 @@ class NodeScope:
         return {**self.around.resources.get(id(self.attempt.plan), {}), "ctx": Context(self.attempt)}
 
     def place(self, name: str, what: Callable[[], str]) -> str:
-        """Return the key below which the results of one agent's call are recorded.
+        """Return the key below which one agent's call is recorded, made from the agent's name and a text.
 
-        Other work that runs in parallel does not change the key.
+        The key does not depend on other work that runs in parallel, so a resumed run finds the results again.
         """
         return self.work.group_of(name, what())
 
@@ -207,10 +207,10 @@ class NodeScope:
         return await work.wait_at(place, wait, question)
 
     async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
-        """Call a blocking function in the given threads, or else in the thread pool of the Runner.
+        """Call a blocking function in one of the given threads. By default, a thread of the Runner's pool is used.
 
-        If a thread of this pool is itself waiting for the call, extra threads are used. Otherwise a pool full of
-        waiting threads would wait for itself for ever.
+        If the caller itself runs in a thread of this pool and waits for the result, extra threads are used. Otherwise a
+        pool in which every thread waits for another thread would never finish.
         """
         calls = FROM_THREAD.get()
         own = self.around.threads if calls is None else calls.pool

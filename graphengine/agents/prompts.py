@@ -59,12 +59,12 @@ _WORDLESS: Final = (
 
 
 class Filled(NamedTuple):
-    """A prompt in which the paths were replaced by values.
+    """The text of a prompt in which the paths such as `{page}` were replaced by values.
 
     Attributes:
         text: The text.
-        tags: The names of the tags around values.
-        long: The long values, in the order of the text.
+        tags: The names of the tags that were put around values, such as `page` for `<page>…</page>`.
+        long: The values that are long enough to be recorded separately from the text, in the order of the text.
     """
 
     text: str
@@ -73,7 +73,10 @@ class Filled(NamedTuple):
 
     @property
     def recorded(self) -> str | list[str]:
-        """The text as it is recorded: split around long values, so that a store keeps each of them only once."""
+        """The text in the form in which a turn records it: as one text, or as a list that is split around long values.
+
+        A store keeps each of these long values only once, even if several records contain it.
+        """
         parts, rest = [], self.text
         for value in self.long:
             before, found, after = rest.partition(value)
@@ -301,7 +304,10 @@ def _resolve_hole(hole: str, values: Mapping[str, object]) -> object:
 
 
 def _begin_next_part(text: str, *, after_lines: bool) -> str:
-    """Return the text of a prompt after an inserted value, on a new line if the value stands on separate lines."""
+    """Return the text of a prompt that follows an inserted value.
+
+    If the value stands on separate lines, the text begins on a new line, too.
+    """
     if not after_lines or not text:
         return text
     rest = text.lstrip(" \t")

@@ -146,7 +146,10 @@ class Output(Generic[T]):
         return self._fit_value(await in_thread(functools.partial(self._repair_text, found.text, as_before)))
 
     def _at_once(self, content: object, *, as_before: bool = False) -> T | _NotJson:
-        """Convert an answer to a value, unless its text is not JSON and has to be repaired first."""
+        """Convert a model's answer to a value at once. Return `_NotJson` if the text has to be repaired first.
+
+        The repair of malformed JSON may take seconds, so the caller decides in which thread the text is repaired.
+        """
         if not isinstance(content, str):
             return self._validate_answer(content)
         text = utf8_text(content)
@@ -172,7 +175,7 @@ class Output(Generic[T]):
             raise self._bad(f"the answer does not fit {self._type} after a guard changed it: {error}") from error
 
     def recorded(self, value: object) -> JsonValue:
-        """Convert the result of an output function to the JSON that is recorded.
+        """Convert the result of an output function to the JSON that a run records.
 
         Raises:
             PydanticSerializationError: The value is not of the type.
@@ -241,9 +244,10 @@ class Output(Generic[T]):
         return self._or(value, value[KEY])
 
     def _or(self, first: object, second: object) -> T:
-        """Convert the whole value to the output type, or else the value under its key `answer`.
+        """Convert `first` to the output type. If `first` does not fit, convert `second` instead.
 
-        If both fail, the error is about the value under the key.
+        `first` is a whole parsed answer, and `second` is its value under the key `answer`. If neither fits, the error
+        is about `second`.
         """
         try:
             return self._alone(first, ())
@@ -251,7 +255,10 @@ class Output(Generic[T]):
             return self._alone(second, (KEY,))
 
     def _alone(self, value: object, place: tuple[str, ...]) -> T:
-        """Convert a parsed value that stands without the key `answer` to the output type."""
+        """Convert one parsed value to the output type, after the key `answer` was removed if there was one.
+
+        `place` is the place of the value in the model's answer, for errors.
+        """
         if self._choices:
             found = self._chosen(value if isinstance(value, str) else json.dumps(value))
             if found is not None and not isinstance(value, (dict, list)):
@@ -401,7 +408,6 @@ class _NotJson:
 
 
 def _strip_constraints(output: object) -> object:
-    """Return the type inside `Annotated[…]` and `NewType`."""
     while True:
         if get_origin(output) is Annotated:
             output = get_args(output)[0]

@@ -133,9 +133,10 @@ def response_of(record: JsonObject) -> Response:
 
 
 def result_record(outcome: ToolOutcome, arguments: str | None) -> dict[str, JsonValue]:
-    """Convert the outcome of a tool call to the JSON that is recorded.
+    """Convert the outcome of a tool call to the JSON that a run records.
 
-    `arguments` are the arguments that a person set instead of the model's; None if the model's arguments were used.
+    If a person changed the arguments of the call, `arguments` are the changed ones. It is None if the model's own
+    arguments were used.
     """
     record: dict[str, JsonValue] = {"text": outcome.text}
     if arguments is not None:
@@ -178,7 +179,11 @@ def result_message(call: ToolCall, record: JsonObject) -> Message:
 
 
 def _iter_unique_calls(response: Response, known: set[str]) -> Iterator[ToolCall]:
-    """Yield the tool calls of an answer, each with a unique id, unless the answer has a native form."""
+    """Yield the tool calls of a model's answer, and give each call without an id, or with a used id, a new id.
+
+    If the answer has a native form, the ids stay unchanged, because the provider receives that form with the original
+    ids.
+    """
     taken = set(known)
     for call in response.calls:
         given = identity = utf8_text(call.id)
@@ -323,9 +328,9 @@ def _dump_result(value: object) -> str | bytes:
 
 
 def _passable(tool: str, text: str | bytes, *, is_error: bool = False) -> ToolOutcome:
-    """Return the outcome of a tool call, or an error for the model if its text is too large.
+    """Return the outcome of a tool call with this text, or an error for the model if the text is too large.
 
-    A text that is too large is not copied.
+    The error contains only the beginning of the text, and a text that is too large is never copied.
     """
     unit, most_units = ("characters", 1) if isinstance(text, str) else ("bytes", _MOST_UTF8_BYTES)
     if len(text) <= MAX_RESULT_CHARACTERS * most_units:

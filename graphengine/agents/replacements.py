@@ -92,11 +92,11 @@ class Replacements(Extension):
 
 
 def _effects_of(thing: object, resources: Sequence[str]) -> Iterator[tuple[str, Sequence[str], Collection[str] | None]]:
-    """Yield the effects that an agent's tools or a function may have.
+    """Yield the effects that an agent's tools or a function may have outside the run.
 
-    Each effect has a name, its parameters, and the names of further values that are passed on request. The last part is
-    None for a function that is only known to be called in code that contains `effect=`: it may be called by position,
-    and need not be an effect.
+    Each effect is a tuple of its name, the names of its parameters, and the names of more values that a replacing
+    function may have as parameters, such as `ctx`. The third part is None if the effect belongs to a function that is
+    called in code with `effect=`. Such a function may be called by position, and may turn out not to be an effect.
     """
     if is_agent(thing):
         from graphengine.agents.tools import Tool  # noqa: PLC0415 - an agent has loaded it
@@ -132,7 +132,6 @@ def _iter_graph_calls(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, C
 
 
 def _iter_code_names(code: CodeType) -> Iterator[str]:
-    """Yield the names that occur in the code of a function and of the functions inside it."""
     yield from (code.co_name, *code.co_names)
     for each in code.co_consts:
         if isinstance(each, CodeType):

@@ -101,9 +101,10 @@ def _read_fields(agent: Agent[Any, Any], given: Collection[str]) -> dict[str, tu
 
 
 class _Begun(DeclaredModel):
-    """Base class of the state of an agent with `inputs=`.
+    """Base class of the state of an agent that declares its inputs with `inputs=`.
 
-    A run begins with an instance of `inputs=`. Users see the state as an instance of a subclass of this type.
+    A run begins with an instance of the type in `inputs=`. In the run, users see the state as an instance of a subclass
+    of that type, which `__shown__` contains.
     """
 
     __shown__: ClassVar[type[BaseModel]]
@@ -243,9 +244,9 @@ class AgentCall(Generic[T]):
         return cast("T", result.output)
 
     def no_answer(self, result: Result[Any], again: str, *, queued: bool = False) -> RunWaits | DefinitionError:
-        """Return the error for a run that waits or was stopped, and therefore has no answer yet.
+        """Return the error that explains why a run has no answer: the run waits or was stopped.
 
-        `again` is the code that continues the run, which the error shows.
+        `again` is Python code that continues the run. The error shows this code as its repair.
         """
         if result.status == "waiting":
             return RunWaits(self.agent.name, result, again, queued=queued)

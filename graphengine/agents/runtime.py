@@ -101,7 +101,7 @@ class RunRuntime(NodeScope):
         attempt: The attempt of the node whose code calls the agent.
 
     Attributes:
-        failed: The usage of failed calls since the last reservation.
+        failed: The usage of model calls that failed since usage was last reserved in the limits of the run.
         shown: Shows the live events of the agent; None before the agent has begun.
     """
 
@@ -128,7 +128,7 @@ class RunRuntime(NodeScope):
         return self._run.models.of(self.around.run.plan.graph, self._place(agent), own, begun)
 
     def instructions_for(self, agent: str) -> str | None:
-        """Return the instructions that this run, a branch of another run, uses in place of the agent's own.
+        """Return the instructions of an agent that `branch(instructions=…)` set when this run was branched.
 
         Returns None if the agent's own instructions apply.
         """
@@ -174,7 +174,7 @@ class RunRuntime(NodeScope):
     def conversation(
         self, agent: _Named, identify: Callable[..., dict[str, JsonValue]]
     ) -> tuple[dict[str, JsonValue], str]:
-        """Return a digest of each input of an agent, and the key below which this call of the agent is recorded.
+        """Return the digests of an agent's inputs, and the key below which the records of this call are found.
 
         If a conversation with the agent began at this place before a crash, its key is returned, so that the
         conversation continues. An agent that is the node itself reads the fields that its prompts name. Its prompts may
@@ -271,7 +271,8 @@ class RunRuntime(NodeScope):
     async def may_continue(self, *awaited: asyncio.Future[Any]) -> bool:
         """Wait for the first of these futures. Return False if the run must stop before that, or has reached a limit.
 
-        Inside a `ctx.call`, which finishes before the run stops, the method always waits for a future and returns True.
+        Inside a `ctx.call`, the method always waits for a future and returns True, because a `ctx.call` finishes before
+        the run stops.
         """
         halted = asyncio.ensure_future(self.around.host.halted())
         try:
@@ -363,9 +364,10 @@ class RunRuntime(NodeScope):
         return name in self.attempt.plan.state.fields
 
     def pass_answers(self, identity: str) -> None:
-        """Mark the recorded answers to an approval question as used, including answers given when it was asked again.
+        """Mark all recorded answers to one approval question as used, because the result of the tool call is recorded.
 
-        Called for a tool call whose result is recorded, so that the answers do not apply to the next equal call.
+        Without this, the answers would also apply to the next equal call. `identity` is the text of the question. If a
+        person was asked the question again, the answers to the later questions are marked as well.
         """
         for again in count():
             each = asked_again(identity, again) if again else identity
@@ -374,7 +376,10 @@ class RunRuntime(NodeScope):
             self.work.key_of("ask", digest_of_call("ask", ([each, None],), {}))
 
     async def objection(self, answer: RecordedResult) -> str:
-        """Ask the extensions of the Runner why a person's answer no longer holds; "" if it still holds."""
+        """Return why a person's recorded answer no longer holds, such as a lost right to approve; "" if it still holds.
+
+        The extensions of the Runner decide.
+        """
         if answer.by == "answer":
             for each in self.around.following.all:
                 if isinstance(each, ChecksAnswers) and (why := await each.objection(self.frame.id, answer)):
@@ -398,7 +403,8 @@ class RunRuntime(NodeScope):
     async def opened(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
         """Return the tools of a source, which stays open until the Runner is closed.
 
-        `begins` is True when a call of an agent begins.
+        `begins` is True at the start of an agent's call. For a later turn of the same call it is False, and the source
+        is asked again only if its tools are known to have changed.
         """
         return await self._run.models.tools_of(source, begins=begins)
 
@@ -457,13 +463,11 @@ class RunCallerWait:
         self.clock = clock
 
     async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
-        """Wait for the first of these futures.
-
-        If the run must stop first, the attempt ends and this method never returns.
+        """Wait for the first of these futures, or end the attempt and never return if the run must stop first.
 
         The attempt also ends if the run has reached a limit when the future is done. Its recorded work is kept, and the
-        node runs again when the run is resumed. Inside a `ctx.call`, which finishes before the run stops, only the
-        futures count.
+        node runs again when the run is resumed. Inside a `ctx.call`, the method only waits for a future, because a
+        `ctx.call` finishes before the run stops.
         """
         if not await self._runtime.may_continue(*awaited):
             await self._runtime.halt()
@@ -711,9 +715,9 @@ AgentRuntime: TypeAlias = RunRuntime | StandaloneRuntime
 
 
 def _agree(then: object, now: Mapping[str, JsonValue]) -> bool:
-    """Return whether a recorded conversation and a call of today have the same inputs, as far as both read them.
+    """Return whether a recorded conversation can be continued by today's call, because their inputs have equal digests.
 
-    At least one input must occur in both, unless neither reads any input.
+    Only inputs that both have read are compared. At least one input must occur in both, unless neither has any.
     """
     if not isinstance(then, dict):
         return False

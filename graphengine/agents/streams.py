@@ -13,7 +13,9 @@ T = TypeVar("T")
 
 
 class Stream(AsyncGenerator[T, None]):
-    """The live events of `Agent.stream` or `Runner.stream`. An `await` of the stream raises an error with a repair.
+    """The asynchronous iterator that `Agent.stream` and `Runner.stream` return: the live events, and then the answer.
+
+    A common mistake is `await runner.stream(…)`. It raises an error whose repair shows the loop to write.
 
     Args:
         shown: The generator of the events.

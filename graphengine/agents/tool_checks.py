@@ -72,7 +72,7 @@ class Need(NamedTuple):
     Attributes:
         name: The name of the parameter.
         message: The problem.
-        known: The known names, among which a correct name may be found.
+        known: The names of the available resources or arguments. The error suggests the most similar of them.
     """
 
     name: str

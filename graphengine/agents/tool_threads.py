@@ -43,11 +43,12 @@ class ToolThreads:
         return self._left >= MOST_LEFT
 
     def begin(self, call: CallThread, *, at_once: bool) -> None:
-        """Make a call in a new thread, or let it wait for a thread if there are already too many.
+        """Run a call of a sync tool in a new thread. If too many threads are running, the call waits for one of them.
 
         Args:
             call: The call.
-            at_once: Whether the call must not wait, because a thread that waits for it may be one of these threads.
+            at_once: Whether to start a thread in any case. This is necessary if the caller may itself be one of these
+                threads, because threads that all wait for each other would never end.
         """
         with self._lock:
             if self._running >= MOST_THREADS and not at_once:
@@ -69,7 +70,7 @@ class ToolThreads:
             _Thread(self, following).start()
 
     def after(self, call: CallThread) -> CallThread | None:
-        """Return the next call for a thread whose call has ended; None if the thread should end."""
+        """Note that a thread has finished its call, and return its next call; None if the thread should end."""
         with self._lock:
             call.is_over = True
             if call.is_left:

@@ -38,9 +38,9 @@ class WrittenPart:
     reader: Output[Any]
 
     def is_in(self, result: object) -> bool:
-        """Return whether the result of a call contains the part, even with the value None.
+        """Return whether the result of a tool call contains this part, so that the field is written.
 
-        If a dict lacks the key or a list is too short, the field is not written.
+        The part may be None. The part is missing if a dict lacks the key or a list is too short.
         """
         value = result
         for part in () if self.path is None else self.path.parts:
@@ -117,7 +117,10 @@ def _may_hold_key(value: object, key: str | int) -> bool:
 
 
 def outcome_with(parts: Sequence[WrittenPart], tool: str, value: object) -> ToolOutcome:
-    """Convert the result of a tool to the outcome of the call, including the values for the fields that it writes."""
+    """Convert the result of a tool's function to the outcome of the call.
+
+    `parts` are the fields of the state that the tool writes. The outcome contains their values from the result.
+    """
     found = outcome_of(tool, value)
     if not parts or found.is_error or isinstance(value, ToolOutcome):
         return found

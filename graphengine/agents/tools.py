@@ -204,7 +204,7 @@ class Tool(Generic[P, R_co]):
         return self.function(*args, **kwargs)
 
     def spec(self, given: Collection[str] = ()) -> ToolSpec:
-        """Return the tool as it is described to a model: its name, its description and the schema of its arguments.
+        """Return the description of the tool for a model: its name, its purpose and the schema of its arguments.
 
         Args:
             given: The names that the run supplies: resources of the graph, and `ctx`.
@@ -299,16 +299,16 @@ class Tool(Generic[P, R_co]):
         return cast("dict[str, JsonValue]", as_object(arguments, _plain_object))
 
     def values(self, arguments: str, given: Collection[str]) -> Mapping[str, object]:
-        """Return the model's arguments as the function receives them, without the names in `given`.
+        """Convert the arguments that a model wrote to the values that the tool's function receives, by name.
 
-        The arguments must fit the tool.
+        Values that the run supplies, whose names are in `given`, are not included. The arguments must fit the tool.
         """
         return (
             self.form(given).read(arguments) if self._sent is None else self._rename_to_declared(self._sent, arguments)
         )
 
     def filled(self, arguments: str, given: Collection[str]) -> Mapping[str, object]:
-        """Return the model's arguments and the defaults of the arguments that the model left out.
+        """Convert the arguments that a model wrote to values, and add the defaults of those that it left out.
 
         The arguments must fit the tool.
         """
@@ -411,9 +411,10 @@ class Tool(Generic[P, R_co]):
         return await self._await_outcome(cast("Awaitable[object]", found))
 
     def _answer(self, call: Callable[[], object]) -> object:
-        """Call the tool's function in the thread of the call.
+        """Call the tool's function in the thread of the call, and return what the event loop needs to continue.
 
-        Returns an outcome, an awaitable, or an error to raise.
+        This is the outcome of the call, an awaitable for the result, or a `_Raised` with an error that the caller
+        raises.
         """
         try:
             found = call()
@@ -430,7 +431,7 @@ class Tool(Generic[P, R_co]):
         return replace(found, is_unknown=True)
 
     def _problem(self, text: str) -> ToolOutcome:
-        """Return the outcome of a call that has no result, such as one that exceeded its time.
+        """Return the outcome that reports a failed call to the model, such as a call that exceeded its time.
 
         Raises:
             TimeoutError: The tool was made with `on_error="raise"`.
@@ -609,7 +610,7 @@ def called_alike(name: str) -> DefinitionError:
 
 
 def refuse_writes(found: Tool, source: ToolSource) -> Tool:
-    """Return a tool of a source, after making sure that it does not write fields of the state.
+    """Check that a tool of a source does not write fields of the state, and return the tool.
 
     Raises:
         DefinitionError: The tool writes fields. The check of a graph could not know about them, because it does not

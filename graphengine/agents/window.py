@@ -260,13 +260,14 @@ def summary_request_text(messages: Sequence[Message]) -> str:
 
 
 def newest(messages: Sequence[Message], share: int) -> list[Message]:
-    """Return the newest messages that have a share of all tokens, for a summary by a model with too little room.
+    """Return the newest messages of a conversation, for a summary by a model that has too little room for all messages.
 
     An earlier summary is kept. Of a single message that is too large, the beginning and the end are returned.
 
     Args:
         messages: The messages to summarise.
-        share: The divisor of the share: 1 for all messages, 2 for half of their tokens.
+        share: The divisor for the number of tokens: with 1 all messages are returned, with 2 the newest half of all
+            tokens.
     """
     if share == 1:
         return list(messages)
@@ -336,7 +337,11 @@ def _callers(messages: Sequence[Message]) -> Sequence[int]:
 
 
 def _find_cut(callers: Sequence[int], place: int) -> int:
-    """Return the last index up to `place` where a cut does not separate a tool's result from its call."""
+    """Return the last index up to `place` at which a conversation can be cut.
+
+    A cut must not separate the result of a tool from its call. `callers` contains for each message the index of the
+    message with its tool call; see `_callers`.
+    """
     n = len(callers) - 1
     while n >= place:
         place = min(place, callers[n])

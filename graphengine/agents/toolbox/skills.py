@@ -51,9 +51,10 @@ class _Skill(NamedTuple):
         return [Path(each).relative_to(self.folder).as_posix() for each in files_in(str(self.folder))]
 
     def text(self, file: str) -> str:
-        """Return the text of one of the skill's files.
+        """Return the text of one file of the skill.
 
-        The path is compared with the names of the files, so no path can lead out of the folder.
+        `file` must be one of the names that `files` lists. A path such as `../secret` therefore cannot lead out of the
+        folder.
         """
         files = self.files()
         if file not in files:
