@@ -203,9 +203,9 @@ def compared_in(spec: ConditionSpec, found: Found) -> Iterator[tuple[str, int | 
 
 
 def _evaluate(spec: ConditionSpec, leaves: Iterator[Leaf], into: list[tuple[ConditionSpec, Measured]]) -> bool:
-    """Collect the simple conditions that were evaluated, with what each found.
+    """Replay the evaluation of a condition from its recorded values, and return whether the condition held.
 
-    Return whether the whole condition held.
+    Each simple condition that was evaluated is added to `into`, with the value that it had found.
     """
     test = spec["is"]
     if test not in _COMPOSED:
@@ -251,7 +251,11 @@ def sentence(spec: ConditionSpec, found: Found, *, held: bool, source: str = "")
 
 
 def _compose_sentence(spec: ConditionSpec, leaves: Iterator[Leaf], source: str) -> tuple[bool, str]:
-    """Return whether a condition held, and its description. Parts that were not evaluated are left out."""
+    """Describe the outcome of a condition with `and`, `or` and `not`, such as `score 6 >= 7: no or cost 2 > 1: yes`.
+
+    Return whether the condition held, and the description. Parts that were not evaluated, because an earlier part
+    decided the outcome, are left out.
+    """
     test = spec["is"]
     if test not in _COMPOSED:
         leaf = next(leaves, None)
@@ -299,9 +303,10 @@ def plain_sentences(spec: ConditionSpec, found: Found, *, held: bool) -> Sequenc
 
 
 def _plain_composed(spec: ConditionSpec, leaves: Iterator[Leaf], *, is_denied: bool) -> tuple[bool, Sequence[str]]:
-    """Return whether a condition held, and the sentences that explain why.
+    """Explain the outcome of a condition with `and`, `or` and `not` in plain sentences.
 
-    `is_denied` is True inside a `not`. The sentences are then about the negated condition.
+    Return whether the condition held, and the sentences of the parts that decided the outcome. `is_denied` is True
+    inside a `not`; each sentence then explains the opposite condition, such as `<` in place of `>=`.
     """
     test = spec["is"]
     if test not in _COMPOSED:
@@ -411,7 +416,7 @@ def _plateau(of: str, measured: Measured, patience: int, answer: str) -> str:
 
 
 def _describe_samples(measured: Samples, patience: int) -> str:
-    """Describe a plateau condition: the newest value is the best so far, or for how many values there was no gain."""
+    """Describe the values that a plateau condition has seen, such as `6 after a best of 8, 2 of 3 without gain`."""
     last, best, stale = str(measured.last), str(measured.best), measured.stale
     if last == best and not stale:
         return f"{last}, the best so far"

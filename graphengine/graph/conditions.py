@@ -62,7 +62,10 @@ _FALLS: Final = ("<=", "<", "==")
 
 
 class Condition(ABC):
-    """A condition of an edge. It can be evaluated during a run, and reports the values that decided the outcome."""
+    """A condition of an edge, which decides during a run whether the run continues along this edge.
+
+    When the condition is evaluated, it also returns the values that decided the outcome, so that they are recorded.
+    """
 
     __slots__ = ()
 
@@ -89,24 +92,25 @@ class Condition(ABC):
 
     @property
     def sampled(self) -> Collection[str]:
-        """The fields of which the condition follows every new value.
+        """The fields whose every new value the condition remembers, as a plateau condition does.
 
-        If no node writes them, the condition never holds.
+        If no node writes these fields, the condition never holds.
         """
         return ()
 
     def growth_until(self, state: StateType[Any], *, holds: bool) -> Sequence[frozenset[GrowingQuantity]]:  # noqa: ARG002
-        """Return which counts, lengths or amounts must grow so that the condition eventually holds, or stops holding.
+        """Return the quantities that must grow for the condition to hold some day, or to stop holding some day.
 
-        The check for endless loops uses this: a loop ends for certain if an edge out of it depends on such growth. By
-        default, a condition gives no such certainty.
+        The check for endless loops uses this. For example, `iterations("draft") >= 3` must hold some day if each round
+        of a loop visits the node `draft`, so a loop with an edge that leaves it on this condition ends. By default, the
+        result is empty, because most conditions may never hold.
 
         Args:
             state: The state type of the graph.
             holds: Whether the condition must eventually hold (True), or stop holding (False).
 
         Returns:
-            Alternatives. It is enough that all quantities of one alternative grow.
+            Sets of quantities. It is enough that all quantities of one of these sets grow.
         """
         return ()
 
@@ -264,9 +268,9 @@ class Quantity(ABC):
         return ()
 
     def growth(self, state: StateType[Any]) -> GrowingQuantity | None:  # noqa: ARG002 - used by subclasses
-        """Describe how the quantity grows without limit, for the check for endless loops.
+        """Return this quantity in the form that the check for endless loops needs, if it grows without limit.
 
-        None if the quantity may stay the same or become smaller.
+        Returns None if the quantity may stay the same or become smaller.
         """
         return None
 
@@ -305,7 +309,7 @@ class Quantity(ABC):
 
 
 class Fact(Quantity):
-    """A quantity that the engine keeps track of: a number of visits, an amount of usage, or a time."""
+    """A quantity that the engine itself measures: a number of visits, an amount of usage, or a time."""
 
     __slots__ = ("_name", "_node", "_since")
 
@@ -379,7 +383,10 @@ class Value(Quantity):
 
     @override
     def growth(self, state: StateType[Any]) -> GrowingQuantity | None:
-        """Describe the growth of a list's length. None unless nodes only append to the list."""
+        """Return the length of a list field as a growing quantity, for the check for endless loops.
+
+        Returns None unless nodes can only append to the list, because only then does its length never become smaller.
+        """
         path = self.reading.path
         if self.measure != "length" or path is None or path.parts or state.whole:
             return None
@@ -438,7 +445,7 @@ class Value(Quantity):
 
 
 class _Given(Quantity):
-    """A known value in place of a quantity, with which a condition can be tried out without a run."""
+    """A known value that takes the place of a quantity, so that a condition can be tried out without a run."""
 
     __slots__ = ("_value",)
 

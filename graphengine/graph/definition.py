@@ -255,10 +255,10 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """A compiled graph with what is needed to notice that the graph was changed afterwards.
+    """A compiled graph, kept together with the nodes and edges from which it was compiled.
 
-    `declared` contains the lists of nodes and edges of the graph and of each graph inside it, each with its length and
-    last item at the time. A list that has grown since means that the graph must be compiled again.
+    `declared` contains the list of nodes and the list of edges of the graph and of each graph inside it, each with its
+    length and last item at the time of compiling. If a list has grown since then, the graph must be compiled again.
     """
 
     plan: Any
@@ -635,9 +635,9 @@ class GraphDefinition(Generic[S, Out_co]):
         self.rules.append(Rule(name, first, last, at_most or 0, answered=wanted, origin=origin_of_call()))
 
     def __body__(self) -> Body:
-        """Return this graph as something that a node of another graph can run.
+        """Return this graph in the form in which a node of another graph runs it.
 
-        The fields of its state are the parameters.
+        The fields of this graph's state become the parameters that the node reads.
         """
         fields = getattr(self.state, "model_fields", {})  # none if it is no state, which compiling it reports
         parameters = [
@@ -701,7 +701,11 @@ def _not_called(**_: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class GraphBody:
-    """A graph as what a node runs. The engine runs it node by node, and the node gets its result or its whole state."""
+    """The form of a graph in which a node of another graph runs it.
+
+    The engine runs the inner graph node by node. The result of the node is the inner graph's result, or its whole
+    state.
+    """
 
     graph: GraphDefinition[Any]
     name: str
@@ -731,9 +735,9 @@ def _name_runnable(runnable: Runnable, second: object) -> tuple[str, Runnable]:
 
 
 def _model(state: type[Any]) -> type[Any]:
-    """Return the class of a state object.
+    """Return the pydantic model that describes a graph's state class, such as a TypedDict or a dataclass.
 
-    Any other value is returned unchanged, and reported when the graph is compiled.
+    A value that is no such class is returned unchanged. Compiling the graph then reports the mistake.
     """
     try:
         return model_of(state)

@@ -90,7 +90,7 @@ class Once:
         return {name: given[name] for name in taken_by(self.reconcile, given)} if self.reconcile is not None else {}
 
     def lacks(self, given: Collection[str]) -> list[str]:
-        """Return the required parameters of the `reconcile` function for which there is no value of that name."""
+        """Return the names of the parameters that `reconcile` requires but that are not in `given`."""
         parameters = signature_of(self.reconcile).parameters if self.reconcile is not None else {}
         variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
         needed = [n for n, each in parameters.items() if each.default is each.empty and each.kind not in variadic]
@@ -98,7 +98,10 @@ class Once:
 
 
 def taken_by(function: Callable[..., object], names: Iterable[str]) -> list[str]:
-    """Return those of these names that a function takes as parameters; all of them if its parameters cannot be read."""
+    """Return those of the given names that a function accepts as parameters.
+
+    If the parameters of the function cannot be found out, as for some built-in functions, all names are returned.
+    """
     try:
         parameters = signature_of(function).parameters
     except (TypeError, ValueError):
@@ -159,7 +162,7 @@ def check_tool_effect(effect: Effect | None, where: str) -> Effect | None:
 
 
 class KnowsResults(dict[str, "Callable[..., object]"]):
-    """Functions that replace side effects when a run is repeated in a test, with the results of calls in another run.
+    """A mapping for `effects=` that returns results recorded in another run, so that no side effect happens again.
 
     A subclass overrides `known` to supply these results.
     """

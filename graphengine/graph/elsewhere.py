@@ -49,13 +49,15 @@ def repair_of(kind: str, message: str) -> str:
 def missing(
     owner: object, name: str, *places: str, hints: Mapping[str, str] | None = None, is_sync: bool = False
 ) -> NoReturn:
-    """Raise the error for an attribute that does not exist, with a suggestion if another library has that name.
+    """Raise the error for an attribute that an object does not have.
+
+    If the attribute is a name from another library, the error suggests what to write in graphengine instead.
 
     Args:
-        owner: The object, or a class of which the attribute is asked.
-        name: The attribute.
+        owner: The object or class that does not have the attribute.
+        name: The name of the attribute.
         places: The places of the table of foreign names that are searched, in order.
-        hints: Suggestions by the name of the attribute, besides the table.
+        hints: More suggestions, by the name of the attribute. They take precedence over the table.
         is_sync: Whether the owner belongs to a `SyncRunner`, whose methods are not awaited.
 
     Raises:
@@ -77,7 +79,10 @@ def missing(
 
 @recursive_repr("<")
 def _repr_of(owner: object) -> str:
-    """Return the `repr` of an object; "<" if the object is not complete yet, so that its `repr` fails."""
+    """Return the `repr` of an object for an error message.
+
+    If the object is not complete yet, so that its `repr` fails, the result is "<".
+    """
     try:
         return repr(owner)
     except AttributeError:
@@ -128,7 +133,9 @@ def shown(given: object) -> str:
 
 
 def named_node(given: object, what: str, other: object) -> str:
-    """Return the name of a node that was given by its name, or as the runnable that `add_node` got without a name.
+    """Return the name of a node that the user passed to `add_edge` or a similar method.
+
+    The user can pass the name, or the function, Agent or Graph with which `add_node` was called without a name.
 
     Raises:
         DefinitionError: The runnable has no name. If a list was given, the error suggests a fork.

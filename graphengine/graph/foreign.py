@@ -2343,7 +2343,10 @@ def entries_of(place: str) -> Sequence[ForeignNames]:
 
 @functools.cache
 def forms_by_name(place: str) -> Mapping[str, str]:
-    """Return what to write instead of each foreign name of a place. If a name has several entries, the first counts."""
+    """Return what to write in graphengine instead of each name of another library, for one place such as `Graph`.
+
+    If a name has several entries in the table of foreign names, the first entry counts.
+    """
     found: dict[str, str] = {}
     for entry in entries_of(place):
         for name in entry.names:
@@ -2389,9 +2392,10 @@ _PLURAL: Final = re.compile("(?<=..[^s])s$")
 
 
 def _words_asked(name: str) -> tuple[str, frozenset[str]] | None:
-    """Split the name of a method or command into the call it belongs to and its characteristic words.
+    """Split the name of a method or command into the object that it belongs to and the set of its characteristic words.
 
-    Names such as `acancel_workflow` and `cancel_run` have the same words. Classes are compared with classes.
+    Two names with the same words count as the same: `cancel_workflow` and `cancel_run` both have only the word
+    `cancel`. For a class, the first part of the result is `class`, so that classes are compared only with classes.
     """
     called, _, last = name.rpartition(" " if " " in name else ".")
     called = called or "class" * last[:1].isupper()
@@ -2410,9 +2414,10 @@ def _forms_by_words(place: str) -> Mapping[tuple[str, frozenset[str]], str]:
 
 
 def _find_slip(name: str, own: Collection[str]) -> str:
-    """Return the name of ours that a misspelt name probably means; "" if there is none.
+    """Return the name in graphengine that a misspelt name most probably means; "" if there is no such name.
 
-    The two names are nearly equal or consist of the same words, or only one name of ours begins like the misspelt one.
+    Three things make a name probable: its spelling is nearly equal, it consists of the same words, or it is the only
+    name that begins with the misspelt one.
     """
     if _OF_OTHERS.intersection(name.split("_")):
         return ""
@@ -2426,10 +2431,11 @@ def _find_slip(name: str, own: Collection[str]) -> str:
 
 
 def _shorter(name: str, place: str) -> Sequence[str]:
-    """Return a name with fewer words, the longest first.
+    """Return shorter forms of a name, the longest first, to look them up in the table of foreign names.
 
-    What a method or a command does is at the beginning of its name, as in `purge_history`. What a keyword means is at
-    its end, as in `start_to_close_timeout`. Names of imports and options are not shortened.
+    The beginning of a method's or command's name says what it does, so `purge_history` is shortened to `purge`. The end
+    of a keyword's name says what it means, so `start_to_close_timeout` is shortened to `timeout`, among others. Names
+    of imports and options are not shortened.
     """
     called, _, last = name.rpartition(".")
     words = re.split("[-_]", last)
@@ -2451,13 +2457,15 @@ def _known(name: str, place: str) -> str:
 
 
 def repair_for(name: str, *places: str, own: Collection[str] = (), whole: bool = False) -> str:
-    """Suggest what to write instead of a name of another library; "" if nothing is known about the name.
+    """Suggest what to write in graphengine instead of a name of another library; "" if nothing is known about the name.
 
-    If no place has the name, it is compared by its words: `acancel`, `cancel_run` and `cancel_workflow` are the same
-    name. If that fails, it is compared by its end, its beginning, or a word of it: `HttpOperator` is an `*Operator`,
-    and `stop_sensor` a `*sensor*`. If that fails too, it is compared without some of its words: `purge_history` is a
-    `purge`, `read_queue` a `queue`, and `connect_timeout=` a `timeout=`. Last, other places and calls are searched: a
-    result, for example, gets what a run can do.
+    The name is searched in these ways, until one of them finds a suggestion:
+
+    1. As it is, in the given places of the table of foreign names.
+    2. By its words: `acancel`, `cancel_run` and `cancel_workflow` count as the same name.
+    3. By its end, its beginning, or one of its words: `HttpOperator` matches `*Operator`, and `stop_sensor` `*sensor*`.
+    4. Without some of its words: `purge_history` as `purge`, `read_queue` as `queue`, `connect_timeout=` as `timeout=`.
+    5. In other places and calls. For example, a name that a result does not have may be something that a run has.
 
     Args:
         name: The name.
@@ -2493,9 +2501,10 @@ def _exact(name: str, places: Sequence[str]) -> str:
 
 
 def _alike(name: str, places: Sequence[str]) -> str:
-    """Return what to write instead of the first name with the same words, or with the same end or beginning.
+    """Return what to write instead of a foreign name that resembles an entry of the table of foreign names.
 
-    Patterns of imported functions, such as `wait_*`, do not count for methods.
+    An entry resembles the name if it consists of the same words, or is a pattern for its end or beginning, such as
+    `*Operator`. Patterns of imported functions, such as `wait_*`, do not count for methods.
     """
     asked = filter(None, map(_words_asked, _spellings(name)))
     alike = (_forms_by_words(place).get(words) for words in asked for place in places)
@@ -2507,12 +2516,15 @@ def _alike(name: str, places: Sequence[str]) -> str:
 
 
 def _partly(name: str, places: Sequence[str], *, verbs: bool = False) -> str:
-    """Return what to write instead of the first name with one of the words, or with fewer words.
+    """Return what to write instead of a foreign name of which the table of foreign names contains only a part.
+
+    The entry is a pattern for a single word of the name, such as `*sensor*`, or it equals the name without some words.
 
     Args:
         name: The name.
         places: The places to search.
-        verbs: Whether the name without some of its words counts before its single words, as for keywords.
+        verbs: Whether to try the name without some of its words before its single words. For keywords this is always
+            the order.
     """
     words = reversed(re.findall("[A-Z]?[a-z]+", name.rpartition(".")[2]))
     single = [_PLURAL.sub("", re.sub("ies$", "y", word)) for word in words]
@@ -2522,9 +2534,9 @@ def _partly(name: str, places: Sequence[str], *, verbs: bool = False) -> str:
 
 
 def without_await(repair: str) -> str:
-    """Rewrite suggestions for a `SyncRunner`, whose methods are not awaited.
+    """Rewrite a suggestion for users of a `SyncRunner`, whose methods are called without `await`.
 
-    Those that need an event loop are left out.
+    Alternatives that use asyncio are left out.
     """
     lines = repair.split(OR)
     inner = [re.sub(r"\(await ([\w.]+\([^()]*\))\)", r"\1", line) for line in lines if "asyncio" not in line]

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GrowingQuantity:
-    """Something that must keep growing until a condition holds, or stops holding, for the check for endless loops.
+    """A quantity that must grow in each round of a loop, so that a condition eventually lets the run leave the loop.
+
+    The check for endless loops uses these quantities.
 
     Attributes:
         counted: The node whose visits are counted; "" if the quantity is not a count.
@@ -40,7 +42,7 @@ def may_improve_for_ever(
 ) -> bool:
     """Return whether a plateau condition on a score may never hold, as far as the type of the score tells.
 
-    This is so if the score may be missing, or may become better without end.
+    The condition may never hold if the score may be missing, or may become better without end.
 
     Args:
         path: The path of the score; None for the result of a function, whose values are not known.
@@ -70,7 +72,10 @@ def _schema_of_part(schema: Schema, kind: str, key: str | int) -> object:
 
 
 def _has_end(schema: Schema, mode: Literal["max", "min"], min_delta: float) -> bool:
-    """Return whether values of a JSON Schema are never missing and can improve only a limited number of times."""
+    """Return whether the values of a JSON Schema can improve only a limited number of times, and are never missing.
+
+    This is true, for example, for an integer with a maximum when greater values are better.
+    """
     if "enum" in schema or "const" in schema:
         return None not in schema.get("enum", [schema.get("const")])
     names = ("maximum", "exclusiveMaximum") if mode == "max" else ("minimum", "exclusiveMinimum")

@@ -136,7 +136,7 @@ class Retry:
             )
 
     def pause_seconds(self, failures: int, chance: float = 0.5) -> float:
-        """Return how many seconds to wait before the next attempt.
+        """Return how many seconds to wait before a failed node is tried again.
 
         Args:
             failures: The number of failures so far, 1 or more.
@@ -146,10 +146,11 @@ class Retry:
 
 
 def pause_of(retry: Retry, failures: int, recorded_chance: float) -> float:
-    """Return how many seconds to wait before the next attempt, for the random number that a step recorded.
+    """Return how many seconds to wait before a failed node is tried again.
 
-    A number from 1 to 2 stands for a chance from 0 to 1. A number below 1 was recorded by a version that cut a pause at
-    `max_seconds` after the jitter was added. A replay of such a step must decide the same pause.
+    `recorded_chance` is the random number that the step of the failure recorded. A number from 1 to 2 stands for a
+    chance from 0 to 1. A number below 1 was recorded by an earlier version, which cut a wait at `max_seconds` after the
+    jitter was added. A replay of such a step must wait as long as the original run did.
     """
     try:
         wait = retry.initial_seconds * retry.multiplier ** (failures - 1)

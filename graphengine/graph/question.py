@@ -48,10 +48,10 @@ class ReadsAnswer(Protocol):
 
 
 class Answers:
-    """The type of the answers to a question: their JSON Schema, and how answers are recorded and read back.
+    """The type of the answers to a question. It provides their JSON Schema, and records answers and reads them back.
 
-    Answers that are not checked against the JSON Schema first, such as messages, are validated strictly: `true` is not
-    accepted as a number.
+    Some answers are not checked against the JSON Schema first, such as messages. They are validated strictly, so that
+    `true` is not accepted as a number.
     """
 
     __slots__ = ("_adapter", "_strict", "schema", "type")
@@ -85,7 +85,7 @@ class Answers:
         return read_json(functools.partial(self._adapter.validate_json, **options), to_json(record))
 
     def record(self, value: object) -> JsonValue:
-        """Convert an answer to the form in which it is recorded.
+        """Check the default answer of a question against the type of its answers, and convert it to its recorded form.
 
         Raises:
             DefinitionError: The answer does not fit the type.
@@ -115,7 +115,6 @@ class Ask:
     was: str | None = None
 
     def __body__(self) -> AskBody:
-        """Return the form in which the engine runs this question."""
         paths = [*holes(self.question)] if isinstance(self.question, str) else []
         read = [] if isinstance(self.question, str) else [*Injected.of(self.question).parameters]
         read_names = {each.name for each in read}
@@ -204,7 +203,10 @@ class AskBody:
     thread: bool = False
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
-        """Return problems of the braces in the question's text."""
+        """Return the mistakes in the question's paths, parameters and braces.
+
+        Each mistake is a tuple of its code, its message and its repair.
+        """
         beside = [*self.ask.facts, *filter(None, (self.ask.proposed, self.ask.was))]
         bad = [("bad_path", f"the question shows {path!r}, which is not a path", _PATH) for path in beside]
         bad = [each for each, path in zip(bad, beside, strict=True) if not is_path(path)]
@@ -267,9 +269,10 @@ def fill_question(text: str, values: Mapping[str, object]) -> str:
 
 
 def _as_text(value: object) -> str:
-    """Convert a value to the text that a question shows for it.
+    """Convert a value to the text that stands for it in a question to a person.
 
-    A text stays as it is, None becomes "", a model with its own `__str__` uses that, and all else becomes JSON.
+    A text stays as it is, and None becomes "". A model that has its own `__str__` is converted with it. Every other
+    value becomes JSON.
     """
     value = value.value if isinstance(value, Enum) else value
     if value is None or isinstance(value, str):

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 class Rule:
     """A rule that a graph declares with `require`. Exactly one of `before`, `after` and `at_most` is set.
 
-    If the rule is not `is_checked`, only runs are watched, and compiling the graph does not check it.
+    If `is_checked` is False, the rule is not checked when the graph is compiled, only while it runs.
 
     Attributes:
-        answered: With `before`: what must hold after the last visit of its node; None for anything.
-        up: For a rule that a surrounding graph passes down: how many graphs further out its node is.
+        answered: For a rule with `before`: the condition that the last visit of `node` must have satisfied; None if any
+            visit is enough.
+        up: How many graphs further out `node` is, if a surrounding graph declared the rule; 0 if `node` is in the same
+            graph.
     """
 
     node: str
@@ -67,9 +69,10 @@ class Rule:
             yield from (Tracker(self.key, "done", name, self.node, test=self.is_answered) for name in since)
 
     def holds(self, view: View, arms: Mapping[str, int]) -> bool:
-        """Return whether the node that this rule protects may begin now.
+        """Return whether the rule allows the node that it guards to begin now.
 
-        `arms` contains the numbers of visits in arms of a fork that are about to join.
+        `arms` contains the number of visits of each node in the arms of a fork that are about to join, because these
+        visits are not part of `view` yet.
         """
         visits = view.count(self.node) + arms.get(self.node, 0)
         if self.at_most:

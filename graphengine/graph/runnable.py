@@ -29,14 +29,14 @@ if not MYPY:  # pyright knows the parameters of a lambda only from a member that
 
 
 class Body(Protocol):
-    """What a node runs, in the form in which the engine calls it.
+    """The form in which the engine runs what a node does: a function, an agent, a graph or a question.
 
     Attributes:
         name: The name of the function, agent or graph, which is recorded with its usage.
         kind: `function`, `agent`, `pass`, `graph` or `ask`.
         parameters: The parameters whose values the node reads. Their names can be paths of the state.
         returns: The annotation of the result, Any if unknown.
-        thread: Whether it blocks, and so runs in a thread of the runner's pool.
+        thread: Whether calling it blocks, so that it must run in a thread of the runner's pool.
     """
 
     @property
@@ -76,7 +76,10 @@ class Body(Protocol):
 
 @runtime_checkable
 class HasScope(Protocol):
-    """Something that a node runs and that uses the state or the resources of its graph, such as an agent with tools."""
+    """Protocol of what a node runs, if it uses the state or the resources of its graph, such as an agent with tools.
+
+    The graph calls `problems_in` to check that these fields and resources exist.
+    """
 
     def problems_in(self, fields: Collection[str], resources: Collection[str]) -> Iterable[tuple[str, str, str, bool]]:
         """Return problems with these fields and resources of the graph, as (code, message, repair, is a warning)."""
@@ -85,7 +88,7 @@ class HasScope(Protocol):
 
 @runtime_checkable
 class HasDetails(Protocol):
-    """Something that a node runs and that adds details to the graph's description, such as an agent's instructions."""
+    """Protocol of what a node runs, if it adds details to the graph's description, such as an agent's instructions."""
 
     @property
     def details(self) -> Mapping[str, str]:
@@ -95,7 +98,7 @@ class HasDetails(Protocol):
 
 @runtime_checkable
 class HasBody(Protocol):
-    """Something other than a plain function that a node can run: an Agent, a Graph, a question."""
+    """Protocol of everything other than a plain function that a node can run: an Agent, a Graph, a question."""
 
     def __body__(self) -> Body:
         """Return the form in which the engine runs this."""
@@ -104,7 +107,7 @@ class HasBody(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FunctionBody:
-    """A plain function as what a node runs."""
+    """The form in which the engine runs a plain function as a node."""
 
     name: str
     parameters: Sequence[Parameter]
@@ -129,7 +132,7 @@ class FunctionBody:
 
 
 def _repair_of(text: str) -> str:
-    """Return how to rewrite a parameter that cannot be filled in by name."""
+    """Return the repair for a parameter that the engine cannot fill in by name, such as `*args`."""
     if "singledispatch" in text:
         return "call it in a function whose parameters name the fields"
     slash = "remove the / from its parameters"

@@ -72,7 +72,9 @@ def source_of(owner: type | FunctionType) -> tuple[ast.stmt, Origin] | None:
 
 
 def place(problems: list[Problem], begin: int, origin: Origin | None) -> None:
-    """Add the file and line of a declaration to the problems from an index on, unless they have a closer one.
+    """Add the file and line of the user's declaration to each problem from index `begin` on.
+
+    A problem that already has a line of its own keeps it.
 
     Args:
         problems: All problems; changed in place.
@@ -90,9 +92,9 @@ def place_rest(problems: list[Problem], graph: GraphDefinition[Any]) -> None:
 
 
 def join_places(problems: list[Problem], groups: Iterable[Sequence[int]]) -> None:
-    """Merge the problems about one unknown name into one, which lists all places where the name is used.
+    """Merge all problems about one unknown name into a single problem, which lists all places where the name is used.
 
-    A problem about a field is preferred to a problem about a node.
+    If one of them is about an unknown field, that problem is kept, and the others are added to its message.
 
     Args:
         problems: All problems; changed in place.
@@ -119,7 +121,10 @@ def _place_problem(problem: Problem, origin: Origin | None) -> Problem:
 
 
 def _origin(where: str, graph: GraphDefinition[Any]) -> Origin | None:
-    """Return the file and line of the node, edge or field that the place of a problem names."""
+    """Return the file and line where the user declared the node, edge or field that a problem is about.
+
+    `where` is the place that the problem names, such as `node review`.
+    """
     for place_name, origin in (
         *((f"node {declared.name}", declared.origin) for declared in graph.nodes),
         *((f"edge from {edge.source}", edge.origin) for edge in graph.edges),

@@ -56,7 +56,7 @@ def _class_of_annotation(annotation: object, names: Sequence[str]) -> type[objec
 
 
 def transaction_problems(function: Callable[..., object]) -> Iterator[tuple[str, str]]:
-    """Find reasons why a function cannot run in a transaction, as (message, repair)."""
+    """Yield the reasons why a function cannot run with `effect="transaction"`, each with a repair."""
     injected = Injected.of(function)
     handles = [each.name for each in injected.parameters if handed_as(each.annotation)]
     if is_async(function) or any(_class_of_annotation(each.annotation, _ASYNC) for each in injected.parameters):
@@ -73,7 +73,7 @@ def transaction_problems(function: Callable[..., object]) -> Iterator[tuple[str,
 
 
 def handle_of(function: Callable[..., object], where: str) -> Handle:
-    """Return the parameter of a function that receives the connection of a transaction.
+    """Return the parameter of a function to which the engine passes the database connection of a transaction.
 
     Raises:
         DefinitionError: The function cannot run in a transaction.
