@@ -124,7 +124,7 @@ class Budget:
 
 
 class Place(NamedTuple):
-    """The account of a budget to which a model call is charged, in one window of time.
+    """One account of a budget in one window of time. A model call is charged to such an account.
 
     Attributes:
         budget: The budget of the account.
@@ -142,10 +142,11 @@ class BudgetRefusal(NamedTuple):
     """The reason why a model call does not fit into a budget.
 
     Attributes:
-        place: The account in which too little is left.
-        name: The name of the exhausted limit.
-        used: The amount that is spent of this limit.
-        is_spent: Whether the limit is spent. Otherwise calls in flight have reserved the rest.
+        place: The account in which too little is left for the call.
+        name: The name of the limit that the call would exceed, such as `cost_usd`.
+        used: The amount of this limit that is already spent.
+        is_spent: Whether this amount alone reaches the limit. If False, calls in flight have reserved the rest, and the
+            call may fit when they have ended.
     """
 
     place: Place
@@ -371,9 +372,9 @@ class Ledger:
         return await self._write(overwrite, "")
 
     async def accounts(self) -> Sequence[Account]:
-        """Return all accounts, by budget and key.
+        """Return all accounts in the database, ordered by budget and key.
 
-        Reservations of calls that can no longer be in flight are left out.
+        Reservations of calls that can no longer be in flight, for example because their process died, are left out.
         """
         await self._store.open()
         accounts = self._store.accounts
@@ -392,11 +393,12 @@ class Ledger:
     async def _dead_holds(self, budget: str, key: str, own: Hold | None = None) -> Sequence[Hold]:
         """Return the reservations of model calls that have certainly ended, for example because their process died.
 
-        With `own`, a reservation that this process makes for a run, other reservations of this run are included if this
-        process did not make them. Example:
+        `own` is a reservation that this process is about to make for a run. Other reservations of this run are then
+        included, too, if another process made them. An example of why this is necessary:
 
         1. A process is killed in the middle of a call of run r.
-        2. Another process resumes r. The question contains the time, so the call is another one than before.
+        2. Another process resumes r. The node calls a model again. Its question contains the current time, so the call
+           counts as a new one.
         3. The budget has room for one of the two calls. Run r has a driver, so the first call seems to be in flight,
            and the run would wait for itself.
         """
@@ -439,10 +441,10 @@ def _load_holds(connection: object, _: object, accounts: Accounts[object], budge
 
 
 def _may_be_made(hold: Hold, run: RunInfo | None) -> bool:
-    """Return whether the model call of a reservation can still be in flight.
+    """Return whether the model call that a reservation was made for can still be in flight.
 
-    `run` is the run that has the reservation's run id now. It can be another run than the one that made the
-    reservation.
+    `run` is the run that has the reservation's run id now. If the original run was removed, this can be another run
+    with the same id.
 
     A waiting run without a driver may have a call in flight, too, because a call in a batch continues at the provider.
     """
@@ -452,15 +454,15 @@ def _may_be_made(hold: Hold, run: RunInfo | None) -> bool:
 
 
 class _Held:
-    """An account and the reservation of one model call in it, while a transaction changes both.
+    """An account of a budget, with the reservation of one model call, while a database transaction changes both.
 
-    In a new window, a new account begins. The clocks of processes differ: if another process has already begun the next
-    window, this process uses that window, too.
+    When a new window begins, the account starts again from zero. The clocks of processes differ: if another process has
+    already begun the next window, this process uses that window, too.
 
     Attributes:
         account: The account.
-        hold: The reservation of the call; None if there is none.
-        is_kept: Whether the account is in the database, in any window.
+        hold: The reservation of the call; None if the account contains no reservation for it.
+        is_kept: Whether the database already contains the account, in this window or an earlier one.
     """
 
     def __init__(self, connection: object, accounts: Accounts[object], place: Place, call: str) -> None:
@@ -473,7 +475,7 @@ class _Held:
         self.account = account
 
     def keep(self, hold: Hold | None) -> None:
-        """Write the account and the new reservation of the call to the database; None removes the reservation."""
+        """Write the account and the new reservation of the call to the database; with None, remove the reservation."""
         self._accounts.keep(self._connection, self.account, is_new=self._is_new)
         if hold is None:
             self._accounts.drop_hold(self._connection, self.account, self._call)
@@ -494,7 +496,7 @@ def _find_refusal(place: Place, account: Account, amounts: Amounts) -> BudgetRef
 
 
 def _order(place: Place) -> tuple[str, str]:
-    """Return the key by which accounts are sorted before they are locked.
+    """Return the key by which the accounts of a model call are sorted before they are locked.
 
     All processes lock accounts in the same order, so that no two transactions wait for each other.
     """

@@ -76,7 +76,7 @@ DOCUMENTS: Final = (Kind(BudgetsLeft),)
 
 
 async def left_of(budgets: Sequence[Budget], store: Store) -> BudgetsLeft:
-    """Return the document of `graphengine budgets`: each budget with its accounts in the current window.
+    """Return the document that `graphengine budgets` prints: each budget with its accounts in the current window.
 
     If there are no budgets, the store is not read.
     """
@@ -87,10 +87,10 @@ async def left_of(budgets: Sequence[Budget], store: Store) -> BudgetsLeft:
 
 
 async def gauges_of(budgets: Sequence[Budget], store: Store) -> Sequence[Gauge]:
-    """Return the values of budgets that telemetry reports: limits, and amounts spent, reserved, estimated and unknown.
+    """Return what telemetry reports about budgets: limits, and amounts spent, reserved, estimated and unknown.
 
-    Telemetry does not name users and tenants, so the sum of their accounts is reported. An account from an earlier
-    window has spent nothing in the current one.
+    Telemetry does not name users and tenants, so only the sum over all their accounts is reported. An account whose
+    window is over counts as unspent in the current window.
     """
     accounts = await Ledger(store).accounts() if budgets else ()
     found: list[Gauge] = []
@@ -166,7 +166,10 @@ def _rows_of_accounts(budget: Budget, accounts: Sequence[AccountLeft]) -> Sequen
 
 
 def _words_of_estimate(account: AccountLeft, name: AmountName) -> str:
-    """Format how much of an amount is estimated, such as "$0.0100, 2 unknown calls"; "" for nothing."""
+    """Format how much of a spent amount is only estimated, such as "$0.0100, 2 unknown calls".
+
+    The result is "" if nothing is estimated and no call is unknown.
+    """
     amount, unknown = account.estimated.get(name, 0.0), account.unknown_calls
     texts = [words_of(name, amount)] if amount else []
     if unknown:

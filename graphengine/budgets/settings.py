@@ -50,9 +50,9 @@ def extension(settings: Settings) -> Budgets | None:
 
 
 async def tables(store: Store, settings: Settings, tenant: str | None) -> Sequence[Table]:
-    """Return the table of a project's budgets that the inspector shows.
+    """Return the table of a project's budgets, which the page of `graphengine inspect` shows.
 
-    A tenant sees only budgets by tenant, and of these only its own account.
+    A caller who belongs to a tenant sees only budgets by tenant, and in these only the account of that tenant.
 
     Raises:
         ProjectBroken: The settings cannot be used.

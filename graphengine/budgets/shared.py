@@ -89,9 +89,9 @@ class _BudgetsOfRun(SharedBudgets):
 
     @asynccontextmanager
     async def held(self, runtime: RunRuntime, model: Model, request: Request) -> AsyncIterator[Settle]:
-        """Reserve the estimated usage of a model call in every account for the duration of the block.
+        """Reserve the estimated usage of a model call in the accounts of all budgets while the block makes the call.
 
-        The block must await the yielded function with the actual usage.
+        After the call, the block must await the yielded function with the usage that the model reported.
         """
         if _IS_INSIDE.get():  # an agent in the code of a model: the outer call already counts
             yield _charge_no_budget
@@ -204,9 +204,10 @@ class _BudgetsOfRun(SharedBudgets):
             raise BudgetSpent(text, where=f"budget {budget.name!r}", repair="resume the run in the next window")
 
     async def _keys(self, agent: str) -> Mapping[str, str]:
-        """Return the tenant, user, agent and graph of a model call, by the `by=` of a budget.
+        """Return the keys of the accounts to which a model call is charged: one for each value of a budget's `by=`.
 
-        These are the keys of the accounts to which the call is charged.
+        For example, the key is the name of the tenant for a budget with `by="tenant"`, and "" for a budget with
+        `by="all"`.
         """
         snapshot = self._run.snapshot
         if self._tenant is None and any(budget.by == "tenant" for budget in self._all.budgets):
@@ -217,10 +218,12 @@ class _BudgetsOfRun(SharedBudgets):
 
 @dataclass(slots=True)
 class _CallInFlight:
-    """A model call that has a reservation in every account.
+    """A model call for which an amount is reserved in the account of every budget.
+
+    When the call has ended, the reservations are replaced by the amounts that it really used.
 
     Attributes:
-        is_settled: Whether the usage of the call was reported.
+        is_settled: Whether the used amounts were charged to the accounts.
     """
 
     estimates: Estimates
@@ -233,7 +236,7 @@ class _CallInFlight:
     async def settle(self, usage: Usage) -> None:
         """Charge the usage of an answered model call to the budgets.
 
-        A cost that is unknown counts as the reserved amount.
+        If the cost of the call is unknown, the cost that was reserved is charged instead.
         """
         if usage:
             self.estimates.learn(self.estimate, usage)
@@ -242,8 +245,8 @@ class _CallInFlight:
     async def settle_failed(self, runtime: RunRuntime, least: Mapping[AmountName, float]) -> None:
         """Charge the usage of a model call that failed or was interrupted to the budgets.
 
-        If the usage was not reported, the question and the streamed text count. If it was reported, but has no known
-        cost, the reserved amount counts, as for an answer.
+        If the usage was not reported, it is estimated from the question and the text that was streamed. If the usage
+        was reported but its cost is unknown, the cost that was reserved is charged.
         """
         failed = runtime.failed
         of_known_use = _cost_in(self.hold.amounts) if is_cost_unknown(failed) else {}
@@ -252,7 +255,8 @@ class _CallInFlight:
     async def _spend(self, usage: Usage, at_least: Mapping[AmountName, float]) -> None:
         """Charge the usage of a model call to the budgets.
 
-        If the usage is less than the amounts in `at_least`, the difference is spent as an estimate.
+        `at_least` contains amounts that the call has certainly used. Where the reported usage is lower, the difference
+        is charged as an estimate.
         """
         self.is_settled = True
         used: dict[AmountName, float] = {name: of_limit(name, usage) for name in ("cost_usd", "tokens")}
@@ -296,7 +300,7 @@ def _ask_of(budget: Budget) -> Sequence[str]:
 
 
 def _words_of_refusal(refusal: BudgetRefusal) -> str:
-    """Explain why a budget is spent: "the budget 'day' of tenant 'acme' is spent: $5.0200 of $5.0000 this day"."""
+    """Explain that a budget is spent: "the budget 'day' of tenant 'acme' is spent: $5.0200 of $5.0000 this day"."""
     budget, key = refusal.place.budget, refusal.place.key
     of = "" if budget.by == "all" else f" of {budget.by} {key!r}" if key else f" of runs without a {budget.by}"
     amounts = words_of(refusal.name, refusal.used, budget.limits[refusal.name])
