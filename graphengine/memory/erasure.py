@@ -142,9 +142,10 @@ async def _all(store: Store, **criteria: str) -> Sequence[RunInfo]:
 
 
 async def _load_later(store: Store, found: Mapping[str, RunInfo]) -> dict[str, list[RunInfo]]:
-    """Find the runs that continue the end of another run (`after=`), by the id of the other run.
+    """Find the runs that were started as a continuation of a run among `found`, with `after=`.
 
-    Only runs that began after the first of the found runs are read.
+    Returns them as lists, by the id of the run that they continue. Only runs that began after the first run of `found`
+    are read.
     """
     later: dict[str, list[RunInfo]] = {}
     if not found:
@@ -199,7 +200,10 @@ async def _forget(store: Any, memories: Sequence[tuple[str, str]]) -> None:  # n
 
 
 async def _scrub(store: Store, user: str, runs: Sequence[str]) -> None:
-    """Delete accounts and notices that name the user or the runs, and rewrite the file of a SQLite database."""
+    """Delete the user's accounts of budgets, and the notices about the runs, and rewrite the file of a SQLite database.
+
+    The rewritten file contains no byte of the deleted data any more.
+    """
     if not isinstance(store, SQLStore):
         return
     statements = store.dialect.statements("erasure.sql")

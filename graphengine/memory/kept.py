@@ -303,9 +303,9 @@ class Memory:
         return await table_of(self._shared or await self._own())
 
     async def _own(self) -> SQLStore[Any, Any, Any]:
-        """Return the store that this memory has opened in the running event loop.
+        """Return the store that this memory has opened for the running event loop, and open it if necessary.
 
-        Stores of event loops that have been closed are abandoned.
+        A memory opens one store for each event loop. The stores of event loops that have been closed are abandoned.
         """
         for ended in [loop for loop in self._stores if loop.is_closed()]:
             await asyncio.to_thread(self._stores.pop(ended).abandon)
@@ -316,7 +316,10 @@ class Memory:
 
 
 async def table_of(store: AnyStore) -> tuple[AnyStore, Memories[Any]]:
-    """Open a store, create its table of memories if it has none, and return the SQL statements for the table."""
+    """Open a store and create its table of memories if the table does not exist.
+
+    Returns the store and the SQL statements for this table.
+    """
     await store.open()
     memories = statements_for(store)
     if store not in _READY:
@@ -338,7 +341,10 @@ def statements_for(store: object) -> Memories[Any]:
 
 
 def _find_changed(value: object, place: str) -> str:
-    """Describe the first part of a value that would be changed by its conversion to JSON; "" if there is none."""
+    """Describe the first part of a value that would not be the same after its conversion to JSON, such as a tuple.
+
+    For example, the result for `{"at": (1, 2)}` contains `['at'], a tuple`. It is "" if every part stays the same.
+    """
     if isinstance(value, dict):
         key = next((key for key in value if not isinstance(key, str)), None)
         parts = ((part, f"{place}[{name!r}]") for name, part in value.items())
