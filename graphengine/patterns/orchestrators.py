@@ -151,7 +151,10 @@ def problems_of(plan: Sequence[Step], workers: Sequence[str], most_steps: int) -
 
 
 def schedule(plan: list[Step], results: dict[str, Outcome]) -> dict[str, object]:
-    """Choose the steps for the next wave: all steps whose needs are done. Steps that need a failed step are skipped."""
+    """Choose the steps of a plan for the next wave: all steps for which the results of the needed steps are known.
+
+    Returns these steps as `batch`. Steps that need a failed step are returned as `results` with the failure `skipped`.
+    """
     outcomes, skipped, batch = dict(results), dict[str, Outcome](), list[Step]()
     for step in plan:
         if step.id in outcomes:

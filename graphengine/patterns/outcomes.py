@@ -39,9 +39,9 @@ class Outcome(BaseModel):
 
 
 def surviving(node: Node) -> Node:
-    """Let a failing node return its failure as a result, so that the run continues.
+    """Return a node whose failure becomes its result, so that the run continues after the failure.
 
-    A fallback that the user's node already has takes precedence.
+    If the user's node already has a fallback, the node is returned unchanged.
     """
     return Node(node, fallback=_failure) if node.fallback is UNSET else node
 

@@ -39,14 +39,15 @@ def part(
 ) -> Node:
     """Turn a function, agent or graph that the user passed into a node of the pattern.
 
-    If the user passed a `Node` with inputs of its own, these take precedence.
+    If the user passed a `Node` with its own `inputs=`, these take precedence over the inputs that the pattern offers.
 
     Args:
         runnable: The function, agent or graph, or a `Node` with one.
         state: The state of the pattern.
-        own: The fields that only the pattern itself uses. A nested graph does not receive them.
-        inputs: Values that the pattern offers. Each is passed if the runnable has a parameter, or a graph a field, of
-            that name.
+        own: The fields of the state that only the pattern itself uses. A graph that runs in the node does not receive
+            them.
+        inputs: Values that the pattern offers, by name. A value is passed if the function or agent has a parameter, or
+            the graph a field, with this name.
     """
     node = Node(runnable)
     inner = node.runnable
@@ -58,9 +59,9 @@ def part(
 
 
 def checked(runnable: Runnable, check: Callable[..., object]) -> Runnable:
-    """Let an agent correct answers that do not fit the pattern. Functions and graphs are returned unchanged.
+    """Make an agent reject its own answers if they do not fit the pattern, so that its model answers again.
 
-    The agent sends a bad answer back to its model.
+    Functions and graphs are returned unchanged, because they have no model that could correct an answer.
 
     Args:
         runnable: The runnable. An agent's own check runs after `check`.
@@ -91,9 +92,9 @@ def check_names(call: str, names: Collection[str], own: Collection[str]) -> None
 
 
 def validating(kind: type[T], check: Callable[[T], object]) -> Callable[..., object]:
-    """Make a function for the `writes` of a node that raises an error if the node's result is invalid.
+    """Return a function for `Node(writes=…)` that checks the result of a node before it is written to the state.
 
-    The result must fit the type `kind`, and `check` must not raise.
+    The function raises an error if the result does not fit the type `kind`, or if `check` raises an error.
     """
 
     def validated(result: object) -> object:
@@ -117,7 +118,10 @@ def called(name: str, function: F) -> F:
 
 
 def _both(first: Callable[..., object], own: Callable[..., object]) -> Callable[..., object]:
-    """Combine two checks of an agent into one function. It has the parameters of both."""
+    """Combine the pattern's check of an agent's answers with the user's own check.
+
+    The returned function has the parameters of both.
+    """
     signature = signature_of(own)
     answer, *_ = signature.parameters
     wanted = list(signature_of(first).parameters.values())[1:]
@@ -134,7 +138,10 @@ def _both(first: Callable[..., object], own: Callable[..., object]) -> Callable[
 
 
 def _takes(runnable: Runnable, name: str) -> bool:
-    """Return whether a runnable reads a value with this name. `route.task` counts as reading `route`."""
+    """Return whether a function, agent or graph reads a value with this name.
+
+    A parameter such as `route.task` counts as reading `route`.
+    """
     if isinstance(runnable, Node):
         return _takes(runnable.runnable, name)
     if isinstance(runnable, Choose):
