@@ -55,16 +55,19 @@ def __dir__() -> list[str]:
 
 
 def wings() -> tuple[Wing, ...]:
-    """Return graphengine's own wings and those of other packages.
+    """Return all wings that can be used: those of graphengine itself, and those of other installed packages.
 
-    A wing is everything that one package adds to graphengine.
+    A wing is everything that one package adds to graphengine, such as commands and settings.
     """
     return (*BUILT_IN, *others().values())
 
 
 @cache
 def others() -> Mapping[str, Wing]:
-    """Import the wings of other packages. A wing that cannot be used is logged and left out."""
+    """Import the wings of other packages, and return them by name.
+
+    A wing is what a package adds to graphengine. A wing that cannot be used is logged and left out.
+    """
     found: dict[str, Wing] = {}
     for point in _entry_points():
         try:
@@ -90,7 +93,11 @@ def load(reference: str) -> Any:  # noqa: ANN401 - any object of a wing
 
 @contextmanager
 def guarded(wing: Wing) -> Iterator[None]:
-    """Run a part of a wing in this block. If a wing of another package raises an error, it is left out from now on."""
+    """Run code of a wing in this block, so that an error in another package's wing does not stop graphengine.
+
+    A wing is what a package adds to graphengine. If a wing of another package raises an error, the wing is left out
+    from now on. The block ends there, without an error. An error in a wing of graphengine itself is raised.
+    """
     try:
         yield
     except Exception as error:
@@ -100,7 +107,7 @@ def guarded(wing: Wing) -> Iterator[None]:
 
 
 def leave_out(name: str, error: BaseException) -> None:
-    """Record that a wing cannot be used, and log the reason the first time."""
+    """Record that the wing of a package cannot be used, with the reason, which is logged the first time."""
     reason = f"{type(error).__name__}: {error}"
     if name not in _LEFT_OUT:
         import logging  # noqa: PLC0415 - not needed for `--help`
@@ -110,7 +117,7 @@ def leave_out(name: str, error: BaseException) -> None:
 
 
 def _check_wing(name: str, wing: object, known: Sequence[Wing]) -> None:
-    """Check that what another package publishes is a wing, and that its names are not taken yet.
+    """Check the wing that another package publishes: its type, and that all its names are still free.
 
     Raises:
         TypeError: The object is not a wing, or one of its commands or doors has the wrong type.
@@ -147,7 +154,7 @@ def _entry_points() -> Sequence[EntryPoint]:
 
 
 def installed() -> set[str]:
-    """Return the names of the wings that other packages publish, without importing them.
+    """Return the names of the wings that other packages publish, without importing these wings.
 
     Some of them may not be usable.
     """

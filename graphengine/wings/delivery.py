@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Delivers(Protocol):
-    """An extension of a Runner that has work to do while a worker runs, such as to send notifications."""
+    """Protocol of an extension of a Runner that does its own work while a worker runs, such as notifying people."""
 
     def delivering(self, runner: Any) -> AbstractAsyncContextManager[None]:  # noqa: ANN401 - the program's Runner
         """Return a context manager. The extension works until the worker leaves its block."""

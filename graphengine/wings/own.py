@@ -60,12 +60,12 @@ _DOORS: Final = (
 
 
 def _commands(section: str, after: str, documents: str, rows: Mapping[str, tuple[str, str, str]]) -> dict[str, Command]:
-    """Describe the commands of one section of `--help`, in the order in which they are listed.
+    """Make the commands of one section of `--help`, in the order in which they are listed.
 
     Args:
-        section: The section.
+        section: The title of the section.
         after: The command after which the first of these commands is listed.
-        documents: The module of the documents.
+        documents: The module that defines the JSON documents of these commands.
         rows: For each command its module, its description, and the name of its documents in that module; "" for none.
     """
     found: dict[str, Command] = {}

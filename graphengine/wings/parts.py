@@ -84,9 +84,9 @@ class Gauge(NamedTuple):
 
 @runtime_checkable
 class HasGauges(Protocol):
-    """An extension of a Runner with numbers that telemetry reports.
+    """Protocol of an extension of a Runner that provides numbers for telemetry, such as what a budget has left.
 
-    It is asked each time a worker counts the queues.
+    A worker asks for the numbers each time it counts the queues.
     """
 
     async def gauges(self, store: Store) -> Sequence[Gauge]:

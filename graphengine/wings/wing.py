@@ -50,9 +50,7 @@ class Command(NamedTuple):
 
 
 class Door(NamedTuple):
-    """Routes for another protocol that a wing adds to `graphengine serve`, such as MCP.
-
-    The service checks the callers of the routes, and closes the routes when it ends.
+    """The routes of another protocol, such as MCP, that a package adds to the server `graphengine serve`.
 
     Attributes:
         name: The name, which is also the option `--NAME` and appears in documents.
