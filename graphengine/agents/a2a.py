@@ -74,7 +74,7 @@ def remote_agent(url: str, *, headers: Mapping[str, str] | None = None) -> Calla
     remote = _Remote(url, headers or {})
 
     async def ask_agent(message: Any, ctx: Context) -> Any:  # noqa: ANN401 - a text, or JSON
-        """Let a remote agent work on a message, and return its result."""
+        """Send a message to the remote agent, follow its task until the task is completed, and return the result."""
         task = await ctx.call(remote.send, message, effect="idempotent")
         pause, checks, answered = 1.0, 0, ""
         while task["state"] != "completed":

@@ -638,7 +638,10 @@ class AgentBody(Generic[T]):
 
     @property
     def details(self) -> Mapping[str, str]:
-        """Describe the agent in the graph's spec: its model, its texts and the type of its answers, as text by name."""
+        """Describe the agent for its graph's spec: its model, its texts and the type of its answers.
+
+        Each of these details is a text, by its name, such as `model`.
+        """
         agent = self.agent
         model = agent.model or "" if isinstance(agent.model, (str, NoneType)) else type(agent.model).__name__
         texts = {"system": agent.system, "prompt": agent.prompt}

@@ -216,10 +216,11 @@ class ApprovalRequest:
     why: str = ""
 
     async def verdict(self, runtime: AgentRuntime, record: tuple[str, str]) -> ToolCall | str:
-        """Return the call to make, or a text that tells the model why the call is not made.
+        """Decide whether a tool call is made, and ask a person first if necessary.
 
-        If a person was already asked about this call, the person's answer decides, even if the tool or its `approve=`
-        has changed since then. The returned call contains the changes that the person made to the arguments.
+        Returns the call to make, or a text that tells the model why the call is not made. If a person was already asked
+        about this call, the person's answer decides, even if the tool or its `approve=` has changed since then. The
+        returned call contains the changes that the person made to the arguments.
 
         Args:
             runtime: The run.
@@ -347,7 +348,10 @@ class ApprovalRequest:
     async def _call_policy(
         self, runtime: AgentRuntime, function: Callable[..., object], values: Mapping[str, object]
     ) -> object:
-        """Call `when=` or `show=` of an `Approval` with the values that the parameters of the function name."""
+        """Call the function in `when=` or `show=` of an `Approval`.
+
+        Each of its parameters receives the argument of the tool call, or the value of the run, that has the same name.
+        """
         injected = Injected.of(function)
         for parameter in injected.parameters:
             if parameter.name not in values and parameter.default is NO_DEFAULT:

@@ -189,10 +189,11 @@ class ArgumentForm:
 
     Attributes:
         tool: The name of the tool.
-        injected: The parameters that the run supplies.
+        injected: The names of the parameters that the run supplies, such as resources. The model does not see them.
         adapter: Validates the arguments.
         schema: The schema that models receive.
-        names: Maps the names in the schema to the aliases of the parameters, where the two differ.
+        names: The aliases that the validator expects, by the names that the schema shows to models. Only names that
+            differ are included.
     """
 
     tool: str
@@ -397,9 +398,9 @@ def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, 
 
 
 class _Plain(GenerateJsonSchema):
-    """Generates JSON Schemas for models without titles, which only repeat names.
+    """Generates the JSON Schemas that models receive. They have no titles, which would only repeat the names.
 
-    Defaults that JSON cannot represent are left out without a warning.
+    A default that JSON cannot represent is left out without a warning.
     """
 
     ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - as pydantic has it
@@ -415,7 +416,10 @@ class _AnnotationEvaluator:
         self._globals: dict[str, Any] = getattr(inspect.unwrap(_unwrap_callable(function)), "__globals__", {})
 
     def evaluated(self, annotation: object) -> tuple[object, str]:
-        """Return the type that an annotation denotes, and "" or the reason why the annotation cannot be evaluated."""
+        """Evaluate an annotation, such as the text `"list[int]"`, and return the type that it denotes.
+
+        The second part of the result is "". If the annotation cannot be evaluated, the parts are `Any` and the reason.
+        """
         if annotation is _NONE:
             return Any, ""
         try:

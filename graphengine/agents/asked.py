@@ -93,7 +93,7 @@ def turn_of(step: Step, snapshot: Snapshot) -> TurnRequest | None:
 
     Args:
         step: The step.
-        snapshot: The run as of this step, or as of a later step of the same attempt.
+        snapshot: The state of the run after this step, or after a later step of the same attempt.
 
     Returns:
         The request. None if the step records no turn, or if the record cannot be read.
@@ -181,7 +181,11 @@ def _read_answer_message(record: JsonObject) -> Message:
 
 
 def _iter_messages_before(record: TurnRecord, summary: Any) -> Iterator[Message]:  # noqa: ANN401 - as recorded
-    """Yield the messages that were added before a turn: feedback on the last answer, sent messages, and a summary."""
+    """Yield the messages that the agent added to the conversation before it asked the model in a turn.
+
+    These are feedback on the previous answer, a request to continue an answer that was cut off, messages that were sent
+    to the agent, and a summary.
+    """
     yield from (Message(role="user", text=text) for text in (record.feedback, record.goes_on) if text is not None)
     yield from (Message(role="user", text=text) for text in record.steered)
     if summary is not None:

@@ -201,10 +201,11 @@ class CallInputs:
     def _name_first(
         self, first: object, more: Mapping[str, object], resources: Collection[str]
     ) -> tuple[dict[str, object], list[tuple[str, str]]]:
-        """Combine the first argument of a call with the inputs that are given by name.
+        """Combine the first argument of a call with the inputs that are given by name, and return all inputs by name.
 
-        If the first argument is a text, it becomes the value of the agent's only other input. If the agent has none or
-        several, the second part of the result contains the problem and its repair.
+        If the first argument is a text, it becomes the value of the agent's only input that was not given by name. If
+        there is no such input, or there are several, the second part of the result contains the problem and its repair.
+        Otherwise the second part is empty.
 
         Raises:
             InputError: The first argument is neither a text, nor a mapping, nor an instance of the type in `inputs=`.
@@ -287,7 +288,10 @@ class CallInputs:
 
 
 def _as_code(name: str, value: object) -> str:
-    """Return a value as Python code for a repair; the name of its variable if the value has no short literal."""
+    """Write the value of an input as Python code, so that an error can show a corrected call.
+
+    A long or complex value is represented by the name of its variable.
+    """
     if isinstance(value, type):
         return value.__name__
     is_literal = value is None or isinstance(value, (str, int, float))

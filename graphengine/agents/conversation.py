@@ -403,10 +403,10 @@ class Conversation(Generic[T]):
     # Answers that are cut off.
 
     def _whole(self, response: Response) -> Response:
-        """Join an answer with its earlier parts, which were cut off at `max_tokens`.
+        """Join a model's answer with its earlier parts, which were cut off at `max_tokens`.
 
-        If the model wrote nothing more, the joined answer still counts as cut off. Text beside tool calls is not
-        joined, because such text is not part of an answer; it ends the answer that was cut off.
+        If the model wrote nothing more, the joined answer still counts as cut off. An answer with tool calls is
+        returned unchanged. If such an answer contains text, the earlier parts are dropped.
         """
         if response.calls:
             self._cut = [] if str(response.content).strip() else self._cut
@@ -670,9 +670,10 @@ class Conversation(Generic[T]):
 
     @contextmanager
     def _count_dropped(self, answered: list[Response]) -> Iterator[None]:
-        """Count the usage of model calls whose answers are not used, because a hook dropped them or the block failed.
+        """Count the usage of the answers that the model gave in this block but that the agent does not use.
 
-        The last answer of the list is the one that is used, unless the block fails.
+        If the block succeeds, only the last answer of the list is used; a hook has dropped the answers before it. If
+        the block fails, none of the answers is used.
         """
         try:
             yield
@@ -963,7 +964,8 @@ class Conversation(Generic[T]):
 
         Args:
             calls: The calls.
-            refused: Tells the model why calls that have not begun are not made; "" if they may be made.
+            refused: A text that tells the model why none of the calls is made, except calls that have already begun; ""
+                if all calls may be made.
         """
         number, room, skipped = self._turn, asyncio.Semaphore(CALLS_AT_ONCE), self._read_skipped_calls()
         tasks: list[asyncio.Task[CallOutcome[Message]]] = []
@@ -1246,7 +1248,10 @@ class Conversation(Generic[T]):
 
     @property
     def _compact_from(self) -> int | None:
-        """The number of tokens from which the model's provider compacts the conversation; None if it does not."""
+        """The number of tokens above which the model's provider shortens the conversation itself.
+
+        None if the agent does not use this feature of its provider, or if the provider does not have it.
+        """
         limit = self._agent.window
         if limit is None or not limit.native or not isinstance(self._model, Compacts):
             return None
@@ -1381,7 +1386,10 @@ async def _refuse_to_call_again() -> StepResult:
 
 
 def _stand_in_for_tool(name: str, outcome: ToolOutcome) -> Tool:
-    """Make a tool that takes the place of a removed tool whose call had begun. Calling it returns `outcome`."""
+    """Make a tool that takes the place of a tool that the agent no longer has, although a call of it had already begun.
+
+    A call of the returned tool has no effect, and its result is `outcome`.
+    """
 
     def answer(arguments: dict[str, object]) -> ToolOutcome:
         del arguments

@@ -25,7 +25,9 @@ _BEGINNING: Final = 100  # number of characters with which only the same text be
 
 
 def unusable(response: Response, name: str, agent: str, max_tokens: int | None, *, is_text: bool) -> ModelError | None:
-    """Return the error for a model's answer that was cut off, refused, or had no room; None if the answer is complete.
+    """Return the error for a model's answer that was cut off or refused, or for which there was no room.
+
+    The result is None if the answer is complete.
 
     Args:
         response: The answer.

@@ -70,7 +70,10 @@ def hand_over_to(to: str, system: object, hops: str) -> HandOver:
 
 
 def handed_over(calls: Sequence[ToolCall], results: Sequence[Message], tools: Mapping[str, Tool]) -> HandedOver | None:
-    """Return the agent to which the first successful hand-over among these tool calls leads; None without one."""
+    """Return the result of a turn in which the model handed the conversation over to another agent.
+
+    If the model called several hand-over tools, the first successful call counts. None if no hand-over succeeded.
+    """
     for call, result in zip(calls, results, strict=True):
         tool = tools.get(call.name)
         if isinstance(tool, HandOver) and not result.is_error:

@@ -341,7 +341,10 @@ def is_closed(error: BaseException) -> bool:
 
 
 def is_lost(error: BaseException | None, method: str) -> bool:
-    """Return whether the server rejected a request of this method because it no longer knows the session."""
+    """Return whether an error of a request means that the server no longer knows the session of the connection.
+
+    `method` is the method of this request. An error of another request in the same session does not count.
+    """
     from mcp import MCPError  # noqa: PLC0415 - loaded by now
 
     from graphengine.agents.mcp_repairs import SESSION_LOST  # noqa: PLC0415 - it needs the package

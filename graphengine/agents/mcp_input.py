@@ -160,7 +160,10 @@ class _Sending:
 
 
 async def _ask_person(runtime: RunRuntime, identity: str, request: types.InputRequest) -> types.InputResponse:
-    """Make a question of the server a question of the run, and return the person's answer in the server's form."""
+    """Ask a person the question that an MCP server asked, and return the answer in the form that the server expects.
+
+    The question becomes a question of the run, which waits until the person has answered.
+    """
     from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult  # noqa: PLC0415 - loaded by now
 
     if not isinstance(request, ElicitRequest):

@@ -275,7 +275,7 @@ class McpServer:
         return used_tools
 
     def _leave_out(self, left: Mapping[str, str]) -> None:
-        """Remember the tools that no model can call, and log each of them once."""
+        """Remember the server's tools that no model can call, with the reasons, and log each of them once."""
         for name, why in left.items():
             if self._left_out.get(name) != why:
                 log.warning(_LEFT_OUT, name, self.name, why)
@@ -561,7 +561,10 @@ class _Shared:
 
     @contextmanager
     def _count_in_flight(self, connection: ServerConnection) -> Iterator[None]:
-        """Count the requests in flight of a connection, so that a replaced connection ends after its last request."""
+        """Count a request of a connection as in flight while the block sends it and waits for the response.
+
+        If the connection has been replaced meanwhile, it ends after its last request in flight.
+        """
         connection.calls += 1
         try:
             yield
@@ -594,7 +597,10 @@ class _Shared:
 
 
 def _remark(schema: Mapping[str, JsonValue], structured: object) -> str:
-    """Return a note for the model if a result does not fit the schema that the tool declares; "" if it fits."""
+    """Return a note for the model if a tool's structured result does not fit the schema that the tool declares.
+
+    The note is added to the text of the result. It is "" if the result fits.
+    """
     if structured is None:
         return "\n\n[The tool declares structured content, and answered without it.]"
     wrong = misfits(schema, structured)

@@ -138,9 +138,10 @@ class NodeScope:
         self.work.refuse(error, name, what)
 
     def answered(self, name: str, what: str, value: object) -> None:
-        """Remember which recorded turn an answer comes from.
+        """Remember which recorded turn of the model an answer comes from.
 
-        If the state refuses the node's update with this answer, the record of the turn is marked as unusable.
+        The answer may turn out not to fit the state, which refuses the node's update. The record of the turn is then
+        marked as unusable, so that the model is asked again.
         """
         self.work.answered(name, what, value)
 

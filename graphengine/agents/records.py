@@ -72,7 +72,10 @@ def check_record(response: object, model: Model, agent: str, known: set[str]) ->
 
 
 def _prepare_native_form(response: Response, model: Model, agent: str) -> dict[str, Any] | None:
-    """Return the answer in the form of its provider, repaired if this form could not be written as JSON."""
+    """Return the native form of a model's answer, which is the form that its provider sent; None if there is none.
+
+    A native form that could not be written as JSON is repaired.
+    """
     native = response.native
     if native is None:
         return None

@@ -88,7 +88,10 @@ def graph_of_agent(
 
 
 def _read_fields(agent: Agent[Any, Any], given: Collection[str]) -> dict[str, tuple[str, Any, Any]]:
-    """Define a field of the state for each input of an agent without `inputs=`, except inputs that are resources."""
+    """Define the fields of a run's state for an agent without `inputs=`: one field for each input that the agent reads.
+
+    Inputs that are resources of the Runner get no field.
+    """
     fields: dict[str, tuple[str, Any, Any]] = {} if agent.prompt else {QUESTION: (QUESTION, Given, field())}
     for each in reads_of(agent):
         root = parse(each.name).root
@@ -116,7 +119,10 @@ class _Begun(DeclaredModel):
 
 
 def _make_input_state(agent: Agent[Any, Any], fields: Mapping[str, tuple[str, Any, Any]]) -> type[BaseModel]:
-    """Make the state of a run from the type in an agent's `inputs=`: the type with its validators, and more fields."""
+    """Make the type of a run's state from the type in an agent's `inputs=`.
+
+    The new type is a subclass, so the validators of the type in `inputs=` still apply. `fields` are the added fields.
+    """
     given: Any = agent.inputs
     is_keyed = is_typeddict(given)
 

@@ -219,7 +219,10 @@ class RunRuntime(NodeScope):
         return key
 
     def _find_begun_beside(self, name: str) -> Iterator[tuple[str, JsonValue]]:
-        """Yield the keys of an agent's recorded conversations in this node, with the records of their first turns."""
+        """Yield the conversations that an agent has begun in this node, according to the records of the node.
+
+        Each conversation is yielded as its key and the record of its first turn.
+        """
         for key, memo in self.frame.recorded_results.items():
             turn = WorkKey.read(key)
             if turn.kind == "turn" and turn.place[0] == 1:
@@ -340,7 +343,7 @@ class RunRuntime(NodeScope):
         return bool(self.frame.recorded_results) and self.work.inside(name, number, asked) is not None
 
     async def acting_in(self, effect: Effect | None, function: object) -> AbstractContextManager[None]:
-        """Return a context for work with an effect that may be repeated.
+        """Return a context for a part of the node that has an effect outside the run and may be repeated after a crash.
 
         Raises:
             LeaseLost: Another process has taken the run.
@@ -449,7 +452,9 @@ class RunRuntime(NodeScope):
 
 
 class RunCallerWait:
-    """Lets the rate limiter wait inside a run, in the form of `graphengine.models.limiter.Waits`.
+    """Lets the rate limiter of a model wait inside a run, so that a run that must stop does not wait any longer.
+
+    It has the form of `graphengine.models.limiter.Waits`.
 
     Args:
         runtime: The runtime of the attempt.
@@ -726,7 +731,7 @@ def _agree(then: object, now: Mapping[str, JsonValue]) -> bool:
 
 
 async def in_loop_of(runtime: AgentRuntime, call: Callable[[], Awaitable[T]]) -> T:
-    """Call an agent in the event loop of its run, from another thread or event loop."""
+    """Call an agent in the event loop of its run, although the caller is in another thread or another event loop."""
     calls = FROM_THREAD.get()
     coroutine = CallOutcome.of(call if calls is None else functools.partial(calls.make, call))
     try:

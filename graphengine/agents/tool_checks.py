@@ -81,7 +81,7 @@ class Need(NamedTuple):
 
 
 def needs(tools: Iterable[object], resources: Collection[str]) -> Iterator[Need]:
-    """Yield the parameters of these tools that only a resource can supply and that `resources` lacks."""
+    """Yield the parameters of tools that need a resource of the same name, which `resources` does not contain."""
     for tool in tools:
         if isinstance(tool, Tool):
             for name, reason in tool.not_for_models({*resources, ALWAYS_GIVEN}).items():
@@ -166,7 +166,10 @@ def explain_no_description(tool: Tool) -> tuple[str, str]:
 
 
 def _of_approval(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
-    """Yield the parameters of the functions in `approve=` that neither the call nor a resource supplies."""
+    """Yield the parameters of the functions in a tool's `approve=` that cannot be filled in.
+
+    A parameter can be filled in if it has the name of an argument of the tool, of an input or of a resource.
+    """
     if tool.approval is None:
         return
     properties = tool.spec(resources).schema.get("properties") if tool.schema is not None else None
@@ -183,7 +186,10 @@ def _of_approval(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
 
 
 def _of_reconcile(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
-    """Yield the parameters of the function in `Once(reconcile=…)` that neither the call nor a resource supplies."""
+    """Yield the parameters of the function in a tool's `Once(reconcile=…)` that cannot be filled in.
+
+    A parameter can be filled in if it has the name of an argument of the tool or of a resource.
+    """
     once = once_of(tool.effect)
     lacks = once.lacks({*tool.parameters, *resources, "ctx"}) if once is not None and tool.schema is None else ()
     if once is not None and lacks:

@@ -73,9 +73,9 @@ class AllOffer:
 
 
 def both_offer(first: Callable[..., bool] | None, second: Callable[..., bool] | None) -> Callable[..., bool] | None:
-    """Combine the `offered=` functions of a tool and of its set, so that both have to allow the tool.
+    """Combine two functions for `offered=`, so that both the function of a tool and that of its set must allow the tool.
 
-    Returns None if both are None.
+    A function that is None allows the tool. If both are None, the result is None.
     """
     if first is None or second is None:
         return first or second

@@ -237,7 +237,9 @@ class Tool(Generic[P, R_co]):
         return [Parameter(path, taken[name].annotation, taken[name].default) for name, path in inputs.items()]
 
     def given(self, given: Mapping[str, object], fields: Mapping[str, object]) -> Mapping[str, object]:
-        """Return the values that the function receives in addition to the model's arguments.
+        """Return the values that the tool's function receives in addition to the arguments that the model writes.
+
+        These are the values that the run supplies, and the values of the state that `inputs=` of the tool names.
 
         Args:
             given: The values that the run supplies, by name.
@@ -264,7 +266,8 @@ class Tool(Generic[P, R_co]):
         Args:
             arguments: The model's arguments: a JSON object, possibly malformed.
             given: The values that the run supplies, by name.
-            blocking: A function that calls a function in one of the given threads and returns its result.
+            blocking: Calls a function in a thread of the given executor, so that the event loop is not blocked, and
+                returns the result.
 
         Raises:
             asyncio.CancelledError: This call was cancelled. If `blocking` waits for sync functions, the function has
@@ -354,9 +357,9 @@ class Tool(Generic[P, R_co]):
         return functools.partial(function, **form.read(arguments), **provided)
 
     def form(self, given: Collection[str]) -> ArgumentForm:
-        """Return the schema and the validator for the arguments that the model writes.
+        """Return the JSON Schema and the validator for the arguments that a model writes for this tool.
 
-        `given` contains the names of the values that the run supplies.
+        `given` contains the names of the values that the run supplies. Parameters with these names are left out.
         """
         signature, provided = cast("Signature", self._signature), self._names_provided(given)
         injected = signature.injected(provided)
@@ -385,7 +388,7 @@ class Tool(Generic[P, R_co]):
     async def _in_thread(self, call: Callable[[], object], blocking: Blocking) -> ToolOutcome:
         """Call a sync function in a thread and return the outcome of the call.
 
-        If the time is over, the function keeps running in its thread.
+        If the call exceeds its time, its outcome is an error, and the function keeps running in its thread.
         """
         threads = threads_of(self.name)
         if threads.is_stuck:
@@ -647,9 +650,9 @@ _left: Final[set[asyncio.Future[object]]] = set()
 
 
 async def _in_time(answer: Callable[[], Awaitable[object]], seconds: float) -> asyncio.Future[object]:
-    """Run a task for a limited time and return it, ended or still running.
+    """Await a function's result for at most `seconds`, and return its task, which has ended or is still running.
 
-    If this wait is cancelled, the task is cancelled and awaited.
+    If the caller is cancelled meanwhile, the task is cancelled, too, and awaited.
     """
     tasks: list[asyncio.Future[object]] = []
     try:

@@ -99,7 +99,9 @@ class _Chosen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _SourcePart:
-    """A source of tools that opens another source and returns only the tools that belong to the set.
+    """A source of tools that belongs to a tool set.
+
+    When it is opened, it opens the source that the user passed to `toolset`, and returns only the chosen tools.
 
     Attributes:
         last: The tools that the source returned last, and the tools of the set among them. Empty before the source is
@@ -143,9 +145,10 @@ class _SourcePart:
         return await self._of(await self.source.current() if isinstance(self.source, Relists) else self.last[0][0])
 
     async def _of(self, tools: Sequence[Tool]) -> Sequence[Tool]:
-        """Choose the tools of the source that belong to the set.
+        """Choose those tools of the source that belong to the set.
 
-        For the same list of tools, the same list object is returned, which shows that nothing has changed.
+        If `tools` is the same list object as in the last call, the same result object is returned. This shows the
+        caller that the tools have not changed.
         """
         if not (self.last and self.last[0][0] is tools):
             self.chosen.listed[self] = [each.name for each in tools]
