@@ -356,7 +356,10 @@ def _plain_leaf(spec: ConditionSpec, measured: Measured, *, held: bool) -> str:
 
 
 def _plain_event(spec: ConditionSpec, measured: Measured, *, held: bool) -> str:
-    """Describe what was found by a condition on a change, on a failure, or on how a subgraph ended."""
+    """Explain in a plain sentence the outcome of a condition on an event.
+
+    Such a condition asks whether a value has changed, whether a node failed, or with which label a subgraph ended.
+    """
     if spec["is"] == "changed":
         since = f" since {spec.get('since')}" if spec.get("since") else ""
         return f"{quantity_text(spec.get('of', ''))} has {'' if held else 'not '}changed{since}"

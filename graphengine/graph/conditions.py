@@ -622,7 +622,10 @@ class Plateau(Condition):
 
 @dataclass(frozen=True, slots=True)
 class Changed(Condition):
-    """A condition that holds if a value has changed since a node was last left."""
+    """A condition that holds if a value has changed since the run last left a certain node.
+
+    This is the node from which the edge leads, or the node in `since=`.
+    """
 
     reading: Reading
     since: str | None

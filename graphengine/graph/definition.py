@@ -684,7 +684,7 @@ class GraphDefinition(Generic[S, Out_co]):
 
 
 def _check_graph_name(name: str) -> str:
-    """Return the name of a graph after checking it.
+    """Check that a value can be the name of a graph, and return it.
 
     Raises:
         DefinitionError: The value cannot be the name of a graph.
@@ -721,7 +721,7 @@ class GraphBody:
 
 
 def _name_runnable(runnable: Runnable, second: object) -> tuple[str, Runnable]:
-    """Return the name and the runnable of a node that was added without a name, as in `add_node(function)`.
+    """Return the name and the runnable of a node that was added as `add_node(function)`, without a name of its own.
 
     Raises:
         DefinitionError: The runnable has no name, or two arguments were given and the first is not a name.

@@ -90,7 +90,10 @@ def _repr_of(owner: object) -> str:
 
 
 class _Elsewhere:
-    """A descriptor for a name that another library uses. Reading it raises the error that `missing` raises."""
+    """A descriptor that takes the place of an attribute which users of other libraries expect.
+
+    Reading the attribute raises the error of `missing`, which suggests what to write instead.
+    """
 
     def __init__(self, name: str, hints: Mapping[str, str]) -> None:
         self._name = name

@@ -68,7 +68,10 @@ MISTAKES: Final = (
 
 
 def _exception_meant(given: object) -> str:
-    """Suggest an exception type for a value that is not one, such as the name or an instance of the type."""
+    """Suggest the exception type that the user probably meant by a wrong value of `on=`.
+
+    Such a value is, for example, the name of the type or an instance of it.
+    """
     if isinstance(given, BaseException):
         return f"the type of the exception: on={type(given).__name__}"
     if isinstance(given, str) and given.isidentifier():
@@ -228,7 +231,7 @@ class Limits:
     depth: int | None = DEPTH
 
     def given(self) -> LimitsRecord:
-        """Return only those limits that are set, by name."""
+        """Return the limits that are set, by name. Limits without a value are left out."""
         amounts = {name: getattr(self, name) for name in _AMOUNTS}
         limits = cast("LimitsRecord", {name: limit for name, limit in amounts.items() if limit is not None})
         if self.unknown_cost:

@@ -131,10 +131,10 @@ class Ask:
 
 
 def check_limit(timeout_seconds: float | None, default: object, where: str) -> float | None:
-    """Return how many seconds to wait for an answer; None to wait forever.
+    """Check `timeout_seconds=` and `default=` of a question, and return how many seconds to wait; None to wait forever.
 
     Raises:
-        DefinitionError: The number of seconds is not valid.
+        DefinitionError: The number of seconds is not valid, or there is a default but no number of seconds.
     """
     if timeout_seconds is None and default is not NO_ANSWER:
         repair = "give the time after which the default becomes the answer: timeout_seconds=…"
@@ -192,7 +192,7 @@ def ask(  # noqa: PLR0913 - what is asked, until when, and what stands beside it
 
 @dataclass(frozen=True, slots=True)
 class AskBody:
-    """A question as what a node runs. Its result is the answer."""
+    """The form in which the engine runs a question as a node. The result of the node is the answer."""
 
     ask: Ask
     parameters: Sequence[Parameter]

@@ -85,9 +85,9 @@ class Rule:
         return mark == "done"
 
     def is_answered(self, view: View) -> bool:
-        """Return whether the result of a visit satisfies the rule's `answered=`.
+        """Return whether the result of a node's visit satisfies the `answered=` condition of this rule.
 
-        False if the comparison raises an exception.
+        The result is False if the evaluation of the condition raises an exception.
         """
         try:
             return self.answered is None or self.answered.evaluate(view)[0]
