@@ -579,9 +579,9 @@ class Agent(Generic[T_co, Inputs]):
         return fill_prompt(text, inputs, given=given)
 
     def _question_inputs(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> dict[str, object]:
-        """Return the inputs that form the question of an agent without a prompt.
+        """Return the inputs from which the question is made if the agent has no prompt.
 
-        Resources, the conversation and inputs that only tools read are left out.
+        Resources, the conversation and inputs that only tools read are not part of the question.
         """
         read = {self.messages, *(parameter.name for parameter in _list_tool_reads(self))}
         read |= {name for name, value in runtime.given().items() if name in inputs and inputs[name] is value}

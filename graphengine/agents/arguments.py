@@ -229,9 +229,9 @@ class ArgumentForm:
         return found
 
     def _without_nulls(self, text: str, error: ValidationError) -> str | None:
-        """Remove invalid nulls from the arguments, so that the defaults of these arguments apply.
+        """Remove the nulls that a model wrote for arguments whose types do not allow null, if they have defaults.
 
-        Returns None if no argument with a default has such a null.
+        The defaults of the arguments then apply. Returns the new JSON text, or None if there is no such null.
         """
         sent = {declared: name for name, declared in self.names.items()}
         required = cast("Sequence[str]", self.schema.get("required", ()))
@@ -242,7 +242,7 @@ class ArgumentForm:
         return to_json(kept, inf_nan_mode="constants").decode() if len(kept) < len(given) else None
 
     def _use_declared_names(self, text: str) -> str:
-        """Rename the arguments from the names in the model's schema to the aliases that the validator expects.
+        """Rename the arguments of a tool call from the names that models see to those that the validator expects.
 
         Raises:
             ValueError: The text is not JSON.
@@ -331,7 +331,7 @@ def without_nulls(schema: Mapping[str, JsonValue], arguments: dict[str, object])
 def with_defaults(
     schema: Mapping[str, JsonValue], value: object, root: Mapping[str, JsonValue] | None = None
 ) -> object:
-    """Fill the properties that a value lacks with the defaults of its JSON Schema."""
+    """Return a value in which the missing properties have the defaults of the value's JSON Schema."""
     whole = schema if root is None else root
     properties = resolve_reference(schema, whole).get("properties")
     if not isinstance(value, dict) or not isinstance(properties, dict):
@@ -458,9 +458,10 @@ def _unwrap_callable(function: Callable[..., object]) -> Callable[..., object]:
 
 
 def _adapter_of(asked: Sequence[ToolParameter]) -> TypeAdapter[dict[str, object]]:
-    """Return a pydantic validator for arguments by name.
+    """Return a pydantic validator for the arguments of a tool call, given by name.
 
-    The validator is made from a generated function that has these parameters and returns its arguments.
+    pydantic validates the arguments of functions. The validator is therefore made from a generated function that has
+    the given parameters and returns its arguments.
     """
 
     def arguments(**values: object) -> dict[str, object]:
@@ -476,7 +477,7 @@ def _adapter_of(asked: Sequence[ToolParameter]) -> TypeAdapter[dict[str, object]
 
 
 def _descriptions(function: Callable[..., object]) -> tuple[str, dict[str, str]]:
-    """Split a docstring into its text about the function and its text about each argument."""
+    """Split the docstring of a tool's function into its description and the description of each argument."""
     text = inspect.getdoc(_unwrap_callable(function)) or ""
     if not text:
         return "", {}

@@ -214,9 +214,9 @@ class Reservations:
             self._release(reserved)
 
     def _release(self, reserved: _Reservation) -> None:
-        """Release a reservation, so that the next waiting call may begin.
+        """End the reservation of a model call, so that the next waiting call may begin.
 
-        The reservation of a sleeping node is kept.
+        If the node of the call sleeps, its reservation is kept until the node continues.
         """
         if self._asleep.get((reserved.frame.id, reserved.place)) is reserved:
             return
@@ -256,9 +256,9 @@ class Reservations:
                 return False
 
     def _fits(self, call: _Reservation, sub: Frame | None, name: LimitedName, limit: float, used: float) -> bool:
-        """Return whether the estimated usage of a call fits into a limit beside the calls in flight.
+        """Return whether the estimated usage of a call fits into a limit, in addition to the calls that are in flight.
 
-        A call without others in flight always fits.
+        If no other call is in flight, the call always fits, so that a run with a small limit does not wait for ever.
         """
         inside = [each.amounts[name] for each in self._reserved if _is_in(each.frame, sub)]
         return not inside or used + call.amounts[name] + sum(inside) <= limit + _ROUNDING
@@ -274,7 +274,10 @@ def _settle_nothing(usage: Usage) -> None:
 
 
 async def estimate_use(model: Model, request: Request, answer_tokens: int) -> dict[LimitedName, float]:
-    """Estimate the cost and tokens of a model call whose answer has this many tokens. An unknown cost is infinity."""
+    """Estimate the cost and tokens of a model call, if its answer has `answer_tokens` tokens.
+
+    A cost that cannot be estimated is infinity.
+    """
     from graphengine.models.base import EstimatesCosts, estimate_tokens  # noqa: PLC0415 - see above
 
     asked = estimate_tokens(request)
@@ -292,7 +295,7 @@ def find_calls_in_batches(frame: Frame) -> Iterator[str]:
 
 
 def _is_in(frame: Frame, sub: Frame | None) -> bool:
-    """Return whether a node runs inside a subgraph. None stands for the whole run, which contains all nodes."""
+    """Return whether a node runs inside a subgraph; None stands for the whole run, which contains all nodes."""
     if sub is None:
         return True
     around = frame.sub

@@ -244,7 +244,10 @@ def _fields_of(
     written: Mapping[str, object],
     talk: str,
 ) -> list[tuple[str, Any, Any]]:
-    """List the fields of a conversation's state: inputs, fields of tools, the turn, the messages and the answer."""
+    """List the fields of the state of a conversation's graph.
+
+    These are the agent's inputs, the fields that tools write, the turn, the messages and the answer.
+    """
     outputs, infos = tuple(each.output for each in speakers.values()), before.model.model_fields
     parts = _find_tool_fields(speakers)
     return [
@@ -491,7 +494,7 @@ class ConversationCall(AgentCall[T]):
         raise self.no_answer(result, again, queued=not is_newest)
 
     def _read(self, run: Run[Any], step: Step) -> T:
-        """Return the answer that a step of the conversation records.
+        """Return the answer of a message that a step of the conversation's run records.
 
         Raises:
             TurnFailed: The turn ended without an answer.

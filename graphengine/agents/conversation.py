@@ -256,9 +256,9 @@ class Conversation(Generic[T]):
         return Message(role="user", text=text, media=tuple(media), agent=self._agent.name, tags=tuple(tags))
 
     def _show_events(self) -> AbstractContextManager[object]:
-        """Return a context in which watchers see the live events of this call.
+        """Return a context in which the watchers of the run see the live events of this call of the agent.
 
-        The context does nothing without watchers.
+        If nobody can watch, the context does nothing.
         """
         live, reader = self._live, self._reader
         if live is None:
@@ -634,7 +634,7 @@ class Conversation(Generic[T]):
         return found
 
     def _words(self) -> dict[str, JsonValue]:
-        """Return the texts with which the conversation began, in the form in which its first turn records them."""
+        """Return the instructions and question with which the conversation began, as its first turn records them."""
         question = self.messages[0]
         texts = {"system": self._system, "question": self._question}
         found: dict[str, JsonValue] = {}
@@ -930,7 +930,11 @@ class Conversation(Generic[T]):
         ]
 
     async def _renew_tools(self) -> None:
-        """List the tools of each source again that has changed or was reconnected since this call began."""
+        """Ask each source for its tools again if they may have changed since this call of the agent began.
+
+        Sources are asked at the start of a turn. If a list of tools has changed, the names of all tools are chosen
+        again.
+        """
         before = self._listed
         self._listed = [
             listed if isinstance(source, Tool) or listed is None else await self._list_tools_now(source, listed)

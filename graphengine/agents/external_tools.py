@@ -110,7 +110,7 @@ def external_tool(  # noqa: PLR0913 - the options of a tool that is called elsew
 
 @dataclass(frozen=True, slots=True)
 class _ExternalCall:
-    """The function of an external tool, which makes the run wait for the result of the other program."""
+    """The function of a tool that another program executes. It makes the run wait for the result of that program."""
 
     name: str
     schema: Mapping[str, JsonValue]
@@ -139,7 +139,7 @@ class _ExternalCall:
         return Question(f"{self.name}({written})", schema, self._read, self.timeout_seconds, late, call)
 
     def _read(self, record: object) -> ToolOutcome:
-        """Convert the result that the other program gives to the outcome of the call.
+        """Convert the result that another program gave for a tool call to the outcome of the call.
 
         Raises:
             ValueError: The result does not fit the declared schema.

@@ -78,7 +78,10 @@ def _unfold_structure(value: object) -> object:
 
 
 def _recorded(value: object) -> object:
-    """Convert a value of the state to JSON. A scalar that JSON lacks, such as a date, is recorded with its class."""
+    """Convert a value of the state to the form in which it is recorded as JSON.
+
+    A scalar that JSON cannot represent, such as a date, is recorded together with the name of its class.
+    """
     if isinstance(value, dict):
         return {name: _recorded(item) for name, item in value.items()}
     if isinstance(value, list):

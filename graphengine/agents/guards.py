@@ -299,7 +299,10 @@ def _check_text(one: Guard, text: str, where: str) -> str:
 
 
 def _check_texts_in(value: Any, check: Callable[[str], str]) -> Any:  # noqa: ANN401, PLR0911 - any answer, a kind a return
-    """Apply a check to all texts inside a value, and return the value; a copy if the check changed a text."""
+    """Apply a check to each text inside a value, such as a text in a list, and return the value.
+
+    If the check changed a text, a changed copy is returned.
+    """
     if isinstance(value, enum.Enum):
         return value
     if isinstance(value, str):

@@ -165,7 +165,7 @@ def tolerant_of_prose(text: str) -> object:
 
 
 def _check_length(text: str) -> str:
-    """Return an answer without its `<think>` text, if it is short enough to be searched for JSON.
+    """Remove the `<think>` text of a model's answer, and check that the rest is not too long to be searched for JSON.
 
     Raises:
         UnreadableJson: The text is too long.

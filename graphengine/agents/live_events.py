@@ -195,9 +195,9 @@ class Live:
         return bool(self._audience.live)
 
     def when_watched(self, call: Callable[[], None] | None) -> None:
-        """Set a function that is called when somebody begins to watch.
+        """Set a function that is called when somebody begins to watch this call of the agent.
 
-        The function passes on the pieces of text that were collected while nobody watched.
+        The function sends the pieces of text that were collected while nobody was watching.
         """
         self._when_watched = call
 
@@ -329,7 +329,7 @@ class Live:
 
 
 class Kept:
-    """A text to which pieces are added. Of a very long text, only the end is kept."""
+    """A text to which pieces are added while it is streamed. If it becomes very long, only its end is kept."""
 
     __slots__ = ("_pieces", "held_back", "length", "skipped")
 
@@ -357,7 +357,10 @@ class Kept:
 
 
 class Growing:
-    """Joins the events that arrive while a watcher is not reading: pieces of text, or the newest partial answer."""
+    """Joins the live events that arrive while a watcher is not reading, so that a slow watcher receives fewer events.
+
+    Pieces of text are joined, and of several partial answers only the newest is kept.
+    """
 
     __slots__ = ("_event", "_kept")
 

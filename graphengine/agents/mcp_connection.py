@@ -95,7 +95,10 @@ class ServerAddress:
 
     @cached_property
     def forms(self) -> Sequence[str]:
-        """The forms in which the values of secret environment variables and headers may occur in a text."""
+        """All forms in which the values of secret environment variables and headers may occur in a text of the server.
+
+        They are removed from logs and errors.
+        """
         given = (*self.env.items(), *self.headers.items())
         secrets = [value for name, value in given if names_secret(name) or "auth" in name.lower()]
         secrets += [value.rpartition(" ")[2] for value in secrets]  # the token of `Bearer …`
@@ -129,9 +132,10 @@ class ServerConnection:
 
     @property
     def tells(self) -> bool:
-        """Whether a list of tools stays valid until the server reports a change.
+        """Whether a list of the server's tools stays valid until the server reports a change.
 
-        True if the server promises to report changes and is the same process until the connection ends.
+        True if the server promises to report changes, and if one process of the server answers all requests of the
+        connection.
         """
         tools = self.client.server_capabilities.tools
         return bool(self._address.command and tools is not None and tools.list_changed and self.is_older)
@@ -181,7 +185,7 @@ class ServerConnection:
         )
 
     def _warn_if_slow(self, seconds: float) -> None:
-        """Log a warning if the server did not answer the first request, which makes each of its starts slow."""
+        """Log a warning if the server ignored the first request, because this makes each start of the server slow."""
         from mcp.client.session import DISCOVER_TIMEOUT_SECONDS  # noqa: PLC0415 - loaded by now
         from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS  # noqa: PLC0415
 

@@ -148,7 +148,7 @@ def readable(text: str) -> str:
 
 
 def _extract_unread_line(error: ValidationError) -> str:
-    """Return the line that the `mcp` package could not read. The line is contained in the error of the package.
+    """Return the text of the message that the `mcp` package could not read, taken from its error.
 
     Raises:
         StopIteration: The error does not contain the line.
@@ -269,7 +269,10 @@ def _repair_response(message: JsonObject) -> JsonObject:
 
 
 def _of_object(schema: JsonObject) -> JsonObject | None:
-    """Repair the schema of a tool's arguments; None if the schema does not describe an object."""
+    """Repair the JSON Schema of a tool's arguments so that it describes an object.
+
+    None if it clearly describes something else, such as a list.
+    """
     kind = schema.get("type", "object")
     if kind is not None and "object" not in (kind if isinstance(kind, list) else [kind]):
         return None
@@ -345,7 +348,7 @@ _Sent: TypeAlias = "WriteStream[SessionMessage]"
 
 
 class _Stream(Generic[T_stream]):
-    """A stream of the `mcp` package whose messages are repaired on their way."""
+    """A stream of the `mcp` package that repairs the messages which pass through it."""
 
     def __init__(self, inner: T_stream, repairs: Repairs) -> None:
         self._inner = inner

@@ -235,7 +235,10 @@ class McpServer:
         return shared
 
     async def close(self) -> None:
-        """Undo one `open` in the running event loop. The last close ends the server. Never raises an error."""
+        """Undo one `open` of this source in the running event loop. The last `close` ends the server.
+
+        This method never raises an error.
+        """
         loop = asyncio.get_running_loop()
         shared = self._shared.get(loop)
         if shared is None:
@@ -283,9 +286,9 @@ class McpServer:
         self._left_out.update(left)
 
     async def left_out(self) -> Mapping[str, str]:
-        """Open the server, and return its tools that no model can call, with the reasons.
+        """Return the server's tools that no model can call, with the reasons, by their names at the server.
 
-        The tools have their names at the server.
+        The server is opened for this purpose.
 
         Raises:
             ToolsUnavailable, DefinitionError: As for `open`.
@@ -327,7 +330,10 @@ def _unusable(found: Sequence[types.Tool]) -> dict[str, str]:
 
 
 def _read_hints(hints: types.ToolAnnotations | None) -> Effect | None:
-    """Convert the hints of a server about a tool to an effect for `tool(effect=…)`; None without such hints."""
+    """Convert what a server declares about a tool, such as "only reads", to an effect for `tool(effect=…)`.
+
+    The result is None if the server declares nothing of this kind.
+    """
     if hints is None:
         return None
     if hints.read_only_hint:
@@ -549,7 +555,10 @@ class _Shared:
             return self._connection
 
     async def _remove_dead_server(self, connection: ServerConnection) -> str:
-        """Forget a server that has ended, so that the next call starts it again. Returns a message for the model."""
+        """Forget a server whose process has ended, so that the next call starts it again.
+
+        Returns a message for the model.
+        """
         async with self._lock:
             if self._connection is connection:
                 await connection.stop()
@@ -609,7 +618,10 @@ def _remark(schema: Mapping[str, JsonValue], structured: object) -> str:
 
 
 async def _all_pages(list_page: Callable[..., Awaitable[P]], items: Callable[[P], Sequence[T]]) -> Sequence[T]:
-    """Request all pages of a list from the server, and return their items. A repeated cursor ends the list."""
+    """Request all pages of a list from the server, and return the items of all pages.
+
+    A server that sends the same cursor twice would send pages for ever, so a repeated cursor ends the list.
+    """
     found: list[T] = []
     seen: set[str] = set()
     cursor: str | None = None

@@ -193,7 +193,7 @@ class Models(Extension):
             self._lacking[plan.graph] = lacking
 
     def _refuse(self, graph: str, lacking: Sequence[tuple[str, str]], begun: Mapping[str, str]) -> None:
-        """Raise an error if one of the agents without a model of their own has no replacement either."""
+        """Raise an error if an agent has no model of its own and no other model was given for it either."""
         lacking = [
             (path, who) for path, who in lacking if self._find_replacement(graph, AgentPlace(path, who), begun) is None
         ]
@@ -298,7 +298,7 @@ class Models(Extension):
         return bool(self._used or self._sources)
 
     async def closed(self) -> None:
-        """Close the tool sources, and the models that no other Runner of this event loop uses."""
+        """Close the tool sources of this Runner, and the models that no other Runner in this event loop uses."""
         async with contextlib.AsyncExitStack() as stack:  # closes all of them, even if closing one raises an error
             for source, _ in self._sources.values():
                 stack.push_async_callback(source.close)
@@ -367,7 +367,7 @@ def _of_program(agent: str, name: str) -> ModelUnavailable:
 
 
 def _without_model(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the path of each node whose agent has no model of its own, with the agent's name."""
+    """Yield each node whose agent has no model of its own, as the path of the node and the name of the agent."""
     for name, node in plan.nodes.items():
         fallback = node.fallback.call if node.fallback is not None else None
         for call in (*node.calls, fallback):
@@ -419,7 +419,10 @@ def _user(model: Model) -> tuple[int, int]:
 
 
 def _agents_of(plan: Plan[Any]) -> Iterator[str]:
-    """Yield the names of the agents in a graph, and the names under which they summarise conversations."""
+    """Yield the names under which models can be given to the agents of a graph.
+
+    These are the names of the agents, and the names that they use to summarise their conversations.
+    """
     for agent in agents_in(plan):
         yield agent.name
         if agent.window is not None and agent.window.model is not None:

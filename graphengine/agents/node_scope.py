@@ -56,7 +56,7 @@ class AsksPerson(Protocol):
 
 
 class NodeScope:
-    """The services of a running node that an agent uses: recorded work, resources, questions and threads.
+    """The functions of a running node that an agent uses: recorded work, resources, questions and threads.
 
     Args:
         attempt: The attempt of the node whose code runs.
@@ -106,7 +106,7 @@ class NodeScope:
 
     @contextmanager
     def call(self, key: str) -> Iterator[None]:
-        """Run a block as the call of a tool. Code in the block gets idempotency keys that end with `key`."""
+        """Run the block as the call of a tool, so that code in the block gets idempotency keys that end with `key`."""
         before = TOOL_CALL.set((self.attempt, key))
         try:
             yield

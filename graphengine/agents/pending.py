@@ -68,9 +68,9 @@ class Pending:
 
 
 def pending(frame: Frame, wait: WaitRecord) -> Pending | None:
-    """Collect what an agent did before it began to wait in a node.
+    """Collect what an agent did before it began to wait in a node, to show it to the person whose answer it waits for.
 
-    Returns None if no agent waits there, or if its turn cannot be read.
+    Returns None if no agent waits in the node, or if the records of its turn cannot be read.
     """
     around, text = WorkKey.read(wait.key).around, show(wait.question)
     found = last_turn(frame, around) if around else None

@@ -315,9 +315,9 @@ def _begin_next_part(text: str, *, after_lines: bool) -> str:
 
 
 def _format_prompt_value(value: object, *, lenient: bool = False, media: list[Media] | None = None) -> _Text:
-    """Convert a value to the text that a prompt shows.
+    """Convert a value to the text that stands for it in a prompt.
 
-    With `lenient`, the text is not for a model, so bytes are allowed as well.
+    With `lenient`, the text is not sent to a model, so bytes are converted as well instead of raising an error.
     """
     if value is None:
         return _Text("", bare=True)
@@ -370,7 +370,10 @@ def _extract_messages(value: object) -> Sequence[Message]:
 
 
 def _split_message_blocks(message: Message, called: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Split a message into blocks: its text or result, and its tool calls. Each has a tag, attributes and a text."""
+    """Split a message into the blocks that show it in a prompt: its text or result, and one block for each tool call.
+
+    A block consists of its tag, the attributes of the tag, and its text.
+    """
     if message.role == "tool":
         name = called.get(message.call_id, "")
         attributes = f' of="{_format_tag(name)}"' if name else ""

@@ -129,7 +129,9 @@ def _prompt(given: object) -> str | list[Any]:
 
 
 def _recorder_of(runtime: AgentRuntime, agent: str, live: Live | None) -> Any:
-    """Return a capability for one run of a pydantic-ai agent, which records its calls and shows them to watchers.
+    """Return an object that takes part in one run of a pydantic-ai agent, a capability in the words of pydantic-ai.
+
+    It records the calls of the agent and shows them to watchers.
 
     Raises:
         DefinitionError: pydantic-ai is not installed.
@@ -266,7 +268,9 @@ def _streams(model: Any, missing: object) -> bool:
 
 
 def _tool_result_to_json(value: object, tool: str) -> JsonObject:
-    """Convert the result of a tool to the JSON that is recorded, with the other parts of a `ToolReturn`.
+    """Convert the result of a tool to the JSON that a run records.
+
+    If the tool returned a `ToolReturn` of pydantic-ai, its other parts are recorded as well.
 
     Raises:
         NotRecordable: The result has no JSON form.

@@ -268,9 +268,9 @@ class Output(Generic[T]):
         return self._validate_dumped(value, place)
 
     def _chosen(self, text: str) -> bytes | None:
-        """Return the JSON of the choice that a text means, ignoring case, quotes and full stops.
+        """Return the JSON value of the choice that a model's text names, ignoring case, quotes and full stops.
 
-        Returns None if the text means no choice, or could mean several.
+        Returns None if the text names no choice, or could name several.
         """
         if text in self._choices:
             return self._choices[text]
@@ -316,7 +316,7 @@ class Output(Generic[T]):
         return value
 
     def _read_texts(self, body: bytes) -> bytes | None:
-        """Decode lists and objects inside an answer that the model wrote as JSON texts; None if there are none."""
+        """Decode JSON texts inside a model's answer where a list or an object is wanted; None if there are none."""
         root = self.schema or {}
         schema = cast("Mapping[str, JsonValue]", root["properties"])[KEY] if self.wrapped else root
         try:
@@ -418,7 +418,7 @@ def _strip_constraints(output: object) -> object:
 
 
 def _list_choice_texts(output: object) -> dict[str, bytes]:
-    """List the texts with which a model may choose a value of a Literal, an enum or a bool, each with its JSON.
+    """List the choices of a Literal, an enum or a bool, as the text that a model may write and the JSON value.
 
     The result is empty for every other type.
     """

@@ -156,7 +156,7 @@ def result_record(outcome: ToolOutcome, arguments: str | None) -> dict[str, Json
 
 
 def call_text(tool: str, arguments: str) -> str:
-    """Return a text that identifies a tool call: its name and its arguments, whatever their order."""
+    """Return a text that identifies a tool call by its name and its arguments, in whatever order they are."""
     try:
         found = from_json(arguments)
     except ValueError:
@@ -172,7 +172,7 @@ def outcome_in(record: JsonObject) -> ToolOutcome:
 
 
 def result_message(call: ToolCall, record: JsonObject) -> Message:
-    """Return the message with which a model receives the recorded result of its tool call."""
+    """Return the message that tells a model the result of its tool call, made from the record of the result."""
     found = msgspec.convert(record, CallRecord)
     media = tuple(Media.model_validate(one) for one in found.media)
     text = found.text

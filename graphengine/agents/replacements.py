@@ -71,7 +71,7 @@ class Replacements(Extension):
             raise InputError(text, where=_WHERE, repair=did_you_mean(wanted, known))
 
     def _fits(self, graph: str, path: str, name: str, takes: Sequence[str], more: Collection[str] | None) -> None:
-        """Check that the replacement of an effect accepts the parameters of the effect; see `_effects_of`."""
+        """Check that a function in `Runner(effects={…})` accepts the parameters of the effect that it replaces."""
         replacement = replacing(self._given, graph, path, name)
         if replacement is None or (more is None and name not in self._names):
             return  # a replacement for a whole node only replaces effects
@@ -117,9 +117,9 @@ def _effects_of(thing: object, resources: Sequence[str]) -> Iterator[tuple[str, 
 
 
 def _iter_graph_calls(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Call, bool]]:
-    """Yield the functions and agents that a graph and its subgraphs call.
+    """Yield each function and agent that a graph or one of its subgraphs calls.
 
-    Each comes with the path of its node, and with whether the node declares an effect.
+    Each is yielded with the path of its node, and with whether the node declares an effect.
     """
     for name, node in plan.nodes.items():
         for call in node.calls:

@@ -81,7 +81,10 @@ class _Named(Protocol):
 
 
 class ChecksAnswers(Follower):
-    """Checks before a tool call begins that a person's approval still holds; see `graphengine.serve.approvers`."""
+    """An extension that checks, before a tool call begins, whether a person's approval of the call still holds.
+
+    `graphengine.serve.approvers` implements it.
+    """
 
     async def objection(self, frame: str, answer: RecordedResult) -> str:
         """Return why the recorded answer to a question of a node no longer holds; "" if it still holds."""
@@ -146,7 +149,7 @@ class RunRuntime(NodeScope):
         return self.around.effects
 
     def acting(self, effect: Effect | None, name: str, where: str) -> Callable[..., object] | None:
-        """Return a function to call in place of a tool; None if the tool itself is called.
+        """Return the function that replaces a tool in this run, as `effects=` sets; None if the tool itself is called.
 
         Raises:
             EffectRefused: This run must not have the effect of the tool.
@@ -601,7 +604,7 @@ class StandaloneRuntime:
         return f"{self._id}/{key}"
 
     async def once(self, effect: Effecting[T]) -> T:
-        """Perform an effect that must not be repeated. Outside a run, the effect is not recorded.
+        """Perform an effect that must not be repeated. An agent outside a run cannot record that the effect has begun.
 
         Raises:
             EffectUnknown: The effect raised an exception or was cut off, so its outcome is unknown.

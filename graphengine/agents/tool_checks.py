@@ -118,7 +118,10 @@ def given_by(name: str) -> str:
 
 
 def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str]) -> Iterator[ToolProblem]:
-    """Yield problems of a tool's parameters, such as one that a model cannot write or one with the name of a field."""
+    """Yield the problems of a tool's parameters.
+
+    For example, a model may be unable to write a value for a parameter, or the parameter may have the name of a field.
+    """
     given = {*resources, ALWAYS_GIVEN}
     given.update(tool.not_for_models(given))
     try:
@@ -199,9 +202,9 @@ def _of_reconcile(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
 
 
 def _of_effect(tool: Tool) -> Iterator[ToolProblem]:
-    """Yield problems with the effect of a tool outside the run.
+    """Yield problems with the effect that a tool has outside the run.
 
-    The tool may seem to have an effect that it does not declare, or its declared effect could happen twice.
+    The tool may seem to have an effect although it declares none, or its declared effect could happen twice.
     """
     if tool.effect is None:
         if not tool.is_external and tool.name.lower().replace("-", "_").split("_")[0] in _EFFECTS:

@@ -64,7 +64,7 @@ OF_A_TURN: Final = ("turn", "tool")
 
 @dataclass(frozen=True, slots=True)
 class AllOffer:
-    """Combines several `offered=` functions. A turn offers a tool only if all of them return True."""
+    """Combines several `offered=` functions into one: a turn offers a tool only if all of them return True."""
 
     functions: tuple[Callable[..., bool], ...]
 
@@ -73,7 +73,7 @@ class AllOffer:
 
 
 def both_offer(first: Callable[..., bool] | None, second: Callable[..., bool] | None) -> Callable[..., bool] | None:
-    """Combine two functions for `offered=`, so that both the function of a tool and that of its set must allow the tool.
+    """Combine two functions for `offered=`, so that a turn offers a tool only if both of them return True.
 
     A function that is None allows the tool. If both are None, the result is None.
     """

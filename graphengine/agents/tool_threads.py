@@ -29,7 +29,7 @@ MOST_LEFT: Final = 32
 
 
 class ToolThreads:
-    """The threads in which the calls of one sync tool run."""
+    """The threads in which all calls of one sync tool run. Their number is limited."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

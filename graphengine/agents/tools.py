@@ -319,9 +319,10 @@ class Tool(Generic[P, R_co]):
         return found if self.schema is None else cast("dict[str, object]", with_defaults(self.schema, dict(found)))
 
     def _rename_to_declared(self, sent: SentSchema, arguments: str) -> dict[str, object]:
-        """Rename the model's arguments to the names in the tool's `schema=`, and decode nested JSON texts.
+        """Rename a model's arguments to the names in the tool's own `schema=`, and decode nested JSON texts.
 
-        Models receive a form of the schema in which names that some providers refuse are replaced.
+        Models do not receive this schema itself. They receive a form of it in which names that some providers refuse
+        are replaced.
         """
         schema = cast("Mapping[str, JsonValue]", self.schema)
         found = without_nulls(schema, sent.declared(as_object(arguments, _plain_object)))
@@ -762,7 +763,7 @@ def _check_tool(checked_tool: Tool) -> None:
 
 
 def _as_inputs(inputs: object, where: str) -> dict[str, str]:
-    """Convert the argument `inputs=` of a tool to a dict that maps each parameter to a path of the state.
+    """Convert the argument `inputs=` of a tool to a dict from the names of its parameters to paths of the state.
 
     Raises:
         DefinitionError: The argument has another form.

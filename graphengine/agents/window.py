@@ -324,9 +324,9 @@ def _count_covered(messages: Sequence[Message], place: int) -> int:
 
 
 def _callers(messages: Sequence[Message]) -> Sequence[int]:
-    """Return for each message of a conversation the index of the message with the tool call that it answers.
+    """Return for each message of a conversation the index of the message that it belongs to.
 
-    A message that is not a tool result gets its own index.
+    The result of a tool belongs to the message with the tool call. Any other message belongs to itself.
     """
     called: dict[str, int] = {}
     found: list[int] = []
@@ -406,7 +406,10 @@ def _count_utf8_bytes(text: str) -> int:
 
 
 def _count_provider_bytes(message: Message) -> int:
-    """Count the bytes of an answer besides text, calls and thoughts, such as pages that its provider searched."""
+    """Count the bytes of the other parts of a model's answer than text, tool calls and thoughts.
+
+    Such a part is, for example, a page that the provider searched.
+    """
     content = None if message.native is None else message.native.get("content")
     blocks = content if isinstance(content, list) else ()
     more = [block for block in blocks if isinstance(block, dict) and block.get("type") not in _IN_MESSAGES]

@@ -109,7 +109,7 @@ class DocumentProcess:
 
 
 def _ask(child: subprocess.Popen[bytes], kind: Kind, name: str, content: bytes) -> bytes:
-    """Send a document to the child process and return its answer; b"" if the process ended without an answer."""
+    """Send a document to the child process and return its answer; b"" if the process ended without answering."""
     if child.stdin is None or child.stdout is None:
         return b""
     with suppress(OSError, ValueError):  # the child ended, or another thread ended it and closed the pipe

@@ -142,7 +142,7 @@ def _reader(name: str, content: bytes, process: DocumentProcess) -> _Reader:
 
 
 def _check_ending(name: str, ending: str, found: str, readers: dict[str, _Reader]) -> _Reader:
-    """Return the reader of a document whose name has no ending.
+    """Return the function that reads a document whose name has no ending, and refuse a name with a wrong ending.
 
     Raises:
         SourceUnreadable: The document cannot be read, or its name has the ending of another kind of file.
