@@ -113,7 +113,7 @@ def check_condition(spec: ConditionSpec, deep: int = 0) -> None:
 
 
 def quantity_text(of: QuantitySpec) -> str:
-    """Return the text for what a condition measures.
+    """Return the text that describes the quantity which a condition compares.
 
     >>> quantity_text({"visits": "review", "since": "plan"})
     'iterations of review since plan'
@@ -187,7 +187,7 @@ def leaves_of(spec: ConditionSpec) -> Iterator[ConditionSpec]:
 
 
 def compared_in(spec: ConditionSpec, found: Found) -> Iterator[tuple[str, int | float]]:
-    """Yield the numbers that a condition compared with other numbers, each with the path of the state it was read from.
+    """Yield the numbers that a condition compared with constants, each with the path that it was read from.
 
     Parts of the condition that were not evaluated are left out.
     """

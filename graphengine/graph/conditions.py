@@ -177,7 +177,7 @@ class Composed(Condition):
     chain: tuple[Condition, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Flatten nested conditions with the same operator, so that a long chain does not count as deep nesting."""
+        """Merge nested conditions with the same operator: a long chain such as `a & b & c` must not count as deep."""
         sides = (
             side.chain if isinstance(side, Composed) and side.word == self.word else (side,)
             for side in (self.left, self.right)
@@ -549,9 +549,9 @@ class Comparison(Condition):
 
 
 class Plateau(Condition):
-    """A condition that holds once a value stops improving.
+    """A condition that holds once a value no longer improves.
 
-    It holds if the last `patience` values were no better than the best value before them.
+    This is the case when none of its last `patience` values was better than the best value before them.
     """
 
     __slots__ = ("_key", "min_delta", "mode", "patience", "reading", "since")
@@ -843,7 +843,7 @@ def exception_name(kind: type[BaseException]) -> str:
 
 
 def compares_fields(condition: Condition) -> bool:
-    """Return whether a condition only compares values at paths of the state with constants."""
+    """Return whether a condition consists only of comparisons between values of the state and constants."""
     return all(
         isinstance(leaf, Comparison) and isinstance(leaf.quantity, Value) and leaf.quantity.reading.path is not None
         for leaf in condition.leaves()

@@ -56,7 +56,7 @@ Migrate: TypeAlias = "Callable[[dict[str, JsonValue]], Mapping[str, JsonValue]] 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options of a node, as given to `Graph.add_node`."""
+    """The options of a node. `Graph.add_node` describes them."""
 
     title: str | None = None
     inputs: Inputs | None = None
@@ -182,7 +182,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A switch: it leads to the node for the value that it reads, or to `otherwise` if the value has no case."""
+    """A switch, which chooses the next node by a value: the node that belongs to the value, or else `otherwise`."""
 
     source: str
     reading: Reading
@@ -209,7 +209,10 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """A fork, which runs several arms in parallel: the arms as (target, condition), and the node at which they join."""
+    """A fork, which runs several arms in parallel until they meet at a node, the join.
+
+    Each arm is a pair of its first node and its condition.
+    """
 
     source: str
     arms: tuple[tuple[str, Condition | None], ...]

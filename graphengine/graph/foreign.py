@@ -2333,7 +2333,10 @@ class ForeignNames(NamedTuple):
 
 @functools.cache
 def entries_of(place: str) -> Sequence[ForeignNames]:
-    """Return the entries of the table of foreign names for one place, such as the arguments of `Graph`, in order."""
+    """Return the entries of the table of foreign names that belong to one place, such as the arguments of `Graph`.
+
+    The entries are in the order of the table.
+    """
     found = []
     for header, forms in re.findall(r"((?:^\S.*\n)+)((?:^ .*\n)+)", TABLE[place], re.MULTILINE):
         names, _, libraries = header.replace("\n", " ").strip().rpartition(": ")

@@ -257,7 +257,7 @@ def bad_braces(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def fill_question(text: str, values: Mapping[str, object]) -> str:
-    """Fill in the values of the paths in a question."""
+    """Replace each `{path}` in the text of a question by the value of the path."""
 
     def put(match: re.Match[str]) -> str:
         hole = match.group(1)

@@ -124,7 +124,7 @@ class FunctionBody:
         return cls(found.name, found.parameters, found.returns, function, blocks, found.variadic, kind)
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
-        """Report parameters that cannot be filled in by name, such as `*args`."""
+        """Return a problem for each parameter that the engine cannot fill in by name, such as `*args`."""
         return [
             ("bad_parameter", f"{self.name} has {text}, which names no field", _repair_of(text))
             for text in self.variadic

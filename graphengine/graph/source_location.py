@@ -29,7 +29,7 @@ class Origin(NamedTuple):
 
 
 def origin_of_call() -> Origin | None:
-    """Return the line of the user's code that led to the call of the calling function, or None if there is none."""
+    """Return the line of the user's code that called graphengine, to show it in errors; None if it is unknown."""
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - inspect.stack() reads files; this costs nothing
     while frame is not None and frame.f_globals.get("__name__", "").startswith(_OWN):
         frame = frame.f_back
@@ -37,7 +37,10 @@ def origin_of_call() -> Origin | None:
 
 
 def origin_of_field(model: type, name: str) -> Origin | None:
-    """Return the line that declares a field of a model, or else the line of the class; None if there is no source."""
+    """Return the line that declares a field of a model, to show it in errors.
+
+    If this line is not found, the line of the model's class is returned; None if there is no source.
+    """
     import ast  # noqa: PLC0415 - needed only to report a problem
 
     model = getattr(model, "__declared__", model)  # a TypedDict or a dataclass
