@@ -122,9 +122,9 @@ def _gauges_of_group(budget: Budget, of: Mapping[str, str], group: Sequence[Acco
 
 
 def table_of(left: BudgetsLeft) -> Table:
-    """Return a table of budgets, with a row for each limit of each account.
+    """Return budgets as a table, with a row for each limit of each account.
 
-    A budget of which nothing was spent has one row for each limit.
+    A budget without any spending has one row for each of its limits.
     """
     rows = [row for each in left.budgets for row in _rows_of_accounts(each.budget, each.accounts)]
     return Table("Budgets", ("budget", "of", "spent", "in flight", "estimated", "until (UTC)", "then"), rows)

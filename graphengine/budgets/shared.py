@@ -193,7 +193,7 @@ class _BudgetsOfRun(SharedBudgets):
             await runtime.sleep_for(max(0.0, left), _sleep_of(budget), keeps_slot=True)
 
     async def _ask(self, runtime: RunRuntime, budget: Budget, question: str) -> None:
-        """Ask a person whether a model call may exceed a spent budget, and return if it may.
+        """Ask a person whether a model call may exceed a spent budget. The method returns only if the person agrees.
 
         Raises:
             BudgetSpent: The person has refused the call.
