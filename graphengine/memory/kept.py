@@ -330,7 +330,7 @@ async def table_of(store: AnyStore) -> tuple[AnyStore, Memories[Any]]:
 
 
 def statements_for(store: object) -> Memories[Any]:
-    """Return the SQL statements for the table of memories in a store's kind of database."""
+    """Return the SQL statements that read and write the table of memories, for a store's kind of database."""
     if isinstance(store, InProcess) or store.__class__.__module__.startswith("graphengine.databases.sqlite."):
         from graphengine.databases.sqlite.memories import MEMORIES as OF_SQLITE  # noqa: PLC0415
 
