@@ -406,7 +406,8 @@ class Conversation(Generic[T]):
         """Join a model's answer with its earlier parts, which were cut off at `max_tokens`.
 
         If the model wrote nothing more, the joined answer still counts as cut off. An answer with tool calls is
-        returned unchanged. If such an answer contains text, the earlier parts are dropped.
+        returned unchanged, because text beside tool calls is not part of the final answer. If it contains such text,
+        the earlier parts are dropped.
         """
         if response.calls:
             self._cut = [] if str(response.content).strip() else self._cut

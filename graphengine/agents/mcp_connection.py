@@ -97,7 +97,7 @@ class ServerAddress:
     def forms(self) -> Sequence[str]:
         """All forms in which the values of secret environment variables and headers may occur in a text of the server.
 
-        They are removed from logs and errors.
+        They are removed from the texts of the server.
         """
         given = (*self.env.items(), *self.headers.items())
         secrets = [value for name, value in given if names_secret(name) or "auth" in name.lower()]

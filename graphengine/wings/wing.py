@@ -52,6 +52,8 @@ class Command(NamedTuple):
 class Door(NamedTuple):
     """The routes of another protocol, such as MCP, that a package adds to the server `graphengine serve`.
 
+    The server checks the callers of the routes, and closes the routes when it ends.
+
     Attributes:
         name: The name, which is also the option `--NAME` and appears in documents.
         title: The name of the protocol.
