@@ -273,7 +273,8 @@ def _optional(name: str, info: FieldInfo) -> tuple[str, Any, Any]:
 def _define_field(name: str, info: FieldInfo, reducer: object) -> tuple[str, Any, Any]:
     """Define a field of a conversation's state for an input of the agent that its tools write as well.
 
-    The field has the default and the reducer of the input. Without a default, the field is None before the first message.
+    The field has the default and the reducer of the input. Without a default, the field is None before the first
+    message.
     """
     if not info.is_required():
         make = partial(info.get_default, call_default_factory=True, validated_data={})

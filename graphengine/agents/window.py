@@ -199,8 +199,8 @@ def count_tokens(response: Response, sent_messages: Sequence[Message], fixed: in
 def cut(messages: Sequence[Message], window: Window) -> int | None:
     """Decide how many of the first messages a summary has to replace so that the conversation fits into its window.
 
-    The newest `keep` messages remain. More messages remain if a tool's result would otherwise be separated from its
-    call. Fewer messages remain if they are too large.
+    Usually the newest `keep` messages stay in the conversation as they are. More messages stay if a tool's result would
+    otherwise be separated from its call. Fewer messages stay if the newest `keep` messages alone are too large.
 
     Returns:
         The number of messages that the summary covers. None if the conversation fits, or if too little can be
