@@ -22,7 +22,7 @@ _LOOK_SECONDS: Final = 0.025
 
 
 class Announcements:
-    """Sends and receives the announcements of one database.
+    """Sends announcements to the other processes that use the same database on this host, and receives theirs.
 
     Args:
         folder: The folder of the owners' lock files.
@@ -34,7 +34,7 @@ class Announcements:
         self._count = 0
 
     def announce(self) -> None:
-        """Tell other processes to read the database now."""
+        """Tell the other processes that something in the database has changed, so that they read it now."""
         # The file system's clock counts milliseconds, which would hide the second of two announcements in one.
         now = time.time_ns()
         with suppress(OSError):

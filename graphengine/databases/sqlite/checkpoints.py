@@ -55,17 +55,20 @@ def longest_log() -> int:
 
 
 def keep_log_short(connection: sqlite3.Connection) -> None:
-    """Turn off automatic checkpoints for this connection, and let its commits shorten a log file that they restart.
+    """Turn off automatic checkpoints for a connection, and let its commits shorten a log file that they restart.
 
-    SQLite does not shorten the file by default. Then a long file would not show that much of the log must still be
-    moved.
+    Without this setting, SQLite keeps the length of the file. Then a long file would not show whether much of the log
+    must still be moved into the database.
     """
     connection.execute("PRAGMA wal_autocheckpoint = 0").fetchone()
     connection.execute(f"PRAGMA journal_size_limit = {longest_log()}").fetchone()
 
 
 def sync_as(connection: sqlite3.Connection, synchronous: str) -> None:
-    """Set whether a connection syncs every commit to the disk (`FULL`) or only before a checkpoint (`NORMAL`)."""
+    """Set when a connection syncs the write-ahead log to the disk.
+
+    `FULL` syncs the log at every commit, and `NORMAL` only before a checkpoint.
+    """
     connection.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'FULL' else 'NORMAL'}")
     if synchronous == "FULL":  # needed on macOS for a sync to reach the disk itself; ignored elsewhere
         connection.execute("PRAGMA fullfsync = ON")
@@ -73,7 +76,7 @@ def sync_as(connection: sqlite3.Connection, synchronous: str) -> None:
 
 
 def connect_too(path: Path, synchronous: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
-    """Open another connection to a database that is already open for writing in this process.
+    """Open a further connection to a database that this process has already opened for writing, with the same settings.
 
     Raises:
         sqlite3.Error: The database cannot be opened.
@@ -90,15 +93,18 @@ def connect_too(path: Path, synchronous: str, *, busy_timeout_seconds: float) ->
 
 
 class Checkpoints:
-    """Decides when to move the log of one store, and moves it on the thread of the writing connection.
+    """Makes checkpoints: moves the write-ahead log of one database into the database file when the log has become long.
+
+    The log is moved on the thread of the writing connection, so that this process does not write meanwhile.
 
     Args:
         path: The database file.
         synchronous: The setting of the writing connection; see `sync_as`.
 
     Attributes:
-        are_due: Whether the log has reached the length at which it is moved.
-        restart: Whether the next commit may restart the log, which syncs the log's header to the disk.
+        are_due: Whether the log is long enough for a checkpoint.
+        restart: Whether the next commit may restart the log. Such a commit also syncs the header of the log to the
+            disk.
     """
 
     def __init__(self, path: Path, synchronous: str) -> None:
@@ -112,7 +118,7 @@ class Checkpoints:
         self.are_due = self.restart = False
 
     def count(self, rows: int, written_bytes: int) -> None:
-        """Add a commit to the estimated length of the log.
+        """Count a commit, in order to estimate how long the write-ahead log has become.
 
         Args:
             rows: How many rows the commit changed.
@@ -124,7 +130,9 @@ class Checkpoints:
         self.are_due = self._pages >= LOG_PAGES
 
     def ask(self, writer: Worker) -> None:
-        """Ask the thread of the writing connection to move the log if the log file is too long.
+        """Look at the length of the log file.
+
+        If the file is too long, ask the thread of the writing connection for a checkpoint.
 
         Any thread may call this.
 
@@ -137,7 +145,7 @@ class Checkpoints:
                 writer.post(self.make)
 
     def make(self, connection: sqlite3.Connection) -> None:
-        """Move the log.
+        """Make a checkpoint: move the write-ahead log into the database file.
 
         A failure is only logged, because it affects no committed data and the next checkpoint tries again.
         """
@@ -153,7 +161,12 @@ class Checkpoints:
             self._was_moved = pages == moved
 
     def _move(self, connection: sqlite3.Connection) -> tuple[int, int]:
-        """Move the log. Return how many pages the log contains, and how many of them were moved."""
+        """Move the write-ahead log into the database file.
+
+        Return how many pages the log contains, and how many of them were moved.
+
+        Most of a very long log is moved without the write lock, so that other processes can write meanwhile.
+        """
         if self._mover is None:
             self._mover = connect_too(self._path, self._synchronous, busy_timeout_seconds=_MOVER_SECONDS)
         left_bytes = bytes_of_log(self._path)
@@ -166,7 +179,7 @@ class Checkpoints:
 
     @staticmethod
     def _move_in(connection: sqlite3.Connection, mover: sqlite3.Connection, statement: str) -> tuple[int, int, int]:
-        """Move the log while the writing connection is inside a transaction that at least reads.
+        """Move the write-ahead log while a transaction of the writing connection keeps the log from being restarted.
 
         Args:
             connection: The writing connection.

@@ -135,7 +135,7 @@ class GroupCommit:
             self._drained = None
 
     def _write_queued(self, connection: sqlite3.Connection) -> None:
-        """Execute the queued writes. Called on the thread of the connection."""
+        """Execute the queued writes in transactions. Called on the thread of the connection."""
         jobs: list[PendingWrite[object]] = []
         while self._queue:
             jobs.append(self._queue.popleft())
@@ -172,7 +172,12 @@ class GroupCommit:
 def _combine_appends(
     jobs: Iterable[PendingWrite[object]],
 ) -> Iterator[tuple[PendingWrite[object], Callable[[sqlite3.Connection], object]]]:
-    """Yield each write with its function. Consecutive appends get one common function, yielded with the first."""
+    """Yield each write with the function that executes it, in order.
+
+    Consecutive appends get one common function, which is yielded with the first of them.
+
+    One statement for several appends is faster than a statement for each.
+    """
     row: list[PendingWrite[object]] = []
     released: set[int] = set()  # by appends of that row: `append` refuses a later one of these runs
     for job in jobs:
@@ -197,9 +202,11 @@ def _work_of_all(row: Iterable[PendingWrite[object]]) -> Callable[[sqlite3.Conne
 def _find_spoiler(
     connection: sqlite3.Connection, works: Iterable[tuple[PendingWrite[object], Callable[[sqlite3.Connection], object]]]
 ) -> PendingWrite[object] | None:
-    """Execute writes up to the first one that fails because of its own values, and return this write.
+    """Execute writes one after another, and return the first one that fails because of its own values.
 
-    The caller must then roll the transaction back.
+    Return None if no write fails in this way.
+
+    The caller must then roll the transaction back and repeat it without that write.
     """
     for job, work in works:
         try:

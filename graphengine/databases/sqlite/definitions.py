@@ -38,7 +38,9 @@ def harden(connection: sqlite3.Connection) -> None:
 
 
 def refuse_foreign(connection: sqlite3.Connection, path: Path, version: int) -> None:
-    """Check that a database of this version has the definitions of graphengine, and none that run by themselves.
+    """Check that the definitions in a database are those that graphengine creates.
+
+    Another program could have changed a table or an index, or added a trigger, which would run by itself.
 
     Raises:
         StoreAltered: A definition is missing, changed, or foreign.
@@ -86,7 +88,10 @@ def expected_of(version: int) -> Definitions:
 
 
 def _by_name(rows: Iterable[tuple[object, ...]]) -> Definitions:
-    """Return definitions by type and name. Comments and repeated blanks are removed from their SQL."""
+    """Return the definitions (tables, indexes, triggers and views) by type and name, with their SQL.
+
+    Comments and repeated blanks are removed from the SQL, so that two definitions can be compared.
+    """
     return {
         (str(kind), str(name)): (str(table), " ".join(_COMMENT.sub(" ", str(sql or "")).replace('"', "").split()))
         for kind, name, table, sql in rows

@@ -55,7 +55,7 @@ class NotDone(Exception):
 
 
 def is_lone_step(batch: Append) -> bool:
-    """Return whether a batch is a single step that leaves its run `running` and changes nothing else."""
+    """Return whether a batch is a single step after which the run is still `running`, and changes nothing else."""
     return (
         len(batch.steps) == 1
         and batch.status == "running"
@@ -68,7 +68,9 @@ def is_lone_step(batch: Append) -> bool:
 
 
 class Direct:
-    """The event loop's own connection to a database that is already open for writing.
+    """A second connection to the database, with which the event loop itself executes short reads and writes.
+
+    Passing a short write to the thread of the writing connection would take longer than the write.
 
     Args:
         place: The files of the open database.
@@ -83,10 +85,10 @@ class Direct:
         self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 2 * MOST_BYTES)  # this limits rows as well
 
     async def read(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """Call `read(connection)` in a read transaction, and return the result.
+        """Call a function that reads in a read transaction on the event loop, and return the result.
 
         Raises:
-            NotDone: The read took too long or failed. The thread should repeat it.
+            NotDone: The read failed or took too long. The caller should repeat it on the reading thread.
         """
         await asyncio.sleep(0)
         connection = self._connection
@@ -111,15 +113,15 @@ class Direct:
             _leave_transaction(connection)
 
     def write(self, run_id: str, work: Callable[[sqlite3.Connection], T], written_bytes: int) -> T:
-        """Call `work(connection)` in a transaction, commit, and return the result.
+        """Call a function that writes in a transaction on the event loop, commit, and return the result.
 
         Args:
-            run_id: The run whose rows the write changes. It must not change rows of other runs.
-            work: Changes a few rows.
-            written_bytes: About how many bytes it writes.
+            run_id: The run whose rows the function changes. It must not change rows of other runs.
+            work: The function, which changes a few rows.
+            written_bytes: About how many bytes the function writes.
 
         Raises:
-            NotDone: Nothing was written. The thread should do it.
+            NotDone: Nothing was written. The caller should repeat the write on the writing thread.
         """
         connection, checkpoints = self._connection, self._checkpoints
         is_long = written_bytes > MOST_BYTES or checkpoints.are_due or checkpoints.restart
@@ -144,11 +146,12 @@ class Direct:
         return result
 
     def append_step(self, batch: Append, driven: Claimed, owner: str) -> bool:
-        """Append a single step with one statement.
+        """Append a single step to a run with one SQL statement on the event loop.
 
-        Return whether the step is durable; if not, the thread should append it. The statement is a transaction of its
-        own. It takes the write lock before it reads. So it checks the run's fence and owner, and that the step directly
-        follows the log, in the transaction that inserts the row.
+        Return whether the step is durable; if not, the writing thread should append it.
+
+        The statement is a transaction of its own. It takes the write lock before it reads. So the same transaction that
+        inserts the row checks that this owner still drives the run and that the step directly follows the log.
 
         Args:
             batch: A single step; see `is_lone_step`.

@@ -102,11 +102,15 @@ def shows_damage(error: Exception) -> bool:
 
 
 def end_statements(error: BaseException) -> None:
-    """Close the statements that a failed function left open, so that the connection does not continue to read old data.
+    """Close the SQL statements that a failed function left open.
 
-    1. A damaged row ends a function in the middle of reading the rows of a SELECT.
-    2. The error refers to the frames of the function, these refer to the cursor, and ROLLBACK does not close a cursor.
-    3. Until the error is released, the connection would see the database as it was then.
+    Otherwise the connection would continue to read old data.
+
+    This is how a statement stays open:
+
+    1. A function reads the rows of a SELECT, and a damaged row makes it fail.
+    2. The error refers to the frames of the function, and these refer to the cursor. ROLLBACK does not close a cursor.
+    3. Until the error is released, the connection would see the database as it was at that moment.
     """
     link: BaseException | None = error
     while link is not None:
@@ -137,9 +141,9 @@ def _explain_code(error: BaseException) -> Meaning:
 
 
 def _can_open_files() -> bool:
-    """Return whether the process can open another file.
+    """Return whether this process may open another file, or has reached its limit of open files.
 
-    SQLite does not report that as the reason why opening failed.
+    SQLite does not report this limit as the reason why a database cannot be opened.
     """
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))

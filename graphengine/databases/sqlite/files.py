@@ -170,11 +170,11 @@ class OpenFiles:
         self._checked: tuple[int, int, int] | None = None  # the state of the folder when they were last compared
 
     def check(self) -> None:
-        """Check that the paths still lead to the same files.
+        """Check that the paths of the database and its log still lead to the files that were opened.
 
-        As long as no name in the folder was added, renamed or removed, they do; this check costs one `stat`. Checking
-        the files themselves costs more, because Linux then updates the time of the log at the next write, which the
-        sync of a commit must wait for.
+        As long as no name in the folder was added, renamed or removed, they do, and this check costs one `stat`.
+        Checking the files themselves costs more, because Linux then updates the time of the log at the next write,
+        which the sync of a commit must wait for.
 
         Raises:
             StoreMoved: A file was replaced or is gone.
@@ -238,13 +238,13 @@ def has_changed(path: Path, state: FileState) -> bool:
 
 
 def uri_to_read(path: Path, state: FileState) -> str:
-    """Return the URI to open a file for reading without leaving other files next to it.
+    """Return the URI with which SQLite opens a file for reading, so that no new files are left next to the database.
 
-    - Without a log, no process has the file open, and it is opened as immutable. SQLite relies on it not changing, so
-      the caller must compare a new `file_state` after reading.
-    - With a log, SQLite uses an index file of the log next to the database, which all processes share.
-    - If there is a log but no index, and none can be created, as on a read-only volume, no other process has the
-      database open. Then the index is kept in memory (`keep_index`), and no locks are used.
+    - If the file has no write-ahead log, no process has it open. Then it is opened as immutable: SQLite assumes that
+      the file does not change, and the caller must compare a new `file_state` after reading.
+    - If the file has a log, SQLite uses the index of the log next to the database, which all processes share.
+    - If the file has a log but no index, and no index can be created, as on a read-only volume, no other process has
+      the database open. Then the index is kept in memory (`keep_index`), and no locks are used.
     """
     uri = f"{path.absolute().as_uri()}?mode=ro"
     if not state.has_log:
@@ -364,9 +364,9 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
 
 
 def _check_log(path: Path) -> None:
-    """Check a log that was left by a process that died.
+    """Check the write-ahead log that a process may have left when it died.
 
-    If a live process has the database open, it has checked the log.
+    If another live process has the database open, that process has already checked the log.
 
     Raises:
         StoreCorrupt: A place in the log is damaged, and finished commits follow it.
@@ -376,7 +376,9 @@ def _check_log(path: Path) -> None:
 
 
 def set_up_reader(connection: sqlite3.Connection, path: Path, *, uri: str = "", is_alone: bool = True) -> None:
-    """Prepare a connection that only reads. `is_alone` means that this store has no writing connection.
+    """Prepare a connection that only reads: check the file, and apply the settings.
+
+    `is_alone` means that this store has no writing connection, which would have checked the write-ahead log.
 
     Raises:
         StoreMissing: The file is empty.
@@ -397,7 +399,7 @@ def set_up_reader(connection: sqlite3.Connection, path: Path, *, uri: str = "", 
 
 
 def _check_definitions(connection: sqlite3.Connection, path: Path) -> int:
-    """Check the mark and definitions of a database, and return its version. All are read at the same moment.
+    """Check the application mark and the definitions of a database in one read, and return the version of its format.
 
     Raises:
         StoreNotADatabase, StoreTooNew, StoreTooOld: As in `check_format`.
@@ -461,7 +463,10 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch the file to write-ahead logging. SQLite does not wait for other processes here, so try repeatedly."""
+    """Switch the file to write-ahead logging.
+
+    If another process holds a lock, try again, because SQLite does not wait here.
+    """
     (timeout_milliseconds,) = connection.execute("PRAGMA busy_timeout").fetchone()
     give_up_at = time.monotonic() + timeout_milliseconds / 1000
     while True:

@@ -53,7 +53,10 @@ class InProcess:
     async def write(
         self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0, *, run_id: str | None = None
     ) -> T:
-        """Call a function with the connection: on this thread if it changes a few rows of one run, else on another."""
+        """Call a function that writes with the connection.
+
+        If it changes a few rows of one run, call it on this thread, and otherwise on another one.
+        """
         del written_bytes
         if run_id is not None:
             return self._alone(work)

@@ -43,8 +43,6 @@ _TICK_SECONDS: Final = 0.5  # how soon the lease thread notices that the event l
 
 
 class Owner(NamedTuple):
-    """An owner as recorded in the database."""
-
     id: str
     host: str
     pid: int
@@ -142,7 +140,9 @@ class Lease(LeaseThread):
         self._lock.release()
 
     def other(self, connection: sqlite3.Connection, owner_id: str) -> Owner | None:
-        """Return the owner with this id if it is alive. Remove the row and lock file of a dead owner.
+        """Return the owner with this id if it is alive.
+
+        If it is dead, remove its row and its lock file, and return None.
 
         Call this inside a write transaction.
         """
@@ -169,7 +169,7 @@ class Lease(LeaseThread):
         return is_due
 
     def renew(self) -> None:
-        """Renew the lease. A failure is only logged, and the next renewal tries again."""
+        """Renew the lease of this process. A failure is only logged, because the next renewal tries again."""
         connection = self._connection
         if connection is None:
             return
@@ -201,12 +201,15 @@ class Lease(LeaseThread):
 
 
 class Onlooker:
-    """Decides for one read which owners are alive, without changing anything. Each lock is checked at most once.
+    """Decides for one read of the database which owners are alive, without changing anything.
+
+    Each lock file is checked at most once.
 
     Args:
         options: The settings of the store's lease.
         own_id: The id of the store's own owner, which is always alive; None if the store only reads.
-        owed: Runs that this store has released, with their fences, although the file does not show it yet.
+        owed: The runs that this store has released, as (id, fence), while the file still names this store as their
+            driver.
     """
 
     def __init__(self, options: LeaseOptions, own_id: str | None, owed: Collection[tuple[str, int]] = ()) -> None:
@@ -227,9 +230,9 @@ class Onlooker:
         return not self._dead[owner_id]
 
     def seconds_left(self, connection: sqlite3.Connection, owner_id: str | None) -> float | None:
-        """Return for how many more seconds another owner may still act; None if its death is proved.
+        """Return for how many more seconds another owner may still act on its runs, until its lease ends.
 
-        None also if there is no such owner: the row of an owner whose lock was found free has been removed.
+        Return None if the owner has no row, or if its lock file proves that its process is dead.
         """
         row = connection.execute(SQL["owner"], (owner_id,)).fetchone() if owner_id not in (None, self._own_id) else None
         if row is None or lock_shows_death(Owner(*row), self._options.folder):

@@ -42,7 +42,10 @@ _NONSENSE: Final = (TypeError, ValueError, IndexError, OverflowError)
 
 
 class Reader:
-    """The reads of one file. With `at_rest`, the file may be opened as immutable, for a store that only reads.
+    """Reads from one database file on a thread of its own.
+
+    `at_rest` means that the store only reads. Then a file that no process has open is opened as immutable, which SQLite
+    reads without locks.
 
     Attributes:
         connections: How many connections were opened so far.
@@ -59,10 +62,10 @@ class Reader:
         self.connections = 0
 
     async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """Call `read` in a read transaction on the reading thread.
+        """Call a function in a read transaction on the reading thread.
 
         Raises:
-            GraphEngineError: The error that `read` raised.
+            GraphEngineError: The error that the function raised.
             RunnerClosed: The reader is closed.
             StoreError: The file cannot be read.
         """

@@ -65,13 +65,13 @@ _RUNNING: Final = """(
 
 
 class Found(NamedTuple):
-    """A run's row: the facts about the run, and the columns that only the store uses.
+    """The facts about a run, with the columns of its row that only the store uses.
 
     Attributes:
-        info: The facts about the run. Its `driver` is None if the driver is dead.
+        info: The facts about the run. `info.driver` is None if the driver is dead.
         key: The run's key in the database.
-        fence: The run's current fence.
-        driver: The owner that holds the run, alive or dead.
+        fence: The current fence of the run.
+        driver: The owner that drives the run according to the row, whether it is alive or dead.
     """
 
     info: RunInfo
@@ -81,13 +81,16 @@ class Found(NamedTuple):
 
 
 class Part(NamedTuple):
-    """The steps that the log of one run contributes to a branch: `low < seq <= high`.
+    """A part of the log of a branch: the steps `low + 1` to `high`, which one run has recorded.
+
+    A branch shares its first steps with its parents, so its log consists of several parts.
 
     Attributes:
-        key: The key of the run that contains the steps.
-        low: The last step before them.
-        high: The last of them.
-        shot: The newest snapshot among them, if snapshots were requested.
+        key: The key of the run that recorded the steps.
+        low: The number of the step before this part.
+        high: The number of the last step of this part.
+        shot: The number of the newest step in this part that has a snapshot, if snapshots were requested; otherwise
+            None.
     """
 
     key: int
@@ -101,7 +104,9 @@ class Part(NamedTuple):
 
 
 def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None = None) -> Found:
-    """Return the run with this id. Without an onlooker, its driver is assumed to be alive.
+    """Return the facts about a run with the columns that only the store uses.
+
+    Without an onlooker, which decides whether owners are alive, the driver of the run is assumed to be alive.
 
     Raises:
         UnknownRun: The run does not exist.
@@ -146,7 +151,6 @@ def change_token(connection: sqlite3.Connection) -> str:
 
 
 def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onlooker | None) -> Found:
-    """Convert a row of `run_facts` to a run."""
     run = RunRow._make(row)
     driver = None if onlooker is not None and (run.id, run.fence) in onlooker.owed else run.driver
     is_alive = driver is not None and (onlooker is None or onlooker.sees_alive(connection, driver, run.driven))
@@ -176,9 +180,9 @@ def load(connection: sqlite3.Connection, onlooker: Onlooker, run_id: str, upto: 
 def newest_snapshot(
     connection: sqlite3.Connection, key: int, upto: int, run_id: str
 ) -> tuple[list[Part], bytes | None]:
-    """Return the newest readable snapshot of a run, and the parts of its log from there to step `upto`.
+    """Return the newest readable snapshot of a run at or before a step, and the parts of its log from there on.
 
-    A damaged snapshot is skipped and an older one is used, because the run can also be rebuilt from its steps.
+    If a snapshot is damaged, an older one is used, because the state can also be rebuilt from the steps.
     """
     newest = upto
     while True:
@@ -203,10 +207,12 @@ def newest_snapshot(
 def _read_checked(
     connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int
 ) -> list[Step]:
-    """Return steps as `read_steps` does, and check that the row of each run in `parts` agrees with its log.
+    """Return the steps `after + 1` to `upto` of a run, and check that the rows of the runs agree with these steps.
+
+    The steps of a branch come from the logs of several runs, which `parts` lists.
 
     Raises:
-        StoreCorrupt: A row disagrees with the first step of its log, or a step is missing or damaged.
+        StoreCorrupt: The row of a run disagrees with the first step of its log, or a step is missing or damaged.
     """
     found: list[Step] = []
     try:
@@ -224,14 +230,15 @@ def _read_checked(
 def identities(
     connection: sqlite3.Connection, key: int, already_read: Sequence[Step] = ()
 ) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
-    """Return which run a log belongs to and where it was branched: first according to the row, then to its first step.
+    """Return what is recorded about the start of a run in two places: in its row, and in the first step of its log.
 
-    Checks compare both results to find damaged rows. The first step can contain the whole state, so it is read only if
-    it is not in `already_read`.
+    A start is the id of the run, its graph, and the parent and step from which it was branched. A check compares both
+    results to find damaged rows. The first step can contain the whole state, so it is read only if it is not in
+    `already_read`.
 
     - If the run has no row, all values of the first result are None.
     - If the first step does not contain these facts, the second result is empty.
-    - If the log has no step, both results are empty.
+    - If the log contains no step, both results are empty.
     """
     row = connection.execute(SQL["first_step"], (key, key)).fetchone()
     if row is None:
@@ -259,7 +266,7 @@ def identities(
 
 
 def recorded_facts(step: Step) -> dict[str, JsonValue]:
-    """Return the facts about a run that the first step of its log records; {} for any other step."""
+    """Return the id, graph and parent of a run as the first step of its log records them; {} for any other step."""
     facts = step.data
     if isinstance(facts, Started):
         return {"run_id": facts.run_id, "graph": facts.graph, "parent": None}
@@ -293,10 +300,13 @@ def lineage(  # noqa: PLR0913 - the parameters of the statement, by name
     snapshots: bool = False,
     newest: int | None = None,
 ) -> list[Part]:
-    """Return the parts of a run's log up to step `upto`, oldest first. Only the first part can be empty.
+    """Return the runs that contain the log of a run up to step `upto`, oldest first.
 
-    With `snapshots`, the parts begin with the run that contains the newest snapshot; otherwise with the run that
-    contains the step after `after`. With `newest`, snapshots after that step are ignored.
+    A branch shares its first steps with its parents, so its log is spread over several runs.
+
+    With `snapshots`, the first part belongs to the run that contains the newest snapshot; otherwise it belongs to the
+    run that contains step `after + 1`. With `newest`, snapshots after that step are ignored. Only the first part can be
+    empty.
     """
     parameters = {"key": key, "upto": upto, "after": after, "snapshots": snapshots}
     parameters["newest"] = upto if newest is None else newest
@@ -306,7 +316,7 @@ def lineage(  # noqa: PLR0913 - the parameters of the statement, by name
 
 
 def snapshot(connection: sqlite3.Connection, row_id: int) -> bytes:
-    """Return the snapshot in a row.
+    """Return the content of the snapshot in a row.
 
     Raises:
         ValueError: The row is damaged.
@@ -316,7 +326,10 @@ def snapshot(connection: sqlite3.Connection, row_id: int) -> bytes:
 
 
 def read_steps(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int) -> list[Step]:
-    """Return the steps with `after < seq <= upto`. Raises StoreCorrupt if a step is missing or damaged."""
+    """Return the steps with the numbers `after + 1` to `upto` from the given parts of a log.
+
+    Raises StoreCorrupt if a step is missing or damaged.
+    """
     rows = (
         (row[0] & SEQ_MASK, row)
         for part in parts
@@ -338,7 +351,7 @@ def has_trash(connection: sqlite3.Connection) -> bool:
 
 
 def in_snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connection], T]) -> T:
-    """Call `read` in a transaction, so that all its queries see the same state of the database."""
+    """Call a function that reads in a transaction, so that all its queries see the same state of the database."""
     connection.execute("BEGIN")
     try:
         return read(connection)
@@ -373,7 +386,7 @@ class Lists(RunLists[sqlite3.Connection, Onlooker]):
         return info(connection, own, run_id)
 
     def search(self, connection: sqlite3.Connection, page: Mapping[str, Any]) -> Search:
-        """Return how the words and fields of a page of runs are found."""
+        """Return the SQL conditions that select the runs with the words and field values of a search."""
         search = words.search(connection, page.get("text") or "")
         conditions, values = list[str](), dict[str, object](search.values)
         for number, (name, texts) in enumerate((page.get("fields") or {}).items()):
@@ -388,7 +401,10 @@ class Lists(RunLists[sqlite3.Connection, Onlooker]):
         return Search(found, search.matches, " AND ".join(conditions), looked_at if found else 0, values)
 
     def source(self, conditions: Conditions, page: Mapping[str, Any], limit: str) -> tuple[str, Conditions]:
-        """Let the filter that selects the fewest runs choose the index: a `+` keeps the others from using theirs."""
+        """Make SQLite use the index of the filter that selects the fewest runs.
+
+        A `+` before a column keeps SQLite from using the index of that column.
+        """
         first = next((name for name in conditions if name in _INDEXED), None)
         is_running = first == "status" and page["status"] == "running"
         texts = {

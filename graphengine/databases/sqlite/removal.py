@@ -87,9 +87,11 @@ def _tags(joined: str | None) -> tuple[str, ...]:
 
 
 def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo | EndedRun], lease: Lease) -> dict[str, str]:
-    """Move runs to the trash if they are unchanged and no other run needs them.
+    """Remove runs from the store by moving them to the trash, from where they are deleted later.
 
-    Return the kept runs with the reasons.
+    Runs that have changed or that other runs need are kept.
+
+    Return the ids of the runs that are kept, with the reasons.
     """
     ids = to_json([run.id for run in runs]).decode()
     found = {row[0]: row for row in connection.execute(SQL["to_remove"], (ids,))}
@@ -143,7 +145,10 @@ def trim(connection: sqlite3.Connection, run_id: str, keep: int, limit: int) -> 
 
 
 def _replace(connection: sqlite3.Connection, row: int, step: Step, listed: str | None) -> None:
-    """Replace the step in a row. `listed` are the references to long texts that the row had before."""
+    """Replace the content of a step in its row.
+
+    `listed` is the row's list of long texts before the change, which are then released.
+    """
     texts.release(connection, [] if listed is None else [(row, listed)])
     body = encode_step(step)
     short, now_listed = texts.store(connection, row, body, repeats=True)
@@ -151,7 +156,10 @@ def _replace(connection: sqlite3.Connection, row: int, step: Step, listed: str |
 
 
 def stride(connection: sqlite3.Connection) -> None:
-    """Delete some rows of removed runs, inside the caller's transaction."""
+    """Delete rows of removed runs for a short time, inside the caller's transaction.
+
+    Repeat the call until all are deleted.
+    """
     began = time.perf_counter()
     while keys := [key for (key,) in connection.execute(SQL["some_trash"], (_RUNS_AT_ONCE,))]:
         _delete_some_rows(connection, to_json(keys).decode())
@@ -160,7 +168,10 @@ def stride(connection: sqlite3.Connection) -> None:
 
 
 def _delete_some_rows(connection: sqlite3.Connection, keys: str) -> None:
-    """Delete a few rows of the runs with these keys (a JSON array), and the keys once all rows are deleted."""
+    """Delete a few rows of removed runs. Once all rows of these runs are deleted, also delete the runs from the trash.
+
+    `keys` is a JSON array of the keys of the runs.
+    """
     for table, rows, sign in (("steps", _STEPS_AT_ONCE, 1), ("snapshots", _SNAPSHOTS_AT_ONCE, -1)):
         most = min(rows, _WITH_TEXTS_AT_ONCE)
         going = connection.execute(SQL[f"texts_of_{table}"], {"keys": keys, "rows": most}).fetchall()
@@ -188,9 +199,9 @@ def drop_spare_specs(connection: sqlite3.Connection) -> None:
 
 
 async def in_strides(has_more: Callable[[], Awaitable[bool]], work: Callable[[], Awaitable[None]]) -> None:
-    """Call `work` while `has_more` returns True.
+    """Repeat an operation in short pieces: call `work` until `has_more` returns False.
 
-    After each call, pause for as long as it took, so that others can write.
+    After each call, pause for as long as the call took, so that other processes can write.
     """
     while await has_more():
         began = time.perf_counter()
@@ -211,7 +222,7 @@ def has_free_pages(connection: sqlite3.Connection) -> bool:
 
 
 def return_pages(connection: sqlite3.Connection) -> None:
-    """Move some pages from the end of the file to free places, inside the caller's transaction.
+    """Move pages from the end of the file to free places for a short time, inside the caller's transaction.
 
     The commit of the transaction then shortens the file.
     """
@@ -227,9 +238,9 @@ def rewrite(connection: sqlite3.Connection) -> None:
 
 
 def _shorten_log(connection: sqlite3.Connection) -> None:
-    """Commit one page.
+    """Shorten the file of the write-ahead log by committing one page.
 
-    If the log was moved completely and no reader needs it, this restarts the log and shortens its file.
+    If the whole log was moved and no reader needs it, this commit restarts the log and shortens its file.
     `wal_checkpoint(TRUNCATE)` is no alternative: if it does not get the write lock, it moves the log without the lock.
     """
     connection.execute("PRAGMA journal_size_limit = 0").fetchone()
@@ -240,7 +251,9 @@ def _shorten_log(connection: sqlite3.Connection) -> None:
 
 
 async def empty_log(writer: Worker, path: Path, checkpoints: Checkpoints) -> None:
-    """Move the write-ahead log into the file and shorten the log file, even while other processes read and write.
+    """Move the write-ahead log into the database file and shorten the log file.
+
+    Other processes may read and write meanwhile.
 
     Both steps are repeated a few times, with pauses in which a read can end, because the first attempt can fail:
 

@@ -152,7 +152,10 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return has_trash
 
     async def _open_writer(self, reader: Reader) -> bool:
-        """Open the store for writing. Return whether a sweep must still delete rows of removed runs."""
+        """Open the database for writing, and register this process as an owner with a lease.
+
+        Return whether the trash contains rows of removed runs that a sweep must still delete.
+        """
         path = self._options.path
         files.prepare_file(path)
         lease = Lease(self._options, self._doubt, ends_process=self.ends_process)
@@ -354,11 +357,11 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
 
 
 def _end_lease(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints) -> None:
-    """Stop the lease's thread, move the write-ahead log into the file, close the connections, and release the lock.
+    """Close a store: stop renewing the lease, move the write-ahead log into the file, and close the connections.
 
-    The last connection that is closed removes the log. If other processes have the database open, the next writer
-    restarts the log, so that it does not grow with each process that opens and closes the database. This function does
-    not wait for readers, and waits only briefly for a writer.
+    SQLite removes the log when the last connection is closed. If other processes have the database open, the next
+    writer restarts the log, so that it does not grow with each process that opens and closes the database. This
+    function does not wait for readers, and waits only briefly for a writer.
     """
     try:
         lease.stop()

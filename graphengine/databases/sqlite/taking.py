@@ -82,9 +82,9 @@ def _select_runs(connection: sqlite3.Connection, statement: str, *values: object
 
 
 def _find_interrupted(connection: sqlite3.Connection, onlooker: Onlooker) -> list[Iterator[_Due]]:
-    """Return the running runs of each dead owner. They count as due since the end of the owner's lease.
+    """Return the running runs of each dead owner, which must be resumed.
 
-    The time of the owner's death is unknown.
+    When an owner died is unknown. So its runs count as due since the end of its lease.
     """
     sources: list[Iterator[_Due]] = []
     for driver, expires_at in _find_dead_owners(connection, onlooker).items():
@@ -95,7 +95,10 @@ def _find_interrupted(connection: sqlite3.Connection, onlooker: Onlooker) -> lis
 
 
 def _find_dead_owners(connection: sqlite3.Connection, onlooker: Onlooker) -> dict[str, float | None]:
-    """Return the dead owners that have runs, each with the end of its lease; None if the owner's row was removed."""
+    """Return the ids of the dead owners that have runs.
+
+    The values are the ends of their leases; None for an owner whose row was removed.
+    """
     drivers = connection.execute(SQL["drivers"]).fetchall()
     return {
         driver: expires_at for driver, expires_at in drivers if not onlooker.sees_alive(connection, driver, expires_at)
@@ -103,7 +106,10 @@ def _find_dead_owners(connection: sqlite3.Connection, onlooker: Onlooker) -> dic
 
 
 def take(connection: sqlite3.Connection, pick: ClaimQuery, lease: Lease, onlooker: Onlooker) -> TakenRuns:
-    """Claim due runs that no process drives; see `Store.take`. The runs are not loaded yet."""
+    """Claim due runs that no process drives; see `Store.take`.
+
+    The states and messages of the runs are read afterwards by `read`.
+    """
     claimed: dict[str, Claimed] = {}
     dead = list(_find_dead_owners(connection, onlooker))
     taken, driven = _offer_orphans(_find_orphans(connection, pick, dead, onlooker), pick)
@@ -136,7 +142,10 @@ def take(connection: sqlite3.Connection, pick: ClaimQuery, lease: Lease, onlooke
 def read(
     connection: sqlite3.Connection, onlooker: Onlooker, taken: Sequence[ClaimedRun], kept: Collection[str]
 ) -> list[ClaimedRun]:
-    """Add the snapshots, steps and messages to runs that were just claimed. Runs in `kept` need only messages."""
+    """Read the snapshots, steps and messages of runs that were just claimed.
+
+    Only the messages are read for runs in `kept`, which the worker still has in memory.
+    """
     ids = [each.info.id for each in taken if each.fence is not None]
     inbox = reads.shared.inbox(connection, ids) if ids else []
     found: list[ClaimedRun] = []
@@ -153,7 +162,10 @@ def read(
 def _find_orphans(
     connection: sqlite3.Connection, pick: ClaimQuery, dead: Sequence[str], onlooker: Onlooker
 ) -> Iterator[RunInfo]:
-    """Yield the due runs of dead owners, including runs in `pick.aside`."""
+    """Yield the due runs of dead owners that match the worker's query.
+
+    The runs in `pick.aside`, which the worker does not want, are included, because they count in the limits of queues.
+    """
     limits = connection.execute(SQL["limits"]).fetchall() if dead else ()
     paused = {name for name, text in limits if read_limits(text).paused}
     rows = (row for driver in dead for row in _select_runs(connection, "facts_of_driver", driver))
@@ -170,7 +182,7 @@ def _find_orphans(
 
 
 def _offer_orphans(orphans: Iterable[RunInfo], pick: ClaimQuery) -> tuple[list[ClaimedRun], Counter[tuple[str, str]]]:
-    """Return the runs of dead owners that the worker gets, and how many such runs count in queue limits.
+    """Return the due runs of dead owners that the worker gets, and how many such runs count as driven.
 
     The counts are by queue and tenant.
     """
@@ -188,7 +200,10 @@ def _offer_orphans(orphans: Iterable[RunInfo], pick: ClaimQuery) -> tuple[list[C
 def _yield_candidates(
     connection: sqlite3.Connection, pick: ClaimQuery, queue: str, load: Load, room: int
 ) -> Iterator[Candidate]:
-    """Yield the first runs of a queue that no process drives, except runs whose tenants have reached their limits."""
+    """Yield the first runs of a queue that a worker may take.
+
+    Runs of tenants that have reached their limits are left out.
+    """
     full = [*full_tenants(load, queue), *pick.paused_tenants]
 
     def fitting(rows: Iterable[Sequence[Any]], count: int) -> Iterator[Candidate]:
@@ -226,7 +241,10 @@ def _count_load(
     dead: Sequence[str],
     driven: Counter[tuple[str, str]],
 ) -> Load:
-    """Return what decides the limits of queues. The runs of live owners are added to `driven`."""
+    """Count the driven runs and read the rate limits of queues that have limits.
+
+    `driven` contains the runs of dead owners that count as driven. The runs of live owners are added to it.
+    """
     rates: dict[tuple[str, str], float] = {}
     for queue, tenant, driver, count in connection.execute(SQL["driven_of"]) if limits else ():
         if queue in limits and driver not in dead:

@@ -35,13 +35,18 @@ _listed: Final = msgspec.json.Decoder(list[tuple[int, int]])
 
 
 def store(connection: sqlite3.Connection, row: int, body: bytes, *, repeats: bool = False) -> tuple[bytes, str | None]:
-    """Store the long texts of a row, in the caller's transaction. Return the row's columns `body` and `texts`.
+    """Store the long texts of a step or snapshot apart from its row.
+
+    Return the values of the row's columns `body` and `texts`.
+
+    The body is stored without its long texts. The column `texts` lists where they were cut out. The caller opens the
+    transaction.
 
     Args:
         connection: A connection inside a write transaction.
         row: The id of a step, or the negative id of a snapshot.
-        body: The complete body.
-        repeats: The same as in `cut`.
+        body: The complete JSON of the step or snapshot.
+        repeats: Whether most of the body was probably written before; see `cut`.
     """
     short, texts = cut(body, repeats=repeats)
     if not texts:
@@ -68,7 +73,9 @@ def digest_of(text: bytes) -> bytes:
 
 
 class Texts:
-    """Reads long texts for one read of rows. Each text is read only once, unless the texts are too many to keep.
+    """Puts long texts back into the steps and snapshots that one read of the database returns.
+
+    Each text is read from the database only once, unless the texts are too many to keep in memory.
 
     Args:
         connection: A connection inside a transaction.
@@ -117,7 +124,7 @@ def keys_in(listed: str) -> set[int]:
 
 
 def release(connection: sqlite3.Connection, deleted: Sequence[tuple[int, str]]) -> None:
-    """Delete the uses of texts by rows that were deleted, and the texts that no other row uses.
+    """Delete the records that deleted rows used long texts, and the texts that no other row uses.
 
     Args:
         connection: A connection inside a write transaction.

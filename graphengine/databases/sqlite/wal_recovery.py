@@ -66,7 +66,7 @@ class _WalFrame(NamedTuple):
 
     Attributes:
         at: The offset of the frame in the log.
-        page: The number of the page in the database.
+        page: The number of the page in the database that the frame contains.
         pages: For the last frame of a transaction, the number of pages that the database has afterwards; otherwise 0.
         is_own: Whether the frame contains the log's salts, so that it is not older than the log's header.
         is_linked: Whether its checksum continues that of the previous frame, or of the header.
@@ -127,7 +127,10 @@ def refuse_damaged_log(path: Path) -> None:
 
 
 def describe_damage(path: Path) -> str:
-    """Describe the damage in the log; "" if there is none, or if another process wrote to the log meanwhile."""
+    """Describe where the write-ahead log is damaged.
+
+    Return "" if the log is intact, or if another process wrote to it meanwhile.
+    """
     log = log_of(path)
     with suppress(OSError):
         before = log.stat()
@@ -209,7 +212,10 @@ def _read_log(file: BinaryIO) -> _FinishedLog:
 
 
 def _header_of(file: BinaryIO) -> _Header:
-    """Read the header of a log. If it is damaged, use the salts of the first frame."""
+    """Read the header of a write-ahead log.
+
+    If the header is damaged, assume default values, and take the salts from the first frame.
+    """
     file.seek(0)
     raw = file.read(_HEADER_BYTES)
     magic, _, page_bytes = struct.unpack_from(">3I", raw.ljust(_HEADER_BYTES, b"\0"))

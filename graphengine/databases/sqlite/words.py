@@ -65,15 +65,19 @@ def has(connection: sqlite3.Connection, key: int) -> bool:
 
 
 def count(connection: sqlite3.Connection, keys: Sequence[int], change: Literal[1, -1]) -> None:
-    """Add runs to the numbers of runs by graph and status (1), or subtract them (-1). Runs not counted yet are skipped.
+    """Add runs to the counts of runs by graph and status (`change` is 1), or subtract them (-1).
 
-    A change of a run's status subtracts the run before, and adds it after.
+    When the status of a run changes, the run is subtracted before the change and added after it. New runs that were not
+    counted yet are skipped.
     """
     connection.execute(SQL["count"], (change, msgspec.json.encode(keys).decode()))
 
 
 def changed(connection: sqlite3.Connection, key: int) -> None:
-    """Note that the words of an indexed run may have changed, and index such runs if enough have gathered."""
+    """Note that the searchable words of a run have changed, so that it is indexed again.
+
+    If enough such runs have gathered, index them now.
+    """
     connection.execute(SQL["changed"], (key,))
     (number,) = connection.execute(SQL["number_due"]).fetchone()
     if number > EVERY:
@@ -81,7 +85,7 @@ def changed(connection: sqlite3.Connection, key: int) -> None:
 
 
 def drop(connection: sqlite3.Connection, keys: Sequence[int]) -> None:
-    """Remove runs from the index and the counts, because they are about to be removed."""
+    """Remove runs from the index of words and from the counts by graph and status, before the runs are removed."""
     count(connection, keys, -1)
     listed = (msgspec.json.encode(keys).decode(),)
     connection.execute(SQL["not_due"], listed)
@@ -90,7 +94,10 @@ def drop(connection: sqlite3.Connection, keys: Sequence[int]) -> None:
 
 
 def index(connection: sqlite3.Connection) -> bool:
-    """Index some runs that are new or have changed, the changed ones first. Return whether there were any."""
+    """Add the words of some runs to the index: first of runs whose words have changed, then of new runs.
+
+    Return whether there were any such runs.
+    """
     if not _exists(connection):
         if connection.execute(SQL["has_fts5"]).fetchone() is None:
             return False
@@ -107,7 +114,12 @@ def index(connection: sqlite3.Connection) -> bool:
 
 
 def search(connection: sqlite3.Connection, text: str) -> Search:
-    """Return the search for the words of a text, with empty statements if the text has no words."""
+    """Return the SQL that finds the runs with all words of a text.
+
+    Its statements are empty if the text contains no words.
+
+    Runs that are not indexed yet are compared here, and their keys become a parameter of the SQL.
+    """
     sought = sought_words(text)
     if not sought:
         return Search()
@@ -126,7 +138,7 @@ def _exists(connection: sqlite3.Connection) -> bool:
 
 
 def texts_of(connection: sqlite3.Connection, keys: Sequence[int]) -> Iterator[tuple[int, Sequence[str | None]]]:
-    """Yield the keys of runs that exist, each with the texts that contain the run's words."""
+    """Yield the keys of those runs that exist, each with the texts that contain the run's searchable words."""
     texts = Texts(connection)
     rows = connection.execute(SQL["sources"], (msgspec.json.encode(keys).decode(),))
     for key, parent, run_id, graph, tags, summary, *first in rows:
@@ -144,7 +156,7 @@ def _decode_reason(summary: str) -> str | None:
 
 
 def _text_of_input(texts: Texts, row: Sequence[Any]) -> str | None:
-    """Return the searchable text of a run's input, from its first step; None if the step cannot be read."""
+    """Return the searchable text of a run's input, which its first step contains; None if the step cannot be read."""
     row_id, body, checksum, long_texts = row
     if body is None:
         return None

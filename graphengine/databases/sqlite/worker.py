@@ -46,12 +46,13 @@ def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
 
 
 class Job(NamedTuple):
-    """A function that the thread calls next.
+    """A function in the queue of a connection's thread.
 
     Attributes:
-        work: The function. An error is only logged.
-        then: Called afterwards, for example to notify the event loop, which may be closed by then.
-        is_last: Whether the thread ends afterwards.
+        work: The function that the thread calls. An error is only logged.
+        then: A function that the thread calls afterwards, for example to notify the event loop, which may be closed by
+            then.
+        is_last: Whether the thread ends after this job.
     """
 
     work: Callable[[], object]
@@ -80,7 +81,7 @@ def _close(opened: list[sqlite3.Connection]) -> None:
 
 
 class Worker:
-    """A connection that calls functions one after another, in the order of `run` and `post`.
+    """A connection to SQLite with a thread of its own, which calls functions one after another with the connection.
 
     Args:
         only_reads: Whether the process may exit while the connection is open. Otherwise the exit waits until the
@@ -145,7 +146,7 @@ class Worker:
         self._calls.put_nowait(Job(partial(work, *self._opened), then))
 
     def _ask(self, work: Callable[[], T], *, is_last: bool = False) -> asyncio.Future[T]:
-        """Queue a function. The future gets the function's result or error."""
+        """Let the connection's thread call a function. The future receives the function's result or error."""
         if not self._is_open:
             raise closed_error()
         loop = asyncio.get_running_loop()
@@ -161,7 +162,7 @@ class Worker:
         return promise.future
 
     async def close(self, last: Callable[[sqlite3.Connection], None] | None = None) -> None:
-        """Finish the queued functions, call `last`, and close the connection. The thread has ended when this returns.
+        """Close the connection after all queued functions and `last` were called, and wait for the end of the thread.
 
         Everything is queued at once, so that the thread ends even if the event loop ends first.
         """
@@ -177,7 +178,9 @@ class Worker:
             self._thread.join(_ENDS_SECONDS)  # the thread has reported its last call and ends at once
 
     def abandon(self, last: Callable[[], None] | None = None) -> None:
-        """Let the thread end after the queued functions and `last`, without the event loop.
+        """Close the connection on its thread after all queued functions and `last` were called.
+
+        No event loop is needed.
 
         Any thread may call this.
         """

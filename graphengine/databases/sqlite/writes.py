@@ -59,10 +59,10 @@ def next_step(  # noqa: PLR0913 - what a step is recorded with
     short: bytes,
     listed: str | None,
 ) -> tuple[object, ...]:
-    """Return the parameters of the statement `ADD_NEXT_STEP`.
+    """Return the parameters of the SQL statement `ADD_NEXT_STEP`, which appends a step to a run.
 
     Args:
-        driven: Contains the key of the run, and the fence under which it is driven.
+        driven: The run or batch, from which the key of the run and its fence are taken.
         run_id: The id of the run.
         owner: The id of the owner that drives the run.
         status: The status that the run must have; None for any.
@@ -70,14 +70,14 @@ def next_step(  # noqa: PLR0913 - what a step is recorded with
         row_id: The id of the step's row.
         body: The complete body of the step.
         short: The body without its long texts.
-        listed: The column `texts`.
+        listed: The value of the column `texts`, which lists the long texts of the step.
     """
     facts = driven.key, run_id, driven.fence, owner, status, row_id - 1
     return (row_id, at, *facts, short, sum_of(row_id, body), listed)
 
 
 class Row(Struct, gc=False):
-    """A step or snapshot before its long texts are cut out."""
+    """The content of a step or snapshot before its long texts are cut out."""
 
     seq: int
     at: float
@@ -85,14 +85,17 @@ class Row(Struct, gc=False):
 
 
 class Addition(sql.Addition[Row], gc=False):
-    """A batch of steps for one run. Calling it with a connection writes the batch."""
+    """A batch of steps for one run, with the changes that belong to it. Call it with a connection to write it."""
 
     def __call__(self, connection: sqlite3.Connection) -> None:
         """Write the batch; see `append`."""
         append(connection, self)
 
     def write_alone(self, connection: sqlite3.Connection) -> None:
-        """Write the batch as the only write of a transaction, which allows the faster `append_all`."""
+        """Append the steps of this batch when it is the only write of its transaction.
+
+        Then the faster statement of `append_all` can be used.
+        """
         if self.rows:
             append_all(connection, (self,))
         else:
@@ -122,7 +125,7 @@ class Post(NamedTuple):
 
 
 def append(connection: sqlite3.Connection, addition: Addition) -> None:
-    """Add steps to a run that this owner drives.
+    """Append steps to the log of a run that this owner drives.
 
     Raises:
         LeaseLost: The run has another fence or owner.
@@ -141,11 +144,11 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
 
 
 def append_all(connection: sqlite3.Connection, additions: Sequence[Addition]) -> None:
-    """Add steps to several runs with one statement.
+    """Append steps to the logs of several runs with one statement.
 
-    Each addition must contain steps, and no addition of a run may follow one that releases the run. The statement
-    checks for each row the run's fence and owner, and that the step directly follows the log. This costs half as much
-    as two statements for each addition. If the statement fails, use `append` to find out why.
+    Each addition must contain steps. If one addition releases a run, no later addition may belong to the same run. The
+    statement checks for each step that the owner still drives the run and that the step directly follows the log. This
+    costs half as much as two statements for each addition. If the statement fails, use `append` to find out why.
 
     Raises:
         sqlite3.IntegrityError: One addition is refused. The caller must roll the transaction back.
@@ -170,7 +173,7 @@ def append_all(connection: sqlite3.Connection, additions: Sequence[Addition]) ->
 
 
 def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: bool) -> None:
-    """Write everything in a batch except its steps: status, delivered messages, snapshot, graph spec and code."""
+    """Write the parts of a batch other than its steps, such as the status, the snapshot and delivered messages."""
     key = addition.key
     for message_id in addition.consume:
         connection.execute(SQL["consume"], (message_id, key))
@@ -201,7 +204,7 @@ def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: 
 
 
 def _set_specs(connection: sqlite3.Connection, addition: Addition) -> None:
-    """Change the graph spec and code of a run. The earlier ones are kept."""
+    """Record the new graph spec and code of a run that was resumed with a changed graph. The earlier ones are kept."""
     key, fingerprint, code = addition.key, addition.fingerprint, addition.code
     if fingerprint is not None:
         connection.execute(SQL["keep_earlier_graph_spec"], (key, fingerprint))
@@ -223,7 +226,7 @@ def create(  # noqa: PLR0913 - what a new run is recorded with
     code_body: Code | None,
     owner: str,
 ) -> Claimed:
-    """Record a new run and its first steps. The earlier steps of a branch are not copied from the parent.
+    """Record a new run and its first steps. A branch shares the earlier steps with its parent, so they are not copied.
 
     A queued run has no driver, and is due from its creation on.
 
@@ -318,7 +321,10 @@ def post(connection: sqlite3.Connection, message: Post) -> bool:
 
 
 def append_and_post(connection: sqlite3.Connection, addition: Addition, messages: Sequence[Post]) -> None:
-    """Add steps to a run, and post messages to other runs if they exist. Raises the same errors as `append`."""
+    """Append steps to a run, and post messages to other runs. Messages to runs that do not exist are skipped.
+
+    Raises the same errors as `append`.
+    """
     append(connection, addition)
     for message in messages:
         with suppress(UnknownRun):
@@ -342,7 +348,10 @@ def tag(connection: sqlite3.Connection, run_id: str, added: Sequence[str], remov
 
 
 def set_fields(connection: sqlite3.Connection, run: RunInfo, fields: Mapping[str, str]) -> bool:
-    """Replace the searchable fields of a run that no process drives. Return False if its status has changed."""
+    """Replace the searchable fields of a run that no process drives.
+
+    Return False, without a change, if a process drives the run or if its status has changed.
+    """
     row = connection.execute(SQL["undriven_summary"], (run.id, run.nonce, run.status)).fetchone()
     if row is None:
         return False
@@ -388,7 +397,7 @@ def _add_rows(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> 
 
 
 def _find_parent(connection: sqlite3.Connection, info: RunInfo, parent_id: str) -> Found:
-    """Return the parent of a new branch.
+    """Return the parent of a new branch, after checking that the branch can be created.
 
     The id of the branch must be free, and the parent must have the step after which the branch begins. If both are
     wrong, the error is about the id.

@@ -143,9 +143,9 @@ def _open_damaged(uri: str) -> sqlite3.Connection:
 
 
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:
-    """Check that the file is a database of the current format.
+    """Check that the file is a graphengine database of the current format.
 
-    A damaged mark is accepted if graphengine's tables exist.
+    If only the application mark in the header is damaged, but the tables of graphengine exist, the file is accepted.
 
     Raises:
         StoreNotADatabase, StoreTooNew, StoreTooOld, StoreReadOnly: The file has another format.
@@ -203,7 +203,10 @@ def repair(path: Path, *, progress: Progress | None = None) -> Repaired:
 
 
 def _repair_content(path: Path, new: Path, done: list[str], progress: Progress | None) -> list[Lost]:
-    """Repair the rows in place, or in a new file that then replaces the damaged one. Return the lost steps."""
+    """Repair the rows of a database in place, or save them into a new file that replaces the damaged one.
+
+    Return the steps that are lost.
+    """
     lost: list[Lost] = []
     try:
         with closing(_open_damaged(f"{path.as_uri()}?mode=rw")) as connection:

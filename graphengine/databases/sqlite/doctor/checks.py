@@ -102,7 +102,9 @@ def all_findings(
 
 
 def _run_check(check: Check, connection: sqlite3.Connection, what: str) -> Iterator[Finding]:
-    """Yield the findings of a check, and one more if damage ends the check early.
+    """Run one check of a database and yield its findings.
+
+    If damage in the file ends the check early, yield a finding about that.
 
     Raises:
         sqlite3.Error: The check met a lock or a full disk, which tell nothing about the content of the file.
@@ -138,7 +140,10 @@ def _check_pages(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _check_schema(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
-    """Yield a finding if the database lacks definitions of graphengine, or contains foreign ones."""
+    """Yield a finding if definitions of graphengine are missing, or if another program has added some.
+
+    Definitions are tables, indexes, triggers and views.
+    """
     try:
         refuse_foreign(connection, path, latest_format())
     except StoreAltered as error:
@@ -146,7 +151,7 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> Iterator[Findin
 
 
 def _check_mark(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Yield a finding if the application mark or version of the file is wrong.
+    """Yield a finding if the header of the file does not contain the mark or the version of a graphengine database.
 
     The content can be undamaged, for example if the database was restored from a `.dump`.
     """
@@ -252,7 +257,7 @@ def _check_run(connection: sqlite3.Connection, key: int, counted: Counted) -> It
 def _check_row_of_run(
     connection: sqlite3.Connection, key: int, info: RunInfo, wanted_at: float | None, snapshot: Snapshot
 ) -> Iterator[Finding]:
-    """Yield findings if a run's row disagrees with its log, or shows wrongly whether the run needs a driver."""
+    """Yield findings if the row of a run does not contain the values that follow from the run's log."""
     right = row_of(info, snapshot)
     differing = differences(info, snapshot)
     since: float | None = None
@@ -311,9 +316,9 @@ def _check_codes(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _check_texts(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Yield long texts that were changed, and missing records of their use.
+    """Yield findings about long texts that were changed, and about steps whose use of a text is not recorded.
 
-    Without a record of use, the removal of other runs could delete a text that is still needed.
+    Without the record, the removal of other runs could delete a text that is still needed.
     """
     for key, digest, body in connection.execute(DOCTOR_SQL["texts"]):
         if digest_of(body) != digest:

@@ -51,7 +51,9 @@ _OF_RUNS: Final = ("steps", "snapshots")
 
 
 def rebuild(source: sqlite3.Connection, target: Path) -> list[Lost]:
-    """Write every row that can be read into a new database. Return the steps that are known to be lost.
+    """Write every row of a damaged database that can be read into a new database.
+
+    Return the steps that are known to be lost.
 
     Raises:
         OSError, sqlite3.Error: The new file cannot be written.
@@ -74,11 +76,11 @@ def rebuild(source: sqlite3.Connection, target: Path) -> list[Lost]:
 
 
 class _Copying:
-    """Copies the tables of one database.
+    """Copies the tables of a damaged database into a new one, as far as they can be read.
 
     Attributes:
-        last: The last step that was found of each run, saved or not, by the run's key.
-        met_damage: Whether the current table could not be read in one pass.
+        last: The last step of each run that was found, whether or not it could be saved, by the key of the run.
+        met_damage: Whether the current table could not be read from its beginning to its end.
     """
 
     def __init__(self, source: sqlite3.Connection, rebuilt: sqlite3.Connection) -> None:
@@ -90,7 +92,7 @@ class _Copying:
         self.met_damage = False
 
     def copy(self) -> None:
-        """Copy all tables. The first ones are those that are needed to check rows of the others."""
+        """Copy all tables. The tables that are needed to check the rows of other tables come first."""
         for table, key in _KEYED.items():
             self._add(table, self._rows(table, key, _LOWEST, _HIGHEST))
         for table in _OTHERS:
@@ -181,7 +183,7 @@ class _Copying:
     def _add(self, table: str, rows: Iterator[Sequence[Any]]) -> None:
         """Write rows to the new database.
 
-        Skip existing rows, rows that violate a constraint, and steps with a wrong checksum.
+        Rows that already exist or violate a constraint are skipped, and so are steps with a wrong checksum.
         """
         columns = self._of(table)
         names = ", ".join(name for name, _ in columns)
@@ -203,7 +205,7 @@ class _Copying:
         return True
 
     def lost(self) -> list[Lost]:
-        """Return the steps that are known to have existed and were not saved."""
+        """Return the steps that once existed, as other rows show, and that could not be saved."""
         runs = dict(self._rebuilt.execute("SELECT key, id FROM runs"))
         names = {key: runs.get(key, f"of key {key}") for key in self.last}
         gaps = self._rebuilt.execute(DOCTOR_SQL["run_gaps"]).fetchall()
