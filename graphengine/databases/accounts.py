@@ -89,7 +89,11 @@ class Account(Struct):
         return math.inf if self.unknown[name] else self.held[name]
 
     def hold(self, amounts: Amounts, calls: int = 1) -> None:
-        """Reserve amounts for a call that begins. Pass `calls=-1` to remove the reservation when the call ends."""
+        """Add the amounts that a model call may use to the reserved amounts of the account.
+
+        Call this when the model call begins. When the call ends, call this again with the same amounts and `calls=-1`,
+        which removes the reservation.
+        """
         self.calls_in_flight += calls
         for name in AMOUNTS:
             amount = amounts.get(name)
@@ -101,9 +105,10 @@ class Account(Struct):
     def spend(
         self, used: Mapping[AmountName, float], estimated: Mapping[AmountName, float], unknown_calls: int = 0
     ) -> None:
-        """Add what a call used to the spent amounts.
+        """Add what a model call has used to the amounts that are spent in the current window.
 
-        `used` was reported by the provider. `estimated` is added as well, and is also counted as an estimate.
+        `used` contains amounts that the provider reported. `estimated` contains amounts that the provider did not
+        report. Both are added to `spent`; the estimated amounts are also added to `estimated`.
         """
         for name, amount in used.items():
             self.spent[name] += amount
@@ -142,7 +147,10 @@ class Accounts(Generic[ConnectionT]):
         return _read_account(account), None if hold[0] is None else _read_hold(hold)
 
     def keep(self, connection: ConnectionT, account: Account, *, is_new: bool) -> None:
-        """Write an account. If its window has just begun, delete the reservations of the previous window."""
+        """Write the row of an account.
+
+        If a new window has just begun, also delete the reservations that calls made in the previous window.
+        """
         values: dict[str, object] = {"begun_at": account.begin, "calls_in_flight": account.calls_in_flight}
         for name in AMOUNTS:
             values[f"spent_{name}"], values[f"held_{name}"] = account.spent[name], account.held[name]
@@ -155,7 +163,6 @@ class Accounts(Generic[ConnectionT]):
             self._do(connection, "drop_holds", of)
 
     def hold(self, connection: ConnectionT, account: Account, hold: Hold) -> None:
-        """Write the reservation of a call."""
         values = {"call": hold.call, "run": hold.run, "nonce": hold.nonce, "token": hold.token}
         amounts: dict[str, object] = {name: hold.amounts.get(name) for name in AMOUNTS}
         asked = {f"asked_{name}": hold.asked.get(name, 0.0) for name in _ESTIMATED}
@@ -191,8 +198,6 @@ def _read_hold(row: Sequence[Any]) -> Hold:
 
 @runtime_checkable
 class KeepsAccounts(Protocol):
-    """A database that has the tables with the accounts of budgets."""
-
     @property
     def accounts(self) -> Accounts[Any]: ...
 

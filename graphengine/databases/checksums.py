@@ -31,7 +31,7 @@ def message_place(run: int | str, kind: str, key: str) -> str:
 
 
 def sum_of(place: int | str, body: bytes) -> int:
-    """Return the checksum of a row.
+    """Return the checksum that is stored with a row, to detect that the row was changed or damaged later.
 
     Args:
         place: What identifies the row: the id of a step or snapshot, a fingerprint, or a `message_place`.
@@ -44,12 +44,13 @@ def sum_of(place: int | str, body: bytes) -> int:
 def read_steps(
     run_id: str, rows: Iterable[tuple[int, Sequence[Any]]], whole: Callable[..., bytes], after: int, upto: int
 ) -> list[Step]:
-    """Return the steps with `after < seq <= upto`, and check that none of them is missing or damaged.
+    """Decode the steps `after + 1` to `upto` of a run, and check that none of them is missing or damaged.
 
     Args:
         run_id: The id of the run, for errors.
-        rows: For each row the number of the step, and the arguments for `whole`.
-        whole: Returns the complete content of a row; raises ValueError if the row is damaged.
+        rows: The number of each step and the values of its row, which are passed to `whole`.
+        whole: Called with the values of a row. Returns the complete JSON of the step; raises ValueError if the row is
+            damaged.
         after: The last step before the wanted steps.
         upto: The last wanted step.
 
@@ -73,7 +74,10 @@ def read_steps(
 
 
 def read_json(what: str, place: int | str, body: bytes | None, recorded: int) -> Any:  # noqa: ANN401 - JSON of any shape
-    """Return the JSON value of a row whose checksum is correct. The recorded checksum may be a signed number.
+    """Check the checksum of a row that contains JSON, and return the JSON value.
+
+    `recorded` is the checksum that was stored with the row. It may be negative, because PostgreSQL has no unsigned
+    integers.
 
     Raises:
         StoreCorrupt: The row was changed since it was written, or it is not JSON.
@@ -87,7 +91,10 @@ def read_json(what: str, place: int | str, body: bytes | None, recorded: int) ->
 
 
 def read_object(what: str, place: str, body: bytes | None, recorded: int) -> Any:  # noqa: ANN401 - JSON of any shape
-    """Return the JSON object of a row, as `read_json` does; another kind of value counts as damaged."""
+    """Check the checksum of a row that contains a JSON object, and return the object; see `read_json`.
+
+    A row with another kind of JSON value counts as damaged.
+    """
     found = read_json(what, place, body, recorded)
     if not isinstance(found, dict):
         raise damaged_error(what, "it is not a JSON object")

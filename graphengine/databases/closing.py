@@ -18,9 +18,10 @@ T = TypeVar("T")
 
 
 class Uncancelled(asyncio.Task[T]):
-    """A task that ignores `cancel`.
+    """An asyncio task that cannot be cancelled: its `cancel` does nothing.
 
-    `asyncio.run`, which cancels all tasks at its end, waits until this task has ended.
+    At its end, `asyncio.run` cancels all tasks and waits until they have ended. So it waits until the work of this task
+    is done.
     """
 
     @override
@@ -30,9 +31,9 @@ class Uncancelled(asyncio.Task[T]):
 
 
 async def finish(lock: asyncio.Lock, closing: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine under a lock to its end, even if the caller is cancelled. The coroutine must end by itself.
+    """Run the coroutine that closes a store under a lock, and let it finish even if the caller is cancelled.
 
-    `asyncio.shield` alone is not enough:
+    The coroutine must end by itself. `asyncio.shield` alone is not enough:
 
     1. Ctrl-C cancels the main task, which waits here.
     2. `asyncio.run` then cancels all other tasks, including the shielded one.

@@ -97,9 +97,10 @@ class Report:
 
 
 def report_of(path: Path | str, findings: Iterable[Finding], counted: Counted) -> Report:
-    """Collect the findings of a check into a report.
+    """Run a check of a database, and return a report with the first `MOST_FINDINGS` findings.
 
-    `findings` is an iterator that does the check, and updates `counted` meanwhile.
+    `findings` is the iterator that does the check. While it is read, it counts the checked runs, steps and snapshots in
+    `counted`.
     """
     kept: list[Finding] = []
     more = 0

@@ -38,15 +38,20 @@ _ENDS: Final = (
 
 
 class Moment(NamedTuple):
-    """A point in time, measured with clocks that continue while the machine sleeps."""
+    """A moment, measured with two clocks that both continue while the machine sleeps.
+
+    One clock counts since the start of the machine, and the other one is the wall clock.
+
+    A lease must end on time even if the machine was asleep or somebody has changed the wall clock.
+    """
 
     since_boot: float
     wall: float
 
     def seconds_since(self, before: Moment) -> float:
-        """Return the seconds since an earlier moment.
+        """Return how many seconds have passed since an earlier moment, according to the clock that shows more.
 
-        If the wall clock was set forward, that counts as time that passed.
+        If the wall clock was set forward in between, the difference counts as time that passed.
         """
         return max(self.since_boot - before.since_boot, self.wall - before.wall)
 
@@ -62,8 +67,9 @@ class LeaseThread(ABC):
 
     Args:
         seconds: The length of the lease: how long the owner counts as alive after a renewal.
-        doubted: Called on these threads with `late` if the lease could not be renewed and ends soon; and with `renewed`
-            if the lease was renewed, but other processes may have taken runs before.
+        doubted: Called on one of these threads when this process may no longer be the driver of its runs: with `late`
+            if the lease ends soon and could not be renewed, and with `renewed` if the lease was renewed so late that
+            other processes may have taken runs.
         ends_process: Whether to end the process with the exit code `CUT_OFF_EXIT` if `obeyed` is not called in time.
 
     Attributes:
@@ -106,7 +112,9 @@ class LeaseThread(ABC):
         self._watcher.start()
 
     def note_renewed(self, began: Moment, *, was_away: bool = False) -> None:
-        """Record that the lease was renewed, and report a doubt if the renewal may have come too late.
+        """Record that the lease was renewed.
+
+        If other processes may have taken runs before the renewal, call `doubted` with `renewed`.
 
         Args:
             began: A moment before the renewal. The lease lasts at least its whole length from this moment.
@@ -122,7 +130,11 @@ class LeaseThread(ABC):
         self._obeyed.set()
 
     def _watch(self) -> None:
-        """Announce `late` once each time the lease is about to end."""
+        """Watch the lease on a thread of its own, and call `doubted` with `late` whenever the lease is about to end.
+
+        If the event loop does not react to that and `ends_process` is True, end the process before the lease ends, so
+        that no run is executed by two processes.
+        """
         margin = self._seconds / _MARGINS_PER_LEASE
         announced: Moment | None = None  # the renewal after which `late` was announced
         looked, woke = now(), 0.0  # woke: when this process last continued after a suspension

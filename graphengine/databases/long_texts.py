@@ -58,7 +58,7 @@ class Cut(NamedTuple):
 
 
 def cut(body: bytes, *, repeats: bool = False) -> Cut:
-    """Take the long texts out of a body, so that each text can be stored once.
+    """Take the long texts out of the JSON of a step or snapshot, so that each text can be stored only once.
 
     Args:
         body: The encoded JSON of a step or snapshot.
@@ -88,10 +88,11 @@ def cut(body: bytes, *, repeats: bool = False) -> Cut:
 
 
 def _strings(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield the begin and end of each string to store apart: long strings, and shorter ones that may be repeated.
+    """Yield the begin and end of each string in a part of a JSON text that is stored apart from its step.
 
-    Shorter strings are stored apart in steps that bring text from outside, and again where a later step repeats the
-    text.
+    These are the strings of at least `LEAST_BYTES`. Strings of at least `MET_BYTES` are also stored apart if they are
+    likely to occur again: in steps that bring text from outside, such as a model response, and in later steps that
+    repeat such a text.
     """
     comes_again = body.startswith(_FROM_OUTSIDE)
     least = min(LEAST_BYTES, MET_BYTES) if comes_again or _met else LEAST_BYTES
@@ -131,9 +132,10 @@ def _long_strings(whole: bytes, begin: int, end: int, least: int) -> Iterator[tu
 
 
 def _find_repeatable_parts(body: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the begin and end of the parts of a body that other bodies probably contain too.
+    """Yield the begin and end of each part of a JSON text that other steps or snapshots probably contain too.
 
-    The parts are very long strings, stretches of list items between them, and other long strings.
+    These parts are very long strings, long stretches of list items between these strings, and other long strings. For
+    example, each step of a long conversation contains all earlier messages again.
     """
     for low, high, is_string in _yield_with_gaps(_long_strings(body, 0, len(body), _STRETCH * LEAST_BYTES), len(body)):
         if is_string:
@@ -147,7 +149,10 @@ def _find_repeatable_parts(body: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _yield_with_gaps(parts: Iterable[tuple[int, int]], end: int, done: int = 0) -> Iterator[tuple[int, int, bool]]:
-    """Yield the given parts of a body and the gaps between them in order. True marks a part, False a gap."""
+    """Yield the given parts of a text and the gaps between them, as (begin, end, whether it is a part).
+
+    For example, `[(3, 5)]` with `end=9` → `(0, 3, False), (3, 5, True), (5, 9, False)`.
+    """
     for start, stop in parts:
         yield done, start, False
         yield start, stop, True
@@ -156,10 +161,11 @@ def _yield_with_gaps(parts: Iterable[tuple[int, int]], end: int, done: int = 0) 
 
 
 def _cut_items(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield stretches of list items in a part of a body.
+    """Yield the begin and end of each long stretch of list items that is stored apart from its JSON text.
 
-    A stretch lasts from one chosen place between items to the next. The bytes before the first place and after the last
-    place differ from body to body, and are not part of any stretch.
+    Whether the text is cut between two items depends only on the bytes that follow. So two lists with equal items are
+    cut at the same items, and their equal stretches are stored once. The bytes before the first cut and after the last
+    one belong to no stretch.
     """
     least = _STRETCH * LEAST_BYTES
     last: int | None = None
@@ -173,17 +179,19 @@ def _cut_items(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _is_whole_string(body: bytes, start: int) -> bool:
-    """Return whether the bytes between two quotes are a string that can be stored apart.
+    """Return whether the bytes after the quote at `start` are a string that can be stored apart.
 
-    The bytes may also lie between two strings: thousands of numbers, for example. A string that contains only such
-    characters stays in its row too. Encrypted strings stay in their rows as well.
+    The quote may also be the end of a string, so that thousands of numbers follow it, for example. The function returns
+    False for bytes that can stand between two strings, and for encrypted strings.
     """
     is_inside = bool(body[start : start + min(LEAST_BYTES, MET_BYTES)].translate(None, _OUTSIDE_STRINGS))
     return is_inside and not body.endswith(_SEALED, 0, start)
 
 
 def join(body: bytes, texts: Iterable[tuple[int, bytes]]) -> bytes:
-    """Put long texts back at their offsets, which must be in ascending order. This is the inverse of `cut`.
+    """Put long texts back into the JSON of a step or snapshot. This is the inverse of `cut`.
+
+    The offsets must be in ascending order.
 
     Raises:
         ValueError: An offset is not in the body, or the texts are too long.

@@ -26,9 +26,11 @@ Scope: TypeAlias = "Mapping[str, str]"
 
 
 def scope_of(namespace: str) -> dict[str, str]:
-    """Return the parameters that select a namespace and all namespaces below it; "" selects all namespaces.
+    """Return the SQL parameters that select the entries of a namespace and of all namespaces below it.
 
-    The namespaces below `a` are a range of texts: all texts between `a/` and `a0` begin with `a/`.
+    The namespace "" selects all entries.
+
+    The namespaces below `a` are found as a range of texts: all texts between `a/` and `a0` begin with `a/`.
     """
     low, high = (f"{namespace}/", f"{namespace}0") if namespace else ("", "\U0010ffff")
     return {"namespace": namespace, "low": low, "high": high}
@@ -87,7 +89,7 @@ class Memories(ABC, Generic[ConnectionT]):
         return self._do(connection, "page", {**scope, **values})
 
     def by_words(self, connection: ConnectionT, scope: Scope, query: str, limit: int) -> list[tuple[Any, ...]]:
-        """Return the rows of the entries that match words of a search text, the best matches first."""
+        """Return the rows of the memories in which a full-text search finds the query, the best matches first."""
         words = sought_words(query)
         if not words:
             return []

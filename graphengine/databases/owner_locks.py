@@ -48,7 +48,7 @@ class OwnerLock:
         return self._path.name if self._lock else ""
 
     def acquire(self) -> None:
-        """Create and lock the file. Do nothing if the file system does not support locks.
+        """Create the lock file of this owner and lock it. Do nothing if the file system does not support locks.
 
         Two races are handled by trying again:
 
@@ -106,7 +106,9 @@ class OwnerLock:
 
 
 def is_free(path: Path, *, if_missing: bool) -> bool:
-    """Return whether no process holds the lock of a file; False if that cannot be determined.
+    """Return whether a lock file shows that its process has died, because no process holds the lock.
+
+    False if that cannot be determined.
 
     Args:
         path: The lock file.
@@ -127,10 +129,12 @@ def is_free(path: Path, *, if_missing: bool) -> bool:
 
 
 def _can_lock(descriptor: int) -> bool:
-    """Try to take the lock, and return whether it was free. Closing the descriptor releases the lock.
+    """Try to take the lock of an open file, and return whether no other process holds it.
 
-    Where shared locks exist, a shared lock is taken. It conflicts with an owner's lock, but several processes that
-    check a dead owner at the same time do not take each other for the owner.
+    Closing the descriptor releases the lock.
+
+    Where the system supports shared locks, a shared lock is taken. It conflicts with the lock that an owner holds. But
+    several processes can take it at the same time to check whether an owner is dead.
     """
     if fcntl is None:
         from filelock import lock_descriptor  # noqa: PLC0415 - readers do not need it
@@ -149,9 +153,10 @@ _KEPT_SECONDS: Final = 86_400.0
 
 
 def lock_on_host(owner_id: str) -> OwnerLock | None:
-    """Take a lock by which other processes of the same host and user can detect this owner's death; None if impossible.
+    """Create and lock a file by which other processes of the same host and user can detect that this owner has died.
 
-    The files of dead owners are kept for a day, because others may still check them.
+    Return None if such a file cannot be created. The files of dead owners are deleted after a day, because other
+    processes may still check them.
     """
     lock = OwnerLock(_folder(), owner_id)
     try:
@@ -171,9 +176,9 @@ def lock_on_host(owner_id: str) -> OwnerLock | None:
 
 
 def is_known_dead(owner_id: str) -> bool:
-    """Return whether an owner's lock file proves that its process has ended.
+    """Return whether the lock file of an owner proves that the owner's process has ended.
 
-    The death of processes on other hosts cannot be proved.
+    Only processes on this host can be checked. For an owner on another host, the function returns False.
     """
     folder = _folder()
     is_one = ID.fullmatch(owner_id) is not None and _is_private(folder)
@@ -188,9 +193,9 @@ def _folder() -> Path:
 
 
 def _is_private(folder: Path) -> bool:
-    """Return whether only this user can write to a folder.
+    """Return whether only this user can write to the folder of the lock files.
 
-    In a folder that others can write, a lock file proves nothing.
+    If others can write to it, they can create or unlock files, and a lock file proves nothing about its process.
     """
     try:
         found = folder.lstat()

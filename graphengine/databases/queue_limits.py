@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def is_full(load: Load, queue: str) -> bool:
-    """Return whether a queue is paused or already has as many driven runs as its limit allows."""
+    """Return whether workers must not take runs from a queue now.
+
+    That is so if the queue is paused, or if as many of its runs are driven as its limit allows.
+    """
     limits = load.limits.get(queue)
     if limits is None or limits.paused or limits.concurrency is None:
         return limits is not None and limits.paused
@@ -19,7 +22,10 @@ def is_full(load: Load, queue: str) -> bool:
 
 
 def full_tenants(load: Load, queue: str) -> list[str]:
-    """Return the tenants of a queue that already have as many driven runs as their limit allows."""
+    """Return the tenants whose runs workers must not take from a queue now.
+
+    As many runs of these tenants are driven as the limit for a tenant allows.
+    """
     limits = load.limits.get(queue)
     if limits is None or limits.tenant_concurrency is None:
         return []

@@ -30,15 +30,16 @@ _STEPS_AT_ONCE: Final = 500
 
 
 class StoredRun(NamedTuple):
-    """A run to check, with functions that read its rows.
+    """A stored run that is to be checked, with functions that read its rows.
 
     Attributes:
-        info: The facts in the run's row.
-        load: Returns the newest snapshot at or before a step, if there is one, and the steps from there up to that
-            step.
-        steps: Returns the steps after a first number, up to a last number.
-        snapshots: The numbers of the steps after which the run has snapshots of its own to compare.
-        snapshot: Returns the JSON of the snapshot after a step.
+        info: The facts about the run in its row.
+        load: Called with the number of a step. Returns the newest snapshot at or before this step, or None, and the
+            steps between the snapshot and this step.
+        steps: Called with two numbers. Returns the steps after the first number, up to the second one.
+        snapshots: The numbers of the steps after which the run has snapshots to compare. Snapshots of its parents are
+            not included.
+        snapshot: Called with the number of a step. Returns the JSON of the snapshot after this step.
     """
 
     info: RunInfo
@@ -49,7 +50,11 @@ class StoredRun(NamedTuple):
 
 
 def refold(run: StoredRun, counted: Counted) -> tuple[list[Finding], Snapshot | None]:
-    """Check a run's log and snapshots. Return what is wrong, and the rebuilt state; None if the log is damaged."""
+    """Rebuild the state of a run from its log, and compare it with the run's snapshots.
+
+    Return the findings, and the state after the last step. The state is None if the log is damaged and cannot be read
+    to its end.
+    """
     info = run.info
     if info.seq <= info.parent_seq:
         return [Finding("run_without_steps", "all its steps are missing", info.id, repair=BACKUP)], None
@@ -85,9 +90,9 @@ def _words_of_error(error: Exception) -> str:
 
 
 def _in_portions(read: Callable[[int, int], Sequence[Step]], after: int, last: int) -> Iterator[Step]:
-    """Yield steps, read in portions.
+    """Yield the steps of a run, which are read in portions.
 
-    If a portion is damaged, steps are read one by one, so that all steps before the damaged one are yielded before the
+    If a portion is damaged, its steps are read one by one. So all steps before the damaged one are yielded before the
     error is raised.
     """
     portion = _STEPS_AT_ONCE
@@ -120,7 +125,10 @@ def _as_json_value(snapshot: Snapshot) -> JsonValue:
 
 
 def row_of(info: RunInfo, snapshot: Snapshot) -> dict[str, JsonValue]:
-    """Return the values that the run's row should have according to the log, by the names of `RunInfo`."""
+    """Return the values that the row of a run should contain according to its log, by the names of `RunInfo`.
+
+    A check compares them with the values in the row; see `differences`.
+    """
     # A run that waits or failed is not released while some of its work is in flight, and its process can die then.
     is_held = info.status == "running" and snapshot.status in ("waiting", "failed")
     status = "running" if is_held else snapshot.status

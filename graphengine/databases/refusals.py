@@ -10,16 +10,16 @@ _BRANCH_BEFORE: Final = "restore a backup, or branch the run at a step before th
 
 
 class StoreTooOld(StoreError):
-    """A development version from before the first release wrote the database.
+    """The error for a database that a development version from before the first release wrote.
 
-    Such a database cannot be read or converted.
+    Such a database can be neither read nor converted.
     """
 
     code = "store_too_old"
 
 
 class Meaning(NamedTuple):
-    """The error to raise for an error of the database driver.
+    """How an error of the database driver is reported to the user.
 
     Attributes:
         error: The class of the error.

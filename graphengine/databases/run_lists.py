@@ -62,15 +62,16 @@ _UNSEARCHED: Final = """EXISTS (
 
 
 class Search(NamedTuple):
-    """How a database finds the runs with some words and fields.
+    """The SQL that finds runs with given words and given values of fields.
 
     Attributes:
-        found: Selects the keys of these runs as `run`; "" if the conditions find them.
-        matches: The condition that `f` has the words; "" if no words are sought.
-        fields: The condition that `f` has the fields; "" if no fields are sought.
-        looked_at: How many of the newest runs are compared one by one before `found` is used, since `found` can be slow
-            for a common word.
-        values: The parameters.
+        found: A query that returns the keys of the runs in a column `run`; "" if no such query is needed, because the
+            conditions find the runs.
+        matches: The condition that the run `f` contains the words; "" if no words are searched for.
+        fields: The condition that the run `f` has the values of the fields; "" if no fields are searched for.
+        looked_at: How many of the newest runs are compared with the conditions before `found` is used. For a common
+            word, `found` is slow and the newest runs are enough.
+        values: The parameters of the query and the conditions.
     """
 
     found: str = ""
@@ -81,14 +82,17 @@ class Search(NamedTuple):
 
 
 class RunLists(ABC, Generic[ConnectionT, OwnT]):
-    """Reads pages of runs, and the numbers and summaries of many runs.
+    """Reads lists of runs, and the numbers and summaries of many runs.
+
+    Each database has a subclass with its own expressions.
 
     Attributes:
         dialect: The SQL dialect of the database.
-        shared: The other reads of the database.
-        period: The start of the period in which `f` started; periods are `:every` seconds long.
-        joined: The summaries of a group of runs, joined by commas.
-        counted: The table that a count of all runs reads.
+        shared: The reads that both databases have in common.
+        period: The SQL expression for the start of the period in which the run `f` began. Periods are `:every` seconds
+            long.
+        joined: The SQL expression that joins the summaries of a group of runs with commas.
+        counted: The table that contains all runs when they are only counted.
     """
 
     dialect: ClassVar[Dialect[Any]]
@@ -106,9 +110,9 @@ class RunLists(ABC, Generic[ConnectionT, OwnT]):
         """Return how the words and fields of a page of runs are found."""
 
     def source(self, conditions: Conditions, page: Mapping[str, Any], limit: str) -> tuple[str, Conditions]:
-        """Return the table of runs and the conditions, so that the database uses the right index.
+        """Return the table of runs and the conditions, written so that the database uses the right index.
 
-        `limit` is the parameter with the number of runs, if only the newest are wanted.
+        `limit` is the name of the SQL parameter with the number of runs, if only the newest runs are wanted.
         """
         del page, limit
         return "runs AS f", conditions
@@ -137,7 +141,10 @@ class RunLists(ABC, Generic[ConnectionT, OwnT]):
         return found
 
     def statements(self, search: Search, conditions: Conditions, page: Mapping[str, Any]) -> list[str]:
-        """Return the statements for a page of runs. Each is tried if the one before did not fill the page."""
+        """Return the SQL statements that read a page of the list of runs.
+
+        The next statement is used only if the one before did not find enough runs for the page.
+        """
         value, way = _SORTED_BY[page.get("sort") or "begun"], "ASC" if page.get("ascending") else "DESC"
         if (value, way) != ("f.created_at", "DESC"):
             if page.get("before") is not None:
@@ -161,7 +168,7 @@ class RunLists(ABC, Generic[ConnectionT, OwnT]):
     def _source(
         self, search: Search, conditions: Conditions, page: Mapping[str, Any], limit: str = ""
     ) -> tuple[str, Conditions]:
-        """Return the tables for a statement, and all its conditions."""
+        """Return the tables that a statement must read, and all conditions of its filters and its search."""
         conditions = {**conditions, "fields": search.fields}
         if search.found:
             return f"({search.found}) AS x CROSS JOIN runs AS f", {**conditions, "found": "f.key = x.run"}
@@ -205,9 +212,10 @@ class RunLists(ABC, Generic[ConnectionT, OwnT]):
         by: Literal["graph", "tag", "version"],
         every_seconds: float,
     ) -> list[tuple[str, str, float, str]]:
-        """Return the summaries of runs, grouped by graph, tag or version, by status, and by when they began.
+        """Return the summaries of runs, grouped by graph, tag or version, by status, and by period of their beginning.
 
-        A row contains the name of the group, the status, the beginning of the period, and a JSON array of summaries.
+        A row contains the name of the group, the status, the beginning of the period, and a JSON array of the
+        summaries.
         """
         conditions, search = conditions_of(page), self.search(connection, page)
         if conditions is None:
@@ -227,8 +235,8 @@ class RunLists(ABC, Generic[ConnectionT, OwnT]):
     def unsearched(self, connection: ConnectionT, page: Mapping[str, Any], names: Mapping[str, bool]) -> int | None:
         """Return how many runs a search by fields misses, because they began before the graph declared the fields.
 
-        None if any of the fields is unknown for all runs. `names` tells for each field whether runs have it from their
-        beginning; other fields exist only in finished runs.
+        Return None if no run at all has one of the fields. `names` contains for each field whether a run has it from
+        its beginning. Other fields exist only in finished runs.
         """
         page = {**page, "fields": None}
         recorded = {name for (name,) in self.dialect.rows(connection, "SELECT DISTINCT field FROM graph_fields", {})}
@@ -247,7 +255,7 @@ class RunLists(ABC, Generic[ConnectionT, OwnT]):
 def _keys(
     source: str, conditions: Conditions, value: str = "f.created_at", way: str = "DESC", limit: str = ":limit"
 ) -> str:
-    """Return a statement that selects the keys of runs, with the values by which the runs are sorted."""
+    """Return an SQL statement that selects the keys of runs and the values by which a list sorts them."""
     at = "t.created_at" if source == _TAGGED else "f.created_at"
     columns = [*([] if value == "f.created_at" else [value]), at, "f.id"]
     order = ", ".join(f"{column} {way}" for column in columns)
@@ -261,7 +269,7 @@ def _where(conditions: Conditions) -> str:
 
 
 def conditions_of(page: Mapping[str, Any]) -> Conditions | None:
-    """Return the conditions of the filters of a page of runs; None if a filter is a name that no run can have."""
+    """Return the SQL conditions for the filters of a list of runs; None if a filter is a name that no run can have."""
     given = [name for name in _FILTERS if page.get(name) is not None]
     if not all(is_name(page[name]) for name in given if isinstance(page[name], str)):
         return None

@@ -61,21 +61,22 @@ _OF_BOTH: Final = ", ".join(f"f.{name}" for name in RunRow._fields[:-2])
 
 
 def selected(statement: str, *, driven: str, wanted_at: str) -> str:
-    """Replace `{run}` in a statement by the columns of `run_facts AS f`.
+    """Replace `{run}` in an SQL statement by the columns of a run in the view `run_facts AS f`.
 
-    `driven` and `wanted_at` are the last two columns.
+    `driven` and `wanted_at` are the SQL expressions for the last two columns, which differ between the databases.
     """
     return statement.replace("{run}", f"{_OF_BOTH}, {driven} AS driven, {wanted_at} AS wanted_at")
 
 
 def run_of(row: RunRow, driver: str | None, tags: Sequence[str], *, is_alive: bool) -> RunInfo:
-    """Convert a row to the facts about a run.
+    """Convert a row of the view `run_facts` to the facts about a run.
 
     Args:
         row: The row.
-        driver: The owner that holds the run; None if the owner released it, which the row may not show yet.
+        driver: The owner that drives the run; None if this owner has just released the run, which the row may not show
+            yet.
         tags: The run's tags.
-        is_alive: Whether the owner is alive.
+        is_alive: Whether the driver is alive. A dead driver is left out of the result.
     """
     return RunInfo(
         row.id, row.graph, row.fingerprint, row.status, row.seq, row.created_at, row.updated_at,

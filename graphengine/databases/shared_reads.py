@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 
 class Connection(Protocol):
-    """A connection of either database driver."""
-
     def execute(self, statement: Any, values: Any = ..., /) -> Any:  # noqa: ANN401 - of either driver
         """Run a statement, and return a cursor with the rows of its result."""
         ...
@@ -46,13 +44,13 @@ class _MessageRow(NamedTuple):
 
 @dataclass(frozen=True)
 class SharedReads(Generic[ConnectionT, OwnT]):
-    """Reads of runs, messages and specs, by the names of their SQL statements.
+    """Reads of runs, messages and graph specs that both databases have in common.
 
     Attributes:
         sql: The statements by name.
         dialect: The SQL dialect of the database.
         run: Converts a row of `run_facts` to the facts about a run.
-        most: The largest number that the database accepts as a limit.
+        most: The largest number that the database accepts in a LIMIT clause.
     """
 
     sql: Mapping[str, Any]
@@ -65,7 +63,7 @@ class SharedReads(Generic[ConnectionT, OwnT]):
         return found
 
     def ids(self, connection: ConnectionT, prefix: str, *, limit: int = 50) -> list[str]:
-        """Return the run ids that begin with a prefix, sorted."""
+        """Return the ids of runs that begin with a prefix, sorted."""
         if not is_name(prefix):
             return []
         values = {"prefix": prefix, "end": prefix + _LAST_CHARACTER, "limit": min(max(limit, 0), self.most)}
@@ -93,7 +91,7 @@ class SharedReads(Generic[ConnectionT, OwnT]):
         return None if row is None else StopOver(*row)
 
     def graph_spec(self, connection: ConnectionT, fingerprint: str) -> GraphSpec | None:
-        """Return the graph spec that is recorded under a fingerprint.
+        """Return the recorded spec of a graph, given the fingerprint of the graph.
 
         Raises:
             StoreCorrupt: The row is damaged.

@@ -24,7 +24,7 @@ _RETRY_GROWTH: Final = 1.5
 
 
 class Tail(Struct, gc=False):
-    """The size of the steps that one run has recorded since its last snapshot.
+    """The number and size of the steps since the last snapshot of a run, which decide when the next one is due.
 
     Attributes:
         rows: The number of steps since the last snapshot.
@@ -38,10 +38,11 @@ class Tail(Struct, gc=False):
 
     @classmethod
     def of_claimed(cls, rows: int, row_bytes: int, snapshot_bytes: int) -> Tail:
-        """Return the tail of a run that was just claimed.
+        """Return the tail of a run that this process has just claimed.
 
-        The previous driver may have made a snapshot and discarded it as too large, which is not recorded. So the next
-        snapshot is made when the log reaches the next power of the growth factor, and not after every claim.
+        The log does not record whether the previous driver made a snapshot and discarded it as too large. To make such
+        a snapshot again after every claim would be slow. So the next snapshot is due when the size of the tail reaches
+        the next power of the growth factor.
         """
         due = float(MIN_RATIO * snapshot_bytes)
         if rows >= MIN_ROWS:
@@ -59,7 +60,12 @@ class Tail(Struct, gc=False):
         return self.rows + 1 >= MIN_ROWS and self.row_bytes + row_bytes >= self.due_bytes
 
     def settle(self, snapshot_bytes: int) -> bool:
-        """Return whether a snapshot of this size is small enough to be written. If so, count steps from 0 again."""
+        """Return whether a new snapshot is small enough to be written, given its size.
+
+        If so, start counting steps from 0 again.
+
+        If not, the snapshot is discarded and the next one is due when the tail has grown by half.
+        """
         self.due_bytes = MIN_RATIO * snapshot_bytes
         if self.row_bytes < self.due_bytes:
             self.due_bytes = max(self.due_bytes, _RETRY_GROWTH * self.row_bytes)

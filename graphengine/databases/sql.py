@@ -73,12 +73,12 @@ log = logging.getLogger("graphengine.stores")
 
 
 class Claimed(Struct, gc=False):
-    """A run that this store drives, with what is needed to append steps to it.
+    """A run that this store drives, with the values that are needed to append steps to it.
 
     Attributes:
         key: The run's key in the database.
-        fence: The number that proves the claim.
-        tail: The size of the steps since the last snapshot.
+        fence: The fence of the claim, which the database compares before it accepts steps.
+        tail: The steps since the last snapshot.
     """
 
     key: int
@@ -127,7 +127,9 @@ class Addition(Struct, Generic[RowT]):
 def encode_batch(
     kind: type[AdditionT], row_of: RowMaker[RowT], batch: Append, driven: Claimed, owner: str
 ) -> tuple[AdditionT, int]:
-    """Encode a batch of steps, together with a snapshot if one is due. Return the result and its size in bytes.
+    """Encode the steps of a batch for the database, together with a snapshot if one is due.
+
+    Return the encoded batch and its size in bytes.
 
     Raises:
         StoreError: The numbers of the steps have gaps.
@@ -162,7 +164,7 @@ def encode_batch(
 def rows_of(
     row_of: RowMaker[RowT], run_id: str, steps: Sequence[Step], first: int | None = None
 ) -> tuple[list[RowT], int]:
-    """Encode steps as rows of the database. Return the rows and their bytes.
+    """Encode steps as rows of the database. Return the rows and the sum of their bytes.
 
     Raises:
         StoreError: The numbers of the steps have gaps, or do not begin with `first`.
@@ -181,11 +183,11 @@ def rows_of(
 
 
 class TakenRuns(NamedTuple):
-    """The result of `take` before the runs are loaded.
+    """The runs that `Store.take` returns to a worker, before their steps and messages are read.
 
     Attributes:
-        taken: The runs that a worker gets.
-        claimed: The runs among them that this store now drives, by id.
+        taken: The runs that the worker gets.
+        claimed: Those of the runs that this store now drives, by the id of the run.
     """
 
     taken: Sequence[ClaimedRun]
@@ -193,9 +195,9 @@ class TakenRuns(NamedTuple):
 
 
 class Promise(Struct, Generic[T], eq=False):
-    """A result and the future that receives it.
+    """The result of a write, and the future that receives it.
 
-    The thread that writes sets the result, and the event loop passes it on.
+    The thread that writes sets the result or the error. After the commit, the event loop passes it to the future.
     """
 
     future: asyncio.Future[T]
@@ -203,7 +205,7 @@ class Promise(Struct, Generic[T], eq=False):
     error: BaseException | None = None
 
     def settle(self) -> None:
-        """Pass the result to the future, unless the future was cancelled.
+        """Pass the result or the error to the future, unless the future was cancelled.
 
         Call this on the event loop, after the commit.
         """
@@ -221,7 +223,10 @@ LeaseT = TypeVar("LeaseT", bound="LeaseThread")
 def read(
     function: Callable[Concatenate[ConnectionT, P], T],
 ) -> Callable[Concatenate[SQLStore[ConnectionT, Any, Any], P], CoroutineType[Any, Any, T]]:
-    """Make an async method of a store from a function that reads with a connection. `Store` explains each method."""
+    """Make an async method of a store from a function that reads from a connection.
+
+    `Store` documents what each method returns.
+    """
 
     @wraps(function)
     async def method(store: SQLStore[ConnectionT, Any, Any], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -233,7 +238,7 @@ def read(
 def read_as_owner(
     function: Callable[Concatenate[ConnectionT, OwnT, P], T],
 ) -> Callable[Concatenate[SQLStore[ConnectionT, OwnT, Any], P], CoroutineType[Any, Any, T]]:
-    """Make an async method of a store from a function that reads and must know which runs this process drives."""
+    """Make an async method of a store from a function that reads and needs to know which runs this process drives."""
 
     @wraps(function)
     async def method(store: SQLStore[ConnectionT, OwnT, Any], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -264,7 +269,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     Args:
         where: The name of the database, for errors.
-        rows: Runs a statement by its name, and returns the rows.
+        rows: Runs an SQL statement by its name, and returns the rows.
 
     Attributes:
         dialect: The SQL dialect of the database.
@@ -490,9 +495,9 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         return claimed.fence
 
     def _give_back(self, claimed: Callable[[], Mapping[str, Claimed]], pending: asyncio.Future[Any]) -> None:
-        """Release runs whose caller was cancelled before it got them.
+        """Release runs that were claimed for a caller who was cancelled before the result reached it.
 
-        They would count as driven, but nobody would drive them.
+        Otherwise the runs would count as driven although no process executes them.
         """
         lease = self.lease
         if lease is None or pending.cancelled() or pending.exception() is not None:
@@ -538,9 +543,9 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         return None
 
     def _forget_released(self, run_id: str, driven: Claimed, written: asyncio.Future[None]) -> None:
-        """Stop counting a run as driven once the append that releases the run is durable.
+        """Remove a run from the runs that this store drives once the append that releases it is durable.
 
-        A failed append changes nothing.
+        If the append fails, this store still drives the run.
         """
         is_written = not written.cancelled() and written.exception() is None
         if is_written and self._driven.get(run_id) is driven:
@@ -626,7 +631,10 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
             log.warning("removed runs still take up space in %s: %s", self._where, error)
 
     async def read(self, function: Callable[[ConnectionT, OwnT], T]) -> T:
-        """Call a function on another thread, with a read connection and with what this store knows of its own runs."""
+        """Call a function on another thread with a connection for reading.
+
+        The function also gets what this store knows of its own runs before the database shows it.
+        """
         self._check_open()
         own = self._own()
         try:
@@ -656,7 +664,10 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
 
 def each_tenant(limits: QueueLimits | None, room: int) -> int | None:
-    """Return how many runs of one tenant may begin at once, at most `room`; None if tenants have no limits."""
+    """Return how many runs of one tenant may begin at once, at most `room`.
+
+    Return None if the queue has no limits for tenants.
+    """
     if limits is None or (limits.tenant_concurrency is None and limits.tenant_rate is None):
         return None
     counts = limits.tenant_concurrency, limits.tenant_rate and limits.tenant_rate[0]

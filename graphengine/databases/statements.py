@@ -41,9 +41,9 @@ def text_of(module: str, name: str) -> str:
 
 
 def named(module: str, name: str, transform: Callable[[str], str] = str) -> dict[str, str]:
-    """Read a file of SQL statements, and return them by name. Each statement begins with a line `-- name: …`.
+    """Read a file of SQL statements, and return the statements by name.
 
-    `transform` can change the text of the file first.
+    In the file, each statement begins with a line `-- name: …`. `transform` can change the text of the file first.
     """
     _, *parts = _NAME.split(transform(text_of(module, name)))
     return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
@@ -62,7 +62,7 @@ class Statements(Generic[ConnectionT]):
     by_name: Mapping[str, str]
 
     def do(self, connection: ConnectionT, name: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        """Run the statements with this name, and return the rows of the last one."""
+        """Run the SQL statements that have this name, and return the rows of the last one."""
         found: list[tuple[Any, ...]] = []
         for statement in self.by_name[name].split(";\n"):
             found = self.run(connection, statement, values)

@@ -51,14 +51,12 @@ _MOST: Final = 500
 
 
 class PendingWrite(Promise[T], kw_only=True, eq=False):
-    """A queued write, and the future that receives its result."""
-
     write: Command[T] | Addition
     is_done: bool = False
     leads: bool = False  # the next write must be in the same transaction
 
     def finish(self, answer: Sequence[Any]) -> None:
-        """Convert the row that the database returned to the result of the write, or to the reason of a refusal."""
+        """Set the result of the write, or the error that refuses it, from the row that the database returned."""
         if isinstance(self.write, Command):
             try:
                 self.result = self.write.read(answer)
@@ -67,7 +65,12 @@ class PendingWrite(Promise[T], kw_only=True, eq=False):
 
 
 class GroupCommit:
-    """The queue of writes of one process. Writes to the same run keep the order in which they were submitted."""
+    """The queue of one process for writes to a PostgreSQL database.
+
+    Writes that wait at the same time share one transaction.
+
+    Writes to the same run keep the order in which they were submitted.
+    """
 
     def __init__(self, sessions: Sessions, address: Address) -> None:
         self._sessions = sessions
@@ -88,7 +91,10 @@ class GroupCommit:
         return self._queue_write(write)
 
     def add(self, addition: Addition, posts: Sequence[Command[bool]] = ()) -> asyncio.Future[None]:
-        """Queue an append, and messages to other runs that are posted in the same transaction; see `submit`."""
+        """Queue steps to append to a run, and messages to post to other runs in the same transaction.
+
+        The future is done when the transaction is durable or has failed.
+        """
         if not posts:
             return self._queue_write(addition)
         future: asyncio.Future[None] = self._loop.create_future()
@@ -120,10 +126,10 @@ class GroupCommit:
             self._loop.call_soon_threadsafe(self._direct.leave)
 
     async def _drain(self) -> None:
-        """Write until the queue is empty.
+        """Write the queued writes, group by group, until the queue is empty. Runs as a task of its own.
 
-        The task continues when it is cancelled: at the end of an event loop all tasks are cancelled, but writes must
-        not be lost.
+        Cancelling the task does not end it, because at the end of an event loop all tasks are cancelled, but queued
+        writes must not be lost.
         """
         while self._queue or self._sent:
             if not self._sent:
@@ -136,7 +142,11 @@ class GroupCommit:
                 self._settle(await self._write_on_thread(self._sent))
 
     def _send_next(self) -> None:
-        """Take the next writes from the queue. If they fit in one statement, the event loop sends it."""
+        """Take the next writes from the queue.
+
+        If one statement can write all of them, the event loop sends the statement now; otherwise a thread writes them
+        later.
+        """
         most = _MOST
         while most < len(self._queue) and self._queue[most - 1].leads:
             most += 1
@@ -150,9 +160,9 @@ class GroupCommit:
             return  # a value cannot be sent: the writing thread finds out which write has it
 
     def _accept_rows(self, rows: Sequence[Sequence[Any]] | None) -> None:
-        """Pass the rows of an answer to the writes of the statement, and send the next writes.
+        """Set the results of the writes from the rows that the server answered, and send the next queued writes.
 
-        None instead of rows means that the statement failed.
+        `rows` is None if the statement failed. Then, and if a write was refused, a thread repeats the writes.
         """
         try:
             is_written = rows is not None and self._finish(self._sent, rows)
@@ -175,7 +185,10 @@ class GroupCommit:
             job.settle()
 
     async def _write_on_thread(self, jobs: Sequence[PendingWrite[Any]]) -> Exception | None:
-        """Write on the writing thread. Return the error with which the remaining writes fail; None if all are done."""
+        """Write a list of writes on the writing thread, and wait for the end.
+
+        Return the error with which all writes fail that are not done; None if all are done.
+        """
         self._direct.leave()
         try:
             writing = self._sessions.begin(partial(self._write, jobs, is_doubtful=self._is_doubtful))
@@ -192,9 +205,10 @@ class GroupCommit:
     def _write(
         self, jobs: Sequence[PendingWrite[Any]], connection: Connection, *, again: bool, is_doubtful: bool = False
     ) -> None:
-        """Write in one transaction, on the writing thread.
+        """Execute a list of writes in one transaction. Runs on the writing thread.
 
-        If the values of a write are at fault, write each by itself.
+        If the transaction fails because of the values of a write, execute each write in a transaction of its own, so
+        that only the faulty one fails.
         """
         self._direct.use(connection)
         again = again or is_doubtful
@@ -250,9 +264,10 @@ class GroupCommit:
     def _finish(
         self, group: Sequence[PendingWrite[Any]], rows: Sequence[Sequence[Any]], *, again: bool = False
     ) -> bool:
-        """Give each write of a group its result.
+        """Set the results of the writes that were sent as one statement, from the rows that the server returned.
 
-        Return False if a single step was refused and the reason must be asked for.
+        Return False if the statement appended a single step and was refused. Its answer does not contain the reason,
+        which a slower statement must then find out.
         """
         write = group[0].write
         if isinstance(write, Command) and len(group) == 1:
@@ -281,15 +296,20 @@ def _ignore_outcome(posted: asyncio.Future[bool]) -> asyncio.Future[bool]:
 
 
 def _is_one_step(group: Sequence[PendingWrite[Any]], *, again: bool) -> bool:
-    """Return whether a group of appends can be sent as the fast statement `one_step`.
+    """Return whether a group of writes can be sent as `one_step`, the fast statement for a single step.
 
-    A repeated append cannot use it:
+    The fast statement must not be used to repeat an append whose answer was lost (`again`). Otherwise this could
+    happen:
 
-    1. The server waits for the lock of the run's row. The connection is cut, which the server does not notice.
-    2. The append is repeated, and waits for the lock as well.
+    1. The first attempt waits in the server for the lock of the run's row. The connection breaks, which the server does
+       not notice yet.
+    2. The append is repeated with the statement `append_step`. It reads the last step of the log, and waits for the
+       lock too.
     3. The first attempt gets the lock and writes the step.
-    4. The statement `append_step` would look for the last step as it was at 2, and fail. The statement `append` reads
-       the last step after it has the lock, and returns that the step is recorded.
+    4. The repeated statement gets the lock. It still compares with the last step that it read at 2, and fails.
+
+    The slower statement `append` reads the last step only after it has the lock, and then answers that the step is
+    recorded.
     """
     write = group[0].write
     return not again and len(group) == 1 and isinstance(write, Addition) and write.is_plain
@@ -300,7 +320,11 @@ def _additions(group: Sequence[PendingWrite[Any]]) -> Sequence[Addition]:
 
 
 def _accept_repeated(group: Sequence[PendingWrite[Any]], rows: Sequence[Sequence[Any]], connection: Connection) -> None:
-    """Treat a refused write as done if it was refused only because its first attempt succeeded, unanswered."""
+    """Accept writes that were refused only because an earlier attempt, whose answer was lost, has already written them.
+
+    For example, a step is refused because the log already contains the step. Such a write gets a result instead of its
+    error.
+    """
     for job in group:
         write = job.write
         if job.error is None:
@@ -317,9 +341,9 @@ def _accept_repeated(group: Sequence[PendingWrite[Any]], rows: Sequence[Sequence
 
 
 def grouped(jobs: Sequence[PendingWrite[Any]]) -> Iterator[list[PendingWrite[Any]]]:
-    """Yield groups of writes, each of which is sent as one statement.
+    """Split queued writes into groups, each of which can be sent as one SQL statement, and yield the groups.
 
-    Appends to different runs form a group, new runs form a group, and every other write is a group of its own. Writes
+    Appends to different runs form a group, and new runs form a group. Every other write is a group of its own. Writes
     to the same run keep their order.
     """
     appends: list[PendingWrite[Any]] = []

@@ -38,8 +38,6 @@ _GOOD: Final = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 
 class _Prepared(NamedTuple):
-    """A statement that the server is preparing, and the values with which it will be executed."""
-
     key: tuple[bytes, Sequence[int]]
     name: bytes
     values: Sequence[Buffer | None]
@@ -47,7 +45,10 @@ class _Prepared(NamedTuple):
 
 
 class Direct:
-    """Sends prepared statements on a connection, one at a time, and reads their answers.
+    """Sends SQL statements to PostgreSQL from the event loop, one at a time, without blocking the loop.
+
+    The statements are prepared on the server once and then executed by name. The connection belongs to a thread. It is
+    lent to this object with `use`, and `leave` returns it to the thread.
 
     Args:
         loop: The event loop. All methods except `use` must be called on it.
@@ -71,14 +72,14 @@ class Direct:
         return self._done is not None
 
     def use(self, connection: Connection) -> None:
-        """Borrow a connection. Call this after `leave`, on the thread that used the connection last."""
+        """Use a connection of a thread for the next statements. Call this on that thread, after `leave`."""
         if connection is not self._connection:
             self._connection = connection
             self._transformer = Transformer(connection)
             self._names = {}
 
     def leave(self) -> None:
-        """Stop watching the connection, so that a thread can use it until the next `send`."""
+        """Stop watching the connection in the event loop, so that its thread can use it until the next `send`."""
         if self._socket is not None:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
@@ -131,7 +132,10 @@ class Direct:
             self._socket = socket
 
     def _flush(self, connection: Connection) -> None:
-        """Write as much of the message as the socket accepts now, and the rest when it accepts more."""
+        """Write as much of the current message as the socket accepts now.
+
+        If some bytes are left, let the event loop write them when the socket accepts more.
+        """
         is_writing = connection.pgconn.flush() != 0
         if is_writing != self._is_writing and self._socket is not None:
             self._is_writing = is_writing
@@ -160,7 +164,11 @@ class Direct:
             self._lose()
 
     def _end(self, connection: Connection) -> None:
-        """Execute the statement that was just prepared; if there is none, pass on the rows."""
+        """React to the complete answer of the server.
+
+        If the answer confirms that a statement was prepared, execute the statement; otherwise pass the rows to the
+        caller of `send`.
+        """
         results, self._results = self._results, []
         is_good = all(result.status in _GOOD for result in results)
         preparing, self._preparing = self._preparing, None
@@ -173,7 +181,10 @@ class Direct:
             self._finish(self._rows_of(results[0]) if is_good else None)
 
     def _lose(self) -> None:
-        """Close the connection, because its state is unknown."""
+        """Close the connection after a failure, and tell the caller of `send` that the statement failed.
+
+        After the failure, the state of the connection is unknown.
+        """
         self.leave()
         self._results, self._preparing, self._is_writing = [], None, False
         if self._connection is not None:

@@ -59,7 +59,12 @@ def examine(address: str, *, progress: Progress | None = None) -> Report:
 
 
 def repair(address: str, *, progress: Progress | None = None) -> Repaired:
-    """Move the sequences that are behind the rows, then check all runs. Other processes may work meanwhile.
+    """Repair the sequences from which new rows get their numbers, then check all runs.
+
+    Other processes may work meanwhile.
+
+    A sequence needs this if the rows were copied without it, as by logical replication: its next number already belongs
+    to a row.
 
     Raises:
         StoreReadOnly, StoreForbidden: The user does not own the schema, which this requires.
@@ -80,7 +85,7 @@ def repair(address: str, *, progress: Progress | None = None) -> Repaired:
 
 
 class _Sequence(NamedTuple):
-    """A sequence, which gives new rows their numbers.
+    """A sequence, from which PostgreSQL takes the numbers of new rows of a table.
 
     Attributes:
         table: The table whose rows it numbers.
@@ -96,7 +101,10 @@ class _Sequence(NamedTuple):
 
 
 def _read_sequences(connection: Connection) -> Iterator[_Sequence]:
-    """Yield the sequences of the schema. A sequence that the user may not read has the next number infinity."""
+    """Yield the sequences of the schema with their next numbers.
+
+    The next number is infinity if the user may not read the sequence.
+    """
     for table, name, highest, is_seen in connection.execute(SQL["sequences"]).fetchall():
         following = f"SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END FROM {name}"  # noqa: S608 - the server quotes it
         (number,) = (connection.execute(following.encode()).fetchone() if is_seen else None) or (math.inf,)
@@ -104,7 +112,7 @@ def _read_sequences(connection: Connection) -> Iterator[_Sequence]:
 
 
 def settings(address: str, names: Sequence[str]) -> dict[str, str]:
-    """Return settings of the server, as sessions of this user and database have them.
+    """Return the values of settings of the server that apply to sessions of this user in this database.
 
     Raises:
         StoreUnreachable, StoreForbidden, StoreNotSupported: The server cannot be asked.
@@ -145,9 +153,10 @@ def _check_page_checksums(connection: Connection) -> Iterator[Finding]:
 
 
 def _check_clock(connection: Connection) -> Iterator[Finding]:
-    """Yield a note if this host's clock differs from the server's.
+    """Yield a note if the clocks of this host and of the server differ.
 
-    Each host uses its own clock to decide when sleeping runs and schedules are due.
+    Sleeping runs and schedules are resumed by the clock of the host on which a worker runs. So on this host they would
+    be resumed too early or too late.
     """
     began = time.time()
     ((there,),) = connection.execute(b"SELECT extract(epoch FROM clock_timestamp())::float8").fetchall()
@@ -161,7 +170,10 @@ def _check_clock(connection: Connection) -> Iterator[Finding]:
 
 
 def _check_sequences(connection: Connection) -> Iterator[Finding]:
-    """Yield the sequences whose next number is already used by a row, so that no run or message can be added."""
+    """Yield a finding for each sequence whose next number already belongs to a row.
+
+    In such a table no row, such as a run or a message, can be added.
+    """
     for each in _read_sequences(connection):
         if each.next_number == math.inf:
             what = f"this user may not read the sequence {each.name}, so it was not compared with the rows"

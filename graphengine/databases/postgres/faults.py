@@ -156,7 +156,11 @@ _MEDIUM: Final = ("08", "25", "28", "3D", "42501", "53", "54", "55", "57", "58",
 
 
 def is_lost(error: Exception) -> bool:
-    """Return whether the connection was lost. The statement may or may not have been executed, and can be repeated."""
+    """Return whether an error means that the connection was lost.
+
+    Then it is unknown whether the server has executed the statement, and the statement can be repeated on a new
+    connection.
+    """
     code = getattr(error, "sqlstate", None) or ""
     if isinstance(error, OSError) or code[:2] == "08" or code in _ENDED:
         return True
@@ -207,7 +211,7 @@ def pooled(address: Address) -> StoreError:
 
 
 def words_of(error: Exception, address: Address) -> str:
-    """Return the message of an error on one line, without passwords and without the text of our statements."""
+    """Return the message of a database error on one line, without passwords and without the SQL statement."""
     text = str(error).partition("\nCONTEXT:")[0]
     for secret in secrets_of(address):
         text = text.replace(secret, "…")

@@ -138,7 +138,10 @@ def _check_server(connection: Connection, address: Address) -> None:
 
 
 def _check_writable(connection: Connection, address: Address) -> None:
-    """Raise an error when the store is opened, and not at the first step, if the database cannot be written."""
+    """Raise an error if the database can only be read, or if this user may not use the schema.
+
+    So the user learns about it when the store is opened, and not when a run records its first step.
+    """
     row = connection.execute("SELECT pg_is_in_recovery(), current_setting('transaction_read_only')").fetchone()
     if row is not None and (row[0] or row[1] == "on"):
         what = "is a standby, which can only be read" if row[0] else "only allows reading"

@@ -56,13 +56,13 @@ class Lease(LeaseThread):
     Args:
         server: How to connect to the database.
         lease_seconds: How long the owner counts as alive after a renewal.
-        on_news: Called on the thread when a message was posted to a run that is driven here or waits, or when an owner
-            died.
+        on_news: Called on the renewing thread when runs may need attention: a message was posted to a run that is
+            driven here or waits, or an owner has died.
 
     Attributes:
         channel: The channel on which processes announce that runs need attention.
-        untold: The tokens of calls that failed but may have made this owner the driver of runs. Each renewal releases
-            these runs, because no caller knows that it should drive them.
+        untold: The tokens of claims whose answers were lost, so that this owner may have become the driver of runs
+            without knowing it. Each renewal of the lease releases these runs, so that another process can take them.
         dead: Owners of runs that have looked dead for long enough, so that their runs can be taken over.
     """
 
@@ -160,7 +160,7 @@ class Lease(LeaseThread):
         return is_due
 
     def _listen(self, connection: Connection | None) -> None:
-        """Wait briefly for announcements of other processes."""
+        """Wait a moment for an announcement that runs need attention, and call `on_news` if one arrives."""
         if connection is None:
             return
         for note in connection.notifies(timeout=_TICK_SECONDS, stop_after=1):
@@ -168,7 +168,10 @@ class Lease(LeaseThread):
                 self._on_news()
 
     def _look(self, connection: Connection | None) -> None:
-        """Find owners that have died while they had runs, and announce newly dead ones."""
+        """Find other owners that died while they were driving runs.
+
+        Call `on_news` if there are new ones, so that their runs are taken over.
+        """
         if connection is None or self._stopped.is_set():
             return
         seconds, now = min(_DEATH_SECONDS, self._seconds / RENEWALS_PER_LEASE), time.monotonic()

@@ -42,10 +42,7 @@ def migration(version: int) -> bytes:
 
 
 def clamped(number: int) -> int:
-    """Limit an integer to the range of the database's `integer`.
-
-    Comparisons with numbers of rows have the same result.
-    """
+    # A comparison of a column with the limited number has the same result as with the original one.
     return max(min(number, LARGEST), -LARGEST)
 
 

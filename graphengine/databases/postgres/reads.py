@@ -53,11 +53,12 @@ _warned: set[tuple[str, int]] = set()  # damaged snapshots for which a warning w
 
 
 class Own(NamedTuple):
-    """What a store knows about its own runs before the database does.
+    """What a store knows about its own runs that the database does not show yet. Reads use it to show the newest state.
 
     Attributes:
         id: The id of the store's owner; None for a store that only reads.
-        owed: The runs that the store has released, with their fences, while the database does not show it yet.
+        owed: The runs that the store has released, as (id, fence), while the database still names the store as their
+            driver.
     """
 
     id: str | None
@@ -65,7 +66,7 @@ class Own(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """A row of a log. `at` is the id of the run that has the row, and the number of the step."""
+    """The row of a step or snapshot. `at` contains the id of the run that recorded it and the number of the step."""
 
     at: tuple[str, int]
     sum: int
@@ -106,7 +107,7 @@ _HOSTS_SECONDS: Final = 1.0
 
 
 def former_lease(connection: Connection, own: Own, run_id: str) -> float | None:
-    """Return for how many more seconds another owner may still act on a run; see `Store.former_lease`."""
+    """Return for how many more seconds the former driver may still act on a run; see `Store.former_lease`."""
     row = connection.execute(SQL["former_lease"], (known(run_id),)).fetchone()
     if row is None:
         raise unknown_run(run_id)
@@ -165,7 +166,7 @@ def snapshot_at(connection: Connection, run_id: str, seq: int, own: Own) -> byte
 
 
 def steps(connection: Connection, run_id: str, after: int = 0, upto: int | None = None) -> list[Step]:
-    """Return the steps with `after < seq <= upto`.
+    """Return the steps of a run with the numbers `after + 1` to `upto`.
 
     Raises:
         UnknownRun: The run does not exist.
@@ -180,14 +181,14 @@ def steps(connection: Connection, run_id: str, after: int = 0, upto: int | None 
 def _log(  # noqa: PLR0913 - the parameters of the statement
     connection: Connection, run_id: str, upto: int, after: int, newest: int, own: Own
 ) -> _LogRows:
-    """Read a part of a run's log with the rows that belong to it.
+    """Read a part of a run's log with one statement: steps, a snapshot, and the facts about the run.
 
     Args:
         connection: The connection.
         run_id: The id of the run.
-        upto: The last step to read.
-        after: The step before the first one to read.
-        newest: The newest snapshot to use is the snapshot after this step; -1 for none.
+        upto: The number of the last step to read.
+        after: The number of the step before the first one to read.
+        newest: Snapshots after the step with this number are ignored; -1 to read no snapshot.
         own: What the store knows about its own runs.
 
     Raises:
@@ -205,7 +206,7 @@ def _raw(connection: Connection) -> Cursor:
 
 
 def facts_of(connection: Connection, keys: Sequence[int]) -> list[tuple[Any, ...]]:
-    """Return the rows of `run_facts` with these keys, in the same order."""
+    """Return the rows of the view `run_facts` for these runs, in the order of the keys."""
     if not keys:
         return []
     found = {row[0]: row for row in connection.execute(SQL["facts_of"], (list(keys),)).fetchall()}
@@ -213,9 +214,10 @@ def facts_of(connection: Connection, keys: Sequence[int]) -> list[tuple[Any, ...
 
 
 def logs(connection: Connection, run_ids: Sequence[str], own: Own) -> dict[str, Loaded]:
-    """Return what `load` returns for several runs.
+    """Load several runs with one statement. The result contains for each run what `load` returns.
 
-    Runs that cannot be loaded are left out; call `load` to get the reason.
+    Runs that cannot be loaded, for example because a step is damaged, are left out. Call `load` for such a run to get
+    the error.
     """
     if not run_ids:
         return {}
@@ -234,7 +236,7 @@ def logs(connection: Connection, run_ids: Sequence[str], own: Own) -> dict[str, 
 
 
 class _LogRows:
-    """The rows that one statement returned for a log: facts about the run, steps, long texts, and a snapshot.
+    """The rows that the statement `log` returned for one run: its facts, steps, long texts and a snapshot.
 
     Attributes:
         info: The facts about the run.
@@ -273,7 +275,7 @@ class _LogRows:
         self.info = from_facts(RunRow(driven=columns.pop("is_driven"), **{**columns, **times}), own)
 
     def whole(self, entry: _Entry, *, in_snapshot: bool = False) -> bytes:
-        """Put the long texts back into the body of a row, and check the checksum.
+        """Return the complete content of a step or snapshot: put its long texts back, and check the checksum.
 
         Raises:
             ValueError: The row is damaged.
@@ -339,7 +341,7 @@ class Lists(RunLists[Connection, Own]):
         return info(connection, own, run_id)
 
     def search(self, connection: Connection, page: Mapping[str, Any]) -> Search:
-        """Return how the words and fields of a page of runs are found."""
+        """Return the SQL conditions that select the runs with the words and field values of a search."""
         del connection
         query = " & ".join(f"'{word}':*" for word in sought_words(page.get("text") or ""))
         conditions, values = list[str](), dict[str, object](query=query)

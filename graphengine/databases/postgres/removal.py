@@ -20,9 +20,11 @@ _ROWS_AT_ONCE: Final = 500
 
 
 def remove(connection: Connection, runs: Sequence[RunInfo | EndedRun], owner: str, token: int) -> dict[str, str]:
-    """Move runs to the trash if they are unchanged and no other run needs them.
+    """Remove runs from the store by moving them to the trash, from where `sweep` deletes their rows.
 
-    Return the kept runs with the reasons.
+    Runs that have changed or that other runs need are kept.
+
+    Return the ids of the runs that are kept, with the reasons.
     """
     expected = [(known(run.id), run.nonce, run.status, clamped(run.seq), "\n".join(run.tags)) for run in runs]
     columns = [list(column) for column in zip(*expected, strict=True)] or [[]] * 5
@@ -49,7 +51,7 @@ def trim(connection: Connection, run_id: str, keep: int, limit: int) -> int:
 
 
 def sweep(connection: Connection) -> None:
-    """Delete the rows of removed runs in short transactions, and the graph specs that no run needs."""
+    """Delete the rows of runs in the trash in short transactions, and the graph specs that no run needs any more."""
     while True:
         row = connection.execute(SQL["sweep"], (_ROWS_AT_ONCE,)).fetchone()
         if row is None or not row[0]:
@@ -64,7 +66,10 @@ def has_trash(connection: Connection) -> bool:
 
 
 def vacuum(connection: Connection, address: Address) -> tuple[int, int]:
-    """Return free space at the ends of tables to the disk. Return the size of the schema in bytes before and after."""
+    """Return the free space at the ends of the tables to the disk.
+
+    Return the bytes of the schema before and afterwards.
+    """
     before = _bytes_of_schema(connection, address.schema)
     for (table,) in connection.execute(SQL["own_tables"], (address.schema,)).fetchall():
         connection.execute(f"VACUUM (ANALYZE) {address.quoted}.{table}".encode())

@@ -102,9 +102,10 @@ KEEPALIVES: Final[dict[str, Any]] = {
 
 
 class ConnectionWork(Protocol[T_co]):
-    """A function that works with a connection.
+    """A function that `ServerConnection.run` calls with a connection, and calls again if the connection is lost.
 
-    `again` is True if an earlier call was cut off and may have been executed.
+    `again` is True if an earlier call lost its connection. Then the server may already have executed what the function
+    does.
     """
 
     def __call__(self, connection: Connection, *, again: bool) -> T_co: ...
@@ -159,9 +160,12 @@ class Connector:
         return self._open()[0]
 
     def _open(self) -> tuple[Connection, bool]:
-        """Open a connection and apply its settings. Return it, and whether a connection pooler is in between.
+        """Open a connection and apply its settings.
 
-        The settings are not passed as start options of the session, since poolers refuse or ignore these.
+        Return the connection, and whether a connection pooler stands between this process and the server.
+
+        The settings are applied with a statement and not passed as start options of the session, because poolers refuse
+        or ignore start options.
         """
         options = conninfo_to_dict(self.address.url)
         defaults = {name: value for name, value in KEEPALIVES.items() if name not in options}
@@ -200,15 +204,16 @@ def _close_on_error(connection: Connection) -> Iterator[None]:
 
 
 def _mark_of_session(connection: Connection) -> str:
-    """Return a mark that differs between the sessions of a server: the process number that the connection shows.
+    """Return the number of the server process that serves this connection. It differs from session to session.
 
-    A connection pooler makes up such a number for each client.
+    A connection pooler makes up such a number for each client. So the number shows whether the pooler has assigned
+    another session.
     """
     return str(connection.info.backend_pid)
 
 
 class ServerConnection:
-    """A connection that is used by one thread at a time, and replaced when it breaks."""
+    """A connection to PostgreSQL that is opened again when it breaks. Only one thread may use it at a time."""
 
     def __init__(self, server: Connector, connection: Connection | None = None) -> None:
         self._server = server
@@ -216,10 +221,10 @@ class ServerConnection:
         self._opened_at = server.switched
 
     def run(self, work: ConnectionWork[T]) -> T:
-        """Call `work`, and repeat the call on a new connection if the connection is lost.
+        """Call a function with the connection. If the connection is lost, open a new one and call the function again.
 
         Raises:
-            GraphEngineError: The error that `work` raised.
+            GraphEngineError: The error that the function raised.
             StoreUnreachable: The server could not be reached again in time.
             psycopg.Error: Any other error of the driver. No transaction is left open.
         """
@@ -258,14 +263,16 @@ class ServerConnection:
         return self._connection
 
     def _can_repeat(self, error: Exception) -> bool:
-        """Prepare the connection after an error for its next use. Return whether the call can be repeated.
+        """Prepare the connection for its next use after a call has failed.
 
-        After a failover, writes and reads must go to the new primary server:
+        Return whether the failed call can be repeated.
+
+        After a failover of the database, writes and reads must go to the new primary server:
 
         1. The server of a session becomes a standby, and the session continues.
         2. New connections lead to the new primary server.
-        3. A write that the old server refuses is repeated there. All other connections to the old server, which would
-           read old data, are replaced too.
+        3. The old server refuses a write. The write is repeated on a connection to the new one. All other connections
+           to the old server, which would read old data, are replaced too.
         """
         if has_become_read_only(error) and not self._server.read_only:
             if self._opened_at == self._server.switched:
@@ -296,7 +303,7 @@ class ServerConnection:
 
 
 class Sessions:
-    """A group of connections, each of which uses a thread while it works.
+    """A pool of connections to PostgreSQL. Each connection that works uses a thread of the pool.
 
     Args:
         server: Opens the connections.
@@ -317,7 +324,9 @@ class Sessions:
         return connection
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """Call `work` on a thread, and repeat the call after a fault.
+        """Call a function with a connection on a thread of the pool.
+
+        If the connection is lost, the function is called again with a new one.
 
         The call runs to its end even if the caller is cancelled.
 
@@ -328,14 +337,14 @@ class Sessions:
         return await self.begin(lambda connection, **_: work(connection))
 
     def begin(self, work: ConnectionWork[T]) -> asyncio.Future[T]:
-        """Start `work` on a thread.
+        """Start a call of a function with a connection on a thread of the pool, and return a future of its result.
 
-        The returned future is not a task, so that the end of the event loop does not cancel it.
+        The future is not a task, so that the end of the event loop does not cancel it.
         """
         return self.call(partial(self._run, work))
 
     def call(self, function: Callable[[], T]) -> asyncio.Future[T]:
-        """Call a function on a thread, without a connection."""
+        """Start a call of a function on a thread of the pool, without a connection. Return a future of its result."""
         threads = self._threads
         if threads is None:
             raise closed_error()
@@ -368,7 +377,7 @@ class Sessions:
         return self._run(lambda connection, **_: work(connection))
 
     async def close(self) -> None:
-        """Wait for the work that was started, then end the threads and close the connections."""
+        """Close the pool: wait for the calls that were started, then end the threads and close the connections."""
         while self._pending:
             await asyncio.gather(*map(asyncio.wrap_future, self._pending.copy()), return_exceptions=True)
         threads, self._threads = self._threads, None

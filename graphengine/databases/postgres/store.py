@@ -154,7 +154,11 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     def _prepare(
         self, readers: Sessions, loop: asyncio.AbstractEventLoop, loop_thread: threading.Thread
     ) -> tuple[Lease | None, bool]:
-        """Check and prepare the schema, and take the lease. Return the lease, and whether a sweep must be continued."""
+        """Connect to the database, create or migrate the schema, and register this process as an owner with a lease.
+
+        Return the lease (None for a store that only reads), and whether the trash contains rows of removed runs that a
+        sweep must still delete.
+        """
         try:
             connection = readers.first_connect()
             if self._read_only:
@@ -244,7 +248,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return self._commits.add(addition, [writes.post(post, lease.channel) for post in batch.posts])
 
     def _addition_of(self, batch: Append) -> writes.Addition:
-        """Encode steps of a run that this store drives. Raises: LeaseLost."""
+        """Encode a batch of steps for the database. Raises LeaseLost if this store no longer drives the run."""
         lease, driven = self._writable_lease(), self._driven.get(batch.run_id)
         if driven is None or driven.fence != batch.fence:
             raise lease_lost(batch.run_id, batch.fence)

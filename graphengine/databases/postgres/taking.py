@@ -35,11 +35,12 @@ def take(  # noqa: PLR0913 - what a transaction needs to know
 
     Args:
         connection: The connection.
-        again: Whether an earlier call was cut off and may have claimed runs.
-        pick: Which runs to take.
+        again: Whether this call repeats a call whose answer was lost, so that runs may already have been claimed.
+        pick: Selects the runs that the worker wants.
         own: The store that takes the runs.
         dead: The owners that are known to be dead, whose runs can be taken over.
-        token: The number by which a repeated call finds the runs that it has claimed.
+        token: A number that is stored with each claim. If the call is repeated, the runs that it has already claimed
+            are found by this number.
 
     Raises:
         StoreCorrupt: A message is damaged.
@@ -78,7 +79,11 @@ def take(  # noqa: PLR0913 - what a transaction needs to know
 def _take_due(
     connection: Connection, pick: ClaimQuery, owner: str, known_dead: Collection[str], token: int
 ) -> tuple[list[int], list[int]]:
-    """Return the keys of due runs of dead owners, and the keys of the claimed runs, in order."""
+    """Claim due runs for a worker.
+
+    Return the keys of due runs of dead owners, which are not claimed yet, and the keys of the claimed runs in their
+    order.
+    """
     named = None if pick.queues is None else _keep_names(pick.queues)
     dead = [row[0] for row in connection.execute(SQL["dead"], (owner,)) if row[0] in known_dead]
     values: dict[str, Any] = {
@@ -137,7 +142,11 @@ def _list_candidates(connection: Connection, values: Mapping[str, Any]) -> list[
 
 
 def _lock_load(connection: Connection, queues: Sequence[str], values: Mapping[str, Any]) -> Load:
-    """Read what decides the limits of queues, and lock it, so that other workers wait until the transaction ends."""
+    """Read the limits of queues, the numbers of driven runs and the states of rate limits.
+
+    The rows of the limits stay locked until the transaction ends, so that two workers cannot exceed a limit by taking
+    runs at the same time.
+    """
     names = list(queues)
     limits = {name: read_limits(text) for name, text in connection.execute(SQL["lock_limits"], (names,))}
     driven = connection.execute(SQL["driven_of"], {**values, "names": names})

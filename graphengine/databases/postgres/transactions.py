@@ -59,12 +59,12 @@ _OWN: Final = "leave COMMIT and ROLLBACK to the engine: return, or raise; with d
 
 
 class HandedConnection(psycopg.Connection[tuple[Any, ...]]):
-    """The connection that a user function gets.
+    """The connection with which a function of a graph writes in the transaction that also records its result.
 
-    The function cannot commit or roll back: only the engine ends the transaction.
+    The connection refuses `commit`, `rollback` and `close`, because only the engine may end the transaction.
 
     Attributes:
-        is_held: Whether the function may still use the connection. While True, the connection cannot be closed.
+        is_held: Whether the function is using the connection. Only then are these calls refused.
     """
 
     is_held = False
@@ -98,13 +98,13 @@ def _refusal_to_end(what: str) -> TransactionRefused:
 
 
 class Transactions:
-    """The transactions for functions of one store.
+    """Opens the transactions in which functions of graphs write to the database of the store.
 
     Args:
         server: How to connect to the database.
-        lease_seconds: The length of this owner's lease. A transaction may take less than a third of it.
+        lease_seconds: The length of this owner's lease. A transaction may last at most a third of it.
         readers: Sessions that find out whether a transaction was committed if the answer was lost.
-        added: Encodes a batch of steps.
+        added: Encodes the steps that are appended at the end of a transaction.
     """
 
     def __init__(
@@ -119,9 +119,9 @@ class Transactions:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[FunctionTransaction]:
-        """Return a context manager with a transaction.
+        """Return a context manager with a transaction for one call of a function.
 
-        Leaving the block undoes a transaction that was not committed.
+        If the transaction was not committed when the block is left, it is undone.
         """
         async with self._places:
             if self.is_closed:
@@ -176,7 +176,10 @@ class FunctionTransaction:
                 connection.close()
 
     def _connect(self) -> HandedConnection:
-        """Connect to the server. Try for as long as the store's other sessions would."""
+        """Open a new session for the transaction.
+
+        If the server cannot be reached, try for as long as the other sessions of the store would.
+        """
         server, deadline = self._around.server, time.monotonic() + self._around.server.patience_seconds
         options = conninfo_to_dict(server.address.url)
         defaults = {name: value for name, value in KEEPALIVES.items() if name not in options}
@@ -193,7 +196,10 @@ class FunctionTransaction:
             return self._connection
 
     def _begin(self, connection: HandedConnection, kind: type[object]) -> None:
-        """Begin the transaction without reading data, so that the function can still set the isolation level."""
+        """Begin the transaction without reading data.
+
+        The function can set the isolation level only before the first read.
+        """
         most = max(1, int(self._around.limit_seconds * 1000))
         connection.execute("SELECT set_config('client_encoding', 'UTF8', false)")
         connection.execute(_LIMIT, (str(most), _LIMITS, most))
@@ -233,7 +239,7 @@ class FunctionTransaction:
         )
 
     def _undone(self, connection: HandedConnection, error: Exception) -> None:
-        """Raise a clearer error if the function's error shows that the database undid the transaction.
+        """Raise a clearer error if a function failed because the database undid its transaction.
 
         Raises:
             NodeTimeout: The function took too long.
@@ -262,9 +268,11 @@ class FunctionTransaction:
         )
 
     def cancel(self) -> None:
-        """Cancel the statement that the function is waiting for, and break the connection so that no other can begin.
+        """Stop a function that takes too long: cancel its statement, and break its connection.
 
-        This happens on a new thread, because cancelling needs one more connection to the server.
+        Without a connection, the function cannot begin another statement.
+
+        This happens on a new thread, because cancelling opens one more connection to the server.
         """
         self._is_cancelled = True
         connection = self._connection
@@ -301,7 +309,9 @@ class FunctionTransaction:
                 raise _refusal_after_end()
 
     def _ask_whether(self, connection: HandedConnection, addition: Addition, error: psycopg.Error) -> None:
-        """Find out whether the transaction was committed after COMMIT failed. Return normally if it was.
+        """Find out whether the transaction was committed, after COMMIT has raised an error.
+
+        Return normally if it was committed.
 
         Raises:
             TransactionUndone: The transaction was not committed and never will be.
@@ -318,7 +328,7 @@ class FunctionTransaction:
             raise self._again(error) from error
 
     def _record(self, connection: HandedConnection, addition: Addition) -> None:
-        """Execute the last statements of the transaction, which record the function's result."""
+        """Append the step with the function's result to the log of the run, as the last part of the transaction."""
         schema = self._around.server.address.quoted.encode()
         connection.cursor_factory = psycopg.Cursor  # the function may have changed these settings
         connection.row_factory = tuple_row
@@ -341,7 +351,7 @@ class FunctionTransaction:
             execute("text_uses_within", uses)
 
     def close(self) -> None:
-        """Close the session. The server undoes what was not committed."""
+        """Close the session. If the transaction was not committed, the server undoes it."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -360,18 +370,20 @@ def _refusal_after_end() -> TransactionRefused:
 
 
 def _is_written(connection: Connection, *, addition: Addition) -> bool:
-    """Return whether a transaction was committed.
+    """Return whether a transaction was committed although the answer to COMMIT was lost.
 
-    The transaction holds the lock of the run's row until its end. So wait for the lock first.
+    The transaction holds the lock of the run's row until its end. So wait for that lock, and then look for the
+    transaction's step.
     """
     connection.execute(SQL["lock"], ([addition.run_id],))
     return connection.execute(*were_written(addition)).fetchone() == (len(addition.rows),)
 
 
 def _cancel_statement(connection: HandedConnection, line: socket.socket) -> None:
-    """Ask the server to cancel the current statement, and break the connection.
+    """Stop a function that takes too long: ask the server to cancel its current statement, and break the connection.
 
-    The function may be between two statements; without a connection it cannot begin the next one.
+    The connection is broken because the function may be between two statements. Without a connection, it cannot begin
+    the next one.
     """
     with line:
         with suppress(psycopg.Error, OSError):
@@ -382,7 +394,7 @@ def _cancel_statement(connection: HandedConnection, line: socket.socket) -> None
 
 
 def _list_causes(error: BaseException) -> Sequence[BaseException]:
-    """Return an exception, its causes, and the driver's errors that SQLAlchemy has wrapped."""
+    """Return an exception with its causes, and with the errors of the database driver that SQLAlchemy has wrapped."""
     found: list[BaseException] = []
     left: list[BaseException | None] = [error]
     while left:
@@ -394,7 +406,10 @@ def _list_causes(error: BaseException) -> Sequence[BaseException]:
 
 
 class _Handles:
-    """Makes the objects that functions get: psycopg connections, or SQLAlchemy objects that use them."""
+    """Creates the object with which a function uses its transaction.
+
+    The object is a psycopg connection, or a connection or session of SQLAlchemy that uses this psycopg connection.
+    """
 
     def __init__(self) -> None:
         self._here = threading.local()
@@ -402,10 +417,10 @@ class _Handles:
         self._making = threading.Lock()
 
     def made(self, connection: HandedConnection, kind: type[object]) -> Any:  # noqa: ANN401 - SQLAlchemy is optional
-        """Return the object to pass to a function that asks for this class.
+        """Create the object that is passed to a function whose parameter has this class.
 
         Raises:
-            TransactionRefused: The class is a subclass of `psycopg.Connection` and cannot be created here.
+            TransactionRefused: The class is a subclass of `psycopg.Connection`, which this package cannot create.
         """
         if kind is psycopg.Connection:
             return connection
@@ -429,7 +444,7 @@ class _Handles:
         return bound
 
     def leave(self, handed: Any) -> None:  # noqa: ANN401 - as `made`
-        """Release the object that a function got, without sending a statement."""
+        """Release an object that `made` created for a function, without sending a statement to the server."""
         if handed is None or isinstance(handed, psycopg.Connection):
             return
         bound = handed if hasattr(handed, "invalidate") and not hasattr(handed, "flush") else handed.get_bind()

@@ -48,7 +48,11 @@ _TOKEN_BITS: Final = 63
 
 
 class Row(NamedTuple):
-    """A row of a step or snapshot: the body without long texts, and the long texts with their offsets."""
+    """The values of a row for a step or snapshot.
+
+    `body` is the content without the long texts. `texts` contains the long texts, each with the offset at which it was
+    cut out.
+    """
 
     seq: int
     at: float
@@ -59,18 +63,19 @@ class Row(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Command(Generic[T]):
-    """A write other than an append.
+    """A write to the database other than an append of steps, for example a new run, a claim or a message.
 
     Attributes:
         run_ids: The ids of the runs whose rows the write locks.
-        statement: The SQL statement.
+        statement: The SQL statement, which returns one row.
         values: The parameters of the statement.
-        read: Converts the first row of the answer to the result, or raises the reason why the write was refused.
+        read: Converts the row that the statement returned to the result of the write, or raises the error with which
+            the write was refused.
         confirm: The parameters of the statement `was_created`, which tells whether an earlier attempt created the run;
             None for writes other than new runs.
         confirmed: Returns the result for a run that an earlier attempt created, given the run's key.
-        row: The new run in the form in which one statement can create many; None if the run is too complex for that, or
-            for other writes.
+        row: The values of the new run, in the form in which one statement can create many runs; None if the run is too
+            complex for that, or if the write creates no run.
     """
 
     run_ids: Sequence[str]
@@ -83,7 +88,9 @@ class Command(Generic[T]):
 
 
 class NewRun(NamedTuple):
-    """A new run with one step and without parent, tags and long texts. One statement can create many of these.
+    """The values of a new run that has one step and no parent, tags or long texts.
+
+    One statement can create many such runs.
 
     Attributes:
         owner: The id of the owner that creates the run.
@@ -101,7 +108,7 @@ class NewRun(NamedTuple):
 
 
 class Addition(sql.Addition[Row]):
-    """A batch of steps for one run."""
+    """A batch of steps for one run, with the changes that belong to it, encoded for PostgreSQL."""
 
     @property
     def run_ids(self) -> Sequence[str]:
@@ -123,7 +130,10 @@ def row_of(run_id: str, seq: int, at: float, body: bytes) -> Row:
 
 
 def one_step(addition: Addition) -> tuple[bytes, Sequence[Any]]:
-    """Return the statement that appends a single step, and answers whether the step was written."""
+    """Return the SQL statement, with its values, that appends a single step to a run.
+
+    The statement returns whether the step was written.
+    """
     (row,) = addition.rows
     if addition.summary is None:
         values = row.seq, row.at, row.sum, row.body, addition.key, addition.fence, addition.owner, row.seq
@@ -140,7 +150,10 @@ def one_step(addition: Addition) -> tuple[bytes, Sequence[Any]]:
 
 
 def many_steps(additions: Sequence[Addition]) -> tuple[bytes, Sequence[Any]]:
-    """Return the statement that appends steps to different runs, and answers with the refused batches."""
+    """Return the SQL statement, with its values, that appends steps to several runs.
+
+    The statement returns a row for each batch that was refused.
+    """
     rows = [(each.key, row) for each in additions for row in each.rows]
     shots = [(each.key, each.shot) for each in additions if each.shot is not None]
     texts = _LongTexts()
@@ -187,9 +200,10 @@ def _columns(width: int, rows: Iterable[Sequence[Any]]) -> Sequence[list[Any]]:
 
 
 def many_runs(runs: Sequence[NewRun]) -> tuple[bytes, Sequence[Any]]:
-    """Return the statement that creates many runs.
+    """Return the SQL statement, with its values, that creates many runs.
 
-    It answers with a row for each: the run's id, and the answer of `create`.
+    The statement returns a row for each run: the id of the run, and the values that the statement `create` returns for
+    one run.
     """
     graph_specs = {each.fingerprint: each.graph_spec for each in runs}
     places = {fingerprint: place for place, fingerprint in enumerate(graph_specs, 1)}
@@ -203,7 +217,11 @@ def many_runs(runs: Sequence[NewRun]) -> tuple[bytes, Sequence[Any]]:
 
 
 def refusal(addition: Addition, answer: Sequence[Any]) -> StoreError:
-    """Return the reason why a batch of steps was refused, given the batch's row of the answer."""
+    """Return the error for a batch of steps that the database refused.
+
+    `answer` is the row that the statement returned for this batch: it contains the run's current fence, driver and last
+    step.
+    """
     _, fence, driver, last, _ = answer
     if fence != addition.fence or driver != addition.owner or last is None:
         return lease_lost(addition.run_id, addition.fence)
@@ -226,7 +244,10 @@ def is_repeated(addition: Addition, answer: Sequence[Any]) -> bool:
 def create(  # noqa: PLR0913 - what a new run is recorded with
     info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, code_body: Code | None, owner: str, channel: str
 ) -> Command[Claimed]:
-    """Return the write that creates a run. If the run is queued, the write announces this on the channel."""
+    """Return the write that creates a run.
+
+    If the run is queued, the write also announces the run to workers of other processes.
+    """
     texts = _LongTexts()
     rows, row_bytes = sql.rows_of(
         partial(row_of, info.id), info.id, steps, 1 if info.parent is None else info.parent_seq + 1
@@ -334,7 +355,8 @@ def _new_run(
 def claim(run_id: str, owner: str, owed: Collection[int]) -> Command[Claimed]:
     """Return the write that makes this owner the driver of a run.
 
-    `owed` are fences of the run that this owner has released, although the database may not show it yet.
+    `owed` are the fences under which this owner has driven the run and released it, while the database may still show
+    it as driven. Such a claim does not count as a claim of a live owner.
     """
     values = owner, secrets.randbits(_TOKEN_BITS), known(run_id), list(owed)
 
@@ -355,7 +377,11 @@ def release(run_id: str, fence: int, owner: str, channel: str) -> Command[None]:
 
 
 def post(message: Post, channel: str, alone: str = "") -> Command[bool]:
-    """Return the write that posts a message. `alone` has the same meaning as in `Store.post`."""
+    """Return the write that puts a message into the inbox of a run; see `Store.post`.
+
+    `alone` is a prefix of keys: the message is ignored if a message with such a key was posted to the run before.
+    `channel` is the channel on which the message is announced to other processes.
+    """
     run_id, kind, payload, key, nonce = message
     body = to_json(payload)
     checksum = signed(sum_of(message_place(known(run_id), kind, key), body))
@@ -389,7 +415,10 @@ def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Command[tu
 
 
 def set_fields(connection: Connection, run: RunInfo, fields: Mapping[str, str]) -> bool:
-    """Replace the searchable fields of a run that no process drives. Return False if the run was changed meanwhile."""
+    """Replace the searchable fields of a run that no process drives.
+
+    Return False, without a change, if a process drives the run or has changed it.
+    """
     row = connection.execute(SQL["undriven_summary"], (known(run.id), run.nonce, run.status)).fetchone()
     if row is None:
         return False
@@ -404,7 +433,7 @@ def new_token() -> int:
 
 
 class _LongTexts:
-    """The long texts of some rows, in the form of statement parameters."""
+    """Collects the long texts of several rows as lists of equal length, which are parameters of SQL statements."""
 
     def __init__(self) -> None:
         self._found: dict[bytes, str] = {}
@@ -431,7 +460,11 @@ class _LongTexts:
 
 
 def texts_of(addition: Addition) -> tuple[tuple[list[bytes], list[str]], Sequence[Sequence[Any]]]:
-    """Return the long texts of a batch as statement parameters: the texts, and the places where they are used."""
+    """Return the long texts of a batch of steps as parameters of SQL statements.
+
+    The first part contains the texts and their digests, and the second part the places in the steps from which they
+    were cut out.
+    """
     texts = _LongTexts()
     for row in addition.rows:
         texts.add(addition.key, row)
@@ -439,9 +472,9 @@ def texts_of(addition: Addition) -> tuple[tuple[list[bytes], list[str]], Sequenc
 
 
 def replace_steps(connection: Connection, run_id: str, key: int, steps: Sequence[Step], before: int) -> None:
-    """Overwrite steps of a run, and delete the run's snapshots before step `before`.
+    """Overwrite old steps of a run, and delete the snapshots of the run before step `before`.
 
-    The caller opens the transaction.
+    The statements run inside the caller's transaction.
     """
     rows = [row_of(run_id, step.seq, 0.0, encode_step(step)) for step in steps]
     columns = [row.seq for row in rows], [row.sum for row in rows], [row.body for row in rows]
