@@ -216,7 +216,7 @@ class RunInfo(Struct, frozen=True, gc=False):
         return cursor_of(seq, self.nonce)
 
     def seq_in(self, cursor: int | str) -> int:
-        """Return the number of the step at which a cursor stands. A plain step number is accepted as a cursor.
+        """Return the number of the step to which a cursor points. A plain step number is accepted as a cursor.
 
         Raises:
             RunReplaced: The cursor belongs to an earlier run, which had the same id and was removed.
@@ -300,7 +300,7 @@ class Post(NamedTuple):
 
     Attributes:
         run_id: The id of the run that receives the message.
-        kind: The same as in `InboxMessage`.
+        kind: `answer`, `message` or `stop`, as in `InboxMessage`.
         payload: The content of the message.
         key: A unique key. A message whose key was posted to the run before is ignored.
         nonce: The nonce of the run that should receive the message; None for any run with the id.
@@ -318,7 +318,7 @@ class StopOver(NamedTuple):
 
     Attributes:
         run_id: The run that was stopped.
-        mark: Whether the stop is final.
+        mark: `stop`, or `cancel` for a final stop.
     """
 
     run_id: str
@@ -390,9 +390,9 @@ class Transaction(Protocol):
         ...
 
     async def commit(self, batch: Append) -> None:
-        """Append the steps as the last statement of the transaction, and commit.
+        """Append the steps to the log of the run as the last statement of the transaction, and commit.
 
-        Afterwards the writes and steps are durable.
+        Afterwards the function's writes and the steps are durable.
 
         Raises:
             TransactionUndone: The transaction was undone. Nothing of it was written, and nothing will be.
@@ -408,12 +408,12 @@ class Transaction(Protocol):
 
 
 class Transactional(Protocol):
-    """A store whose database functions of a graph can write to in the same transaction as the run's steps."""
+    """A store in whose database functions of a graph can write, in the transaction that also records their results."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """Return a context manager that opens a transaction.
+        """Return a context manager that opens a transaction, in which a function of a graph is called.
 
-        Leaving the block undoes a transaction that was not committed.
+        If the transaction was not committed when the block is left, it is undone.
         """
         ...
 
@@ -563,7 +563,7 @@ class StoredSchedule(NamedTuple):
 
 
 class Count(NamedTuple):
-    """How many runs of a graph have a status.
+    """The number of runs of one graph that have one status.
 
     Attributes:
         graph: The name of the graph.
@@ -579,7 +579,7 @@ class Count(NamedTuple):
 
 
 class Page(TypedDict, total=False):
-    """The keyword arguments of `Store.runs`, as one type for the stores that accept them as `**page`."""
+    """The keyword arguments of `Store.runs`, for stores whose methods accept these arguments as `**page`."""
 
     limit: int
     status: Status | None
@@ -637,7 +637,7 @@ class RunStore(Protocol):
     async def close(self) -> None:
         """Finish pending writes, release all runs and the lease, and free all resources.
 
-        A closed store is left as it is.
+        Nothing happens if the store is closed.
         """
         ...
 
@@ -667,7 +667,7 @@ class RunStore(Protocol):
         ...
 
     async def mark_stop(self, run_id: str, mark: StopMark) -> None:
-        """Set or remove the mark that a run and all its child runs are being stopped. A final mark is never removed.
+        """Mark that a run and all its child runs are being stopped, or remove this mark. A final mark is never removed.
 
         Any process may call this method. When it returns, no new run can be created below the marked run, and `started`
         lists all child runs that were created before. An unknown run is ignored.
@@ -675,11 +675,14 @@ class RunStore(Protocol):
         ...
 
     async def stop_over(self, run_id: str) -> StopOver | None:
-        """Return a stop that applies to this run: a mark of the run itself, or of a run above it in its tree.
+        """Return the stop that applies to this run, because the run itself or a run above it was stopped.
 
-        A final stop is preferred. The search ends at a run without a `root`: a run that no node started, or a child run
-        that continues when others stop. A run above is recognised by its id and nonce, so that a later run with the
-        same id is not taken for it.
+        Return None if there is no such stop.
+
+        The runs above are the run that started this child run, the starter of that run, and so on. If several of them
+        were stopped, a final stop is preferred. The search ends at a run without a `root`: a run that no node started,
+        or a child run that continues when others stop. A run above is recognised by its id and nonce, so that a later
+        run with the same id is not taken for it.
         """
         ...
 
@@ -692,9 +695,12 @@ class RunStore(Protocol):
         ...
 
     async def claim(self, run_id: str) -> int:
-        """Become the driver of a run, also in place of a dead owner.
+        """Become the driver of a run, the process that executes its nodes.
 
-        Return the new fence, which is higher than all before.
+        The former driver must be dead or have released the run.
+
+        Return the new fence, the number to pass with each append. It is higher than all fences before, so that a former
+        driver cannot write any more.
 
         Raises:
             UnknownRun: There is no such run.
@@ -703,22 +709,22 @@ class RunStore(Protocol):
         ...
 
     async def former_lease(self, run_id: str) -> float | None:
-        """Return for how many more seconds another owner may still act on a run, if that owner may be alive.
+        """Return for how many more seconds the process that drove a run before may still act on the run.
 
-        The time lasts until the end of the owner's lease, and is 0 afterwards. None if no other owner has the run, or
-        if the owner's death is proved. The end of a lease or a broken connection is no proof, since the process may
-        only be suspended or cut off from the database.
+        The time lasts until the end of the owner's lease, and is 0 afterwards. Return None if no other owner has the
+        run, or if the owner's death is proved. The end of a lease or a broken connection is no proof, since the process
+        may only be suspended or cut off from the database.
 
         Raises: UnknownRun.
         """
         ...
 
     def on_doubt(self, doubted: Callable[[LeaseDoubt], Coroutine[Any, Any, None]]) -> None:
-        """Register a function that is called on the event loop whenever other owners may have claimed its runs.
+        """Register a function that is called on the event loop when this process may have lost its runs to others.
 
-        The function gets `late` shortly before the lease ends, if the lease could not be renewed: running work must
-        stop before the end of the lease. The function gets `renewed` when the lease was renewed, but perhaps only after
-        other owners had claimed runs.
+        The function is called with `late` shortly before the lease ends, if the lease could not be renewed: running
+        work must stop before the end of the lease. The function is called with `renewed` if the lease was renewed so
+        late that other owners may have claimed runs before.
         """
         ...
 
@@ -749,7 +755,7 @@ class RunStore(Protocol):
         ...
 
     async def moved(self, seqs: Mapping[str, int]) -> Sequence[str]:
-        """Return the ids of the runs whose last step is not the given one, and of runs that do not exist.
+        """Return the ids of those of the given runs whose last step differs from the given one, or that do not exist.
 
         A Runner asks this for all its sleeping runs at once, to find out which of them other processes continued. One
         query answers for all of them.
@@ -757,16 +763,16 @@ class RunStore(Protocol):
         ...
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
-        """Return the newest snapshot at or before step `upto` (None: the last step), and the steps from there on.
+        """Return the newest snapshot of a run at or before step `upto`, and the steps after this snapshot.
 
-        The steps end at `upto`. The snapshot and steps of a branch can come from its parents.
+        The steps end at `upto`; None means the last step. The snapshot and steps of a branch can come from its parents.
 
         Raises: UnknownRun, UnknownStep, StoreCorrupt.
         """
         ...
 
     async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
-        """Return the steps with `after < seq <= upto` in order.
+        """Return the steps of a run with the numbers `after + 1` to `upto`, in order.
 
         For a branch, they include the steps shared with its parents.
 
@@ -812,20 +818,22 @@ class RunStore(Protocol):
         ...
 
     async def message_keys(self, run_id: str, newest: int | None = None) -> Mapping[str, int]:
-        """Return the keys of all messages ever posted to a run, oldest first, with the ids of undelivered messages.
+        """Return the keys of all messages that were ever posted to a run, oldest first.
 
-        The id of a delivered message is shown as 0. An unknown run has no keys. `newest` limits the result to the
-        newest keys.
+        The value of a key is the id of the message, or 0 if the message was delivered. An unknown run has no keys.
+        `newest` limits the result to this many keys of the newest messages.
         """
         ...
 
     async def notifications(self, after: int) -> int:
-        """Wait until the store has received more than `after` announcements of other processes.
+        """Wait until the store has received more than `after` announcements that runs may need attention.
 
-        Return how many it received. Other processes announce messages to runs that wait or are driven here, released
-        runs, and dead owners. An announcement is only a hint to poll earlier: announcements can be lost or be of no
-        interest, and a store that receives none never returns. Pass 0 first, and then the number that was returned.
-        With -1, a store that can receive announcements returns at once.
+        Return how many announcements the store has received in all. Pass 0 in the first call, and then the number that
+        the previous call returned. With -1, a store that can receive announcements returns at once.
+
+        Other processes announce messages to runs that wait or are driven here, released runs, and dead owners. An
+        announcement is only a hint to look at the runs earlier than at the next poll: announcements can be lost or be
+        of no interest, and a store that receives none never returns.
         """
         ...
 
@@ -876,9 +884,9 @@ class QueueStore(Protocol):
         ...
 
     async def move_schedule(self, name: str, seen: float, next_at: float) -> None:
-        """Set the time of a schedule's next run, unless another process has changed the time since the caller read it.
+        """Set the time at which a schedule starts its next run, unless another process has changed this time.
 
-        `seen` is the time that the caller read.
+        `seen` is the time that the caller has read. If the stored time differs from it, nothing is changed.
         """
         ...
 
@@ -898,7 +906,9 @@ class Store(RunStore, QueueStore, Protocol):
     """
 
     async def change_token(self) -> str:
-        """Return a text that changes whenever any process has written to the store, so that a caller can skip reading.
+        """Return a text that changes whenever a process writes to the store.
+
+        A caller compares it to skip useless reads.
 
         The text can also change without a write. The call is cheap enough for fifty calls a second. The death of a
         process and the end of a lease do not change the text, since nothing is written then.

@@ -54,11 +54,11 @@ class Candidate(NamedTuple):
 
 
 class Load(NamedTuple):
-    """What decides how many runs of each queue may be taken now.
+    """The limits of queues and how much of them is used, which decide how many runs of each queue may be taken now.
 
     Attributes:
         limits: The limits by the name of the queue.
-        driven: How many runs are driven, by queue and tenant.
+        driven: How many runs are driven, by the names of queue and tenant.
         rates: When the rate limit of a queue and tenant allows its full number of runs again, epoch seconds; see
             `left_of`.
     """
@@ -141,7 +141,10 @@ def _filter_allowed(found: Sequence[Candidate], load: Load, queue: str, now: flo
 
 
 def _rates_for_run(run: Candidate, limits: QueueLimits | None) -> list[tuple[str, tuple[int, float]]]:
-    """Return the rate limits that apply to a run, with the tenant whose runs they count. A resumed run has none."""
+    """Return the rate limits that count when a run begins: that of its queue, and that of its tenant.
+
+    Each limit comes with the tenant whose runs it counts. A run that is resumed has no rate limits.
+    """
     if limits is None or not run.is_queued:
         return []
     found = [(WHOLE, limits.rate)] if limits.rate is not None else []

@@ -74,7 +74,9 @@ if TYPE_CHECKING:
 
 
 class _Log:
-    """A run in memory, with its own steps. The steps that a branch shares are in `parent`.
+    """A run in memory, with its row and its log.
+
+    A branch contains only its own steps, and `parent` contains the others.
 
     Attributes:
         driver_fence: The fence while a process drives the run, otherwise None.
@@ -83,7 +85,7 @@ class _Log:
         keys: The keys of all messages ever posted, with their numbers.
         taken: The step at which each consumed message was delivered, by the message's number.
         shots: The snapshots as (seq, JSON), oldest first.
-        earlier: The graph's fingerprints before resumes changed the graph.
+        earlier: The fingerprints of the graph before resumes changed the graph.
         codes: The ids of all code that the run has had.
         branches: How many existing runs were branched from this one.
     """
@@ -143,7 +145,7 @@ class _Log:
     def is_of(self, page: Page, nonces: Collection[str]) -> bool:
         """Return whether the run matches the filters of `Store.runs`.
 
-        `nonces` are the nonces that its starter may have.
+        If a filter names the run that started this child run, that run must also have one of `nonces`.
         """
         tag, text, end = page.get("tag"), page.get("text"), page.get("begun_before")
         is_of = page.get("status") in {None, self.status} and page.get("graph") in {None, self.info.graph}
@@ -160,7 +162,7 @@ class _Log:
         return None if self.status in {"running", "waiting"} or not self.steps else self.steps[-1].at
 
     def place(self, sort: Sort | None) -> tuple[float | str, float, str]:
-        """Return the sort key of the run in a list."""
+        """Return the key by which a list of runs is sorted, for this run."""
         value: float | str | None = self.info.created_at
         if sort == "status":
             value = self.status
@@ -171,7 +173,10 @@ class _Log:
         return -1 if value is None else value, self.info.created_at, self.info.id
 
     def texts(self) -> Iterator[str | None]:
-        """Yield the texts that a search looks through: a branch is also found by the inputs of its parents."""
+        """Yield the texts of the run in which a search looks for words.
+
+        A branch is also found by the inputs of its parents.
+        """
         yield from (self.info.id, self.info.graph, *self.tags, None if self.summary is None else self.summary.reason)
         log: _Log | None = self
         while log is not None:
@@ -179,7 +184,10 @@ class _Log:
             log = log.parent
 
     def shot(self, upto: int) -> tuple[int, bytes] | None:
-        """Return the newest snapshot at or before a step. For a branch, this can be a snapshot of its parents."""
+        """Return the newest snapshot of the run at or before a step, as (seq, JSON).
+
+        For a branch, it can come from its parents.
+        """
         log: _Log | None = self
         while log is not None:
             for seq, body in reversed(log.shots):
@@ -190,7 +198,7 @@ class _Log:
         return None
 
     def read(self, after: int, upto: int) -> list[Step]:
-        """Return the steps with `after < seq <= upto`, converted as if they had been stored as JSON and read again."""
+        """Return the steps `after + 1` to `upto`, converted as if they had been stored as JSON and read again."""
         parts: list[list[Step]] = []
         log: _Log | None = self
         while log is not None and upto > after:
@@ -459,9 +467,10 @@ class InMemoryStore:
         return [self._info(log) for _, log in found[: max(limit, 0)]]
 
     def _nonces(self, starter: str | None, child: _Log) -> Collection[str]:
-        """Return the nonces by which a run counts as started by `starter`; see `Store.started`.
+        """Return the nonces that count as those of the run `starter`, which started a child run; see `Store.started`.
 
-        If the starter exists, its own nonce is the only one. If it was removed, any nonce is accepted.
+        If the run `starter` exists, only its own nonce counts. If it was removed, the nonce that the child has recorded
+        counts, so that the child is found by the id alone.
         """
         there = None if starter is None else self._logs.get(starter)
         return {child.info.starter_nonce if there is None else there.info.nonce}
@@ -686,7 +695,10 @@ class InMemoryStore:
         return 0, 0
 
     def _change(self, log: _Log, batch: Append) -> None:
-        """Apply everything in the batch except its steps. Most batches contain only steps and skip this method."""
+        """Apply the parts of a batch other than its steps, such as the status.
+
+        Most batches contain only steps and skip this method.
+        """
         if batch.status != log.status:
             graph, counts, status = log.info.graph, self._counts, batch.status
             counts[graph, log.status] -= 1

@@ -24,7 +24,7 @@ def not_open() -> RunnerClosed:
 
 
 def lease_lost(run_id: str, fence: int) -> LeaseLost:
-    """Return the error for an append by a process that no longer drives the run."""
+    """Return the error with which a store refuses steps from a process that no longer drives the run."""
     return LeaseLost(
         f"run {run_id} is no longer driven from here (fence {fence} is out of date)",
         where=f"run {run_id}",

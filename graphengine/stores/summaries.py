@@ -28,7 +28,7 @@ NO_FIELDS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def summary_of(snapshot: Snapshot, status: RunStatus | None = None, fields: Mapping[str, str] = NO_FIELDS) -> Summary:
-    """Return the summary of a run, computed from a snapshot.
+    """Return the summary of a run as lists of runs show it, computed from a snapshot of the run.
 
     Args:
         snapshot: The state of the run.
@@ -80,7 +80,7 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None, fields: Mapp
 
 
 class BegunAs(TypedDict):
-    """The facts about the start of a run that a store keeps in the run's row. The names are those of `RunInfo`."""
+    """The values in a run's row that are recorded when the run starts. The names are those of `RunInfo`."""
 
     title: str
     user: str | None
@@ -96,7 +96,7 @@ class BegunAs(TypedDict):
 
 
 def begun_as(snapshot: Snapshot) -> BegunAs:
-    """Return the facts about a run's start, for the run's row."""
+    """Return the values that a run's row gets when the run starts, taken from a snapshot."""
     starter, origin = snapshot.starter, snapshot.origin
     return {
         "title": snapshot.title,

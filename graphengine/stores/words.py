@@ -46,9 +46,9 @@ def words_of(text: str) -> list[str]:
 
 
 def sought_words(text: str) -> list[str]:
-    """Return the words that a user searches for, each once.
+    """Return the words that a user searches for, each only once.
 
-    A run matches if each word begins one of the run's words.
+    A run is found if each of these words is the beginning of a word of the run.
     """
     return list(dict.fromkeys(words_of(text)))[:SOUGHT_WORDS]
 
@@ -65,7 +65,10 @@ def input_text(first: Step | None) -> str:
 
 
 def joined(values: Iterable[JsonValue]) -> str:
-    """Return the first `INPUT_WORDS` different words of the texts and whole numbers in some values, in one string."""
+    """Join the words of the texts and whole numbers in a run's input to one searchable text.
+
+    The text contains each word once, and at most the first `INPUT_WORDS` different words.
+    """
     found: dict[str, None] = {}
     left = INPUT_CHARACTERS
     for part in _list_leaves(values):
