@@ -213,9 +213,10 @@ class Account(Part, omit_defaults=True):
 def account_of(
     entry: Entry, why: str | None = None, *, limit: int = _LIMIT, why_limit: int = _WHY, with_changes: bool = False
 ) -> Account:
-    """Describe a step in words, for a caller that has read the run with `Visits`.
+    """Describe a step of a run in words, for a caller that has read the run with `Visits`.
 
-    The description then includes the duration of the work and the reasons for the edge.
+    Since the caller has read the whole run, the description includes the duration of the work and the reasons for the
+    edge.
 
     Args:
         entry: The step with its visit, edge and duration, as `Visits.feed` returned them.
@@ -262,9 +263,9 @@ def account_of_step(
 
 
 def changes_in(step: Step, limit: int) -> Iterator[str]:
-    """Yield a line for each change that a step makes to the state.
+    """Yield a line for each field of the state that a step changes.
 
-    The step with which a graph starts sets all fields. Its empty values are left out.
+    The step with which a graph starts sets all fields. The fields that it sets to empty values are left out.
     """
     is_start = step.kind in ("started", "entered")
     for op in ops_of(step):
@@ -445,7 +446,7 @@ def _describe_end_of_wait(
 
 
 def _describe_attempt(account: Account, facts: AttemptEnded, lines: list[str], limit: int) -> None:
-    """Describe what an attempt of a node left besides its result or error, such as messages that it sent."""
+    """Describe what an attempt of a node recorded besides its result or error, such as the messages that it sent."""
     if isinstance(facts, Attempt):
         account.due = facts.due_at
         lines += ["its fallback is run"] if facts.then == "fallback" else []
@@ -481,7 +482,11 @@ def _describe_message(account: Account, facts: Message, limit: int) -> None:
 
 
 def _shifts(facts: Shift) -> Iterator[str]:
-    """Yield a line for each way in which a resume or a branch adapted the run to a changed graph."""
+    """Yield a line for each change of a run that was needed because its graph has changed since.
+
+    A run is adapted to the changed graph when it is resumed, or when a branch is started from it. For example, the
+    records of a renamed node belong to the new name.
+    """
     yield from (f"the graph changed: {change}" for change in facts.changes)
     for frame, names in facts.renamed.items():
         yield from (f"the records of {path_of(frame, old)} now belong to {new}" for old, new in names.items())
@@ -506,7 +511,8 @@ def _tone(step: Step) -> Tone:
 def _losses(step: Step) -> Mapping[str, int]:
     """Count what went wrong in a step (retries, fallbacks, failed items) by kind.
 
-    The counts of all steps must add up to the losses that the engine counts for the whole run.
+    The counts must agree with the engine's: added up over all steps, they must be the numbers that the engine counts
+    for the run.
     """
     facts, usage = step.data, usage_of(step)
     own: dict[str, int] = {}

@@ -129,7 +129,7 @@ async def load_at_work(
 
 
 def nodes_at_work(snapshot: Snapshot, recent: Sequence[Step] = ()) -> Sequence[NodeAtWork]:
-    """Return the nodes that a run is executing now, as far as its log shows.
+    """Return the nodes that a run is executing now, or whose next attempt is due soon, as far as its log shows.
 
     Args:
         snapshot: The last snapshot of the run.

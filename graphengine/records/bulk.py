@@ -72,9 +72,9 @@ class Bulk(Document):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An action for many runs, with its arguments as in `Admin.bulk`.
+    """An action to apply to many runs, such as a stop or an answer, with its arguments as in `Admin.bulk`.
 
-    If `search` is None, the caller of `bulk` passes the runs.
+    `search` selects the runs. If it is None, the caller of `bulk` passes the runs.
     """
 
     action: Literal[Action, "answer"]
@@ -140,7 +140,7 @@ async def _bulk(runner: Records, order: Order, chosen: Sequence[RunInfo], *, dry
 
 
 async def _select_actionable(store: Store, order: Order, chosen: Sequence[RunInfo]) -> Sequence[RunInfo]:
-    """Return the runs to which the action applies, such as the waiting runs for an answer."""
+    """Return those of the given runs to which the action applies, such as the waiting runs for an answer."""
     statuses, tag = _FOR.get(order.action), order.tag
     of_wings = {run_id for wing in wings() for run_id in wing.runs}
     found = [
@@ -164,7 +164,10 @@ async def _select_actionable(store: Store, order: Order, chosen: Sequence[RunInf
 async def _act_on_all(
     runner: Records, order: Order, runs: Sequence[RunInfo], graphs: Mapping[str, GraphDefinition[Any]]
 ) -> dict[str, str]:
-    """Apply the action to 16 runs at a time; return the errors of the runs that refused, by id."""
+    """Apply the action to the given runs, to 16 of them at a time.
+
+    Return the errors of the runs that refused, by run id.
+    """
     refused: dict[str, str] = {}
     for at in range(0, len(runs), _AT_ONCE):
         batch = runs[at : at + _AT_ONCE]

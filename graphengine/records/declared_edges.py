@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 class Declaration(NamedTuple):
-    """An edge as the graph declares it. Edges with equal declarations are the same edge in two versions of a graph.
+    """An edge as the graph declares it, by which the same edge is found in another version of the graph.
+
+    Edges of two versions are the same if their declarations are equal.
 
     Attributes:
         edge: The declaration as JSON: the ends of the edge, its condition as data, and its label.
@@ -33,7 +35,7 @@ class Declaration(NamedTuple):
 
 
 def declarations(ways: Sequence[EdgeSpec]) -> Sequence[Declaration]:
-    """Return the declarations of edges in the same order. Equal declarations are numbered."""
+    """Return the declarations of the edges of a node, in the same order. Equal declarations are numbered."""
     plain = [_describe_edge(edge) for edge in ways]
     many, seen = Counter(plain), Counter[str]()
     found: list[Declaration] = []

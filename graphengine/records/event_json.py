@@ -54,7 +54,7 @@ def event_document(event: Event, info: RunInfo) -> dict[str, JsonValue]:
 
 
 def line_of(event: Event, info: RunInfo) -> WatchLine:
-    """Convert an event of a run to the struct that `graphengine watch --json` prints as a line."""
+    """Convert an event of a run to the struct that `graphengine watch --json` prints as one line of JSON."""
     run_id, graph = info.id, info.graph
     match event:
         case StepRecorded():
@@ -85,7 +85,7 @@ def line_of(event: Event, info: RunInfo) -> WatchLine:
 
 
 def live_lines() -> Sequence[type[Any]]:
-    """Return the structs of the events that are not recorded, such as data that a node emits while it runs.
+    """Return the structs of the events that are shown live but not recorded, such as data that a node emits.
 
     Only the process that drives the run sees these events. Extensions of graphengine (wings) can define more of them.
     """
@@ -99,7 +99,7 @@ def live_lines() -> Sequence[type[Any]]:
 
 @cache
 def line_type(event: type[Any]) -> type[Any]:
-    """Return the struct with which an event that is not recorded is written as JSON.
+    """Return the struct type by which an event that is shown live but not recorded is written as JSON.
 
     The struct contains the name of the event, the run, and all fields of the event's class.
     """

@@ -244,7 +244,7 @@ class Exported:
 
 
 async def export_run(store: RunStore, run_id: str) -> Exported:
-    """Read everything that is recorded about a run from an open store.
+    """Read everything that is recorded about a run from an open store, so that the run can be exported to a file.
 
     Raises:
         UnknownRun: The run does not exist.
@@ -277,7 +277,7 @@ async def export_run(store: RunStore, run_id: str) -> Exported:
 
 
 def _with_parent(info: RunInfo, steps: Sequence[Step]) -> RunInfo:
-    """Return the row of a run with the parent that its log names, and without the process that drives the run."""
+    """Return the row of a run as it is exported: with the parent that its log names, and without a driver."""
     info = structs.replace(info, driver=None, held=False, parent=None, parent_seq=0)
     for step in reversed(steps):
         if isinstance(step.data, Branched):
@@ -309,7 +309,10 @@ def to_json_text(run: Exported, version: str) -> str:
 
 
 def _file_facts(run: Exported) -> dict[str, Any]:
-    """Return the members of an exported file that describe the run, without its steps, its format and its digest."""
+    """Return the parts of an exported file that describe the run.
+
+    These are all parts except the steps, the format, the version and the digest.
+    """
     info = run.info
     place = FileQueue(name=info.queue, priority=info.priority, tenant=info.tenant, queued=info.queued)
     facts = FileRun(
@@ -342,7 +345,10 @@ def digest_of_content(content: Mapping[str, JsonValue]) -> str:
 
 
 def _digest_by_step(facts: Mapping[str, JsonValue], rows: Iterable[dict[str, JsonValue]]) -> str:
-    """Compute the same digest as `digest_of_content`, with only one step at a time in memory."""
+    """Compute the digest of an exported file without holding all steps in memory as one text.
+
+    The result is the same as that of `digest_of_content`.
+    """
     before = _canonical({name: fact for name, fact in facts.items() if name < "steps"})
     after = _canonical({name: fact for name, fact in facts.items() if name > "steps"})
     found = hashlib.sha256(before[:-1] + b',"steps":[')
@@ -641,7 +647,10 @@ async def _is_recorded(store: RunStore, run: Exported) -> bool:
 
 
 async def _write_run(store: RunStore, run: Exported) -> None:
-    """Write a run to the store. The first write records all steps; later writes add the inbox and older graph specs."""
+    """Write an exported run to the store, under its own id.
+
+    The first write records all steps. Later writes add the inbox and the older versions of the graph spec.
+    """
     end = fold(run.steps)
     info = structs.replace(run.info, parent=None, parent_seq=0, driver=None, held=False, summary=None, **begun_as(end))
     fields = {} if run.info.summary is None else run.info.summary.fields

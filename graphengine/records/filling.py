@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Filling(Protocol):
-    """A store that can replace the search fields of a recorded run."""
+    """A store that can replace the recorded fields by which searches find a run."""
 
     async def set_fields(self, run: RunInfo, fields: Mapping[str, str]) -> bool:
         """Replace the fields by which searches find a run.

@@ -58,7 +58,7 @@ def _compare_fields(old: GraphSpec, new: GraphSpec, where: str) -> list[str]:
 
 
 def _types(old: GraphSpec, new: GraphSpec, where: str) -> Iterator[str]:
-    """Describe changed constraints and defaults of fields, and changes inside types that both graphs have."""
+    """Describe changed constraints and defaults of fields of the state, and changes inside types of both graphs."""
     one, other = old.get("rules", {}), new.get("rules", {})
     for name in {**one, **other}:
         is_in_both = not name or (name in old.get("state", {}) and name in new.get("state", {}))
@@ -156,9 +156,9 @@ def _edges(old: GraphSpec, new: GraphSpec, where: str) -> Iterator[str]:
 
 
 def _ends_of_edge(edge: EdgeSpec) -> str:
-    """Return the source and target of an edge as text.
+    """Return the two ends of an edge as text, by which the same edge is found in another version of the graph.
 
-    Two versions of a graph have the same edge if the texts are equal.
+    Two versions of a graph contain the same edge if the texts are equal.
     """
     target = edge.get("to") or (f"fork joined at {edge['join']}" if "join" in edge else f"switch on {edge.get('on')}")
     return f"{edge['from']} → {target}"
@@ -182,7 +182,7 @@ def _describe_fact(fact: JsonValue) -> str:
 
 
 def _cut_around_difference(old: JsonValue, new: JsonValue) -> str:
-    """Return the old and the new value on one line.
+    """Return a changed value on one line, as `old → new`.
 
     Long values are cut so that the first character that differs is shown.
     """

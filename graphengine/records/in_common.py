@@ -93,7 +93,7 @@ class _Side:
 
 @dataclass(slots=True)
 class _SampleReader:
-    """Reads runs for the sample, and counts the bytes of their values."""
+    """Reads the runs that are compared, and counts the bytes of their values, so that reading can stop at a limit."""
 
     store: Store
     read: int = 0
@@ -105,7 +105,7 @@ class _SampleReader:
     async def load_steps(self, info: RunInfo) -> Sequence[Step]:
         """Return the last steps of a run; an empty sequence if the log cannot be read.
 
-        The steps that a branch shares with its parent run are left out.
+        Only own steps of the run are returned: the steps that a branch shares with its parent run are left out.
         """
         with suppress(StoreError, ValueError):
             return await self.store.steps(info.id, max(info.parent_seq, info.seq - _STEPS), info.seq)
@@ -250,7 +250,10 @@ def _message_of(step: Step) -> str:
 
 
 def _read_frame(frame: Frame) -> tuple[dict[str, JsonValue], set[str]]:
-    """Return the values that a node could read, by name, and the names of those values that nodes wrote."""
+    """Return the values that a node could read when it ran, by name, and the names of those values that nodes wrote.
+
+    `frame` is the position of the node. The values of the surrounding graphs are included.
+    """
     values: dict[str, JsonValue] = dict(_iter_results(frame))
     derived = {*values}
     around: Frame | None = frame
@@ -266,7 +269,7 @@ def _read_frame(frame: Frame) -> tuple[dict[str, JsonValue], set[str]]:
 
 
 def _iter_results(frame: Frame) -> Iterator[tuple[str, JsonValue]]:
-    """Yield the results that a visit of a node recorded, by name.
+    """Yield the results that were recorded while a node ran, with their names.
 
     These are the results of calls, tools and child runs, and the answers of agents. Of several results with one name,
     only the first is yielded.

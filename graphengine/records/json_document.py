@@ -200,7 +200,7 @@ class Run(RunHead, kw_only=True):
 
 
 def _fields_of_place(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
-    """Return the fields that all documents about the present state of a run have in common."""
+    """Return the fields that describe the present state of a run, which several JSON documents contain."""
     return {
         "run_id": info.id,
         "graph": info.graph,
@@ -230,7 +230,7 @@ def head_facts(info: RunInfo, snapshot: Snapshot, at_work: AtWork | None) -> dic
 
 
 def _fields_in_progress(snapshot: Snapshot) -> dict[str, Any]:
-    """Return the fields that show the progress of a run: published values, progress of maps, refused messages."""
+    """Return the fields that show the progress of a run: published values, progress of maps, and refused messages."""
     values = [
         PublishedPart(
             name=each.name,

@@ -24,9 +24,12 @@ _AT_ONCE: Final = 1000
 
 
 class _Visit(NamedTuple):
-    """A visit of a node that has not ended, in the run's own graph.
+    """A visit of a node that has not ended. The node belongs to the run's own graph.
 
-    `names` are the names of the node before and after a migration.
+    Attributes:
+        names: The present name of the node, and the name that the node had when the visit began if a changed graph has
+            renamed it since.
+        number: The number of the visit of this node, from 1.
     """
 
     names: tuple[str, str]
@@ -56,9 +59,10 @@ class Starters:
         return {child: starter[0] for child, starter in starters.items() if await self._is_needed(child, starter)}
 
     async def _read(self, starters: Collection[tuple[str, str]]) -> None:
-        """Read from the store which visits have not ended, for starters that have not been read yet.
+        """Read from the store which visits of nodes have not ended, in those of the given runs that were not read yet.
 
-        A run that has finished, was cancelled or is not stored has no such visits.
+        The runs are starters, each with its id and nonce. A run that has finished, was cancelled or is not stored has
+        no such visits.
         """
         new = sorted(starter for starter in starters if starter not in self._visits)
         self._visits.update((starter, ()) for starter in new)

@@ -171,7 +171,7 @@ def cut_fields(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 
 @dataclass(slots=True)
 class _Cutter:
-    """Cuts values so that the texts of all of them together do not exceed a limit.
+    """Cuts the values that a story shows, so that all their texts together do not exceed a limit.
 
     Attributes:
         room: How many more characters may be shown.
@@ -180,7 +180,7 @@ class _Cutter:
     room: int = _ROOM
 
     def cut(self, value: JsonValue, deep: int) -> JsonValue:
-        """Cut a value. `deep` is how deep the value lies inside the whole value, from 0."""
+        """Cut a value. `deep` is the depth at which the value lies in the whole value: 0 for the whole value itself."""
         inner = json_in(value) if isinstance(value, str) else value
         if isinstance(inner, Mapping) and SECRET in inner:
             return "secret"

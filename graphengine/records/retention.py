@@ -312,7 +312,10 @@ def _say_needed_by(starter: str) -> str:
 
 
 def _batches(removable: Sequence[RunT], needed: Mapping[str, str]) -> Iterator[list[RunT]]:
-    """Split the runs into batches, so that a run is never in the same batch as a child run that it may still need."""
+    """Split the runs to remove into batches, each of which is removed in one transaction.
+
+    A run and a child run that it may still need are never in the same batch.
+    """
     at = 0
     ids: set[str] = set()
     for end, info in enumerate(removable if needed else ()):
@@ -328,9 +331,9 @@ def _split_in_batches(removable: Sequence[RunT]) -> Iterator[list[RunT]]:
 
 
 async def _next_page(store: Store, page: Sequence[RunInfo], status: Status, graph: str | None) -> Sequence[RunInfo]:
-    """Return the page of runs after this page.
+    """Return the page of runs that follows the given page in the list of runs with this status and graph.
 
-    Runs of this page may have been removed meanwhile. The next page begins after the last run that still exists.
+    Runs of the given page may have been removed meanwhile. The next page begins after the last run that still exists.
     """
     for last in reversed(page):
         with suppress(UnknownRun):
@@ -343,7 +346,7 @@ async def _load_newest_ids(store: Store, graph: str, count: int | None) -> Colle
 
 
 def _reason_to_stay(info: RunInfo | EndedRun, wanted: Rule, newest: Collection[str]) -> str:
-    """Return why a rule or a driving process keeps this run; "" if neither does.
+    """Return why a run must not be removed, because of a rule or because a process drives it; "" if it may be removed.
 
     Other runs that may need this run are not considered here.
     """
@@ -372,7 +375,10 @@ async def _keep_parents(store: Store, found: dict[str, RunT], kept: dict[str, st
 
 
 def _measure(info: RunT, found: Mapping[str, RunT], depths: dict[str, int]) -> None:
-    """Record in `depths` how many ancestors of this run will be removed too, and the same for these ancestors."""
+    """Record in `depths` how many ancestors of this branch will be removed too, and the same for these ancestors.
+
+    Branches are removed in the order of these numbers, since a branch must be removed before its parent.
+    """
     line = [info]
     while line[-1].id not in depths and line[-1].parent is not None and line[-1].parent in found:
         line.append(found[line[-1].parent])

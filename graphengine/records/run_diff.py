@@ -159,7 +159,7 @@ async def diff(  # noqa: PLR0913 - two runs, each at a step, and how fine
 
 
 async def _whys(store: RunStore, fingerprint: str, steps: Sequence[Step]) -> dict[int, str]:
-    """Return the reasons for the edges that steps took, by the seq of the step.
+    """Return the reasons for the edges that steps took, in words, by the number of the step.
 
     `fingerprint` is that of the graph before the first of these steps.
     """
@@ -170,7 +170,10 @@ async def _whys(store: RunStore, fingerprint: str, steps: Sequence[Step]) -> dic
 async def _changes_of_branch(
     store: RunStore, run_id: str, before: Snapshot, steps: Sequence[Step], most: int | None
 ) -> list[Difference]:
-    """Return the changes of the state with which a branch was started, if the first of these steps starts a branch."""
+    """Return the changes of the state with which a branch was started.
+
+    The list is empty if the first of the given steps does not start a branch.
+    """
     if not steps or steps[0].kind != "branched":
         return []
     after = await load_snapshot(store, run_id, steps[0].seq)
@@ -198,7 +201,7 @@ async def _setup(store: RunStore, ends: Sequence[Snapshot], own: Sequence[Sequen
 
 
 def _models_of(steps: Iterable[Step]) -> dict[str, set[str]]:
-    """Return the models that each node called, by the path of the node."""
+    """Return the names of the models that each node called, by the path of the node."""
     found: dict[str, set[str]] = {}
     for each in spending(steps):
         found.setdefault(each.node, set()).add(each.model)

@@ -150,18 +150,18 @@ class Wanted:
 
     @property
     def is_searched(self) -> bool:
-        """Whether there is a criterion about the id, cost, version, error, agents, losses or fields of a run.
+        """Whether the search has a criterion about the id, cost, version, error, agents, losses or fields of a run.
 
-        `fits` checks these criteria with the row of the run.
+        The store cannot check these criteria, so `fits` checks them with the row of each run.
         """
         by_rows = self.run_id, self.cost_above, self.version, self.error, self.agent, self.has_losses
         return any(each is not None for each in by_rows) or bool(self.fields)
 
     @property
     def is_read(self) -> bool:
-        """Whether this process must check the rows of runs itself.
+        """Whether the search has a criterion that the store cannot check.
 
-        The store cannot select runs by every criterion.
+        Then this process must look at the row of each run.
         """
         by_rows = self.run_id, self.cost_above, self.version, self.error, self.agent, self.has_losses
         by_times = self.older_seconds, self.newer_seconds
@@ -227,7 +227,7 @@ class Wanted:
         }
 
     def _texts_of_fields(self) -> dict[str, list[str]]:
-        """Return for each field the stored texts that satisfy all its `=` comparisons.
+        """Return for each field of the search the recorded texts that satisfy all its `=` comparisons.
 
         A store can only compare texts, and a typed value can stand for several texts: `7` can mean a number or a text.
         """
@@ -314,9 +314,9 @@ def is_compared(info: RunInfo) -> bool:
 
 
 async def as_answered(store: RunStore, runs: Sequence[RunInfo]) -> list[RunInfo]:
-    """Return the rows of runs without questions whose answer is stored but not yet in the log.
+    """Return the rows of runs as if answers that are stored but not yet in the log had already been taken up.
 
-    The summaries of such runs are computed again.
+    The summary of a run with such an answer is computed again, without the answered question.
     """
     waiting = {info.id for info in runs if info.status == "waiting"}
     inbox = await store.inbox([*waiting]) if waiting else ()
@@ -440,7 +440,7 @@ async def find_runs(store: Store, wanted: Wanted, *, compared: bool = True) -> F
 
 
 async def state_fits(store: Store, info: RunInfo, wanted: Sequence[FieldComparison]) -> bool:
-    """Return whether the last state of a run meets the comparisons; False if this process cannot read the state."""
+    """Return whether the last state of a run passes all comparisons; False if this process cannot read the state."""
     from graphengine.kernel.inside import UNREADABLE, is_sealed, opened, parse  # noqa: PLC0415 - as most lists read no log
     from graphengine.kernel.reader import load_snapshot  # noqa: PLC0415
 
@@ -480,10 +480,10 @@ def _is_decimal(spec: GraphSpec, root: str, parts: Sequence[tuple[str, object]])
 
 @runtime_checkable
 class _Lacking(Protocol):
-    """A store that can count the runs that lack a recorded field."""
+    """A store that can count the runs that lack a recorded field of a search."""
 
     async def unsearched(self, page: Page, names: Mapping[str, bool]) -> int | None:
-        """Count the runs of a page that lack a recorded field that other runs of their graph have.
+        """Count the runs that lack a recorded field of a search, although other runs of their graph have the field.
 
         Return None if no run has the field.
 
@@ -496,7 +496,7 @@ class _Lacking(Protocol):
 
 
 async def count_unseen(store: Store, wanted: Wanted) -> int | UnsetType | None:
-    """Count the runs that lack a recorded field of the search, so that the search could not judge them.
+    """Count the runs that a search by fields could not judge, because they lack a recorded field of the search.
 
     See `Found.unseen`.
     """
@@ -513,7 +513,7 @@ async def list_absent_fields(store: Store, wanted: Wanted) -> list[str]:
 
 
 async def count_lacking(store: Store, page: Page, names: Mapping[str, bool]) -> int | None:
-    """Count the runs of a page that lack a recorded field that other runs of their graph have.
+    """Count the runs that lack a recorded field of a search, although other runs of their graph have the field.
 
     Return None if no run has the field. The arguments are those of `_Lacking.unsearched`. For a store without that
     method, all rows are read.
@@ -579,9 +579,9 @@ async def hint_of(store: Store, wanted: Wanted) -> str:
 
 
 async def other_words(store: Store, given: str, what: Literal["graph", "tag"]) -> Sequence[str]:
-    """Return the names that exist instead of the given graph or tag; an empty list if the given one exists.
+    """Return all existing names of graphs or tags, if the given graph or tag does not exist; otherwise an empty list.
 
-    Tags are collected from the newest runs only.
+    Only the tags of the newest runs are collected.
     """
     if what == "graph":
         graphs = {count.graph for count in await store.counts()}

@@ -105,7 +105,10 @@ Places: TypeAlias = "dict[str, list[JsonValue]]"
 
 
 class _Kind(IntEnum):
-    """The kinds of features. Of features that separate the runs equally well, the lowest kind comes first."""
+    """The kinds of features by which runs are told apart, such as an equal value or a threshold.
+
+    If several features separate the runs equally well, the feature with the lowest number comes first.
+    """
 
     PRESENT = 0
     EQUAL = 1
@@ -123,7 +126,7 @@ _TIMELESS: Final = (_Kind.PRESENT, _Kind.TYPE, _Kind.FORM)
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """The values that a run had when it arrived at a node.
+    """The values that a run had when it arrived at a node, with which other runs at this node are compared.
 
     Attributes:
         values: The fields of the run's state, and the results that the node had recorded before it ended, by name.
@@ -156,7 +159,10 @@ class SharedFeature(Part):
 
 @dataclass(frozen=True, slots=True)
 class _Feature:
-    """A feature, and the runs that have it. Bit `n` of `runs` is set if the run with the number `n` has the feature."""
+    """A feature of values, such as `country = CH`, and the runs that have it.
+
+    Bit `n` of `runs` is set if the run with the number `n` has the feature.
+    """
 
     runs: int
     kind: _Kind
@@ -166,7 +172,7 @@ class _Feature:
 
 @dataclass(slots=True)
 class _Sample:
-    """The runs that are compared, and their values by place.
+    """The runs that are compared, failed ones and others, and the values of each run by place (path of a value).
 
     The runs are numbered: first the failed runs, then the others. A set of runs is an integer with a bit for each run,
     so that sets can be combined quickly.
@@ -175,7 +181,7 @@ class _Sample:
         failed: The runs that failed.
         others: The runs that went through the node.
         is_apart: Whether nearly all other runs began before the first or after the last failed run.
-        derived: The names of values that nodes wrote.
+        derived: The names of the values that nodes wrote; callers and people gave the others.
         message: The error message of a failed run.
         values: The values at each place, by the number of the run.
         withheld: The places whose values may contain the value of a secret field. Only the types of these values are
@@ -191,9 +197,10 @@ class _Sample:
     withheld: set[str] = field(default_factory=set)
 
     def fits(self, feature: _Feature) -> bool:
-        """Return whether a feature could be returned if other runs had failed, so that it counts as tested.
+        """Return whether a feature counts as tested, because it could have been returned if other runs had failed.
 
-        A feature could not be returned if too few or too many runs have it, or if it may only show when the runs began.
+        A feature could never be returned if too few or too many runs have it, or if it may only show when the runs
+        began.
         """
         runs, failed, others = feature.runs.bit_count(), len(self.failed), len(self.others)
         if self.is_apart and feature.kind not in _TIMELESS:
@@ -219,7 +226,9 @@ class _Sample:
         return bad / len(self.failed) - good / len(self.others)
 
     def stands_out(self, runs: int, tried: int) -> bool:
-        """Return whether a set has nearly all failed runs and few other runs, and chance does not explain that.
+        """Return whether a feature separates the failed runs from the others, and chance does not explain that.
+
+        Nearly all failed runs must have the feature, and few other runs.
 
         Args:
             runs: The runs that have a feature.
@@ -230,7 +239,10 @@ class _Sample:
         return is_clear and tried * _fisher(bad, good, len(self.failed), len(self.others)) <= _CHANCE / 2
 
     def rank(self, feature: _Feature) -> tuple[bool, bool, int, int, float, str]:
-        """Return the sort key of a feature among equally good features. The most likely cause is first."""
+        """Return the key by which features that separate the runs equally well are sorted.
+
+        The most likely cause comes first.
+        """
         name = re.split(r"[.\[]", feature.place)[-1]
         is_named = bool(name) and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", self.message) is not None
         depth, exact = feature.place.count("."), -self.separation(feature.runs)
@@ -332,7 +344,7 @@ def _list_prefixes(place: str) -> list[str]:
 
 
 def _list_outstanding(sample: _Sample) -> list[_Feature]:
-    """Return the features that separate the runs better than chance explains, in no particular order."""
+    """Return the features that separate failed runs from other runs better than chance explains, in any order."""
     features = [each for each in _iter_features(sample) if sample.fits(each)]
     tried = len({each.runs for each in features})  # the same runs are the same test
     found = [each for each in features if sample.stands_out(each.runs, tried)]
@@ -369,7 +381,10 @@ def _fisher(bad: int, good: int, failed: int, others: int) -> float:
 
 
 def _collect_places(sample: _Sample, hides: Callable[[str], bool]) -> None:
-    """Collect the values of all runs by place. A place that contains a secret in any run is left out for all runs."""
+    """Collect the values of all runs by place (path of a value).
+
+    A place with a secret in any run is left out for all runs.
+    """
     runs = [*sample.failed, *sample.others]
     sealed = {name for each in runs for name, value in each.values.items() if is_sealed(value)}
     for number, each in enumerate(runs):
@@ -390,7 +405,10 @@ def _collect_places(sample: _Sample, hides: Callable[[str], bool]) -> None:
 
 
 def _collect_values(value: JsonValue, place: str, found: Places, left: int) -> int:
-    """Collect a value and all values inside it by place. Return how many more values of the run may be collected."""
+    """Collect a value and all values inside it by place (path of a value).
+
+    `left` is how many values of the run may be collected. Return how many are left afterwards.
+    """
     if left <= 0:
         return 0
     found.setdefault(place, []).append(value[:_TEXT] if isinstance(value, str) else value)
@@ -408,7 +426,7 @@ def _collect_values(value: JsonValue, place: str, found: Places, left: int) -> i
 
 
 def _list_secret_sizes(run: Arrival) -> list[tuple[int, bool]]:
-    """Return the least number of bytes of each secret of a run, and whether the engine keeps nodes from copying it.
+    """Return how many bytes each secret of a run has at least, and whether the engine keeps nodes from copying it.
 
     The secrets cannot be decrypted, because the key is not known here. The length of the encrypted record shows how
     long the JSON of the secret is. JSON contains bytes as base64, which is a third longer than the bytes.
@@ -439,7 +457,7 @@ def _root_of(place: str) -> str:
 
 
 def _iter_features(sample: _Sample) -> Iterator[_Feature]:
-    """Yield the features of all places, except groups of values (see `_iter_groups`)."""
+    """Yield the features at all places (paths of values), except groups of values (see `_iter_groups`)."""
     missing: dict[str, int] = {}
     for place, by_run in sample.values.items():  # an object precedes the values in it
         for feature in _iter_keys(sample, place, by_run):
@@ -463,7 +481,7 @@ def _iter_features(sample: _Sample) -> Iterator[_Feature]:
 
 
 def _collect_marks(by_run: Mapping[int, Sequence[JsonValue]], *, is_withheld: bool) -> Mapping[tuple[_Kind, str], int]:
-    """Return the features that can be seen in a single value at a place, each with the runs that have it."""
+    """Return the features that single values at a place have, such as `= CH`, each with the runs that have it."""
     marks: defaultdict[tuple[_Kind, str], int] = defaultdict(int)
     for number, values in by_run.items():
         for value in values:
@@ -488,7 +506,7 @@ def _iter_keys(sample: _Sample, place: str, by_run: Mapping[int, Sequence[JsonVa
 
 
 def _iter_blanks(place: str, runs_by_words: Mapping[str, int]) -> Iterator[_Feature]:
-    """Yield that a place has no value in one of several ways, such as null in some runs and an empty text in others."""
+    """Yield features that several ways of having no value have in common, such as `note is null or empty`."""
     for size in range(2, len(runs_by_words) + 1):
         for chosen in combinations(runs_by_words, size):
             runs = 0
@@ -506,7 +524,7 @@ def _negate(place: str, kind: _Kind, words: str, runs: int) -> Iterator[_Feature
 
 
 def _iter_marks(value: JsonValue) -> Iterator[tuple[_Kind, str]]:
-    """Yield the features of one value as pairs of a kind and a text without the place, such as `= CH`."""
+    """Yield the features of one value, each as its kind and its text without the place, such as `= CH`."""
     if value is None:
         yield _Kind.PRESENT, "is null"
         return
@@ -522,7 +540,7 @@ def _iter_marks(value: JsonValue) -> Iterator[tuple[_Kind, str]]:
 
 
 def _iter_text_marks(text: str) -> Iterator[tuple[_Kind, str]]:
-    """Yield the features of one text value, as `_iter_marks` does."""
+    """Yield the features of one text, such as `begins with 0`, in the same form as `_iter_marks`."""
     stamp = _read_stamp(text)
     forms = {
         "is empty": not text,
@@ -579,7 +597,10 @@ def _iter_thresholds(place: str, by_run: Mapping[int, Sequence[JsonValue]]) -> I
 
 
 def _iter_amounts(value: JsonValue) -> Iterator[tuple[str, float]]:
-    """Yield the amounts that can be measured of a value, each with a template for the text of a feature."""
+    """Yield the numbers that can be measured of a value, each with a template for the text of a feature.
+
+    For example, a list has a length, and a text has a number of characters.
+    """
     if isinstance(value, bool):
         return
     if isinstance(value, (int, float)):
@@ -623,9 +644,10 @@ def _format_bound(words: str, amount: float, outside: float) -> str:
 
 
 def _round_bound(amount: float, outside: float, steps: Iterable[Decimal]) -> float:
-    """Return a multiple of the first step that has one between two values; `amount` if no step has one.
+    """Return the roundest number between two values that can serve as a bound in the text of a feature.
 
-    The multiple is as close to `amount` as possible, and may be `amount`, but not `outside`.
+    The number is a multiple of the first of the steps that has a multiple between the two values; it is `amount` if no
+    step has one. It is as close to `amount` as possible, and may be equal to `amount`, but not to `outside`.
     """
     exact, other = Decimal(repr(amount)), Decimal(repr(outside))
     for step in steps:
@@ -639,7 +661,11 @@ def _round_bound(amount: float, outside: float, steps: Iterable[Decimal]) -> flo
 
 
 def _read_categories(sample: _Sample, place: str) -> Mapping[str, int]:
-    """Return the runs of each value at a place; empty if groups of these values are not worth trying."""
+    """Return the different values at a place, each with the runs that have it.
+
+    The result is empty if it is not worth trying groups of these values, for example because there are too many of
+    them.
+    """
     found: defaultdict[str, int] = defaultdict(int)
     for number, values in sample.values[place].items():
         value = values[0]
@@ -652,7 +678,7 @@ def _read_categories(sample: _Sample, place: str) -> Mapping[str, int]:
 
 
 def _iter_groups(sample: _Sample, place: str, values: Mapping[str, int]) -> Iterator[_Feature]:
-    """Yield the features `= one of A, B` for groups of two to four values that failed runs have."""
+    """Yield the features `= one of A, B` for groups of two to four values that occur in failed runs."""
     bad = {value: runs for value, runs in values.items() if sample.split(runs)[0]}
     if len(bad) > 2 * _GROUP:
         return

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def find_changed_fields(entry: Entry, before: Snapshot) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
-    """Return the fields that a step changed: first their values before the step, then their values after the step.
+    """Return the fields of the state that a step changed: their values before the step, and their values after it.
 
     The fields belong to the graph, map item or arm in which the step happened. If the step ends an item, an arm or an
     inner graph, the fields are those of the surrounding graph.

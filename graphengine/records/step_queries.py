@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 def ops_of(step: Step) -> Sequence[Op]:
-    """Return how a step changes the state, as operations on fields.
+    """Return how a step changes the state, as operations on fields such as `("set", "draft", "…")`.
 
-    For an item of a map, return the operations that the item adds to the map's result.
+    The step of a map's item does not change the state itself. For this step, return the operations that the item adds
+    to the result of the map.
     """
     return step.data.writes if isinstance(step.data, Item) else step.update
 
@@ -35,8 +36,5 @@ def marks_in(step: Step) -> Mapping[str, Any]:
 
 
 def fingerprint_of(step: Step) -> str:
-    """Return the fingerprint of the graph that is in force from this step on.
-
-    The result is "" if the step does not change the graph.
-    """
+    """Return the fingerprint of the graph if the run continues with another graph from this step on; otherwise ""."""
     return step.data.fingerprint if isinstance(step.data, (Started, Continued)) else ""

@@ -235,9 +235,10 @@ class Story(Document):
 
 @dataclass(frozen=True, slots=True)
 class ReadRun:
-    """Everything that a story needs of a run: its row, last snapshot, steps and graph specs, as read from the store.
+    """A run as read from the store, with everything that its story needs.
 
-    Questions whose answer is stored but not yet in the log count as answered in the snapshot.
+    This is its row, its last snapshot, its steps and its graph specs. Questions whose answer is stored but not yet in
+    the log count as answered in the snapshot.
     """
 
     info: RunInfo
@@ -362,7 +363,7 @@ async def story_of_two(store: Store, *runs: ReadRun) -> tuple[Sequence[StoryRun]
 def _cut_middle(run: StoryRun, parted_at: int | None = None) -> None:
     """Shorten the story of a long run: leave out steps in the middle, and count them in `left_out`.
 
-    The step `parted_at`, at which two runs take different paths, is kept.
+    If two runs are compared, `parted_at` is the step at which they take different paths. This step is kept.
     """
     if len(run.accounts) > _FIRST + _LAST:
         kept = [each for each in run.accounts[_FIRST:-_LAST] if each.seq == parted_at]
@@ -371,7 +372,10 @@ def _cut_middle(run: StoryRun, parted_at: int | None = None) -> None:
 
 
 def _cut_differences(found: Sequence[Difference]) -> list[Difference]:
-    """Shorten a list of differences between two states, and convert paths and values to the form that a story shows."""
+    """Convert differences between two states to the form that a story shows, and cut the list.
+
+    The paths and values are written in words.
+    """
     more = [Difference(f"And {len(found) - _DIFFERENCES} more", None, None)] if len(found) > _DIFFERENCES else []
     shown = [
         (heading(path_words(each.path)), cut_value(each.before), cut_value(each.after)) for each in found[:_DIFFERENCES]
@@ -380,7 +384,7 @@ def _cut_differences(found: Sequence[Difference]) -> list[Difference]:
 
 
 async def _begin_story(store: Store, run: ReadRun, after: int = 0) -> StoryRun:
-    """Build what every story contains, whether one run is told or two runs are compared.
+    """Build the parts that every story contains, whether one run is told or two runs are compared.
 
     Args:
         store: The store that has the run.
@@ -425,9 +429,9 @@ async def _begin_story(store: Store, run: ReadRun, after: int = 0) -> StoryRun:
 
 
 def _reasons(step: Step, ways: Sequence[EdgeSpec], *, is_taken: bool = False) -> Sequence[str]:
-    """Return why a step took its edge, as sentences.
+    """Return why a step took its edge, as sentences, and why it did not take the others.
 
-    By default, the sentences also say why other edges were not taken. With `is_taken`, they do not.
+    With `is_taken`, the sentences explain only the edge that was taken.
     """
     outcome = outcome_of(step)
     found = [each for each in reasons_of(outcome, ways) if each.words != OTHERWISE]
@@ -441,15 +445,15 @@ def _reasons(step: Step, ways: Sequence[EdgeSpec], *, is_taken: bool = False) ->
 
 
 def _fails(ways: Sequence[EdgeSpec], way: int) -> bool:
-    """Return whether an edge leads to FAIL.
+    """Return whether an edge ends the run as failed.
 
-    If a run continued, a reader does not need to know why this edge was not taken.
+    If the run continued, a story does not say why this edge was not taken.
     """
     return 0 <= way < len(ways) and ways[way].get("to") == FAIL
 
 
 def _word_conditions(part: Any) -> Any:  # noqa: ANN401 - a spec, or a part of it
-    """Return a copy of a graph spec in which conditions name fields in plain words, for sentences about edges."""
+    """Return a copy of a graph spec for sentences about edges: the conditions name fields in plain words."""
     if isinstance(part, list):
         return [_word_conditions(each) for each in part]
     if not isinstance(part, dict):
@@ -465,7 +469,10 @@ def _quantity(of: Any) -> Any:  # noqa: ANN401 - of a condition
 
 
 def _tell_account(entry: Entry, whys: Sequence[str]) -> Account:
-    """Describe a step for a story, with its values in words. Reasons that do not fit on the line are left out."""
+    """Describe a step for a story, with its values in words.
+
+    Reasons for the edge that do not fit on the line are left out.
+    """
     facts, kept = entry.step.data, list[str]()
     for each in whys:
         said = safe_line(each, _LINE)
@@ -493,7 +500,10 @@ def _choose_fields(values: Mapping[str, JsonValue], last: Sequence[str] = ()) ->
 
 
 def _fields_of(title: str, values: Mapping[str, JsonValue], first: Iterable[str]) -> StoryFields:
-    """Put fields under a title. The most important one is the first of the `first` fields whose value is a text."""
+    """Put fields of the state under a title.
+
+    The most important field is the first one in `first` whose value is a text.
+    """
     lead = next(
         (name for name in first if isinstance(text := values.get(name), str) and isinstance(json_in(text), str)), ""
     )
@@ -544,9 +554,9 @@ def _tell_questions(snapshot: Snapshot, waits: Mapping[str, Wait], call_asked: C
 
 
 def _default_arguments(wait: Wait) -> dict[str, JsonValue]:
-    """Return the arguments of the tool call that a question asks to approve.
+    """Return the arguments of the tool call that a question asks a person to approve.
 
-    They are the defaults in the schema of the answer, in which a person can change them.
+    They are the default values in the schema of the answer, so that the person can change them.
     """
     forms = [each.get("properties", {}).get("arguments", {}) for each in (wait.schema or {}).get("anyOf", ())]
     every = [each for form in forms for each in form.get("properties", {}).items()]
@@ -554,7 +564,7 @@ def _default_arguments(wait: Wait) -> dict[str, JsonValue]:
 
 
 def _proposed(proposed: JsonValue, was: JsonValue) -> list[tuple[str, Any, Any]]:
-    """Return the changes that a question proposes: for each field its name, its old value and its new value."""
+    """Return the changes of the state that a question proposes: each field's name, old value and new value."""
     old, now = ({} if each is None else each if isinstance(each, Mapping) else {"": each} for each in (was, proposed))
     names = dict.fromkeys([*old, *now])
     shown = [[cut_value(each.get(name)) for name in names] for each in (old, now)]
@@ -562,7 +572,10 @@ def _proposed(proposed: JsonValue, was: JsonValue) -> list[tuple[str, Any, Any]]
 
 
 def _possible_answers(schema: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """List what a person can answer: the type of a simple answer, or the fields of a form with their descriptions."""
+    """List the possible answers to a question: the type of a simple answer, or the fields of a form.
+
+    The fields of a form come with their descriptions.
+    """
     every = [each for each in variants(schema, schema) if each and each.get("type") != "null"]
     simple = [each for each in every if not isinstance(each.get("properties"), Mapping)]
     if simple:
@@ -587,9 +600,9 @@ def _messages_in(values: Mapping[str, JsonValue]) -> Sequence[Mapping[str, Any]]
 
 
 def _conversation(run: ReadRun, messages: Sequence[Mapping[str, Any]], *, is_over: bool) -> list[Saying]:
-    """Return the last messages and tool calls of a conversation.
+    """Return the last messages and tool calls of a conversation, as a story shows them.
 
-    Messages of a turn that has not ended are not yet in the state. They are read from the steps.
+    Messages of a turn that has not ended are not in the state yet. They are read from the steps.
     """
     results = {each.get("call_id"): each for each in messages if each.get("role") == "tool"}
     found: list[Saying] = []
@@ -605,7 +618,7 @@ def _conversation(run: ReadRun, messages: Sequence[Mapping[str, Any]], *, is_ove
 
 
 def _last_turn(run: ReadRun) -> Iterator[Saying]:
-    """Yield the last message that the run received, and the answers and tool calls that followed."""
+    """Yield the last message that a conversation received, and the answers and tool calls that followed."""
     begins = next((step for step in reversed(run.steps) if isinstance(step.data, Message)), None)
     if begins is None or not isinstance(begins.data, Message):
         return

@@ -141,7 +141,10 @@ async def load_sums(store: Store, wanted: Wanted, *, midnight: float = 0.0) -> S
 
 
 async def _load_nodes(store: Store, wanted: Wanted) -> tuple[Sequence[NodeSum], int, int]:
-    """Return the totals of nodes in the newest runs, how many runs were read, and how many were left out."""
+    """Add up the visits of each node in the newest runs of a search.
+
+    Return the totals, how many runs were read, and how many were left out.
+    """
     totals: dict[tuple[str, str], _NodeTotals] = {}
     until, read, skipped = time.monotonic() + _SECONDS, 0, 0
     for info in (await find_runs(store, wanted)).runs:
@@ -170,7 +173,7 @@ async def _load_nodes(store: Store, wanted: Wanted) -> tuple[Sequence[NodeSum], 
 
 
 def _add_run(totals: dict[tuple[str, str], _NodeTotals], info: RunInfo, steps: Sequence[Step]) -> None:
-    """Add the visits and the usage of one run to the totals.
+    """Add the visits and the model usage of one run to the totals of its nodes.
 
     Steps that a branch shares with its parent are left out.
     """

@@ -84,9 +84,9 @@ class Trends(Document):
 
 
 class RunTotals(Struct, gc=False):
-    """The numbers of one run that are added up for trends.
+    """The numbers of one run that are added up for trends: its cost, its duration and what went wrong.
 
-    The losses stay encoded, because most runs have none.
+    `losses` stays encoded, because most runs have none.
     """
 
     cost_usd: float | None = 0.0
@@ -102,12 +102,12 @@ _LOSSES: Final = msgspec.json.Decoder(dict[str, int])
 
 @runtime_checkable
 class _Grouping(Protocol):
-    """A store that groups the summaries of many runs in one query."""
+    """A store that can group the summaries of many runs in one query."""
 
     async def summaries(self, page: Page, by: By, every_seconds: float) -> Sequence[tuple[str, str, float, str]]:
-        """Return the summaries of runs as JSON arrays, each with its group, status and beginning of the interval.
+        """Return the summaries of runs as JSON arrays, each with its group, its status and the start of its interval.
 
-        `by` says whether a group is a graph, a tag or a version.
+        `by` says whether a group consists of the runs of a graph, of a tag or of a version.
         """
         ...
 
@@ -149,7 +149,7 @@ async def trends(
 async def load_groups(
     store: Store, wanted: Wanted, by: Literal["graph", "tag"], every_seconds: float
 ) -> tuple[dict[tuple[float, str], Groups], int | UnsetType]:
-    """Read the cost, duration and losses of runs, grouped by interval, by graph or tag, and by status.
+    """Read the cost, duration and losses of runs, grouped by interval of time, by graph or tag, and by status.
 
     The second value is how many states were read to find the runs; see `Found.looked_at`.
     """
@@ -169,7 +169,7 @@ async def load_groups(
 
 
 async def summaries(store: Store, page: Page, by: By, every_seconds: float) -> Sequence[tuple[str, str, float, str]]:
-    """Return the summaries of runs by group, status and interval, as `_Grouping.summaries` does, from any store.
+    """Return the summaries of runs by group, status and interval of time, from any store; see `_Grouping.summaries`.
 
     A group of `by="version"` is named by the graph, the fingerprint with which the runs began, the deploy and the
     tenant, joined by `JOINT`.
@@ -205,7 +205,10 @@ def _decode_summaries(summaries: str) -> list[RunTotals | None]:
 
 
 def trend_of(since: float, name: str, groups: Mapping[str, Sequence[RunTotals | None]]) -> Trend:
-    """Add up the runs of one group in one interval."""
+    """Add up the numbers of the runs of one graph or tag that began in one interval of time.
+
+    `groups` contains the runs by their status.
+    """
     known = [each for group in groups.values() for each in group if each is not None]
     times = sorted(each.seconds for status in _ENDED for each in groups.get(status, ()) if each is not None)
     lost = [text for each in known if (text := bytes(each.losses)) != _NONE_LOST]
@@ -228,8 +231,8 @@ def trend_of(since: float, name: str, groups: Mapping[str, Sequence[RunTotals | 
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:
-    """Return the smallest of the ordered values that at least this share of the values does not exceed.
+    """Return the smallest value that at least the given share of the values does not exceed.
 
-    Return None if there are no values.
+    The values must be in ascending order. If there are none, return None. For example, a share of 0.5 gives the median.
     """
     return ordered[math.ceil(share * len(ordered)) - 1] if ordered else None

@@ -117,9 +117,10 @@ class Nested(Struct, eq=False):
 
 
 class Track(Struct, eq=False):
-    """The visits that one frame made, in order.
+    """The visits that one frame of a run made, in order.
 
-    The run itself has a track, and so has each arm of a fork, each item of a map, and each graph inside a node.
+    A frame is a position of the run in a graph. The run itself has a frame, and so has each arm of a fork, each item of
+    a map, and each graph inside a node.
 
     Attributes:
         frame: The id of the frame.
@@ -151,7 +152,7 @@ class Track(Struct, eq=False):
 
     @property
     def graph(self) -> Track:
-        """The track of the graph to which this track belongs: the run's own graph, or a graph inside a node.
+        """The track of the graph in which this track makes its visits: the run's own graph, or a graph inside a node.
 
         An arm of a fork, or an item of a map, is a track of its own inside that graph.
         """
@@ -162,7 +163,7 @@ class Track(Struct, eq=False):
 
     @property
     def place(self) -> Place:
-        """The position of the graph whose nodes the track executes; see `Place`."""
+        """The position, in the tree of nested graphs, of the graph whose nodes the track visits; see `Place`."""
         if self.parent is None:
             return ()
         graph = self.graph
@@ -242,7 +243,7 @@ class Visit(Struct, eq=False):
 
     @property
     def waiting(self) -> Sequence[WaitTime]:
-        """What the visit waits for now.
+        """The questions, messages or times for which the visit waits now.
 
         Waits that began together also end together, so these are the last in `waits`.
         """
@@ -298,7 +299,10 @@ class Entry(Struct, frozen=True, eq=False):
 
     @property
     def tried(self) -> Tried:
-        """Details of the attempt that this step ended. The step must be one that ends an attempt."""
+        """The details of the attempt that this step ended, such as its failure.
+
+        Only a step that ends an attempt has them.
+        """
         step, facts = self.step, self.step.data
         retried = isinstance(facts, Attempt)
         due = facts.due_at if isinstance(facts, Attempt) else None
@@ -329,7 +333,7 @@ class Milestone(Struct, frozen=True):
 
 
 class DrivenTime:
-    """Computes how long a process drove a run between two times, from the steps seen so far.
+    """Computes how many seconds a process drove a run between two times, from the steps seen so far.
 
     The time between a stop and a resume does not count, and neither does the time during which the whole run waits or
     sleeps. The total time of a run excludes these times too. A visit that ended with an answer did no work: the time
@@ -344,7 +348,7 @@ class DrivenTime:
         self._idle: list[tuple[float, float]] = []
 
     def see(self, at: float, idle_since: float | None = None) -> None:
-        """Take the next step into account.
+        """Note that the run recorded a step at this time. Call this for each step, in order.
 
         Args:
             at: When the step was recorded, epoch seconds.
@@ -356,7 +360,7 @@ class DrivenTime:
             self._idle.append((idle_since, at))
 
     def took(self, began: float, ended: float) -> float | None:
-        """Return how many seconds a process drove the run between two times. None if the first time is not known.
+        """Return how many seconds a process drove the run between two times; None if the first time is not known.
 
         The first time is not known if `began` is 0 or lies before the first step that was seen.
         """
@@ -406,7 +410,7 @@ def end_nested(visit: Visit, at: float, seq: int) -> None:
 
 
 def leave(visit: Visit, at: float, seq: int, ended: Mapping[str, str]) -> None:
-    """Record that the run has left the node, so that the visit and everything in it has ended."""
+    """Mark a visit as ended, with all its waits and the map or graph in it, because the run has left the node."""
     end_waits(visit, at, seq, ended)
     end_nested(visit, at, seq)
     if visit.status == "open":

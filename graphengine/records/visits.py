@@ -123,7 +123,7 @@ class Visits:
     def of(
         cls, steps: Iterable[Step], start: Snapshot | None = None, specs: Mapping[str, GraphSpec] | None = None
     ) -> Visits:
-        """Build the visits of a run from its steps.
+        """Build the visits of a run from all its steps.
 
         Raises:
             ValueError: The steps do not follow each other, or do not make a run.
@@ -180,7 +180,7 @@ class Visits:
         return entry
 
     def _sync(self, step: Step) -> None:
-        """Update the tracks of all frames that the step can have changed.
+        """Update the tracks of all frames that a step can have changed. A frame is a position of the run in a graph.
 
         These frames are the frame of the step, new frames, frames that no longer exist, and frames of items that start
         again because another item ended or gave up its slot.
@@ -217,9 +217,9 @@ class Visits:
         return known is None or known.live is not frame
 
     def _look(self, frame: Frame, at: float, seq: int, ended: Mapping[str, str] = _NONE) -> None:
-        """Update the track of a frame, and begin or end visits if the frame has moved to another node.
+        """Update the track of a frame. If the frame has moved to another node, end its visit and begin a new one.
 
-        `ended` says how waits ended, by their names.
+        `ended` contains how waits of the visit ended, by the names of the waits.
         """
         if self._is_new(frame):
             if frame.id in self._live:
@@ -270,7 +270,10 @@ class Visits:
             visit.insides.append(Nested("graph", 0, self.snapshot.frames[frame.sub_id].since, seq))
 
     def _open(self, frame: Frame) -> None:
-        """Begin a track for a new frame. If a failed item of a map starts again, its earlier track is continued."""
+        """Begin a track for a new frame of the run.
+
+        If a failed item of a map starts again, its earlier track is continued.
+        """
         track = Track(ROOT, "root")
         if frame.up is not None:
             parent = self._live[frame.up.id]
@@ -286,7 +289,7 @@ class Visits:
         self._live[frame.id] = track
 
     def _close(self, key: str, at: float, seq: int, ended: Mapping[str, str] = _NONE) -> None:
-        """End the track of a frame that the step removed."""
+        """End the track of a frame that a step has removed, for example because an item of a map has ended."""
         track = self._live.pop(key)
         track.live = None
         if track.visit is None:
@@ -297,7 +300,7 @@ class Visits:
             del nested.tracks[track.index]
 
     def _edge(self, step: Step, track: Track | None, visit: Visit | None) -> TakenEdge | None:
-        """Return the edge that was taken with this step; None if no edge was taken."""
+        """Return the edge that the run took with this step, and note it at the visit; None if no edge was taken."""
         outcome, kind = outcome_of(step), type(step.data)
         if not outcome.to or track is None:
             return None
@@ -314,7 +317,10 @@ class Visits:
         return edge
 
     def _rename(self, renamed: Mapping[str, Mapping[str, str]]) -> None:
-        """Rename nodes in all earlier visits and edges, after a resume under a graph whose nodes have new names."""
+        """Rename nodes in all earlier visits and edges.
+
+        This is needed after a resume under a changed graph in which nodes have new names.
+        """
         known = {self._live[frame].place: names for frame, names in renamed.items()}
         open_visits = [track.visit for track in self._live.values() if track.visit is not None]
         visits = [(each, known.get(each.track.place, {})) for each in self.visits or open_visits]
@@ -333,7 +339,7 @@ def _began(step: Step, nested: Nested | None) -> float:
 
 
 def _seconds_waited(step: Step, waiting: Sequence[WaitTime]) -> float:
-    """Return how many seconds a person took to give the answer that this step records; 0 if it records no answer."""
+    """Return for how many seconds a question was open before the answer that this step records; 0 without an answer."""
     kind = type(step.data)
     if kind is Answered and waiting and waiting[0].kind not in _PUT_BY_THE_ENGINE:
         return max(0.0, step.at - waiting[0].since)
@@ -360,7 +366,7 @@ async def load_visits(store: RunStore, run_id: str, seq: int | None = None) -> V
 
 
 async def load_start(store: RunStore, run_id: str, seq: int) -> Snapshot | None:
-    """Load the snapshot with which a reader of the steps after `seq` must begin; None to read from the first step.
+    """Load the snapshot from which to read the steps after `seq`; None if reading must start at the first step.
 
     None is returned if `seq` is 0, or if retention has removed the step. In that case only few earlier steps are left,
     so that reading from the beginning is cheap.

@@ -80,10 +80,7 @@ class WordDiff:
 
     @property
     def is_rewritten(self) -> bool:
-        """Whether less than half of the words are equal.
-
-        Displays then show the new text without marking the changes.
-        """
+        """Whether less than half of the words are equal. Then displays show the new text without marking changes."""
         return self.likeness < 0.5  # noqa: PLR2004 - half
 
 
@@ -125,7 +122,7 @@ def word_diff(before: str, after: str) -> WordDiff:
 
 
 def _split_words(text: str) -> tuple[list[str], list[str]]:
-    """Split a text into words. Returns the words, and the parts of the text that begin with them, including blanks.
+    """Split a text into words. Return the words, and the parts of the text that begin with them, including blanks.
 
     A text that consists only of blanks has one empty word, so that its blanks are a part too.
     """
@@ -137,9 +134,8 @@ def _split_words(text: str) -> tuple[list[str], list[str]]:
 def _equal_phrases(one: list[str], other: list[str]) -> tuple[list[_Equal], int]:
     """Find the phrases that two texts have in common, in the order of the texts.
 
-    Returns them and the number of comparisons.
-
-    A phrase has at least `_ISLAND` words, so only places where this many words are equal are compared.
+    Return the phrases and the number of comparisons. A phrase has at least `_ISLAND` words, so only places where this
+    many words are equal are compared.
     """
     numbers = dict[tuple[str, ...], int]()
     starts, other_starts = (

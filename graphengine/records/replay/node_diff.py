@@ -143,10 +143,10 @@ def _question(call: Call, body: AskBody, view: View, step: Step, wait: WaitRecor
 
 
 def _reads(graph_spec: NodeSpec | None, now: Mapping[str, str]) -> Mapping[str, str] | None:
-    """Return from which place of the state each parameter was read when the step was recorded.
+    """Return from which path of the state each parameter of a node was read when the step was recorded.
 
-    Return None if the graph spec is too old to contain the places. For a node with `choose`, the spec lists the places
-    of all its cases. Only the parameters of the case that is chosen today are returned.
+    Return None if the recorded graph spec is too old to contain the paths. For a node with `choose`, the spec lists the
+    paths of all its cases. Only the parameters of the case that is chosen today are returned.
     """
     if graph_spec is None or "reads" not in graph_spec:
         return None
@@ -157,7 +157,7 @@ def _reads(graph_spec: NodeSpec | None, now: Mapping[str, str]) -> Mapping[str, 
 
 
 def _compare_inputs(call: Call, view: View, step: Step, recorded: Mapping[str, str] | None) -> Iterator[StepDifference]:
-    """Report if the node would get another input today, or no input at all."""
+    """Report if the node would get other values for its parameters today, or if a value is missing today."""
     failure = step.data.error
     try:
         call.values(view)
@@ -174,9 +174,9 @@ def _compare_inputs(call: Call, view: View, step: Step, recorded: Mapping[str, s
 
 
 def _bindings(was: Mapping[str, str], now: Mapping[str, str], view: View, step: Step) -> Iterator[StepDifference]:
-    """Report parameters that are read from another place of the state today.
+    """Report the parameters of a node that are read from another path of the state today.
 
-    Two places that contain the same value do not count as different.
+    If both paths contain the same value, the parameter does not count as different.
     """
     # If the places are the same and only the names of parameters differ, the node reads the same values.
     if was == now or sorted(was.values()) == sorted(now.values()):
@@ -196,7 +196,7 @@ def _bindings(was: Mapping[str, str], now: Mapping[str, str], view: View, step: 
 
 
 def _same(first: str, second: str, view: View) -> bool:
-    """Return whether two places of the state contain the same value; False if a place cannot be read today."""
+    """Return whether two paths of the state contain the same value; False if a path cannot be read today."""
     try:
         return bool(Reading.of(first).read(view) == Reading.of(second).read(view))
     except (GraphEngineError, KeyError, TypeError, ValueError):

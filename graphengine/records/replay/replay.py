@@ -210,7 +210,9 @@ class _Replayer:
         return self.version if graph_spec is None else graph_spec.get("version", self.version)
 
     def fold(self, step: Step) -> None:
-        """Apply the recorded step to the snapshot. Marks that only today's graph needs are added to the step.
+        """Apply the recorded step to the snapshot, so that the next step can be decided again.
+
+        Values that only conditions of today's graph remember (marks) are added to the step before.
 
         Raises:
             StoreCorrupt: The step does not follow the previous step.
@@ -246,7 +248,7 @@ class _Replayer:
         return graphs.get(sub.up.choice)
 
     def _compare_decision(self, step: Step) -> Iterator[StepDifference]:
-        """Decide again what the step decided, with today's graph, and yield the differences."""
+        """Decide again with today's graph what a recorded step decided, and yield the differences."""
         made = source_event(self.plan, self.snapshot, step)
         self.unchecked.update(made.unsure)
         if isinstance(step.data, Started) and plain(step.data.limits) != plain(self.plan.limits):
@@ -288,7 +290,10 @@ class _Replayer:
         return step
 
     def _add_fields(self, step: Step) -> None:
-        """Add the fields that today's graph has and the recorded graph did not have, with their default values."""
+        """Add to the snapshot the fields that only today's graph has, with their default values.
+
+        Later decisions of today's graph may read these fields.
+        """
         today = self.today
         if today is None or today.kind not in ("started", "entered") or today.kind != step.kind:
             return
@@ -308,10 +313,10 @@ def _keys(plan: Plan[Any]) -> Iterator[str]:
 
 
 def _keep_shared(step: Step, fields: set[str] | None) -> Step:
-    """Reduce a step that begins a run or an inner graph to the fields that both versions of the graph have.
+    """Remove from a step that begins a run or an inner graph the fields that only one version of the graph has.
 
-    New and removed fields are then not reported as differences. `fields` is None for any other step, which is returned
-    unchanged.
+    Then new and removed fields are not reported as differences. `fields` are the names of the fields to keep. It is
+    None for any other step, which is returned unchanged.
     """
     if fields is None:
         return step
@@ -334,7 +339,10 @@ def _encrypt_step_today(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step
 
 
 def _encrypt_op(state: StateType[Any], op: Op) -> Op:
-    """Encrypt the value of an operation again if it sets a secret field. Secret fields have no other operations."""
+    """Return an operation that sets a secret field with the value encrypted again; return any other one unchanged.
+
+    No other kind of operation contains a secret.
+    """
     cipher = state.fields[op[1]].cipher if op[1] in state.secrets else None
     if cipher is None or op[0] != "set":
         return op

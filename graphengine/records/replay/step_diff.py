@@ -30,12 +30,12 @@ REASON: Final = "reason"
 
 
 class _DecisionPart(NamedTuple):
-    """One part of what a step decides, such as the edge or what the node waits for, with its words for messages.
+    """One part of what a step decides, such as the edge or what the node waits for, and its words for messages.
 
     Attributes:
-        facts: The names of the facts of a step that record this part.
-        words: The part in words, for the message.
-        restored: What the user can restore to get the recorded decision again, for the repair.
+        facts: The names of the data of a step that record this part.
+        words: The part in words, for the message about a difference.
+        restored: What the user can restore so that today's graph decides as recorded, for the advice how to repair it.
     """
 
     facts: Sequence[str]
@@ -67,7 +67,12 @@ _MISMATCHES: Final = ("invalid_update", "not_recordable")
 class StepDifference(NamedTuple):
     """A difference between a recorded step and the step that today's graph decides.
 
-    The fields are the part that differs, both values as JSON, a sentence, and how to remove the difference.
+    Attributes:
+        what: The part of the step that differs, such as `edge`.
+        recorded: The recorded value, as JSON.
+        today: Today's value, as JSON.
+        message: The difference in a sentence.
+        repair: How to remove the difference.
     """
 
     what: str
@@ -85,7 +90,8 @@ def step_differences(
     Args:
         step: The recorded step.
         made: The step that today's graph decides.
-        keys: The keys of the marks that both graphs keep. A mark is a value that a condition on the past remembers.
+        keys: The keys of the marks that both graphs keep. A mark is a value that a condition on the past remembers,
+            such as the best score so far.
         ways: The edges among which the recorded graph chose, and the edges among which today's graph chooses.
         exact: Whether today's graph spec is equal to the recorded spec, so that the marks must be the same.
     """
@@ -136,7 +142,7 @@ def short(value: JsonValue) -> str:
 
 
 def _edge_difference(step: Step, made: Step, ways: tuple[Ways, Ways]) -> StepDifference:
-    """Describe that another edge is taken today, with the reasons for both edges."""
+    """Return the difference that today's graph takes another edge, described with the reasons for both edges."""
     sides = [_pick_keys(_decision_as_json(each), SHOWN_OF_EDGES) for each in (step, made)]
     whys = [why_of(outcome_of(each), known) for each, known in zip((step, made), ways, strict=True)]
     was, now = (side | {"why": why} if why else side for side, why in zip(sides, whys, strict=True))
@@ -157,7 +163,7 @@ def _target(step: Step) -> tuple[Sequence[str], str]:
 
 
 def _other_kind(step: Step, made: Step) -> StepDifference:
-    """Describe that today's graph decides a step of another kind, or a step of another node."""
+    """Return the difference that today's graph decides a step of another kind, or a step of another node."""
     error, recorded = made.data.error, step.data.error
     was = {"kind": step.kind, **_facts_of_end(step)}
     now = {"kind": made.kind, **_facts_of_end(made)}
@@ -172,7 +178,10 @@ def _other_kind(step: Step, made: Step) -> StepDifference:
 
 
 def _facts_of_end(step: Step) -> dict[str, JsonValue]:
-    """Return how a step ended the run or failed, without texts that only explain this, such as error messages."""
+    """Return how a step ended or failed the run, as values to compare.
+
+    Texts that only explain the end, such as error messages, are left out.
+    """
     found: dict[str, JsonValue] = {}
     if isinstance(step.data, (Outcome, Stopped)):
         stop = step.data.ending
@@ -192,7 +201,10 @@ def _texts_of_reasons(step: Step, ways: Ways) -> dict[str, JsonValue]:
 
 
 def _decision_as_json(step: Step) -> dict[str, Any]:
-    """Convert what a step decides to JSON, without the conditions of forks and inner graphs in words."""
+    """Convert what a step decides to JSON, to compare it with another step.
+
+    The conditions of forks and inner graphs in words are left out.
+    """
     facts = step.data
     if isinstance(facts, Outcome) and facts.fork is not None:
         facts = replace(facts, fork=replace(facts.fork, condition=""))
@@ -207,7 +219,7 @@ def _pick_keys(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any
 
 
 def _compare_marks(step: Step, made: Step, keys: Collection[str], *, exact: bool) -> Iterator[StepDifference]:
-    """Compare the values that both steps store for conditions on the past (marks).
+    """Compare the values that two steps store for conditions on the past (marks), such as the best score so far.
 
     If the graph has changed, only marks that both steps contain are compared.
     """
