@@ -137,7 +137,10 @@ class Accounts(Generic[ConnectionT]):
         self._do, self._locks = dialect.statements("accounts.sql").do, dialect.is_concurrent
 
     def find(self, connection: ConnectionT, budget: str, key: str, call: str) -> tuple[Account | None, Hold | None]:
-        """Return an account and the reservation of a call, and lock both until the transaction ends."""
+        """Return the account of a budget and the reservation of a call, and lock both until the transaction ends.
+
+        Each of them is None if the database does not contain it.
+        """
         if self._locks:
             self._do(connection, "lock", {"budget": budget, "key": key})
         rows = self._do(connection, "find", {"budget": budget, "key": key, "call": call})

@@ -58,7 +58,7 @@ class Finding(Struct, frozen=True, dict=True):
 
 @dataclass(slots=True)
 class Counted:
-    """How many runs, steps and snapshots a check has read so far."""
+    """The numbers of runs, steps and snapshots that a check of a database has read so far."""
 
     runs: int = 0
     steps: int = 0

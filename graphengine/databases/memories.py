@@ -37,7 +37,7 @@ def scope_of(namespace: str) -> dict[str, str]:
 
 
 class Memories(ABC, Generic[ConnectionT]):
-    """The table of memories in one SQL dialect. Call all methods on a thread of the store.
+    """Reads and writes the table of memories in one kind of database. Call all methods on a thread of the store.
 
     Args:
         statements: The statements of `memories.sql`.

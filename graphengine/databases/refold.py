@@ -144,7 +144,7 @@ def row_of(info: RunInfo, snapshot: Snapshot) -> dict[str, JsonValue]:
 
 
 def differences(info: RunInfo, snapshot: Snapshot) -> list[str]:
-    """Describe each difference between a run's row and the run as rebuilt from its log."""
+    """Describe each difference between the values in a run's row and the values that follow from the run's log."""
     found = [
         f"{name} {getattr(info, name)!r} instead of {value!r}"
         for name, value in row_of(info, snapshot).items()

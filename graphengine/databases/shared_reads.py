@@ -104,7 +104,7 @@ class SharedReads(Generic[ConnectionT, OwnT]):
         )
 
     def code(self, connection: ConnectionT, code: str) -> Code | None:
-        """Return the recorded code of a graph's nodes.
+        """Return what is recorded about the code of a graph's nodes, given its id; None if nothing is recorded.
 
         Raises:
             StoreCorrupt: The row is damaged.

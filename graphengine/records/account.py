@@ -215,8 +215,7 @@ def account_of(
 ) -> Account:
     """Describe a step of a run in words, for a caller that has read the run with `Visits`.
 
-    Since the caller has read the whole run, the description includes the duration of the work and the reasons for the
-    edge.
+    `Visits` has found out how long the work took and why the edge was taken. The description contains both.
 
     Args:
         entry: The step with its visit, edge and duration, as `Visits.feed` returned them.

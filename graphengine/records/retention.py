@@ -140,7 +140,6 @@ def rule(
 
 
 def merge_pruned(parts: Iterable[Pruned], *, dry_run: bool) -> Pruned:
-    """Combine the results of several prunes into one result."""
     found = Pruned(dry_run=dry_run)
     for each in parts:
         counts = found.steps + each.steps, found.db_bytes + each.db_bytes

@@ -122,7 +122,7 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
 
 
 def _checked(name: str, sign: str, quoted: str | None, plain: str | None) -> FieldComparison:
-    """Return a typed comparison such as `input.country=CH`.
+    """Check a comparison of a field that a user typed into a search, such as `input.country=CH`, and return it.
 
     Raises:
         InputError: The left side is no path of a field, or the right side is missing.

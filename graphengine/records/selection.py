@@ -131,7 +131,10 @@ class Wanted:
     run_id: str | None = None
 
     def __str__(self) -> str:
-        """Describe the criteria in words that follow `no runs`; "" if there are no criteria."""
+        """Describe the criteria of a search in words that follow `no runs`, such as ` with status failed`.
+
+        Return "" if there are no criteria.
+        """
         named = (
             ("status", self.status),
             ("id", self.run_id),
@@ -182,7 +185,7 @@ class Wanted:
         return [each for each in self.fields if each.is_scan]
 
     def fits(self, info: RunInfo, now: float) -> bool:
-        """Return whether the row of a run meets the criteria that the store does not check."""
+        """Return whether a run meets the criteria that the store does not check, as far as its row shows."""
         old = now - info.updated_at
         return (
             (self.status is None or status_of(info) == self.status)
@@ -552,7 +555,10 @@ async def list_unfinished(store: Store, newer_seconds: float | None = None) -> A
 
 
 async def _scan_matching(store: Store, wanted: Wanted) -> AsyncGenerator[RunInfo]:
-    """Yield the runs that meet the criteria that the store checks. The other criteria are not checked."""
+    """Yield the runs that meet those criteria of a search that the store checks.
+
+    The other criteria are not checked here.
+    """
     before = wanted.before
     limit = wanted.limit if 0 < wanted.limit < _PAGE else _PAGE
     while True:

@@ -257,7 +257,7 @@ class EndedRun(Struct, frozen=True, gc=False):
         branched: Whether other runs were branched from this run.
         starter_nonce: The nonce of the run that started this child run.
         nonce: The nonce of the run. A later run with the same id has another nonce and is not removed.
-        driver: As in `RunInfo`, like all attributes that are not listed here.
+        driver: The same as in `RunInfo`. The attributes that are not listed here have the same meaning as there, too.
     """
 
     id: str
@@ -519,7 +519,7 @@ class QueueLimits:
 
 
 class QueueCount(NamedTuple):
-    """How many runs of a queue wait for their first worker, and how many are driven now."""
+    """How many runs of a queue wait for a process to begin them, and how many runs are driven now."""
 
     queue: str
     queued: int
@@ -848,8 +848,9 @@ class QueueStore(Protocol):
         higher `priority` first; then runs that were driven before, the longest due first; then new runs, whose tenants
         take turns. The limits of a queue hold for all workers together.
 
-        Due runs of dead owners come first and are returned unclaimed. Limits do not hold them back, but they count as
-        driven, except runs of other graphs and runs in `refused`.
+        Due runs whose driver has died come first, and are returned without being claimed: the worker claims them
+        itself. The limits of queues do not hold them back. But they count as driven runs in these limits, except runs
+        of other graphs and runs in `refused`.
 
         The cost does not depend on the number of queued or ended runs. With limits for tenants it grows with the number
         of tenants that have queued runs.

@@ -476,7 +476,10 @@ class InMemoryStore:
         return {child.info.starter_nonce if there is None else there.info.nonce}
 
     def _next_turn(self, info: RunInfo) -> int:
-        """Return the turn of a new queued run: after its tenant's last run, but at least the lowest waiting turn."""
+        """Return the place of a new queued run in its queue, chosen so that the tenants of the queue take turns.
+
+        The place is after the last queued run of the same tenant, but not before the first queued run of all tenants.
+        """
         others = [
             (log.info.tenant, log.turn)
             for log in self._going.values()

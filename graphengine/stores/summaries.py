@@ -131,7 +131,6 @@ def wait_words(name: str, wait: WaitRecord, *, path: str = "", characters: int) 
 
 
 def _one_line(text: str, characters: int) -> str:
-    """Shorten a text to one line with at most this many characters."""
     if len(text) <= characters and text.isprintable() and "  " not in text and text.strip(" ") == text:
         return text  # the code below would not change it: of all blanks, only " " is printable
     line = " ".join(text[: 4 * characters].split())

@@ -145,7 +145,7 @@ class Direct:
                 self._loop.remove_writer(self._socket)
 
     def _read(self) -> None:
-        """Read the data that has arrived. Called when the socket can be read or written, or was closed."""
+        """Read the data that has arrived from the server. Called when the socket is readable, writable or closed."""
         connection = self._connection
         if connection is None:
             return

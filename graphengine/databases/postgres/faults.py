@@ -190,7 +190,6 @@ def is_of_the_medium(error: Exception) -> bool:
 
 
 def explain(error: Exception, address: Address) -> StoreError:
-    """Return the `StoreError` for an error of the driver."""
     if isinstance(error, StoreError):
         return copy(error)  # several callers get the same error
     meaning = _explain_sqlstate(error)

@@ -90,7 +90,7 @@ class Lease(LeaseThread):
         self._was_connected = False
 
     def connect(self) -> None:
-        """Open the session: register this owner, take its lock, and listen to announcements.
+        """Open the connection on which this process renews its lease, registers as an owner, and hears announcements.
 
         Raises:
             psycopg.Error, StoreNotSupported: As in `Connector.connect`.
@@ -196,7 +196,7 @@ class Lease(LeaseThread):
             connection.execute(SQL["release_untold"], (self.channel, self.id, list(self.untold)))
 
     def stop(self) -> None:
-        """Stop the threads, close the connection, and release the lock on this host."""
+        """Stop renewing the lease: stop the threads, close the connection, and release the lock on this host."""
         super().stop()
         lock, self._on_host = self._on_host, None
         if lock is not None and self._is_retired:

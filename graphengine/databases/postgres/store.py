@@ -290,7 +290,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
             await self._change("after_starts", {"id": known(run_id)})
 
     async def write(self, work: Callable[[Connection], T], written_bytes: int = 0, *, run_id: str | None = None) -> T:
-        """Call a function that writes, in a transaction of its own; see `SQLStore.write`."""
+        """Call a function that writes in a transaction of its own, on another thread; see `SQLStore.write`."""
         del written_bytes, run_id
         self._writable_lease()
 

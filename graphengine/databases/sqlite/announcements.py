@@ -41,7 +41,7 @@ class Announcements:
             os.utime(self._folder, ns=(now, now))
 
     async def heard(self, after: int) -> int:
-        """Wait until more than `after` announcements were received, and return how many."""
+        """Wait until more than `after` announcements were received in all, and return how many were received."""
         while True:
             found = self._time()
             self._count += found != self._seen

@@ -79,7 +79,10 @@ def _name_first(things: list[str]) -> str:
 
 @cache
 def expected_of(version: int) -> Definitions:
-    """Return the definitions that the migrations up to a version create."""
+    """Return the definitions (tables, indexes and views) that a database of this version contains.
+
+    They are found by running the migrations up to this version on a database in memory.
+    """
     with closing(sqlite3.connect(":memory:")) as connection:
         for number in range(FIRST, version + 1):
             for statement in migration(number):

@@ -119,7 +119,6 @@ def end_statements(error: BaseException) -> None:
 
 
 def explain(error: BaseException, path: Path) -> StoreError:
-    """Return the `StoreError` for an error of SQLite or of the operating system."""
     if isinstance(error, StoreError):
         return copy(error)  # several callers get the same error
     found = _explain_code(error).explained(error, str(path))

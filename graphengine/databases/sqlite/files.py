@@ -147,7 +147,7 @@ class FileState(NamedTuple):
 class OpenFiles:
     """Remembers the files of an open database, to detect when its path leads to other files.
 
-    This has two causes:
+    A path can lead to other files for two reasons:
 
     1. The file is moved, deleted or replaced.
     2. This process itself opens and closes the file, for example for a backup or checksum. Then the operating system
@@ -198,7 +198,10 @@ class OpenFiles:
 
 
 def _state_of_folder(folder: str) -> tuple[int, int, int] | None:
-    """Return facts that change whenever a name in a folder changes; None where the system does not offer this."""
+    """Return numbers that change whenever a name in a folder changes, such as the time of its last change.
+
+    Return None where the system does not offer this.
+    """
     if os.name != "posix":
         return None
     try:
@@ -217,7 +220,7 @@ def _identity_of_file(path: str) -> tuple[int, int]:
 
 
 def file_state(path: Path) -> FileState:
-    """Return the current facts about the file.
+    """Return the facts about a database file by which a later change of the file is noticed.
 
     Raises:
         StoreMissing, StoreNotADatabase, StoreError: As in `require_file`.

@@ -56,7 +56,10 @@ class SQLiteMemories(Memories[sqlite3.Connection]):
 
 
 def _loads_vec(connection: sqlite3.Connection) -> bool:
-    """Load sqlite-vec into this connection to compare vectors. Return False if it cannot be loaded."""
+    """Load the SQLite extension sqlite-vec into a connection, to compare vectors.
+
+    Return False if the extension cannot be loaded.
+    """
     try:
         vec: Any = importlib.import_module("sqlite_vec")
         connection.enable_load_extension(True)  # noqa: FBT003 - by its only parameter

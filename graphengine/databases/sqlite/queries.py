@@ -35,7 +35,10 @@ def latest_format() -> int:
 
 
 def migration(version: int) -> list[str]:
-    """Return the statements that migrate a database from the previous format to this one, each as one text."""
+    """Return the SQL statements that migrate a database from the previous version of the format to this one.
+
+    Each element of the list is one statement.
+    """
     statements: list[str] = []
     pending = ""
     for line in MIGRATIONS[version - FIRST].splitlines(keepends=True):

@@ -276,7 +276,7 @@ def recorded_facts(step: Step) -> dict[str, JsonValue]:
 
 
 def steps(connection: sqlite3.Connection, run_id: str, after: int = 0, upto: int | None = None) -> list[Step]:
-    """Return the steps with `after < seq <= upto`.
+    """Return the steps of a run with the numbers `after + 1` to `upto`.
 
     Raises:
         UnknownRun: The run does not exist.

@@ -210,9 +210,9 @@ async def in_strides(has_more: Callable[[], Awaitable[bool]], work: Callable[[],
 
 
 def can_return_pages(connection: sqlite3.Connection) -> bool:
-    """Return whether free pages can be returned to the disk in strides.
+    """Return whether the free pages of a database can be returned to the disk little by little, while others work.
 
-    False for a database that was restored from a dump.
+    This is impossible for a database that was restored from a dump.
     """
     return bool(connection.execute("PRAGMA auto_vacuum").fetchone()[0] == _INCREMENTAL)
 

@@ -269,7 +269,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     async def write(
         self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0, *, run_id: str | None = None
     ) -> T:
-        """Call a function that writes, in a transaction; see `SQLStore.write`."""
+        """Call a function that writes in a transaction; see `SQLStore.write`."""
         self._writable_lease()
         return await self._commits.submit(work, written_bytes, run_id=run_id)
 

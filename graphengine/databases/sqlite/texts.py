@@ -87,7 +87,7 @@ class Texts:
         self._bytes = 0
 
     def whole(self, row: int, body: bytes | None, recorded: int, listed: str | None) -> bytes:
-        """Return the complete body of a row, after checking its checksum.
+        """Return the complete content of a step or snapshot, with its long texts, after checking its checksum.
 
         Raises:
             ValueError: The checksum is wrong, a text is missing, or the list of texts is damaged.
@@ -116,7 +116,7 @@ class Texts:
 
 
 def keys_in(listed: str) -> set[int]:
-    """Return the keys of the texts that a row refers to; none if its list is damaged."""
+    """Return the keys of the long texts to which a row of a step or snapshot refers; none if its list is damaged."""
     try:
         return {key for _, key in _listed.decode(listed)}
     except msgspec.DecodeError:

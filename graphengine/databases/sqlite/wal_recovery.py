@@ -115,7 +115,9 @@ def bytes_of_log(path: Path) -> int:
 
 
 def refuse_damaged_log(path: Path) -> None:
-    """Check that SQLite reads every finished commit in a database's log.
+    """Check that SQLite reads every finished commit in the write-ahead log of a database.
+
+    SQLite stops reading a log at a damaged place, and then silently loses the commits that follow.
 
     Raises:
         StoreCorrupt: A place in the log is damaged, and finished commits follow it.

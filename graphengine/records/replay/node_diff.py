@@ -92,7 +92,7 @@ def _is_failed_step(step: Step) -> bool:
 
 
 def _nature(step: Step, today: str) -> Iterator[StepDifference]:
-    """Report if the node was of another kind (a map, a graph, a question or code).
+    """Report if the node was of another kind when the step was recorded: a map, a graph, a question or code.
 
     A failed step does not show the kind.
     """
@@ -109,7 +109,7 @@ def _say_not_run(step: Step, error: BaseException) -> str:
 
 
 def _compare_choice(step: Step, choice: str) -> Iterator[StepDifference]:
-    """Report if `choose` selects another case today."""
+    """Report if `choose` of the node selects another case today than in the recorded step."""
     waits = step.data.waits.values() if isinstance(step.data, Waiting) else ()
     was = next((wait.choice for wait in waits if wait.choice), outcome_of(step).choice)
     records_choice = step.kind in ("node", "item", "entered") and not falls_back(step)

@@ -198,7 +198,7 @@ class _Replayer:
             self.found.append(Otherwise(step.seq, step.path, *parts))
 
     def _version_at(self, step: Step) -> int:
-        """Return the version of the graph that was in force at this step."""
+        """Return the version of the graph under which a step was recorded."""
         if isinstance(step.data, Started) and step.data.version:
             return step.data.version
         fingerprint = fingerprint_of(step)
@@ -239,7 +239,10 @@ class _Replayer:
         return found if found is None or "reads" in found else {**found, "reads": []}
 
     def _graph_of(self, frame: Frame) -> GraphSpec | None:
-        """Return the recorded spec of the graph to which a frame belongs; None if the spec is not known."""
+        """Return the recorded spec of the graph in which a frame moves; None if the spec is not known.
+
+        A frame is a position of the run in the run's own graph or in a graph inside a node.
+        """
         sub = frame.sub
         if sub is None or sub.up is None:
             return self.graph_specs.get(self.snapshot.fingerprint)
@@ -273,7 +276,10 @@ class _Replayer:
         yield from (one for one in found if one.what != "update" or made.knows_update)
 
     def _with_marks(self, step: Step) -> Step:
-        """Add to a recorded step the marks that only today's conditions need, so that they can be evaluated later."""
+        """Add to a recorded step the values that only conditions of today's graph remember (marks).
+
+        Later steps need them, because today's conditions compare with them. An example is the best score so far.
+        """
         today = self.today
         if today is None or today.kind != step.kind:
             return step

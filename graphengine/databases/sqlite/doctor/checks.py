@@ -76,9 +76,10 @@ STRAYS: Final = {
 def all_findings(
     connection: sqlite3.Connection, path: Path, counted: Counted, *, progress: Progress | None = None
 ) -> Iterator[Finding]:
-    """Yield all findings inside a database, one check after another, and update `counted` meanwhile.
+    """Yield all findings about the content of a database, one check after another.
 
-    If the database contains foreign definitions, only those are reported and nothing more is read.
+    Meanwhile, the checked runs, steps and snapshots are counted in `counted`. If the database contains foreign
+    definitions, only those are reported and nothing more is read.
     """
     report = progress or (lambda _what, _done, _total: None)
     report("pages", 0, 0)
@@ -122,7 +123,7 @@ def _page_finding(what: str) -> Finding:
 
 
 def _check_pages(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Yield the faults in pages, rows and indexes that SQLite's own check finds."""
+    """Yield findings about damaged pages, rows and indexes, which SQLite's own integrity check reports."""
     connection.execute("PRAGMA writable_schema = RESET")
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # read the schema as stores do
