@@ -107,7 +107,7 @@ class RunLists(ABC, Generic[ConnectionT, OwnT]):
 
     @abstractmethod
     def search(self, connection: ConnectionT, page: Mapping[str, Any]) -> Search:
-        """Return how the words and fields of a page of runs are found."""
+        """Return the SQL conditions that select the runs with the words and field values of a search."""
 
     def source(self, conditions: Conditions, page: Mapping[str, Any], limit: str) -> tuple[str, Conditions]:
         """Return the table of runs and the conditions, written so that the database uses the right index.
@@ -277,5 +277,4 @@ def conditions_of(page: Mapping[str, Any]) -> Conditions | None:
 
 
 def _values_of(page: Mapping[str, Any], search: Search) -> dict[str, Any]:
-    """Return the parameters of a statement for a page of runs."""
     return {**dict.fromkeys(_FILTERS), **page, **search.values}

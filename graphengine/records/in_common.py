@@ -85,7 +85,7 @@ class InCommon(Document):
 
 @dataclass(slots=True)
 class _Side:
-    """The runs of one side of the comparison."""
+    """One of the two groups of runs that are compared: the failed runs, or the others."""
 
     arrivals: list[Arrival] = field(default_factory=list)
     looked_at: int = 0

@@ -755,7 +755,7 @@ class RunStore(Protocol):
         ...
 
     async def moved(self, seqs: Mapping[str, int]) -> Sequence[str]:
-        """Return the ids of those of the given runs whose last step differs from the given one, or that do not exist.
+        """Return the ids of the runs that have changed: their last step is not the given one, or they do not exist.
 
         A Runner asks this for all its sleeping runs at once, to find out which of them other processes continued. One
         query answers for all of them.

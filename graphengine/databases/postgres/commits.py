@@ -56,7 +56,7 @@ class PendingWrite(Promise[T], kw_only=True, eq=False):
     leads: bool = False  # the next write must be in the same transaction
 
     def finish(self, answer: Sequence[Any]) -> None:
-        """Set the result of the write, or the error that refuses it, from the row that the database returned."""
+        """Set the result of the write, or the error that says why it was refused, from the row of the answer."""
         if isinstance(self.write, Command):
             try:
                 self.result = self.write.read(answer)

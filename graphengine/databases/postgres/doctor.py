@@ -101,7 +101,7 @@ class _Sequence(NamedTuple):
 
 
 def _read_sequences(connection: Connection) -> Iterator[_Sequence]:
-    """Yield the sequences of the schema with their next numbers.
+    """Yield the sequences of the schema, from which new rows take their numbers, each with its next number.
 
     The next number is infinity if the user may not read the sequence.
     """
@@ -112,7 +112,7 @@ def _read_sequences(connection: Connection) -> Iterator[_Sequence]:
 
 
 def settings(address: str, names: Sequence[str]) -> dict[str, str]:
-    """Return the values of settings of the server that apply to sessions of this user in this database.
+    """Return the values that settings of the server have in sessions of this user in this database.
 
     Raises:
         StoreUnreachable, StoreForbidden, StoreNotSupported: The server cannot be asked.

@@ -131,7 +131,7 @@ class Connector:
     switched: int = 0
 
     def first_connect(self) -> Connection:
-        """Open the first connection. Wait only for a server that answers that it is starting.
+        """Open the first connection. If the server answers that it is still starting, wait for it.
 
         Raises:
             psycopg.Error, StoreNotSupported: As in `connect`.

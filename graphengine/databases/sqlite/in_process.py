@@ -44,7 +44,7 @@ class InProcess:
         return Accounts(self.dialect)
 
     async def open(self) -> None:
-        """Do nothing."""
+        """Do nothing, since a database in memory needs no opening."""
 
     async def read(self, function: Callable[[sqlite3.Connection, None], T]) -> T:
         """Call a function with the connection, on another thread."""

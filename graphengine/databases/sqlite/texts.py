@@ -124,7 +124,7 @@ def keys_in(listed: str) -> set[int]:
 
 
 def release(connection: sqlite3.Connection, deleted: Sequence[tuple[int, str]]) -> None:
-    """Delete the records that deleted rows used long texts, and the texts that no other row uses.
+    """Delete the long texts of deleted rows, unless another row uses them, and the records of which row uses them.
 
     Args:
         connection: A connection inside a write transaction.
