@@ -195,7 +195,7 @@ def _folder() -> Path:
 def _is_private(folder: Path) -> bool:
     """Return whether only this user can write to the folder of the lock files.
 
-    If others can write to it, they can create or unlock files, and a lock file proves nothing about its process.
+    In a folder that others can write, a lock file proves nothing, because they could have removed or replaced it.
     """
     try:
         found = folder.lstat()
