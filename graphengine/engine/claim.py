@@ -93,8 +93,8 @@ class Moved(Struct, frozen=True):
     This process read the run before it tried to claim the run, so what it read is out of date.
 
     Attributes:
-        held: Whether the run still belonged to a process that had died when this process read the run.
-        resumed: Whether the only new step is one with which the other process resumed the run.
+        held: Whether the run, when this process read it, still had the lease of a process that had died.
+        resumed: Whether the other process recorded only one step, the step that resumes the run.
     """
 
     held: bool = False
@@ -155,7 +155,9 @@ class Idle(Struct, frozen=True):
 
 
 class Left(Struct, frozen=True):
-    """Input to the state machine that drives a run: all tasks have ended, and the lease was given back.
+    """Input to the state machine that drives a run: this process has stopped driving the run.
+
+    All tasks of the run have ended, and the lease was given back.
 
     Attributes:
         status: The status of the run in memory.
@@ -268,9 +270,10 @@ Input: TypeAlias = (
 
 
 class Do(Struct, frozen=True):
-    """What the runner must do about one input to the state machine that drives a run.
+    """The actions that the runner must carry out after one input to the state machine that drives a run.
 
-    The runner carries out the fields from top to bottom.
+    Each field is one action, such as appending steps, starting tasks, or releasing the lease. A field with its default
+    value asks for nothing. The runner carries out the fields from top to bottom.
     """
 
     # Append first. The parts of a `Do` that depend on it come with the input `Durable` of this append.
@@ -368,9 +371,9 @@ class Claim(Struct):
         return rule(self, given)
 
     def enter(self, state: State) -> None:
-        """Move this process's claim on a run to another state, and compute the flags that depend on the state.
+        """Move this process's claim on a run to another state, and recompute `may_start` and `may_record`.
 
-        The flags also depend on `owned`, so a rule that changes `owned` must do so before it calls this method.
+        `may_record` also depends on `owned`, so a rule that changes `owned` must do so before it calls this method.
         """
         self.state = state
         self.may_start, records = _FLAGS[state]
@@ -517,9 +520,10 @@ def _leave_run(claim: Claim, given: Left) -> Do:
 
 
 def _rest(claim: Claim, status: str, due: float | None) -> Do:
-    """Decide how this process continues once no task of the run is left.
+    """Choose the next state of the claim when the run has no task left that could start now.
 
-    The run sleeps in this process until `due`, is parked until a message arrives, or the claim on it ends.
+    A run that waits is parked until a message arrives, or sleeps in this process until `due`. A run that does not wait
+    is over for this process.
     """
     if status != "waiting":
         claim.enter("over")

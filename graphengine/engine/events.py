@@ -38,11 +38,12 @@ NO_SHIFT: Final = Shift()
 
 
 class RunStarted(NamedTuple):
-    """A run begins with the given state and limits.
+    """Event: a run begins, with the initial state and limits that its caller gave.
 
     Attributes:
         now: The time, in epoch seconds.
-        facts: The content of the step to record, except for what `decide` computes.
+        facts: The content of the step to record, except for the entries that `machine.decide` computes, such as the
+            first edge.
         values: The initial state as JSON values, by field.
         typed: The same state as Python objects, by field.
         given: The names of the fields that the caller set. Only these count as first values for a condition that
@@ -63,7 +64,7 @@ class Attempted(Struct, gc=False):
 
 
 class Worked(Attempted):
-    """An attempt to run a node did something that took time.
+    """Base class of events that report on an attempt to run a node, with the time that the attempt took.
 
     Attributes:
         began: When the attempt began to work, in epoch seconds.
@@ -75,7 +76,7 @@ class Worked(Attempted):
 
 
 class NodeFinished(Worked):
-    """A node, or the fallback of a node, returned a result.
+    """Event: a node, or the fallback of a node, returned a result.
 
     Attributes:
         result: The result.
@@ -83,7 +84,7 @@ class NodeFinished(Worked):
         choice: If the node chooses among several bodies: the name of the body that ran.
         chance: A random number from 1 to 2. If the result does not fit the state and the node is retried, the jitter of
             the delay is computed from this number.
-        more: Further facts to copy into the step.
+        more: More content to copy into the recorded step, such as the messages that the node sent.
         answer: If the result is an answer that a person gave: the key under which the answer is recorded. If the result
             does not fit the state, the answer is refused and the question is asked again.
     """
@@ -97,7 +98,7 @@ class NodeFinished(Worked):
 
 
 class NodeFailed(Worked, gc=True):
-    """A node, or the fallback of a node, raised an exception.
+    """Event: a node, or the fallback of a node, raised an exception.
 
     This event is tracked by the garbage collector, unlike other events, because the traceback of the exception refers
     back to the event.
@@ -122,9 +123,10 @@ class NodeFailed(Worked, gc=True):
 
 
 class Written(NamedTuple):
-    """Stands in for the result of a node when a replay decides a recorded step again.
+    """Stands in for the object that a node returned when a recorded run is replayed.
 
-    The log contains the updates that the node wrote, but not the object that the node returned.
+    A replay decides every recorded step again and compares the results. The log contains only the updates that a node
+    wrote, so the replay uses these updates in place of the object that the node returned.
 
     Attributes:
         updates: The recorded updates, as pairs of a field and its update.
@@ -141,10 +143,10 @@ class NodeEntered(Attempted):
 
 
 class Noted(Worked):
-    """A running node records something before it ends.
+    """Event: a running node records something before it ends.
 
-    For example, a side effect begins, a call inside the node has returned, the node waits, or the node refuses an
-    answer. `began` is 0 if no time was spent on what is recorded.
+    For example, a side effect begins, a call inside the node has returned, the node starts to wait, or the node refuses
+    an answer. `began` is 0 if the recorded work took no time.
 
     Attributes:
         facts: The content of the step to record.
@@ -156,7 +158,7 @@ class Noted(Worked):
 
 
 class AnswerArrived(NamedTuple):
-    """An answer to a question of the run arrived.
+    """Event: an answer to a question of the run arrived.
 
     Attributes:
         wait: The name of the wait.
@@ -172,7 +174,10 @@ class AnswerArrived(NamedTuple):
 
 
 class MessageCame(NamedTuple):
-    """A message for one of the run's topics arrived. `told` is True if it reports that a child run has ended."""
+    """Event: a message for one of the run's topics arrived.
+
+    `told` is True if the message was sent by the engine to report that a child run has ended.
+    """
 
     now: float
     topic: str
@@ -181,7 +186,11 @@ class MessageCame(NamedTuple):
 
 
 class WaitOver(NamedTuple):
-    """A wait of a node ends because its time has come or, with `delivered`, because a message for it arrived."""
+    """Event: a wait of a node ends.
+
+    The wait ends because its time has come or, with `delivered`, because the message that the node waits for has
+    arrived.
+    """
 
     frame: str
     wait: str
@@ -204,9 +213,10 @@ class NodeLeft(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """All arms of a fork, all items of a map, or the subgraph at a node have ended or failed.
+    """Event: the parts of the run that a node started have all ended or failed, so that the node can go on.
 
-    `error` is set if a map item changed an input in place that all items share.
+    The parts are the arms of a fork, the items of a map, or a subgraph. `error` is set if a map item changed, in place,
+    an input that all items of the map share.
     """
 
     frame: str
@@ -216,7 +226,7 @@ class Settled(NamedTuple):
 
 
 class RunResumed(NamedTuple):
-    """A run is resumed after a crash, a stop, a failure or a wait, possibly with other limits or a changed graph.
+    """Event: a run is resumed after a crash, a stop, a failure or a wait, possibly with new limits or a changed graph.
 
     Attributes:
         now: The time, in epoch seconds.
@@ -237,7 +247,7 @@ class RunResumed(NamedTuple):
 
 
 class StopAsked(NamedTuple):
-    """The run must stop: a caller asked for it, a limit was reached, or (`error`) the run cannot be driven.
+    """Event: the run must stop, because a caller asked for it, a limit was reached, or it cannot be driven.
 
     The event is created only after all tasks of the run have ended.
 
@@ -259,7 +269,7 @@ class StopAsked(NamedTuple):
 
 
 class BranchedOff(NamedTuple):
-    """A new run branches off from a step of its parent run, optionally with changes to the state.
+    """Event: a new run branches off from a step of its parent run, optionally with changes to the state.
 
     Attributes:
         now: The time, in epoch seconds.
@@ -293,9 +303,10 @@ CAUSES: Final[Mapping[type[Event], Cause]] = {
 
 
 def with_cause(step: Decided, event: Event) -> Decided:
-    """Record in a step which event ended the attempt, unless the kind of the step already shows it.
+    """Record in a step which kind of event ended the attempt, such as a result or a failure.
 
-    For a failed attempt, also record which work of the attempt has no recorded result.
+    The entry is left out where the kind of the step already shows it. For a failed attempt, also record which work of
+    the attempt began and has no recorded result.
     """
     cause = CAUSES[type(event)]
     if isinstance(step.data, AttemptEnded) and (cause != "failed" or isinstance(step.data, Node)):

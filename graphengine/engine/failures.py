@@ -111,9 +111,10 @@ def text_of(error: BaseException) -> str:
 
 
 def why_refused(error: BaseException) -> str:
-    """Return the reason to record for an answer that cannot be used.
+    """Return the text to record as the reason for refusing an answer that does not fit its question.
 
-    The reason is the violated rule of the answer's type, or the message of the exception that a validator raised.
+    The text names the violated rule of the answer's type, or gives the message of the exception that a validator
+    raised.
     """
     reraise_interrupt(error)
     if isinstance(error, ValidationError):
@@ -126,18 +127,18 @@ def _replace_surrogates(text: str) -> str:
 
 
 def attempt_of(frame: Frame) -> int:
-    """Return the number of the attempt to which the work of a frame (one position of the run in a graph) belongs.
+    """Return the number of the node attempt to which the work of a frame (one position of the run in a graph) belongs.
 
-    A frame inside a subgraph belongs to an attempt of the node that runs the subgraph. For the run's own graph the
-    number is 1.
+    A frame inside a subgraph works for the node that runs the subgraph, so the number is that node's attempt, counted
+    from 1. The run's own graph belongs to no node, so its number is 1.
     """
     return frame.sub.up.attempt if frame.sub is not None and frame.sub.up is not None else 1
 
 
 def fail_with(facts: Outcome, failure: FailureRecord) -> None:
-    """Record a failure in a step's facts.
+    """Set the error, status and ending of a step to those of a failure.
 
-    A failure that the facts already contain becomes the `replaced` of the new one.
+    If the step already contains another failure, that failure is kept in the `replaced` attribute of the new one.
     """
     if facts.error is not None and facts.error is not failure:
         failure.replaced = facts.error

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 def apply_ops(  # noqa: C901, PLR0912 - the common case, in place
     frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None
 ) -> None:
-    """Apply the operations that a step recorded to the part of the run's state that a frame holds.
+    """Apply the state operations of a recorded step to a frame, which is one position of the run in a graph.
 
-    Both the JSON values and the cached Python objects are changed. A frame is one position of the run in a graph.
+    Both the JSON values of the fields and the cached Python objects are changed.
     """
     if frame.kind == "arm":
         frame.added.update(enumerate(typed or (), len(frame.journal)))
@@ -62,7 +62,11 @@ def apply_ops(  # noqa: C901, PLR0912 - the common case, in place
 
 
 def replay(frame: Frame) -> None:
-    """Apply the operations of a fork's arm again, because fields that the arm reads from outside have changed."""
+    """Apply the recorded operations of a fork's arm again, starting from the present values outside the arm.
+
+    This is needed when fields that the arm reads from outside have changed, because operations such as an append depend
+    on the value before.
+    """
     ops, frame.journal = frame.journal, []
     frame.added.clear()
     for name in {op[1] for op in ops}:
@@ -145,7 +149,10 @@ def _drop(frame: Frame, op: Op) -> None:
 
 
 def list_of(frame: Frame, name: str) -> Any:  # noqa: ANN401 - a list, unless the log is damaged
-    """Return the list that a field holds, as JSON values. A list that is still encoded is decoded once and cached."""
+    """Return the list that a field holds, as JSON values.
+
+    The list may still be encoded JSON text. It is then decoded once, and the decoded list replaces the text.
+    """
     while frame.base is not None and name not in frame.values:
         frame = frame.base
     found = frame.values.get(name)
@@ -157,7 +164,8 @@ def list_of(frame: Frame, name: str) -> Any:  # noqa: ANN401 - a list, unless th
 def _list(frame: Frame, name: str) -> list[Any]:
     """Return the list of a field so that the caller can change it in place.
 
-    The first call copies the list, because the step that set the list still refers to it.
+    The first call copies the list, because the recorded step that set the list still refers to the same object and must
+    not change.
     """
     if name not in frame.owned:
         frame.values[name] = list(items_of(frame.held(name)))

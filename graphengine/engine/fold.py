@@ -129,12 +129,12 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
 
 
 def _settle(snapshot: Snapshot) -> None:
-    """Set the status of the run to `waiting` or `running`.
+    """Set the status of the run to `waiting` or `running` after a step was applied.
 
     A run is waiting if no node can run before an answer, a message or a time arrives.
 
-    A run that has reached a limit stays `running`: an answer could not continue it either, so the runner should stop
-    it.
+    A run that has reached a limit stays `running`, although it may have nothing to run, because the runner still has to
+    stop it. An answer could not make such a run continue.
     """
     if snapshot.maybe_runnable is not None:
         snapshot.maybe_runnable.update(dict.fromkeys(snapshot.changed))
@@ -318,9 +318,9 @@ def _continue(
 
 
 def _mark_recoded(snapshot: Snapshot, nodes: Collection[str], code: str) -> None:
-    """Mark the results that a node recorded before its code changed with the id of the code that recorded them.
+    """Mark the recorded results of nodes whose code has changed with the id of the code that recorded them.
 
-    A node that is in a sleep is woken, because its new code may sleep for another length of time.
+    A changed node that is in a sleep is woken, because its new code may sleep for another length of time.
     """
     for frame in snapshot.frames.values():
         if without_items(path_of(frame.id, frame.at)) in nodes:
@@ -338,7 +338,7 @@ def _mark_recoded(snapshot: Snapshot, nodes: Collection[str], code: str) -> None
 
 
 def _pause_before(snapshot: Snapshot, facts: steps.Continued) -> None:
-    """Apply a new list of nodes before which the run pauses. Does nothing if the step does not change the list."""
+    """Replace the list of nodes before which the run pauses, if the step contains a new list."""
     if facts.pause is None:
         return
     snapshot.pause = facts.pause
@@ -355,9 +355,9 @@ def _in_flight(snapshot: Snapshot, step: Step) -> Sequence[Frame]:
 
 
 def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
-    """Make a failed part of the run ready to be retried where it failed, when the run is resumed.
+    """Make a failed part of the run ready to be retried at the place where it failed, when the run is resumed.
 
-    A failed item of a map is not changed here, because its map starts the item again.
+    Failed items of a map are left as they are, because the map itself starts them again.
     """
     failed = frame.failing is not None
     if frame.kind == "item" and failed:
@@ -446,7 +446,10 @@ def _complete_visit(snapshot: Snapshot, step: Step, facts: steps.Node) -> None: 
 
 
 def _leave_done_node(snapshot: Snapshot, step: Step, facts: steps.Left) -> None:
-    """Move along the edge that was chosen after a resume. The node itself completed before the run was interrupted."""
+    """Apply the step that chooses the outgoing edge of a node after a resume.
+
+    The node itself had completed before the run was interrupted, so only its edge was missing.
+    """
     frame = snapshot.frames[step.frame]
     _set_marks(frame, facts)
     ended = frame.phase.ended if isinstance(frame.phase, Leaving) else ""
@@ -504,7 +507,7 @@ def _end_failed_visit(snapshot: Snapshot, step: Step, facts: steps.Failed) -> No
 
 
 def _give_up(snapshot: Snapshot, frame: Frame, facts: steps.Failed) -> None:
-    """Let the frame of a node fail in such a way that a resume can continue the node.
+    """Mark a part of the run as failed at a node, in such a way that a later resume can continue at this node.
 
     A resume normally runs the node again, which finds the results that it recorded. For a map or a subgraph, the resume
     continues with the parts that failed. If an effect began inside a subgraph and the node's fallback then failed too,
@@ -739,10 +742,13 @@ def _leave_by(snapshot: Snapshot, frame: Frame, facts: steps.Outcome, ended: str
 def _forget_work(frame: Frame, facts: steps.AttemptEnded, but: Collection[str]) -> None:
     """Drop recorded results that the next attempt of a node must not find.
 
-    Results that caused the failure are always dropped. Other results are dropped only if the retry policy starts
-    attempts afresh. Even then, results that cannot be had a second time are kept: beginnings of effects, and waits
-    whose `by` is in `but`, such as answers and messages. If the node itself is an effect and its result did not fit,
-    the reason is noted with its beginning, because it is then known how the effect ended.
+    Results that caused the failure are always dropped. Other results are dropped only if the retry policy tells each
+    attempt to start afresh. Even then, two kinds of results are kept, because they cannot be obtained a second time:
+    the beginnings of effects, and the results of waits that ended in one of the ways listed in `but`, such as
+    `message`.
+
+    If the node itself is an effect and its result did not fit the state, the reason is stored with the record of the
+    effect's beginning, because it is then known how the effect ended.
     """
     begun = frame.recorded_results.get(BEGUN)
     if begun is not None and facts.cause == "finished" and facts.error is not None and frame.cause is None:

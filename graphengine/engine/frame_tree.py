@@ -78,9 +78,10 @@ def renew(snapshot: Snapshot, frame: Frame) -> None:
 
 
 def touch(snapshot: Snapshot, frame: Frame) -> None:
-    """Note that a frame, and the frame around it, changed in this step, so that they are checked for new tasks.
+    """Note that a step changed this frame and the frame around it, so that both are checked for new tasks.
 
-    A frame is one position of the run in a graph. Frames that did not change need not be checked.
+    A frame is one position of the run in a graph. After a step, the engine checks only the frames that were noted here,
+    instead of all frames of the run.
     """
     snapshot.changed.append(frame.id)
     if frame.up is not None:
@@ -101,7 +102,7 @@ def enter(snapshot: Snapshot, frame: Frame, node: str) -> None:
 
 
 def pause(snapshot: Snapshot, frame: Frame) -> None:
-    """Let the run wait before a node if it was told to pause there (`pause_before=`).
+    """Make the run wait before the node at which a frame has arrived, if `pause_before=` names this node.
 
     The paths in `Snapshot.pause` have no item indexes, so that one path covers all items of a map. An item does not
     pause at the map itself, because the map has already paused there.
@@ -151,7 +152,7 @@ def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> N
 def _make_wait_id(snapshot: Snapshot, name: str, asked: WaitRecord) -> str:
     """Return the id of a new wait.
 
-    If the wait is a question, also count how often the run asked a question of that name.
+    If the wait is a question, also increase the count of how often the run asked a question of that name.
     """
     if asked.kind in ANSWERABLE:
         times = snapshot.asked[name].times if name in snapshot.asked else 0
@@ -171,7 +172,7 @@ def wait_id(name: str, seq: int, nonce: str) -> str:
 
 
 def restamp(snapshot: Snapshot, before: str) -> None:
-    """Give the open waits of a new branch ids of their own, so that an answer for the parent run does not fit them.
+    """Give the open waits of a new branch ids of their own, so that an id of the parent run does not answer them.
 
     Each id contains the nonce of its run, so the parent's nonce is replaced by the nonce of the branch.
     """
@@ -205,8 +206,9 @@ def id_again(frame: Frame, name: str, asked: WaitRecord) -> str:
 def shown_by(frame: Frame, name: str, asked: WaitRecord) -> str:
     """Return a digest that tells whether a question that is asked again is still the same question.
 
-    The digest covers what the question shows, the type of its answer, and the visit that asks it. The question how an
-    interrupted effect ended is identified by the beginning of the effect instead, so its text may change.
+    The digest covers what the question shows, the type of its answer, and the visit that asks it. A question that asks
+    a person how an interrupted effect ended is identified by the beginning of the effect instead, so its text may
+    change.
     """
     what = replace(asked, id="", asked_at=0, due=None, default=UNSET, may_answer=())
     if what.kind == "unknown":
@@ -216,7 +218,10 @@ def shown_by(frame: Frame, name: str, asked: WaitRecord) -> str:
 
 
 def keep_asks(frame: Frame) -> None:
-    """Remember a visit's questions before its waits end, so that it can ask them again under the same ids."""
+    """Remember the ids of the questions that a visit of a node has asked, before the waits for their answers end.
+
+    When the code of the node runs again, it can then ask the same questions under the same ids.
+    """
     for name, asked in frame.waits.items():
         earlier = frame.asks.get(asked.key)
         if asked.kind in ANSWERABLE and asked.kind != "pause" and (earlier is None or earlier.id != asked.id):
@@ -224,7 +229,7 @@ def keep_asks(frame: Frame) -> None:
 
 
 def wake(snapshot: Snapshot, frame: Frame) -> None:
-    """End all waits of a node, so that its code runs again and finds what it has already recorded."""
+    """End all waits of a node, so that its code runs again from the start and finds what it has already recorded."""
     waits = frame.waits
     if isinstance(frame.phase, Waiting):
         frame.phase = frame.phase.then
@@ -290,7 +295,8 @@ def drop_children(snapshot: Snapshot, frame: Frame) -> None:
 def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None:
     """Remove a fork's arm, a map item or a subgraph from the run, with everything inside it.
 
-    The frame `heir` takes over its usage and, with `counts`, its numbers of completed visits.
+    The usage of the removed frames (model calls, tokens, cost) is added to the frame `heir`. With `counts`, the numbers
+    of completed visits of an arm are added too.
     """
     counts = counts and frame.kind == "arm"
     if counts:
@@ -309,7 +315,7 @@ def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None
 def fail_frame(snapshot: Snapshot, frame: Frame, phase: Phase, facts: Outcome) -> None:
     """Mark one part of the run as failed: the whole run, a fork's arm or a subgraph.
 
-    If an arm or a subgraph fails, the node around it decides what follows.
+    If an arm or a subgraph fails, the run itself goes on: the node around the failed part decides what follows.
     """
     frame.phase = phase
     error = failure_in(facts)

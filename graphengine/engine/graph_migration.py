@@ -75,9 +75,10 @@ def apply_shift(snapshot: Snapshot, shift: Shift) -> None:
 
 
 def keep_items(snapshot: Snapshot, frame: Frame, names: set[str]) -> None:
-    """Copy the items of running maps out of the list fields in `names`, which are about to change.
+    """Copy the items of running maps out of list fields that a graph change or a new branch is about to change.
 
-    A running map otherwise reads its items from the field, and must not see a changed list.
+    A running map normally reads its items from the list field. The map must go on with the items that it began with, so
+    it gets copies of the fields in `names` before they change.
     """
     for other in snapshot.frames.values():
         map_ = other.phase
@@ -127,7 +128,10 @@ def _rename_frame_id(frame: Frame, up: Frame, names: Mapping[str, str]) -> str:
 
 
 def _rename_kept(frame: Frame, names: Mapping[str, str]) -> None:
-    """Use the new names of nodes in the visit counts and other data that the run keeps under the names of nodes."""
+    """Rename nodes in the data that the run keeps by node name.
+
+    This data consists of the visit counts, the memory of conditions, and the arms and join of an open fork.
+    """
     frame.until = names.get(frame.until, frame.until)
     counts: dict[str, int] = {}
     for node, visits in frame.counts.items():
@@ -183,9 +187,9 @@ def _frames_below(snapshot: Snapshot, frame: Frame) -> Iterator[Frame]:
 
 
 def _rename_mark(key: str, names: Mapping[str, str]) -> str:
-    """Return the key under which a condition's memory is kept, with the new names of its nodes.
+    """Return the key under which a condition's memory is kept, with the nodes in the key renamed.
 
-    Every key ends with the name of a node. The key of a visit counter contains two.
+    Every key ends with the name of a node. The key of a visit counter contains two names of nodes.
     """
     if not names:
         return key

@@ -46,18 +46,20 @@ def plan_of(plan: Plan[Any], frame: Frame) -> Plan[Any]:
 
 
 def view_of(plan: Plan[Any], frame: Frame, *, checks: bool = True) -> View:
-    """Return the state as one position of the run sees it. `plan` is the compiled graph of this position.
+    """Return the state as a frame, one position of the run in a graph, sees it.
 
-    For example, an arm of a fork does not see what other arms write.
+    For example, an arm of a fork does not see what other arms write, and a map item also sees its own values. `plan` is
+    the compiled graph in which the frame moves.
     """
     each = plan.nodes[frame.at].each if frame.kind == "item" else None
     return View(plan.state if each is None else each.state, frame, checks)
 
 
 def view_after(run: RunState, plan: Plan[Any], frame: Frame, event: NodeFinished | NodeFailed) -> View:
-    """Return the state with which the conditions of edges are evaluated when a visit of a node ends.
+    """Return the state with which the conditions of a node's outgoing edges are evaluated after a visit.
 
-    Besides the state, conditions can read the usage, the time for which the run was driven, and the name of the node.
+    Besides the fields, conditions can read the usage so far, for how many seconds the run was driven, and the name of
+    the node.
     """
     snapshot = run.snapshot
     usage = frame.usage if frame.base is None else usage_of(frame)
@@ -75,9 +77,9 @@ def view_after(run: RunState, plan: Plan[Any], frame: Frame, event: NodeFinished
 
 
 def usage_of(frame: Frame) -> Usage:
-    """Return the model calls, tokens and cost of a frame, and of the frames from which it reads its state.
+    """Return the model calls, tokens and cost that a frame (one position of the run in a graph) has seen.
 
-    For an arm of a fork, this is the usage of the arm and before the fork, without other arms.
+    For an arm of a fork this is the usage before the fork plus the usage of the arm, without the other arms.
     """
     if frame.base is None:
         return frame.usage
@@ -93,9 +95,9 @@ def _usage_below(snapshot: Snapshot, frame: Frame) -> Usage:
 
 
 def elapsed(snapshot: Snapshot, frame: Frame) -> float:
-    """Return for how many seconds the run has been driven, not counting stops.
+    """Return for how many seconds the run has been driven; the time between a stop and a resume does not count.
 
-    For a frame in a subgraph, only the time since the subgraph began counts.
+    For a position inside a subgraph, only the time since the subgraph began counts.
     """
     return snapshot.elapsed_seconds if frame.sub is None else snapshot.elapsed_seconds - frame.sub.entered
 

@@ -119,7 +119,7 @@ def _reopen_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int,
 
 
 def _values_of_item(frame: Frame, map_: Collecting, index: int) -> dict[str, JsonValue]:
-    """Return the arguments of one item of a map: for each list of the map, the element with this index."""
+    """Return the arguments of one item of a map, by name: from each list of the map, the element at this index."""
     values = {name: list_of(frame, field)[index] for name, field in map_.fields.items()}
     for name, records in map_.items.items():
         values[name] = records[index]
@@ -134,7 +134,7 @@ def list_failed_items(frame: Frame, map_: Collecting) -> list[LostItem]:
 
 
 def list_lost_parts(snapshot: Snapshot) -> list[LostItem]:
-    """Return all map items and fork arms of a run that failed for good and were not retried successfully since."""
+    """Return all map items and fork arms that failed for good and that no later retry has completed."""
     lost = list(snapshot.failures)
     for frame in snapshot.frames.values():
         if isinstance(frame.phase, Collecting):
@@ -153,7 +153,7 @@ def keep_failures(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
 def end_item(
     snapshot: Snapshot, item: Frame, outcome: FailedItem | Sequence[Op], sent: Sequence[JsonValue] = ()
 ) -> None:
-    """Record how an item of a map ended, and let the next item begin.
+    """Record the result or the failure of a map item that ended, and let the next item begin.
 
     If a subgraph failed in the item, the frame of the item is kept so that a resume can continue in the subgraph.
     """
@@ -185,7 +185,7 @@ def end_item(
 
 
 def update_slots(snapshot: Snapshot, frames: Iterable[Frame]) -> None:
-    """Update which items of maps are working after a step changed these frames, and let other items begin.
+    """Update which items of a map count as working after a step changed these frames, and start other items.
 
     At most `concurrency=` items of a map work at the same time. An item stops counting while everything in it waits for
     a person, a message or a time. When one of these waits ends, the item queues for a free place again. `frames` must

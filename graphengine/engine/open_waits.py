@@ -90,9 +90,9 @@ class OpenWaits:
 
 
 def has_failed(frame: Frame) -> bool:
-    """Return whether a part of the run has failed, or is inside a part that has, so that its waits do not time out.
+    """Return whether this frame, or a frame around it, has failed, so that its waits do not time out for now.
 
-    A resume that retries the failed part builds the index of waits again.
+    A resume that retries the failed part builds the index of open waits again.
     """
     around: Frame | None = frame
     while around is not None and around.failing is None:

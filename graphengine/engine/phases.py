@@ -19,10 +19,10 @@ from graphengine.state.recorded_text import NO_TEXT, RecordedText
 
 
 class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """Something that a node recorded before its end, and finds again when its code runs again.
+    """A record that a node made before it ended, and that the node finds when its code runs again.
 
-    It is the result of a call, an answer that the node received, a question that the node will ask again, or the
-    beginning of a side effect.
+    The record is the result of a call, an answer that the node received, a question that the node will ask again, or
+    the beginning of a side effect.
 
     Attributes:
         value: The result or the answer. For a question to ask again: the time at which it times out. For an effect that
@@ -268,9 +268,9 @@ Phase: TypeAlias = Ready | Fallback | Leaving | Forked | Collecting | Inside | W
 
 
 class FrameRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """The part of a frame (one position of the run) that is stored as it is.
+    """The attributes of `engine.snapshot.Frame` that are stored without conversion.
 
-    `engine.snapshot.Frame` explains each field.
+    A frame is one position of the run in a graph. `Frame` explains each attribute.
     """
 
     until: str = ""

@@ -142,7 +142,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A place in the state to which a part of a node's result is written: a field, or one key of a field.
+    """A place in the state to which a node writes a part of its result: a field, or one key of a mapping field.
 
     Attributes:
         field: The name of the field.
@@ -295,7 +295,10 @@ class Writer:
 
     @property
     def places(self) -> Mapping[str, bool]:
-        """Every place that the node may write, as `field` or `field[key]`, with True if the node only appends there."""
+        """Every place of the state that the node may write, as `field` or `field[key]`.
+
+        The value is True for a place to which the node only appends, so that two arms of a fork may both write there.
+        """
         found = dict.fromkeys(sorted(self.keys or ()) or [target.place for target, _ in self.parts], False)
         if self.messages is not None:
             found.setdefault(self.messages.place, self.messages.adds)
@@ -303,7 +306,10 @@ class Writer:
 
     @property
     def roots(self) -> frozenset[str]:
-        """The fields and map items that the keys and functions of `writes=` read."""
+        """The names of the fields and map items that keys and functions in `writes=` read.
+
+        Example: `writes="scores[{team}]"` reads the field `team`.
+        """
         pieces = [piece for target, _ in self.parts for piece in target.pieces if not isinstance(piece, str)]
         keys = {root for piece in pieces for root in piece.roots}
         read = {name for _, source in self.parts if isinstance(source, Injected) for name in source.names}
@@ -337,7 +343,7 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """The lists over which a node is mapped, so that the node runs once for each item.
+    """The lists over which a node is mapped (declared with `each=`), so that the node runs once for each item.
 
     Attributes:
         sources: For each list: the name of the item in the node, the place where the list is read, and the name of the
@@ -394,7 +400,13 @@ class NodePlan:
         return [*self.choices.values()] if self.call is None else [self.call, *self.choices.values()]
 
     def chosen(self, choice: str) -> Call:
-        """Return what the node runs for a choice that an earlier step recorded.
+        """Return what the node runs for a choice that an earlier step of the run has recorded.
+
+        The choice is the text of the value for which `choose(…)` has a case. A node without `choose(…)` always runs the
+        same body.
+
+        Raises:
+            NoChoice: The graph was changed and no longer has this choice.
 
         Raises:
             NoChoice: The graph no longer has this choice.
@@ -408,7 +420,10 @@ class NodePlan:
         raise NoChoice(text, where=f"node {self.name}", repair="add this case again")
 
     def pick(self, view: View) -> tuple[Call, str]:
-        """Return what the node runs in this visit, and the name of the choice ("" if the node does not choose).
+        """Return what the node runs in this visit, and the name of the choice as text.
+
+        A node with `choose(…)` reads its selector from the state and runs the body that is declared for the value. Any
+        other node has one body, and the name of the choice is "".
 
         Raises:
             NoChoice: The node declares no body for the value of the selector.
@@ -501,7 +516,7 @@ class Plan(_WithWeakReferences, Generic[S]):
     def fields_of(
         self, values: Mapping[str, JsonValue], *, at_end: bool, only: Collection[str] | None = None
     ) -> dict[str, str]:
-        """Return the values by which a run can be searched, as texts by field.
+        """Return the values by which users can search for a run, as texts by field.
 
         Args:
             values: The recorded state.

@@ -29,9 +29,10 @@ _DEPTH: Final = 4
 
 
 def is_written(frame: Frame, name: str) -> bool:
-    """Return whether the value of a field comes from a node of the run, rather than from a person or the caller.
+    """Return whether a node of the run wrote the present value of a field, rather than a person or the caller.
 
-    An agent's prompt contains values of nodes between tags, because they are less trusted.
+    In an agent's prompt, values that nodes wrote are put between tags, because they are less trusted than values from
+    people.
     """
     here = frame
     while here.base is not None and name not in here.values:
@@ -40,10 +41,10 @@ def is_written(frame: Frame, name: str) -> bool:
 
 
 def note_written(frame: Frame, ops: Sequence[Op], given: Collection[str] = ()) -> None:
-    """Record which fields of an update were written by a node. The fields in `given` come from a person or the caller.
+    """Remember which fields of an update were written by a node, for `is_written`.
 
-    A given value that replaces the field's value makes the whole field count as given. A given value that is added to a
-    list or mapping leaves the field as it was.
+    The fields in `given` come from a person or the caller. If such a value replaces the field's value, the whole field
+    counts as given. If it is added to a list or mapping, the field counts as it did before.
     """
     written = frame.written
     for op in ops:
@@ -63,10 +64,10 @@ def note_joined(frame: Frame, ops: Sequence[Op], arms: Iterable[Frame]) -> None:
 
 
 def note_changed(frame: Frame, ops: Sequence[Op]) -> None:
-    """Record which of the fields that a migration to a changed graph sets count as written by nodes.
+    """Remember, after a graph change set fields, which of these fields count as written by nodes.
 
-    A field that existed before counts as before. A new field counts as given only if its value equals a given field,
-    since it may have been computed from fields that nodes wrote.
+    A field that existed before the change counts as it did before. A new field counts as given by a person only if its
+    value equals the value of a given field; otherwise the value may have been computed from fields that nodes wrote.
     """
     given_values = [record for name, record in frame.values.items() if name not in frame.written]
     may_be_made = bool(frame.written)
@@ -78,11 +79,11 @@ def note_changed(frame: Frame, ops: Sequence[Op]) -> None:
 
 
 def written_by_nodes(readings: Iterable[tuple[str, Iterable[str]]], frame: Frame) -> tuple[str, ...]:
-    """Return the names of those values that are read from a field that a node wrote.
+    """Return the names of those values that are read from at least one field that a node wrote.
 
     Args:
-        readings: Each value as its name and the fields from which it is read.
-        frame: The frame that reads the fields.
+        readings: Pairs of the name of a value and the fields from which the value is read.
+        frame: The position of the run at which the fields are read.
     """
     return tuple(name for name, roots in readings if any(is_written(frame, root) for root in roots))
 
@@ -106,9 +107,10 @@ def readings_of_map(sources: Iterable[tuple[str, Reading, str]]) -> Iterator[tup
 
 
 def given_in(frame: Frame, ops: Sequence[Op], more: Iterable[Any]) -> tuple[str, ...]:
-    """Return the fields to which a node wrote an answer or message from outside unchanged, or an unchanged part of one.
+    """Return the fields whose new values a node only passed on from an answer or message from outside.
 
-    Such a field still counts as given by a person or the caller, although a node passed the value on.
+    The value is the whole answer or message, or an unchanged part of it. Such a field still counts as given by a person
+    or the caller.
 
     Args:
         frame: The frame of the node, with the answers and messages that the node received.

@@ -86,7 +86,10 @@ def find_published(snapshot: Snapshot, name: str | None = None, item: str | None
 
 
 def rename_published(snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]]) -> None:
-    """Keep the values that map items published findable after a changed graph renamed the nodes of the maps."""
+    """Change the stored paths of published values after a changed graph renamed nodes.
+
+    Values that were published in items of a map are found by the path of the map, so they would otherwise be lost.
+    """
     inner_first = sorted(
         renamed, key=lambda at: path_of(at, "x").count("/"), reverse=True
     )  # The paths contain the old names of outer nodes, so inner names are replaced first.

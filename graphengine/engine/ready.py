@@ -89,7 +89,10 @@ def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 -
 
 
 def _wake(snapshot: Snapshot, frame: Frame) -> Task | None:
-    """Return a task that ends a wait of a node: the delivery of an arrived message, or else the first timeout."""
+    """Return the task that ends a wait of this frame's node, or None if no wait can end by itself.
+
+    A message that has arrived is delivered at once. Otherwise the task is due when the first of the waits times out.
+    """
     first: tuple[float, str] | None = None
     for name, wait in frame.waits.items():
         if wait.topic in snapshot.mailbox:
@@ -101,9 +104,9 @@ def _wake(snapshot: Snapshot, frame: Frame) -> Task | None:
 
 
 def runnable_frame(snapshot: Snapshot) -> str | None:
-    """Return the id of a part of the run that can continue before an answer, a message or a time arrives.
+    """Return the id of a frame (one position of the run) that can continue without an answer, a message or a time.
 
-    None if everything waits. Only parts that may be able to continue are checked (`Snapshot.maybe_runnable`).
+    Returns None if everything waits. Only the frames in `Snapshot.maybe_runnable` are checked.
     """
     frames = snapshot.frames
     among = frames if snapshot.maybe_runnable is None else snapshot.maybe_runnable
@@ -121,10 +124,11 @@ def next_due(snapshot: Snapshot) -> float | None:
 
 
 def held_by(snapshot: Snapshot, frame: Frame, *, needs_slot: bool = True) -> tuple[bool, Frame | None]:
-    """Return whether something around a part of the run keeps it from continuing, such as a failed map or a limit.
+    """Return whether something around this frame keeps it from continuing, and the subgraph whose limit is the cause.
 
-    If the reason is the limit of a subgraph, the subgraph's frame is returned too. A map item that does not count as
-    working can still end its waits (`needs_slot=False`).
+    A frame is held, for example, by a failed map around it, by a map whose free places are all taken, or by a subgraph
+    that has reached a limit. The second value is None unless a limit is the cause. With `needs_slot=False` a map item
+    without a free place is not held, because it may still end its waits.
     """
     below, around, has_slots = frame, frame.up, True
     while around is not None:
@@ -141,10 +145,10 @@ def held_by(snapshot: Snapshot, frame: Frame, *, needs_slot: bool = True) -> tup
 
 
 def arms_settled(snapshot: Snapshot, forked: Forked) -> bool:
-    """Return whether the arms of a fork can be joined now.
+    """Return whether the arms of a fork can be joined now, without waiting for more arms.
 
-    They can if every arm has arrived at the join or failed, if as many arms have arrived as the join needs, or if so
-    many arms failed that this number can no longer be reached.
+    Without a required number, all arms must have arrived at the join or failed. With a required number, it is enough
+    that so many arms have arrived, or that so many failed that the number can no longer be reached.
     """
     need = forked.fork.need
     arrived = under_way = 0
@@ -213,9 +217,10 @@ def _subgraphs_around(frame: Frame) -> Iterator[Frame]:
 
 
 def budgets(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[Frame | None, LimitsRecord, Usage]]:
-    """Yield the limits that apply to a part of the run, each with the usage that counts towards it.
+    """Yield the limits that apply at one position of the run, each with the usage that counts towards it.
 
-    These are the limits of the run and of each subgraph around the part.
+    These are the limits of the run and of each subgraph around the position. The first element of each triple is the
+    subgraph, or None for the run.
     """
     yield None, snapshot.limits, snapshot.usage
     for sub in _subgraphs_around(frame):

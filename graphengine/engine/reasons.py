@@ -33,7 +33,7 @@ class Reason(NamedTuple):
 
     Attributes:
         way: The position of the edge in the JSON description of its graph.
-        arm: The target of the arm, if the reason is about an arm of a fork; "" if it is about an edge.
+        arm: The target of the arm, if the reason is about an arm of a fork; "" if the reason is about an edge.
         held: Whether the edge or arm was taken.
         found: The values that its condition found; None if it has no condition.
         condition: The condition; None if it has no condition, or the condition is not known.
@@ -136,7 +136,7 @@ class _OfSnapshot(Struct):
 
 
 def fingerprint_after(step: Step) -> str:
-    """Return the fingerprint of the graph that a step puts in force; "" if the step does not change the graph."""
+    """Return the fingerprint of the graph that applies from this step on; "" if the step does not change the graph."""
     if isinstance(step.data, (Started, Continued)):
         return step.data.fingerprint
     if isinstance(step.data, Removed) and bytes(step.data.snapshot):

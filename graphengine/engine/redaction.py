@@ -56,7 +56,7 @@ WITHHELD: Final = "asked; the reason is withheld, because this run has secrets a
 
 
 def without_secrets(plan: Plan[Any] | None, snapshot: Snapshot, step: Decided) -> Decided:
-    """Return a step as it may be recorded and shown, with secrets hidden and without Python objects."""
+    """Return the step as it may be recorded and shown: secrets in its texts are hidden, Python objects are removed."""
     facts = step.data
     if plan is None:  # only a stop is decided without a plan
         if isinstance(facts, Stopped):
@@ -89,7 +89,7 @@ def _hide_texts(facts: Outcome | Stopped | Continued | Refused, secrets: Sequenc
 
 
 def _hide_in_tests(tests: Sequence[Tested], secrets: Sequence[str]) -> Sequence[Tested]:
-    """Hide secrets in what conditions found.
+    """Hide secrets in the values that conditions compared, which a step records to explain its edge.
 
     Numbers are hidden too, and digests of values with a secret are removed.
     """
@@ -118,9 +118,10 @@ def _hide_in_tests(tests: Sequence[Tested], secrets: Sequence[str]) -> Sequence[
 
 
 def words_for(plan: Plan[Any] | None, snapshot: Snapshot, words: str) -> str:
-    """Return a text that a caller gave for a run's log, with the run's secrets hidden.
+    """Return a text that a caller gave for a run's log (such as why the run stops), with the run's secrets hidden.
 
-    Without the graph the secrets cannot be decrypted. So if the run then has secrets, the whole text is withheld.
+    To find secrets in a text, they must be decrypted with the graph. Without the graph, the whole text is withheld if
+    the run has secrets.
     """
     if plan is not None:
         return str(scrubbed(words, worth_scrubbing(_list_held_texts(plan, snapshot)))) if plan.secret else words
@@ -181,7 +182,10 @@ class Redactor:
 
 
 def written_state(plan: Plan[Any], snapshot: Snapshot, step: Step) -> StateType[Any] | None:
-    """Return the type of the state that a step updates; None if the current graph no longer has it."""
+    """Return the type of the state to which a step writes, which is the state of the run or of a subgraph.
+
+    Returns None if the graph was changed and no longer contains this place.
+    """
     facts = step.data
     if isinstance(facts, Started):
         return plan.state
@@ -218,7 +222,7 @@ def _frames_with_plans(plan: Plan[Any], snapshot: Snapshot) -> Iterator[tuple[Fr
 
 
 def _list_clear_texts(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Iterator[str]:
-    """Yield the decrypted secrets that the run holds and the secrets that the step writes."""
+    """Yield the decrypted secrets to hide in a step: those that the run holds and those that the step writes."""
     yield from _list_held_texts(plan, snapshot)
     state = written_state(plan, snapshot, step)
     if state is not None:
@@ -238,7 +242,7 @@ def _texts_in(state: StateType[Any], frame: Frame) -> Iterator[str]:
 
 
 def _clear(state: StateType[Any], view: View, name: str, record: JsonValue) -> object:
-    """Return the decrypted value of a secret field, or its decrypted JSON if that no longer fits the field."""
+    """Return the decrypted value of a secret field. If the value no longer fits the field's type, return its JSON."""
     try:
         return view.before(name)
     except InvalidUpdate:

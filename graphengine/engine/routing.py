@@ -48,9 +48,9 @@ def take_edge(  # noqa: PLR0913 - all that the choice of an edge depends on
     attempt: int = 1,
     observer: Observer | None = None,
 ) -> None:
-    """Choose the edge by which the run leaves a node, and record the edge with the new memory of the conditions.
+    """Choose the edge by which the run leaves a node, and record it in the step together with the memory of conditions.
 
-    If no edge holds or a condition raises an error, record that this part of the run fails.
+    If no edge holds or a condition raises an error, the step records that this part of the run fails.
     """
     try:
         find_edge(facts, plan, edges, view, frame, observer)
@@ -125,9 +125,9 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
 
 
 def _chosen_around(frame: Frame) -> Sequence[str]:
-    """Return, for each subgraph around a frame from the outermost on, which of several graphs its node chose.
+    """Return which of several graphs was chosen at each node around a frame, from the outermost node on.
 
-    The result is empty if none of the nodes chooses.
+    The result is empty if none of these nodes chooses among several graphs.
     """
     found: list[str] = []
     sub = frame.sub if frame.sub is not None or frame.up is None else frame.up.sub
@@ -181,7 +181,10 @@ def keep_rules(
 
 
 def _choose_case(facts: Outcome, edge: Switch, view: View, tests: list[Tested]) -> tuple[bool, str, str]:
-    """Return whether a switch has a case for its value, with the target and label, and record the choice."""
+    """Return whether a switch has a target for the value that it reads, that target, and the label of its case.
+
+    The case, and the value that was found, are recorded in `facts` and `tests`.
+    """
     value = edge.reading.read(view)
     target = case_of(edge.cases, value)
     tests.append(Tested(edge.place, measured_of(value)))
@@ -192,9 +195,9 @@ def _choose_case(facts: Outcome, edge: Switch, view: View, tests: list[Tested]) 
 
 
 def _choose_arms(facts: Outcome, edge: Fork, view: View, tests: list[Tested]) -> tuple[bool, str, str, Sequence[str]]:
-    """Return whether a fork is taken, its join and label, and the nodes at which its arms begin.
+    """Return whether a fork is taken, the node where its arms join, its label, and the nodes at which its arms begin.
 
-    What the conditions of the fork and of its arms found is recorded.
+    The values that the conditions of the fork and of its arms found are recorded in the step.
     """
     if edge.condition is not None:
         held, found = edge.condition.evaluate(view)

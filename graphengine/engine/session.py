@@ -53,7 +53,7 @@ class Session(RunState):
     __slots__ = ()
 
     def decide(self, event: Event) -> Decided:
-        """Return the step that an event leads to, without moving the run.
+        """Return the step that an event leads to, without changing the run.
 
         Only caches are changed; see `machine.decide`.
         """
@@ -89,7 +89,8 @@ class Session(RunState):
     def fold(self, step: Decided) -> None:
         """Apply a step to the run in memory.
 
-        The step must be about to be appended, or already be durable with no other step decided since.
+        The caller must be about to append the step to the log. A step that is durable already may be applied if no
+        other step was decided since.
         """
         evolve(self.snapshot, step)
         if step.state_bytes:

@@ -123,9 +123,9 @@ def _bytes_kept(ops: Sequence[Op]) -> int:
 
 
 def sum_bounds(run: RunState, update_bytes: int) -> int:
-    """Return an upper bound of the size of the state after a join, a recorded call or a message.
+    """Return an upper bound of the size of the state, in bytes, after a join, a recorded call or a message.
 
-    The limit is not checked, because such a step has no node that could fail at the limit.
+    The limit is not checked here, because such a step has no node that could fail at the limit.
     """
     return 0 if run.sizes is None or run.sizes.state_bytes is None else _bound_size(run, update_bytes)
 

@@ -147,17 +147,17 @@ class Frame(FrameRecord, eq=False):
 
     @property
     def waits(self) -> Mapping[str, WaitRecord]:
-        """What the node is waiting for (answers, messages or times), by the names of the waits.
+        """The open waits of the node (for answers, messages or times), by the names of the waits.
 
-        Empty if it does not wait.
+        Empty if the node does not wait.
         """
         return self.phase.waits if isinstance(self.phase, Waiting) else _NO_WAITS
 
     @property
     def asked(self) -> Mapping[str, tuple[str, RecordedResult]]:
-        """Questions that the node asked, that have no answer yet, and that the node will ask again when it runs.
+        """The unanswered questions of the node that its code will ask again when it runs the next time.
 
-        Each is given by its name, with the key of its record and the record.
+        Each question is given by its name, with the key of its record and the record.
         """
         results = self.recorded_results
         again = ((key.removeprefix(ASKED), asked) for key, asked in results.items() if key.startswith(ASKED))
@@ -195,7 +195,7 @@ class Frame(FrameRecord, eq=False):
 
     @property
     def children(self) -> Sequence[str]:
-        """The ids of the frames that were started from here: the arms of a fork, the items of a map, or a subgraph."""
+        """The ids of the frames that this frame started: the arms of a fork, the items of a map, or a subgraph."""
         phase = self.phase
         if isinstance(phase, Forked):
             return phase.arms
@@ -221,7 +221,7 @@ class Frame(FrameRecord, eq=False):
         return key in self.recorded_results or f"{ASKED}{key}" in self.recorded_results
 
     def is_settled(self, maps: Collection[str]) -> bool:
-        """Return whether the frame is part of a failed item of one of these maps, and so is not retried by a resume."""
+        """Return whether the frame is inside a failed item of one of these maps, whose failed items are not retried."""
         around = self if maps else None
         while around is not None:
             if around.kind == "item" and around.failing is not None and around.id[: around.id.rindex("[")] in maps:
@@ -230,7 +230,7 @@ class Frame(FrameRecord, eq=False):
         return False
 
     def held(self, name: str) -> Any:  # noqa: ANN401 - the operations on the field set its type
-        """Return the JSON value of a field as it is seen at this position of the run.
+        """Return the JSON value of a field as it is seen at this position of the run; None if the field has no value.
 
         An arm of a fork or an item of a map holds only what it wrote itself. Other fields are read from the frame
         around it.

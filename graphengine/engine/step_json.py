@@ -22,7 +22,8 @@ _NO_FACTS: Final = Raw(b"{}")
 class _Row(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """The JSON form of a step. The number of the step is left out, because a store keeps it in a column of its own.
 
-    Default values are left out, but only if they are the default object itself: another 0.0 would be written.
+    Default values are left out of the JSON. msgspec recognizes a default `0.0` only by identity: a different object
+    with the same value would be written.
     """
 
     kind: str

@@ -119,7 +119,10 @@ class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict
 
     @property
     def first(self) -> FailureRecord:
-        """The original failure, if this failure happened while another one was handled; otherwise this failure."""
+        """The failure that happened first: the end of the chain of failures that replaced each other.
+
+        For example, if a node failed and then its fallback failed too, this is the failure of the node.
+        """
         found = self
         while found.replaced is not None:
             found = found.replaced
@@ -135,7 +138,7 @@ class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict
         vars(self)["raised"] = error
 
     def drop_exceptions(self) -> None:
-        """Remove the exception objects from this failure and its `replaced` failures, so that memory can be freed.
+        """Remove the exception objects from this failure and from those that it replaced, so that memory can be freed.
 
         The traceback of an exception refers back to the step that contains this failure. Steps are not tracked by the
         garbage collector, so such a cycle would never be collected.
@@ -475,9 +478,9 @@ class Item(Node, kw_only=True):
 
 
 class Attempt(AttemptEnded, kw_only=True):
-    """Step: an attempt to run a node failed.
+    """Step: an attempt to run a node failed, and the node goes on.
 
-    It is followed by a retry at `due_at`, or by the node's fallback (`then`).
+    The node is retried at `due_at`. If `then` is `fallback`, the fallback of the node runs instead.
     """
 
     kind: ClassVar[Kind] = "attempt"
@@ -643,10 +646,10 @@ class Answered(Facts, kw_only=True):
 
 
 class Refused(Facts, kw_only=True):
-    """Step: an answer or a message was refused because it did not fit the expected type.
+    """Step: an answer or a message was refused because it did not have the expected type.
 
-    Either it did not fit the question (`wait`, `id`), or the code of the node could not read it (`key`). For a message,
-    `wait` is its topic.
+    The engine refuses an answer that does not fit the open question, which `wait` and `id` name. The code of a node
+    refuses an answer that it cannot read, which `key` names. For a message, `wait` contains the topic.
     """
 
     kind: ClassVar[Kind] = "refused"
@@ -885,9 +888,10 @@ class Decided(Step, gc=False):
 
 
 def strip_removed(seq: int, at: float, snapshot: bytes = b"") -> Step:
-    """Return what remains of a step whose content is deleted by the retention policy: its number and its time.
+    """Return a step without its content, as the retention policy leaves it: only the number and the time remain.
 
-    The last deleted step also gets the snapshot of the run, from which the run can be loaded without the deleted steps.
+    The last step that is deleted also gets a snapshot of the run, from which the run can be loaded without the deleted
+    steps.
     """
     return Step(seq, at, Removed(snapshot=Raw(snapshot) if snapshot else _NO_SNAPSHOT))
 
@@ -895,8 +899,8 @@ def strip_removed(seq: int, at: float, snapshot: bytes = b"") -> Step:
 def path_of(frame: str, node: str) -> str:
     """Return the path of a node in a run, such as `article/review`.
 
-    `frame` is the id of the frame in which the node runs. Arms of forks do not appear in the path, because the nodes of
-    an arm belong to the graph itself.
+    `frame` is the id of the frame in which the node runs, such as `article/`. Arms of forks do not appear in the path,
+    because the nodes of an arm belong to the graph itself.
     """
     if not frame:
         return node
@@ -953,7 +957,7 @@ def given_over(before: Mapping[str, T], given: Mapping[str, T], graph: str) -> M
 
 
 def _list_keys(graph: str, path: str, name: str, owner: str | None) -> Iterator[str]:
-    """Yield the keys under which a setting for this agent at this node can be given, the most specific key first."""
+    """Yield the keys under which users can give a setting for this agent at this node, the most specific key first."""
     parts = path.split("/")
     around = ["/".join((*parts[:count], who)) for count in range(len(parts) - 1, 0, -1) for who in (name, ALL)]
     is_owner = owner is None or owner == name
@@ -969,9 +973,9 @@ _NOTHING: Final = Left()
 
 
 def outcome_of(step: Step) -> Outcome:
-    """Return the part of a step that says where the run moves.
+    """Return the content of a step, if the step moves the run along an edge or ends a part of it.
 
-    It is empty for kinds of steps that do not move the run.
+    For every other kind of step, an empty `Outcome` is returned, so that callers need not check the kind.
     """
     return step.data if isinstance(step.data, Outcome) else _NOTHING
 

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 
 def default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, Mark]:
-    """Return what `changed(…)` conditions compare with until their node is left for the first time.
+    """Return what `changed(…)` conditions compare with until the node that resets them is left for the first time.
 
-    These are digests of the defaults of the fields that the conditions watch.
+    A `changed(…)` condition compares digests of the fields that it watches. At the beginning, it compares with the
+    digests of the fields' defaults.
     """
     if not changes:
         return {}
@@ -45,10 +46,10 @@ def default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, Mark
 
 
 def first_marks(plan: Plan[Any], frame: Frame) -> dict[str, Mark]:
-    """Return initial values for the memory of conditions that exist only in the changed graph.
+    """Return the initial memory of conditions that only the changed graph has, for a run that resumes under this graph.
 
-    A `changed(…)` condition compares with the default of its field. A condition that counts visits since a node starts
-    to count now, because the earlier visits since then were not counted.
+    A `changed(…)` condition starts with the default of its field. A condition that counts visits since another node
+    starts to count now, because the visits before the change were not counted.
     """
     new = [tracker for group in plan.epochs.values() for tracker in group if tracker.key not in frame.marks]
     counts = {t.key: frame.count(t.node) for t in new if t.kind == "count" and frame.count(t.since)}
@@ -81,7 +82,7 @@ def carry_marks(plan: Plan[Any], before: Frame, after: Frame, names: Collection[
 
 
 def digest_now(tracker: Tracker, view: View) -> str:
-    """Return a digest of the value that a condition watches; "" if the function that computes the value raises."""
+    """Return a digest of the value that a `changed(…)` condition watches; "" if computing the value raises."""
     try:
         return digest_of(tracker.reading.read(view)) if tracker.reading is not None else ""
     except BaseException as error:  # noqa: BLE001 - user code; its condition raises again where it is evaluated
@@ -90,9 +91,10 @@ def digest_now(tracker: Tracker, view: View) -> str:
 
 
 def track(plan: Plan[Any], view: View, node: str, ops: Sequence[Op], *, failed: bool = False) -> None:
-    """Update the memory of all conditions that depend on a node that has completed.
+    """Update what conditions remember about a node, such as its number of visits, when the node has completed.
 
-    Memories that the node resets are reset first. Then the new values of fields that the node wrote are added.
+    Conditions that start again at this node are reset first. Then the new values of fields that the node wrote are
+    added.
 
     Args:
         plan: The plan of the node's graph.
@@ -116,7 +118,7 @@ def track(plan: Plan[Any], view: View, node: str, ops: Sequence[Op], *, failed: 
 
 
 def sample(plan: Plan[Any], view: View, written: Iterable[str]) -> None:
-    """Add the current value to the memory of each plateau condition that watches a field which was written.
+    """Add the current value to the memory of each plateau condition whose field was written.
 
     A plateau condition holds once a value has stopped improving.
     """
@@ -149,7 +151,11 @@ def take_sample(tracker: Tracker, view: View) -> None:
 
 
 def compare(tracker: Tracker, view: View, sample: float | str) -> None:
-    """Compare the newest value that a plateau condition watches with the best so far, and remember the better."""
+    """Add a value to the memory of a plateau condition.
+
+    If the value is better than the best so far, it becomes the best. Otherwise the number of values without improvement
+    is increased.
+    """
     view.new_samples.append([tracker.key, sample])
     best, _, stale = (view.mark(tracker.key) or [None, None, 0])[:3]
     if best is None or better(of_mark(sample), of_mark(best), tracker):
@@ -165,16 +171,16 @@ def set_mark(tracker: Tracker, view: View, mark: Mark) -> None:
 
 
 def note_trouble(tracker: Tracker, view: View, text: str) -> None:
-    """Remember that the value of a plateau condition could not be computed.
+    """Remember the error because of which the value of a plateau condition could not be computed.
 
-    The condition raises an error with this text.
+    The condition raises an error with this text when it is evaluated.
     """
     view.new_marks[tracker.key] = [*(view.mark(tracker.key) or [None, None, 0])[:3], text]
     view.new_samples.append([tracker.key, [text]])
 
 
 def sample_again(plan: Plan[Any], view: View) -> None:
-    """Compute the values of plateau conditions that could not be computed when the node completed."""
+    """Compute the values of plateau conditions again whose computation failed when the node completed."""
     for group in plan.samples.values():
         for tracker in group:
             mark = view.mark(tracker.key)
@@ -190,7 +196,7 @@ def note_changes(plan: Plan[Any], view: View) -> None:
 
 
 def sample_arm(plan: Plan[Any], view: View, arm: Frame, counted: Mapping[str, int]) -> None:
-    """When a fork joins, add what the conditions of one arm remember to the memory of the frame that was forked.
+    """Add what the conditions of one arm of a fork remember to the memory of the frame that was forked, at the join.
 
     `counted` contains the numbers of visits in the arms before this arm. A cancelled arm contributes only its numbers
     of visits, because its writes are dropped.

@@ -74,9 +74,9 @@ class WorkKey(NamedTuple):
 
     @staticmethod
     def of_call(conversation: str, tool: str, turn: int, index: int) -> str:
-        """Return the key under which the result of a tool call is recorded.
+        """Return the key under which the result of an agent's tool call is recorded.
 
-        `index` counts the calls of one model response.
+        `turn` is the number of the model response that made the call, and `index` counts the calls of that response.
         """
         return str(WorkKey(conversation, f"{TOOL}{tool}", f"{turn}.{index}", 1))
 
@@ -95,10 +95,11 @@ class WorkKey(NamedTuple):
 
     @property
     def kind(self) -> WorkKind:
-        """What was recorded: a call, a model response, a tool call, a wait, and so on.
+        """The kind of work that this key stands for.
 
-        Only work directly inside an agent's conversation can be a model response (`turn`). A call of a function that
-        happens to be named `turn` is not one.
+        It is `agent`, `child` (a child run), `turn` (a model response), `tool` (a tool call), `summary` or `other`.
+        Only work directly inside an agent's conversation can be a model response. A call of a function that happens to
+        be named `turn` is `other`.
         """
         if self.name.startswith((AGENT, CHILD)):
             return "agent" if self.name.startswith(AGENT) else "child"
@@ -110,9 +111,9 @@ class WorkKey(NamedTuple):
 
     @property
     def place(self) -> tuple[int, int]:
-        """The number of the model response in its conversation, and the index of the tool call in that response.
+        """The place of a tool call in its conversation: the number of the model response, and the call's index in it.
 
-        Each of them is 0 if it does not apply.
+        For the key of a model response, the index is 0. Both are 0 if the key belongs to other work.
         """
         turn, _, index = self.input.partition(".")
         return _parse_number(turn), _parse_number(index)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Decided:
-    """Decide the step that joins the arms of a fork.
+    """Return the step to record when the arms of a fork are joined.
 
     If too many arms failed, the step fails with the error of the first failed arm, in declared order.
     """

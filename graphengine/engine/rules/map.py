@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 
 
 def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
-    """Decide the step that begins a map over a list. The step records the items, which do not change later."""
+    """Return the step to record when a node begins to run for each item of a list.
+
+    The step contains the items, so that later changes of the list do not affect the map.
+    """
     inner = plan_of(run.plan, frame)
     node = inner.nodes[event.id.node]
     view = View(inner.state, frame)
@@ -96,11 +99,10 @@ def _read_items(each: Each, view: View, node: str) -> Mapped:
 
 
 def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
-    """Decide the step that ends a map once all its items have ended.
+    """Return the step to record when all items of a map have ended.
 
-    It writes their results, or fails with the first failure.
-
-    A map that keeps the items that succeeded fails only if all items failed.
+    The step writes the results of the items, or it fails with the failure of the first failed item. A map that is
+    declared to keep the items that succeeded fails only if all items failed.
     """
     facts = frame.phase
     if not isinstance(facts, Collecting) or facts.left:
@@ -133,10 +135,10 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
 
 
 def find_settled_maps(plan: Plan[Any], snapshot: Snapshot) -> Sequence[str]:
-    """Return the places of the maps that accept their failed items, so that a resume does not retry these items.
+    """Return the ids of the maps whose failed items stay failed, so that a resume does not retry these items.
 
-    Such a map completes with the items that succeeded. It does not accept its failed items if they made the map itself
-    fail: if all of them failed, or if the graph did not yet declare that the map keeps going.
+    Such a map is declared to complete with the items that succeeded. A map that failed itself is not included: either
+    all its items failed, or the graph did not yet declare that the map keeps going when they failed.
     """
     return tuple(
         child_id(frame.id, frame.at)
@@ -156,7 +158,7 @@ def _keeps(plan: Plan[Any], frame: Frame) -> bool:
 
 
 def _list_result_fields(plan: Plan[Any], frame: Frame) -> Sequence[str]:
-    """Return the fields that receive the list of a map's results.
+    """Return the fields to which a map writes the list of its results.
 
     These are the fields that the map writes whole and that have no reducer.
     """

@@ -44,7 +44,7 @@ _UNCHANGED: Final = Shift()
 
 
 def begin_run(run: RunState, event: RunStarted) -> Decided:
-    """Decide the first step of a run, which contains the initial state and the first edge."""
+    """Return the first step of a run, which contains the initial state and the first edge."""
     plan = run.plan
     # A copy, because a view removes typed values that a function changed in place.
     frame = Frame(at=START, values=event.values, typed=dict(event.typed))
@@ -57,7 +57,7 @@ def begin_run(run: RunState, event: RunStarted) -> Decided:
 
 
 def first_edge(run: RunState, facts: Outcome, plan: Plan[Any], frame: Frame, given: Iterable[str]) -> None:
-    """Choose the edge with which a run or a subgraph begins, and set up the memory of its conditions.
+    """Choose the first edge of a run or a subgraph, record it in the step, and set up the memory of its conditions.
 
     `given` names the fields that the caller set.
     """
@@ -78,7 +78,7 @@ def at_start(plan: Plan[Any], frame: Frame, given: Iterable[str]) -> View:
 
 
 def resume_stopped_run(run: RunState, event: RunResumed) -> Decided:
-    """Decide the step with which a stopped, failed or waiting run continues."""
+    """Return the step to record when a stopped, failed or waiting run continues."""
     plan, snapshot = run.plan, run.snapshot
     facts: Resumed = event.facts.__copy__()  # type: ignore[attr-defined] # as `begun`
     # Otherwise a limit held the run back, and no node was in flight.
@@ -102,9 +102,10 @@ def resume_stopped_run(run: RunState, event: RunResumed) -> Decided:
 
 
 def has_failed_parts(snapshot: Snapshot, settled: Collection[str]) -> bool:
-    """Return whether a part of the run (an arm, a subgraph, a map item) has failed and would be retried by a resume.
+    """Return whether any arm, subgraph or map item has failed, so that a resume would retry it.
 
-    This is possible although the run itself has not failed, because other parts still wait.
+    The run itself need not have failed, because other parts of it may still wait. Maps in `settled` keep their failed
+    items.
     """
     return any(
         frame.failing is not None
@@ -130,7 +131,10 @@ def wants_alone(snapshot: Snapshot, *, crashed: bool) -> bool:
 
 
 def _under_changes(plan: Plan[Any], snapshot: Snapshot, event: RunResumed | BranchedOff, facts: Continued) -> Snapshot:
-    """Record how a changed graph changes the run, and return the snapshot of the run under the changed graph."""
+    """Record in a resume or branch step how a changed graph changes the run, and return the changed snapshot.
+
+    The snapshot that was given is not changed.
+    """
     if event.change == _UNCHANGED:
         return snapshot
     for name in Shift.__struct_fields__:
@@ -145,7 +149,10 @@ def _under_changes(plan: Plan[Any], snapshot: Snapshot, event: RunResumed | Bran
 
 
 def _carry_marks(plan: Plan[Any], snapshot: Snapshot, there: Snapshot, facts: Continued) -> Iterator[tuple[str, Marks]]:
-    """Yield, by frame, the adjusted memory of `changed(…)` conditions on values of which only the types changed."""
+    """Yield, by frame, the new digests that `changed(…)` conditions must remember after a change of the state's types.
+
+    Only conditions are included that watch a field whose record changed although no node wrote the field.
+    """
     for frame in there.frames.values() if facts.field_changes else ():
         changes = facts.field_changes.get(frame.sub.id if frame.sub is not None else ROOT, ())
         if changes and frame.id in snapshot.frames:
@@ -156,7 +163,10 @@ def _carry_marks(plan: Plan[Any], snapshot: Snapshot, there: Snapshot, facts: Co
 
 
 def stop_asked(snapshot: Snapshot, event: StopAsked) -> Decided:
-    """Decide the step that stops a run or ends it with an error. The run can be resumed unless the stop is final."""
+    """Return the step to record when a run stops or ends with an error.
+
+    The run can be resumed unless the stop is final.
+    """
     if event.error is not None:
         stop = Ending("failed", why=show(event.error.message))
         facts = Stopped(status="failed", ending=stop, error=event.error)
@@ -178,7 +188,7 @@ def _list_unended_effects(snapshot: Snapshot) -> list[str]:
 
 
 def begin_branch(run: RunState, event: BranchedOff) -> Decided:
-    """Decide the first step of a run that branches off from another run, with the changes to its state."""
+    """Return the first step of a run that branches off from another run, with the changes to its state."""
     plan, snapshot = run.plan, run.snapshot
     facts = copy(event.facts)
     there = _under_changes(plan, snapshot, event, facts)

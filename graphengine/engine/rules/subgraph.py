@@ -35,7 +35,10 @@ _LIMIT: Final = [exception_name(kind) for kind in SubgraphLimit.__mro__ if issub
 
 
 def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
-    """Decide the step that begins a subgraph. It contains the subgraph's initial state and its first edge."""
+    """Return the step to record when a subgraph begins.
+
+    It contains the subgraph's initial state and its first edge.
+    """
     inner = plan_of(run.plan, frame)
     view = view_of(inner, frame)
     view.checks = run.checks
@@ -78,7 +81,10 @@ def _begins_with(call: Call, view: View, where: str) -> tuple[Plan[Any], Initial
 
 
 def sub_ended(run: RunState, frame: Frame, event: Settled) -> Decided:
-    """Decide the step of a node whose subgraph ended. The node gets the subgraph's result or its failure."""
+    """Return the step to record when the subgraph of a node ended.
+
+    The node gets the subgraph's result or its failure.
+    """
     sub = run.snapshot.frames[frame.sub_id]
     if not settled(sub):
         raise StaleEvent(event)
@@ -97,7 +103,10 @@ def sub_ended(run: RunState, frame: Frame, event: Settled) -> Decided:
 
 
 def _read_state(node: NodePlan, inner: Plan[Any], view: View) -> object:
-    """Return the result of a subgraph without `result=`: its whole state, or the fields that its node writes."""
+    """Return the result of a subgraph that does not declare `result=`.
+
+    The result is its whole final state, or only the fields that the node around the subgraph writes.
+    """
     keys = node.writer.keys
     if keys is None:
         return view.instance(view.lend)
@@ -105,7 +114,7 @@ def _read_state(node: NodePlan, inner: Plan[Any], view: View) -> object:
 
 
 def limit_met(run: RunState, frame: Frame, event: LimitMet) -> Decided:
-    """Decide the step that fails a subgraph because it reached one of its own limits."""
+    """Return the step to record when a subgraph fails because it reached one of its own limits."""
     snapshot = run.snapshot
     if settled(frame) or held_by(snapshot, frame)[1] is not frame:
         raise StaleEvent(event)

@@ -68,7 +68,7 @@ def node_finished(  # noqa: C901, PLR0912, PLR0913 - the parts of a result, in t
     failed: NodeFailed | None = None,
     given: Iterable[JsonValue] = (),
 ) -> Decided:
-    """Decide the step for the result of a node: write the result and choose the next edge, or treat it as a failure.
+    """Return the step to record for the result of a node: write it and choose the next edge, or treat it as a failure.
 
     The result can come from an attempt, from a subgraph that ended with `stop`, or from a fallback that replaces the
     failure `failed`. `given` contains values that a person or a caller gave. A field to which the result writes such a
@@ -136,7 +136,7 @@ def _guard(run: RunState, inner: Plan[Any], ops: Sequence[Op], event: NodeFinish
 
 
 def _weigh_item(run: RunState, frame: Frame, view: View, item: Decided) -> Decided:
-    """Check the size limit for the update of a map item, and add its size to the total of the map.
+    """Check the size of the update of a map item, and add the size to the total of all items of the map.
 
     The sizes of small values are not counted.
     """
@@ -157,7 +157,7 @@ def leave(  # noqa: PLR0913 - the parts of one step
 ) -> Decided:
     """Choose the edge out of a node that ended, and return the complete step.
 
-    If no edge holds, the step records that this part of the run fails.
+    If the conditions of all edges are false, the step records that this part of the run fails.
     """
     take_edge(facts, plan, view, plan.nodes[event.id.node].edges, frame, event.id.attempt, run.observer)
     return Decided(
@@ -176,7 +176,10 @@ def leave(  # noqa: PLR0913 - the parts of one step
 
 
 def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
-    """Decide the step for a failed attempt: a retry, the fallback, a `failed(…)` edge, or the failure of the node."""
+    """Return the step to record for a failed attempt.
+
+    The step is a retry, the run of the fallback, a `failed(…)` edge, or the failure of the node.
+    """
     node = plan_of(run.plan, frame).nodes[event.id.node]
     if event.error.kind != EffectUnknown.code and any(key.startswith(UNKNOWN) for key in event.refused):
         # A person answered how an effect ended, and the result does not fit. The person is asked again.
@@ -209,7 +212,7 @@ def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
 def _refuse(
     run: RunState, frame: Frame, event: NodeFinished, failed: NodeFailed | None, error: BaseException
 ) -> Decided:
-    """Decide the step for a result that does not fit the state.
+    """Return the step to record when the result of a node does not fit the state.
 
     The attempt counts as failed. With `failed`, the result is a fallback's value, which should have replaced that
     failure.
@@ -231,7 +234,10 @@ def _refuse(
 
 
 def _mismatch(run: RunState, frame: Frame, event: NodeFailed, error: FailureRecord) -> Decided:
-    """Decide the step for a fallback value that does not fit the state: the node fails with its original failure."""
+    """Return the step to record when the value of a fallback does not fit the state.
+
+    The node then fails with the original failure, which the fallback should have replaced.
+    """
     first = event.error
     text = f"the fallback does not fit: {error.message}; it stood in for {first.kind}: {first.message}"
     worse = replace(first, message=text, where=error.where, repair=error.repair, traceback=error.traceback)
@@ -242,7 +248,7 @@ def _mismatch(run: RunState, frame: Frame, event: NodeFailed, error: FailureReco
 
 
 def give_up(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
-    """Decide the step of a node that failed for good.
+    """Return the step to record when a node failed for good.
 
     The run moves along the first `failed(…)` edge that holds. If none holds, this part of the run fails.
     """
@@ -287,16 +293,17 @@ def give_up(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
 
 
 def _keep_work(facts: Attempt | Failed, node: NodePlan, frame: Frame, event: NodeFailed) -> None:
-    """Record which of the results that the attempt recorded the next attempt will find.
+    """Record in the step of a failed attempt which of its recorded results the next attempt will find.
 
-    These are all results except those that caused the failure. A retry policy that starts attempts afresh keeps none.
+    The next attempt finds all results except those that caused the failure. If the retry policy starts attempts afresh,
+    it finds none.
     """
     if frame.recorded_results and not (node.retry is not None and node.retry.afresh):
         facts.keep_results, facts.refused = True, event.refused or ()
 
 
 def record_note(run: RunState, event: Noted) -> Decided:
-    """Decide the step for something that a running node records before its end, such as a call's result."""
+    """Return the step to record when a running node records something before its end, such as a call's result."""
     facts = event.facts
     if isinstance(facts, Waiting) and (frame := run.snapshot.frames[event.id.frame]).asks:
         _ask_again(frame, facts)
@@ -317,9 +324,9 @@ def _is_kept(facts: AnyFacts) -> TypeGuard[Begun | Recorded | Waiting]:
 
 
 def _ask_again(frame: Frame, facts: Waiting) -> None:
-    """Let questions that a node asks again unchanged keep their ids, so that answers on their way still fit.
+    """Give a question that a node asks again unchanged its earlier id, so that answers on their way still fit.
 
-    Earlier questions of the visit that the node no longer asks are withdrawn.
+    Earlier questions of the visit that the node no longer asks are listed in the step as withdrawn.
     """
     for name, asked in facts.waits.items():
         if asked.kind in ANSWERABLE:
@@ -330,7 +337,7 @@ def _ask_again(frame: Frame, facts: Waiting) -> None:
 
 
 def node_left(run: RunState, frame: Frame, event: NodeLeft) -> Decided:
-    """Decide the step that chooses, after a resume, an edge for a node that had already completed."""
+    """Return the step that chooses, after a resume, an edge for a node that had already completed."""
     plan, snapshot = plan_of(run.plan, frame), run.snapshot
     view = View(plan.state, frame)
     view.checks = run.checks

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 def take_answer(run: RunState, event: AnswerArrived) -> Decided:
-    """Decide the step for an answer: the answer ends its wait, or is refused because it does not fit."""
+    """Return the step to record for an answer: the answer ends its wait, or is refused if it does not fit."""
     plan, snapshot = run.plan, run.snapshot
     frame, answer = snapshot.open_waits.holder(event.wait, event.id), replace(event.answer, id=event.id)
     if frame is None:
@@ -72,7 +72,7 @@ def take_answer(run: RunState, event: AnswerArrived) -> Decided:
 
 
 def wait_over(run: RunState, frame: Frame, event: WaitOver) -> Decided:
-    """Decide the step for a wait that timed out or for which a message has arrived."""
+    """Return the step to record when a wait ends because it timed out or because a message for it has arrived."""
     snapshot = run.snapshot
     wait = frame.waits.get(event.wait)
     if wait is None:
