@@ -23,7 +23,11 @@ _EMPTY: Final = (list, dict, set)
 
 
 class DeclaredModel(BaseModel):
-    """The pydantic model that stands for a state that the user declared as a TypedDict or a dataclass."""
+    """Base of the pydantic models that graphengine makes for states declared as a TypedDict or a dataclass.
+
+    `__declared__` is the class that the user declared. `__optional__` names the keys of a TypedDict that may be
+    missing.
+    """
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -139,9 +143,10 @@ def _of_dataclass(declared: type[Any], hints: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_keys(declared: type[Any], hints: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Convert the keys of a TypedDict to the fields of a model, and list the keys that may be missing.
+    """Return the keys of a TypedDict as fields of a pydantic model, and the names of the keys that may be missing.
 
-    A key that may be missing begins as an empty container, or as None.
+    A key that is not required gets a default: an empty container if its type is a container, and None otherwise. Only
+    keys with the default None are listed as keys that may be missing.
     """
     fields: dict[str, Any] = {}
     optional: list[str] = []

@@ -96,7 +96,10 @@ def check_numbers(body: bytes | memoryview) -> None:
 
 
 def body_of(value: object) -> bytes | None:
-    """Encode a value as JSON; None if that is not possible, for instance because the value was changed in place."""
+    """Encode a value as JSON. Returns None if JSON cannot represent the value.
+
+    For example, a node may have put an object that is not JSON into a list that it read from the state.
+    """
     try:
         return encode(value)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
@@ -114,7 +117,10 @@ def is_deeper(value: object, levels: int) -> bool:
 
 
 def items_of(record: Any) -> list[Any]:  # noqa: ANN401 - a record
-    """Return the items of a list as records keep it, encoded or not. None becomes an empty list."""
+    """Return the items of a recorded list, whether or not the list is still encoded as JSON bytes.
+
+    Items that are lists or objects may stay encoded. None becomes an empty list.
+    """
     if not isinstance(record, Raw):
         return record or []
     body = bytes(record)
@@ -128,7 +134,7 @@ def keys_of(record: Any) -> dict[str, Any]:  # noqa: ANN401 - a record
 
 
 def opened(record: Any) -> Any:  # noqa: ANN401 - a record
-    """Decode a record that may still be encoded as bytes to JSON values."""
+    """Return a recorded value as JSON values, with all parts decoded that are still kept as JSON bytes."""
     if isinstance(record, Raw):
         return from_json(bytes(record))
     if isinstance(record, list) and any(isinstance(item, _PARTS) for item in record):
@@ -155,8 +161,8 @@ class Exact:
     exactly this type is valid, and reading its JSON gives an equal value, so that no comparison is needed.
 
     Attributes:
-        items: The containers that can be items of its lists with any JSON value as content: `list`, `dict`, both or
-            none.
+        items: Which of `list` and `dict` can be items of a list of this type, with any JSON value as content. For
+            `list[list[Any]]` this is `list`.
     """
 
     __slots__ = ("_decode", "_is_open", "_levels", "items")
@@ -172,7 +178,10 @@ class Exact:
         self._decode, self.items, self._levels, self._is_open = decode.decode, items, levels, is_open
 
     def decode(self, body: bytes) -> object:
-        """Decode the JSON of a value of this type.
+        """Decode JSON to a value of this type.
+
+        Raises:
+            MsgspecError: The JSON does not fit the type.
 
         Raises:
             MsgspecError: The JSON does not belong to the type.
@@ -180,7 +189,9 @@ class Exact:
         return decoded(self._decode, body)
 
     def take(self, value: object, *, later: bool = False) -> tuple[bytes, object] | None:
-        """Return the JSON of a value and the value as it is read back; None if it does not have exactly this type.
+        """Encode a value, and return its JSON together with the value that is read back from the JSON.
+
+        Returns None if the value does not have exactly this type, or is not read back as an equal value.
 
         Args:
             value: The value.
@@ -206,9 +217,10 @@ class Exact:
 def _proves(value: object, body: bytes, levels: Sequence[frozenset[object]]) -> bool:
     """Return whether the types inside a value prove that its JSON is read back as an equal value.
 
-    The value is examined level by level, in loops of C, because decoding and comparing would take three to nine times
-    as long. If all lists or dicts of a level have the same length, the items at each position form a column, which
-    probably has a single type. A column of texts or numbers is the cheapest to check.
+    The alternative, decoding the JSON and comparing the result, takes three to nine times as long. So the value is
+    examined level by level, in loops that run in C. If all lists or dicts of a level have the same length, the items at
+    each position form a column. A column probably has a single type, and a column of texts or numbers is the cheapest
+    to check.
 
     Args:
         value: The value.
@@ -245,7 +257,7 @@ def _unproven(level: list[Any], columns: int, known: frozenset[object]) -> list[
 
 
 def _are_scalars(values: list[Any], known: frozenset[object]) -> bool:
-    """Return whether all of these values are scalars of the given types that JSON can represent."""
+    """Return whether all of these values are scalars that JSON can represent and whose types are among `known`."""
     if not values or type(values[0]) in _CONTAINERS:
         return not values
     kind = _list_of(known)
@@ -259,9 +271,10 @@ def _are_scalars(values: list[Any], known: frozenset[object]) -> bool:
 
 @functools.cache
 def _list_of(known: frozenset[object]) -> Any:  # noqa: ANN401 - a type
-    """Return the msgspec type for a list of the scalars among these types.
+    """Return a list type of the scalar types among `known`, with which msgspec can check many values at once.
 
-    Floats are left out, because msgspec could decode another number as a float.
+    For `{str, int, list}` this is `list[str | int]`. Floats are left out, because msgspec could convert another number
+    to a float. None if no scalar type is left, or if `known` contains both list and dict, as for `Any`.
     """
     if known.issuperset(_CONTAINERS):  # Under Any, an enum or an instance of a subclass would not be converted.
         return None
@@ -304,9 +317,10 @@ def _has_any(annotation: object) -> bool:
 
 
 def _levels(annotation: object) -> Sequence[frozenset[object]]:
-    """Return which types can occur at each level of nesting of a type. The last entry applies to all deeper levels.
+    """Return which Python types can occur at each level of nesting of an annotated type.
 
-    The result is empty if the annotation does not decide this.
+    For `dict[str, list[int]]` the result is `({dict}, {list}, {int})`. The last entry applies to all deeper levels. The
+    result is empty if the annotation does not decide this.
     """
     kinds: set[object] = set()
     inner: set[object] = set()
@@ -329,7 +343,10 @@ def _find_item_type(annotation: object) -> object:
 
 
 def _find_open_containers(annotation: object) -> Sequence[type]:
-    """Return the containers that accept any JSON value: both for `Any`, only `list` for `list[Any]`."""
+    """Return which of `list` and `dict` an annotation accepts with any JSON value as content.
+
+    The result is both for `Any`, only `list` for `list[Any]`, and empty for `list[int]`.
+    """
     if annotation in (Any, object):
         return _CONTAINERS
     members = _list_members(annotation)
@@ -348,7 +365,10 @@ def _is_container(annotation: object) -> bool:
 
 
 def _is_exact(annotation: object) -> bool:
-    """Return whether every value of this annotation consists of JSON values only."""
+    """Return whether all values that an annotation allows consist of plain JSON values only.
+
+    Such values are lists, dicts with text keys, and JSON scalars.
+    """
     origin, parts = get_origin(annotation), get_args(annotation)
     if annotation in (Any, object, list, dict, str, int, float, bool, None, NoneType):
         return True
@@ -365,9 +385,9 @@ def _is_exact(annotation: object) -> bool:
 
 
 def _has_own_keys(typed_dict: Any) -> bool:  # noqa: ANN401 - a type
-    """Return whether a TypedDict's annotations list all its keys.
+    """Return whether the annotations of a TypedDict list all keys that its values can have.
 
-    msgspec would drop keys that are not annotated.
+    This is false, for example, for a TypedDict with `extra_items`. msgspec would drop keys that are not annotated.
     """
     own: Mapping[str, object] = vars(typed_dict)
     bases = [get_origin(base) or base for base in own.get("__orig_bases__", ())]  # type: ignore[attr-defined]

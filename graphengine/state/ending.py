@@ -29,9 +29,10 @@ class Ending:
 
 
 class _OpenEnding(Ending):
-    """An `Ending` of a run while its fields are being set.
+    """An `Ending` of a run whose attributes can still be set.
 
-    Setting its `__class__` turns it into an immutable `Ending`, which is faster than creating one.
+    After that, `ended_at` sets its `__class__` to `Ending`, which makes it immutable. This is faster than calling the
+    constructor of `Ending`.
     """
 
     __slots__ = ()
@@ -40,7 +41,10 @@ class _OpenEnding(Ending):
 
 
 def ended_at(label: str, condition: str, why: str) -> Ending:
-    """Return the ending for an edge that leads to END. Most runs end in this way."""
+    """Return the `Ending` of a run that moved along an edge to END.
+
+    Most runs end in this way, so this function avoids the cost of a constructor call.
+    """
     ending: Any = object.__new__(_OpenEnding)
     ending.reason, ending.label, ending.condition, ending.why = "end", label, condition, why
     ending.__class__ = Ending

@@ -10,7 +10,10 @@ from graphengine.state.recorded_text import RecordedText, show
 
 
 class FailureRecord(Protocol):
-    """The attributes of a recorded failure that this package needs, without importing the engine."""
+    """The attributes of a recorded failure that `graphengine.state` reads.
+
+    This protocol lets `graphengine.state` use the engine's class of the same name without importing the engine.
+    """
 
     path: str
     kind: str

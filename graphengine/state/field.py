@@ -150,9 +150,10 @@ class FieldType:
         return InvalidUpdate(explain(error, hide=self.secret), where=f"field {self.name}", repair=self._expectation())
 
     def mismatch(self, update: object, *, in_map: bool = False) -> InvalidUpdate | None:
-        """Return an error if an update can never fit this field; None if it fits, or if that depends on the state.
+        """Return an error if an update can never fit this field, so that a graph can be checked before it runs.
 
-        This lets a graph be checked before it runs.
+        Returns None if the update fits, or if only a run can decide this, for example because a validator reads other
+        fields.
 
         Args:
             update: The update.
@@ -190,7 +191,7 @@ class FieldType:
     def _take_json(self, value: object, view: View, *, later: bool) -> tuple[Any, object] | None:
         """Encode a list or dict of plain JSON values quickly, without pydantic.
 
-        None if the value is anything else; `take` then validates the value.
+        Returns None for any other value. `take` then encodes the value with pydantic.
         """
         if self.exact is None or type(value) not in _CONTAINER_TYPES:
             return None
@@ -207,7 +208,7 @@ class FieldType:
         return Raw(body), typed
 
     def begin(self, value: object, view: View) -> tuple[Any, object]:
-        """Encode the value of this field in the initial state of a run or subgraph.
+        """Encode the value that this field has in the initial state of a run or a subgraph.
 
         `take` does the same for a value that a node returned. Here the value was already validated together with the
         whole state, or comes from an instance that was made without validation. A validator that the state defines for
@@ -266,7 +267,7 @@ class FieldType:
         return (record if self.cipher is None else self.cipher.seal(self.name, bytes(body))), back
 
     def _keep_marks(self, value: object, body: bytes, back: object, view: View) -> tuple[bytes, object]:
-        """Add to a value's JSON what pydantic leaves out, such as time zones.
+        """Add details to a value's JSON that pydantic leaves out, such as the names of time zones.
 
         Returns:
             The JSON, and the value that is read back from it.
@@ -375,7 +376,10 @@ class FieldType:
         return encode(value) if self.exact is not None else bytes(self._inner(self._dump(value)))
 
     def is_changed(self, value: object, record: JsonValue, view: View) -> bool:
-        """Return whether a node has changed a value in place since the value was decoded from this record."""
+        """Return whether a value was changed in place after it was decoded from this record.
+
+        This finds nodes that change a value that they have read, instead of returning an update.
+        """
         try:
             body = self.body(value)
             recorded = encode(record)
@@ -410,7 +414,9 @@ class FieldType:
         return self._whole(view, value)
 
     def part(self, update: object, view: View) -> Op:
-        """Encode the update that one item of a map makes to this field. The updates of all items are joined later.
+        """Encode the update that one item of a map makes to this field, as an operation to record.
+
+        When all items have ended, the operations of all items are combined into one update of the field.
 
         Raises:
             InvalidUpdate: The update does not fit the type of the field.
@@ -435,7 +441,7 @@ class FieldType:
         return (str(self.operation), self.name, self._alone(value, view))
 
     def parts(self, ops: Sequence[Op], view: View) -> Sequence[object]:
-        """Convert the recorded updates of a map's items back to updates of this field, in order."""
+        """Convert the operations that the items of a map recorded for this field back to updates, in item order."""
         kinds = {op[0] for op in ops}
         kind = kinds.pop() if len(kinds) == 1 else ""
         values = [op[-1] for op in ops]
@@ -458,7 +464,10 @@ class FieldType:
         return [self._raw(op[-1]) if op[0] == "raw" else self.again(op, view) for op in ops]
 
     def written_by_item(self, op: Op, view: View) -> Any:  # noqa: ANN401 - a field's value
-        """Return the Python value that a map item's recorded operation writes: the new value, or what it adds."""
+        """Return, as a Python value, what the operation of one map item writes to this field.
+
+        For an operation that adds to the field, this is the part that is added.
+        """
         (update,) = self.parts([op], view)
         if isinstance(update, Puts):
             return update.keys
@@ -471,7 +480,10 @@ class FieldType:
         return cast("list[object]", update)[0] if self.reducer is None else update  # without a reducer they are a list
 
     def _of_keys(self, ops: Sequence[Op], *, adds: bool) -> Sequence[object]:
-        """Combine updates that each write keys of a dict field, as recorded by the items of a map."""
+        """Combine operations of map items that each write one key of a dict field into updates of the field.
+
+        With `adds`, the values are lists, and all items for the same key are joined to one list.
+        """
         if not adds:
             return [Puts(self._bare({op[2]: op[3] for op in ops}))]  # type: ignore[arg-type]
         added: dict[str, list[JsonValue]] = {}
@@ -480,7 +492,9 @@ class FieldType:
         return [Put(key, self._of_key(key, items), adds=True) for key, items in added.items()]
 
     def _record_of_update(self, value: object, view: View) -> JsonValue:
-        """Encode the raw update that is passed to a custom reducer, so that the log shows it next to the result.
+        """Return an update as JSON values, as it is recorded before a custom reducer combines it with the field.
+
+        The log then shows the update next to the result of the reducer.
 
         Raises:
             NotRecordable: The update is nested too deeply.
@@ -493,7 +507,10 @@ class FieldType:
             raise self._error_of_uncarried("it", error) from error
 
     def _alone(self, value: object, view: View) -> Any:  # noqa: ANN401 - records
-        """Encode a part of this field's value, such as one item of a list, without the rules for the whole field."""
+        """Encode a part of this field's value, such as one item of a list, and return its record.
+
+        Rules for the field as a whole, such as a maximum length, are not checked.
+        """
         model = self.models.loose
         try:
             instance = model.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
@@ -518,7 +535,7 @@ class FieldType:
         return record
 
     def joined(self, op: Op, view: View, typed: object) -> object:
-        """Convert an operation that an arm of a fork recorded back to an update, so that it can be applied at the join.
+        """Convert an operation that an arm of a fork recorded to an update, so that the join can apply it.
 
         Args:
             op: The operation.
@@ -533,7 +550,10 @@ class FieldType:
         return self.again(op, view)
 
     def again(self, op: Op, view: View) -> object:  # noqa: PLR0911 - one return for each kind of operation
-        """Convert a recorded operation back to the update from which it was made, so that a join can apply it again."""
+        """Convert a recorded operation on this field back to the update that a node returned.
+
+        For example, an `append` operation becomes the appended item, and a `put` operation becomes a `Put`.
+        """
         kind, value = op[0], op[-1]
         if kind == "set":
             restored = self.build(value, view)
@@ -551,7 +571,7 @@ class FieldType:
         return self._raw(op[2]) if kind == "reduce" else op[2]
 
     def _raw(self, raw: JsonValue) -> object:
-        """Convert a raw update that was recorded for a custom reducer to the type that the reducer expects.
+        """Convert a recorded update for a custom reducer from JSON values to the type that the reducer expects.
 
         An update that does not fit is returned unchanged.
         """
@@ -565,7 +585,10 @@ class FieldType:
             return without_set_fields(raw)
 
     def _bare(self, value: JsonValue) -> object:
-        """Decode and validate a part of this field's value, without the rules for the whole field."""
+        """Decode a recorded part of this field's value, such as a list of new items, and return it as Python values.
+
+        Rules for the field as a whole, such as a maximum length, are not checked.
+        """
         if self.exact is not None:
             with suppress(MsgspecError):  # as in `build`
                 return self.exact.decode(encode(value))
@@ -650,7 +673,11 @@ class FieldType:
         return ("grow" if update.adds else "put", self.name, key, item), typed
 
     def _fit_update(self, view: View, update: Put) -> Put:
-        """Prepare an update of one key. If a rule must see the whole list under the key, include the whole list."""
+        """Return the update of one key in the form in which it can be validated.
+
+        If items are added to a list and a rule applies to the list as a whole (such as a maximum length), the result
+        contains the whole list instead of only the new items.
+        """
         if not update.adds or self.grows:
             return update
         held: Any = view.get(self.name) or {}
@@ -677,18 +704,22 @@ class FieldType:
         return vars(instance)[self.name]
 
     def _assign_value(self, value: object, view: View) -> object:
-        """Apply the validators that the state defines for this field. They may read other fields."""
+        """Run the validators that the state defines for this field on a value, and return the validated value.
+
+        The validators may read other fields of the state, so these are set first.
+        """
         model = self.models.checked
         draft = holding(model, view.other_fields(self.name))
         model.__pydantic_validator__.validate_assignment(draft, self.name, value, by_name=True, by_alias=True)
         return vars(draft)[self.name]
 
     def _load(self, body: bytes, view: View, validate: Callable[[bytes], Any] | None = None) -> object:
-        """Decode and validate a record, with another validator if one is given.
+        """Decode the JSON of this field's value. `validate` replaces pydantic's validator of the field, if it is given.
 
-        Validators that the state defines run only on updates, not on records. Otherwise a validator that was tightened
-        later would make old runs unreadable. They run here only if the value cannot be decoded without them, because
-        they build the type from the output of a serializer.
+        Validators that the state defines for the field run only on updates, not on records. Otherwise a validator that
+        was tightened later would make old runs unreadable. There is one exception: the validators run if the value
+        cannot be decoded without them, for instance because a serializer has written another type that only the
+        validators can read.
         """
         try:
             if validate is None:
@@ -705,7 +736,15 @@ class FieldType:
         return instance.__dict__[self.name]
 
     def _read_unchecked(self, validator: SchemaValidator, body: bytes) -> object:
-        """Decode a record without checks that may have changed since it was written, and confirm that nothing is lost.
+        """Decode a record without checks that may have changed since it was written, such as the user's validators.
+
+        The value is then encoded again and compared with the record, so that nothing is lost unnoticed.
+
+        Raises:
+            ValueError: The record does not fit the type, or the decoded value has another JSON than the record.
+
+        Raises:
+            ValueError: The record does not fit the type, or the decoded value has another JSON than the record.
 
         Raises:
             ValueError: The JSON does not belong to the type.
@@ -723,7 +762,10 @@ class FieldType:
 
 
 def holding(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
-    """Create a model instance with exactly these values, without defaults and without running the model's own code."""
+    """Create an instance of a pydantic model with exactly these values.
+
+    Defaults are not filled in, and no validator or other code of the model runs.
+    """
     instance = model.__new__(model)
     for name, held in (("__dict__", values), ("__pydantic_fields_set__", set(values)), *_NOTHING_ELSE):
         object.__setattr__(instance, name, held)
@@ -740,7 +782,10 @@ def _is_longer(new: list[object], old: object) -> bool:
 
 
 def is_plain(value: object) -> bool:
-    """Return whether a value is an int, a bool, a finite float, a valid text or None, which JSON represents exactly."""
+    """Return whether a value is a scalar that JSON represents exactly.
+
+    These are bools, None, valid texts, finite floats, and ints that are not too long for readers of JSON.
+    """
     kind = type(value)
     if kind is str:
         return value.isascii() or utf8_text(value) is value  # type: ignore[attr-defined,arg-type]
@@ -757,12 +802,13 @@ def most_bytes(text: str) -> int:
 
 
 def explain(error: ValidationError, *, hide: bool = False, without: Collection[str] = ()) -> str:
-    """Describe the errors that pydantic found, each with its place, message and value.
+    """Return a text that lists the errors which pydantic found, each with its place, message and value.
 
-    With `hide`, values are left out.
+    With `hide`, the values are left out because they may be secret. The messages of the user's validators are then left
+    out too, since they can quote the value.
 
-    The message of a user's validator can quote the value, so `hide` leaves it out too. `without` names fields whose
-    problems are already reported. Their errors, and errors of the state as a whole, are then left out.
+    `without` names fields whose problems are already reported. Errors of these fields, and errors of the state as a
+    whole, are left out.
     """
     lines = []
     for item in error.errors(include_url=False):

@@ -70,7 +70,10 @@ def _without_aliases(info: FieldInfo) -> FieldInfo:
 
 
 def _find_update_type(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
-    """Return the type of a reducer's second argument, by which updates are validated; None if it has no annotation."""
+    """Return a validator for the updates of a custom reducer: for the annotated type of its second argument.
+
+    Returns None for a built-in reducer, and if the argument has no usable annotation.
+    """
     if reducer.__module__ == maximum.__module__:
         return None  # a built-in reducer, whose updates have the field's type
     try:
@@ -147,7 +150,10 @@ class _Declared:
 
     @property
     def one(self) -> str:
-        """How the result of one map item is recorded; see `FieldType`."""
+        """How the result of one item of a map is recorded in this field: `item`, `append`, or "" for any other way.
+
+        See the attribute `one` of `FieldType`.
+        """
         if self.is_dumped or self.is_secret:
             return ""
         if self.reducer is None:
@@ -194,7 +200,10 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
 
 
 def _without_mark(info: FieldInfo) -> FieldInfo:
-    """Return the description of a secret field for the models that write its value in clear text for encryption."""
+    """Return a copy of a secret field's description in which the field is not secret.
+
+    The models made from it write the value in clear text, so that the JSON can then be encrypted.
+    """
     copied = copy(info)
     copied.annotation = revealed(info.annotation)
     copied.metadata = [item for item in info.metadata if item is not Secret and not isinstance(item, Secret)]
@@ -202,9 +211,9 @@ def _without_mark(info: FieldInfo) -> FieldInfo:
 
 
 def _has_lists(annotation: object) -> bool:
-    """Return whether a field is a dict of plain lists, to which items can be appended one by one.
+    """Return whether a field is a dict whose values are plain lists, so that single items can be appended to a list.
 
-    A rule for a list as a whole, such as a maximum length, rules this out.
+    The field does not count if a list has rules as a whole, such as a maximum length.
     """
     kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     dicts = [kind for kind in kinds if kind is not type(None)]
@@ -268,9 +277,10 @@ class FieldModels:
 
     @cached_property
     def unchecked(self) -> Sequence[SchemaValidator]:
-        """Validators without checks that depend on the clock or on files, so that old records can always be read.
+        """Two validators that decode records of this field without checks that depend on the clock or on files.
 
-        The second validator also leaves out the checks of the user's code.
+        Such a check can pass when a value is recorded and fail later, which would make an old record unreadable. The
+        second validator also leaves out the checks of the user's own code.
         """
         return unchecked(self.single, own=False), unchecked(self.single, own=True)
 

@@ -98,7 +98,12 @@ class _Closed(Exception):
 
 
 def _resolve_aliases(annotation: Any, inside: tuple[object, ...]) -> Any:  # noqa: ANN401 - any annotation
-    """Replace the aliases in an annotation that itself belongs to the values of the aliases in `inside`."""
+    """Replace type aliases inside an annotation, while the aliases in `inside` are being replaced themselves.
+
+    Raises:
+        _Closed: The annotation contains one of these aliases again, so the alias is recursive, or contains a text that
+            only the module of the alias can evaluate.
+    """
     origin = get_origin(annotation)
     alias = origin or annotation
     if alias in inside or (inside and isinstance(annotation, (str, typing.ForwardRef))):

@@ -114,9 +114,9 @@ def _make_canonical(content: object) -> object:
 class ExactModels:
     """A type whose values are known to be read back from JSON unchanged, so that they need not be compared.
 
-    It consists of models, lists, dicts and scalars. pydantic's serializer already checks most of what is necessary if
-    its warnings are raised as errors. It does not check instances of other classes, missing fields, None, texts that
-    are not listed in a Literal, and numbers that JSON cannot represent, so this class checks them.
+    Such a type consists of models, lists, dicts and scalars. pydantic's serializer already checks most of what is
+    necessary if its warnings are raised as errors. It does not check instances of other classes, missing fields, None,
+    texts that are not listed in a Literal, and numbers that JSON cannot represent, so this class checks them.
 
     Attributes:
         kind: `list`, `dict`, the model, a scalar type, or `Literal`.
@@ -137,7 +137,7 @@ class ExactModels:
     counts: bool = True
 
     def proves(self, value: object, body: bytes) -> bool:
-        """Return whether decoding the JSON that pydantic wrote for a value certainly gives an equal value."""
+        """Return whether decoding `body`, the JSON that pydantic wrote for `value`, certainly gives an equal value."""
         if any(body[at : at + _DIGITS].isdigit() for at in range(0, len(body), _DIGITS)):
             return False
         try:
@@ -146,7 +146,10 @@ class ExactModels:
             return False
 
     def fits(self, values: Iterable[Any], *, has_null: bool) -> bool:
-        """Return whether these values fit the type in the respects that pydantic's serializer does not check."""
+        """Return whether these values fit the type in those respects that pydantic's serializer does not check.
+
+        For example, None must not occur where the type does not allow it. The class docstring lists the other respects.
+        """
         if not (self.unproven or has_null):
             return True
         found = [value for value in values if value is not None] if self.optional else list(values)
@@ -180,7 +183,11 @@ class ExactModels:
         return list(map(_set_fields, self.models([value])))
 
     def all_set(self, value: Any) -> bool:  # noqa: ANN401 - of this type
-        """Return whether every model inside a value has all those fields set that records keep track of."""
+        """Return whether all fields are set explicitly in every model inside a value.
+
+        Then nothing has to be recorded about which fields were set. Models that opt out of this record are not
+        examined.
+        """
         if self.flat:
             return value is None or not self.counts or len(value.__pydantic_fields_set__) == len(self.parts)
         if self.kind is list and value and self.parts[""].flat and not self.parts[""].optional:
@@ -226,7 +233,10 @@ def _find_exact_models(annotation: object, around: Sequence[type[BaseModel]]) ->
 
 
 def _is_plain(model: type[BaseModel]) -> bool:
-    """Return whether the instances of a model are read, written and compared by the types of its fields alone."""
+    """Return whether pydantic reads, writes and compares a model by the types of its fields alone.
+
+    This is false if the model has validators, serializers, private attributes or other code of its own.
+    """
     decorators = model.__pydantic_decorators__
     has_rules = any(getattr(decorators, name) for name in decorators.__slots__)
     return (

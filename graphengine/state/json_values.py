@@ -92,7 +92,13 @@ def _is_plain(given: object) -> TypeGuard[str]:
 
 
 def check_stored_name(given: str, what: str, where: str) -> str:
-    """Return a text that identifies something in a store, such as a topic or a key, or refuse it.
+    """Check that a text, such as the name of a topic, can be used as a name in every store, and return it.
+
+    Raises:
+        InputError: Some stores cannot keep the text as a name.
+
+    Raises:
+        InputError: Some stores cannot keep the text as a name.
 
     Raises:
         InputError: Some stores cannot keep the text as a name.
@@ -103,7 +109,13 @@ def check_stored_name(given: str, what: str, where: str) -> str:
 
 
 def check_stored_text(given: str, what: str, where: str) -> str:
-    """Return a text to be stored, of any length, or refuse it.
+    """Check that every store can keep a text of any length, and return the text.
+
+    Raises:
+        InputError: Some stores cannot keep the text, because it contains NUL or lone surrogates.
+
+    Raises:
+        InputError: Some stores cannot keep the text, because it contains NUL or lone surrogates.
 
     Raises:
         InputError: Some stores cannot keep the text.

@@ -54,7 +54,7 @@ _LISTS: Final = (list, tuple, deque, set, frozenset)
 
 @lru_cache
 def keeps_set_fields(model: type[BaseModel]) -> bool:
-    """Return whether records keep which fields of a model were set explicitly.
+    """Return whether it is recorded which fields of a model's instances were set explicitly.
 
     A model can turn this off by listing `model_fields_set` in its `__unrecorded__`.
     """
@@ -156,7 +156,11 @@ def has_marks(body: bytes) -> bool:
 
 
 def read_json(validate: Callable[[bytes], T], body: bytes) -> T:
-    """Validate JSON that may contain marks, and return the value with the details that the marks keep."""
+    """Decode JSON that may contain marks, and return the value with the details that the marks keep.
+
+    A mark is an addition to the JSON for a detail that JSON lacks, such as the name of a time zone. `validate` decodes
+    the JSON without marks.
+    """
     if not has_marks(body):
         return validate(body)
     json = from_json(body)
@@ -168,10 +172,11 @@ def read_json(validate: Callable[[bytes], T], body: bytes) -> T:
 
 
 def read(validate: Callable[[Any], T], json: Any) -> T:  # noqa: ANN401 - JSON
-    """Validate JSON values that may contain marks, and return the value with the details that the marks keep.
+    """Convert JSON values that may contain marks to a value that has the details which the marks keep.
 
-    Only the type decides whether a text such as `2026-01-02T08:30+01:00[Europe/Paris]` is a time. So the text is first
-    tried as it is. If the type refuses it as a time, it is tried without its zone.
+    A mark is an addition to JSON, such as the `[Europe/Paris]` in `2026-01-02T08:30+01:00[Europe/Paris]`. The JSON
+    alone does not show whether such a text is a time or just a text: only the type decides this. So `validate` first
+    gets the text with its zone. If the type refuses it as a time, `validate` gets it again without the zone.
     """
     plain = _strip_marks(json, ())
     while True:
@@ -187,7 +192,7 @@ def read(validate: Callable[[Any], T], json: Any) -> T:  # noqa: ANN401 - JSON
 
 
 def _find_refused_times(json: Any, error: ValidationError) -> Collection[_Place]:  # noqa: ANN401 - JSON
-    """Find the texts that a type refused as times only because they carry the name of a time zone.
+    """Return the places of texts that a type refused as times only because they contain the name of a time zone.
 
     If the user's code refused a whole object, every text in the object may be such a time.
     """
@@ -209,9 +214,10 @@ def _find_refused_times(json: Any, error: ValidationError) -> Collection[_Place]
 
 
 def _follow(json: Any, loc: _Place, place: _Place = ()) -> Iterator[_Place]:  # noqa: ANN401 - JSON
-    """Find the places in JSON to which the location in a pydantic error can refer.
+    """Yield the places in JSON to which the location `loc` of a pydantic error can refer.
 
-    The location also contains the names of union members, which do not occur in the JSON.
+    The location also contains the names of union members, which do not occur in the JSON, so several places are
+    possible.
     """
     yield place
     tried: set[int | str] = set()
@@ -238,7 +244,10 @@ def _find_zoned_texts(json: Any, place: _Place = ()) -> Iterator[tuple[_Place, s
 
 
 def carries_marks(value: Any) -> bool:  # noqa: ANN401 - any value
-    """Return whether recorded JSON may contain marks, which keep details such as the name of a time zone."""
+    """Return whether a value may be recorded JSON with marks, which keep details such as the name of a time zone.
+
+    False if the value is not JSON.
+    """
     try:
         return has_marks(msgspec.json.encode(value))
     except (TypeError, ValueError, RecursionError):  # the value is not JSON
@@ -246,9 +255,10 @@ def carries_marks(value: Any) -> bool:  # noqa: ANN401 - any value
 
 
 def bare(json: Any) -> Any:  # noqa: ANN401 - JSON
-    """Return JSON without its marks. If it contains none, the same object is returned.
+    """Return JSON without its marks, which keep details such as time zones and which fields of a model were set.
 
-    The suffix of a text that merely looks like a time with a marked zone is removed too.
+    If the JSON contains no marks, the same object is returned. A text that merely looks like a time with a marked zone
+    loses its suffix too.
     """
     if isinstance(json, str):
         # The zone stays if this machine does not know it, and the text is then refused as a time.
@@ -263,7 +273,11 @@ def without_set_fields(json: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def _strip_marks(json: Any, times: Collection[_Place] | None, place: _Place = ()) -> Any:  # noqa: ANN401 - JSON
-    """Remove marks from JSON: which fields of models were set, and time zones at these places (None for all places)."""
+    """Return JSON without its marks.
+
+    The marks that show which fields of models were set are removed everywhere. Marks of time zones are removed only at
+    the places in `times`, or everywhere if `times` is None.
+    """
     if isinstance(json, str):
         return bare(json) if times is None or place in times else json
     if isinstance(json, dict):
@@ -277,7 +291,7 @@ def _strip_marks(json: Any, times: Collection[_Place] | None, place: _Place = ()
 
 
 def restored(value: Any, json: Any) -> Any:  # noqa: ANN401 - any value, and its JSON
-    """Add the details that marks keep, such as time zones, to a value.
+    """Return a value with the details that the marks in its JSON keep, such as time zones.
 
     Args:
         value: The value that was read from the JSON without marks. Models, lists and dicts are changed in place.

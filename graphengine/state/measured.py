@@ -27,7 +27,7 @@ _CONTAINERS: Final = (list, tuple, set, frozenset, Mapping)
 
 
 class Shown(Struct, omit_defaults=True, forbid_unknown_fields=True, frozen=True, tag="shown", tag_field="is"):
-    """A value that a condition found, shortened for the log if it is long or cannot be written as JSON.
+    """A value that an edge's condition read, in a short form for the log, if it is long or cannot be written as JSON.
 
     Attributes:
         text: The text itself, or the `repr` of another value. Only the beginning if it is long.
@@ -92,7 +92,7 @@ class Tested(Struct, array_like=True, frozen=True, gc=False):
 
 
 def measured_of(value: object, *, unlike: bool = False, whole: bool = False) -> Measured:
-    """Convert a value that a condition found to the form in which the step records it.
+    """Convert a value that a condition of an edge has read to the form in which the step records it.
 
     Args:
         value: The value, or a constant with which it is compared.

@@ -105,9 +105,9 @@ def is_nan(value: object) -> bool:
 
 
 def alike(value: Any, other: Any) -> tuple[Any, Any]:  # noqa: ANN401 - any two values
-    """Convert two values so that conditions can compare them.
+    """Return two values, converted if necessary, so that a condition can compare them.
 
-    A member of an Enum becomes its value. A float that is compared with a Decimal becomes a Decimal.
+    A member of an Enum becomes its value. If only one of two numbers is a Decimal, the other becomes a Decimal too.
     """
     if isinstance(value, enum.Enum) and not isinstance(other, enum.Enum):
         value = value.value
@@ -129,7 +129,7 @@ def equal(value: object, other: object) -> bool:
 
 
 def case_of(cases: Mapping[object, T], value: object) -> T | None:
-    """Return the target of a switch for a value; None if the switch has no case for the value."""
+    """Return the target to which a switch leads for a value; None if the switch has no case for the value."""
     found = cases.get(value)
     if found is None and isinstance(value, (float, decimal.Decimal)):
         return next((target for case, target in cases.items() if equal(value, case)), None)

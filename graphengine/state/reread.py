@@ -52,7 +52,7 @@ _Record: TypeAlias = Any
 
 
 class Note(NamedTuple):
-    """A recorded value that is lost or changed when an old record is decoded with the current types.
+    """Something that is lost or changed when an old record is decoded with the current types.
 
     Attributes:
         code: `field_removed` if the current type does not name a recorded field. `value_changed` if a validator or
@@ -198,7 +198,7 @@ class EarlierReader:
         return prepared
 
     def _by_name_first(self, name: str, field: dict[str, Any], named: Collection[str]) -> None:
-        """Look up the value of a field under its name first, then under its aliases.
+        """Change the schema of a field so that its value is read under the field's name first, then under its aliases.
 
         An alias that is also the name of another field is not used.
         """
@@ -225,9 +225,10 @@ class EarlierReader:
 
 
 def _watch(schema: Any, members: Sequence[_Member], place: int) -> Any:  # noqa: ANN401 - a part of a core schema
-    """Extend the validation of a union member so that the objects which are decoded as this member are noted.
+    """Return pydantic's schema of a union member, changed so that it notes which objects are decoded as this member.
 
-    Scalars become strict, so that a refused text such as "12" is not decoded as a number instead.
+    Scalar members become strict. Otherwise a text such as "12" that the right member refuses could be decoded as a
+    number.
     """
     if type(schema) is tuple:
         return (_watch(schema[0], members, place), *schema[1:])
@@ -268,7 +269,7 @@ class _LossFinder:
             around: The union member that decoded the list around this part; None if there is no such list.
 
         Returns:
-            The part. Recorded fields that were found by an alias have their current names in it.
+            The part of the record. Fields that were recorded under an alias have their current names.
         """
         taken = self._taken.get(id(value), around)
         while isinstance(value, RootModel):
@@ -315,7 +316,9 @@ class _LossFinder:
     def _check_member(
         self, record: _Record, lost: Collection[str], members: Sequence[_Member], place: int, path: str
     ) -> None:
-        """Check that an object is decoded as the member of a union as which it was recorded.
+        """Check that a recorded object is decoded as the same member of a union that wrote it.
+
+        If the types have changed since, another member may accept the object first, and part of it would be lost.
 
         Args:
             record: The recorded object.
@@ -342,7 +345,7 @@ class _LossFinder:
             raise AnotherMember(f"{path} was recorded as {meant[0].name}, and would be read as {as_what} today")
 
     def _list_recorded(self, record: _Record) -> Iterator[str]:
-        """Yield the names of the old types as which a recorded object may have been written.
+        """Yield the names of the types, as they were when the record was written, that may have written an object.
 
         If some of these types have exactly the keys of the object, only these are yielded.
         """
@@ -354,7 +357,7 @@ class _LossFinder:
         yield from exact or [name for name, _ in found]
 
     def _is_stricter(self, name: str) -> bool:
-        """Return whether the current version of a type may refuse values that its old version accepted."""
+        """Return whether a type has changed so that it may refuse values that it accepted when the record was written."""
         now = self._today.get(name, {})
         before = next((parts for each, parts in self._recorded if each == name), {})
         names = {part: next((new for new in self._moved.get(part, ()) if new in now), part) for part in before}
@@ -363,7 +366,7 @@ class _LossFinder:
 
 
 def _can_be(record: _Record, keys: Collection[str], parts: Mapping[str, str]) -> bool:
-    """Return whether an object can have been recorded as a type with these fields.
+    """Return whether an object may have been recorded as an instance of a type whose fields are `parts`.
 
     The type must declare all keys of the object. The object must have all required fields, and a field whose type is a
     `Literal` must have one of the listed values.

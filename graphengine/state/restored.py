@@ -177,7 +177,11 @@ def _member_text(value: object) -> str:
 
 
 def _is_restored(annotation: Any, value: object, config: ConfigDict) -> bool:  # noqa: ANN401 - any annotation
-    """Return whether a value of this type is restored from JSON unchanged. True if that is not known."""
+    """Return whether a value of this type, after it is recorded as JSON, is restored unchanged.
+
+    The value is recorded for a trial. If the type raises an unexpected error, the result is True, because other checks
+    report such a type.
+    """
     try:
         model = create_model("Tried", __config__=config, value=(annotation, ...))
         field, view = field_type(model, "value", model.model_fields["value"]), View(_NO_STATE, RecordsAlone({}))

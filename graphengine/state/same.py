@@ -34,7 +34,7 @@ _FIXED: Final = (datetime.timezone, TzInfo)
 
 
 class Comparison:
-    """How a value may differ from the value that is read back from its JSON, and which differences were found.
+    """Compares a value with the value that is read back from its JSON, and notes how the two differ.
 
     Attributes:
         unset: Whether models have other set fields. A mark can keep these.
@@ -56,7 +56,11 @@ class Comparison:
         self.lost = ""
 
     def same(self, back: object, value: object) -> bool:  # noqa: PLR0911 - one return for each kind of value
-        """Return whether two values are the same, apart from differences that are recorded in the attributes."""
+        """Return whether a value that was read back is the same as the original value.
+
+        Differences that may be acceptable, such as a lost time zone, do not make the result False: they are noted in
+        the attributes.
+        """
         kind = type(back)
         if type(value) is not kind:
             return self._compare_converted(back, value)
@@ -214,7 +218,7 @@ def is_same(one: object, other: object) -> bool:
 
 
 class Ways(NamedTuple):
-    """The functions with which values of a type are read and written.
+    """The functions that read and write values of one type, as `kept` needs them.
 
     Attributes:
         load: Reads JSON with marks.
@@ -231,7 +235,8 @@ class Ways(NamedTuple):
 def kept(body: bytes, value: T, back: T, ways: Ways) -> tuple[bytes, T]:
     """Add marks to a value's JSON for details that would be lost, such as time zones, and check what is read back.
 
-    If a model's own serializer leaves no place to mark which fields were set, all fields count as set.
+    Some models have a serializer of their own that leaves no place for the mark of which fields were set. All fields of
+    such a model count as set when the JSON is read.
 
     Args:
         body: The JSON of the value.
@@ -261,7 +266,11 @@ def kept(body: bytes, value: T, back: T, ways: Ways) -> tuple[bytes, T]:
 
 
 def _is_declared(found: Comparison, value: T, back: T, ways: Ways) -> bool:
-    """Return whether a value and the value read back differ only by conversions that the type declares."""
+    """Return whether a value and the value read back differ only by conversions that the type itself makes.
+
+    For example, a `float` field of a model may hold the int 1, which is read back as 1.0. To find out, the value is
+    validated once more and compared with the value read back.
+    """
     plain = [False] * found.shaped + [True] * (found.held if found.shaped else found.converted)
     for each in plain:
         strict = Comparison()

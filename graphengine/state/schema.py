@@ -133,7 +133,7 @@ class StateType(Generic[S]):
         return declared_of(self.model)
 
     def types_read(self, reading: Reading) -> Sequence[object]:
-        """Return the possible types of a value that is read from the state, as the field or function declares them.
+        """Return the types that a value read from the state can have, as the field or the function declares them.
 
         The result is empty if they are not known.
         """
@@ -256,7 +256,7 @@ class StateType(Generic[S]):
         return self._whole(instance)
 
     def _is_plain(self, values: Mapping[str, object]) -> bool:
-        """Return whether all values of an instance are plain, so that they can be recorded without conversion."""
+        """Return whether all fields have values of their plain type, so that the values are their own records."""
         for name, field in self.fields.items():
             value = values.get(name)
             kind = field.plain
@@ -267,7 +267,9 @@ class StateType(Generic[S]):
         return True
 
     def _by_fields(self, instance: BaseModel, named: Sequence[str], record: Callable[..., Any]) -> Initial:
-        """Record an instance of the state field by field, with `FieldType.record` or `FieldType.begin`.
+        """Encode an instance of the state field by field, with `FieldType.record` or `FieldType.begin`.
+
+        This is the alternative to encoding and reading back the whole instance at once.
 
         Raises:
             NotRecordable, InvalidUpdate: A field cannot be recorded.
@@ -337,7 +339,7 @@ class StateType(Generic[S]):
         return f"give {', '.join(missing[:LISTED])}, or {other} in {self.model.__name__}"
 
     def _of_unknown(self, given: Any, unknown: Sequence[object], where: str) -> InputError:  # noqa: ANN401 - has keys
-        """Return one error about unknown fields that also reports the problems of the other fields."""
+        """Return one error that names unknown fields of a state and also the problems of its other fields."""
         found = [unknown_fields(unknown, self.fields)]
         problem, left_out = "", set(unknown)
         try:
@@ -447,9 +449,9 @@ class StateType(Generic[S]):
 
 
 def _is_same(value: object, record: object, bodies: dict[int, bytes]) -> bool:
-    """Return whether a list of lists or dicts still equals its record, i.e. was not changed in place.
+    """Return whether a list of lists or dicts still equals its record, or was changed in place since.
 
-    An item that occurs in several fields is encoded only once.
+    `bodies` keeps the JSON of items that were encoded before, by id, because an item can occur in several fields.
     """
     if type(value) is not list or type(record) is not list:
         return False
@@ -478,7 +480,7 @@ def with_items(state: StateType[S], items: Mapping[str, object]) -> StateType[S]
 
 
 def lay_over(view: View, op: Op, typed: object) -> None:
-    """Make one recorded operation visible in a view of the state."""
+    """Add one recorded operation to a view of the state, so that code which reads the view sees its result."""
     kind, name = op[0], op[1]
     if kind == "append":
         view.add_items(name, (typed,))

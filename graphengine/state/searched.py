@@ -38,9 +38,10 @@ class SearchedField:
     """A field by which runs can be searched, as a graph declares it with `search=`.
 
     Attributes:
-        name: Its name in searches, such as `input.country`.
-        path: Where it is in the state as the run begins, or, of an output, as the run finishes.
-        is_decimal: Whether its type is `Decimal`, which is recorded as a text.
+        name: The name of the field in searches, such as `input.country`.
+        path: The place of its value in the state. An input is read when the run begins, an output when the run
+            finishes.
+        is_decimal: Whether the type of the value is `Decimal`, which is recorded as a text.
     """
 
     name: str
@@ -59,7 +60,10 @@ def is_input(name: str) -> bool:
 
 
 def are_fields(given: Mapping[str, str]) -> bool:
-    """Return whether these values, read from a file, have the form of a run's search fields with their texts."""
+    """Return whether a mapping read from a file has the form of a run's search fields: texts by the names of fields.
+
+    The number of fields, and the lengths of names and texts, must be within the limits.
+    """
     return len(given) <= _MOST_KEPT and all(
         name.startswith(("input.", "output"))
         and name.isprintable()

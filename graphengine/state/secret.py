@@ -96,7 +96,12 @@ class Cipher:
         return {_MARK: base64.b64encode(sealed).decode()}
 
     def unseal(self, name: str, record: JsonValue) -> bytes:
-        """Decrypt a secret field to its JSON. A record from before the field was declared secret is returned unchanged.
+        """Decrypt the record of a secret field, and return the JSON of its value.
+
+        A record from before the field was declared secret is not encrypted. Its JSON is returned as it is.
+
+        Raises:
+            SecretKeyWrong: None of the keys decrypts the record.
 
         Raises:
             SecretKeyWrong: None of the keys decrypts the record.
@@ -197,7 +202,10 @@ def _find_nested_secret(annotation: object, seen: tuple[object, ...]) -> str:
 
 
 def revealed(annotation: Any) -> Any:  # noqa: ANN401 - annotations
-    """Return an annotation under which secrets are written in clear text, so that the JSON can be encrypted."""
+    """Return an annotation without its marks for secrets, so that pydantic writes the values in clear text.
+
+    The JSON can then be encrypted. For example, `Annotated[str, Secret]` becomes `str`.
+    """
     origin, inner = get_origin(annotation), get_args(annotation)
     if annotation is SecretStr or annotation is SecretBytes:
         return _REVEALED[annotation]
@@ -238,7 +246,10 @@ _REVEALED: Final[dict[type, Any]] = {
 
 
 def clear_texts(value: object) -> Iterator[str]:
-    """Yield the texts inside a secret value, which must not be shown anywhere."""
+    """Yield all texts by which a secret value could be recognized, so that they can be hidden wherever they are shown.
+
+    A text is yielded in each form in which Python, JSON or base64 would write it.
+    """
     if isinstance(value, (SecretStr, SecretBytes)):
         value = value.get_secret_value()
     if isinstance(value, bytes):
@@ -262,7 +273,7 @@ def _texts_inside(value: object) -> list[object]:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """Yield a secret text as it is, and as Python, JSON and base64 would write it."""
+    """Yield a secret text unchanged, and in the forms in which Python, JSON and base64 would write it."""
     yield text
     yield repr(text)[1:-1]
     yield repr(text.encode("utf-8", "replace"))[2:-1]
@@ -297,11 +308,12 @@ def scrubbed(value: Any, texts: Sequence[str], mark: str = HIDDEN, least: int = 
 
 
 def _find_places(value: str, texts: Sequence[str], least: int) -> list[tuple[int, int]]:
-    """Return the places of secret texts in a text, and of their beginnings and ends next to a mark such as `…`.
+    """Return where secret texts occur in a text, as pairs of start and end, including parts of secrets that were cut.
 
     For example, pydantic rejects a key of 60 characters and quotes it in its error as
     `input_value='sk-ant-api03-…-wXyZ'`, with the middle cut out. The whole key does not occur in that error, but its
-    beginning and its end do.
+    beginning and its end do. Such a part is found if it is next to a mark such as `…` and has at least `least`
+    characters.
     """
     found: list[tuple[int, int]] = []
     for text in texts:
@@ -323,7 +335,6 @@ def _find_places(value: str, texts: Sequence[str], least: int) -> list[tuple[int
 
 
 def _without_places(value: str, places: Sequence[tuple[int, int]], mark: str) -> str:
-    """Replace each of these places in a text, which may overlap, with `mark`."""
     shown, at = "", 0
     for begin, end in sorted(places):
         shown += value[at:begin] + mark if begin >= at else ""
@@ -351,7 +362,11 @@ def begun_at_end(secret: str, text: str) -> int:
 
 
 def ended_at_start(secret: str, text: str) -> int:
-    """Return how many characters at the start of a text are the end of a secret whose beginning was cut off."""
+    """Return how many characters at the start of `text` are the end of a secret whose beginning was cut off.
+
+    >>> ended_at_start("sk-ant-wXyZ", "wXyZ is wrong")
+    4
+    """
     end = text.rfind(secret[-1], 0, len(secret) - 1) + 1
     while end and not secret.endswith(text[:end]):
         end = text.rfind(secret[-1], 0, end - 1) + 1
@@ -378,7 +393,10 @@ def concealed(value: object, texts: Sequence[str]) -> object:
 
 
 def _shows(value: object, texts: Sequence[str]) -> bool:
-    """Return whether an object would show one of these secret texts to people or in an event document."""
+    """Return whether the text, the `repr` or the JSON of an object contains one of these secret texts.
+
+    The result is True if the object cannot be converted to text, because it then cannot be searched.
+    """
     if value is None or isinstance(value, (int, float)):
         return holds(value, texts)
     try:

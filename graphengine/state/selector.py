@@ -56,10 +56,10 @@ class Reading:
 class Tracker:
     """Something about the past that a condition needs, such as how often a node has been visited.
 
-    The current value is kept in the run as a mark under `key`.
+    The run keeps the current value under `key`, among the marks of a frame.
 
     Attributes:
-        key: The key of the mark.
+        key: The key under which the run keeps the value, which is called a mark.
         kind: `plateau` (the best sample, and how many samples since were not better), `count` (the number of visits of
             `node` when `since` was last completed), `change` (a digest of the value when `since` was last left) or
             `done` (whether `node` was completed with a result of its own that passes the `test`, since the last visit

@@ -19,11 +19,10 @@ _CLOCK: Final = ("now_op", "now_utc_offset")
 
 
 def unchecked(model: type[BaseModel], *, own: bool) -> SchemaValidator:
-    """Create a validator for a model without checks that depend on files or on the clock.
+    """Create a validator for a model that skips checks which depend on files or on the clock.
 
-    Old records then stay readable.
-
-    With `own`, the checks of the user's own code are left out too.
+    Old records must stay readable even if such a check fails today. With `own`, the checks of the user's own code are
+    skipped too.
     """
     schema = _without_checks(model.__pydantic_core_schema__, own)
     try:

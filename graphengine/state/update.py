@@ -45,7 +45,7 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class RecordedUpdate:
-    """An update that was already validated and recorded in an arm of a fork, and that the join applies again.
+    """An update that an arm of a fork has validated and recorded, so that the join need not validate it again.
 
     Attributes:
         op: The recorded operation.

@@ -40,7 +40,7 @@ _NO_USAGE: Final = cast("Usage", MappingProxyType({}))
 
 
 class FieldFacts(Protocol):
-    """What a view of the state needs to know about one field; see `graphengine.state.field.FieldType`."""
+    """The members of a state field that `View` uses. `graphengine.state.field.FieldType` implements them."""
 
     own: bool
     immutable: bool
@@ -56,7 +56,7 @@ class FieldFacts(Protocol):
 
 
 class StateFacts(Protocol):
-    """What a view of the state needs to know about the type of the state; see `graphengine.state.schema.StateType`."""
+    """The members of a state type that `View` uses. `graphengine.state.schema.StateType` implements them."""
 
     secrets: frozenset[str]
 
@@ -72,7 +72,10 @@ class StateFacts(Protocol):
 
 
 class FrameFacts(Protocol):
-    """What a view of the state needs to know about its frame, which is the position of a run in a graph."""
+    """The members of a frame (one position of a run in a graph) that `View` uses.
+
+    `graphengine.engine.snapshot.Frame` implements them.
+    """
 
     values: dict[str, Any]
     typed: dict[str, object]
@@ -174,17 +177,17 @@ class View(Struct, eq=False):
         return self._state.secrets
 
     def lend(self, name: str) -> object:
-        """Return the value of a field for a function of the user that might change the value by mistake.
+        """Return the value of a field to pass to a user's function, which might change the value in place by mistake.
 
-        If the current step writes the field, a copy is returned.
+        If the current step writes the field, a copy is returned, because such a change could not be detected.
         """
         value = self.get(name)
         return value if self._state.fields[name].immutable or not self._is_pending(name) else deepcopy(value)
 
     def changed(self, names: Iterable[str]) -> list[str]:
-        """Return those of these fields whose values were changed in place, by comparing them with their records.
+        """Return the names of those fields whose cached values were changed in place after they were decoded.
 
-        The result is empty if `checks` is off.
+        The result is empty if the run does not check for such changes (`checks`).
         """
         if not self.checks:
             return []
@@ -198,10 +201,11 @@ class View(Struct, eq=False):
         return self._state.fields[name].is_changed(typed[name], records[name], self)
 
     def refresh(self, names: Iterable[str], paths: Iterable[Path]) -> list[str]:
-        """Decode fields again if their values were changed in place after the node that read them had ended.
+        """Drop cached values of fields that were changed in place after the node that read them had ended.
 
         Example: node `a` reads `docs`, starts a background task and ends. The task changes `docs` in place. Node `b`,
-        which reads `docs` next, must neither see this change nor be blamed for it.
+        which reads `docs` next, must neither see this change nor be blamed for it. Returns the names of the dropped
+        fields.
 
         Args:
             names: Fields that are about to be read.
@@ -219,10 +223,11 @@ class View(Struct, eq=False):
         return late
 
     def passed_on(self, kind: Exact, value: object) -> tuple[Any, object] | None:
-        """Return the existing record and value if a node writes the same list or dict that it read.
+        """Return the existing record of a list or dict that a node read and now writes unchanged, and the value.
 
-        The same holds for a new list of such objects. None for any other value. A returned list is a copy, because the
-        node keeps the original. Its items are shared.
+        Encoding the value again is then not necessary. The same holds for a new list of objects that the node read: the
+        records of these objects are used, and a copy of the list is returned, because the node may still change its own
+        list. Returns None for any other value.
         """
         for name in self.passes:
             if self.holder(name).typed.get(name) is value and self._state.fields[name].exact is kind:
@@ -240,7 +245,7 @@ class View(Struct, eq=False):
         return found, [*value]
 
     def _items_read(self, kind: Exact, value: list[object]) -> dict[int, Raw]:
-        """Return the records of items that a node read and that may be in the list which it writes, by `id(item)`.
+        """Return the records of objects that a node read and that may be in the list which it writes, by `id(item)`.
 
         Only fields that contain the first or the last item of the new list are searched, because most new lists contain
         no item that was read.
@@ -267,7 +272,11 @@ class View(Struct, eq=False):
         return records
 
     def forget(self, names: Iterable[str]) -> None:
-        """Drop the cached Python values of these fields, and of other fields that may share parts with them."""
+        """Drop the cached Python values of these fields, so that they are decoded from their records again.
+
+        The values of all other fields that the same frame holds are dropped too, because they may share parts with
+        them.
+        """
         for name in names:
             holder = self.holder(name)
             holder.typed.clear()
@@ -299,7 +308,7 @@ class View(Struct, eq=False):
         return name in self._new or name in self._items or name in self._keys or name in self._grown
 
     def before(self, name: str) -> object:
-        """Return the value of a field before the current step."""
+        """Return the value that a field had before the current step wrote to the state."""
         value = self._frame.typed.get(name, MISSING)
         if value is not MISSING:
             return value
@@ -310,7 +319,11 @@ class View(Struct, eq=False):
         return value
 
     def holder(self, name: str) -> FrameFacts:
-        """Return the frame that holds a field: this frame, or the nearest frame around it from which it reads."""
+        """Return the frame that caches the Python value of a field.
+
+        This is the view's own frame, or a frame around it that holds the field. An arm of a fork caches a mutable value
+        itself, so that an arm which changes its value in place does not affect the others.
+        """
         frame = self._frame
         while frame.base is not None and name not in frame.values:
             if frame.kind != "item" and not self._state.fields[name].immutable:
@@ -349,14 +362,20 @@ class View(Struct, eq=False):
         return len(value) if isinstance(value, Sized) else None
 
     def add_keys(self, name: str, keys: Mapping[Any, object]) -> None:
-        """Write keys of a dict field in this view without reading the field."""
+        """Make new values of some keys of a dict field visible in this view.
+
+        The present value of the field is not decoded, because that can be slow.
+        """
         if name in self._new or name in self._grown:
             self.set_new(name, {**(self.get(name) or {}), **keys})  # type: ignore[dict-item]
         else:
             self._keys = {**self._keys, name: {**self._keys.get(name, {}), **keys}}
 
     def grow_keys(self, name: str, keys: Mapping[Any, Sequence[object]]) -> None:
-        """Append items to lists inside a dict field in this view without reading the field."""
+        """Make new items of lists inside a dict field visible in this view, by key.
+
+        The present value of the field is not decoded, because that can be slow.
+        """
         if name in self._new or name in self._keys:
             self.set_new(name, _longer(self.get(name), keys))
         else:
@@ -370,14 +389,17 @@ class View(Struct, eq=False):
         self._new[name] = value
 
     def add_items(self, name: str, items: Sequence[object]) -> None:
-        """Append items to a list field in this view without reading the field."""
+        """Make new items of a list field visible in this view.
+
+        The present value of the field is not decoded, because that can be slow.
+        """
         if name in self._new:
             self._new[name] = [*(self.get(name) or ()), *items]  # type: ignore[misc]
         else:
             self._items = {**self._items, name: [*self._items.get(name, ()), *items]}
 
     def other_fields(self, name: str) -> dict[str, Any]:
-        """Return the other fields of the state, for a validator of this field that reads them.
+        """Return those other fields of the state that a validator of the field `name` may read.
 
         A field that has validators itself is included only if it was read before, because decoding it may need the
         others in turn. The same holds for a field without a record, for example when a single node runs on a part of a
