@@ -357,7 +357,7 @@ class _LossFinder:
         yield from exact or [name for name, _ in found]
 
     def _is_stricter(self, name: str) -> bool:
-        """Return whether a type has changed so that it may refuse values that it accepted when the record was written."""
+        """Return whether a type has changed so that it may refuse values that it accepted at the time of the record."""
         now = self._today.get(name, {})
         before = next((parts for each, parts in self._recorded if each == name), {})
         names = {part: next((new for new in self._moved.get(part, ()) if new in now), part) for part in before}
