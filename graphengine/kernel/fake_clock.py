@@ -44,7 +44,7 @@ _LOOKS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, int]] = WeakKeyDictio
 
 
 class FakeClock:
-    """A clock for `Runner(clock=FakeClock())`, with which tests do not wait: sleeps of runs end at once.
+    """A simulated clock for tests: with `Runner(clock=FakeClock())`, sleeps of runs end at once.
 
     The clock serves one event loop at a time. `now` and `move` may be called from any code that runs in that loop.
 
@@ -84,7 +84,7 @@ class FakeClock:
         return self._now
 
     async def sleep_until(self, when: float) -> None:
-        """Wait until the simulated time has come. Sleepers wake in the order of their times."""
+        """Wait until the simulated clock shows this time. Sleepers wake in the order of their times."""
         if when <= self._now:
             return
         loop = asyncio.get_running_loop()
@@ -129,9 +129,9 @@ class FakeClock:
         self._look(loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Move the clock to the next sleeper if the event loop is idle.
+        """Move the clock to the time of the next sleeper if the event loop is idle.
 
-        Otherwise look again soon, as long as somebody sleeps.
+        Otherwise check again soon, as long as somebody sleeps. A busy loop may still do work at the present time.
         """
         while self._sleepers and self._sleepers[0][2].done():
             heapq.heappop(self._sleepers)  # it was cancelled
@@ -157,10 +157,11 @@ def _is_busy(loop: asyncio.AbstractEventLoop) -> bool:
 
 
 def _threads() -> list[bool]:
-    """Return for each thread that works for event loops whether it is at work. The clock must not jump then.
+    """Return, for each thread that works for an event loop, whether the thread is busy.
 
-    A thread is idle while its own loop waits and its queue is empty: a busy system may wake it long after a call was
-    put there. There is no public access to a thread's function and queue; the thread drops them when it ends.
+    The clock must not jump while a thread is busy, because the event loop still waits for its result. A thread is idle
+    only if its own loop waits and its queue is empty, because a busy system may wake the thread long after a call was
+    put there. There is no public access to a thread's function and queue, and the thread drops them when it ends.
     """
     if threading.active_count() == 1:
         return []

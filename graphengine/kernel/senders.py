@@ -10,13 +10,16 @@ if TYPE_CHECKING:
 
 
 class Sender(Protocol):
-    """Something that sends writes to a database for an event loop, such as a connection to PostgreSQL."""
+    """An object that sends writes to a database on behalf of an event loop, such as a connection to PostgreSQL.
+
+    `FakeClock` asks these objects whether the event loop still waits for a database.
+    """
 
     @property
     def is_busy(self) -> bool:
-        """Whether the event loop waits for an answer.
+        """Whether the event loop waits for an answer from the database.
 
-        A test's clock must not jump then, although the loop looks idle.
+        A simulated clock must not jump then, although the loop looks idle.
         """
         ...
 

@@ -55,7 +55,7 @@ async def listed(store: Store) -> list[str]:
 
 
 class GrowingStores(StoreSuite):
-    """Tests of a store that grows: tags, lists and searches of runs, removal of runs, and freed space."""
+    """Tests of a store that holds many runs: tags, lists and searches of runs, removal of runs, and freed space."""
 
     vacuum_adds = 0  # the bytes that `vacuum` may add, of maps of what is free
 
@@ -71,9 +71,9 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_tags_can_be_added_and_removed(self, store: Store) -> None:
-        """Adding a tag that the run has, or removing a tag that it lacks, changes nothing.
+        """Adding a tag that a run already has changes nothing, and neither does removing a tag that it lacks.
 
-        A tag in both lists is added.
+        A tag that is both added and removed in one call is added.
         """
         await ended_run(store)
         assert await store.tag("r", ["x", "y"]) == ("x", "y")
@@ -126,7 +126,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_the_facts_of_many_runs(self, store: Store) -> None:
-        """`infos` returns for each existing run what `info` returns, once, also for thousands of ids."""
+        """`infos` returns each existing run once, with the same information as `info`, also for thousands of ids."""
         await new_run(store, "a", count=3)
         await ended_run(store, "b")
         await branch(store, "c", "a", at=2, count=2)
@@ -138,7 +138,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_the_runs_that_moved(self, store: Store) -> None:
-        """`moved` returns the runs whose last step is not the step that the caller names.
+        """`moved` returns those of the given runs whose last step is not the step that the caller names.
 
         Runs that no longer exist are returned too.
         """
@@ -153,7 +153,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_every_write_changes_the_token(self, store: Store) -> None:
-        """The change token differs after each write, such as after a run was created, claimed, tagged or removed."""
+        """The store's change token differs after each write.
+
+        Writes are, for example, that a run is created, claimed, tagged or removed.
+        """
         fence = 0
 
         async def claim() -> None:
@@ -186,9 +189,9 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_are_counted(self, store: Store) -> None:
-        """`counts` returns a number for each graph, status and interval in which there are runs.
+        """`counts` returns how many runs there are for each graph, status and interval of creation times.
 
-        A tag and words select runs.
+        With `tag=` or `text=`, only runs with this tag, or with these words, are counted.
         """
         for n, (created_at, graph) in enumerate(((5.0, "g"), (61.0, "g"), (62.5, "g"), (59.9, "h"))):
             fence = await new_run(store, f"r{n}", created_at=created_at, graph=graph)
@@ -317,9 +320,9 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_are_listed_by_the_fields_in_their_summaries(self, store: Store) -> None:
-        """Runs are found by values that their graph declares for searches, at the beginning and at the end of a run.
+        """Runs are found by the values of fields that their graph declares with `search=`.
 
-        The fields of removed runs find nothing.
+        The fields can belong to the input or to the result of a run. After a run is removed, its values find nothing.
         """
         for n, tenant in enumerate(["acme", None, "acme", "globex", "acme"]):
             begun = {"input.country": "CHDE"[n % 2 * 2 :][:2], "input.n": str(n)}
@@ -375,9 +378,9 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_are_found_by_their_words(self, store: Store) -> None:
-        """A search finds words of a run's id, graph, tags, first input and ending, also by their first letters.
+        """A text search finds runs by the first letters of words in their id, graph, tags, first input and ending.
 
-        Order and case do not matter, and branches are found by the input of their parent.
+        The order of the words and upper or lower case do not matter. A branch is also found by the input of its parent.
         """
         await new_run(store, "order-4711", graph="shop")
         first = step(1, value={"topic": "Die Äpfel\nund Birnen", "n": [42]})
@@ -413,7 +416,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_ids_by_their_beginning(self, store: Store) -> None:
-        """`ids` returns the ids that begin with a text, sorted, and at most as many as the caller asks for."""
+        """`ids` returns the ids of runs that begin with a text, sorted, and at most as many as the caller asks for."""
         for run_id in ("ab", "a", "b", "abc", "abz", "ab%", "aB", "é", "éa"):
             await new_run(store, run_id)
         assert list(await store.ids("ab")) == ["ab", "ab%", "abc", "abz"]
@@ -424,7 +427,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_branches_of_runs(self, store: Store) -> None:
-        """`branches` returns the direct branches of runs, with the same information as `info`."""
+        """`branches` returns the runs that branch directly off the given runs, with the same information as `info`."""
         await new_run(store, "a", count=3)
         await new_run(store, "lonely", count=3)
         await branch(store, "b", "a", at=2, count=2)
@@ -438,7 +441,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_what_a_prune_needs_of_ended_runs(self, store: Store) -> None:
-        """`ended` returns ended runs with what `info` returns and with their size, the newest first, page by page.
+        """`ended` returns ended runs with the information of `info` and their size, the newest first, page by page.
 
         The size grows with the number of a run's own steps. Steps that a branch shares with its parent add nothing.
         """
@@ -534,7 +537,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_freeing_does_not_affect_new_runs(self, store: Store) -> None:
-        """Runs that are created between a removal and the sweep keep all their data."""
+        """Runs that are created after a removal, but before `sweep` frees the space, keep all their data."""
         await ended_run(store, "old", count=MANY)
         await remove(store, "old")
         await ended_run(store, "new", count=MANY)
@@ -600,9 +603,9 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_outlines_are_removed_with_the_last_run_that_needs_them(self, store: Store) -> None:
-        """The description of a graph is removed with the last run that has, or had, this version of the graph.
+        """The store removes the description of a graph with the last run that has, or had, this version of the graph.
 
-        Afterwards it can be stored again.
+        Afterwards the description can be stored again.
         """
         fence = await store.create(run_info("changed"), [step(1)], {"graph": "f1"})
         added = Append("changed", fence, [step(2)], "finished", fingerprint="f2", graph_spec={"graph": "f2"})
@@ -623,9 +626,9 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_codes_are_removed_with_the_last_run_that_needs_them(self, store: Store) -> None:
-        """The description of the code of a run is removed with the last run that was driven by this code.
+        """The store removes the description of a run's code with the last run that was driven by this code.
 
-        Afterwards it can be stored again.
+        Afterwards the description can be stored again.
         """
         fence = await store.create(replace(run_info("changed"), code="c1"), [step(1)], {}, {"code": 1})
         await append(store, Append("changed", fence, [step(2)], "finished", code="c2", code_body={"code": 2}))
@@ -670,9 +673,9 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_run_that_another_process_claimed_is_not_removed(self, store: Store) -> None:
-        """If one process claims or branches a run while another removes it, the first of them wins.
+        """If one process removes a run while another claims or branches it, the operation that comes first wins.
 
-        After a removal, a claim or a branch raises UnknownRun.
+        After a claim or a branch, the run is not removed. After a removal, a claim or a branch raises UnknownRun.
         """
         for run_id in ("claimed", "branched", "removed"):
             await ended_run(store, run_id)

@@ -60,7 +60,10 @@ E = TypeVar("E", bound=Exception)
 
 
 def scenario(test: Callable[[C, Store], Awaitable[None]]) -> Callable[[C], None]:
-    """Turn an async test of one open store into a plain test method, which makes, opens and closes the store."""
+    """Turn an async test method that gets an open store into a plain method that pytest can call.
+
+    The plain method makes the store, opens it, runs the test, and closes the store.
+    """
 
     def run(self: C) -> None:
         async def main() -> None:
@@ -80,7 +83,10 @@ def scenario(test: Callable[[C, Store], Awaitable[None]]) -> Callable[[C], None]
 
 @contextmanager
 def refused(kind: type[E]) -> Generator[list[E]]:
-    """Expect that the block raises an error of this class. The error is added to the list that `with` yields."""
+    """Check that the code in the `with` block raises an error of this class.
+
+    The error is added to the list that `with` yields, so that the test can examine it.
+    """
     caught: list[E] = []
     try:
         yield caught
@@ -132,7 +138,10 @@ async def append(store: Store, added: Append) -> None:
 async def new_run(
     store: Store, run_id: str = "r", *, count: int = 0, created_at: float = 100.0, graph: str = "g"
 ) -> int:
-    """Create a run with the steps 1 to `count`. Returns its fence, with which its process writes."""
+    """Create a run with the steps 1 to `count`, and return its fence.
+
+    The fence is the number that a process must pass with each write, to prove that it still drives the run.
+    """
     info = run_info(run_id, created_at=created_at, graph=graph)
     return await store.create(info, steps(1, count), {"nodes": [{"name": "write"}]})
 
@@ -164,7 +173,7 @@ def same(found: Sequence[Step], expected: Sequence[Step]) -> bool:
 
 
 def covers(loaded: Loaded, upto: int) -> bool:
-    """Return whether a loaded snapshot and the steps after it together cover the log up to a step.
+    """Return whether a loaded run is complete up to a step: a snapshot followed by exactly the steps after it.
 
     The snapshots of these tests are the JSON of `{"seq": n}`.
     """
@@ -173,7 +182,7 @@ def covers(loaded: Loaded, upto: int) -> bool:
 
 
 class SnapshotProbe:
-    """Appends steps to a run, and notes in `asked` at which of them the store requests a snapshot.
+    """Appends steps to a run, and notes in `asked` after which of them the store requests a snapshot of the run.
 
     The snapshot after step n is the JSON of `{"seq": n}`.
     """
@@ -184,10 +193,10 @@ class SnapshotProbe:
         self._calling: int | None = None
 
     async def append(self, store: Store, fence: int, seq: int, status: Status = "running") -> None:
-        """Append one step, with a function from which the store can request the snapshot.
+        """Append one step, and pass a function that returns the snapshot of the run after this step.
 
         Raises:
-            AssertionError: The store requests the snapshot after the call.
+            AssertionError: The store calls the function only after `append` has returned.
         """
         self._calling = seq
         pending = store.append(Append(self._run_id, fence, [step(seq)], status, snapshot=self._snapshot))

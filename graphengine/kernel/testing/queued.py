@@ -34,13 +34,13 @@ SUMMARY: Final = Summary("approved", "end", cost_usd=0.25, tokens=70, visits=3, 
 
 
 class QueuedRuns(StoreSuite):
-    """Tests of queues: which runs a worker gets, what limits do, and what a list shows of a run."""
+    """Tests of queues: which runs a worker gets, how limits and pauses apply, and what lists show of a run."""
 
     # -- summaries
 
     @scenario
     async def test_a_summary_is_written_with_a_change_of_status(self, store: Store) -> None:
-        """A run has no summary at first. Afterwards every list shows the summary that was appended last."""
+        """A new run has no summary. After a summary was appended with steps, every list shows the last one."""
         fence = await new_run(store, count=1)
         assert (await store.info("r")).summary is None
         waits = Summary("Publish it?", "ask", waits=2, cost_usd=None, tokens=9)
@@ -57,7 +57,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_refused_batch_leaves_the_summary(self, store: Store) -> None:
-        """A batch that is refused does not change the run's summary, even if it is written together with others."""
+        """If an append of steps is refused, the run's summary does not change.
+
+        This also holds if the store writes the refused append together with others.
+        """
         fence = await new_run(store, count=1)
         other = await new_run(store, "other", count=1)
         with refused(LeaseLost):
@@ -90,7 +93,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_queued_run_has_no_driver(self, store: Store) -> None:
-        """A queued run is due at once. The process that claims it drives it, and it is no longer queued."""
+        """No process drives a queued run until a process claims it. The run is due from the beginning.
+
+        After the claim, the run is no longer queued.
+        """
         info = replace(run_info(), queued=True, queue="mail")
         assert await store.create(info, [step(1)], {"nodes": []}) == 0
         found = await store.info("r")
@@ -129,9 +135,9 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_runs_that_are_due_are_taken(self, store: Store) -> None:
-        """Workers take runs that were released, whose timer is due, or that received an answer.
+        """`take` gives a worker runs that were released, whose timer is due, or that received an answer.
 
-        Others are left alone.
+        It does not give runs that another process drives, or that wait for something that has not come.
         """
         await waiting_run(store, "later", due_at=2e9)
         await waiting_run(store, "due", due_at=5.0)
@@ -151,7 +157,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_only_what_is_picked_is_taken(self, store: Store) -> None:
-        """A worker takes only runs of its graphs and queues, no more than it asks for, and none that it sets aside."""
+        """`take` gives a worker only runs of its graphs and queues, at most `limit` of them.
+
+        It leaves out the runs that the worker names in `aside`.
+        """
         for number, (queue, graph) in enumerate([("a", "g"), ("a", "h"), ("b", "g")]):
             await queue_run(store, f"{queue}{graph}", queue=queue, graph=graph, created_at=float(number))
         assert await ids(store, pick(graphs=["h"], queues=["b"])) == []
@@ -174,9 +183,9 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_priority_counts_among_runs_that_were_driven(self, store: Store) -> None:
-        """Priority also decides among runs that were driven before.
+        """Among waiting and released runs that were driven before, those with the highest priority are taken first.
 
-        Of equal priority, the run that is due for longest comes first.
+        Of equal priority, the run that is due for the longest time comes first.
         """
         due = {"low": None, "high": None, "early": 3.0, "both": 4.0, "late": 5.0}
         for name, due_at in due.items():
@@ -192,9 +201,9 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_tenants_take_turns(self, store: Store) -> None:
-        """The tenants of a queue take turns, so that a tenant with few runs does not wait for all runs of another.
+        """The tenants of a queue take turns, so that a tenant with few runs need not wait for all runs of another.
 
-        A tenant that arrives later begins with the present turn.
+        A tenant whose first run arrives later joins the current round: it does not get extra turns for earlier rounds.
         """
         for number in range(4):
             await queue_run(store, f"a{number}", tenant="a")
@@ -224,7 +233,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_queue_drives_no_more_than_its_concurrency(self, store: Store) -> None:
-        """A queue never drives more runs than its concurrency. A run that ends or waits makes room for another."""
+        """Workers never drive more runs of a queue at the same time than the queue's `concurrency`.
+
+        When one of these runs ends or waits, another one can be taken.
+        """
         await store.limit_queue("mail", QueueLimits(concurrency=2))
         for number in range(4):
             await queue_run(store, f"r{number}", queue="mail")
@@ -291,7 +303,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_rate_limits_what_begins(self, store: Store) -> None:
-        """A rate limits how many runs begin within a time. After a pause, as many may begin at once as the rate allows.
+        """With `rate=(2, 10.0)`, at most two runs of a queue begin within ten seconds, also after a pause.
 
         Runs that were driven before do not count. The rate still works after the clock was set back.
         """
@@ -324,7 +336,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_what_is_queued_and_driven_is_counted(self, store: Store) -> None:
-        """The store counts queued and driven runs by queue, and lists the processes with the runs that they drive."""
+        """The store counts the queued and the driven runs of each queue.
+
+        It also lists the processes, each with the runs that it drives.
+        """
         await queue_run(store, "a0", queue="a")
         await queue_run(store, "a1", queue="a")
         await queue_run(store, "b0", queue="b")
@@ -338,7 +353,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_no_run_is_taken_twice(self, store: Store) -> None:
-        """Two processes that take at the same time get different runs, and together they get all."""
+        """If two processes call `take` at the same time, no run is given to both, and together they get all runs."""
         second = await self.open_second(store)
         try:
             for number in range(40):
@@ -353,7 +368,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_limits_hold_over_processes(self, store: Store) -> None:
-        """Two processes that take runs at the same time never exceed the limits of a queue together."""
+        """If two processes take runs at the same time, they never exceed the limits of a queue together."""
         most = 3
         second = await self.open_second(store)
         try:
@@ -367,9 +382,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_the_runs_of_a_dead_process_are_offered(self, store: Store) -> None:
-        """Runs whose process has died come first, whatever the limits. The worker still has to claim them.
+        """Runs whose process has died are offered to workers first, even if their queue is at its limit.
 
-        Runs that the dead process had only queued are taken like others.
+        Unlike other runs, the worker still has to claim them. Runs that the dead process had only queued are taken like
+        others.
         """
         second = await self.open_second(store)
         await second.limit_queue("default", QueueLimits(concurrency=1))
@@ -411,7 +427,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_schedule_is_moved_by_the_first(self, store: Store) -> None:
-        """If two workers move a schedule to its next time, only the first of them changes it."""
+        """If two workers try to move a schedule to its next time, only the first of them changes it."""
         schedule = StoredSchedule("a", {}, 60.0)
         await store.keep_schedule(schedule)
         await store.move_schedule("a", 60.0, 120.0)

@@ -67,7 +67,8 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
     """All tests that a store has to pass. A subclass defines how the store under test is made.
 
     Attributes:
-        vacuum_adds: The bytes that `vacuum` may add, of maps of what is free; 0 unless a subclass sets it.
+        vacuum_adds: How many bytes `vacuum` may add to the store for its maps of free space; 0 unless a subclass sets
+            it.
     """
 
     # -- opening and closing
@@ -123,7 +124,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_new_run_has_the_facts_it_was_created_with(self, store: Store) -> None:
-        """`info` returns what was passed to `create`.
+        """After `create`, `info` returns the information that was passed to it.
 
         In addition it returns the number and time of the last step, and the process that drives the run.
         """
@@ -135,9 +136,9 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_keeps_how_it_began(self, store: Store) -> None:
-        """A run keeps its title, user, deploy, starter, root and depth.
+        """A run keeps the title, user, deploy, starter, root and depth with which it was created.
 
-        `began_with` is its first fingerprint, or as given.
+        Its `began_with` is the fingerprint of its first graph, unless the creator passes another value.
         """
         options: dict[str, Any] = {"title": 'Tides \\ "', "user": "ada", "deploy": "v7"}
         options |= {"starter": "p", "root": "top", "depth": 2}
@@ -191,9 +192,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_stop_holds_for_all_runs_below_and_refuses_new_ones(self, store: Store) -> None:
-        """A stop of a run also holds for the runs that it started, down to the next run that is its own root.
+        """A mark that stops a run also stops the runs that it started, and the runs that those started.
 
-        It holds past a run that was removed, and it can be taken back.
+        The mark does not reach a run that is declared as its own root, nor the runs below it. The mark still holds if a
+        run in between was removed, and it can be taken back.
         """
         tree = {"top": None, "a": "top", "b": "a", "c": "b", "left": "b", "below": "left"}
         roots = {"top": None, "left": None, "below": "left"}
@@ -260,7 +262,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_branch_knows_the_keys_of_the_messages_that_it_takes_over(self, store: Store) -> None:
-        """A message that the parent consumed before the branch began does not count again for the branch."""
+        """A branch remembers the keys of messages that its parent consumed before the branching point.
+
+        If such a message is posted to the branch again, it is ignored.
+        """
         fence = await store.create(run_info("r"), [step(1)], {"nodes": []})
         await new_run(store, "longer", count=9)
         for seq, key in ((2, "message pay k1"), (3, "once 1"), (4, "message pay k2")):
@@ -283,7 +288,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_final_mark_stays(self, store: Store) -> None:
-        """A final stop cannot be taken back or replaced, and takes precedence over other stops."""
+        """A mark that cancels a run for good cannot be taken back or replaced, and overrides other stop marks."""
         await new_run(store, "top", count=1)
         await store.create(replace(run_info("a"), starter="top", root="top"), [step(1)], {"nodes": []})
         marks: tuple[StopMark, ...] = ("stop", "cancel", "stop", "")
@@ -324,7 +329,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_without_steps_was_updated_at_its_creation(self, store: Store) -> None:
-        """For a run without steps, the store returns seq 0, and the time of creation as the time of the last change."""
+        """A run without steps has the last step number 0.
+
+        Its time of creation counts as the time of its last change.
+        """
         await new_run(store, created_at=50.5)
         info = await store.info("r")
         assert (info.seq, info.updated_at) == (0, 50.5)
@@ -332,9 +340,9 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_facts_follow_the_appended_batches(self, store: Store) -> None:
-        """A run has the status, step number, time and fingerprint of its last batch.
+        """After steps are appended, `info` returns the status, step number, time and fingerprint of that append.
 
-        Its other information stays the same.
+        The graph and the time of creation stay the same.
         """
         fence = await new_run(store, count=1)
         await append(store, Append("r", fence, [step(2, at=7.25)], "waiting", fingerprint="f2"))
@@ -367,7 +375,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_an_outline_is_kept_once_for_each_fingerprint(self, store: Store) -> None:
-        """The store keeps the first graph description for each fingerprint.
+        """The store keeps the first graph description that it receives for a fingerprint, and ignores later ones.
 
         For an unknown fingerprint it returns None.
         """
@@ -411,9 +419,9 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_steps_come_back_unchanged(self, store: Store) -> None:
-        """A step is read back with all its values, however unusual they are.
+        """A step that the store returns equals the step that was appended, however unusual its values are.
 
-        Only the typed values (`typed`) are not stored.
+        Only `typed`, the Python objects of the step, is not stored.
         """
         values: list[JsonValue] = [
             None, True, 0, -1, 2**63, 10**30, 0.1, 1e308, "", "\x00\x1f\u2028\U0001f600", "é" * 5000,
@@ -432,7 +440,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_the_caller_may_change_its_list_of_steps(self, store: Store) -> None:
-        """The caller may change its list of steps after the call without an effect on what is stored."""
+        """If the caller changes its list of steps after the call of `append`, the original steps are written."""
         fence = await new_run(store)
         added = steps(1, 3)
         pending = store.append(batch("r", fence, added))
@@ -443,7 +451,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_log_has_no_gaps_and_no_repeats(self, store: Store) -> None:
-        """A batch whose first step does not follow the last step is refused. The right batch is accepted afterwards."""
+        """The store refuses steps whose numbers do not directly follow the last step of the run.
+
+        Afterwards it accepts the steps with the right numbers.
+        """
         fence = await new_run(store, count=2)
         for wrong in ([step(4)], [step(2)], [step(1)], [step(3), step(5)], [step(3), step(3)], [step(0)]):
             with refused(StoreError):
@@ -457,7 +468,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_refused_batch_releases_nothing(self, store: Store) -> None:
-        """A refused batch that would have ended the run changes nothing: its driver can append the next step."""
+        """If the store refuses the steps that would have ended a run, its process still drives the run.
+
+        The process can append other steps.
+        """
         fence = await new_run(store, count=1)
         with refused(StoreError):
             await append(store, batch("r", fence, [step(3)], "finished"))
@@ -467,7 +481,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_batch_without_steps_may_change_the_status(self, store: Store) -> None:
-        """A batch without steps can change the status; a status of `waiting` also gives the lease back."""
+        """An append without steps can change the status of a run.
+
+        The status `waiting` or `stopped` also ends the claim of the process that drives the run.
+        """
         fence = await new_run(store, count=1)
         await append(store, batch("r", fence, [], "stopped"))
         info = await store.info("r")
@@ -493,7 +510,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_can_be_loaded_up_to_a_step(self, store: Store) -> None:
-        """`load` ends at the requested step. It raises UnknownStep for a step that the run does not have."""
+        """`load` with a step number returns the run up to this step.
+
+        It raises UnknownStep for a step that the run does not have.
+        """
         await new_run(store, count=5)
         for upto in range(1, 6):
             loaded = await store.load("r", upto)
@@ -505,7 +525,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_snapshots_and_the_steps_after_them_cover_the_log(self, store: Store) -> None:
-        """A loaded run consists of a snapshot and exactly the steps after it, whenever the store takes snapshots."""
+        """A loaded run consists of a snapshot and exactly the steps after it, whenever the store took the snapshot."""
         await self._long_run(store)
         for upto in (1, 255, 256, 257, 300, 600, MANY_STEPS - 1, MANY_STEPS):
             assert covers(await store.load("r", upto), upto)
@@ -546,7 +566,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_fences_only_grow(self, store: Store) -> None:
-        """Each process that drives a run gets a higher fence than the process before."""
+        """Each time a process claims a run, it gets a higher fence than every process before.
+
+        A fence is the number that a process passes with each write, to prove that its claim is the current one.
+        """
         fences = [await new_run(store)]
         for _ in range(5):
             await store.release("r", fences[-1])
@@ -555,7 +578,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_stale_fence_writes_nothing(self, store: Store) -> None:
-        """A batch with any fence but the current one is refused as a whole."""
+        """The store refuses to append steps with any fence but that of the current claim.
+
+        It then writes none of the steps.
+        """
         old = await new_run(store, count=1)
         await store.release("r", old)
         fence = await store.claim("r")
@@ -570,7 +596,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_released_run_takes_no_steps(self, store: Store) -> None:
-        """After its release no process drives a run, and nothing can be written with its last fence."""
+        """After a process has released a run, no process drives the run.
+
+        The fence of the ended claim cannot be used to write.
+        """
         fence = await new_run(store)
         await store.release("r", fence)
         assert (await store.info("r")).driver is None
@@ -579,7 +608,11 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_that_ends_or_waits_is_released(self, store: Store) -> None:
-        """A batch with any status but `running` releases the run."""
+        """When steps are appended with another status than `running`, the claim on the run ends.
+
+        So a run that waits, has finished, was stopped or failed can be claimed by any process, but its old fence is
+        invalid.
+        """
         statuses: tuple[Status, ...] = ("waiting", "finished", "stopped", "failed")
         for status in statuses:
             fence = await new_run(store, status)
@@ -596,7 +629,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
     async def test_a_run_is_held_until_it_is_released(self, store: Store) -> None:
         """A process holds a run that it created or claimed until it releases the run.
 
-        A change of the status and closing the store also release the run.
+        Its hold also ends when it appends steps with another status than `running`, and when it closes the store.
         """
         fence = await new_run(store)
         await new_run(store, "other")
@@ -621,7 +654,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_stale_release_is_ignored(self, store: Store) -> None:
-        """A release with an old fence does not take the run away from the process that drives it now."""
+        """If a process releases a run with the fence of an earlier claim, the present claim is not affected."""
         old = await new_run(store)
         await store.release("r", old)
         fence = await store.claim("r")
@@ -648,7 +681,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_branch_without_steps_ends_at_its_parents_seq(self, store: Store) -> None:
-        """A branch without steps of its own ends at the branching point, and continues after it."""
+        """A branch that has no steps of its own ends at the branching point. Its first own step has the next number."""
         await new_run(store, "parent", count=3)
         fence = await branch(store, "child", "parent", at=2)
         assert (await store.info("child")).seq == 2
@@ -749,7 +782,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_concurrent_runs_do_not_mix(self, store: Store) -> None:
-        """Runs that are written concurrently each get their own steps in order."""
+        """If many runs are written at the same time, each run gets its own steps in the right order."""
 
         async def drive(run_id: str) -> None:
             fence = await new_run(store, run_id)
@@ -763,9 +796,9 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_appends_take_effect_in_the_order_of_the_calls(self, store: Store) -> None:
-        """Several batches of a run can be queued without waiting.
+        """A process can append steps several times without waiting for the earlier calls.
 
-        What is durable is always the beginning of the log.
+        The steps become durable in the order of the calls, so the durable part of the log never has a gap.
         """
         fence = await new_run(store)
         pending = [store.append(batch("r", fence, [step(seq)])) for seq in range(1, 31)]
@@ -777,7 +810,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_stale_batch_fails_alone(self, store: Store) -> None:
-        """If the store writes several batches together, a refused batch does not affect the others."""
+        """If the store writes steps of several runs together and refuses those of one run, the others are written."""
         fences = {f"r{n}": await new_run(store, f"r{n}") for n in range(6)}
         await store.release("r1", fences["r1"])
 
@@ -817,7 +850,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_cancelled_claim_can_be_repeated(self, store: Store) -> None:
-        """A run can be claimed again if the first claim was cancelled before its fence was returned."""
+        """If a claim of a run is cancelled before its fence was returned, the process can claim the run again."""
         fence = await new_run(store)
         await store.release("r", fence)
         claim = asyncio.create_task(store.claim("r"))
@@ -847,9 +880,9 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_one_process_drives(self, store: Store) -> None:
-        """A process that is alive keeps its runs.
+        """While a process is alive, no other process can claim its runs.
 
-        When it closes its store, the runs are free, and its fences are invalid.
+        When it closes its store, other processes can claim them, and its own fences are invalid.
         """
         fence = await new_run(store)
         second = await self.open_second(store)

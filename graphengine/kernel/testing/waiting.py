@@ -80,9 +80,9 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_message_can_be_the_only_one_of_its_kind_of_key(self, store: Store) -> None:
-        """With `alone`, a message is ignored if a message whose key begins with this text was posted before.
+        """With `alone="turn 1 "`, a message is ignored if a message whose key begins with `turn 1 ` was posted before.
 
-        Of several callers at the same time, only one succeeds.
+        If several callers post such messages at the same time, only one succeeds.
         """
         fence = await new_run(store)
         await new_run(store, "other")
@@ -98,7 +98,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_keys_of_messages_are_kept(self, store: Store) -> None:
-        """`message_keys` returns the keys of a run's messages in the order of posting, with the id of each message.
+        """`message_keys` returns the keys of a run's messages in the order of posting, each with the id of its message.
 
         The id is 0 once the message was consumed.
         """
@@ -118,7 +118,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_refused_batch_consumes_nothing(self, store: Store) -> None:
-        """A message is not consumed if its batch is refused, or if a batch of another run names it."""
+        """If an append of steps is refused, the messages that it would have consumed stay in the run's inbox.
+
+        A message also stays if an append to another run names it.
+        """
         fence = await new_run(store)
         other = await new_run(store, "other")
         await store.post("r", "answer", 1, "k")
@@ -142,7 +145,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_batch_can_consume_several_messages(self, store: Store) -> None:
-        """A batch consumes exactly the messages that it names. Unknown ids are ignored."""
+        """An append of steps consumes exactly those messages of the run that it names. Unknown ids are ignored."""
         fence = await new_run(store)
         for n in range(5):
             await store.post("r", "message", n, f"k{n}")
@@ -179,7 +182,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_each_wait_has_its_own_timer(self, store: Store) -> None:
-        """A run that waits again has the timer of the new wait, or no timer. A run that ended has no timer."""
+        """A run that waits again has the timer of the new wait, or no timer if the new wait has none.
+
+        A run that ended has no timer.
+        """
         await waiting_run(store, due_at=7.5)
         for due_at in (9.5, None, 3.25):
             await append(store, Append("r", await store.claim("r"), [], "waiting", due_at=due_at))
@@ -193,7 +199,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_run_can_be_created_waiting(self, store: Store) -> None:
-        """A run can be created with the status `waiting` and a timer. It is due once its creator releases it."""
+        """A run can be created with the status `waiting` and a timer.
+
+        It can become due only after its creator releases it.
+        """
         fence = await store.create(replace(run_info(), status="waiting", due_at=7.5), [], {})
         await store.create(replace(run_info("runs"), due_at=7.5), [], {})
         assert [(await store.info(run_id)).due_at for run_id in ("r", "runs")] == [7.5, None]
@@ -214,7 +223,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_message_makes_a_waiting_run_due(self, store: Store) -> None:
-        """A waiting run is due while it has a message in its inbox. A message of the kind `stop` does not count."""
+        """A waiting run is due, which means that a worker should continue it, while it has a message in its inbox.
+
+        A message of the kind `stop` does not count.
+        """
         for kind in ("answer", "message", "other", "stop"):
             await waiting_run(store, kind, due_at=LATER)
             await store.post(kind, kind, None, "k")
@@ -241,7 +253,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_run_is_due_until_its_last_message_is_delivered(self, store: Store) -> None:
-        """A run stays due until its last message is consumed. Posting a consumed message again does not make it due."""
+        """A waiting run stays due until its last message is consumed.
+
+        Posting a message again with the key of a consumed message does not make the run due.
+        """
         await waiting_run(store)
         for n in range(3):
             await store.post("r", "message", n, f"k{n}")
@@ -259,7 +274,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_refused_batch_leaves_a_run_due(self, store: Store) -> None:
-        """A batch that is refused neither consumes a message nor sets a timer, so the run stays due."""
+        """If an append of steps is refused, it neither consumes a message nor sets a timer, so the run stays due."""
         await waiting_run(store, "timer", due_at=5.0)
         await waiting_run(store)
         await store.post("r", "answer", 1, "k")
@@ -276,7 +291,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_running_run_without_a_driver_is_due(self, store: Store) -> None:
-        """A run with the status `running` is due when its process has released it, until another process claims it."""
+        """A run with the status `running` is due as long as no process drives it.
+
+        This is the case after its process has released it and before another process claims it.
+        """
         fence = await new_run(store, count=1)
         assert await due_ids(store, LATEST) == []
         await store.release("r", fence)
@@ -317,7 +335,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_run_that_ended_is_not_due(self, store: Store) -> None:
-        """A run that ended is never due, whatever messages it has, and also if it is claimed and released again."""
+        """A run that has ended is never due, even if it gets messages, or is claimed and released again."""
         for status in ENDED:
             await waiting_run(store, status, due_at=5.0)
             await store.post(status, "message", 1, "k1")
@@ -332,7 +350,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_due_returns_the_same_facts_as_info(self, store: Store) -> None:
-        """`due` returns the same information as `info` and changes nothing. The runs that it returns can be claimed."""
+        """`due` returns the same information about runs as `info`, and claims none of them.
+
+        The caller can claim the returned runs afterwards.
+        """
         await waiting_run(store, due_at=5.0)
         await store.release("child", await branch(store, "child", "r", at=1, count=2))
         found = await store.due(10.0)
@@ -347,9 +368,9 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_earliest_timer_comes_first(self, store: Store) -> None:
-        """Runs with timers are due in the order of their times, at most `limit` of them.
+        """`due` returns runs with timers in the order of their times, at most `limit` of them.
 
-        Runs that are driven are left out.
+        Runs that a process drives are left out.
         """
         times = {"e": 5.0, "b": 2.5, "d": 4.0, "a": -1.0, "c": 3.0}
         for run_id, due_at in times.items():
@@ -409,9 +430,9 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_longest_due_run_comes_first_whatever_the_reason(self, store: Store) -> None:
-        """Runs are ordered by the time since when they are due, whether because of a timer, a message or a release.
+        """`due` sorts runs by the time since when they are due, whether because of a timer, a message or a release.
 
-        A run with two reasons counts from the first.
+        A run that is due for two reasons is placed by the reason that came first.
         """
         for run_id, due_at in (("late", LATER), ("both", 3.0), ("early", 2.0), ("soon", LATER), ("answered", None)):
             await waiting_run(store, run_id, due_at=due_at)
@@ -431,7 +452,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_runs_of_a_dead_process_come_first(self, store: Store) -> None:
-        """Runs whose process has died come before all other due runs, even older ones."""
+        """`due` returns runs whose process has died before all other runs, even those that are due for longer."""
         await store.release("first", await new_run(store, "first"))
         await waiting_run(store, "timer", due_at=2.0)
         await waiting_run(store, "asks")
