@@ -407,9 +407,6 @@ class NodePlan:
 
         Raises:
             NoChoice: The graph was changed and no longer has this choice.
-
-        Raises:
-            NoChoice: The graph no longer has this choice.
         """
         if self.call is not None:
             return self.call

@@ -182,9 +182,6 @@ class Exact:
 
         Raises:
             MsgspecError: The JSON does not fit the type.
-
-        Raises:
-            MsgspecError: The JSON does not belong to the type.
         """
         return decoded(self._decode, body)
 

@@ -742,12 +742,6 @@ class FieldType:
 
         Raises:
             ValueError: The record does not fit the type, or the decoded value has another JSON than the record.
-
-        Raises:
-            ValueError: The record does not fit the type, or the decoded value has another JSON than the record.
-
-        Raises:
-            ValueError: The JSON does not belong to the type.
         """
         restored = vars(validator.validate_json(body, by_name=True, by_alias=False))[self.name]
         if from_json(marked(restored, self._plain(restored))) != from_json(body)[self.name]:

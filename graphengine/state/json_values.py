@@ -96,12 +96,6 @@ def check_stored_name(given: str, what: str, where: str) -> str:
 
     Raises:
         InputError: Some stores cannot keep the text as a name.
-
-    Raises:
-        InputError: Some stores cannot keep the text as a name.
-
-    Raises:
-        InputError: Some stores cannot keep the text as a name.
     """
     if not is_name(given):
         raise InputError(f"{clipped(given, _SHOWN)!r} cannot be {what}", where=where, repair=WITHOUT_NUL)
@@ -113,12 +107,6 @@ def check_stored_text(given: str, what: str, where: str) -> str:
 
     Raises:
         InputError: Some stores cannot keep the text, because it contains NUL or lone surrogates.
-
-    Raises:
-        InputError: Some stores cannot keep the text, because it contains NUL or lone surrogates.
-
-    Raises:
-        InputError: Some stores cannot keep the text.
     """
     if not _is_plain(given):
         raise InputError(

@@ -102,9 +102,6 @@ class Cipher:
 
         Raises:
             SecretKeyWrong: None of the keys decrypts the record.
-
-        Raises:
-            SecretKeyWrong: None of the keys decrypts the record.
         """
         if not is_sealed(record):
             return to_json(record)
