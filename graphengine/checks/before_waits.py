@@ -82,7 +82,7 @@ _REPAIR_AROUND: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """What is known about the value of an expression in a node's source.
+    """What the check of a node's source code knows about the value of an expression.
 
     Attributes:
         kind: `context` for the `ctx` of the node; `ours` for a value that `ctx` or graphengine returned; `child` for
@@ -145,9 +145,15 @@ class _Scope:
 
 @dataclass(frozen=True, slots=True)
 class _EarlyAct:
-    """An act before a wait in a node's function, such as a request, which would be repeated after the wait.
+    """An act before a wait in a node's function, such as sending a request, which would be repeated after the wait.
 
-    It consists of its line, its description, what the wait does to it, and the repair.
+    A function starts again from its beginning when a wait ends, so it would send the request twice.
+
+    Attributes:
+        line: The line of the act.
+        words: A description of the act.
+        outcome: What the wait does to the act, for example that the act happens twice.
+        repair: How to avoid this.
     """
 
     line: int
@@ -167,7 +173,9 @@ def acts_before_waits(found: Compiling) -> Iterator[Problem]:
 
 
 def find_undeclared_acts(calls: Iterable[Call], resources: Mapping[str, object]) -> Sequence[str]:
-    """Describe what a node without `effect=` does outside the run, such as sending a request, as far as its code shows.
+    """Describe the acts outside the run, such as sending a request, that functions of a node without `effect=` perform.
+
+    Only acts that the source code shows are found.
 
     Args:
         calls: What the node may run.
@@ -243,7 +251,8 @@ def _is_of_project(function: FunctionType) -> bool:
 class _NodeReader(ast.NodeVisitor):
     """Reads the source of a node's function in the order in which it runs, to find acts that come before a wait.
 
-    Such an act would be repeated, because the function runs again after the wait.
+    An act is something outside the run, such as sending a request. It would be repeated, because the function runs
+    again from its beginning after the wait.
 
     Attributes:
         found: The actions before a wait, each with the wait and the line of the wait.
@@ -267,7 +276,11 @@ class _NodeReader(ast.NodeVisitor):
         self._reading: list[ast.AST] = []
 
     def read(self, code: ast.AST, scope: _Scope, bound: Mapping[str, _Value]) -> None:
-        """Read the body of a function at the place where it is called, with what is known about its arguments."""
+        """Read the body of a function at the place where the node calls it.
+
+        `bound` contains what is known about the arguments of the call, by parameter. A function that calls itself is
+        read only once.
+        """
         if len(self._reading) >= _DEEPEST or any(code is each for each in self._reading):
             return
         before = self._scope, self._is_over, self._jumps
@@ -280,7 +293,10 @@ class _NodeReader(ast.NodeVisitor):
         self._scope, self._is_over, self._jumps = before
 
     def _enter(self, code: ast.AST, scope: _Scope, bound: Mapping[str, _Value]) -> None:
-        """Make the parameters of a function, and the names in `scope`, known to the code that is read next."""
+        """Begin to read a function: make its parameters and the names in `scope` known.
+
+        Code that is read afterwards can then be understood.
+        """
         self._scope = _Scope({**scope.names}, scope.given)
         arguments: ast.arguments = code.args  # type: ignore[attr-defined]  # a function
         for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
@@ -301,9 +317,9 @@ class _NodeReader(ast.NodeVisitor):
 
     @contextmanager
     def _around(self, node: ast.AST, words: str) -> Iterator[None]:
-        """Report an act that contains a wait, such as a `with` block around it.
+        """Report an act, such as a `with` block, if the code inside it waits.
 
-        Nothing is reported if `words` is "".
+        The wait would end the block too early. Nothing is reported if `words`, the description of the act, is "".
         """
         before = self.waits
         yield  # an error here would be a fault of this check, so nothing is cleaned up
@@ -326,7 +342,8 @@ class _NodeReader(ast.NodeVisitor):
     def _branches(self, *blocks: Sequence[ast.stmt]) -> None:
         """Read blocks of code of which only one runs, such as `if` and `else`.
 
-        The code after them follows each block that does not leave by `return`, `raise` or the like.
+        The acts of each block are remembered for the code after the blocks, except for a block that leaves by `return`,
+        `raise` or the like.
         """
         before, after, is_over = self.pending, dict[_EarlyAct, None](), True
         for block in blocks:
@@ -395,7 +412,10 @@ class _NodeReader(ast.NodeVisitor):
         self._is_over = self._is_over or is_over
 
     def _does(self, statement: ast.stmt) -> bool:
-        """Return whether a statement acts, that is, does more than write to the log or call a method of `ctx`."""
+        """Return whether a statement changes something or calls a function with an unknown effect.
+
+        Writing to the log and calling methods of `ctx` do not count.
+        """
         parts = list(ast.walk(statement))
         values = [self._value(each.func) for each in parts if isinstance(each, ast.Call)]
         sets = any(
@@ -522,7 +542,7 @@ class _NodeReader(ast.NodeVisitor):
     def _read_code(
         self, node: ast.Call, func: _Value, given: Sequence[ast.expr], named: Mapping[str | None, _Value] | None = None
     ) -> None:
-        """Read the source of a function that the node calls and that belongs to the node or the project."""
+        """Read the source of a function that a node calls, if the node or the user's project defines the function."""
         code, scope, at, offset = func.code, func.scope, self._at, self._offset
         if code is None and isinstance(func.owner, FunctionType) and _is_of_project(func.owner):
             is_async = inspect.iscoroutinefunction(func.owner)
@@ -572,7 +592,11 @@ class _NodeReader(ast.NodeVisitor):
         return _Value(code=node, scope=self._scope) if isinstance(node, ast.Lambda) else _Value()
 
     def _attribute(self, value: _Value, name: str) -> _Value:
-        """Return what is known about an attribute. It may be set in `__init__` of a class of the project."""
+        """Return what is known about an attribute of an object in a node's source.
+
+        If the class belongs to the user's project, an assignment to the attribute in its `__init__` is taken into
+        account.
+        """
         begin = inspect.getattr_static(value.of, "__init__", None) if isinstance(value.of, type) else None
         source = source_of(begin) if isinstance(begin, FunctionType) and _is_of_project(begin) else None
         found = value.attribute(name)
@@ -590,7 +614,10 @@ class _NodeReader(ast.NodeVisitor):
         return reader._value(values[0]) if values else found
 
     def _join(self, nodes: Sequence[ast.expr]) -> _Value:
-        """Return what is known about a value that can be any of several values: what all of them have in common."""
+        """Return what is known about a value that can be any of several expressions, as in `a if c else b`.
+
+        Only what is true of all of them is returned.
+        """
         values = [self._value(each) for each in nodes]
         if all(each.kind in ("ours", "child") for each in values):
             return _Value("child" if any(each.kind == "child" for each in values) else "ours")
@@ -613,7 +640,10 @@ class _NodeReader(ast.NodeVisitor):
         return _Value("", f"{func.name}()" if func.name else "")
 
     def _hands_context(self, given: Sequence[ast.expr]) -> bool:
-        """Return whether a called function can record and wait, because it receives `ctx` in some way."""
+        """Return whether a call in a node's source passes `ctx` on, so that the called function can record and wait.
+
+        This includes passing a method of `ctx`, or a function that uses `ctx`.
+        """
         for each in given:
             value = self._value(each)
             if value.kind == "context" or (value.name.startswith("ctx.") and not isinstance(each, ast.Call)):
@@ -624,7 +654,10 @@ class _NodeReader(ast.NodeVisitor):
         return False
 
     def _is_known(self, node: ast.expr) -> bool:
-        """Return whether awaiting an expression is not reported, because it is harmless or examined in itself."""
+        """Return whether an `await` of this expression in a node's source needs no report of its own.
+
+        Either it is harmless, or the check examines the awaited code separately.
+        """
         kind = type(node).__name__
         if kind in _INSIDE or isinstance(node, ast.List | ast.Tuple):
             parts = [getattr(node, _INSIDE[kind])] if kind in _INSIDE else getattr(node, _OF_PARTS[kind])

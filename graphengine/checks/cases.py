@@ -29,7 +29,10 @@ def choice_problems(found: Compiling) -> Iterator[Problem]:
 
 
 def none_problems(found: Compiling) -> Iterator[Problem]:
-    """Report switches on a value that can be None, if neither a case nor a later edge handles None."""
+    """Warn about switches on a value that can be None if they have no case for None, since such a run would fail.
+
+    There is no warning if a later edge of the node can be taken instead.
+    """
     for edge in found.graph.edges:
         if not isinstance(edge, Switch) or type(None) not in found.state.types_read(edge.reading):
             continue

@@ -28,7 +28,7 @@ For larger graphs only `check --bounds` finds dead edges.
 
 
 class Never(NamedTuple):
-    """An edge that no run of a graph can take, which is probably a mistake.
+    """An edge that no run of a graph can take, which is probably a mistake of the user.
 
     Attributes:
         source: The node that the edge leaves.
@@ -56,7 +56,7 @@ class Never(NamedTuple):
 
 
 def never_taken(paths: Paths, reached: Collection[str]) -> Iterator[Never]:
-    """Yield the edges that no path through a graph takes.
+    """Yield the edges that no path through a graph takes, from the result of the search for all paths.
 
     Args:
         paths: The search for all paths.
@@ -73,10 +73,11 @@ def never_taken(paths: Paths, reached: Collection[str]) -> Iterator[Never]:
 
 
 def dead_problems(found: Compiling) -> tuple[Sequence[Problem], Collection[str]]:
-    """Find edges that are never taken and conditions that never change, by following all paths through a graph.
+    """Report edges that no run takes and conditions that never change, by following all paths through a graph.
 
-    The second result lists the nodes that can always be left, because one of their edges always holds. These need no
-    edge without a condition.
+    Returns:
+        The problems, and the names of the nodes that can always be left because one of their edges always holds. Such a
+            node needs no edge without a condition.
     """
     start = [edge for edge in found.graph.edges if edge.source == START]
     edges = [*start, *(edge for node in found.nodes.values() for edge in (*node.edges, *node.failure_edges))]
@@ -107,9 +108,9 @@ def dead_problems(found: Compiling) -> tuple[Sequence[Problem], Collection[str]]
 
 
 def _is_of_pattern(never: Never, made: Collection[tuple[str, object]]) -> bool:
-    """Return whether one call created both the node and the edge, as patterns do.
+    """Return whether one call of the user created both the node and the edge, as functions for patterns do.
 
-    Their loops may have a single round.
+    No unused edge is reported then, because a pattern may contain a loop that runs only once in this graph.
     """
     origin = never.edge.origin
     return origin is not None and not origin.file.startswith("<") and (never.source, origin) in made
@@ -141,7 +142,10 @@ def _find_constant_conditions(edge: AnyEdge, paths: Paths, found: Compiling) -> 
 
 
 def _unwritten(sampled: Collection[str], found: Compiling) -> str:
-    """Return the fields that a plateau condition watches if no node writes any of them; "" otherwise."""
+    """Return the fields that a plateau condition watches, as text, if no node of the graph writes any of them.
+
+    The condition can never change then. The result is "" if a node writes one of the fields, or if this is not known.
+    """
     if found.state.whole or found.unsound:
         return ""
     written = {name for node in found.nodes.values() for name in node.writer.fields} | {found.graph.collect_errors}
@@ -149,7 +153,7 @@ def _unwritten(sampled: Collection[str], found: Compiling) -> str:
 
 
 def _decide_outcome(leaf: Comparison, paths: Paths) -> bool | None:
-    """Return True if a condition holds in every run, False if it holds in none, and None if runs differ."""
+    """Return True if a condition holds in every run, False if it holds in none, and None otherwise."""
     if isinstance(leaf.quantity, Fact):
         below = isinstance(leaf.other, (int, float)) and leaf.other < 0
         if below or (leaf.other == 0 and leaf.operator in (">=", "<")):

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """A fork, described by the names of its node, its arms and its join."""
+    """A fork as names only: the node where it begins, the first node of each arm, and the node of the join.
+
+    `need` is the number of arms that must arrive at the join; None for all arms.
+    """
 
     source: str
     targets: tuple[str, ...]
@@ -38,7 +41,8 @@ class Breach:
     """A place where a graph breaks the rules for forks, for example because an edge leaves an arm.
 
     Attributes:
-        edge: The faulty edge, if one edge is the cause. Nested forks report the same edge only once.
+        edge: The faulty edge as source and target, if one edge is the cause. If forks are nested, the edge is reported
+            only once.
     """
 
     code: str
@@ -79,7 +83,7 @@ def breaches(forks: Iterable[Fork], out: Mapping[str, Sequence[str]]) -> Iterato
 
 @dataclass(frozen=True, slots=True)
 class _Arms:
-    """A fork with the nodes that its arms reach.
+    """A fork together with the nodes that belong to each of its arms.
 
     Attributes:
         fork: The fork.
@@ -87,7 +91,7 @@ class _Arms:
         into: The nodes from which edges come, by the target of the edges.
         regions: The nodes of each arm, by the target of the arm. They are the nodes that are reached before the join,
             before the fork and before the nodes in `past`.
-        owners: The arms to which each of these nodes belongs.
+        owners: For each node in `regions`, the arms to which it belongs.
         past: The nodes after the join from which no path leads back to the join, except through the fork.
     """
 
@@ -112,7 +116,7 @@ class _Arms:
         return cls(fork, out, into, regions, owners, past)
 
     def breaches(self) -> Iterator[Breach]:
-        """Find violations of the rules for this fork: inside its arms, and by edges that leave or enter the arms."""
+        """Find violations of the rules for one fork, in its arms and at edges that leave or enter the arms."""
         fork, name = self.fork, self.fork.source
         for target in sorted({target for target in fork.targets if fork.targets.count(target) > 1}):
             text = f"the fork names the target '{target}' twice, but each of its arms needs nodes of its own"
@@ -131,7 +135,10 @@ class _Arms:
                 yield from self._find_entries(node, arms[0])
 
     def _find_shared(self) -> Iterator[Breach]:
-        """Find nodes at which arms of a fork meet before the fork's join, except for nodes after such a node."""
+        """Find nodes at which arms of a fork meet although these nodes are not the declared join of the fork.
+
+        Nodes that come after such a node are not reported again.
+        """
         for node, arms in sorted(self.owners.items()):
             before = [self.owners.get(other) for other in self.into.get(node, ())]
             if len(arms) > 1 and (node in self.fork.targets or any(other != arms for other in before)):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class KnowsEffects(Protocol):
-    """A node body that knows which of its parts are side effects, such as an agent with tools."""
+    """An interface of node bodies that know which of their parts are side effects, such as an agent with tools."""
 
     def effects(self) -> Sequence[str]:
         """The names of the parts of the body, such as tools, that must not be repeated."""
@@ -28,7 +28,9 @@ class KnowsEffects(Protocol):
 def fork_problems(
     shape: MeantShape, nodes: Mapping[str, NodePlan], fields: Mapping[str, FieldType], undeclared: Collection[str]
 ) -> Iterator[Problem]:
-    """Find all problems of the forks of a graph.
+    """Find all problems of the forks in a graph, such as an arm that an edge leaves before the join.
+
+    Arms that write the same field are reported too.
 
     Args:
         shape: The nodes and edges of the graph.
@@ -43,7 +45,10 @@ def fork_problems(
 
 
 def check_cancelled_effects(shape: MeantShape, nodes: Mapping[str, NodePlan]) -> Iterator[Problem]:
-    """Report effects in arms that can be cancelled in the middle, because the join does not wait for all arms."""
+    """Warn about side effects in an arm of a fork that can be cancelled in the middle.
+
+    An arm can be cancelled if the join needs only some of the arms.
+    """
     for fork in shape.forks:
         if fork.need is None or fork.need >= len(fork.targets):
             continue
@@ -104,7 +109,8 @@ class _Write(NamedTuple):
 def _clashes(where: str, written: Sequence[_Write]) -> Iterator[Problem]:
     """Report each place of the state that several arms of a fork write, with the nodes that write it.
 
-    A write to one key conflicts with a write to the whole field.
+    A write to one key, such as `scores[a]`, conflicts with a write to the whole field `scores`. Writes that only append
+    do not conflict.
     """
     root = written[0].place.split("[")[0]
     whole = [write for write in written if write.place == root]

@@ -36,9 +36,16 @@ if TYPE_CHECKING:
 
 
 class _Arrow(NamedTuple):
-    """An edge of a loop, with what must grow to end the loop (a count or a list, for example).
+    """An edge of a loop, with what must grow so that a run cannot take the edge forever.
 
-    Each alternative by itself keeps a run from taking the edge forever.
+    For example, an edge whose condition holds only while a list has fewer than three items can be taken only a few
+    times, if the list grows in each round of the loop.
+
+    Attributes:
+        source: The node that the edge leaves.
+        target: The node that the edge enters.
+        ends: Alternatives. Each is a set of counts and lists. If all members of one set grow, a run cannot take the
+            edge forever.
     """
 
     source: str
@@ -77,7 +84,12 @@ def find_unbounded_loops(nodes: Mapping[str, NodePlan], state: StateType[Any]) -
 
 
 class _Rounds:
-    """Tells which loops remain among these edges after some of them were left out."""
+    """The loops that a set of edges forms, with answers to questions about each loop.
+
+    Args:
+        nodes: The compiled nodes, by name.
+        arrows: The edges.
+    """
 
     def __init__(self, nodes: Mapping[str, NodePlan], arrows: Sequence[_Arrow]) -> None:
         out: dict[str, list[str]] = defaultdict(list)
@@ -94,7 +106,7 @@ class _Rounds:
             self.members[self.group[name]].append(name)
 
     def all_grow(self, arrow: _Arrow, needs: Iterable[GrowingQuantity]) -> bool:
-        """Return whether all of these counts or lists grow in every loop that contains an edge.
+        """Return whether all of these counts or lists grow in every loop that contains the edge.
 
         If so, the loop must end.
         """
@@ -115,7 +127,7 @@ class _Rounds:
         return True
 
     def _passes(self, arrow: _Arrow, names: Collection[str]) -> bool:
-        """Return whether every loop that contains an edge passes one of these nodes."""
+        """Return whether every loop that contains the edge visits at least one of these nodes."""
         if arrow.source in names or arrow.target in names:
             return True
         others = {name: [t for t in targets if t not in names] for name, targets in self.out.items()}
@@ -147,7 +159,7 @@ def _targets(edges: Iterable[AnyEdge]) -> list[str]:
 
 
 def _arrows(source: str, edges: Iterable[AnyEdge], state: StateType[Any]) -> Iterator[_Arrow]:
-    """Yield the edges of a node in order, with what must grow so that a loop over the edge ends."""
+    """Yield the edges of a node in declared order, each with what must grow so that a loop over the edge ends."""
     before: list[frozenset[GrowingQuantity]] = []
     for edge in edges:
         condition = None if isinstance(edge, Switch) else edge.condition
@@ -175,7 +187,10 @@ def _appends(node: NodePlan, field: str) -> bool:
 
 
 def _may_replace(node: NodePlan, field: str) -> bool:
-    """Return whether the types of a node's results allow it to do something else with a list than append to it."""
+    """Return whether the types of a node's results allow the node to replace a list instead of appending to it.
+
+    A loop that waits for the list to grow might then not end.
+    """
     writer, returns = node.writer, _returns(node)
     if field not in writer.fields:
         return False

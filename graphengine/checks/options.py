@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
 
 def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
-    """Find problems in single options of a node, such as an invalid timeout.
-
-    Each is a pair of a message and a repair.
-    """
+    """Yield problems in single options of a node, such as an invalid timeout, each as a message and a repair."""
     options, runnable = declared.options, declared.runnable
     if options.retry is not None and not isinstance(options.retry, Retry):
         attempts = options.retry if type(options.retry) is int else 3
@@ -110,7 +107,7 @@ def _map_problems(declared: Declared) -> Iterator[tuple[str, str]]:
 
 
 def graph_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
-    """Find problems in single options of a graph. Each is a pair of a message and a repair."""
+    """Yield problems in single options of a graph, such as an invalid version, each as a message and a repair."""
     if not isinstance(graph.limits, Limits):
         yield f"limits={graph.limits!r} is not a Limits", "write limits=Limits(visits=…)"
     if not isinstance(graph.retention, Retention | None):

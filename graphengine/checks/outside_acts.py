@@ -66,9 +66,9 @@ Deed = Literal["acts", "value", "clock", ""]
 
 
 def find_qualified_name(owner: object) -> str:
-    """Return the qualified name of a module, class or function.
+    """Return the qualified name of a module, class or function, such as `asyncio.sleep`.
 
-    Any other object is named after its class, with brackets.
+    Any other object gets the name of its class, followed by `()`.
 
     Only types are examined. No attribute of another object is read, so that a proxy object runs no code of the user.
     """
@@ -88,7 +88,7 @@ def find_qualified_name(owner: object) -> str:
 
 
 def find_deed(name: str, call: ast.Call, *, makes: bool) -> Deed:
-    """Return whether a call in a node's function does something outside the run, or returns something else each time.
+    """Return whether a call in a node's source acts outside the run, or may return something else when it is repeated.
 
     Args:
         name: The qualified name of the called object; "" if the name is unknown.

@@ -38,16 +38,17 @@ class Undecided(Exception):
 
 
 class Point(NamedTuple):
-    """A point in the search for all paths: a node that is about to start (or END or a join), and what is known there.
+    """A point in the search for all paths through a graph: a node that is about to start, and what is known.
 
-    The search follows all edges from one point to the next, in order to find edges that are never taken and rules that
-    can be broken.
+    Instead of a node, the point can be END or the join of a fork. The search follows all edges from one point to the
+    next, in order to find edges that are never taken and rules that can be broken.
 
     Attributes:
-        known: The values that each subject can have.
-        counts: The number of visits of each counter, up to its cap.
-        marks: The mark of each rule: "", "done", "failed" or "due".
-        doubt: The reason why it is not known that a run can come here; "" if a run can.
+        node: The name of the node.
+        known: For each value that conditions read (see `Subject`): the example values that it can have, as bits.
+        counts: For each number of visits that conditions read: the number, up to the highest one that matters.
+        marks: For each rule: how far it is fulfilled, as "", "done", "failed" or "due".
+        doubt: The reason why it is not certain that a run can come here; "" if a run can.
     """
 
     node: str
@@ -58,13 +59,14 @@ class Point(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """One visit of a node on a path that the search for all paths has found.
+    """One visit of a node on a path through the graph that the search for all paths has found.
 
     Attributes:
         node: The node, or START.
-        failure: The exception with which the visit failed, or which a fallback replaced.
-        known: The values that were possible when the edge had been taken.
-        written: The values that conditions read and that the visit wrote.
+        failure: The exception with which the visit failed, or which a fallback replaced; None if there is none.
+        known: For each value that conditions read: the example values that were possible after the edge was taken, as
+            bits.
+        written: The indexes of the values that conditions read and that the visit wrote.
     """
 
     node: str
@@ -75,9 +77,11 @@ class Visit(NamedTuple):
 
 @dataclass(slots=True)
 class Trail:
-    """The path by which the search for all paths came to a point.
+    """The path through the graph on which the search for all paths came to a point.
 
-    It consists of the last visit, or the paths of arms that joined, and of the path before.
+    Attributes:
+        last: The last visit or, at a join, the paths of the arms that joined.
+        before: The path up to there; None at the start.
     """
 
     last: Visit | tuple[Trail, ...] = ()
@@ -101,12 +105,13 @@ class Trail:
 
 @dataclass(slots=True)
 class Walked:
-    """What the search for all paths through a graph has found.
+    """The result of the search for all paths through a graph, or through an arm of a fork.
 
     Attributes:
         trails: The path on which each point was reached first.
-        ends: The points at END, or at the join for an arm of a fork.
-        next: The points that follow each point, with the visits that arms make in between.
+        ends: The points at which paths end: at END or, for an arm of a fork, at the join.
+        next: For each point, the points that follow it, each with the number of visits that the arms of a fork make in
+            between.
     """
 
     trails: dict[Point, Trail] = field(default_factory=dict)
@@ -160,7 +165,12 @@ class Paths:
         self._arms: dict[tuple[Point, str], Walked] = {}
 
     def _counters(self, tests: Iterable[Comparison | Switch]) -> dict[tuple[str, str], int]:
-        """Return which visits the conditions count, by (node, since), and up to which number they tell counts apart."""
+        """Return up to which number the search must count visits, for each count that conditions and rules read.
+
+        The keys are pairs (node, since): the visits of `node` since the last visit of `since`, or since the start if it
+        is "". If a condition compares the visits of `draft` with 3, the entry for ("draft", "") is 4, because higher
+        numbers make no difference.
+        """
         caps: dict[tuple[str, str], int] = {}
         for test in tests:
             counted = _find_count(test)
@@ -181,7 +191,7 @@ class Paths:
         return {point.node for each in (walked, *self._arms.values()) for point in each.next}
 
     def walk(self) -> Walked:
-        """Search all paths from START.
+        """Search all paths through the graph, from START to END.
 
         Raises:
             Undecided: There are too many points, or an arm may be cancelled in a case where that matters.
@@ -191,7 +201,7 @@ class Paths:
         return self._walk(begins, "")
 
     def _walk(self, begins: Point, until: str) -> Walked:
-        """Search all paths from some points to END, or to the join of the fork's arm that contains them.
+        """Search all paths from one point to END or, inside an arm of a fork, to the join of the fork.
 
         Points that a run certainly reaches are examined first.
         """
@@ -247,7 +257,11 @@ class Paths:
             yield from self._leave(_doubt(failed, why), node.failure_edges, trail, until, BaseException, erring)
 
     def _split_by_answers(self, point: Point) -> list[Point]:
-        """Return how the search for all paths continues after a question: once for each kind of answer that matters."""
+        """Split a point of the search at which a question was answered, if a rule depends on the answer.
+
+        Returns:
+            One point for each kind of answer that the rule tells apart, such as "approved" and "refused".
+        """
         points = [point]
         for index, rule in enumerate(self.rules):
             if rule.answered is not None and rule.node == point.node:
@@ -282,7 +296,10 @@ class Paths:
         return point._replace(known=tuple(values), counts=counts, marks=tuple(marks))
 
     def _with_fallback(self, node: NodePlan, point: Point, written: frozenset[int], erring: frozenset[int]) -> Point:
-        """Return what is known in the search for all paths after a node's fallback replaced its failure."""
+        """Return the point of the search that follows when a node's fallback has replaced its failure.
+
+        If it is not known what the fallback writes, the point gets a doubt.
+        """
         writer, fallback = node.writer, node.fallback
         whole = [target for target in writer.whole if target.key is None]
         plain = fallback is not None and fallback.call is None and not erring and not self.state.whole
@@ -327,9 +344,10 @@ class Paths:
     def _enter(
         self, target: str, point: Point, trail: Trail, until: str, visits: Mapping[str, float]
     ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
-        """Follow an edge to its target in the search for all paths, and note the rules that a run would break there.
+        """Follow an edge to its target in the search for all paths, and note each rule that a run would break there.
 
-        Each rule is judged by itself.
+        Raises:
+            Undecided: There are more points than the search may examine.
         """
         self.points += 1
         if self.points > self.most:
@@ -352,9 +370,10 @@ class Paths:
     def _chosen(
         self, edge: AnyEdge, point: Point, failure: type[BaseException] | None
     ) -> Iterator[tuple[str | None, Point]]:
-        """Yield where an edge can lead at a point of the search for all paths, and None if it may not be taken.
+        """Yield where an edge can lead from a point of the search for all paths.
 
-        A fork leads to its join.
+        The target is None if the edge is not taken, and the join if the edge is a fork. Each target comes with the
+        point that contains what is then known.
         """
         if isinstance(edge, Switch):
             index = self.index.get(key_of(edge)) if key_of(edge) else None
@@ -371,7 +390,10 @@ class Paths:
     def _split(
         self, condition: Condition | None, point: Point, failure: type[BaseException] | None
     ) -> Iterator[tuple[bool, Point]]:
-        """Yield the possible outcomes of a condition at a point of the search, each with what is then known."""
+        """Yield whether a condition can hold, and whether it can fail to hold, at a point of the search for all paths.
+
+        Each outcome comes with the point that contains what is then known.
+        """
         if condition is None:
             yield True, point
         elif isinstance(condition, Negated):
@@ -445,7 +467,7 @@ class Paths:
                     yield from self._enter(fork.join, joined, Trail(trails, trail), until, visits)
 
     def _arm(self, point: Point, target: str, fork: Fork, trail: Trail) -> Walked:
-        """Find all paths through one arm of a fork."""
+        """Find all paths through one arm of a fork, from its first node to the join."""
         if target == fork.join:
             return Walked({point._replace(node=target): Trail()}, [point._replace(node=target)])
         broken = {**self.broken}
@@ -461,7 +483,11 @@ class Paths:
         return self._arms[entered[0][0], fork.join]
 
     def _join_ended_arms(self, base: Point, arms: Sequence[Walked], ends: Sequence[Point | None]) -> Point | None:
-        """Return what is known after the join of arms that ended in these ways; None if they cannot all end so."""
+        """Return the point of the search at which a fork's arms join, if the arms ended at these points.
+
+        `ends` contains None for an arm that did not arrive, because the join needs only some of the arms. Returns None
+        if the arms cannot all end in these ways in one run.
+        """
         pairs = [(arm, end) for arm, end in zip(arms, ends, strict=True) if end is not None]
         doubt = next((end.doubt for _, end in pairs if end.doubt), base.doubt)
         if not pairs:
@@ -493,7 +519,11 @@ class Paths:
         return tuple(counts)
 
     def _mark(self, at: int, rule: Rule, base: Point, pairs: Sequence[tuple[Walked, Point]]) -> tuple[str, str]:
-        """Return how far a rule is fulfilled when the arms of a fork join, and why this is not known, if so."""
+        """Return the mark of a rule when the arms of a fork join, and why the mark is not certain ("" if it is).
+
+        The mark says how far the rule is fulfilled. It is not certain if several arms changed it, because their order
+        is not known.
+        """
         changed = {end.marks[at] for _, end in pairs} - {base.marks[at]}
         why = f"in which order arms visit {' and '.join(rule.names)}" if len(changed) > 1 else ""
         order = ("due", "done", "failed") if rule.after else ("done", "failed")
@@ -509,7 +539,7 @@ class Paths:
 
 
 def most_visits(walked: Walked) -> dict[str, float]:
-    """Return the highest possible number of visits of each node. It is infinite for nodes that are in a loop."""
+    """Return the highest number of visits that each node can have in a run. It is infinite for nodes in a loop."""
     from graphengine.checks.reachability import components  # noqa: PLC0415 - only bounds need it
 
     index = {point: str(number) for number, point in enumerate(walked.next)}
@@ -541,7 +571,10 @@ def most_visits(walked: Walked) -> dict[str, float]:
 
 
 def leaves_of(edge: AnyEdge | Condition) -> Iterator[Condition | Switch]:
-    """Yield the simple conditions (without `and`, `or` and `not`) of an edge or a rule. A switch is yielded itself."""
+    """Yield the parts of an edge's conditions that contain no `and`, `or` and `not`, such as `score > 3`.
+
+    A switch has no condition and is yielded itself.
+    """
     if isinstance(edge, Switch):
         yield edge
         return

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def reachable_from(start: str, out: Mapping[str, Sequence[str]], *, without: Collection[str] = ()) -> set[str]:
-    """Return a node, and every node to which edges lead from it without passing a node in `without`."""
+    """Return all nodes that can be reached from `start`, including `start`, without passing a node in `without`."""
     seen = {start}.difference(without)
     waiting = list(seen)
     while waiting:

@@ -54,9 +54,9 @@ class Verdict:
     state: Mapping[str, object] = field(default_factory=dict)
 
     def test(self, graph: str = "graph") -> str:
-        """Generate a Python test that takes the path which breaks the rule.
+        """Generate the source of a Python test that takes the path which breaks the rule.
 
-        It passes as long as the rule can be broken.
+        The test passes as long as the rule can be broken.
         """
         name = re.sub(r"\W+", "_", str(self.rule)).strip("_")
         nodes = ", ".join(f"{node!r}: [{', '.join(map(_outcome_text, given))}]" for node, given in self.nodes.items())
@@ -131,9 +131,10 @@ def _unread_answers(found: Compiling) -> Iterator[Problem]:
 
 
 def _decisive(found: Compiling, guarded: Collection[str]) -> set[str]:
-    """Return the fields that decide which way a run takes.
+    """Return the fields that influence which nodes a run visits.
 
-    These are the fields that conditions read, and the fields from which nodes compute them.
+    These are the fields that conditions and choices read, fields that the nodes in `guarded` read, and the fields from
+    which other nodes compute such fields.
     """
     nodes = found.nodes.values()
     edges = [*found.graph.edges, *(edge for node in nodes for edge in (*node.edges, *node.failure_edges))]
@@ -149,9 +150,9 @@ def _decisive(found: Compiling, guarded: Collection[str]) -> set[str]:
 
 
 def _stubs(trail: Trail, paths: Paths) -> tuple[Stubs, Mapping[str, object]] | str:
-    """Return the node results and the initial state with which a test run takes this path.
+    """Return what a test must give to each node, and the initial state, so that a run takes the path `trail`.
 
-    If they are not known, return why.
+    If this is not known, a text is returned that says what is not known.
     """
     visits = trail.visits()
     needs = _needs(trail, paths)
@@ -176,16 +177,20 @@ def _stubs(trail: Trail, paths: Paths) -> tuple[Stubs, Mapping[str, object]] | s
 
 
 def _needs(trail: Trail, paths: Paths) -> Mapping[tuple[int, int], int]:
-    """Return the values that conditions need to find along a path, by the value and the visit that writes it."""
+    """Return which example values a run must have to take a path, as bits.
+
+    The keys are pairs of two numbers: the visit that wrote the value (0 for the initial state), and the index of the
+    value among those that conditions read.
+    """
     every = [subject.all for subject in paths.subjects]
     needs: dict[tuple[int, int], int] = {}
     numbers = count()
 
     def follow(trail: Trail, writers: list[int]) -> list[int]:
-        """Note which values are needed to follow a path.
+        """Follow a path and note in `needs` which values conditions must find on it.
 
         Returns:
-            The visit that last wrote each value that conditions read.
+            For each value that conditions read, the number of the visit that wrote the value last.
         """
         for part in trail.parts():
             if isinstance(part, Visit):
@@ -209,9 +214,10 @@ def _needs(trail: Trail, paths: Paths) -> Mapping[tuple[int, int], int]:
 def _script(
     visits: Sequence[Visit], given: Sequence[dict[str, object]], paths: Paths
 ) -> tuple[Stubs, Mapping[str, object]] | str:
-    """Return the results that nodes must have for a run to take a path, and the initial state.
+    """Return the results that the nodes on a path must have, and the initial state, for the test of a broken rule.
 
-    If they are not known, return why.
+    `given` contains the values that conditions need, for each visit. If a result is not known, a text is returned that
+    says what is not known.
     """
     nodes: Stubs = {}
     for visit, update in zip(visits[1:], given[1:], strict=True):
@@ -247,7 +253,10 @@ def _calls_graph(paths: Paths, node: str) -> bool:
 
 
 def _writes(paths: Paths, node: str, declared: FieldType) -> bool:
-    """Return whether a node can write any value to a field as a whole, so that nothing is known about the value."""
+    """Return whether a node can write any value to a field as a whole.
+
+    Then a test can let the node return the value that a path needs.
+    """
     writer = paths.nodes[node].writer
     whole = [target.field for target in writer.whole if target.key is None]
     named = declared.name in (writer.keys if writer.keys is not None else whole)

@@ -28,7 +28,7 @@ _ENDS = (END, FAIL)
 
 @dataclass(frozen=True, slots=True)
 class MeantShape:
-    """The nodes and edges of a graph, with misspelt names replaced by those that were probably meant.
+    """The nodes and edges of a graph as the user probably meant them, with misspelt names of nodes replaced.
 
     Attributes:
         names: The declared nodes, in order.
@@ -132,9 +132,9 @@ class MeantShape:
         return out
 
     def _find_unreached(self, out: Mapping[str, Sequence[str]]) -> list[str]:
-        """Return the nodes that need an incoming edge.
+        """Return the nodes to which an edge should be added, so that all nodes can be reached from START.
 
-        These are the first nodes of unreached groups that no other group enters.
+        Nodes that form a loop together need only one such edge, and nodes that follow an unreached node need none.
         """
         reached = reachable_from(START, out)
         unreached = {name: targets for name, targets in out.items() if name not in reached}
@@ -143,9 +143,9 @@ class MeantShape:
         return self._first(unreached, group, entered)
 
     def _dead(self, out: Mapping[str, Sequence[str]]) -> list[str]:
-        """Return the nodes that need an outgoing edge.
+        """Return the nodes from which an edge should be added, so that every node can lead to END.
 
-        These are the first nodes of groups that lead neither to END nor to another group.
+        Nodes that form a loop together need only one such edge, and nodes that lead to another endless node need none.
         """
         ending = can_reach(_ENDS, out)
         endless = {name: targets for name, targets in out.items() if name not in ending}
@@ -164,9 +164,9 @@ class MeantShape:
         return not join or join in reachable_from(other, self.out)
 
     def _next(self, name: str) -> str:
-        """Return the join to which a node without outgoing edges should probably lead; "" for END.
+        """Return the node to which a node without outgoing edges should probably lead; "" for END.
 
-        The join is that of the innermost fork around the node.
+        Inside a fork's arm, this is the join of the innermost fork around the node.
         """
         regions = [(len(nodes), fork.join) for fork in self.forks for nodes in self._arms(fork) if name in nodes]
         join = min(regions, default=(0, END))[1]
@@ -177,9 +177,10 @@ class MeantShape:
 
 
 def _guess_meant(names: Sequence[str], edges: Iterable[AnyEdge]) -> dict[str, str]:
-    """Guess which declared nodes the misspelt node names in edges mean.
+    """Return, for each misspelt node name in an edge, the declared node that was probably meant.
 
-    A name that edges both enter and leave was probably never declared, unless the similar node has no edges at all.
+    A name that edges both enter and leave is rather a node that was never declared, unless the similar node has no
+    edges at all.
     """
     into: set[str] = set()
     from_: set[str] = set()

@@ -34,7 +34,10 @@ _LIST_REDUCERS: Final = {"append": list, "extend": list, "merge": dict}
 
 
 def model_problems(model: type[BaseModel]) -> Iterator[Problem]:
-    """Find properties of a state's model that prevent its fields from being handled one by one."""
+    """Find settings of a state's model that conflict with graphs, such as `extra="allow"` or private attributes.
+
+    A graph records and updates the fields of its state one by one, which such settings prevent.
+    """
     where = f"state {model.__name__}"
     if model.model_config.get("extra") == "allow":
         text = "the model has extra='allow', which accepts misspelt fields"

@@ -45,13 +45,16 @@ def holds(test: Comparison | Switch, value: object) -> Hashable:
 
 
 class Subject:
-    """A value that conditions read, with example values for which the conditions have different outcomes.
+    """A value that conditions read, with examples of it for all cases that the conditions tell apart.
+
+    The search for all paths uses the examples in place of the infinitely many possible values. Example: for the
+    condition `score > 3`, one number up to 3 and one number above 3 are enough.
 
     Attributes:
         root: The field; "" for the label with which the graph at a node ended.
         path: The path in the state that is read.
         values: The example values.
-        all: All example values, as bits of a number.
+        all: A number in which the bit of every example value is set. A set of examples is represented by such a number.
     """
 
     def __init__(self, root: str, path: str, values: Iterable[object], tests: Sequence[Comparison | Switch]) -> None:
@@ -71,7 +74,10 @@ class Subject:
 
 
 def key_of(test: Comparison | Switch) -> str:
-    """Return the name of the value that a condition reads; "" if it is not known."""
+    """Return the path in the state that a condition or a switch reads, to use as a key.
+
+    The result is "" if the values at this path cannot be followed in the search for all paths.
+    """
     if isinstance(test, Switch):
         return test.reading.text if test.reading.path is not None else ""
     quantity = test.quantity
@@ -82,7 +88,7 @@ def key_of(test: Comparison | Switch) -> str:
 
 
 def subjects_of(tests: Iterable[Comparison | Switch], state: StateType[Any]) -> dict[str, Subject]:
-    """Return the values that conditions read and that can be followed along paths, by name."""
+    """Return the values that conditions and switches read and that the search for all paths can follow, by path."""
     groups: dict[str, list[Comparison | Switch]] = {}
     for test in tests:
         if key_of(test):
@@ -96,7 +102,10 @@ def subjects_of(tests: Iterable[Comparison | Switch], state: StateType[Any]) -> 
 
 
 def _values_to_try(tests: Sequence[Comparison | Switch], state: StateType[Any]) -> list[object] | None:
-    """Return example values for each possible outcome of these conditions; None if the type does not show them."""
+    """Return example values, so that each possible outcome of these conditions occurs for at least one of them.
+
+    Returns None if the type of the value does not show which values are possible.
+    """
     path = _path_of_test(tests[0])
     field = state.fields.get(path.root)
     if field is None or field.own or field.secret:
@@ -121,7 +130,10 @@ def _values_to_try(tests: Sequence[Comparison | Switch], state: StateType[Any]) 
 
 
 def _numbers_at_ends(field: FieldType) -> list[object] | None:
-    """Return the smallest and the largest number that a field allows; None if it has other constraints or none."""
+    """Return the smallest and the largest number that a field allows.
+
+    None if the field has no such limits, or if it has other constraints too.
+    """
     found: list[object] = []
     for rule in field.info.metadata:
         name = type(rule).__name__
@@ -134,7 +146,10 @@ def _numbers_at_ends(field: FieldType) -> list[object] | None:
 def _of_types(
     types: Sequence[object], tests: Sequence[Comparison | Switch], constants: Sequence[object], state: StateType[Any]
 ) -> list[object] | None:
-    """Return example values except None for each outcome of the conditions; None if a type is not known."""
+    """Return example values of these types, other than None, for each possible outcome of the conditions.
+
+    Returns None if the values of a type are not known.
+    """
     only_none = all(isinstance(test, Comparison) and test.operator == "is none" for test in tests)
     values: list[object] = []
     for kind in types:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class KnowsWaits(Protocol):
-    """A node body that knows whether it waits, such as an agent whose tools need approval."""
+    """An interface of node bodies that know whether they wait, such as an agent whose tools need approval."""
 
     def waits(self) -> tuple[str, str] | None:
         """The body's wait as code, and what to do if the node is an effect; None if nothing is known."""
@@ -33,9 +33,10 @@ _WAITS: Final = ("ask", "receive", "sleep", "sleep_until")
 
 
 def wait_problems(nodes: Mapping[str, NodePlan]) -> Iterator[Problem]:
-    """Find nodes that are declared as effects and wait, although they cannot be run again after the wait.
+    """Find nodes that are declared with `effect="once"` although they wait.
 
-    A node's fallback is not an effect, so it may wait.
+    A node starts again from its beginning after a wait, which would repeat the effect. A node's fallback is not an
+    effect, so it may wait.
     """
     for name, node in nodes.items():
         for body in (call.body for call in node.calls if node.once is not None):
@@ -58,7 +59,10 @@ def wait_in(function: object) -> str:
 
 
 def function_of(function: object) -> FunctionType | None:
-    """Return the function behind a partial, a method, a decorated function or a callable object."""
+    """Return the plain Python function inside a partial, a method, a decorated function or a callable object.
+
+    None if there is no such function.
+    """
     inner = getattr(function, "func", function)  # of a functools.partial
     inner = inspect.unwrap(inner if inspect.isroutine(inner) else type(inner).__call__)
     inner = getattr(inner, "__func__", inner)
@@ -66,7 +70,10 @@ def function_of(function: object) -> FunctionType | None:
 
 
 def _walk_function(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the syntax nodes of a function, except those of inner functions that receive a `ctx` of their own."""
+    """Yield the syntax nodes of a function's source, without those of inner functions that have a `ctx` parameter.
+
+    Such an inner function, for example a tool, waits by itself.
+    """
     for each in ast.iter_child_nodes(node):
         if not any(isinstance(argument, ast.arg) and argument.arg == "ctx" for argument in _walk_arguments(each)):
             yield each
@@ -79,7 +86,10 @@ def _walk_arguments(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _wait(node: ast.AST, children: Collection[str]) -> str:
-    """Return the wait (such as `ctx.ask`) that an expression in a node's source is; "" if it is something else."""
+    """Return the name of the wait that an expression in a node's source performs, such as `ctx.ask`.
+
+    The result is "" if the expression does not wait.
+    """
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
         return ""
     what, of = node.func.attr, node.func.value

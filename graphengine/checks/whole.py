@@ -123,7 +123,10 @@ def _find_unbounded(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Ite
 
 
 def _exhaustive(edge: AnyEdge, state: StateType[Any]) -> bool:
-    """Return whether a switch has a case for every possible value, so that the node needs no other edge."""
+    """Return whether an edge is a switch with a case for every possible value.
+
+    The node then needs no other edge.
+    """
     if not isinstance(edge, Switch):
         return False
     values = closed_values(state.types_read(edge.reading))
