@@ -82,7 +82,10 @@ async def begun_otherwise(store: RunStore, run_id: str, plan: Plan[Any], initial
 
 
 def _is_read_as(plan: Plan[Any], was: Mapping[str, JsonValue], recorded: Types, name: str, new: JsonValue) -> bool:
-    """Return whether a value that was recorded under earlier types, read as today's type, equals a new value."""
+    """Return whether the recorded value of a field, read under the field's present type, equals a newly given value.
+
+    The record may have been written when the field had an earlier type.
+    """
     field, view = plan.state.fields[name], View(plan.state, RecordsAlone(dict(was)))
     try:
         again, _ = field.record(field.reread(was[name], view, recorded, plan.graph_spec.get("types", {})).value, view)

@@ -57,15 +57,15 @@ _RUNNING: Final = 200
 
 
 class ChangeFollower:
-    """Follows one run, or the list of runs, for a reader such as a page that shows it.
+    """Follows the changes of one run, or of the list of runs, for a reader such as a page that shows it.
 
     Attributes:
         run_id: The id of the run; "" for the list of runs.
-        info: The run's row as it was last read; None if the row was never read.
-        posted: Answers that were read together with the row and that the run has not processed yet; empty if the reader
+        info: The information about the run that was read last (`RunInfo`); None if none was read yet.
+        posted: Answers that were read together with `info` and that the run has not processed yet; empty if the reader
             does not want them.
         wants_posted: Whether the reader wants such answers.
-        is_lost: Whether the row could not be read.
+        is_lost: Whether the information about the run could not be read.
     """
 
     def __init__(self, run_id: str, info: RunInfo | None, *, wants_posted: bool = True) -> None:
@@ -107,7 +107,10 @@ class ChangeFollower:
         self.wake()
 
     def see(self, info: RunInfo | None, posted: Posted) -> None:
-        """Store the run's row as it was just read (None for no such run), and wake the follower if it has changed."""
+        """Remember what was just read about the run, and wake the follower if this has changed.
+
+        If `info` is None, the run was not found; `is_lost` is then set, and the follower is woken.
+        """
         if info is None:
             self.is_lost = True
         elif (info, posted) == (self.info, self.posted):
@@ -120,7 +123,8 @@ class ChangeFollower:
 class _Changes:
     """All followers of the runs of one store, and the loop that reads the store to find changes for them.
 
-    The loop runs only while there are followers.
+    A follower is a reader that waits for changes, such as a page that shows a run. The loop runs only while there are
+    followers.
     """
 
     def __init__(self, store: Store) -> None:
@@ -135,16 +139,16 @@ class _Changes:
         self._earliest = self._next = 0.0
 
     def join(self, follower: ChangeFollower, *, is_shown: bool = False) -> None:
-        """Add a follower of a run, and read the row of the run once more a moment later.
+        """Add a follower of a run, and read the information about the run again a moment later.
 
         Otherwise a step could be missed in the following race:
 
-        1. The follower reads the row of its run.
+        1. The follower reads the information about its run.
         2. Another process writes a step. The loop that looks for changes notices it, before the follower has joined.
         3. The follower joins. The loop would not report the step a second time.
 
-        The row is read a moment later and not at once, because many followers often join at the same moment. If this
-        process begins to drive the run, they are woken and leave, and then nothing has to be read.
+        The information is read a moment later and not at once, because many followers often join at the same moment. If
+        this process begins to drive the run, they are woken and leave, and then nothing has to be read.
         """
         self._followers.setdefault(follower.run_id, set()).add(follower)
         if is_shown:
@@ -176,11 +180,11 @@ class _Changes:
             self._task = None
 
     def poke(self, run_id: str) -> None:
-        """Wake the followers of a run, and read the run's row again.
+        """Wake the followers of a run, and let the loop read the information about the run again.
 
         Both are needed. When this process begins to drive the run, the woken followers switch to the events of this
-        process. But the run may end before the followers wake up. A second call at the end of the run reads the row
-        once more, and the row then contains everything that was recorded.
+        process. But the run may end before the followers wake up. A second call at the end of the run makes the loop
+        read the store once more, and what it reads then contains everything that was recorded.
         """
         for each in self._followers.get(run_id, ()):
             each.wake()
@@ -222,7 +226,10 @@ class _Changes:
             listening.cancel()
 
     async def _listen(self) -> None:
-        """Look for changes soon after another process announces one, where the database supports such announcements."""
+        """Wait for announcements of changes by other processes, and look for changes soon after each one.
+
+        Only some databases support such announcements. With other databases, changes are found by the regular checks.
+        """
         heard = 0
         with suppress(GraphEngineError):
             while True:
@@ -306,7 +313,10 @@ def _changes_of(store: Store) -> _Changes | None:
 
 
 def _begin_following(store: Store) -> _Changes:
-    """Create the object that looks for changes of a store's runs, and that all followers in this event loop share."""
+    """Create the object that looks for changes in a store's runs, for the current event loop.
+
+    All followers of this store in this event loop share the object. It is forgotten when the last of them is gone.
+    """
 
     def forget(gone: ref[_Changes], key: int = id(store)) -> None:
         if _CHANGES.get(key) is gone:
@@ -319,7 +329,9 @@ def _begin_following(store: Store) -> _Changes:
 
 @contextmanager
 def follow(store: Store, run_id: str = "", info: RunInfo | None = None) -> Iterator[ChangeFollower]:
-    """Follow a run, or the list of runs, for a page that shows it. The follower is woken once at the beginning.
+    """Follow the changes of a run, or of the list of runs, for as long as the `with` block runs.
+
+    The follower is woken once at the beginning, so that its reader shows the present state.
 
     Args:
         store: The store.

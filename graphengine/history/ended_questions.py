@@ -45,10 +45,13 @@ def name_in(wait_id: str) -> str:
 
 
 def own_id(snapshot: Snapshot, wait_id: str) -> str:
-    """Complete the id of a question that a person typed without its random part.
+    """Return the full id of a question, if a person typed the id without its random part.
+
+    An id such as `approve@7` names the question `approve` of step 7. The full id also contains the random nonce of the
+    run.
 
     Raises:
-        RunReplaced: The question was asked by an earlier run that had the id of this run.
+        RunReplaced: The id contains the nonce of another run, which had the same run id earlier.
     """
     found = _ID.fullmatch(wait_id)
     if found is None:
@@ -96,9 +99,10 @@ async def ended_question(store: RunStore, run_id: str, wait_id: str) -> EndedQue
 
 
 def _place_of(wait_id: str) -> tuple[str, int]:
-    """Split the id of a wait into its name and the number of the step that began it.
+    """Split the id of a wait into its name and the number of the step that began the wait.
 
-    The random part of the id is ignored, because a branch shares steps with its parent run, whose ids have another one.
+    For example, `approve@7.k3x9ab` becomes ("approve", 7). The random part is ignored, because a branch shares steps
+    with its parent run, whose ids have another random part.
     """
     found = _ID.fullmatch(wait_id)
     return (found[1], int(found[2])) if found is not None else ("", 0)

@@ -60,11 +60,11 @@ _RAW: Final = "an update for a custom reducer whose parameter has no type"
 
 
 class SourceEvent(NamedTuple):
-    """The event from which a recorded step was decided, as far as a replay can tell from the log.
+    """The event that led to a recorded step, as far as a replay can reconstruct it from the log.
 
     Attributes:
         event: The event; None if the log does not contain enough to reconstruct it.
-        unsure: The parts of the event that are not known, in words.
+        unsure: Descriptions of those parts of the event that are not known.
     """
 
     event: Event | None
@@ -77,10 +77,11 @@ class SourceEvent(NamedTuple):
 
 
 class Mismatch(Exception):
-    """Raised by a replay if a recorded step does not fit the current graph.
+    """Raised by a replay of a run if a recorded step is not possible under the current graph.
 
     Args:
-        what: What does not fit: `ready` (the place in the graph), `state` or `update`.
+        what: What does not fit: `ready` (the run would not be at this place of the graph), `state` (the initial state)
+            or `update` (what the step wrote).
         message: The difference in a sentence.
         repair: How to remove the difference.
     """
@@ -189,7 +190,10 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
 
 
 def node_at(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan[Any], NodePlan]:
-    """Find where the current graph would make a recorded step: the frame, the graph of the frame, and the node.
+    """Return the place in the current graph that belongs to a recorded step.
+
+    Returns:
+        The frame (the position of the run), the graph in which the frame moves, and the node.
 
     Raises:
         Mismatch: The frame, its graph or the node does not exist.
@@ -199,7 +203,7 @@ def node_at(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Pla
 
 
 def _walked(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan[Any]]:
-    """Return a recorded step's frame, and the graph in which the frame moves today.
+    """Return the frame (the position of the run) of a recorded step, and the current graph in which the frame moves.
 
     Raises:
         Mismatch: The frame or its graph does not exist.
@@ -215,7 +219,7 @@ def _walked(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Pla
 
 
 def _node_of(plan: Plan[Any], step: Step) -> NodePlan:
-    """Return a recorded step's node in the graph in which its frame moves.
+    """Return the node of a recorded step, from the current graph in which the step's frame moves.
 
     Raises:
         Mismatch: The graph has no such node.
@@ -228,7 +232,13 @@ def _node_of(plan: Plan[Any], step: Step) -> NodePlan:
 
 
 def _node_at(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan[Any]]:
-    """Return a recorded step's frame and its graph, after checking that the graph has the step's node."""
+    """Return the frame of a recorded step and its current graph, after checking that the graph has the step's node.
+
+    A step that leads from START into the graph has no node, so this check is left out.
+
+    Raises:
+        Mismatch: The frame, its graph or the node does not exist.
+    """
     frame, inner = _walked(plan, snapshot, step)
     if step.node != START:
         _node_of(inner, step)
@@ -236,9 +246,10 @@ def _node_at(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Pl
 
 
 def _first_state(state: StateType[Any], step: Step) -> tuple[dict[str, JsonValue], dict[str, object]]:
-    """Return the state that a run would begin with today if it were started with its recorded input.
+    """Return the initial state that a run would have if it were started today with its recorded input.
 
-    The state consists of JSON records and Python values.
+    The result contains the state as JSON records and as Python values. Fields that were added since have their
+    defaults.
 
     Raises:
         Mismatch: The recorded state does not fit the current type of the state.
@@ -257,7 +268,7 @@ def _first_state(state: StateType[Any], step: Step) -> tuple[dict[str, JsonValue
 
 
 def _end_event(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded) -> SourceEvent | Event:  # noqa: PLR0911 - an event a cause
-    """Reconstruct the event with which an attempt, a wait, a map or a subgraph ended."""
+    """Reconstruct the event that led to a step with which an attempt to run a node ended."""
     if facts.cause == "limit":
         return LimitMet(step.frame, step.at)
     frame, inner, node = node_at(plan, snapshot, step)
@@ -285,7 +296,11 @@ def _end_event(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEn
 
 
 def _updates_of_result(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan) -> tuple[Written, Sequence[str]]:
-    """Reconstruct the updates that a node's result led to, and say which parts of the result are not known."""
+    """Reconstruct what a node returned as updates of the state, from the operations that its step recorded.
+
+    Returns:
+        The updates, and descriptions of those parts of the node's result that the log does not show.
+    """
     view, fields = view_of(plan, frame), plan.state.fields
     facts = step.data
     ops = list(facts.writes if isinstance(facts, steps.Item) else step.update)
@@ -307,10 +322,10 @@ def _updates_of_result(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan
 
 
 def _check_targets(plan: Plan[Any], node: NodePlan, ops: Sequence[Op], step: Step) -> None:
-    """Check that a node of the current graph writes the fields that the recorded step wrote.
+    """Check that a node of the current graph writes the same fields as the recorded step.
 
     Raises:
-        Mismatch: The node no longer writes one of these fields, or writes other fields.
+        Mismatch: The node no longer writes one of these fields, or always writes other fields too.
     """
     written, writer = {op[1] for op in ops}, node.writer
     always = writer.fields - writer.also if writer.keys is None else frozenset()
@@ -331,7 +346,9 @@ def _is_bare_reducer(field: FieldType | None) -> bool:
 
 
 def _update_of(state: StateType[Any], op: Op, view: View) -> object:
-    """Convert a recorded operation back to the update that a node returned, so that a replay can apply it again.
+    """Convert a recorded operation on the state back to the update that a node returned.
+
+    A replay applies the update again under the current graph and compares the result with the record.
 
     Raises:
         Mismatch: The current state has no such field, or the current type of the field refuses the value.
@@ -353,9 +370,9 @@ def _update_of(state: StateType[Any], op: Op, view: View) -> object:
 
 
 def _shift(facts: Shift) -> Shift:
-    """Return how a changed graph changed the run at this step.
+    """Return a copy of the changes that a recorded resume or branch applied to the run because its graph had changed.
 
-    The memory of conditions in subgraphs is computed again.
+    The memory of conditions (`marks_of`) is left out, because a replay computes it again.
     """
     shift = Shift(**{name: getattr(facts, name) for name in Shift.__struct_fields__})
     shift.marks_of = {}

@@ -205,7 +205,10 @@ async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> i
 
 
 def _list_completed_visits(steps: Iterable[Step]) -> Sequence[tuple[str, int, int]]:
-    """Return the completed visits of a run, each as the node's present path, the visit's number, and its last step."""
+    """Return the completed visits of a run: for each, the path of the node, the number of the visit, and its last step.
+
+    If a later version of the graph renamed nodes, the path contains the new names.
+    """
     done: list[tuple[str, int, int]] = []
     left: dict[tuple[str, str, int], int] = {}
     for step in steps:
@@ -232,7 +235,9 @@ def _rename_path(path: str, names: Mapping[str, str]) -> str:
 
 
 def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
-    """Compute the state of a run from the stored snapshot and the steps after it, as the store has loaded them.
+    """Return the snapshot of a run after the last step that the store has loaded.
+
+    The stored snapshot is taken as the beginning, and the steps after it are applied.
 
     Raises:
         StoreCorrupt: The log is damaged: its steps do not follow each other.
@@ -260,7 +265,10 @@ def unfoldable(run_id: str, error: Exception) -> StoreCorrupt:
 
 
 def _check_row(found: Snapshot, info: RunInfo) -> None:
-    """Check that the run's row in the database agrees with its log, as far as the snapshot reaches.
+    """Check that the row about a run in the database agrees with the run's log.
+
+    Only what the loaded part of the log shows is compared: the graph and, if the whole log is loaded, the run's id,
+    status and fingerprint.
 
     Raises:
         StoreCorrupt: The row does not agree with the log.

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 async def load_specs(store: RunStore, steps: Iterable[Step], *more: str) -> Mapping[str, GraphSpec]:
-    """Load the versions of the graph under which steps were recorded, by fingerprint. Unreadable ones are left out.
+    """Load the graph descriptions of all graph versions under which these steps were recorded, by fingerprint.
+
+    Versions that cannot be read are left out.
 
     Args:
         store: The store of the run.
@@ -37,7 +39,7 @@ async def load_specs(store: RunStore, steps: Iterable[Step], *more: str) -> Mapp
 
 
 class StepReasons:
-    """Explains why the steps of a stored run took their edges, in words.
+    """Explains in words why a stored run took its edges, one step at a time.
 
     Args:
         store: The store of the run.
@@ -50,9 +52,10 @@ class StepReasons:
         self._specs: dict[str, GraphSpec | None] = {}
 
     async def why(self, step: Step) -> str:
-        """Return why a step of the run took its edge, in words; "" if it took no edge.
+        """Return why the run took the edge at this step, in words; "" if the step took no edge.
 
-        Calls are quick if the steps come in their order.
+        Calls are faster if the steps are passed in their order, because each step shows under which graph the next one
+        was recorded.
         """
         if step.seq != self._seq + 1:
             self._fingerprint = ""
