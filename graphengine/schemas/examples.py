@@ -127,7 +127,11 @@ class Values:
             raise ValueError(f"the smallest value that fits has more than {self._most:,} parts")
 
     def _height(self, schema: object) -> float:
-        """Return the depth of the smallest value of a recursive schema, as the number of references to follow."""
+        """Return how many references must be followed to reach the smallest value that fits a schema.
+
+        This shows which branch of a recursive schema ends. For example, it is infinite if every value contains another
+        one.
+        """
         if not isinstance(schema, dict):
             return 0
         if "$ref" in schema:
@@ -173,7 +177,11 @@ class Values:
         return found
 
     def _of_branches(self, branches: list[JsonObject], room: float, nth: int) -> JsonValue:
-        """Return a value of the first alternative of a schema that is small enough; None where null is allowed."""
+        """Return an example value for a schema with alternatives, such as those of `anyOf`.
+
+        The first alternative that is not nested too deeply is used. Null is returned where an alternative allows it,
+        unless a person will read the value.
+        """
         if {"type": "null"} in branches and not nth and not self._is_shown:
             return None
         others = [branch for branch in branches if branch != {"type": "null"} and self._height(branch) <= room]
@@ -226,7 +234,11 @@ def _list_branches(schema: JsonObject) -> list[JsonObject]:
 
 
 def _number_at_bound(schema: JsonObject, nth: int, *, is_whole: bool) -> float:
-    """Return an example number for a schema: next to a bound, 0, or between the bounds."""
+    """Return a number that fits a JSON Schema, as an example.
+
+    The number is next to a bound of the schema, between two bounds, or near 0 if there are none. `nth` selects a
+    further number.
+    """
     step = schema.get("multipleOf", 1)
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
@@ -244,7 +256,7 @@ def _number_at_bound(schema: JsonObject, nth: int, *, is_whole: bool) -> float:
 
 
 def _make_match(parts: deque[str], more: int, nth: int) -> str:
-    """Return a text that matches a regular expression, to serve as an example. The first alternative is used.
+    """Return an example text that matches a regular expression, using the first of its alternatives.
 
     Args:
         parts: The parts of the parsed expression. This call removes the parts up to the end of a group.
@@ -270,7 +282,10 @@ def _make_match(parts: deque[str], more: int, nth: int) -> str:
 
 
 def _character(part: str, nth: int) -> str:
-    """Return a character that matches a part of a regular expression; "" if there is none or it is unknown."""
+    """Return a character that matches one part of a regular expression, such as `[a-z]`.
+
+    `nth` selects one of several matching characters. The result is "" if no character is known that matches.
+    """
     try:
         fitting = [one for one in _CHARACTERS if re.fullmatch(part, one)]
     except re.error:

@@ -64,9 +64,10 @@ def part_at(root: object, reference: str) -> JsonValue:
 
 
 def resolve_reference(schema: object, root: object) -> Schema:
-    """Replace the reference at the top of a schema with its target, also if the target is a reference again.
+    """Return a schema with the `$ref` at its top replaced by the target of the reference.
 
-    Keywords beside the reference take precedence over those of the target.
+    If the target is a reference again, it is replaced too. Keywords beside a reference take precedence over those of
+    its target.
 
     Args:
         schema: The schema. A value that is not a schema allows any value, and so does a reference to nothing or to
@@ -123,7 +124,10 @@ def kinds(schema: Schema) -> AbstractSet[str]:
 
 
 def walk(schema: Schema) -> Iterator[dict[str, Any]]:
-    """Yield a schema and all schemas inside it, with outer schemas before inner ones. References are not followed."""
+    """Yield a schema and all schemas inside it, such as those of properties and items. Outer schemas come first.
+
+    References are not followed.
+    """
     waiting: list[object] = [schema]
     while waiting:
         part = waiting.pop()
@@ -133,7 +137,10 @@ def walk(schema: Schema) -> Iterator[dict[str, Any]]:
 
 
 def _schemas_inside(schema: Schema) -> Iterator[object]:
-    """Yield the values directly inside a schema that may be schemas themselves."""
+    """Yield the values inside a schema that its keywords define as schemas, such as those of `properties` and `items`.
+
+    Only one level is examined. A value may turn out not to be a schema, if the schema is invalid.
+    """
     for word, value in schema.items():
         # older drafts of JSON Schema list them under `items`
         if isinstance(value, list) and (word in SERIES or word == "items"):
@@ -145,7 +152,11 @@ def _schemas_inside(schema: Schema) -> Iterator[object]:
 
 
 def references(schema: Schema, root: Schema) -> dict[str, set[str]]:
-    """Return the references in a schema and in the targets of its references, each with the references that follow."""
+    """Return the references that occur in a schema or in the targets of its references.
+
+    The result maps each reference to the references inside its target. This shows whether definitions contain
+    themselves.
+    """
     found: dict[str, set[str]] = {}
     waiting = _references_in(schema)
     while waiting:
@@ -161,7 +172,7 @@ def _references_in(schema: Schema) -> set[str]:
 
 
 def is_recursive(schema: Schema) -> bool:
-    """Return whether a part of a schema contains itself."""
+    """Return whether a schema is recursive: whether following its references leads back to one of them."""
     try:
         TopologicalSorter(references(schema, schema)).prepare()
     except CycleError:

@@ -50,7 +50,10 @@ def in_words(schema: Schema, root: Schema | None = None, depth: int = _DEPTH) ->
 
 
 def choices(schema: Schema) -> list[str]:
-    """Return the values that a JSON Schema lists (`enum`), as a person writes them; empty if it lists none."""
+    """Return the values from which a person can choose under a schema (`enum` or `const`), as a person writes them.
+
+    The result is empty if the schema lists no values.
+    """
     try:
         return _list_choices(schema, schema, _DEPTH)
     except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
@@ -100,7 +103,7 @@ def _describe_schema(schema: Schema, root: Schema, depth: int) -> str:
 
 
 def _list_choices(schema: Schema, root: Schema, depth: int) -> list[str]:
-    """Return the values that a schema lists (`enum`), if the schema is valid."""
+    """Return the values from which a person can choose under a valid schema, including those of its alternatives."""
     schema = resolve_reference(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
     branches = _branches_of(schema) if depth else ()
@@ -174,7 +177,10 @@ def _either(words: Sequence[str]) -> str:
 
 
 def _write_plainly(value: JsonValue, *, quoted: bool = False) -> str:
-    """Write a value as a person does: a text without quotes, and yes and no for true and false."""
+    """Return a JSON value as a person writes it: texts without quotes, and `yes` and `no` for true and false.
+
+    With `quoted`, texts have quotes, and true and false stay as they are.
+    """
     if isinstance(value, bool) and not quoted:
         return "yes" if value else "no"
     text = repr(value) if isinstance(value, str) and quoted else None
