@@ -372,7 +372,7 @@ class _NodeReader(ast.NodeVisitor):
         self._loop(node, [])
 
     def _loop(self, node: ast.For | ast.AsyncFor | ast.While, tests: Sequence[ast.expr]) -> None:
-        """Read the body of a loop twice, because the acts of one round come before the waits of the next."""
+        """Read the body of a loop twice, because an act in one round comes before a wait in the next round."""
         before = {**self.pending}
         for _ in range(2):
             self._jumps.append({})
@@ -693,7 +693,7 @@ def _kinds(node: ast.expr) -> Sequence[ast.expr]:
 
 
 def _short_text(node: ast.AST) -> str:
-    """Return the source of an expression for a message, with its arguments shortened to `…`."""
+    """Return the source of an expression in short form, for a message: a call is shown as `function(…)`."""
     if isinstance(node, ast.Expr | ast.Await):
         return _short_text(node.value)
     text = f"{ast.unparse(node.func)}(…)" if isinstance(node, ast.Call) else ast.unparse(node)

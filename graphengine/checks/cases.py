@@ -49,7 +49,7 @@ def none_problems(found: Compiling) -> Iterator[Problem]:
 
 
 def _sets(node: NodePlan | None, reading: Reading, state: StateType[Any]) -> bool:
-    """Return whether every visit of a node sets a field to a value other than None."""
+    """Return whether a value that a switch reads is never None, because the node before always writes it."""
     written = [] if node is None else [each.field for each in node.writer.whole if each.key is None]
     if node is None or node.each is not None or reading.text not in written:
         return False

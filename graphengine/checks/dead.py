@@ -75,9 +75,8 @@ def never_taken(paths: Paths, reached: Collection[str]) -> Iterator[Never]:
 def dead_problems(found: Compiling) -> tuple[Sequence[Problem], Collection[str]]:
     """Report edges that no run takes and conditions that never change, by following all paths through a graph.
 
-    Returns:
-        The problems, and the names of the nodes that can always be left because one of their edges always holds. Such a
-            node needs no edge without a condition.
+    The second result contains the names of the nodes that can always be left, because one of their edges always holds.
+    Such a node needs no edge without a condition.
     """
     start = [edge for edge in found.graph.edges if edge.source == START]
     edges = [*start, *(edge for node in found.nodes.values() for edge in (*node.edges, *node.failure_edges))]

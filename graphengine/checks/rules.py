@@ -73,9 +73,9 @@ def verdicts(found: Compiling) -> Sequence[Verdict]:
 
 
 def _verdict(rule: Rule, found: Compiling) -> Verdict:
-    """Check one rule on all paths through the graph.
+    """Return the result of checking one rule of a graph, after searching all paths through the graph.
 
-    Each rule is checked alone, so that doubts about others do not matter.
+    Each rule is searched for alone, so that doubts about other rules do not affect the result.
     """
     start = [edge for edge in found.graph.edges if edge.source == START]
     paths = Paths(start, found.nodes, found.state, (rule,), found.graph.collect_errors)
@@ -95,9 +95,9 @@ def _verdict(rule: Rule, found: Compiling) -> Verdict:
 
 
 def rule_problems(found: Compiling) -> Iterator[Problem]:
-    """Report each rule of a graph that a run can break as an error, and each rule that cannot be decided as a warning.
+    """Report each rule of a graph that a run can break as an error, and each undecided rule as a warning.
 
-    A rule that has little effect is a warning too.
+    A rule that is fulfilled by any answer to its question is a warning too.
     """
     yield from _unread_answers(found)
     for each in verdicts(found) if any(rule.is_checked for rule in found.graph.rules) else ():
@@ -115,7 +115,10 @@ def rule_problems(found: Compiling) -> Iterator[Problem]:
 
 
 def _unread_answers(found: Compiling) -> Iterator[Problem]:
-    """Warn about rules that require a question, if nothing depends on the answer."""
+    """Warn about rules that require a question to be asked, if no condition depends on the answer.
+
+    Such a rule is fulfilled even if the person refuses.
+    """
     rules = [rule for rule in found.graph.rules if rule.before and rule.answered is None]
     decisive = _decisive(found, {rule.before.partition("/")[0] for rule in rules})
     for rule in rules if "state" not in decisive else ():
@@ -238,7 +241,7 @@ def _script(
 
 
 def _may_lack(node: str, paths: Paths) -> str:
-    """Return an input that a node requires and that may be missing; "" if there is none."""
+    """Return an input that a node reads and that may be missing from the state; "" if there is none."""
     for call in paths.nodes[node].calls if node in paths.nodes else ():
         for argument in call.arguments:
             for root in argument.reading.roots:
@@ -264,7 +267,10 @@ def _writes(paths: Paths, node: str, declared: FieldType) -> bool:
 
 
 def _make_exception(kind: type[BaseException] | None) -> BaseException | None:
-    """Create an exception of a type for a generated test; None if a test cannot create it by its name."""
+    """Create an exception of the type with which a node fails on a path, for a generated test.
+
+    None if the exception cannot be created with a message as its only argument.
+    """
     if kind is None or not issubclass(kind, Exception) or issubclass(kind, NodeError):
         return None
     try:

@@ -105,7 +105,10 @@ class MeantShape:
                 yield Problem("dead_end", f"node {name}", text, "add an edge that leaves the loop")
 
     def _edges_to(self, source: str, lost: Sequence[str]) -> str:
-        """Suggest an edge or a fork from a node that leads to the nodes which cannot be reached."""
+        """Return code that connects a node to the nodes which cannot be reached, for the repair in a message.
+
+        For several nodes, this is a fork.
+        """
         if len(lost) == 1:
             return f"add_edge({str(source)!r}, {str(lost[0])!r})"
         after = [set(self.out.get(name, ())) for name in lost]

@@ -119,7 +119,8 @@ class Opened(Struct, frozen=True):
     """Input to the state machine that drives a run: the first step that this process recorded for the run is durable.
 
     Attributes:
-        beside: Whether this process also drives other runs, although it should drive only this one.
+        beside: Whether this process also drives other runs, although the run should be alone in its process after two
+            crashes.
     """
 
     beside: bool = False
@@ -595,13 +596,13 @@ def _ignore(_: Claim, __: Input) -> Do:
 
 
 class Row(NamedTuple):
-    """One row of the transition table of a claim (the right of a process to drive a run): an input and its rule.
+    """One row of the transition table of a claim (the right of a process to drive a run).
 
     Attributes:
-        given: The input.
+        given: The type of the input to which this row applies.
         states: The states in which the input can occur.
         then: The states that can follow. Empty if the claim stays in its state.
-        rule: The function that processes the input.
+        rule: The function that processes such an input.
         why: For an input that needs no action: how the input can occur in these states, and why ignoring it is correct.
     """
 

@@ -259,7 +259,10 @@ def title_line(text: str) -> str:
 
 
 def _go_on_from(snapshot: Snapshot, facts: steps.Removed) -> None:
-    """Replace the snapshot with the copy that was stored when old steps were deleted by the retention policy."""
+    """Replace the snapshot with the one that the retention policy stored when it deleted old steps of the run.
+
+    The deleted steps cannot be applied any more, so the stored snapshot takes their place.
+    """
     if bytes(facts.snapshot):
         found = decode_snapshot(bytes(facts.snapshot))
         for name in found.__struct_fields__:
@@ -460,7 +463,7 @@ _NO_RESULT: Final = RecordedResult()
 
 
 def _attempt(snapshot: Snapshot, step: Step, facts: steps.Attempt) -> None:
-    """Apply the step of a failed attempt after which the node is retried or its fallback runs."""
+    """Apply the step of a failed attempt to run a node. The node is then retried, or its fallback runs."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     _count_failed_calls(snapshot, facts)
@@ -570,7 +573,7 @@ def _complete_item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
 
 
 def _keep_beginning(frame: Frame, step: Step, facts: steps.Begun) -> None:
-    """Remember that a side effect has begun, so that it is not started a second time if the process dies.
+    """Remember in the snapshot that a side effect has begun, so that it is not started again if the process dies.
 
     The beginning is remembered at the node itself and at all nodes around it that run a subgraph, because a new attempt
     of such a node would repeat the effect. Answers that a person gave about an earlier beginning are dropped, since
@@ -729,7 +732,7 @@ def _end_visit(snapshot: Snapshot, frame: Frame) -> None:
 
 
 def _leave_by(snapshot: Snapshot, frame: Frame, facts: steps.Outcome, ended: str = "") -> None:
-    """Move the run along the edge that the step contains.
+    """Move the run along the edge that the step contains, after a node has completed.
 
     If the step contains no edge, or an edge to FAIL, this part of the run fails and stays at its node.
     """
@@ -765,9 +768,10 @@ def _forget_work(frame: Frame, facts: steps.AttemptEnded, but: Collection[str]) 
 
 
 def _keep_messages(snapshot: Snapshot, messages: Iterable[Any], *, own: bool) -> None:
-    """Put messages, each as (topic, payload), into the run's mailbox until a node receives them.
+    """Put messages into the run's mailbox, where they stay until a node receives them.
 
-    `own` is True if nodes of the run or its child runs sent the messages, and not a caller.
+    `messages` are pairs of a topic and a payload. `own` is True if nodes of the run or its child runs sent the
+    messages, and False if a caller did.
     """
     for topic, payload in messages:
         snapshot.mailbox.setdefault(topic, []).append(payload)

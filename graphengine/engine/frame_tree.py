@@ -89,7 +89,7 @@ def touch(snapshot: Snapshot, frame: Frame) -> None:
 
 
 def enter(snapshot: Snapshot, frame: Frame, node: str) -> None:
-    """Let one position of the run (a frame) begin a new visit of a node."""
+    """Move a frame, one position of the run in a graph, to a node, where a new visit of the node begins."""
     if frame.phase is not READY:
         frame.phase = READY
     frame.at, frame.named = node, ""
@@ -120,7 +120,10 @@ def unpause(snapshot: Snapshot, frame: Frame) -> None:
 
 
 def place_of(frame: Frame) -> str:
-    """Return a text that identifies a visit of a node in its run, including the visits of all subgraphs around it."""
+    """Return a text that identifies a visit of a node in its run, such as a visit inside a subgraph that runs twice.
+
+    The text contains the visits of all subgraphs around the node.
+    """
     own = f"{frame.named or frame.at}:{frame.visit}"
     if frame.up is None:
         return own
@@ -260,7 +263,7 @@ def _fork_frame(snapshot: Snapshot, frame: Frame, fork: ForkRecord, targets: Seq
 
 
 def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Frame:
-    """Create the frame in which a node's subgraph runs, with a state of its own, and return the frame.
+    """Create the frame (position of the run) for the subgraph that a node runs, with a state of its own, and return it.
 
     The node then waits for the end of the subgraph.
     """
@@ -283,9 +286,9 @@ def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Fra
 
 
 def drop_children(snapshot: Snapshot, frame: Frame) -> None:
-    """Drop the map items or the subgraph that a node has started, so that the node can start afresh.
+    """Drop the map items or the subgraph that a node has started, so that the node can start again from the beginning.
 
-    Their usage is kept.
+    What they used (model calls, tokens and cost) still counts for the run.
     """
     for key in frame.children:
         drop(snapshot, snapshot.frames[key], frame, counts=False)
@@ -350,7 +353,7 @@ def add_usage(total: Usage, spent: Usage, *, sign: Literal[1, -1] = 1) -> Usage:
 
 
 def spent_since(before: Usage, after: Usage) -> Usage:
-    """Return the usage between two points of a run.
+    """Return the model calls, tokens and cost between two points of a run, given the totals at both points.
 
     If the cost is unknown at one point, it is unknown in the result.
     """

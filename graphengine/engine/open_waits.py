@@ -38,7 +38,7 @@ class OpenWaits:
             self.add(frame.id, frame.waits)
 
     def add(self, frame: str, waits: Mapping[str, WaitRecord]) -> None:
-        """Add everything that one node has begun to wait for to the index."""
+        """Add all waits that one node has begun to the index of open waits."""
         self.count += len(waits)
         for name, wait in waits.items():
             self._holders[wait.id] = frame
@@ -47,7 +47,7 @@ class OpenWaits:
                 heappush(self._dues, (wait.due, frame, name))
 
     def remove(self, waits: Mapping[str, WaitRecord]) -> None:
-        """Remove everything that one node no longer waits for from the index."""
+        """Remove all ended waits of one node from the index of open waits."""
         self.count -= len(waits)
         for name, wait in waits.items():
             self._holders.pop(wait.id, None)
@@ -92,7 +92,7 @@ class OpenWaits:
 def has_failed(frame: Frame) -> bool:
     """Return whether this frame, or a frame around it, has failed, so that its waits do not time out for now.
 
-    A resume that retries the failed part builds the index of open waits again.
+    A resume that retries the failed part builds the index of open waits again, so that the waits can then time out.
     """
     around: Frame | None = frame
     while around is not None and around.failing is None:

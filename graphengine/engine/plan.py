@@ -226,7 +226,7 @@ class Writer:
     also: frozenset[str] = frozenset()
 
     def updates(self, result: object, view: View, node: str, ending: object = None) -> Updates:
-        """Convert the result of a node to updates of the state.
+        """Convert the result of a node to updates of the state, as the node's `writes=` declares.
 
         Args:
             result: The result of the node.

@@ -58,9 +58,9 @@ def publication_in(step: Step) -> Publication | None:
 
 
 def keep_published(snapshot: Snapshot, step: Step) -> bool:
-    """Keep the value that a step publishes, in place of the value published earlier under the same name.
+    """Keep the value that a step publishes with `ctx.publish`, so that watchers of the run can read it later.
 
-    Each item of a map has values of its own.
+    The value replaces the one that was published earlier under the same name. Each item of a map has values of its own.
 
     Returns:
         Whether the step publishes a value.

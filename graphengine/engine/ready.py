@@ -36,9 +36,10 @@ _MOVING: Final = ("running", "waiting")
 
 
 def ready(snapshot: Snapshot, only: Collection[str] | None = None) -> list[Task]:
-    """Return the tasks that should be running now. The list is empty if the run has ended or has reached a limit.
+    """Return the tasks that the runner should run now, such as nodes of the graph.
 
-    The tasks of a waiting run are wake-ups at the times when its waits end.
+    The list is empty if the run has ended or has reached a limit. The tasks of a waiting run are wake-ups at the times
+    when its waits end.
 
     Args:
         snapshot: The run.

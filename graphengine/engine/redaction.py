@@ -131,9 +131,9 @@ def words_for(plan: Plan[Any] | None, snapshot: Snapshot, words: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Redactor:
-    """Keeps a run's secrets out of the data that its nodes emit, record and send.
+    """Hides a run's secrets in the data that its nodes emit, record and send.
 
-    Only the fields that are declared secret may contain them, and these are encrypted.
+    Secrets may be stored only in fields that are declared secret, where they are encrypted.
     """
 
     plan: Plan[Any]

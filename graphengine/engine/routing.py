@@ -72,7 +72,7 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
     frame: Frame,
     observer: Observer | None,
 ) -> None:
-    """Record the target of the first edge whose condition holds, and what each evaluated condition found.
+    """Find the first edge whose condition holds, and record its target and what each evaluated condition found.
 
     Raises:
         ConditionFailed: A condition raised an error.

@@ -48,7 +48,7 @@ class Commit(Struct):
 
 
 class Session(RunState):
-    """A run that this process drives. `commit` is the only method that moves the run."""
+    """A run that this process drives. Only the method `commit` changes the run."""
 
     __slots__ = ()
 

@@ -86,7 +86,9 @@ def weigh_item(run: RunState, item: Frame, ops: Sequence[Op]) -> None:
 
 
 def check_room(run: RunState, item: Frame) -> None:
-    """Refuse to begin another item of a map if the results so far already exceed the size limit of one step.
+    """Refuse to begin another item of a map if the results of its items are already too large for one step.
+
+    The results of all items are written by one step at the end of the map.
 
     Raises:
         TooLarge: The results exceed the limit. All results are kept, so a resume with a higher limit can use them.

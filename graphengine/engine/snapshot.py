@@ -155,9 +155,9 @@ class Frame(FrameRecord, eq=False):
 
     @property
     def asked(self) -> Mapping[str, tuple[str, RecordedResult]]:
-        """The unanswered questions of the node that its code will ask again when it runs the next time.
+        """The unanswered questions of the node that its code will ask again when it runs the next time, by name.
 
-        Each question is given by its name, with the key of its record and the record.
+        Each value is the key of the question's record, and the record.
         """
         results = self.recorded_results
         again = ((key.removeprefix(ASKED), asked) for key, asked in results.items() if key.startswith(ASKED))
@@ -400,7 +400,7 @@ class AttemptId(Struct, gc=False):
 
 
 class Task(AttemptId):
-    """Something that the runner should do now, such as running a node.
+    """A task of the runner, such as running a node, for one attempt.
 
     Attributes:
         mode: `run` the node, run its `fallback`, `leave` the node (choose the edge), `join` its arms, `collect` its

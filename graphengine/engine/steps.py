@@ -947,9 +947,10 @@ def replacing(given: Mapping[str, T], graph: str, path: str, name: str, owner: s
 
 
 def given_over(before: Mapping[str, T], given: Mapping[str, T], graph: str) -> Mapping[str, T]:
-    """Combine the earlier settings of a run (such as its models) with settings that a later command gives.
+    """Return the settings of a run, such as its models, after a later command gave further settings.
 
-    A later setting for everything (`ALL`) discards all earlier settings.
+    A later setting replaces an earlier one with the same key. A later setting for everything (`ALL`) discards all
+    earlier settings.
     """
     prefix = f"{graph}:"
     own = {key.removeprefix(prefix): value for key, value in given.items() if ":" not in key or key.startswith(prefix)}

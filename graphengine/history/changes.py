@@ -254,7 +254,7 @@ class _Changes:
         return {each.run_id for found in self._followers.values() for each in found if each.has(status)}
 
     async def _find_moved_runs(self) -> set[str]:
-        """Return the runs that have steps or answers which at least one of their followers has not seen yet."""
+        """Return the ids of runs for which at least one follower has not seen the newest steps or answers."""
         seqs = {run_id: min(each.seq for each in found) for run_id, found in self._followers.items() if run_id}
         moved = set(await self._store.moved(seqs)) if seqs else set()
         waiting = self._runs_with_status("waiting") - moved
@@ -298,9 +298,9 @@ followers.
 
 
 def poke(store: Store, run_id: str) -> None:
-    """Wake the followers of a run at once, because this process knows of a change.
+    """Wake the followers of a run in this process at once, without waiting for the next check of the store.
 
-    Either this process began or stopped driving the run, or it sent something to the run.
+    This process calls the function when it begins or stops driving the run, and when it sends something to the run.
     """
     if _CHANGES and (found := _changes_of(store)) is not None:
         found.poke(run_id)
@@ -362,10 +362,10 @@ async def _load_posted_now(store: Store, info: RunInfo, *, wanted: bool) -> Post
 
 
 async def polled(store: Store, info: RunInfo, after: int, *, wants_posted: bool = True) -> AsyncGenerator[Polled, None]:
-    """Yield a run's row, its steps after number `after`, and its unprocessed answers, now and after each change.
+    """Yield the information about a run, its new steps and its unprocessed answers, now and after each change.
 
-    The list of new steps is often empty. Unprocessed answers are read only while the run waits, and only if they are
-    wanted.
+    The new steps are those after number `after`; the list is often empty. Unprocessed answers are read only while the
+    run waits, and only if they are wanted.
 
     Raises:
         UnknownRun: The run was removed in the meantime.

@@ -396,7 +396,9 @@ class FieldType:
         return body if self.exact is not None else marked(value, body)
 
     def reduce(self, view: View, update: object) -> tuple[Op, object]:
-        """Convert a node's update of this field to the operation to record, and the Python value that it adds or sets.
+        """Convert a node's update of this field to the operation to record, using the field's reducer.
+
+        The Python value that the operation adds or sets is returned too.
 
         Raises:
             InvalidUpdate: The update, or the field after it, is not valid.

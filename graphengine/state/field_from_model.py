@@ -132,7 +132,7 @@ class _Declared:
 
     @property
     def checked_type(self) -> Any:  # noqa: ANN401 - an annotation
-        """The type of the field, with the validators that the model defines for the field added to it."""
+        """The type of the field, annotated with the validators that the model defines for the field."""
         annotation = self.annotation
         for validator in self.validators:
             annotation = Annotated[annotation, _VALIDATORS[validator.info.mode](validator.func)]
@@ -140,9 +140,10 @@ class _Declared:
 
     @property
     def operation(self) -> str | None:
-        """The kind of recorded operation to which the field's reducer leads, such as `append`.
+        """The kind of operation that a step records for an update of the field, such as `append`.
 
-        None if the field allows several list types, because an item alone does not show to which of them it belongs.
+        It depends on the field's reducer. None if the field has no built-in reducer, or allows several list types,
+        because an item alone does not show to which of them it belongs.
         """
         found = OPERATIONS.get(self.reducer) if self.reducer else None
         kinds = [getattr(each, "__origin__", each) for each in members(self.annotation)] if found else []
@@ -166,7 +167,7 @@ def _is_for(name: str, fields: Sequence[str]) -> bool:
 
 
 def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
-    """Analyse a field of a state's model, so that its values can be validated and recorded quickly."""
+    """Examine a field of a state's model, and return what is needed to validate and record its values quickly."""
     declared = _Declared(model, name, info)
     annotation, reducer, operation = declared.annotation, declared.reducer, declared.operation
     own, info = bool(declared.validators), declared.info

@@ -199,9 +199,9 @@ class ExactModels:
 
 
 def exact_models(annotation: object) -> ExactModels | None:
-    """Return the checker for an annotation that contains models; None if the annotation is not suitable.
+    """Return a checker for values of an annotated type that contains models; None if the type is not suitable.
 
-    It is not suitable if it allows other values than models, lists, dicts and scalars. If it contains no models,
+    A type is not suitable if it allows other values than models, lists, dicts and scalars. If it contains no models,
     `Exact` is faster.
     """
     found = _find_exact_models(annotation, ())

@@ -234,7 +234,7 @@ def _follow(json: Any, loc: _Place, place: _Place = ()) -> Iterator[_Place]:  # 
 
 
 def _find_zoned_texts(json: Any, place: _Place = ()) -> Iterator[tuple[_Place, str]]:  # noqa: ANN401 - JSON
-    """Yield every text in JSON that looks like a time with the name of a zone, with its place."""
+    """Yield the place and the text of every string in JSON that looks like a time with the name of a zone."""
     if isinstance(json, str):
         if bare(json) is not json:
             yield place, json

@@ -48,7 +48,7 @@ class Shown(Struct, omit_defaults=True, forbid_unknown_fields=True, frozen=True,
 
 
 class Samples(Struct, forbid_unknown_fields=True, frozen=True, tag="samples", tag_field="is"):
-    """What a plateau condition, which tests whether a value has stopped improving, has compared.
+    """The values that a plateau condition compared, to test whether a value has stopped improving.
 
     Attributes:
         best: The best value so far, as recorded.

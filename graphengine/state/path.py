@@ -45,7 +45,10 @@ class Path:
 
 
 def walk(value: object, parts: Sequence[Part]) -> object:
-    """Follow the parts of a path from a value, through attributes, keys and indexes; None if a part is missing."""
+    """Return the value that a path leads to from another value, through attributes, keys and indexes.
+
+    Returns None if a part of the path is missing.
+    """
     for part in parts:
         if value is None:
             return None
@@ -152,7 +155,7 @@ def _list_union_members(annotation: object, inside: tuple[object, ...]) -> tuple
 
 
 def type_at(annotation: object, path: Path) -> tuple[tuple[object, ...], str]:
-    """Find the types that a path can lead to, starting from an annotation.
+    """Return the types of the values that a path into the state can lead to, starting from a field's annotation.
 
     Returns:
         The types, and "". If the path cannot exist, no types and a message with a repair for its first wrong part.

@@ -127,7 +127,7 @@ tuples keep the objects alive, so that no id is used twice."""
 
 
 class EarlierReader:
-    """Decodes records that were written when a field had another type, and notes what is lost.
+    """Decodes records that were written when a field had another type, and notes which recorded values are lost.
 
     Before pydantic 2.13, nested models keep their own validators. The special rules for aliases and unions then do not
     apply inside nested models, but lost values are still noted.

@@ -117,7 +117,7 @@ def _find_lost_in_class(kind: type, annotation: object, config: ConfigDict, seen
 
 
 def _types_in_class(kind: type, config: ConfigDict) -> Iterator[tuple[object, ConfigDict]]:
-    """Yield the types of the fields of a class, each with the model settings that apply to it."""
+    """Yield the type of each field of a class, with the model settings under which its values are restored."""
     if issubclass(kind, BaseModel):
         own = kind.__pydantic_decorators__
         fields = () if own.field_serializers or own.model_serializers else kind.model_fields.values()
@@ -139,7 +139,7 @@ def _find_lost_members(annotation: object, config: ConfigDict) -> Iterator[Lost]
 
 
 def _find_lost_keys(key: object, config: ConfigDict) -> Iterator[Lost]:
-    """Yield those keys of a dict type that would be different after they are written as JSON texts."""
+    """Yield descriptions of keys of a dict type that do not survive being written to JSON, where all keys are texts."""
     kinds = [get_origin(kind) or kind for kind in members(key)]
     text = f"a dict with keys of type {type_name(key)}"
     if any(_is_never_a_key(kind) for kind in kinds):

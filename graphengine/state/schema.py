@@ -301,9 +301,10 @@ class StateType(Generic[S]):
             raise self._misfit(explain(error, hide=bool(self.secrets)), where, self._give(error)) from cause
 
     def _carries_marks(self, given: Any) -> bool:  # noqa: ANN401 - has keys
-        """Return whether a mapping may be recorded JSON with marks, which keep details such as the name of a time zone.
+        """Return whether a mapping that a user passed as state may be recorded JSON with marks.
 
-        Fields declared as `str` are not searched, because marks have no meaning in them and their texts can be long.
+        Marks keep details such as the name of a time zone. Fields declared as `str` are not searched, because marks
+        have no meaning in them and their texts can be long.
         """
         fields = self.fields
         left = {key: given[key] for key in given if key not in fields or type(given[key]) is not fields[key].plain}
@@ -326,9 +327,9 @@ class StateType(Generic[S]):
         return InputError(f"the state does not fit {self.model.__name__}: {problem}", where=where, repair=repair)
 
     def _give(self, error: ValidationError) -> str:
-        """Suggest how to repair an error about missing fields: pass them, or give them defaults.
+        """Return how to repair an error about missing fields: pass them, or give them defaults.
 
-        "" if no field is missing.
+        The result is "" if no field is missing.
         """
         found = [each["loc"] for each in error.errors() if each["type"] == "missing"]
         missing = [str(place[0]) for place in found if len(place) == 1]
@@ -471,7 +472,10 @@ def _is_same(value: object, record: object, bodies: dict[int, bytes]) -> bool:
 
 
 def with_items(state: StateType[S], items: Mapping[str, object]) -> StateType[S]:
-    """Return a type of state with additional fields for the arguments that the items of a map receive."""
+    """Return the type of a state with additional fields for the arguments that the items of a map receive.
+
+    For example, `each={"paper": "papers"}` adds the field `paper`.
+    """
     fields: dict[str, Any] = {name: (annotation, ...) for name, annotation in items.items()}
     config = ConfigDict(**{**state.model.model_config, "extra": "forbid", "frozen": False})
     model = create_model(f"{state.model.__name__}.each", __config__=config, **fields)

@@ -285,7 +285,7 @@ def _is_text(value: str) -> bool:
 
 
 def scrubbed(value: Any, texts: Sequence[str], mark: str = HIDDEN, least: int = _LEAST_SCRUBBED) -> Any:  # noqa: ANN401 - records
-    """Replace secret texts in a value, including parts of them that are left after a long text was cut in the middle.
+    """Return a value in which secret texts are replaced, including parts that are left of a secret that was cut.
 
     Args:
         value: The value, as JSON.

@@ -27,7 +27,10 @@ class Reading:
 
     @classmethod
     def of(cls, source: Source) -> Reading:
-        """Create a reading from a path written as text, or from a function."""
+        """Create a reading from a path written as text, or from a function.
+
+        A reading says where a condition or an argument gets its value.
+        """
         if isinstance(source, str):
             return cls(source, parse(source), None)
         injected = Injected.of(source)

@@ -62,7 +62,7 @@ UNREAD: Final = object()
 
 @dataclass(slots=True)
 class Unread:
-    """Stands for the Python value of a large record until the value is first read.
+    """Stands for the Python value of a large record until the value is first read, which saves decoding it.
 
     Attributes:
         record: The record.

@@ -156,7 +156,7 @@ class View(Struct, eq=False):
         return self._frame.count(node) + (node == self.completing)
 
     def mark(self, key: str, default: Mark = None) -> Mark:
-        """Return what a condition remembers about earlier steps, such as a count; `default` if it has no memory yet."""
+        """Return what a condition of an edge remembers about earlier steps, such as a count of visits."""
         if key in self.new_marks:
             return self.new_marks[key]
         frame: FrameFacts | None = self._frame
@@ -287,7 +287,7 @@ class View(Struct, eq=False):
         return name in self._state.fields
 
     def get(self, name: str) -> object:
-        """Return the value of a field, including what the current step has written."""
+        """Return the value of a field as the current step sees it, including what the step itself has written."""
         if name in self._new:
             found = self._new[name]
             if type(found) is Unread:
@@ -429,7 +429,10 @@ class View(Struct, eq=False):
 
 
 def part_of(record: Any, parts: Sequence[Part]) -> Any:  # noqa: ANN401 - records
-    """Follow the parts of a path from a recorded value; None if a part is missing."""
+    """Return the part of a recorded value that a path leads to; None if a part of the path is missing.
+
+    Parts of the record that are still encoded are decoded on the way only where this is needed.
+    """
     for part in parts:
         if isinstance(record, Raw):
             record = items_of(record) if bytes(memoryview(record)[:1]) == b"[" else keys_of(record)

@@ -76,7 +76,7 @@ def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Decided:
 
 
 def _updates_of_arms(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list[tuple[str, object]]:
-    """Collect what the arms of a fork wrote, in declared order, so that their updates can be applied to one state.
+    """Return the updates that the arms of a fork wrote, in declared order of the arms, to apply them to one state.
 
     Raises:
         InvalidUpdate: An arm replaced a field that another arm wrote.

@@ -67,7 +67,7 @@ def first_edge(run: RunState, facts: Outcome, plan: Plan[Any], frame: Frame, giv
 
 
 def at_start(plan: Plan[Any], frame: Frame, given: Iterable[str]) -> View:
-    """Return the initial state of a run or a subgraph for the conditions of its first edge."""
+    """Return the initial state of a run or a subgraph, with which the conditions of its first edge are evaluated."""
     view = View(plan.state, frame, node=START)
     if plan.epochs:
         changes = [t for group in plan.epochs.values() for t in group if t.kind == "change"]
@@ -178,7 +178,10 @@ def stop_asked(snapshot: Snapshot, event: StopAsked) -> Decided:
 
 
 def _list_unended_effects(snapshot: Snapshot) -> list[str]:
-    """Return the side effects that began and whose end is unknown, each as the path of its node and its name."""
+    """Return the side effects of a run that began and of which nobody knows whether they happened.
+
+    Each is given as the path of its node and, for an effect inside the node, its name.
+    """
     return [
         path_of(frame.id, frame.at) + (f": {own_name(memo.name)}" if key != BEGUN else "")
         for frame in snapshot.frames.values()
@@ -214,7 +217,7 @@ def begin_branch(run: RunState, event: BranchedOff) -> Decided:
 
 
 def _title_of_branch(plan: Plan[Any], title: str, frame: Frame, ops: Sequence[Op]) -> str:
-    """Return a new title for a branch whose state change affects the title of its parent run; "" to keep the title.
+    """Return a new title for a run that branches off with a changed state; "" to keep the title of the parent run.
 
     A title that the graph declares with `title=` is filled in again with the changed state. A title that was taken from
     a text field is replaced with the new text of that field.

@@ -65,7 +65,7 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
 
 
 def _begins_with(call: Call, view: View, where: str) -> tuple[Plan[Any], Initial]:
-    """Return the compiled subgraph that a node runs, and the subgraph's initial state.
+    """Return the compiled subgraph that a node runs, and the initial state with which the subgraph begins.
 
     If a function of the user that computes an input raises an exception, that exception is raised unchanged.
 

@@ -155,7 +155,7 @@ def leave(  # noqa: PLR0913 - the parts of one step
     change: Change,
     facts: Node,
 ) -> Decided:
-    """Choose the edge out of a node that ended, and return the complete step.
+    """Choose the edge out of a node that ended, and return the complete step to record.
 
     If the conditions of all edges are false, the step records that this part of the run fails.
     """

@@ -106,7 +106,9 @@ def wait_over(run: RunState, frame: Frame, event: WaitOver) -> Decided:
 
 
 def _find_messages_beside(snapshot: Snapshot, frame: Frame, topic: str) -> dict[str, JsonValue]:
-    """Find messages that already arrived for other waits of the same node, so that one step can end all these waits.
+    """Find messages that have already arrived for other waits of a node, when one of its waits ends.
+
+    One step can then end all these waits.
 
     Returns:
         The messages, by the names of the waits that they end.

@@ -224,7 +224,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_queues_take_turns_if_one_run_is_taken_at_a_time(self, store: Store) -> None:
-        """A busy worker takes one run whenever one has ended, and each time from the next queue."""
+        """A worker that takes one run at a time, whenever one has ended, gets each run from the next queue in turn."""
         for number in range(3):
             await queue_run(store, f"a{number}", queue="a")
             await queue_run(store, f"b{number}", queue="b")
@@ -283,9 +283,9 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_key_has_no_more_than_its_concurrency(self, store: Store) -> None:
-        """A tenant at its limit waits, while other tenants of the queue continue.
+        """If a tenant has as many running runs as `tenant_concurrency` allows, only runs of other tenants are taken.
 
-        Runs without a tenant have no limit.
+        Runs without a tenant have no such limit.
         """
         limits = QueueLimits(tenant_concurrency=1)
         await store.limit_queue("mail", limits)

@@ -226,7 +226,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_is_its_id_and_its_nonce(self, store: Store) -> None:
-        """Two runs that had the same id one after the other are told apart by their nonce.
+        """Two runs that had the same id one after the other are told apart by their nonce, a random text.
 
         Children, stops and messages of the earlier run do not reach the later one.
         """
@@ -900,7 +900,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_replaced_driver_gets_an_error(self, store: Store) -> None:
-        """Once another process drives a run, nothing can be written or released with the old fence."""
+        """Once a second process has claimed a run, the first process cannot write or release it with its old fence."""
         fence = await new_run(store)
         second = await self.open_second(store)
         try:

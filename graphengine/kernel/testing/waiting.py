@@ -63,7 +63,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_same_key_again_changes_nothing(self, store: Store) -> None:
-        """A message with a key that the run has received before is ignored, even if that message was consumed."""
+        """A message is ignored if it has the same key as an earlier message to the run, even a consumed one."""
         fence = await new_run(store)
         await new_run(store, "other")
         assert await store.post("r", "answer", 1, "k") is True
@@ -169,7 +169,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_waiting_run_has_a_timer(self, store: Store) -> None:
-        """A waiting run keeps its timer (`due_at`) until the next batch. Claims and releases do not change it."""
+        """The timer (`due_at`) of a waiting run stays until steps are appended.
+
+        Claims and releases do not change it.
+        """
         await waiting_run(store, due_at=7.5)
         assert (await store.info("r")).due_at == 7.5
         fence = await store.claim("r")
@@ -308,7 +311,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_runs_of_a_closed_store_are_due(self, store: Store) -> None:
-        """Runs that were running when their store was closed are due. Waiting runs are due as their timers say."""
+        """Closing a store releases its runs, so those that were running are due.
+
+        Waiting runs are due as their timers say.
+        """
         await new_run(store)
         await append(store, batch("ended", await new_run(store, "ended"), [step(1)], "finished"))
         await waiting_run(store, "waits", due_at=LATER)
@@ -404,7 +410,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_oldest_message_comes_first(self, store: Store) -> None:
-        """Runs with messages are due in the order of their oldest message, however many arrived later."""
+        """`due` sorts runs with messages by the time of their oldest message, however many messages arrived later."""
         for run_id in "abcd":
             await waiting_run(store, run_id)
         await store.post("b", "stop", None, "k")
@@ -418,7 +424,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_released_runs_come_in_the_order_of_their_release(self, store: Store) -> None:
-        """Runs that were released are due in the order of their release. A second release does not count."""
+        """`due` sorts released runs by the time of their release.
+
+        A second release without a new claim does not count.
+        """
         fences = {run_id: await new_run(store, run_id) for run_id in "abcd"}
         for run_id in "cadbca":
             await store.release(run_id, fences[run_id])
@@ -470,9 +479,9 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_another_process_finds_due_runs(self, store: Store) -> None:
-        """A run that waits in one process can be found and driven by another process.
+        """A run that waits in one process can be found and claimed by another process.
 
-        The first then no longer finds it.
+        After that, `due` no longer returns the run in either process.
         """
         await waiting_run(store, due_at=5.0)
         await waiting_run(store, "asks")
