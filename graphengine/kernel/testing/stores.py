@@ -406,7 +406,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_runs_created_together_keep_their_codes(self, store: Store) -> None:
-        """If runs are created at the same time by programs with different code, each run keeps the id of its own code."""
+        """If programs with different code create runs at the same time, each run keeps the id of its own code."""
         codes = ["c1", "c2", "", "c1"]
         created = [replace(run_info(f"r{place}"), code=code) for place, code in enumerate(codes)]
         bodies = [{"functions": code} if code else None for code in codes]
