@@ -57,9 +57,10 @@ class Walked:
     graph_spec: GraphSpec = field(default_factory=GraphSpec)
 
     def place(self, node: str) -> tuple[str, bool]:
-        """Return at which of today's nodes a run continues that was recorded at this node.
+        """Return the name of the node of today's graph at which a run continues that was recorded at the node `node`.
 
-        The second value is True if a migration moved the run to another node, and did not only rename the node.
+        The second value tells how the run gets there: True if a migration moved the run to another node, False if the
+        node is still the same and at most has a new name.
         """
         moved = False
         for _, step in self.steps:
@@ -91,9 +92,11 @@ def walk_frames(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec) -> d
 
 
 def shift_of(plan: Plan[Any], snapshot: Snapshot, graphs: Mapping[str, Walked]) -> Shift:
-    """Collect which nodes the migrations rename, and the new paths of nodes before which the run pauses.
+    """Collect from the migrations which nodes were renamed, and the new paths of nodes before which the run pauses.
 
-    The result has the form in which a step records these changes; `graphengine.engine.graph_migration` explains them.
+    A run records the paths of the nodes before which it pauses, so these paths have to follow a renamed node. The
+    result is a `Shift`, the form in which a step records such changes. `graphengine.engine.graph_migration` explains a
+    `Shift`.
     """
     shift = Shift(renamed={key: dict(graph.names) for key, graph in graphs.items() if graph.names})
     root = graphs[ROOT]
@@ -104,7 +107,10 @@ def shift_of(plan: Plan[Any], snapshot: Snapshot, graphs: Mapping[str, Walked]) 
 
 
 def moves_of(before: Snapshot, after: Snapshot, graphs: Mapping[str, Walked]) -> dict[str, str]:
-    """Return which positions of the run (frames) migrations move to another node. Keys are ids after the renaming.
+    """Return the positions of the run that migrations move to another node, each with the name of that node.
+
+    A position (frame) is one place where the run is. The keys of the result are the ids that the frames have after
+    their nodes were renamed. Frames inside a moved frame are not listed.
 
     Args:
         before: The snapshot as it was recorded.
@@ -126,9 +132,10 @@ def moves_of(before: Snapshot, after: Snapshot, graphs: Mapping[str, Walked]) ->
 
 
 def in_new_names(plan: Plan[Any], graph_spec: GraphSpec) -> GraphSpec:
-    """Return the recorded description of a graph, with the names that migrations gave to its nodes.
+    """Return a recorded graph spec in which each node that migrations renamed has its new name.
 
-    The description can then be compared with today's graph.
+    This makes the recorded spec comparable with the spec of today's graph. A renamed node keeps its recorded name under
+    the key `was`. Nested graphs are converted in the same way.
     """
     steps = _steps(plan, graph_spec)
 
@@ -151,7 +158,6 @@ def in_new_names(plan: Plan[Any], graph_spec: GraphSpec) -> GraphSpec:
 
 
 def _chosen(node: NodePlan | None, choice: str) -> Plan[Any] | None:
-    """Return the nested graph that a node runs in this case; None if it runs something else."""
     try:
         return node.chosen(choice).graph if node is not None else None
     except NoChoice:
@@ -159,7 +165,7 @@ def _chosen(node: NodePlan | None, choice: str) -> Plan[Any] | None:
 
 
 def _edge_in(edge: EdgeSpec, now: Callable[[str], str]) -> EdgeSpec:
-    """Return a recorded edge with the new names of its nodes."""
+    """Return a recorded edge in which the names of renamed nodes are replaced by their new names."""
     renamed_edge: EdgeSpec = {**edge, "from": now(edge["from"])}
     if "to" in edge:
         renamed_edge["to"] = now(edge["to"])
@@ -221,10 +227,10 @@ def _decrypt_fields(state: StateType[Any], values: Mapping[str, JsonValue]) -> d
 
 
 def _check_names(graph: Walked, now: Mapping[str, JsonValue], before: Mapping[str, JsonValue], where: str) -> None:
-    """Check that the functions of migrations returned only fields of today's state, if they changed anything.
+    """Check that migrations which changed the recorded fields returned only fields that today's state has.
 
     Raises:
-        MigrationFailed: The migrations returned other fields.
+        MigrationFailed: The migrations returned a field that today's state does not have.
     """
     fields = graph.plan.state.fields
     unknown = [name for name in now if name not in fields]
@@ -239,7 +245,7 @@ def _check_names(graph: Walked, now: Mapping[str, JsonValue], before: Mapping[st
 
 
 def does_not_fit(graph: Walked, values: Mapping[str, JsonValue], problems: Sequence[str], where: str) -> GraphChanged:
-    """Build the error for fields that do not fit today's state after the migrations."""
+    """Build the error for a graph whose migrations returned values that do not fit the types of today's state."""
     return MigrationFailed(
         f"the migrations of graph {graph.plan.graph!r} gave {_clip_repr(values)}, which does not fit its state: "
         + "; ".join(problems),
@@ -292,9 +298,14 @@ def _graph_of(frame: Frame) -> str:
 
 
 def _graph_inside(around: Walked, up: Frame) -> tuple[Plan[Any], GraphSpec] | None:
-    """Return today's plan and the recorded spec of the graph that a node was running.
+    """Return today's plan and the recorded spec of the nested graph that a node was running when the run was recorded.
 
-    Return None if the node runs no graph today.
+    Args:
+        around: The graph that contains the node.
+        up: The position (frame) of the run at that node.
+
+    Returns:
+        The plan and the spec, or None if the node does not run a graph any more.
     """
     node = around.plan.nodes.get(around.names.get(up.at, up.at))
     graph = _chosen(node, up.choice)
@@ -309,7 +320,7 @@ def _steps(plan: Plan[Any], graph_spec: GraphSpec) -> list[tuple[int, Migration]
 
 
 def _graph_specs_at(graph_spec: GraphSpec, name: str) -> Mapping[str, GraphSpec]:
-    """Return the recorded descriptions of the nested graphs of a node, by case."""
+    """Return the recorded specs of the graphs that the node of this name could run, by the choice that selects each."""
     for node in graph_spec.get("nodes", ()):
         if node["name"] == name:
             return node.get("graphs", {})
@@ -317,7 +328,11 @@ def _graph_specs_at(graph_spec: GraphSpec, name: str) -> Mapping[str, GraphSpec]
 
 
 def _path(plan: Plan[Any], graph_spec: GraphSpec, parts: Sequence[str]) -> str:
-    """Convert the recorded path of a node, such as `article/review`, to its path in today's graph."""
+    """Convert the recorded path of a node, such as `article/review`, to its path in today's graph.
+
+    Each part of the path is renamed by the migrations of the graph that it names a node of: `article` by those of the
+    outer graph, `review` by those of the graph that `article` runs.
+    """
     steps = _steps(plan, graph_spec)
     new = _rename_node(steps, parts[0])
     if len(parts) == 1:

@@ -117,10 +117,11 @@ def _note_of_move(frame: Frame, node: str) -> Mismatch:
 
 
 def _has_ended_inside(snapshot: Snapshot, key: str) -> bool:
-    """Return whether any node, arm or map item inside this position of the run has already finished.
+    """Return whether a node, arm or map item inside this position of the run has already finished its work.
 
-    If the run is moved to another node, the results of this work stay behind in the log, and its effects may be
-    repeated. The effects of work that is in progress are kept.
+    The answer decides whether to warn about a move to another node: the results of finished work stay behind in the
+    log, and its side effects may be repeated at the new node. Work that is still in progress does not count, because
+    its effects are kept.
     """
     frame = snapshot.frames[key]
     if isinstance(frame.phase, Collecting) and any(each is not None for each in frame.phase.done):
@@ -131,16 +132,17 @@ def _has_ended_inside(snapshot: Snapshot, key: str) -> bool:
 def migrate_state(
     plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None
 ) -> tuple[Mapping[str, JsonValue], Sequence[Mismatch]]:
-    """Convert the recorded state of a run to the state of today's graph.
+    """Convert the recorded state of a run to the state of today's graph, by applying migrations and new defaults.
 
-    Also returns the values that have no place in it.
-
-    The position of the run is ignored.
+    Only the fields of the run's own graph are converted. It does not matter where in the graph the run was.
 
     Args:
         plan: Today's plan.
         snapshot: The run's snapshot; it is not changed.
         graph_spec: The recorded spec of the run's graph.
+
+    Returns:
+        The fields of the converted state, and notes about recorded values that have no place in it.
 
     Raises:
         GraphChanged: The run was recorded under a newer version, a migration is missing, or the run's state does not
@@ -184,9 +186,10 @@ def mismatch_error(plan: Plan[Any], snapshot: Snapshot, found: GraphFit) -> Grap
 
 
 def plan_at(plan: Plan[Any], frame: Frame) -> Plan[Any]:
-    """Return the plan of the graph at this position of the run.
+    """Return the plan of the graph in which this position (frame) of the run lies.
 
-    If that nested graph no longer exists, the run's own plan is returned. The missing graph is reported elsewhere.
+    For a nested graph that no longer exists, the plan of the run's own graph is returned instead of an error, because
+    the check of positions already reports the missing graph.
     """
     try:
         return plan_of(plan, frame)
@@ -197,12 +200,13 @@ def plan_at(plan: Plan[Any], frame: Frame) -> Plan[Any]:
 def _states(
     plan: Plan[Any], there: Snapshot, graphs: Mapping[str, Walked], shift: Shift
 ) -> tuple[list[Mismatch], list[Mismatch]]:
-    """Apply migrations and new defaults to the state of each graph that the run is in, on the copy of the snapshot.
+    """Apply migrations and new defaults to the state of each graph that the run is in.
 
-    The changes are collected in `shift`.
+    The snapshot `there` is a copy, and is changed. The same changes are added to `shift`, so that the next step of the
+    run can record them.
 
     Returns:
-        The mismatches, and the values that are left behind.
+        The mismatches because of which the run cannot continue, and notes about values that it continues without.
 
     Raises:
         MigrationFailed: A migration raised an error, or returned fields that do not fit today's state.
@@ -247,9 +251,10 @@ def _states(
 
 
 def _find_removed_fields(graph: Walked, frame: Frame, changes: Sequence[Op]) -> Iterator[Mismatch]:
-    """Yield a warning for each recorded field that today's state no longer has.
+    """Yield a warning for each recorded field that today's state no longer has, because its value would be lost.
 
-    If a new field has the same type, the warning says that the field may have been renamed (`field_renamed`).
+    If a new field has the same type, the field may only have been renamed. The warning then names the new field and has
+    the code `field_renamed`; otherwise its code is `field_removed`.
     """
     set_fields = {op[1]: op[2] for op in changes if op[0] == "set"}
     renamed = renamed_fields(graph.graph_spec, graph.plan.graph_spec)
@@ -265,9 +270,10 @@ def _find_removed_fields(graph: Walked, frame: Frame, changes: Sequence[Op]) -> 
 
 
 def renamed_fields(recorded: GraphSpec, today: GraphSpec) -> dict[str, list[str]]:
-    """Return the fields that no longer exist, each with the new fields to which it may have been renamed.
+    """List, for each recorded field that no longer exists, the new fields of the same type.
 
-    These are the new fields of the same type.
+    The field may have been renamed to one of them. For example, `{"mail": ["email"]}` if the text field `mail` is gone
+    and the text field `email` is new.
     """
     before, now = recorded.get("state", {}), today.get("state", {})
     return {
@@ -278,7 +284,10 @@ def renamed_fields(recorded: GraphSpec, today: GraphSpec) -> dict[str, list[str]
 
 
 def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> list[Op]:
-    """Return the operations, as steps record them, that turn the fields before a migration into those after it."""
+    """Return the operations that turn the fields of a state before a migration into the fields after the migration.
+
+    For example, `[("set", "total", 3), ("drop", "sum")]`. Steps record changes of a state in this form.
+    """
     changed = [
         ("set", name, value)
         for name, value in after.items()
@@ -290,17 +299,17 @@ def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue])
 def fit_fields(
     graph: Walked, frame: Frame, migrated: Collection[str]
 ) -> tuple[list[Op], list[Mismatch], list[Mismatch]]:
-    """Read the recorded fields with the types of today's state, and fill in new fields that have a default.
+    """Read the recorded fields of a state with the types of today's state, and fill in new fields that have a default.
 
     Args:
-        graph: The graph.
-        frame: The frame that holds the state after the migrations.
-        migrated: The fields that migrations changed. The recorded types do not apply to them any more.
+        graph: The graph that the state belongs to.
+        frame: The position (frame) of the run that holds the state after the migrations.
+        migrated: The fields that migrations changed. Their recorded types do not apply to them any more.
 
     Returns:
-        The operations that give new fields their defaults and that record again each value that is written in another
-        way under today's types; a mismatch for each recorded value that does not fit; and a note of each loss or change
-        where the values do fit.
+        Three lists. First, the operations that change the state: they give new fields their defaults, and record again
+            each value that today's types write in another way. Second, a mismatch for each recorded value that does not
+            fit its type. Third, a note for each value that fits, but is lost or changed in part.
     """
     plan = graph.plan
     ops: list[Op] = []
@@ -344,7 +353,11 @@ def fit_fields(
 
 
 def _alias_in(values: Mapping[str, JsonValue], name: str, kind: FieldType, fields: Collection[str]) -> str:
-    """Return the alias under which a field was recorded; "" if it was recorded under its own name or not at all."""
+    """Return the alias under which the value of a field was recorded.
+
+    A field of the state may have a pydantic alias, under which older versions of the graph recorded it. The result is
+    "" if no alias of the field occurs in the recorded values.
+    """
     alias = kind.info.validation_alias
     choices = alias.choices if isinstance(alias, AliasChoices) else [alias, kind.info.alias]
     aliases = (each for each in choices if isinstance(each, str) and each != name and each not in fields)

@@ -36,7 +36,7 @@ _ROUNDS: Final = 12
 
 
 class RecordedRun(NamedTuple):
-    """A waiting run on which a draft of `migrate=` is tried.
+    """A recorded run that waits, on which the drafted migrations are tried.
 
     Attributes:
         plan: Today's plan of the run's graph.
@@ -108,9 +108,9 @@ class _GraphDraft:
 
     @property
     def migrate(self) -> dict[int, Migration]:
-        """The migrations of the graph and of the draft as objects, with which runs can be resumed on trial.
+        """The existing and the drafted migrations of the graph, by version, with which runs can be resumed on trial.
 
-        Their functions do the same as the code that a person sees.
+        A drafted migration changes fields in the same way as the code that `lines` writes for a person.
         """
         elsewhere = next(iter(self.plan.nodes), START)
         drafted = {
@@ -151,9 +151,10 @@ class _GraphDraft:
             return "..."
 
     def _list_gone_fields(self, step: _Step) -> list[str]:
-        """Return the recorded fields that a drafted migration drops.
+        """Return the recorded fields that a drafted migration drops because today's state does not have them.
 
-        The list is empty if migrations of the graph follow the drafted one, because they may read these fields.
+        The list is empty if the graph already has migrations that come after the drafted one, because these may read
+        the fields.
         """
         if step is not self.last or self.target != self.version - 1:
             return []
@@ -290,9 +291,9 @@ class _GraphDraft:
 
 
 def _name_of(function: object) -> str:
-    """Return the name by which code can refer to the function of an existing migration.
+    """Return the name by which the drafted code can refer to the function of a migration that the graph already has.
 
-    The result is "..." for a function without such a name, and "" if the migration has no function.
+    A function that cannot be named in code, such as a lambda, gives "...". A migration without a function gives "".
     """
     if function is None:
         return ""
@@ -312,9 +313,10 @@ def _migration_text(names: Sequence[str], renamed: Mapping[str, str], moved: Map
 
 
 class _Need(NamedTuple):
-    """Something that must be added to the draft of a graph, so that a recorded run fits.
+    """What the drafted migration of a graph still lacks, so that one recorded run fits today's graph.
 
-    It is a field, a node, or, if neither is named, that old fields are dropped.
+    If `field` is set, the draft has to give this field a value. If `at` is set, the draft has to rename or move this
+    node. If neither is set, the draft has to drop fields that are not in today's state.
 
     Attributes:
         walked: The graph.
@@ -332,14 +334,13 @@ class _Need(NamedTuple):
 def draft_migrations(runs: Sequence[RecordedRun]) -> dict[str, str]:
     """Write a draft of `migrate=` for each graph that some waiting runs no longer fit.
 
-    Returns code by the graph's name.
-
-    If runs would be refused even under the drafts, a comment above each draft says so, with the reason for one such
-    run.
-
     Args:
-        runs: Waiting runs of each kind. They include runs that do not fit and runs that do fit, because the latter have
-            to fit under the drafts too.
+        runs: Waiting runs of each kind. Give runs that fit today's graph too, because they have to fit under the drafts
+            as well.
+
+    Returns:
+        The code to paste, by the name of the graph. If runs would be refused even under the drafts, a comment above the
+        code says so, with one such run and the reason.
     """
     search = _Search()
     for run in runs:
@@ -372,7 +373,10 @@ class _Search:
         self._plans: dict[str, Plan[Any]] = {}
 
     def note_versions(self, plan: Plan[Any], spec: GraphSpec) -> None:
-        """Note under which versions of its graph, and of the graphs inside it, a run was recorded."""
+        """Record under which versions of its graph, and of the nested graphs, a run was recorded.
+
+        `open_gaps` uses these versions to find the migrations that are missing.
+        """
         self._plans.setdefault(plan.graph, plan)
         version: int = spec.get("version", plan.version)
         self._recorded.setdefault(plan.graph, set()).add(min(version, plan.version))
@@ -422,7 +426,10 @@ class _Search:
         return is_changed
 
     def _try(self, run: RecordedRun) -> Sequence[_Need]:
-        """Try to resume a copy of a run with the drafts, and return what must be added so that the run fits."""
+        """Try to resume a copy of a run with the drafts, and return what the drafts still lack for this run.
+
+        The result is empty if the run fits. A run that is refused is also entered in `refused`, with the reason.
+        """
         for each_draft in self.drafts.values():
             each_draft.last.made = None
         plan = change_plans(run.plan, self._change_plan)
@@ -448,9 +455,9 @@ class _Search:
         return needs
 
     def _list_what_failed_lacks(self, plan: Plan[Any], run: RecordedRun) -> Iterator[_Need]:
-        """Yield what must be added for a run whose migrations raised an error.
+        """Yield what the drafts still lack for a run whose migrations raised an error.
 
-        If the run lacks only values that a person has to give, it is no longer listed as refused.
+        If all that the run lacks are values that only a person can give, the run is removed from `refused`.
         """
         try:
             graphs = walk_frames(plan, run.snapshot, run.spec or {})
@@ -475,7 +482,15 @@ class _Search:
 
 
 def _list_unfit_fields(draft: _GraphDraft, walked: Walked, made: Mapping[str, Any]) -> Iterator[_Need]:
-    """Yield the fields of a migrated state that do not fit today's state, or that it no longer has."""
+    """Yield what a draft still lacks, judged by the fields that its migration returned for one recorded run.
+
+    A field may be missing, may not fit today's type, or may have to be dropped.
+
+    Args:
+        draft: The draft of the graph.
+        walked: The graph that the recorded run is in.
+        made: The fields that the migration returned.
+    """
     state = walked.plan.state
     if any(name not in state.fields for name in made):
         yield _Need(walked)

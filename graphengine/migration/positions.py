@@ -117,7 +117,10 @@ def _version_to_leave(plan: Plan[Any], version: int) -> int:
 
 
 def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
-    """Return whether the question of an `ask` node has changed, so that the run has to ask it again."""
+    """Return whether the question of a waiting `ask` node has changed, so that the run has to ask the person again.
+
+    The question counts as changed if its text differs, or if the answer must have another type.
+    """
     for facts in frame.waits.values():
         if facts.kind != "ask" or facts.key:
             continue
@@ -184,7 +187,10 @@ _DOING: Final[Mapping[type, str]] = {
 
 
 def _has_fork(plan: Plan[Any], frame: Frame, forked: Forked) -> bool:
-    """Return whether the graph still has the fork that this run has taken."""
+    """Return whether today's graph still has the fork that this run has taken.
+
+    A fork counts as the same one if it has the same join and contains at least the arms that the run has taken.
+    """
     edges = plan.start if frame.at == START else plan.nodes[frame.at].edges
     arms = {key.rsplit("~", 1)[-1] for key in forked.arms}
     return any(
@@ -193,7 +199,11 @@ def _has_fork(plan: Plan[Any], frame: Frame, forked: Forked) -> bool:
 
 
 def _regions(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
-    """Check that the node still lies in the arms of forks in which the run is, and in no other arm."""
+    """Check that the node where the run is still lies in the same arms of forks as when the run was recorded.
+
+    Yields a mismatch for each arm that no longer contains the node, and for each arm that contains the node now
+    although the run has not taken that fork.
+    """
     if frame.at == START or frame.kind == "item":
         return
     is_in: set[Arm] = set()
@@ -212,7 +222,7 @@ def _regions(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
 
 
 def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
-    """Return the nodes in each arm of each fork, from the beginning of the arm to the join."""
+    """Return the nodes in each arm of each fork: all nodes from the first node of the arm up to the join."""
     edges: dict[str, Sequence[AnyEdge]] = {START: plan.start}
     edges |= {name: (*node.edges, *node.failure_edges) for name, node in plan.nodes.items()}
     out = {name: [target for edge in every for target in edge.targets] for name, every in edges.items()}
@@ -226,7 +236,10 @@ def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
 
 
 def _check_updates(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
-    """Check that the recorded updates of an unfinished fork or map still fit, and that its items can be read."""
+    """Check that the updates recorded by an unfinished arm or map still fit the fields of today's state.
+
+    For a map, also check that the recorded items still have the types that the node takes.
+    """
     path = path_of(frame.id, frame.at)
     if frame.kind == "arm":
         target = frame.id.rsplit("~", 1)[-1]
@@ -287,9 +300,10 @@ def _check_recorded_items(
 
 
 def _asks(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
-    """Check that a node that waits for an answer or a message can still receive it.
+    """Check that a node at which the run waits for an answer or a message can still receive it in today's graph.
 
-    A fallback that waits can do so, whatever its node is now.
+    For example, an `ask` node may have become a plain function. A fallback that waits is not checked, because it can
+    receive its answer whatever kind its node has now.
     """
     path = path_of(frame.id, frame.at)
     for name, facts in frame.waits.items():
