@@ -158,7 +158,7 @@ class Binder:
                 self._unknown_parameter(parameter.name, where, text, [*also, *self.state.fields])
 
     def call(self, body: Body, given: Mapping[str, object] | None, where: str) -> Call:
-        """Decide where each argument of a node's body comes from: a declared input, or a field."""
+        """Decide where each argument of a node's body comes from: a declared input, or a field of the state."""
         inner = self.compile(body.graph, where) if isinstance(body, GraphBody) else None
         self._report_body(body, where)
         parameters = self._parameters(body, given or {}, where)
@@ -195,9 +195,10 @@ class Binder:
                 self.report(code, where, message, repair, warning=is_warning)
 
     def _parameters(self, body: Body, inputs: Mapping[str, object], where: str) -> Sequence[Parameter]:
-        """Return the parameters of a body.
+        """Return the parameters of the body of a node.
 
-        A body that puts all its inputs into a prompt has each input as a parameter.
+        An agent without a prompt puts all its inputs into the prompt, so each declared input counts as one of its
+        parameters.
         """
         found = list(body.parameters)
         if not getattr(body, "takes_all", False):  # an agent without a prompt has this attribute
@@ -236,9 +237,10 @@ class Binder:
                 self.open(argument.reading, f"{where}, parameter {argument.name}", repair)
 
     def _is_handle(self, parameter: Parameter) -> bool:
-        """Return whether a parameter receives the connection of a database transaction.
+        """Return whether a parameter receives the connection of the database transaction in which the node runs.
 
-        A resource of the same name takes precedence.
+        The annotation of the parameter decides this. A parameter with the name of a resource receives the resource
+        instead.
         """
         return parameter.name not in self.resources and handed_as(parameter.annotation) is not None
 
@@ -254,10 +256,18 @@ class Binder:
     def _argument(  # noqa: PLR0911 - a case a return
         self, parameter: Parameter, inputs: Mapping[str, object], where: str, *, alone: bool
     ) -> Argument | str | None:
-        """Return where the value of a parameter comes from; None if there is no source for it.
+        """Return where the value of a parameter comes from.
 
-        The result is the parameter's own name if the runner provides the value. `alone` means that the parameter is a
-        field of a subgraph's state, whose value only the outer state can provide.
+        The result is an `Argument` if the value is read from the state or from a declared input. It is the parameter's
+        own name if the runner provides the value, such as `ctx` or a resource. It is None if the parameter keeps its
+        default, or if there is a problem, which is then reported.
+
+        Args:
+            parameter: The parameter.
+            inputs: The declared inputs of the node.
+            where: The place that a reported problem names.
+            alone: True for the parameters of a nested graph. They are the fields of the nested graph's state, and only
+                the state of the outer graph can provide their values.
         """
         name = parameter.name
         source = self._source(name, inputs)
@@ -297,7 +307,10 @@ class Binder:
         return None
 
     def _source(self, name: str, inputs: Mapping[str, object]) -> object:
-        """Return what a parameter is read from: the declared input or the field of its name; None for neither."""
+        """Return what a parameter is read from: its declared input, or else the field of the state with its name.
+
+        The result is None if there is neither a declared input nor a field.
+        """
         if name in inputs:
             return inputs[name]
         root = name.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
@@ -327,7 +340,11 @@ class Binder:
             self.report("bytes_in_prompt", where, f"{reading.text!r} has the type bytes, but a prompt is text", repair)
 
     def _is_state(self, parameter: Parameter, where: str) -> None:
-        """Check that a parameter for the whole state is declared as a mapping exactly if the state is a dict."""
+        """Report a parameter for the whole state whose type does not fit what the node receives.
+
+        A node receives a dict if the state is a TypedDict, and an instance of the state's class otherwise. A parameter
+        that is declared as the other of the two is reported.
+        """
         declared = self.state.declared
         wanted = [get_origin(m) or m for m in members(parameter.annotation)]
         kinds = [kind for kind in wanted if isinstance(kind, type)]
@@ -340,9 +357,10 @@ class Binder:
             self.report("type_disagrees", where, text, repair)
 
     def body(self, runnable: Runnable | None, options: Options, where: str) -> Body | None:
-        """Return what a node runs, as an object of the engine; None if it has a problem, which is reported.
+        """Convert what the user gave as the body of a node, such as a function or an agent, to an object of the engine.
 
-        A node that chooses among several bodies is not handled here.
+        None if it cannot be run by a node, which is reported. A node that chooses among several bodies is not handled
+        here.
         """
         if runnable is None:
             return FunctionBody.of(_do_nothing, thread=False, kind="pass")
@@ -392,7 +410,10 @@ class Binder:
         return None, selector, choices
 
     def _call_on(self, body: Body, given: Mapping[str, object] | None, where: str, options: Options) -> Call:
-        """Decide where the arguments of what a node runs come from, and which executor runs it, if one is declared."""
+        """Decide where the arguments of a node's body come from, and record the executor (`on=`) that the node names.
+
+        An executor for a body that is not a function is reported, because executors only run functions.
+        """
         call = self.call(body, given, where)
         if options.on is None:
             return call
@@ -438,7 +459,7 @@ class Binder:
         return [name for name, _, _ in each.sources if name not in read]
 
     def _clash(self, name: str) -> str:
-        """Return why a map item cannot have this name, for example because a field has the name; "" if it can."""
+        """Return why this name cannot be the name of a map item, such as "a field of the state"; "" if it can."""
         if not name.isidentifier():
             return "not an identifier"
         if name in self.state.fields:
@@ -448,7 +469,10 @@ class Binder:
         return "a reserved name" if name in _RESERVED else ""
 
     def _item_type(self, name: str, reading: Reading, where: str) -> object:
-        """Return the type of the items in a list over which a node is mapped."""
+        """Return the type of one item of the list that `each=` names, and report a source that is not a list.
+
+        If the items may have several types, or if the type is not known, the result is Any.
+        """
         kinds = [kind for kind in self.state.types_read(reading) if kind is not type(None) and kind is not None]
         items = [_item_of(kind) for kind in kinds]
         found = [item for item in items if item is not None]
@@ -460,7 +484,11 @@ class Binder:
         return found[0] if len(found) == 1 else Any
 
     def fallback(self, options: Options, where: str) -> Fallback | None:
-        """Decide where the arguments of a node's fallback function come from, or check its fallback value."""
+        """Decide where the arguments of a node's fallback function come from, or check its fallback value.
+
+        The fallback (`fallback=`) is used when the node fails. The result is None if the node has none, or if the
+        fallback has a problem, which is reported.
+        """
         if options.fallback is UNSET:
             return None
         given = options.fallback
@@ -580,7 +608,11 @@ class Binder:
         return replace(target, adds=adds)
 
     def _takes_items(self, name: str, writer: Writer, where: str, item: str) -> None:
-        """Check that a field without a reducer can hold the list of the results of a map's items."""
+        """Check that a field can hold the list of results that a mapped node writes, one result for each map item.
+
+        A field with a reducer is not checked, because the reducer combines the results. If the node writes a key of a
+        dict field instead, check that each item has a key of its own.
+        """
         found = self.state.fields.get(name)
         keys = [target for target, _ in writer.parts if target.field == name and target.key is not None]
         for target in keys:
@@ -618,9 +650,9 @@ class Binder:
         return Writer(keys=frozenset(writes))
 
     def _check_named_result(self, call: Call, names: Sequence[str], where: str) -> None:
-        """Check that the result of a node can be split into the declared list of fields.
+        """Check that a node which writes a list of fields (`writes=["a", "b"]`) returns a mapping of these fields.
 
-        A tuple cannot, because its values have positions but no names.
+        A tuple cannot be split into fields, because its values have positions but no names.
         """
         returns = call.body.returns
         if not names or call.body.kind in ("graph", "pass") or any(map(_has_keys, members(returns))):
@@ -678,7 +710,11 @@ class Binder:
         return Target(path.root, str(key))
 
     def _find_templated_target(self, name: str, key: str, where: str) -> Target:
-        """Parse a place such as `results[{item.name}]`, where the key contains paths into the state or the map item."""
+        """Parse the target of a write whose key is a template, such as `results[{item.name}]`.
+
+        The parts in braces are paths into the state or the map item. They are replaced by the values when the node
+        writes.
+        """
         self.target(f"{name}[key]", where)
         place = f"{where}, writes {name}[{key}]"
         for fault, repair in bad_braces(key):
@@ -752,7 +788,12 @@ class Binder:
 def _inputs_of_case(
     inputs: Mapping[str, object] | None, own: Mapping[str, object] | None, wanted: Collection[str]
 ) -> Mapping[str, object] | None:
-    """Return the inputs of one choice of a node: those of the node and of the choice; None if neither declares any."""
+    """Merge the inputs that a node declares with those that one of its choices declares.
+
+    A node can choose among several bodies, and each choice can have `inputs=` of its own, which take precedence. Only
+    the names in `wanted` are kept. If none are left, the result is None, unless the node or the choice declares
+    explicitly that there are no inputs (`inputs={}`).
+    """
     found = {name: source for name, source in {**(inputs or {}), **(own or {})}.items() if name in wanted}
     is_empty = any(declared is not None and not declared for declared in (inputs, own))
     return found if found or is_empty else None
@@ -769,7 +810,10 @@ def _is_quick(argument: Argument) -> bool:
 
 
 def _item_of(kind: object) -> object | None:
-    """Return the type of a list's items: Any if it declares none; None if the type is not a list."""
+    """Return the type of the items of a list type: `int` for `list[int]`, and Any for a plain `list`.
+
+    Return None if the type is not a list. Other sequences count as lists, but str and bytes do not.
+    """
     if kind is Any or kind is object:
         return Any
     origin = get_origin(kind) or kind

@@ -82,9 +82,10 @@ _GIVEN: Final[list[Makes]] = [lambda: _NONE]
 
 
 def check_with(makes: Makes) -> None:
-    """Set the function that creates the checks for graphs. It is called when a graph is compiled.
+    """Set the function that creates the checks for graphs.
 
-    The checks are in a package of their own, which is loaded only then.
+    The function is called when a graph is compiled. The checks are in a package of their own, which is loaded only
+    then.
     """
     _GIVEN[:] = [makes]
 

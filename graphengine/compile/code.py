@@ -160,9 +160,10 @@ class TodaysCode:
     def effects_in_flight(
         self, snapshot: Snapshot, before: Mapping[str, Mapping[str, Any]] | None
     ) -> Sequence[tuple[str, str]]:
-        """Return the side effects that began, have no recorded end, and whose node's code has changed since.
+        """Return the side effects of a run whose outcome is unknown and whose node's code has changed since then.
 
-        They must be settled before the changed code runs.
+        A side effect is recorded when it begins and when it ends. If the process died in between, only the beginning is
+        recorded, and the effect must be settled before the changed code runs.
 
         Args:
             snapshot: The snapshot of the run.
@@ -246,9 +247,10 @@ def _project_code(functions: Iterable[object]) -> tuple[list[FunctionType], list
 
 
 def _is_own(module: str | None, file: str | None, packages: Iterable[str]) -> bool:
-    """Return whether code belongs to the user's project, whose changes are tracked.
+    """Return whether a module belongs to the user's project, whose changes of code are tracked.
 
-    It does if it is in the same package as the node, or if its file is in neither an installed package nor Python.
+    A module belongs to the project if it is in the same package as the node, or if its file belongs neither to an
+    installed package nor to Python itself.
     """
     return (module or "").partition(".")[0] in packages or (file is not None and is_user_code(file))
 
@@ -260,10 +262,10 @@ def _function_in(value: object) -> object:
 
 
 def _list_references(function: FunctionType) -> Iterator[object]:
-    """Yield the objects that a function uses, in order to follow them to further code of the project.
+    """Yield the functions, classes and other objects that a function uses, so that a search can follow them.
 
-    These are global functions and classes, values of variables of surrounding functions, members of modules, and the
-    function inside a wrapper.
+    These are the global names and the variables of surrounding functions that the function reads, the members of
+    modules that it uses, and the function inside a wrapper such as a decorator.
     """
     if (wrapped := getattr(function, "__wrapped__", None)) is not None:
         yield wrapped
@@ -337,7 +339,10 @@ def _write_function(file: str, written: int, code: CodeType) -> str:
 
 
 def _write_assignments(names: set[str], assigned: Mapping[str, Sequence[ast.stmt]]) -> list[str]:
-    """Return the statements that set these global names, and the names that these statements use in turn."""
+    """Return the statements that set these global names of a module, as texts.
+
+    The statements that set names used by these statements are included, and so on.
+    """
     left, found = names & assigned.keys(), dict[str, str]()
     while left:
         name = left.pop()
@@ -349,7 +354,7 @@ def _write_assignments(names: set[str], assigned: Mapping[str, Sequence[ast.stmt
 
 
 class _Module(NamedTuple):
-    """The source file of a module as it is now.
+    """The syntax trees and the byte code of a module, read from the module's source file as it is now.
 
     Attributes:
         trees: The syntax trees of its functions, by line and name.
@@ -404,7 +409,10 @@ def _read_module(file: str, written: int) -> _Module:  # noqa: ARG001 - a file t
 
 
 def _write(value: object) -> str:
-    """Return a syntax tree as text, without docstrings, in the same form on every version of Python."""
+    """Convert a syntax tree to a text that is the same on every version of Python, and leave docstrings out.
+
+    Changed code is recognised by this text, so a changed docstring does not count as a change.
+    """
     if isinstance(value, list):
         return f"[{' '.join(map(_write, value))}]"
     if not isinstance(value, ast.AST):
@@ -421,9 +429,10 @@ def _write(value: object) -> str:
 
 
 def _join_texts(parts: Iterable[ast.expr]) -> list[object]:
-    """Join adjacent texts of an f-string's syntax tree, and drop empty ones.
+    """Join the adjacent constant texts in the syntax tree of an f-string, and drop empty texts.
 
-    Some versions of Python, such as 3.12, split one text into several parts.
+    Some versions of Python, such as 3.12, split one text into several parts. After joining, the tree is the same on all
+    versions.
     """
     joined: list[object] = []
     for part in parts:

@@ -244,7 +244,11 @@ class _Compiler:
         )
 
     def _inner(self, graph: GraphDefinition[Any], where: str) -> Plan[Any] | None:
-        """Compile a graph that is used as a node. Its problems are reported at that node."""
+        """Compile a graph that another graph uses as a node. Its problems are reported at that node.
+
+        Returns:
+            The plan of the nested graph; None if the graph contains itself, is nested too deeply, or has errors.
+        """
         chain = (*self.around, self.graph)
         if any(graph is other for other in chain):
             names = " → ".join(other.name for other in (*chain, graph))
@@ -502,16 +506,19 @@ class _Compiler:
         )
 
     def _unread(self, binder: Binder, each: Each, read: Collection[str], where: str) -> None:
-        """Warn about names of map items that nothing reads."""
+        """Warn about each name that `each=` gives to the items of a map although the node never reads the item.
+
+        Such a node does the same work for every item, which is probably a mistake.
+        """
         for name in binder.unread(each, read):
             text = f"nothing reads the item {name!r}, so the node does the same for every item"
             repair = f"add a parameter of that name, or inputs={{…: {name!r}}}"
             self.report("unused_item", where, text, repair, warning=True)
 
     def _once(self, effect: Effect | None, calls: Sequence[Call], where: str) -> Once | None:
-        """Return what a node declares about the side effect that must not be repeated.
+        """Return the declaration of a node's side effect that must not be repeated (`effect=`); None if there is none.
 
-        Also check that the node has the parameters that the effect's `reconcile=` function takes.
+        Also check that the node has each parameter that the `reconcile=` function of the declaration takes.
         """
         once = once_of(effect)
         lacks = once.lacks({each.name for call in calls for each in call.body.parameters}) if once is not None else ()
@@ -664,7 +671,7 @@ class _Compiler:
 
 
 def _has_node_at(nodes: Mapping[str, NodePlan], path: str) -> bool:
-    """Return whether a graph, or a graph inside it, has a node at a path such as `article/review`."""
+    """Return whether a path such as `article/review` names a node: `review` in a graph that the node `article` runs."""
     head, _, inside = path.partition("/")
     calls = nodes[head].calls if head in nodes else ()
     graphs = [call.graph for call in calls if call.graph is not None]
@@ -672,7 +679,7 @@ def _has_node_at(nodes: Mapping[str, NodePlan], path: str) -> bool:
 
 
 def _is_ordered(value: object, other: object) -> bool:
-    """Return whether a value can be compared with another one by `<` or `>`."""
+    """Return whether Python can compare two values by `<`, so that a condition of an edge may do so."""
     one, two = alike(value, other)
     try:
         _ = one < two  # only whether this raises an error matters
@@ -684,7 +691,10 @@ def _is_ordered(value: object, other: object) -> bool:
 
 
 def _may_be_bool(kind: object) -> bool:
-    """Return whether a value, or a value of this type, may be a bool. A known value of another type cannot."""
+    """Return whether a value of this type may be a bool.
+
+    `kind` can also be one known value, such as a value of a Literal. Then the result is whether that value is a bool.
+    """
     kind = get_origin(kind) or kind
     if kind is Any:  # Any is a class since Python 3.11
         return True

@@ -156,7 +156,10 @@ def _is_left(kind: Any) -> bool:  # noqa: ANN401 - as above
 
 
 def _find_named_types(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - as above
-    """Yield those types in an annotation that need a description: classes with fields or members, and type aliases."""
+    """Yield the types named in an annotation whose parts belong in the graph's description.
+
+    These are classes with fields or members, and type aliases. For `list[Order] | None`, this is `Order`.
+    """
     origin, parts = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, list) or (origin is not None and parts and origin is not Literal):
         for part in (*(() if origin is None else (origin,)), *(annotation if isinstance(annotation, list) else parts)):
@@ -180,7 +183,10 @@ def _is_described(kind: Any) -> bool:  # noqa: ANN401 - as above
 
 
 def _parts_of_type(kind: Any) -> Iterator[tuple[str, tuple[object, list[str]]]]:  # noqa: ANN401 - as above
-    """Yield the parts of a type (fields or members): the name, the annotation, and the constraints of each."""
+    """Yield the fields of a class, or the members of an enum: the name, the annotation, and the constraints of each.
+
+    The rules of a type as a whole, such as the validators of a model, are yielded under the key "".
+    """
     if not isinstance(kind, type):
         yield _OWN, (getattr(kind, "__supertype__", None) or value_of(kind), [])
     elif issubclass(kind, BaseModel):

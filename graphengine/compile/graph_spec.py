@@ -73,7 +73,10 @@ def _answer_types(nodes: Iterable[NodePlan]) -> Iterator[object]:
 
 
 def _add_choices(facts: NodeSpec, node: NodePlan) -> None:
-    """Add the choices of a node that chooses among several bodies, and their kinds unless all are functions."""
+    """Add the choices of a node that chooses among several bodies to the description of the node.
+
+    If at least one body is not a function, the kind of each body (such as `agent`) is added too.
+    """
     kinds = {choice_text(value): call.body.kind for value, call in node.choices.items()}
     facts["choices"] = list(kinds)
     if set(kinds.values()) != {"function"}:

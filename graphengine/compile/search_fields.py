@@ -64,7 +64,11 @@ def searched_fields(graph: GraphDefinition[Any], binder: Binder) -> Iterator[Sea
 
 
 def _path_of(name: str, result: str | None) -> str | None:
-    """Return the path in the state for a name such as `input.country`; None if no field matches."""
+    """Convert a name in `search=`, such as `input.country` or `output.total`, to a path in the state.
+
+    `output` stands for the field that holds the result of the graph, if the graph declares one. The result is None if
+    the name is not of this form.
+    """
     part, dot, rest = name.partition(".")
     if part == "output" and result is not None:
         return result + dot + rest

@@ -40,7 +40,16 @@ def is_mapping(annotation: object) -> bool:
 
 
 def can_write(returns: object, update: object, whole: object) -> bool:
-    """Return whether a node that returns one of these types can write a field; True if this is not known."""
+    """Return whether a node that returns one of these types can write the result to a field; True if not known.
+
+    A value wrapped in `Replace` must fit the type of the field. Any other value must fit what the field's reducer
+    accepts.
+
+    Args:
+        returns: The type that the node returns.
+        update: The type of the values that can be written to the field.
+        whole: The type of the field.
+    """
     sets = [kind for kind in members(returns) if (get_origin(kind) or kind) is Replace]
     if any(fits(members((get_args(kind) or (Any,))[0]), whole) for kind in sets):
         return True
@@ -61,7 +70,15 @@ def plain(kind: object) -> tuple[object, ...]:
 
 
 def comparable(kind: object, other: object, *, ordered: bool) -> bool:
-    """Return whether a condition can compare a value of a type with another value, for equality or by order."""
+    """Return whether a condition of an edge can compare values of a type with another value.
+
+    For example, a value of type `int` can be compared with 3, but not with "3".
+
+    Args:
+        kind: The type of the values.
+        other: The value with which they are compared.
+        ordered: True for a comparison by order (`<`, `>=`), False for equality.
+    """
     kind = getattr(kind, "__supertype__", kind)
     if plain(kind) != (kind,):
         same_zone = not (ordered and _differs_in_zone(kind, other))
@@ -99,7 +116,10 @@ def _decides_itself(kind: type) -> bool:
 
 
 def _are_alike(kind: type, other: type) -> bool:
-    """Return whether values of two types can be equal. A datetime is a subclass of date, but never equals a date."""
+    """Return whether a value of one type can be equal to a value of the other type.
+
+    A datetime never equals a date, although the class `datetime` is a subclass of `date`.
+    """
     if issubclass(kind, datetime.date) and issubclass(other, datetime.date):
         return issubclass(kind, datetime.datetime) is issubclass(other, datetime.datetime)
     alike = any(issubclass(kind, each) and issubclass(other, each) for each in _ONE_EQUALITY)
@@ -107,7 +127,7 @@ def _are_alike(kind: type, other: type) -> bool:
 
 
 def _has_order(value: Any) -> bool:  # noqa: ANN401 - any value
-    """Return whether values like this one can be ordered. A dict and a complex number cannot."""
+    """Return whether Python can order two values like this one by `<`. It cannot order dicts or complex numbers."""
     try:
         _ = value < value  # noqa: PLR0124 - only whether it raises
     except TypeError:
