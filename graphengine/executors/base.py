@@ -21,10 +21,10 @@ T = TypeVar("T")
 
 
 def ended_before(how: str) -> str:
-    """Build the message for a call that did not begin, because its child process ended or could not be started.
+    """Build the error message for a call that did not begin because the process that should run it had ended.
 
     Args:
-        how: How the child process ended.
+        how: How the process ended, such as its exit code.
     """
     return (
         f"the process ended before the call began ({how}): see the output of the process; a script that starts runs "
@@ -247,9 +247,9 @@ def shut_down(executor: Executor, *, wait: bool = True, cancel_futures: bool = F
 
 
 def same_pool(pool: Executor) -> Callable[[], Executor] | None:
-    """Return a function that makes a pool like this one, to replace it when it is broken.
+    """Return a function that makes a process pool with the same arguments as `pool`, to replace it when it is broken.
 
-    The result is None if the executor is not a ProcessPoolExecutor.
+    None if `pool` is not a ProcessPoolExecutor, because the arguments of other executors are not known.
     """
     if type(pool) is not ProcessPoolExecutor:
         return None

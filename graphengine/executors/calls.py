@@ -54,7 +54,7 @@ def pack_call(
 
 
 def why_not_pickled(value: object, dumps: Callable[[object], bytes]) -> Exception | None:
-    """Return the error with which pickling a value fails; None if the value can be pickled."""
+    """Try to pickle a value, and return the error that this raises; None if the value can be pickled."""
     try:
         dumps(value)
     except Exception as error:  # noqa: BLE001 - pickling calls code of any kind
@@ -65,9 +65,11 @@ def why_not_pickled(value: object, dumps: Callable[[object], bytes]) -> Exceptio
 def _find_unpicklable(
     function: Callable[..., object], values: Mapping[str, object], dumps: Callable[[object], bytes]
 ) -> tuple[str, Exception] | None:
-    """Find the argument that cannot be pickled, or the function, for the error message.
+    """Find what makes the call of a node impossible to pickle: the function or one of its arguments.
 
-    None if each part alone can be.
+    Returns:
+        A text for the error message, such as "the argument 'report' (Report)", and the error; None if the function and
+        each argument can be pickled by themselves.
     """
     parts: dict[str, object] = {"the function": function}
     parts |= {f"the argument {name!r} ({type(value).__name__})": value for name, value in values.items()}
@@ -171,9 +173,10 @@ def outcome_of(packed: bytes, node: str) -> object:
 
 
 def _unpickle_exception(raised: bytes | None) -> BaseException | None:
-    """Load the exception that the node raised.
+    """Load the exception that a node raised in another process.
 
-    None if it cannot be loaded here; its description is then shown instead.
+    Return None if this process cannot load it, for example because its class does not exist here. The caller then shows
+    the description that was sent with the exception.
     """
     try:
         found = pickle.loads(raised) if raised is not None else None  # noqa: S301 - as above
@@ -252,7 +255,10 @@ def _is_found(module: str) -> bool:
 
 
 def _load_from(module: str, file: str) -> None:
-    """Load a module from its file, because it is not on the path. The command line runs graphs' files in this way."""
+    """Load a module from its file when it cannot be imported by its name.
+
+    A graph that the command line runs from a file is such a module.
+    """
     spec = importlib.util.spec_from_file_location(module, file)
     if spec is None or spec.loader is None:
         return

@@ -50,9 +50,9 @@ class DetachedContext:
         return self.time
 
     def __getattr__(self, name: str) -> NoReturn:
-        """Raise an error if a node uses an attribute that needs the run, such as `ctx.ask`.
+        """Raise an error when a node in another process uses an attribute that needs the run, such as `ctx.ask`.
 
-        The error suggests another way.
+        The error suggests to move this part into another node, or to run the node without an executor.
         """
         if name.startswith("_"):
             raise AttributeError(name)

@@ -194,7 +194,11 @@ def _not_an_executor(name: str, what: str) -> DefinitionError:
 
 
 async def _result_of(executor: NodeExecutor, future: Future[bytes]) -> bytes:
-    """Wait for the outcome of a call. If this task is cancelled, end the call before the cancellation is passed on."""
+    """Wait until an executor has run a call, and return the outcome.
+
+    If the waiting task is cancelled, the executor first ends the call. The cancellation continues only after that, so
+    that two attempts of a node never run at the same time.
+    """
     waiting = asyncio.wrap_future(future)
     try:
         return await asyncio.shield(waiting)

@@ -86,7 +86,11 @@ class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
         return _ProcessCall()
 
     def _run(self, load: Callable[[], Callable[[], T]], seconds: float | None, call: _ProcessCall) -> T:
-        """Run a call in an idle or a new child process, and return its result."""
+        """Run a call in a child process, and return its result.
+
+        An idle child process is used if there is one, and a new one is started otherwise. If waiting for the outcome
+        fails, for example because the time is over, the child process is killed.
+        """
         child = self._begin_child(pickle.dumps(load, pickle.HIGHEST_PROTOCOL), call)
         try:
             outcome = child.outcome(seconds)
@@ -102,9 +106,13 @@ class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
         return cast("T", read_returned(outcome))
 
     def _begin_child(self, message: bytes, call: _ProcessCall) -> _Child:
-        """Find an idle child process, or start one, and let it load the call.
+        """Let a child process load the call, and return the child process.
 
-        Idle children that have died are dropped.
+        An idle child process is used if there is one, and a new one is started otherwise. Idle child processes that
+        have died are dropped.
+
+        Raises:
+            ChildDied: The new child process ended before the call began.
         """
         while self._idle:
             child = self._idle.pop()
@@ -123,7 +131,7 @@ class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
 
 
 class _ProcessCall:
-    """A call that runs in a child process, and that another thread may end."""
+    """A call that runs in a child process. Another thread can end it by killing the child process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -145,7 +153,7 @@ class _ProcessCall:
             self._child = None
 
     def end(self) -> None:
-        """Kill the child process, so that the thread of the call returns."""
+        """End the call by killing its child process. The thread that waits for the call then returns."""
         with self._lock:
             self._is_over = True
             if self._child is not None:
@@ -175,7 +183,10 @@ class _Child:
         self.tasks = 0
 
     def begin(self, message: bytes) -> bool:
-        """Send a call to the child and wait until the child has loaded it. Returns False if the child has died."""
+        """Send a call to the child process, and wait until the child process has loaded the call.
+
+        Returns False if the child process has died.
+        """
         try:
             self._pipe.send_bytes(message)
             self._first = self._pipe.recv_bytes()

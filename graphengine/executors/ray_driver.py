@@ -53,7 +53,14 @@ class Connect(NamedTuple):
 
 
 class Begin(NamedTuple):
-    """A message to the child process: run this call."""
+    """A message to the child process that holds the connection to Ray: run this call on the cluster.
+
+    Attributes:
+        call: The number of the call, which all messages about it contain.
+        work: The packed call.
+        seconds: The time limit of the call; None for no limit.
+        options: The options of the Ray task.
+    """
 
     call: int
     work: bytes
@@ -216,7 +223,7 @@ class Calls:
             os._exit(1)  # Ray neither ends nor replaces a connection that no longer works.
 
     def _how(self, error: BaseException, call: _DriverCall) -> tuple[How, bool]:
-        """Classify an error: how the call ended, and whether the connection to the cluster is lost."""
+        """Find out from an error how a call ended on the cluster, and whether the connection to the cluster is lost."""
         is_of_ray = isinstance(error, self._ray.exceptions.RayError)
         was: How = "died" if call.is_begun else "again"
         if isinstance(error, TimeoutError):
@@ -253,9 +260,13 @@ class Calls:
         return Over(begin.call, "returned", value=ray.get(next(call.task)))
 
     def _wait_for_place(self, call: _DriverCall) -> None:
-        """Wait until a machine has loaded the call.
+        """Wait until a machine of the cluster has loaded the call.
 
-        Tell the parent every five seconds for which resources the call waits.
+        While no machine has room, tell the parent process every five seconds which resources the call needs that no
+        machine of the cluster offers.
+
+        Raises:
+            InterruptedError: The call is no longer wanted, and has been ended.
         """
         reported_at = time.monotonic()
         while call.is_unwanted or not self._ray.wait([call.task], timeout=1)[0]:
@@ -267,9 +278,10 @@ class Calls:
                 reported_at = time.monotonic()
 
     def _say_lacking(self, options: Mapping[str, Any]) -> str:
-        """List the resources that no machine of the cluster has in total.
+        """List the resources that a call needs and that no machine of the cluster offers, as a text such as "GPU: 2".
 
-        The result is "" if some machine has enough and is only busy.
+        The text is empty if some machine offers enough of each resource, and is only busy now. If each resource is
+        offered somewhere, but no machine offers all of them, all needed resources are listed.
         """
         own = {"CPU": options.get("num_cpus", 1), "GPU": options.get("num_gpus", 0), "memory": options.get("memory", 0)}
         needed = {name: count for name, count in {**own, **options.get("resources", {})}.items() if count}

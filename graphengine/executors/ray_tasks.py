@@ -136,7 +136,7 @@ class RayExecutor(ThreadedExecutor["_TaskCall"]):
         super().__init__(MOST_CALLS, "graphengine-ray")
 
     def _check(self) -> None:
-        """Check the options of the task now, as Ray would check them only at the first call.
+        """Check the options of the Ray tasks when the executor is made. Ray itself checks them at the first call.
 
         Raises:
             DefinitionError: The executor sets an option itself, or Ray refuses an option.
@@ -311,7 +311,10 @@ class _Waiting:
         self._why = ""
 
     def note(self, why: str) -> None:
-        """Record that the cluster does not answer. Logs a warning now and then.
+        """Note that the cluster has not answered this call. If that lasts, a warning is logged, at most once a minute.
+
+        Args:
+            why: The error with which the cluster could not be reached; "" if it is not known.
 
         Raises:
             ExecutorUnreachable: The cluster has not answered for too long.
@@ -321,7 +324,10 @@ class _Waiting:
         self._note(f"{self._connection.place} does not answer{answer}", "start it, or correct the address")
 
     def note_place(self, lacks: str) -> None:
-        """Record that the call has not begun because no machine has room for it.
+        """Note that the call has not begun because no machine has room for it.
+
+        The time counts against `reach_seconds` only if no machine offers the resources. If machines are only busy, the
+        call may wait as long as it takes.
 
         Args:
             lacks: The resources that no machine offers; "" if machines offer them and are only busy.
@@ -372,14 +378,17 @@ class _Connection:
         atexit.register(self._close)
 
     def driver(self) -> _Driver:
-        """Return the child process, and start it if necessary. It may not be connected yet."""
+        """Return the child process that holds the connection to the cluster. It is started if it does not run.
+
+        The child process may not be connected to the cluster yet.
+        """
         with self._lock:
             if self._driver is None or self._driver.is_over:
                 self._driver = _Driver(self._wanted)
             return self._driver
 
     def say(self, what: str) -> None:
-        """Log a warning that calls are waiting, but at most once a minute."""
+        """Log a warning about calls that wait for the cluster. The same warning is logged at most once a minute."""
         now = time.monotonic()
         if now - self._said.get(what, -_SAY_AGAIN_SECONDS) >= _SAY_AGAIN_SECONDS:
             self._said[what] = now
