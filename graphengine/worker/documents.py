@@ -63,7 +63,7 @@ class Workers(Document):
 
 
 class WorkerLine(Document):
-    """One line of the log that `graphengine worker --json` writes.
+    """One line of the log that `graphengine worker --json` writes. Each kind of event has a subclass.
 
     Attributes:
         run_id: The id of the run; null if the line is not about a run.

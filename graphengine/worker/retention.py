@@ -88,14 +88,20 @@ class Remover:
 
     @property
     def role(self) -> Mapping[str, object]:
-        """What this worker announces to other workers: its name, and the graphs whose old runs it would remove.
+        """What this worker announces to other workers: its name, and the graphs whose old runs it can remove.
 
-        The workers need this to agree which one of them removes the old runs of a graph.
+        The workers use the announcements to agree which one of them removes the old runs of a graph.
         """
         return {"name": self._name, "removes": sorted(self._kept)} if self._kept else {}
 
     async def once(self, now: float) -> AsyncGenerator[Removed]:
-        """Remove what is old now, for all graphs for which this worker is the first in alphabetical order.
+        """Remove the old runs and the old steps of the graphs for which this worker is responsible, once.
+
+        It is responsible for a graph if its name is the first in alphabetical order among the workers that can remove
+        runs of this graph. Yields an event for each graph of which something was removed.
+
+        Args:
+            now: The present time, from which the age of runs is counted.
 
         Raises:
             StoreError: The store failed. Runs that were removed before the failure stay removed.

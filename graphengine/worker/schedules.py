@@ -365,9 +365,10 @@ async def start_due(
 
 
 def _due_ticks(schedule: Schedule, next_at: float, now: float) -> tuple[list[float], float]:
-    """Return the due times for which runs are started, and the next time after them.
+    """Return the times of a schedule for which runs must be started now, and the time of the schedule after them.
 
-    The setting `missed` says for which of several missed times a run is started.
+    If no worker ran for a while, several times may have been missed. The setting `missed` of the schedule decides for
+    which of them a run is started: for all, for the last one, or for none.
     """
     if schedule.missed == "all":  # If more than 100 ticks are due, the next call starts the rest.
         missed = takewhile(lambda tick: tick <= now, ticks(schedule, next_at))

@@ -223,7 +223,8 @@ class Worker:
     async def _tick(self) -> None:
         """Start the runs of schedules that are due, but not more often than the worker polls the store.
 
-        A worker that is woken early was woken because of a run or a message, never because of a schedule.
+        The main loop of the worker calls this method each time it wakes. If it was woken early, the cause was a run or
+        a message, never a schedule, so the schedules are not read again.
         """
         now = self._clock.now()
         if not self._ticked_at <= now < self._ticked_at + self._poll_seconds:  # Also True if the clock was set back.
@@ -242,7 +243,10 @@ class Worker:
         return WorkerState(self._stopping.is_set(), driven, self._concurrency, self._polled_at, idle, self._trouble)
 
     async def _introduce(self) -> None:
-        """Store which graphs and queues this worker serves, for `graphengine workers` and for other workers."""
+        """Tell the store which graphs and queues this worker serves.
+
+        `graphengine workers` lists this information, and other workers read it to agree which worker removes old runs.
+        """
         facts = {"graphs": sorted(self._graphs), "concurrency": self._concurrency, "since": self._clock.now()}
         facts["version"] = __version__
         queues = None if self._queues is None else list(self._queues)
@@ -261,10 +265,10 @@ class Worker:
             await self._clock.sleep_until(self._clock.now() + PASS_SECONDS)
 
     def look_now(self) -> None:
-        """Look for due runs at once.
+        """Wake the worker, so that it looks for due runs at once.
 
-        Call this after this process itself has made a run due, so that the worker does not wait for the store's
-        announcement.
+        Call this method when this process itself has made a run due. Otherwise the worker would wait for the
+        announcement of the store, or for its next poll.
         """
         self._looking.set()
 
@@ -274,7 +278,7 @@ class Worker:
         self._looking.set()
 
     async def _measure(self) -> None:
-        """Let extensions count the runs in queues, every 15 seconds."""
+        """Let the extensions of the Runner count the runs that wait in queues, at most every 15 seconds."""
         now = self._clock.now()
         if now >= self._measured_at + _MEASURE_SECONDS:
             self._measured_at = now
@@ -297,7 +301,14 @@ class Worker:
                 return
 
     async def _take_some(self, room: int) -> bool:
-        """Take as many due runs as the worker has room for. Returns whether some of them have to be driven alone."""
+        """Take as many due runs from the store as the worker has room for, and begin to drive them.
+
+        Args:
+            room: The number of runs that the worker can drive in addition.
+
+        Returns:
+            Whether some of the runs may crash the process and therefore have to be driven alone.
+        """
         if room <= 0:
             return False
         now = self._clock.now()
@@ -328,10 +339,14 @@ class Worker:
         self._driven[run_id] = asyncio.create_task(self._drive(taken), name=f"graphengine worker {run_id}")
 
     async def _wait_for_poll(self) -> None:
-        """Wait until it is time to look for due runs again.
+        """Wait until there is a reason to look for due runs again.
 
-        This is when a run has ended, after `poll_seconds`, when the store announces a change, when `look_now` was
-        called, or when the worker must stop.
+        The reasons are:
+
+        - A run of this worker has ended.
+        - `poll_seconds` have passed.
+        - The store has announced a change.
+        - `look_now` was called, or the worker must stop.
         """
         clock = self._clock
         waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._looking.wait()), *self._driven.values()]
@@ -395,12 +410,12 @@ class Worker:
             self._on_event(Refused(info, error))
 
     async def _resume_or_release(self, taken: ClaimedRun) -> tuple[Run[Any], Coroutine[object, object, bool]]:
-        """Resume a run that was taken, or claim a run whose process has died.
+        """Resume a run that this worker took from the store, for example because its former process has died.
 
-        The run is released if this fails at once.
+        If the resume fails at once, the run is released, so that another worker can take it.
 
         Returns:
-            The handle of the run, and an awaitable that says whether this process drives the run.
+            The handle of the run, and an awaitable that tells whether this process drives the run.
         """
         lives, info = self._lives, taken.info
         try:
