@@ -45,7 +45,8 @@ _ENDS: Final = ("node", "item", "failed", "attempt")
 class Alone:
     """Drives a single node without a run, a store or other processes. Tools that test or replay a node are subclasses.
 
-    It is also the host that the node's context uses (`graphengine.runner.scope.Host`).
+    A node usually reaches the object that drives its run through `graphengine.runner.scope.Host`. This class takes the
+    place of that object, so that the node's `ctx` works as in a run.
 
     Args:
         plan: The compiled graph with the node.
@@ -147,9 +148,9 @@ class Alone:
         return self.decide(AnswerArrived(name, wait.id, self.clock.now(), AnswerRecord(record)))
 
     def decide(self, event: Event) -> Decided:
-        """Turn an event into a step, and apply the step to the snapshot.
+        """Turn an event of the node into the step that a run would record, and apply the step to the snapshot.
 
-        No run takes the edge, so edge coverage ignores it.
+        The step is not recorded. If it takes an edge, `EdgeCoverage` ignores the edge, because no run takes it.
         """
         step = self._session.commit([event], lambda _: None).steps[0]
         if step.data.error is not None:
@@ -166,16 +167,17 @@ class Alone:
         return None
 
     def passes(self, wait: WaitRecord) -> bool:
-        """Return whether this wait ends when its time is over. By default this is so only for `ctx.sleep`.
+        """Return whether to let the time of a wait pass instead of waiting for an answer from outside.
 
-        Other waits, such as questions, need an answer.
+        By default, this is True only for `ctx.sleep`. Other waits, such as questions, need an answer. Subclasses can
+        override this method, to let a question time out.
         """
         return wait.kind == "sleep"
 
     async def sleep(self, until: float) -> None:
-        """Wait until a time, in epoch seconds, because the node waits for nothing else.
+        """Wait until the given time, in epoch seconds, when the node has nothing to do before that time.
 
-        Subclasses can skip the time.
+        Subclasses can skip the time, so that a test does not have to wait.
         """
         await self.clock.sleep_until(until)
 

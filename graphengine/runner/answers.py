@@ -82,9 +82,10 @@ class Asked(NamedTuple):
 
 
 async def find_asked_wait(store: RunStore, kept: CachedSnapshots, run_id: str, wait: str | Wait | None) -> Asked:
-    """Find the question of a run for which an answer is meant; see `question_of`.
+    """Find the question of a run for which an answer is meant. See `question_of` for the rules and the errors.
 
-    Thousands of answers may wait to be processed. So they are only read if the name or id alone does not decide.
+    If the name or id identifies an open question, the inbox is not read. This saves time, because thousands of answers
+    may wait there to be processed.
     """
     named = wait.id if isinstance(wait, Wait) else wait
     if named is not None:
@@ -112,7 +113,11 @@ def question_id(text: str) -> str:
 
 
 def _open_now(snapshot: Snapshot, wait: str) -> Asked | None:
-    """Return the open question with this id; or with this name, if only one question of the run has had the name."""
+    """Return the open question with this id or name; None if no open question can be meant.
+
+    A name counts only if the run has asked a single question of this name so far. Otherwise the caller might mean an
+    earlier question.
+    """
     if name_in(wait):
         found = snapshot.open_waits.asked(wait)
         if found is None or found[1].kind not in ANSWERABLE:
@@ -180,9 +185,10 @@ def _name_question(snapshot: Snapshot, asked: Asked) -> str:
 
 
 async def _find_reopened_question(store: RunStore, snapshot: Snapshot, wait_id: str) -> Asked | None:
-    """Return a question that a node has asked before and is about to ask again, because the node is running again.
+    """Return the question with this id if its node runs again, and is about to ask it again; otherwise None.
 
-    An answer to such a question is accepted, and kept until the node asks the question.
+    While the node runs, the question is not open. An answer to it is accepted nevertheless, and kept until the node
+    asks the question.
     """
     for frame in snapshot.frames.values():
         is_under_way = not frame.waits and frame.failing is None
@@ -193,7 +199,10 @@ async def _find_reopened_question(store: RunStore, snapshot: Snapshot, wait_id: 
 
 
 async def _not_open(store: RunStore, snapshot: Snapshot, wait: str, open_ones: Sequence[Asked]) -> InputError:
-    """Return the error for an answer whose question is not open, or whose name fits several questions."""
+    """Build the error for an answer that cannot be accepted.
+
+    Either its question is not open, or several questions of the run have the name that the answer gives.
+    """
     run_id, where, asked_before = snapshot.run_id, f"run {snapshot.run_id}", snapshot.asked.get(wait)
     now = "; ".join(f"{each.facts.id} ({_first_line(show(each.facts.question))})" for each in open_ones[:_LISTED])
     if asked_before is not None and (asked_before.times > 1 or name_in(wait)):

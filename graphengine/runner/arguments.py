@@ -29,10 +29,12 @@ _SIZES: Final = Sizes()
 
 
 def place_in(queue: str | None, priority: int, tenant: str | None, user: str | None = None) -> InQueue | None:
-    """Check the arguments that place a run in a queue, and return the place; None if no queue, tenant or user is given.
+    """Check the queue, priority, tenant and user with which a run is started, and return them as one object.
+
+    Return None if no queue, tenant or user is given.
 
     Raises:
-        InputError: A part of the place is not valid.
+        InputError: One of the values is not valid.
     """
     if queue is None:
         if priority:

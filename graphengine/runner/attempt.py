@@ -81,9 +81,10 @@ _WITHOUT_RESULT: Final = ("sleep", STARTS)
 
 
 class _RestartedNode(NamedTuple):
-    """The result of a node that began as an effect, but that a deployment has changed to a graph, map or question.
+    """The result of a node that began as a side effect, and that a deployment has changed to another kind of node.
 
-    Such a node begins again. Its result must not be recorded as the result of an effect.
+    A graph, map or question cannot be a side effect. So such a node begins again, and this class marks its result, so
+    that it is not recorded as the result of the effect.
     """
 
     result: object
@@ -98,10 +99,10 @@ class Attempt(AttemptFacts):
     __slots__ = ()
 
     def moved(self) -> Event | None:
-        """Return the event of a task that runs no code of the graph.
+        """Return the event that ends this task, if the task runs no code of the graph; None if it runs a node.
 
-        Return None if the task runs a node, which `run` does then. The node, its body and its input are looked up here,
-        once.
+        For example, the end of a wait needs no code. For a node, the node, its body and its input are looked up here,
+        and `run` then runs the node.
         """
         task, run = self.task, self.services.run
         mode, frame = task.mode, run.snapshot.frames[task.frame]
@@ -133,10 +134,10 @@ class Attempt(AttemptFacts):
 
     @coroutine
     def run_in(self, context: contextvars.Context) -> Generator[Any, Any, Event | None]:
-        """Run the task as `run` does, with context variables of its own.
+        """Run the task as `run` does, but with the context variables in `context`.
 
-        The task runs in the caller's asyncio task, so a cancellation of that task reaches it. But the context variables
-        that the node sets are set only in `context`.
+        Context variables that the node sets are set only there. The task still runs in the caller's asyncio task, so a
+        cancellation of that asyncio task reaches the node.
         """
         work = self.run()
         step: Callable[[Any], Any] = work.send
@@ -209,7 +210,11 @@ class Attempt(AttemptFacts):
         return NodeFinished(task, self.began, services.now(), result, self.usage, self.choice, chance)
 
     def _end_with_records(self, result: object, state_before: str) -> Event | None:
-        """Return the event of a node that returned, if it recorded results, sent messages or began to wait before."""
+        """Return the event that ends the attempt of a node that has returned, if the node used `ctx`.
+
+        Such a node may have recorded calls, sent messages or begun to wait. If it was about to wait, the event begins
+        the waits, and the returned value is ignored. The result is None if the attempt is suspended.
+        """
         if state_before == "suspended":
             return None
         if state_before == "ending" and _take_back_cancellation():
@@ -234,9 +239,12 @@ class Attempt(AttemptFacts):
     def _start(self, call: Call, *, has_begun: bool) -> object:
         """Start the work of a node, and return its result or an awaitable of the result.
 
-        What this visit of the node has already recorded decides first. A transaction that was committed in this visit
-        is not made again. An effect that began in this visit is treated as an effect, whatever the current code
-        declares.
+        If this visit of the node has already recorded work, for example before a crash, the record decides what
+        happens:
+
+        - A database transaction that was committed in this visit is not made again; its recorded result is returned.
+        - A side effect that began in this visit is treated as a side effect, even if the current code of the node does
+          not declare it as one.
         """
         node, is_run = self.node, self.task.mode == "run"
         acts = has_begun or (node.effect is not None and is_run)
@@ -292,9 +300,10 @@ class Attempt(AttemptFacts):
         return self._fail_node(error)
 
     def _end_raised(self, error: BaseException) -> Event | None:
-        """Return the event of an attempt whose code raised an exception.
+        """Return the event that ends an attempt whose code raised an exception; None if the attempt is suspended.
 
-        An interrupt such as Ctrl-C is raised again.
+        If the attempt was about to wait, the event begins the waits instead of recording a failure. An interrupt such
+        as Ctrl-C is raised again.
         """
         reraise_interrupt(error)
         if self.state == "suspended":
@@ -322,9 +331,11 @@ class Attempt(AttemptFacts):
         return Settled(task.frame, now, error, 1 + random.random())  # noqa: S311 - jitter, should there be a retry
 
     async def _end_with_rest(self, call: Call, result: object, *, has_begun: bool) -> object:
-        """Before a node ends, ask a person about side effects of the old code that the new code did not ask for again.
+        """Before a node ends, ask a person about side effects that only its old code did. Returns the node's result.
 
-        Nodes that must not be repeated have asked before they began. Returns the node's result.
+        After a deployment, the new code may no longer contain a side effect that the old code began in this visit. A
+        node that is itself an effect that must not be repeated is left out, because that question was asked before it
+        began.
         """
         if has_begun or self.node.once is not None or self.node.effect == TRANSACTION:
             return result
@@ -396,7 +407,11 @@ class Attempt(AttemptFacts):
         return failure_record(MutatedInput(text, where=self.where, repair=repair), self.path, task.attempt)
 
     def _list_further_facts(self) -> Node | None:
-        """Return the parts of the node's step besides its result: messages, live data, and unused records."""
+        """Return what the node's step records besides the result: messages, live data, and unused recorded results.
+
+        The step also lists calls and waits that the node began but did not await to their end. The method returns None
+        if there is nothing to add.
+        """
         outputs = self.outputs or {}
         found = Node(sent=outputs.get("sent", ()), emitted=outputs.get("emitted", ()))
         if self.frame.recorded_results:
@@ -446,7 +461,7 @@ class Attempt(AttemptFacts):
         return self._has_begun() or bool(effects.unsettled) or effects.has_rest
 
     async def _settle_earlier_effects(self) -> bool:
-        """Find out how the unfinished effects of an earlier version of the code ended, before the node runs.
+        """Before a node runs, find out how the unfinished side effects of earlier code of the node ended.
 
         Returns:
             Whether the node itself is an effect that must not be repeated, and has begun in this visit before.
@@ -462,18 +477,19 @@ class Attempt(AttemptFacts):
             work.check_awaited()
 
     def _enters_graph(self, call: Call) -> bool:
-        """Return whether the node enters a graph, or a map that runs its body for each item.
+        """Return whether running the node means entering a nested graph, or a map that runs a body for each item.
 
-        The fallback of a map runs only once.
+        The fallback of a mapped node is not a map, because it runs only once.
         """
         is_map = self.node.each is not None and self.frame.kind != "item" and self.task.mode == "run"
         return call.graph is not None or is_map
 
     async def _do_once(self, once: Once | None, call: Call) -> object:
-        """Run a node that must not be repeated, or find out how it ended if it had begun before.
+        """Run a node that is itself a side effect that must not be repeated, such as a payment.
 
-        If the node is now a graph, a map or a question, and is to begin again, a `_RestartedNode` is returned, because
-        such a node is not an effect.
+        If the effect had begun before, in this visit, find out how it ended instead. A deployment may have changed the
+        node to a graph, a map or a question since then. If such a node has to begin again, its result is a
+        `_RestartedNode`, because it is not an effect any more.
         """
         is_code = not self._enters_graph(call) and not isinstance(call.body, AskBody)
 
@@ -533,12 +549,14 @@ class Attempt(AttemptFacts):
         return call.function(**values)
 
     def _refresh(self, call: Call) -> None:
-        """Restore fields of the state that a leftover task of an earlier node has changed in place.
+        """Restore fields of the state that a task of an earlier node has changed in place.
 
-        A task that an earlier node left running can still hold a field of the state. A task, a timer and
-        `asyncio.to_thread` keep the context variables of the node that began them, which is how leftovers are found.
-        While nothing is left of any node that read a field, only parts of fields are compared: a node's own changes of
-        fields are found by their digests.
+        A node may leave a task, a timer or a thread running when it ends, and this task can still hold a value of the
+        state. If it has changed a field that the next node reads, the next node gets the recorded value, and a warning
+        is logged.
+
+        Leftover tasks are noticed by the context variables that they keep of their node. If there are none, only parts
+        of fields are compared: a node's own changes of its fields are found by their digests.
         """
         paths = [a.reading.path for a in call.arguments if a.reading.path is not None and a.name in call.parts]
         late = self.view.refresh(call.watched if self.services.readers else (), paths)
@@ -634,18 +652,18 @@ def _answer_in(result: object, work: StepJournal) -> str:
 
 
 def _take_back_cancellation() -> bool:
-    """Remove the cancellation request with which a wait ended the attempt from the node's asyncio task.
+    """Remove one request to cancel the node's asyncio task, which the engine had made to end the attempt for a wait.
 
-    Returns False if the task was also cancelled for another reason.
+    Returns False if the task has further requests, because it was also cancelled for another reason.
     """
     current = asyncio.current_task()
     return current is not None and not current.uncancel()
 
 
 def _list_assigned_fields(state: object, view: View) -> list[str]:
-    """Return the fields of its `state` argument to which a node has assigned values.
+    """Return the names of the fields that a node has assigned in its `state` argument.
 
-    A node must return new values instead.
+    Such a node fails: it must not change its input, and must return new values instead.
     """
     held = values_of(state)
     return [name for name in view.names if held.get(name) is not view.get(name)]

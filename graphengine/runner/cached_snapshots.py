@@ -68,9 +68,13 @@ class CachedSnapshots:
         return frozenset(self._kept)
 
     def keep(self, snapshot: Snapshot, size_bytes: int = -1) -> None:
-        """Keep a snapshot if loading it again would take long. All its steps must be recorded.
+        """Keep a snapshot in the cache if the run waits, and if loading the snapshot again would take long.
 
-        The caller must not change the snapshot any more.
+        All steps of the snapshot must be recorded. The caller must not change the snapshot any more.
+
+        Args:
+            snapshot: The snapshot.
+            size_bytes: The size of the snapshot as JSON; -1 if it is not known.
         """
         is_long = snapshot.seq >= _LONG and 0 <= size_bytes <= _MOST_BYTES
         # for example a map in which some items work while others wait
@@ -83,9 +87,9 @@ class CachedSnapshots:
         self._kept.pop(run_id, None)
 
     def hand_over(self, snapshot: Snapshot, size_bytes: int = -1) -> None:
-        """Keep a snapshot without asking whether that is worth it, for example for a run that is about to be resumed.
+        """Put a snapshot into the cache in any case, even if it is short and quickly loaded.
 
-        The caller must not use the snapshot any more.
+        This is done, for example, for a run that is about to be resumed. The caller must not use the snapshot any more.
         """
         self._kept[snapshot.run_id] = CachedSnapshot(snapshot, size_bytes)
         while len(self._kept) > _RUNS or sum(each.size_bytes for each in self._kept.values()) > _MOST_BYTES:

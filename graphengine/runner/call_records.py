@@ -152,9 +152,10 @@ def _make_returned(annotation: Any) -> Returned:  # noqa: ANN401 - a type
 
 
 def identity_of(function: Callable[..., object]) -> tuple[str, object]:
-    """Return the name of a function, and an object that is equal only for the same function.
+    """Return the name of a function, and an object by which two functions can be compared.
 
-    For a `functools.partial`, this is the function inside it.
+    The objects of two functions are equal only if they are the same function, bound to the same object. The name alone
+    would not distinguish two functions with the same name. For a `functools.partial`, the function inside it counts.
     """
     function = unwrap_partials(function, (), {})[0]
     name = getattr(function, "__qualname__", type(function).__name__)
@@ -166,7 +167,10 @@ def identity_of(function: Callable[..., object]) -> tuple[str, object]:
 def unwrap_partials(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> tuple[Callable[..., object], Sequence[object], Mapping[str, object]]:
-    """Return the function inside nested `functools.partial` objects, with all their arguments and those of the call."""
+    """Return the function inside nested `functools.partial` objects, with all arguments.
+
+    For example, `unwrap_partials(partial(f, 1), (2,), {})` returns `(f, (1, 2), {})`.
+    """
     while isinstance(function, functools.partial):
         args, kwargs = (*function.args, *args), {**function.keywords, **kwargs}
         function = function.func
@@ -203,25 +207,28 @@ class Shapes:
         return self._parameters.get(function)
 
     def narrow(self, value: object) -> Mapping[str, object] | None:
-        """Return the values of those fields that existed when the call was recorded.
+        """Return the fields of a value, as they were when a call was recorded: fields added since then are left out.
 
-        Returns None if the value is neither a model nor a dataclass.
+        Return None if the value is neither a model nor a dataclass.
 
         Raises:
-            DoesNotFit: A field that was added since then differs from its default, or is a `Literal` or an enum.
+            DoesNotFit: An added field differs from its default, or is a `Literal` or an enum. Such a value cannot have
+                been recorded, because the field did not exist.
         """
         values = field_values(value)
         return None if values is None else self.fields(value, values)[1]
 
     def project(self, value: object, record: object) -> object:
-        """Return the JSON record that a value would have had at the time of the call, without fields added since.
+        """Remove from the JSON record of a value the fields that were added since the call was recorded.
+
+        This gives the record that the value would have had then.
 
         Args:
             value: The value.
             record: The record of the value, as JSON values.
 
         Raises:
-            DoesNotFit: As for `narrow`.
+            DoesNotFit: An added field differs from its default, or is a `Literal` or an enum.
         """
         values = field_values(value)
         if values is not None and isinstance(record, Mapping):
@@ -241,10 +248,14 @@ class Shapes:
         return record
 
     def fields(self, value: object, values: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
-        """Return the class name and the field values that a value would have had when the call was recorded.
+        """Return the name that a value's class had when the call was recorded, and the fields that the value had then.
+
+        Args:
+            value: The value.
+            values: The fields that the value has now.
 
         Raises:
-            DoesNotFit: As for `narrow`.
+            DoesNotFit: An added field differs from its default, or is a `Literal` or an enum.
         """
         kind = type(value)
         name = own_name(kind.__qualname__)
@@ -261,13 +272,16 @@ class Shapes:
     def narrow_given(self, kind: type, typed: Mapping[str, object], given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the input of a child run as JSON, as an earlier version of the code would have recorded it.
 
+        The id of a child run is derived from its input. So a node whose code has changed needs this to find the child
+        that its earlier code started.
+
         Args:
             kind: The state model of the child run.
             typed: The values of the fields.
             given: The JSON of the fields that the caller gave.
 
         Raises:
-            DoesNotFit: As for `narrow`.
+            DoesNotFit: A field that was added since then differs from its default, or is a `Literal` or an enum.
         """
         earlier = self._types.get(self._names.get(kind.__name__, kind.__name__), given)
         for name in given.keys() - earlier.keys():
@@ -383,16 +397,19 @@ def arguments_of(
 def held_call(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], handle: str
 ) -> tuple[Callable[[object], object], Mapping[str, object]]:
-    """Split a call whose function needs a database connection, which exists only when the call is made.
+    """Turn a call that needs a database connection into a function that receives the connection when the call is made.
 
-    Returns the call as a function of the connection, and the other arguments by name. The parameter for the connection
-    may stand before the others.
+    The connection exists only then, while the other arguments are known, and identify the call. The parameter for the
+    connection may stand before other parameters.
 
     Args:
         function: The function.
         args: The positional arguments of the call, without the connection.
         kwargs: The keyword arguments of the call.
         handle: The name of the parameter for the connection.
+
+    Returns:
+        The function of the connection, and the other arguments by name.
 
     Raises:
         TypeError: The function does not accept the other arguments.
@@ -417,7 +434,7 @@ def takes_key(function: Callable[..., object], kwargs: Mapping[str, object]) -> 
 
 
 def recordable(values: Mapping[str, object]) -> JsonValue | UnsetType:
-    """Convert values to JSON that is shown to people; UNSET if there are no values.
+    """Convert the arguments of a call to JSON that is shown to people; UNSET if there are no arguments.
 
     A value that JSON cannot represent is replaced by a text.
     """
@@ -447,7 +464,7 @@ def _refuse_iterator(value: object) -> NoReturn:
 
 
 def shortened(values: JsonValue | UnsetType) -> JsonValue | UnsetType:
-    """Shorten each long value among the results of `recordable` to the beginning of its text."""
+    """Shorten the arguments that `recordable` has converted: a long value is replaced by the beginning of its text."""
     if not isinstance(values, dict):
         return values
     texts = {name: to_json(value).decode() for name, value in values.items()}
@@ -549,7 +566,10 @@ def _encode_members(value: Mapping[str, object], shapes: Shapes | None) -> objec
 
 
 def _encode_contents(value: Any, shapes: Shapes | None) -> object:  # noqa: ANN401 - as above
-    """Convert the content of a value whose type JSON does not have, such as an enum, a set or a time."""
+    """Convert the content of a value whose type does not exist in JSON, such as an enum, a set or a time.
+
+    The result depends only on the content. For example, the items of a set are sorted.
+    """
     if isinstance(value, enum.Enum):
         return _canonicalise(value.value, shapes)
     if isinstance(value, Iterator):

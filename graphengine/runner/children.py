@@ -108,9 +108,9 @@ class _EndRecord(Struct, omit_defaults=True, kw_only=True):
 
     Attributes:
         attempt: The attempt of the node that received the end.
-        fingerprint: The fingerprint of the graph version whose form the values of a finished child have. Records of
-            earlier versions have no fingerprint, and their values are read as they are.
-        version: The version of the graph whose form the values have.
+        fingerprint: The fingerprint of the child's graph in the version to which the recorded values belong. Records of
+            earlier versions of graphengine have no fingerprint, and their values are read as they are.
+        version: The number of that version of the graph.
     """
 
     status: Literal["running", "waiting", "finished", "stopped", "failed", "cancelled"] = "finished"
@@ -133,9 +133,10 @@ class _EndRecord(Struct, omit_defaults=True, kw_only=True):
 
 
 class _AttemptChild:
-    """A child run that an attempt has started or found, and the child's end.
+    """A child run that an attempt of a node has started or found, together with the child's end.
 
-    Several tasks of a node can call `child.result()`. The lock lets only one of them wait for the end.
+    Several tasks of a node can call `child.result()` at the same time. The lock lets only one of them wait for the end,
+    and the others use what it has found.
     """
 
     def __init__(self) -> None:
@@ -265,10 +266,11 @@ class _Start(Generic[S]):
 
     @property
     def lives(self) -> Lives:
-        """The active runs of the Runner that drives the run of the node.
+        """Finds the active runs of the Runner that drives the node's run.
 
         Raises:
-            EffectRefused: The node runs alone, so it can neither start a run nor wait for the end of a run.
+            EffectRefused: The node runs alone, without a Runner, so it can neither start a run nor wait for the end of
+                a run.
         """
         if self._shared is None:
             text = f"a node that runs alone cannot start or await a run of graph {self.graph.name!r}"
@@ -278,9 +280,9 @@ class _Start(Generic[S]):
 
     @property
     def queue(self) -> str | None:
-        """The queue from which a worker takes the child.
+        """The queue from which a worker takes the child run; None if the child is driven at once.
 
-        None if effects are refused, because workers would perform them.
+        It is also None if side effects are refused in this process, as in a test, because a worker would perform them.
         """
         return self._options["queue"] if self.attempt.services.effects == "act" else None
 
@@ -335,11 +337,16 @@ class _Start(Generic[S]):
         return await asyncio.shield(cache.reading)
 
     async def _create(self, run_id: str, parent: RunInfo, key_base: str, *, is_known: bool) -> None:
-        """Record the child run with its starter, or find the child that this call has created before.
+        """Create the row and the first step of the child run, or find the child that this call has created before.
 
-        1. A call passes the current time as input, and begins child k. 2. The process dies before that is recorded, or
-           the attempt fails. 3. The node runs again, and passes another time: k is the child of this call. But if this
-           attempt has received k from an earlier call, as `is_known` tells, both calls must pass the same input.
+        A child found under the id may come from a call with another input:
+
+        1. A call passes the current time as input, and begins the child.
+        2. The process dies before the start is recorded, or the attempt fails.
+        3. The node runs again, and passes another time. The child that exists is the child of this call.
+
+        If the same attempt has already received the child from an earlier call, as `is_known` tells, both calls must
+        pass the same input.
 
         Raises:
             InputError: A run with this id exists that this call did not start, or the place of the child in a queue is
@@ -460,7 +467,10 @@ class _Start(Generic[S]):
         return ""
 
     def _note_place_in_tree(self, parent: RunInfo) -> None:
-        """Set how many runs are above the child, and the run at the top. Stopping that run also stops the child."""
+        """Record how many runs are above the child run, and which run is at the top of the tree.
+
+        A stop of the run at the top also stops the child, except if the child was started to outlive it (`stays`).
+        """
         self.starter.depth = parent.depth + 1
         if not self.starter.stays:
             self.starter.root = parent.root or parent.id
@@ -490,25 +500,31 @@ class _Start(Generic[S]):
         return is_known and bool(await begun_otherwise(store, run_id, self.plan, new))
 
     async def find_missed_end(self, run_id: str) -> int:
-        """Return the last step of a child whose end was reported to an earlier visit of this node; 0 if there is none.
+        """Return the last step of an ended child whose message about its end is lost; 0 if nothing is lost.
+
+        A child reports its end by a message to the run that started it. The message can be lost when a node is moved:
 
         1. A node receives the end of its child, and waits for something else. 2. `Migration(moved=…)` drops the visit
-           and with it the message, but keeps the record that the child was started. 3. The next node would wait for the
-           message for ever.
+           and with it the message, but keeps the record that the child was started.
+        3. The next node would wait for the message for ever.
         """
         found = await self.lives.shared.store.infos([run_id])
         is_over = bool(found) and found[0].status in FINAL
         return found[0].seq if is_over and not await self._has_end_message(run_id, found[0].seq) else 0
 
     async def _has_end_message(self, run_id: str, seq: int) -> bool:
-        """Return whether this run already has the message that the child ended with this step, or has received it.
+        """Return whether this run has, or has received, the message that the child run ended with this step.
 
-        An older message, from before the end, does not count, because the waiting node must get the message about this
+        Messages about earlier ends of the child do not count, because the waiting node must get the message about this
         end.
 
-        A received message counts only if the caller chose its topic, since such a message is received once, by any
-        node: 1. An item of a map starts a child, which ends. 2. Another item receives the message. 3. The process dies
-        before it has recorded the start. 4. The first item starts the child again.
+        A message that a node has already received counts only if the caller chose its topic. Such a message is received
+        once, by any node:
+
+        1. An item of a map starts a child, which ends.
+        2. Another item receives the message.
+        3. The process dies before it has recorded the start.
+        4. The first item starts the child again.
         """
         services, topic = self.attempt.services, self.topic or topic_of(run_id)
         store = self.lives.shared.store
@@ -537,7 +553,10 @@ class _Start(Generic[S]):
         return False
 
     def _limit_depth(self, limits: LimitsRecord) -> None:
-        """Limit how deep the tree of runs below the child may become, as the limits of this run demand.
+        """Check that the child run is not nested too deeply below other runs, and pass the limit on to the child.
+
+        `Limits(depth=…)` of this run says how many runs may be above a run. The limit of the child may be smaller, but
+        not larger.
 
         Raises:
             TooDeep: The limits of this run do not allow a child here.
@@ -554,9 +573,9 @@ class _Start(Generic[S]):
             limits["depth"] = most
 
     async def _halt_if_closed(self) -> None:
-        """End the attempt if the Runner closes, so that no child begins then.
+        """End the attempt instead of starting a child run, if the Runner is being closed.
 
-        The node runs again when the run is resumed.
+        The node runs again, and starts the child, when the run is resumed.
         """
         if self.lives.shared.closed:
             await journal_of(self.attempt).halt()
@@ -723,10 +742,14 @@ class StartedRun(Generic[S]):
         return msgspec.structs.replace(end, **new)
 
     async def _read_end(self, seq: int) -> StepResult:
-        """Read the end of the child at this step, and return the record of the end.
+        """Read the end of the child run at this step, and return it in the form in which the node records it.
 
-        1. The child fails, and reports its end to this run. 2. It is resumed, and its old steps are trimmed. 3. This
-           run looks: the step no longer exists, so the child has continued, and will report its next end.
+        If the child does not have this step any more, it has continued, and the returned record has the status
+        `running`:
+
+        1. The child fails, and reports its end to this run.
+        2. It is resumed, and its old steps are trimmed.
+        3. This run looks for the reported step, which no longer exists. The child will report its next end.
         """
         end = _EndRecord(status="running", attempt=self._start.attempt.task.attempt, seq=seq)
         here = self._start.lives.shared.ends.take(self.id, seq, self._start.starter)

@@ -132,7 +132,12 @@ class Alarms:
             self._await_first()
 
     def close(self) -> asyncio.Task[None] | None:
-        """Cancel all alarms. Returns the asyncio task for whose end the caller should wait, if there is one."""
+        """Cancel all alarms, because the Runner closes.
+
+        Returns:
+            The asyncio task that waited for the alarms and is now cancelled; the caller should wait for its end. None
+            if there is no such task.
+        """
         self._set.clear()
         waiter = self._waiter
         if waiter is not None:

@@ -95,9 +95,10 @@ class Context:
 
     @property
     def item_index(self) -> int | None:
-        """The position of the item in the list of its map, from 0; None if the node does not run for an item of a map.
+        """The position, in the list of its map, of the item for which the node runs. It counts from 0.
 
-        If the node is inside a graph that runs for each item, this is the position of the graph's item.
+        None if the node does not run for an item of a map. If the node is inside a graph that runs for each item, this
+        is the position of the graph's item.
         """
         index = self.path.rpartition("[")[2].partition("]")[0]
         return int(index) if "[" in self.path else None

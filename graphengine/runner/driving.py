@@ -328,9 +328,10 @@ class Driving:
         return self._due_tasks()
 
     def _due_tasks(self) -> list[Task]:
-        """Return the tasks of a waiting run whose time has come.
+        """Return the tasks of a waiting run whose time has come, such as the end of a sleep.
 
-        Later tasks are left to the process that resumes the run then.
+        Tasks with a later time are not started by this process. The process that resumes the run at that time starts
+        them.
         """
         # `next_due` is checked first, because there can be thousands of waits.
         now, due = self._shared.clock.now(), next_due(self.snapshot)
@@ -339,10 +340,12 @@ class Driving:
         return [task for task in self.session.tasks() if task.mode != "wake" or task.due <= now]
 
     def _begin(self, services: NodeServices, ready: Iterable[Task]) -> list[Event]:
-        """Start a node in an asyncio task of its own, for each task that runs a node.
+        """Begin the given tasks. Each task that runs a node gets an asyncio task of its own.
 
-        Returns the events of all other tasks. Other tasks, such as the end of a wait, run no code of the graph. They
-        become an event at once.
+        A task that runs no code of the graph, such as the end of a wait, is completed at once.
+
+        Returns:
+            The events of the tasks that are completed.
         """
         events: list[Event] = []
         jobs, suspended = self._jobs, self._suspended
@@ -513,9 +516,9 @@ class Driving:
         return True
 
     def _continue_suspended(self, task: Task) -> None:
-        """Let a suspended attempt continue, because its wait is over.
+        """Let an attempt that was suspended while its node waited continue, because the wait is over.
 
-        If it cannot continue, end it, so that its node runs again.
+        If the attempt cannot continue, it is ended, so that its node runs again from the beginning.
         """
         job = self._jobs[task.frame]
         is_same = (task.mode, task.visit, task.attempt) == (job.task.mode, job.task.visit, job.task.attempt)
@@ -646,9 +649,9 @@ class Driving:
                 self._cancel_job(key)
 
     async def _cancel_all(self) -> None:
-        """Cancel all running nodes because the run cannot continue here.
+        """Cancel all running nodes because the run cannot continue in this process, and wait until they have ended.
 
-        Returns when they have ended, including threads.
+        The code of a node in a thread cannot be cancelled, so this method waits for its end.
         """
         left = [job.within for job in self._jobs.values() if not job.within.done()]
         # Cleared first, so that `note_cut_off` sees that the jobs are cancelled here and not by code of the graph.
@@ -665,7 +668,7 @@ class Driving:
         """Turn events into steps, append the steps to the log, and show them to watchers once they are durable.
 
         Returns:
-            The answer of the claim, which tells whether further nodes may start.
+            What the claim on the run says to do next, for example whether further nodes may start.
 
         Raises:
             StoreError: The steps could not be recorded.
@@ -761,10 +764,7 @@ class Driving:
         changed: bool = False,
         code: Code | None = None,
     ) -> Awaitable[None] | None:
-        """Append steps to the log of the run.
-
-        The returned awaitable ends when they are durable; None if they are already. The row of the run is updated in
-        the same transaction.
+        """Append steps to the log of the run, and update the row of the run in the same transaction.
 
         Args:
             steps: The steps. Without steps, only the row of the run is written, which also checks that this process
@@ -772,7 +772,10 @@ class Driving:
             status: The status to record; by default the current status of the run.
             consume: The ids of the messages that the steps take from the inbox.
             changed: Whether to record that the run continues under another form of its graph.
-            code: The code of the graph, if it is to be stored although no step refers to it yet.
+            code: The code of the graph, if it must be stored although no step refers to it yet.
+
+        Returns:
+            An awaitable that ends when the steps are durable; None if they are durable already.
         """
         snapshot, shared = self.snapshot, self._shared
         for step in steps:
@@ -806,11 +809,14 @@ class Driving:
         return shared.store.append(batch)
 
     def fields_at(self, status: RunStatus, *, begins: bool = False) -> Mapping[str, str]:
-        """Return the values of the graph's search fields, by which the list of runs can be filtered.
+        """Return the values of the fields that the graph names in `search=`, by which lists of runs can be filtered.
+
+        The fields of the input are computed when the run begins, and those of the output when it finishes. At any other
+        time, the values computed before are returned.
 
         Args:
-            status: The status of the run.
-            begins: Whether the run begins, so that the snapshot contains its input.
+            status: The status of the run. With `finished`, the fields of the output are computed.
+            begins: True if the run begins now, so that the snapshot contains its input.
         """
         values = self.snapshot.root.values
         if begins:
@@ -825,8 +831,9 @@ class Driving:
     def _status(self) -> RunStatus:
         """Return the status to record with an append.
 
-        The append that records an end or a wait also releases the lease of the run. So a run with nodes in flight, or
-        with something to do at once, stays `running`: otherwise another process could claim the run at this moment.
+        The append that records an end or a wait also gives up the lease on the run. So while nodes are in flight, or
+        something can be done at once, the recorded status stays `running`. Otherwise another process could claim the
+        run while this process still works on it.
         """
         status = self.snapshot.status
         goes_on = status == "waiting" and (self.claim.stop or self._mail or self._due_tasks())
@@ -858,7 +865,7 @@ class Driving:
         self.obey(self.claim.step(request))
 
     def obey(self, do: Do) -> None:
-        """Start no further node if the claim says so, and cancel the running nodes if the claim asks for that."""
+        """Carry out what the claim on the run demands: start no further node, or also cancel the running nodes."""
         if self.is_halting:
             self._halted = self._halted or asyncio.Event()
             self._halted.set()
@@ -891,9 +898,9 @@ class Driving:
             self._timer = self.loop.call_later(max(0.0, left) + _MARGIN_SECONDS, self._check_time_limit)
 
     def _driven_seconds(self) -> float:
-        """Return for how many seconds processes have driven the run until now.
+        """Return for how many seconds the run has been driven, by this and earlier processes, up to this moment.
 
-        The snapshot counts only until the last step.
+        The number in the snapshot does not include the time since the last step.
         """
         snapshot = self.snapshot
         return snapshot.elapsed_seconds + (
@@ -901,9 +908,9 @@ class Driving:
         )
 
     def deliver(self, messages: Sequence[InboxMessage]) -> None:
-        """Accept messages to this run, which are recorded before the next nodes start.
+        """Accept messages that have arrived for this run.
 
-        A message that asks for a stop acts at once.
+        They are recorded before the next nodes start. A message that asks for a stop takes effect at once.
         """
         for message in messages:
             if message.kind == "stop":
@@ -1127,7 +1134,7 @@ def _is_below(around: str, frame: str) -> bool:
 
 
 def stop_in(message: InboxMessage) -> Stop:
-    """Return the stop that a message in the inbox of a run asks for."""
+    """Convert a message in the inbox of a run, by which somebody asks to stop the run, to a `Stop`."""
     asked = message.payload if isinstance(message.payload, dict) else {"why": message.payload}
     now, final = bool(asked.get("now")), bool(asked.get("final"))
     why = str(asked["why"]) or "asked"
