@@ -924,7 +924,8 @@ class Driving:
     def has_message(self, topic: str) -> bool:
         """Return whether a message on this topic has arrived that no node has received yet.
 
-        A node that would wait for such a message need not end: the message is recorded first, and then ends the wait.
+        If so, a node that begins to wait for such a message does not have to end: the message is recorded first, and
+        then ends the wait.
         """
         arrived = [each.payload["topic"] for each in self._mail.values() if each.kind == "message"]
         return topic in self.snapshot.mailbox or topic in arrived
@@ -966,9 +967,10 @@ class Driving:
         return self._events_of(taken), [message.id for message in taken]
 
     def _events_of(self, arrived: Iterable[InboxMessage]) -> Iterator[Event]:
-        """Yield an event for each message, and then the end of a wait for which one of the messages has been waiting.
+        """Yield an event for each message that has arrived, and then the end of the wait that one of them ends, if any.
 
-        The end of the wait depends on the steps of the messages, so its event is computed after those steps.
+        The end of the wait depends on the steps that record the messages. So its event is computed when these events
+        have become steps.
         """
         now, snapshot, claim = self.time.now(), self.snapshot, self.claim
         for each in arrived:
@@ -987,9 +989,9 @@ class Driving:
                 yield WaitOver(task.frame, task.wait, now, delivered=True)
 
     def _with_ends(self, events: Sequence[Event]) -> Iterator[Event]:
-        """Yield events, and then the end of a wait that began with these events and whose message has already arrived.
+        """Yield the given events, and then the end of each wait that they begin and whose message has arrived.
 
-        Both are then recorded in one transaction, so that a suspended attempt continues without a further write.
+        All are recorded in one transaction, so that a suspended attempt continues without a further write.
         """
         yield from events
         if self.claim.may_start and not self._mail:

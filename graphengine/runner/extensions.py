@@ -98,9 +98,9 @@ class Extension:
 
     @property
     def executors(self) -> Executors | None:
-        """The object that runs nodes with `on=` elsewhere.
+        """The object that runs nodes with `on=` in other processes or on other machines.
 
-        If no extension provides one, such nodes run in this process.
+        If no extension provides such an object, these nodes run in this process.
         """
         return None
 

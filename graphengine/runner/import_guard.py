@@ -15,7 +15,10 @@ IS_IMPORTING: Final = ContextVar("graphengine is importing a file for its graphs
 
 
 class RunAtImport(GraphEngineError):
-    """A file starts a run while it is imported only for its graphs."""
+    """Raised when a file starts a run while it is being imported.
+
+    The command line, for example, imports a file only for the graphs that it defines.
+    """
 
     code = "run_at_import"
 
@@ -28,7 +31,10 @@ class RunAtImport(GraphEngineError):
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Refuse to start runs inside the block, including its tasks and threads, while a file is imported."""
+    """Refuse to start runs while the code inside the `with` block imports a file.
+
+    This also applies to the tasks and threads that the block starts.
+    """
     token = IS_IMPORTING.set(True)
     try:
         yield

@@ -230,7 +230,11 @@ class Life(Generic[S]):
             ) from error
 
     async def _open_as_claimed(self, do: Do, open_: Opening[S]) -> Driving | Result[S, Any]:
-        """Open the run as the claim says. If another process drives the run, follow that process and try again."""
+        """Open the run in the way that the claim demands, and return the object that drives it.
+
+        If another process drives the run already, wait for that process and try again. The method returns the result of
+        the run instead if there is nothing to drive.
+        """
         claim, shared = self.claim, self.shared
         while True:
             try:
@@ -362,9 +366,10 @@ class Life(Generic[S]):
             self._wake_waiters("begun")
 
     async def until(self, point: Point) -> None:
-        """Wait until the first step of this life is durable (`begun`), or until the life is over (`over`).
+        """Wait until the life of the run in this process has reached a point.
 
-        A caller that waits for `begun` also wakes if the life ends without a durable step.
+        The point `begun` is reached when the first step of this life is durable, and `over` when the life is over. A
+        caller that waits for `begun` also wakes if the life ends without a durable step.
         """
         if not (self.is_over or (self.seq and point == "begun")):
             waiter = self.task.get_loop().create_future()
@@ -462,7 +467,7 @@ class Life(Generic[S]):
         """Drive the run until it ends, waits or must be given up.
 
         Returns:
-            The next instruction of the claim, and the result of the run so far.
+            What the claim on the run says to do next, and the result of the run so far.
         """
         shared, claim = self.shared, self.claim
         self.driving, self.nonce = shared.note_driven(self, driving), driving.snapshot.nonce
@@ -514,10 +519,10 @@ class Life(Generic[S]):
         return do, result
 
     def _keep(self, driving: Driving) -> None:
-        """Keep the run's snapshot in memory for code that will soon read it.
+        """Keep the last snapshot of a run in memory if code in this process will probably read it soon.
 
-        A waiting run is read when an answer or a message arrives. A finished child run is read by its parent run, if
-        that is active here too.
+        The snapshot of a waiting run is read when an answer or a message arrives. The end of a finished child run is
+        read by its parent run, if that is active here too.
         """
         shared, snapshot = self.shared, driving.snapshot
         if snapshot.status == "waiting":
@@ -528,9 +533,9 @@ class Life(Generic[S]):
             shared.ends.keep(snapshot)
 
     async def _cut_off(self, paths: Iterable[str]) -> Result[S, Any]:
-        """Warn about nodes that were interrupted when the Runner closed or released the run.
+        """Warn that the run was interrupted because its Runner closed or released it. Returns the run's result.
 
-        Returns the run's result.
+        The warning and the result name the nodes that were cut off. If the run ended nevertheless, there is no warning.
         """
         result = await self._current_result()
         if result.status != "running":
@@ -545,16 +550,20 @@ class Life(Generic[S]):
     # --- asleep -----------------------------------------------------------------------------------------------------
 
     async def _sleep(self, seq: int, due: float | None, first: float) -> Do:
-        """Wait until a message for the waiting run arrives or its time is over.
+        """Wait until a message for the waiting run arrives or the time for which it waits is over.
 
-        Returns the next instruction of the claim. The alarm is set up before the inbox is read. So a message that was
-        posted before is found in the inbox, and a message that is posted later sets off the alarm. In the other order,
-        a message between the two would be missed.
+        The alarm is set up before the inbox is read. So a message that was posted before is found in the inbox, and a
+        message that is posted later sets off the alarm. In the other order, a message between the two would be missed.
 
-        The time of the run is checked even if this life does not wait for the time: 1. The run waits for a message
-        until a time, and this life waits only for the message. 2. The time comes. 3. A caller that wants the run to be
-        driven finds this life, which has not parked yet, and leaves the run to this life. So this life has to check the
-        time.
+        The time of the run is checked even if this process does not wait for the time:
+
+        1. The run waits for a message until a time, and this life of the run waits only for the message.
+        2. The time comes.
+        3. A caller that wants the run to be driven finds this life, which is not asleep yet, and leaves the run to it.
+           So this life has to check the time.
+
+        Returns:
+            What the claim on the run says to do next.
         """
         shared, store, claim = self.shared, self.shared.store, self.claim
         alarm = shared.asleep[self.id] = asyncio.get_running_loop().create_future()
@@ -611,9 +620,10 @@ class Life(Generic[S]):
         return await read_result(self.shared, self.plan, await self.shared.kept.read(self.id))
 
     def ask(self, request: Stop | Release | Closed) -> None:
-        """Stop the run, or give it up so that another process can drive it.
+        """Pass on a request to stop the run, to release it, or to give it up because the Runner closes.
 
-        A run that is given up ends here without a step.
+        A run that is released or given up is no longer driven here, and another process can continue it. Its log gets
+        no step for this.
         """
         if self.driving is not None:
             self.driving.ask(request)

@@ -106,7 +106,10 @@ class Decisions:
     read_result: Callable[[JsonValue], object]
 
     def read(self, record: object) -> Any:  # noqa: ANN401 - of the type of the effect
-        """Return `rerun`, `fail`, or a tuple with the result of the effect.
+        """Convert the recorded answer of a person who was asked how an effect ended.
+
+        Returns:
+            `rerun`, `fail`, or a tuple with the result of the effect.
 
         Raises:
             ValidationError: The record is not an answer to such a question.
@@ -386,9 +389,10 @@ class OnceEffects:
     def list_unclaimed(self) -> Sequence[str]:
         """Return the keys of effects that the node's old code did and that its new code has not asked for so far.
 
-        The keys are in the order of the records. Effects inside a recorded call or conversation are left out if the
-        attempt has asked for that call or conversation. Unfinished effects are left out if a person has said that they
-        did not happen.
+        The keys are in the order of the records. Two kinds of such effects are left out, because they are settled:
+
+        - effects inside a recorded call or conversation, if the attempt has asked for that call or conversation
+        - unfinished effects of which a person has said that they did not happen
         """
         left: list[str] = []
         for key, memo in self._frame.recorded_results.items():
@@ -478,7 +482,11 @@ class OnceEffects:
         return await self._find_out_result(effect, why)
 
     def _find_beginning(self, effect: Effecting[Any]) -> RecordedResult | None:
-        """Return the record that an effect has begun, if its end is not recorded; None otherwise."""
+        """Return the record that this effect has begun; None if it has not begun, or if its end is recorded too.
+
+        A branch also finds the effects that its parent run began, because the id of the run in their idempotency keys
+        is ignored.
+        """
         found, at = self._frame.recorded_results, self._strip_run(effect.key)
         if f"{BEGUN}{effect.place}" in found or not any(at):
             return found.get(f"{BEGUN}{effect.place}")
@@ -507,7 +515,11 @@ class OnceEffects:
         )
 
     async def _note_begun(self, effect: Effecting[Any], *, not_done: bool = False) -> None:
-        """Record that an effect begins. With `not_done`, record that the effect has reported that it did nothing."""
+        """Record that an effect begins, before its function is called.
+
+        If the process dies during the call, this record shows that the effect may have happened. With `not_done`,
+        record instead that the effect has reported that it did nothing.
+        """
         shown = UNSET if not_done else self._journal.show_arguments(effect.arguments)
         begun = Begun(key=effect.place, name=effect.name, arguments=shown, idempotency_key=effect.key)
         begun.not_done = not_done

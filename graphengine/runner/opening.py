@@ -358,7 +358,10 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
 
 
 async def _limits_of(store: RunStore, run_id: str, snapshot: Snapshot) -> LimitsRecord:
-    """Return the limits that a run has now. If the end of the run cannot be read, return the limits of the snapshot."""
+    """Return the limits that a run has at its last step, which a branch of the run takes over.
+
+    The given snapshot may be of an earlier step. Its limits are returned if the last step cannot be read.
+    """
     try:
         return (await load_snapshot(store, run_id, None)).limits
     except StoreError:
@@ -458,7 +461,11 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
 
 
 async def _look_at_run(life: Life[Any], taken: ClaimedRun | None) -> Look:
-    """Read the row of a run. If a worker has claimed the run, return the data that was loaded with the claim."""
+    """Read the row of a run that is about to be resumed.
+
+    If a worker has claimed the run, return the row, snapshot and messages that were loaded with the claim, so that they
+    are not read again.
+    """
     shared = life.shared
     if taken is None or taken.fence is None:
         return Look(await shared.store.info(life.id))
@@ -675,9 +682,13 @@ async def asks_anew(shared: Shared[Any], plan: Plan[Any], run_id: str, wait_id: 
 async def is_better_alone(store: RunStore, info: RunInfo) -> bool:
     """Return whether a run should be alone in its process, because one of its nodes was in flight at two crashes.
 
-    1. Two processes list a run whose process died. 2. The first process claims it and records `resumed`, with the
-       crash. 3. The second process reads it: counted on top of that step, the crash in `info` would count twice. So it
-       reads the run as of `info`.
+    Such a node may have caused the crashes, and must not end other runs with it. The run is read at the step that
+    `info` names and not at its last step, because otherwise a crash could count twice:
+
+    1. Two processes list a run whose process died.
+    2. The first process claims it and records `resumed`, with the crash.
+    3. The second process reads the run. With the step `resumed`, it would count the crash of that step and, once more,
+       the crash in `info`.
     """
     if info.status != "running":
         return False
@@ -840,7 +851,10 @@ def _check_update_fields(plan: Plan[Any], update: Mapping[str, object], where: s
 
 
 def _frame_at(snapshot: Snapshot, path: str | None, where: str) -> Frame:
-    """Return the place in the run whose state the update of a branch changes, such as the run itself or a subgraph.
+    """Return the place in the run whose state the update of a branch changes.
+
+    This is the run itself, a nested graph or an arm of a fork. If only the state of the run is open, the path can be
+    left out.
 
     Raises:
         InputError: No state is open at this path, or several are open and no path is given.

@@ -93,7 +93,7 @@ async def find_version(fingerprint: str, plan: Plan[Any] | None, store: RunStore
 
 
 class _Runs(Protocol):
-    """The part of a Runner's shared objects that this module needs; see `graphengine.runner.shared.Shared`."""
+    """The store and the extensions of a Runner, which this module needs of `graphengine.runner.shared.Shared`."""
 
     @property
     def store(self) -> Store:
@@ -184,9 +184,9 @@ class PastRuns:
     async def _read(
         self, state: StateOf, created_at: float, fields: Collection[str] | None, plan: Plan[Any] | None
     ) -> list[PastRun]:
-        """Return a run with the requested fields of its migrated state, as a list of one run.
+        """Return a past run with the requested fields of its state, migrated to the current version of the graph.
 
-        If the state cannot be migrated, a warning is logged and the list is empty.
+        The result is a list of one run. If the state cannot be migrated, a warning is logged and the list is empty.
         """
         values, fingerprint = state.values, state.snapshot.fingerprint
         if plan is not None and fingerprint != plan.fingerprint:

@@ -111,9 +111,9 @@ class Reader(Generic[T]):
                     yield self._read_as_type(each, info)
 
     async def _poll_published(self, info: RunInfo, seq: int) -> AsyncGenerator[tuple[RunInfo, list[Publication]], None]:
-        """Yield newly published values after each change of the run, with the row of the run, until the run is over.
+        """Poll the store, and after each change of the run yield its row with the newly published values.
 
-        The first pair is yielded at once.
+        The first pair is yielded at once, and the last one when the run is over.
         """
         async with aclosing(polled(self._store, info, seq, wants_posted=False)) as polls:
             async for row, steps, _ in polls:

@@ -77,7 +77,9 @@ class RecordedInput:
 
     @classmethod
     def of_state(cls, record: Any, version: int) -> RecordedInput:  # noqa: ANN401 - JSON
-        """Use a recorded state as the input of a run of this version of its graph.
+        """Convert a recorded state to an input, with which a run of this version of the graph can be started.
+
+        Fields that were not set explicitly in the state go to `others`.
 
         Args:
             record: The JSON object of the state, which has the marks of `graphengine.state.marks`.

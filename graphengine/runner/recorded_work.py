@@ -91,7 +91,7 @@ T = TypeVar("T")
 
 
 class _Position(NamedTuple):
-    """The position of the running code among the recorded calls of its node.
+    """Describes inside which recorded call or conversation of its node the running code is.
 
     Attributes:
         work: The recorded work of the attempt.
@@ -178,9 +178,10 @@ class StepJournal:
         return key in self._asked_for
 
     def group_of(self, name: str, what: str) -> str:
-        """Return the key for a new group of recorded work, such as a conversation of an agent.
+        """Begin a group of recorded work, such as a conversation of an agent, and return its key.
 
-        The work in the group is recorded under keys that begin with this key. Equal groups are numbered.
+        The work in the group is recorded under keys that begin with this key. If a node begins several equal groups,
+        they are numbered.
         """
         key = self.key_of(name, what)
         self.use(key)
@@ -200,9 +201,10 @@ class StepJournal:
         self._asked_for.update(keys)
 
     def is_claimed(self, key: str) -> bool:
-        """Return whether this attempt has asked for a recorded result, or for the call or conversation around it.
+        """Return whether the current code has asked for a recorded result, so that the record is still in use.
 
-        A conversation that was left on purpose counts too.
+        It also counts if the code has asked for the call or conversation that contains the result, or has left that
+        conversation on purpose.
         """
         around = (*self._groups, *self._abandoned, *self._reused)
         return key in self._asked_for or key.startswith(tuple(f"{each}/" for each in around))
@@ -227,9 +229,9 @@ class StepJournal:
         return [memo for key, memo in effects.items() if key.startswith(beside) and not key.startswith(used)]
 
     def refused(self, error: BaseException) -> Sequence[str]:
-        """Return the keys of recorded results that caused this failure.
+        """Return the keys of recorded results that caused this failure, such as an answer that a validator refuses.
 
-        They are dropped, so that the next attempt can succeed.
+        The caller drops these records, so that the next attempt can succeed.
         """
         return [key for cause, key in self._refused if _came_from(error, cause)]
 
@@ -249,9 +251,9 @@ class StepJournal:
         self.answer = self._last_key(name, what), value
 
     def _last_key(self, name: str, what: str) -> str:
-        """Return the key of the last call or wait with this name and input.
+        """Return the key of the latest call or wait of this attempt that has this name and input.
 
-        If there was none, no record has the returned key.
+        If there was none in this attempt, the returned key is one under which nothing is recorded.
         """
         stem = self._stem(name, what)
         return numbered(stem, self._counts.get(stem, 0))
@@ -500,9 +502,10 @@ class StepJournal:
             _POSITION.set(around)
 
     async def acting(self, effect: Effect | None, function: object) -> contextlib.AbstractContextManager[None]:
-        """Return a block in which to make a call that may be repeated.
+        """Return a context manager in which to make a call with this declared effect.
 
-        If the call acts outside the run, first check that this process still owns the run.
+        If the call acts outside the run, first check that this process still owns the run. The context manager then
+        counts the call as an effect in progress.
 
         Raises:
             LeaseLost: Another process has taken the run.
@@ -535,9 +538,9 @@ class StepJournal:
 
     @functools.cached_property
     def is_recoded(self) -> bool:
-        """Whether some of this visit's work was recorded by code that has changed since.
+        """Whether some of the recorded work of this visit was recorded by an earlier version of the code.
 
-        This is found out at a resume.
+        When the run was resumed, the work whose code has changed was marked.
         """
         return any(memo.recoded for memo in self._frame.recorded_results.values())
 
@@ -574,10 +577,10 @@ class StepJournal:
         return place
 
     async def prepare(self) -> None:
-        """Prepare a node whose code has changed since it recorded work, before the node runs.
+        """Prepare the recorded work of a node whose code has changed, before the node runs.
 
-        Loads the form that types had when the work was recorded, and finds out how unfinished effects of the old code
-        ended.
+        Loads the form that the types had when the work was recorded, so that the new code can find the records. Also
+        finds out how the unfinished effects of the old code ended.
         """
         plan = self._services.run.plan
         for memo in self._frame.recorded_results.values():
@@ -593,10 +596,10 @@ class StepJournal:
         return shortened(shown if self._guard is None else self._guard.hide(shown))
 
     async def act_inside(self, effect: Effecting[T]) -> T:
-        """Do an effect outside the run.
+        """Do an effect outside the run. While its function runs, the code inside may not wait.
 
-        Meanwhile the code may not wait, because a node that waits would repeat the effect. The keys of recorded work
-        inside the effect are the same as without `effect=`.
+        A node that waits runs again afterwards, and would repeat the effect. Calls that are recorded inside the effect
+        have the same keys as in code that does not declare `effect=`.
         """
         around, acts = _POSITION.get(), self._acts
         if effect.may_wait:
@@ -663,7 +666,10 @@ class StepJournal:
 
     @contextlib.contextmanager
     def group(self, place: str) -> Iterator[None]:
-        """Record all work inside this block below the given key, for example below the key of a conversation."""
+        """Record all work that the code inside the `with` block does under keys that begin with `place`.
+
+        `place` is, for example, the key of a conversation of an agent.
+        """
         around = _POSITION.get()
         _POSITION.set(self._here._replace(work=self, key=place))
         try:
@@ -736,7 +742,10 @@ class StepJournal:
         await self.in_flight.park(self._here.around)
 
     def _repeat_known(self, place: str) -> JsonValue:
-        """Return the record with this key. Its messages and live data become part of this attempt's step."""
+        """Return the recorded value of a call that this attempt makes again, instead of making the call.
+
+        The messages and live data that the call produced then become part of this attempt's step.
+        """
         self._reused.append(place)
         memo = self._frame.recorded_results[place]
         self._advance_time(memo)
@@ -746,7 +755,7 @@ class StepJournal:
         return memo.value
 
     def note_output(self, what: OutputKind, record: JsonValue) -> None:
-        """Add a message or live data to the records of all `ctx.call`s inside which the calling code runs.
+        """Add a sent message or live data to the records of all calls by `ctx.call` that contain the calling code.
 
         When the node runs again, these calls are not repeated. Their records tell what they sent and showed.
         """
@@ -837,14 +846,14 @@ class StepJournal:
         return await self.wait_for(wait, digest_of_call(wait.kind, (what,), {}), answers, name)
 
     def wait_for(self, wait: WaitRecord, digest: str, answers: Answers | None, name: str | None = None) -> Any:  # noqa: ANN401 - as `wait`
-        """Wait as `wait` does.
+        """Wait as `wait` does, for a caller that has already computed the digest of what it waits for.
 
-        The caller has already computed the digest that distinguishes this wait from others of its kind.
+        The digest distinguishes this wait from other waits of its kind in the node.
         """
         return self.wait_at(self.key_of(wait.kind, digest), wait, answers, name)
 
     async def wait_at(self, place: str, wait: WaitRecord, answers: ReadsAnswer | None, name: str | None = None) -> Any:  # noqa: ANN401 - of the type of the answer
-        """Wait as `wait` does. The caller knows the key under which the answer is recorded."""
+        """Wait as `wait` does, for a caller that knows the key (`place`) under which the answer is recorded."""
         self._attempt.check_not_over(f"ctx.{wait.kind}")
         path = path_of(self._frame.id, self._frame.at)
         found = self._frame.recorded_results.get(place)
@@ -931,9 +940,13 @@ class StepJournal:
             self._names.update(names)
 
     def is_over(self, kind: str, what: object) -> bool:
-        """Return whether the answer to the next wait of this kind is already recorded, or its time is over.
+        """Return whether the node's next wait of this kind would return at once.
 
-        `what` is the text or value that distinguishes the wait from others of its kind.
+        This is so if its answer is already recorded, or if its time is over.
+
+        Args:
+            kind: The kind of the wait, such as `sleep`.
+            what: The text or value that distinguishes the wait from others of its kind.
         """
         return bool(self._frame.recorded_results) and self.known(kind, digest_of_call(kind, (what,), {})) is not None
 
@@ -943,9 +956,15 @@ class StepJournal:
         return bool(results) and (key in results or BEGUN + key in results or key in self._around)
 
     def inside(self, name: str, what: str, below: str) -> RecordedResult | None:
-        """Return a record inside the first work with this name and input, such as a model response in a conversation.
+        """Return a record from inside the node's first call or conversation with this name and input.
 
-        `below` is the end of its key. Returns None if there is no such record.
+        None if there is no such record.
+
+        Args:
+            name: The name of the call or conversation.
+            what: Its input.
+            below: The rest of the record's key, after the key of the call or conversation, such as that of a model
+                response.
         """
         results = self._frame.recorded_results
         return results.get(f"{numbered(self._stem(name, what), 1)}/{below}") if results else None
@@ -956,7 +975,7 @@ class StepJournal:
 
     @functools.cached_property
     def _around(self) -> Collection[str]:
-        """The keys of calls and conversations that have begun: work inside them was recorded before this attempt."""
+        """The keys of calls and conversations that an earlier attempt began: work inside them is recorded."""
         found: set[str] = set()
         for key in self._frame.recorded_results:
             work = WorkKey.read(key.removeprefix(BEGUN))
@@ -1017,10 +1036,15 @@ def _digest_under(
     kwargs: Mapping[str, object],
     shapes: Shapes | None,
 ) -> str:
-    """Return the digest that a call had under the version of the code that recorded it.
+    """Return the digest of a call's function and arguments, as the code that recorded the work would have computed it.
 
-    If that code is not known, the record is older than version 1.0 of graphengine. Then the digest is computed as in
-    these versions.
+    Args:
+        name: The name of the function.
+        function: The function.
+        args: The positional arguments of the call.
+        kwargs: The keyword arguments of the call.
+        shapes: The form of the types under that code. None if that code is not known, because the record is older than
+            version 1.0 of graphengine. Then the digest is computed as in these versions.
     """
     if shapes is None:
         function, args, kwargs = unwrap_partials(function, args, kwargs)
