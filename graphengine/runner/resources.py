@@ -94,7 +94,7 @@ class Resources:
                 await self._gather(inner, found[id(plan)], found)
 
     def check(self, factories: Mapping[str, object]) -> None:
-        """Refuse a replacement whose name looks like a misspelt name of one of the graph's resources.
+        """Refuse a resource that replaces none of the graph's resources and whose name looks like a misspelling of one.
 
         Raises:
             InputError: A name is similar, but not equal, to the name of a resource of the graph.

@@ -42,9 +42,10 @@ _DRAWS: Final[list[Draws]] = []
 
 
 def draw_with(draws: Draws) -> None:
-    """Register the function that draws results as HTML for notebooks.
+    """Register the function that draws a result of a run as HTML, for notebooks.
 
-    For a run in progress it also gets the snapshot.
+    For a run in progress, the function also receives the run's snapshot. The function belongs to another package, which
+    this package does not import.
     """
     _DRAWS[:] = [draws]
 

@@ -183,9 +183,13 @@ class Run(Generic[S, Out_co]):
         return result
 
     async def _was_continued(self, life: Life[Any]) -> bool:
-        """Return whether the run was continued after a life of it had ended, in this process or in another one.
+        """Return whether the run has continued since this process last drove it, here or in another process.
 
-        A run whose Runner is closed, that was removed, or whose id a new run has, was not continued.
+        Then the result of `life` is no longer the current one. The answer is False if the result is final, if the
+        Runner is closed, if the run was removed, or if a new run has its id.
+
+        Args:
+            life: The run as this process drove it.
         """
         result, shared = life.result, self._lives.shared
         if result is None or result.status in FINAL or shared.closed:
@@ -200,7 +204,9 @@ class Run(Generic[S, Out_co]):
     async def _wait_for_rest(self, life: Life[Any] | None) -> Result[S, Out_co]:
         """Wait until no process drives the run, and return the result that the run has then.
 
-        `life` is the run as this process drives it, if it does. Without one, the run is followed in the database.
+        Args:
+            life: The run as this process drives it. None if another process may drive the run, which is then followed
+                in the store.
         """
         result: Result[S, Out_co] | None = None
         if life is not None:
@@ -850,10 +856,10 @@ def handle_on(life: Life[S], lives: Lives) -> Run[S, Any]:
 
 
 async def send_alone(run: Run[Any], topic: str, payload: object, key: str, alone: str) -> bool:
-    """Send a message unless an earlier message has an idempotency key that begins with `alone`.
+    """Send a message to a run unless an earlier message to this run has an idempotency key that begins with `alone`.
 
-    Protocol adapters use this for a message that belongs to one place of a conversation. Errors are raised as by
-    `Run.send`.
+    Protocol adapters use this for a message that belongs to one place of a conversation, so that the place gets a
+    single message. Errors are raised as by `Run.send`.
 
     Returns:
         Whether the message was sent now. False if it, or a message for the same place, was sent before.
@@ -874,9 +880,10 @@ def drive_here(lives: Lives, plan: Plan[S], run_id: str, resume: Opening[S]) -> 
 
 
 def life_of(run: Run[S, Any]) -> Life[S]:
-    """Return the object that drives a run in this process, which the handle began.
+    """Return the object that drives a run in this process.
 
-    The command line and the inspector use it.
+    The handle must have begun the run by a start, a resume or a branch. The command line, workers and the inspector use
+    this function.
 
     Raises:
         UnknownRun: The handle was not made by a start, resume or branch in this process.

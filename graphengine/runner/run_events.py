@@ -41,9 +41,9 @@ class LiveEvent:
     ends_growth: ClassVar[bool] = False
 
     def growth(self) -> Growth | None:
-        """Return an object that joins pieces like this event to one event, while a slow watcher does not read.
+        """Return an object that joins this event and later pieces like it to one event, for a slow watcher.
 
-        None if the event cannot be joined to others.
+        None if events of this class cannot be joined.
         """
         return None
 
@@ -219,9 +219,10 @@ class Watcher(asyncio.Queue["Event | None"]):
         return item
 
     def _make_room(self) -> None:
-        """Remove recorded steps from the queue, which can be read from the store, and nodes that began before them.
+        """Shorten the queue of a watcher that does not read fast enough, so that the queue does not grow without limit.
 
-        If that is not enough, all events are removed, and the watcher gets an error.
+        Recorded steps are removed first, because they can be read from the store, and with them the events which say
+        that a node began. If too many other events are left, all events are removed, and the watcher gets an error.
         """
         kept = [item for item in self._queue if not isinstance(item, (StepRecorded, NodeBegan))]
         self.is_behind = True

@@ -131,9 +131,9 @@ class Host(Protocol):
         ...
 
     def cut_until(self, seq: int) -> float:
-        """Return until when a process that lost this run may still act, in epoch seconds; 0 if none may.
+        """Return until when a process that lost this run may still be acting, in epoch seconds; 0 if no process may.
 
-        A process that was cut off from the database continues until it notices. It may still do what it began before
+        A process that was cut off from the database goes on until it notices this. It may still do what it began before
         the step with the number `seq`.
         """
         ...
@@ -200,9 +200,14 @@ class Host(Protocol):
         ...
 
     def suspends(self, attempt: AttemptFacts, waits: Mapping[str, WaitRecord]) -> bool:
-        """Return whether an attempt stays suspended in memory while it waits. If so, its waits are recorded.
+        """Return whether to suspend an attempt in memory while it waits, instead of ending it.
 
-        Otherwise the attempt ends, and the node runs again when a wait is over.
+        For a suspended attempt, its waits are recorded, and its code continues when a wait is over. An attempt that is
+        ended is repeated instead: the node runs again when a wait is over.
+
+        Args:
+            attempt: The attempt.
+            waits: The waits of the attempt, by name.
         """
         ...
 
@@ -339,7 +344,10 @@ class NodeServices(Struct):
 
 
 class Journal(Protocol):
-    """The recorded work of one attempt, as far as this module uses it. `journal_of` returns the full `StepJournal`."""
+    """The part of `StepJournal`, the recorded work of one attempt, that this module uses.
+
+    `journal_of` returns the full `StepJournal`.
+    """
 
     in_flight: InFlight
 
@@ -577,9 +585,10 @@ class InFlight:
 
     @contextmanager
     def acts(self, *, is_async: bool) -> Iterator[None]:
-        """Count an effect outside the run while the block runs, so that the effect is known to be in progress.
+        """Count a side effect outside the run as in progress while the code inside the `with` block runs.
 
-        Effects in threads are not counted, because a cancellation cannot interrupt them.
+        The count tells whether cancelling the attempt would interrupt an effect. Effects in threads are not counted,
+        because a cancellation cannot interrupt them.
         """
         self.acting += is_async
         try:
@@ -588,9 +597,10 @@ class InFlight:
             self.acting -= is_async
 
     def began(self, place: str, name: str) -> None:
-        """Remember that the calling asyncio task makes a recorded call.
+        """Note that the calling asyncio task makes a recorded call with this key.
 
-        If the node waits meanwhile, the call may finish first.
+        If another part of the node begins to wait meanwhile, the attempt ends only when this call has finished, unless
+        the call contains the wait.
         """
         self._busy[place] = (name, asyncio.current_task())
 
@@ -601,13 +611,13 @@ class InFlight:
             self._idle.set_result(None)
 
     async def park(self, around: Sequence[str], key: str = "") -> None:
-        """Wait here until the attempt is ended by cancellation, because the node waits for something.
+        """Wait here until the attempt is ended by a cancellation, because the calling code has to wait for an answer.
 
-        Returns only if the attempt was suspended and its wait is over. The attempt is ended when nothing else in it can
-        finish.
+        The attempt ends when nothing else in it can finish. If it is suspended instead, this method returns when the
+        wait is over.
 
         Args:
-            around: The keys of the recorded calls that contain the caller, and so cannot finish before it.
+            around: The keys of the recorded calls that contain the calling code, and so cannot finish before it.
             key: The key of the wait; "" if the attempt must end in any case.
         """
         if self._attempt.state != "running":  # The node suppressed the cancellation, so it is cancelled again.
@@ -642,9 +652,12 @@ class InFlight:
             self._held.subtract(around)
 
     def go_on(self) -> bool:
-        """Let a suspended attempt continue, because some of its waits are over. Return False if it is already ending.
+        """Let a suspended attempt continue, because some of its waits are over.
 
-        The other waits are then in the same state as if the node had run again and asked for them again.
+        The waits that are not over are then in the same state as if the node had run again and asked for them again.
+
+        Returns:
+            False if the attempt cannot continue, because it is already ending.
         """
         attempt, results = self._attempt, self._attempt.frame.recorded_results
         if attempt.within.cancelling() or any(parked.done() for parked in self._parked):

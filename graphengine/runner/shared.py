@@ -91,7 +91,8 @@ class ActiveChildren:
     def ended(self, topic: str) -> bool:
         """Note that a child run is no longer active here.
 
-        Returns whether other child runs of the same parent still are.
+        Returns:
+            Whether other child runs of the same parent run are still active here.
         """
         self._left[topic] -= 1
         if not self._left[topic]:
@@ -251,8 +252,9 @@ class Shared(Generic[L]):
     def _register_extension(self, each: Extension) -> None:
         """Find out which parts an extension provides and at which moments it must be called.
 
-        If several extensions have executors, the executors of the first extension count. The class of the extension is
-        examined each time, because a decorator or a test can set a method on it later.
+        A method that the class of the extension does not override is never called. The class is examined each time,
+        because a decorator or a test can set a method on it later. If several extensions have executors, the executors
+        of the first extension count.
         """
         kind, plain = type(each), Extension
         if kind.executors is not plain.executors and self.executors is None:
@@ -322,7 +324,10 @@ class Shared(Generic[L]):
         return msgspec.structs.replace(here, user=user or "", models=given_over(models, self._models, plan.graph))
 
     def posts(self, snapshot: Snapshot, status: RunStatus) -> list[Post]:
-        """Return the messages that tell other runs about the new status of a run, such as the end of a child run."""
+        """Return the messages to other runs that must be posted together with the new status of a run.
+
+        For example, a child run reports its end to its parent run. Extensions can add messages of their own.
+        """
         if snapshot.starter is None and not self._telling:
             return []
         posts = [each.told(snapshot, status) for each in self._telling]
@@ -374,7 +379,9 @@ class Shared(Generic[L]):
                 alarm.set_result(None)
 
     def has_come_to_rest(self, reports_to: tuple[str, str]) -> None:
-        """Note that a child run is no longer active here, and wake its parent run, now or soon.
+        """Note that a child run is no longer active here, and wake its parent run, so that it can read the child's end.
+
+        The parent run wakes at once, or a moment later if the ends of several children are delivered together.
 
         Args:
             reports_to: The id of the parent run, and the topic to which the child's end is sent.
@@ -413,7 +420,7 @@ class Shared(Generic[L]):
         return loop.time() < children.until
 
     def gets_ends(self, run_id: str) -> None:
-        """Forget the timer that held back the ends of child runs, because their parent run now receives all of them."""
+        """Note that the parent run now receives all ends of its child runs, and stop the timer that held them back."""
         children, timer = self.active_children.get(run_id), self._soon.pop(run_id, None)
         if children is not None:
             children.until = None

@@ -34,8 +34,10 @@ class EndHere(NamedTuple):
     """The end of a child run that finished in this process, kept in memory for its parent run.
 
     Attributes:
-        by: The id and the nonce of the parent run, and the number of the node's visit.
+        by: Who started the child: the id and the nonce of the parent run, and the number of the visit of the node.
+        seq: The number of the child's last step.
         body: The final state as JSON, in the form of the graph version with this fingerprint.
+        until: Until when the end can be used, by the monotonic clock.
     """
 
     by: tuple[str, str, int]

@@ -87,7 +87,8 @@ class Threads(Executor):
 class Calls:
     """The calls that code in a thread makes on the event loop, such as the call of an agent by a sync node.
 
-    They end with the attempt, because a waiting thread cannot be ended.
+    All these calls are cancelled when the attempt ends. The thread cannot be ended while it waits for a call, so the
+    call must end instead.
 
     Attributes:
         pool: The threads for blocking functions inside these calls. In the Runner's threads, there may be no room left,
@@ -296,7 +297,11 @@ class TimeLimit:
 
 @contextmanager
 def queued(function: Callable[[], object]) -> Iterator[Callable[[], object]]:
-    """Yield a wrapper of a function for a thread pool. Time limits are paused until a thread calls the wrapper."""
+    """Pause the time limits of the calling code until a thread of the pool begins to call this function.
+
+    The time in which a function only waits for a free thread does not count. The context manager yields the function to
+    give to the pool; calling it ends the pause.
+    """
     limit = _limit_here()
     if limit is None:
         yield function

@@ -34,7 +34,7 @@ _REPAIR: Final = (
 
 
 class Commits(Protocol):
-    """The part of a run's driver that transactions need; see `runner.scope.Host`."""
+    """The part of `graphengine.runner.scope.Host` that transactions need, so that they can record their calls."""
 
     @property
     def transactions(self) -> Transactional | None:
@@ -142,7 +142,10 @@ async def _call_in_thread(transaction: Transaction, call: Transacted) -> object:
 
 
 async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await work that nothing may interrupt, such as a COMMIT. A cancellation is raised after the work has ended."""
+    """Wait for work that must not be interrupted, such as a COMMIT, even if the calling task is cancelled.
+
+    The cancellation is raised when the work has ended.
+    """
     working = asyncio.ensure_future(work)
     cancelled = await _wait_for_task(working)
     if cancelled is not None:
@@ -153,7 +156,11 @@ async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _wait_for_task(working: asyncio.Future[Any]) -> asyncio.CancelledError | None:
-    """Wait until a task is done. Returns a cancellation of the calling task that came meanwhile, or None."""
+    """Wait until a task is done, even if the calling task is cancelled meanwhile.
+
+    Returns:
+        The cancellation that came meanwhile, so that the caller can raise it; None if there was none.
+    """
     cancelled: asyncio.CancelledError | None = None
     while not working.done():
         try:
