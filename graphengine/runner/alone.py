@@ -122,7 +122,7 @@ class Alone:
     # The data that a subclass gives to the node.
 
     def check_resources(self) -> None:
-        """Refuse resources whose name looks like a misspelt name of the graph's resources.
+        """Check the names of the resources that replace resources of the graph, to find misspelt names.
 
         Raises:
             InputError: A name is similar, but not equal, to the name of a resource of the graph.
@@ -136,7 +136,7 @@ class Alone:
         self.decide(MessageCame(self.clock.now(), topic, record))
 
     def know(self, key: str, value: JsonValue) -> None:
-        """Give the node a recorded result, so that the work with this key is not done again."""
+        """Give the node the recorded result of some work, so that the node does not do the work again."""
         now, name = self.clock.now(), WorkKey.read(key).name
         self.decide(Noted(self.frame.attempt_id, now, now, Recorded(key=key, name=name, value=value), 0))
 
@@ -182,7 +182,7 @@ class Alone:
         await self.clock.sleep_until(until)
 
     def noted(self, done: Recorded) -> None:
-        """Called after the node has finished a piece of work, such as a call, with its record."""
+        """Called after the node has finished a piece of work, such as a call. Receives the record of the work."""
 
     # The loop that drives the node.
 
@@ -212,14 +212,14 @@ class Alone:
         return step
 
     def _wakes(self, wanted: Sequence[Task]) -> Task | None:
-        """Return the task of the wait whose time is over first; None if no wait ends by its time."""
+        """Return the task that ends the wait with the earliest time; None if no wait of the node ends by time alone."""
         passing = [task for task in wanted if self.passes(self.snapshot.frames[task.frame].waits[task.wait])]
         return min(passing, key=lambda task: task.due, default=None)
 
     # The interface that the context of the node uses.
 
     async def halted(self) -> None:
-        """Never return, because nothing stops a node that runs alone."""
+        """Wait forever, because nothing stops a node that runs alone."""
         await asyncio.Event().wait()
 
     def check(self) -> None:

@@ -69,7 +69,10 @@ class Asked(NamedTuple):
     frame: Frame | None = None
 
     def changed(self, run_id: str, waits: Sequence[Wait]) -> QuestionChanged:
-        """Return the error for an answer whose question was replaced by another one, because the graph was changed."""
+        """Build the error for an answer to a question that the run no longer asks, because its graph was changed.
+
+        The answer is not recorded. The error lists the questions that the run asks now.
+        """
         answerable = [wait for wait in waits if wait.answerable]
         now = [wait for wait in answerable if wait.name == self.name] or answerable
         words = [f"{wait.question!r}" + (f": {in_words(wait.schema)}" if wait.schema else "") for wait in now]
@@ -252,9 +255,9 @@ def _describe_author(answer: AnswerRecord) -> str:
 
 
 def refuse_second_answer(run_id: str, asked: Asked, first: AnswerRecord | None) -> AnsweredAlready:
-    """Return the error for a second answer to a question.
+    """Build the error for a second answer to a question of a run.
 
-    If the first answer still waits to be processed, the error names its author.
+    If the first answer is recorded in the inbox, but the run has not processed it yet, the error names its author.
     """
     text = f"the question {asked.name!r} of run {run_id} was answered already"
     repair = "look at the run, which has already used the first answer"
@@ -344,7 +347,7 @@ class KnownTypes:
         self._asked: dict[tuple[str, str, str], ReadsAnswer] = {}
 
     def keep(self, run_id: str, frame: str, key: str, reads: ReadsAnswer) -> None:
-        """Remember the type with which a node reads the answer to a wait.
+        """Remember the Python type of the answer to a question of a node, to check the answer when it arrives.
 
         Only the newest 4,096 types are remembered.
         """

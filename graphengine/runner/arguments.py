@@ -81,7 +81,7 @@ def store_of(given: Store | None) -> Store:
 
 
 def sizes_of(given: object) -> Sizes:
-    """Return the size limits that the caller gave, or the default limits.
+    """Return the size limits that the caller of the Runner gave, or the default limits if there are none.
 
     Raises:
         DefinitionError: The argument is not a `Sizes` object.
@@ -135,7 +135,9 @@ def graphs_by_name(graphs: Sequence[GraphDefinition[Any]], call: str) -> dict[st
 
 
 def as_limits(limits: Limits) -> LimitsRecord:
-    """Return the limits that the caller has set, in the form in which the engine keeps them.
+    """Check the `Limits` that the caller gave for a run, and convert them to the form in which they are recorded.
+
+    Limits that the caller has not set are left out.
 
     Raises:
         DefinitionError: The argument is not a `Limits` object.

@@ -392,7 +392,11 @@ class Attempt(AttemptFacts):
         return failed
 
     def _find_change_by_items(self) -> FailureRecord | None:
-        """Return an error if an item of a map changed an input in place that all items share; None otherwise."""
+        """Check whether an item of a map has changed an input in place that all items share.
+
+        Returns:
+            The failure with which the node ends in this case; None if nothing was changed.
+        """
         task, frame = self.task, self.frame
         plan = plan_of(self.services.run.plan, frame)
         view = View(plan.state, frame)
@@ -441,7 +445,10 @@ class Attempt(AttemptFacts):
 
     @property
     def acts(self) -> bool:
-        """Whether the attempt is acting outside the run at this moment, in a way that a cancellation interrupts."""
+        """Whether the attempt is doing a side effect at this moment that cancelling the attempt would interrupt.
+
+        A side effect in a thread does not count, because it cannot be interrupted.
+        """
         if self.journal is not None and self.journal.in_flight.acting:
             return True
         if self.state != "running" or self.task.mode != "run":
@@ -531,7 +538,11 @@ class Attempt(AttemptFacts):
         return journal_of(self).call(call.body.call, (), values, OF_NODE + key, TRANSACTION)
 
     def _begin(self, call: Call) -> object:
-        """Read the node's input from the state and call its body. Returns the result, or an awaitable of the result."""
+        """Read the arguments of the node's body from the state, and call the body, for example the node's function.
+
+        Returns:
+            The result, or an awaitable of the result.
+        """
         view, readers, checks = self.view, self.services.readers, self.services.run.checks
         if call.watched or call.parts:
             if checks and (readers or call.parts) and self.frame.kind != "item":
@@ -599,7 +610,10 @@ class Attempt(AttemptFacts):
         return result
 
     async def _call_bounded(self, call: Call, values: dict[str, object]) -> object:
-        """Call the body of the node under its timeout, on its executor, or in a thread if the function blocks."""
+        """Call the body of the node as the node declares: with its timeout, on its executor, or in a thread.
+
+        A thread is used for a sync function, which could block the event loop.
+        """
         timeout_seconds, threads = self.node.timeout_seconds, self.services.threads
         executors = self.services.executors if call.on else None
         function = functools.partial(call.function, **values)

@@ -96,7 +96,10 @@ class CachedSnapshots:
             del self._kept[next(iter(self._kept))]
 
     async def read(self, run_id: str, info: RunInfo | None = None) -> Snapshot:
-        """Return the last snapshot of a run, and keep it. The caller must not use the snapshot after the next `await`.
+        """Return the last snapshot of a run, from the cache or the store, and keep it in the cache for later callers.
+
+        The caller must not use the snapshot after the next `await`, because another caller may take the snapshot then
+        and change it.
 
         Args:
             run_id: The id of the run.

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class Returned:
-    """The return type of a recorded function, which converts the function's result to JSON and back."""
+    """Converts the results of a recorded function to JSON and back, according to the return type of the function."""
 
     __slots__ = ("_adapter",)
 
@@ -365,7 +365,7 @@ def bind_arguments(
 
 
 def _can_identify(value: object) -> bool:
-    """Return whether a value can be part of a call's identity, which requires that JSON can represent it."""
+    """Return whether a value can be part of the digest that identifies a call. JSON must be able to represent it."""
     if type(value) in _ATOMS:
         return True
     try:
@@ -426,7 +426,10 @@ def held_call(
 
 
 def takes_key(function: Callable[..., object], kwargs: Mapping[str, object]) -> bool:
-    """Return whether a function has a parameter `idempotency_key` for which the caller gave no argument."""
+    """Return whether a call has to give the function an idempotency key.
+
+    This is so if the function has a parameter `idempotency_key` for which the caller gave no argument.
+    """
     try:
         return KEY_NAME in signature_of(function).parameters and KEY_NAME not in kwargs
     except (TypeError, ValueError):

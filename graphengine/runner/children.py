@@ -145,9 +145,9 @@ class _AttemptChild:
 
 
 class _AttemptChildren:
-    """Data that an attempt has read about its run and the child runs that it starts.
+    """Data that an attempt of a node has read from the store, about its run and its child runs, to read it only once.
 
-    Each part is read from the store once. The data must not keep the attempt alive, as the context of a task would.
+    The data must not keep the attempt alive, as the context of a task would.
 
     Attributes:
         children: The children, by their ids.
@@ -326,7 +326,10 @@ class _Start(Generic[S]):
         return _as_step_result(record)
 
     async def _parent(self) -> RunInfo:
-        """Return the row of the run that starts the child. Many calls at the same time read the row only once."""
+        """Return the row of the node's own run, which is the parent of the child run to start.
+
+        Many calls of the same attempt at the same time read the row only once.
+        """
         cache = _children_of(self.attempt)
         if cache.parent is not None:
             return cache.parent
@@ -481,7 +484,7 @@ class _Start(Generic[S]):
         return await self.lives.shared.store.post(*post[:-1], nonce=post.nonce)
 
     def _refuse_taken_id(self, run_id: str, starter: StarterRecord | None) -> InputError:
-        """Return the error for a chosen id that belongs to a run which this call did not start."""
+        """Build the error for a call that starts a child run under an id which another run has already."""
         text, repair = (
             f"run {run_id} exists already, and this call did not start it",
             "give another run_id, or leave out run_id=",
@@ -492,7 +495,10 @@ class _Start(Generic[S]):
         return InputError(text, where=_WHERE, repair=repair)
 
     async def _was_begun_otherwise(self, run_id: str, *, is_known: bool) -> bool:
-        """Return whether another call of this node started the run, for another graph or with another input."""
+        """Return whether the existing run with the child's id cannot be the child of this call.
+
+        This is so if it has another graph, or if another call of this node started it with another input.
+        """
         store, new = self.lives.shared.store, self._initial
         assert new is not None  # noqa: S101 - the child was made with it
         if (await store.info(run_id)).graph != self.plan.graph:
@@ -661,7 +667,7 @@ class StartedRun(Generic[S]):
         return self._as_result(child.end)
 
     async def _await_end(self) -> _EndRecord:
-        """Wait until the child has ended, and return its recorded end.
+        """Wait until the child run has ended, and return its recorded end.
 
         Raises:
             UnknownRun: The child was removed.
@@ -800,7 +806,7 @@ def _derive_child_id(name: str, key: str) -> str:
 
 
 def _reports_end(message: object, run_id: str, seq: int) -> bool:
-    """Return whether a message reports that this run ended with this step."""
+    """Return whether a message reports that the child run with this id ended with the step of this number."""
     return isinstance(message, dict) and (message.get("run_id"), message.get("seq")) == (run_id, seq)
 
 

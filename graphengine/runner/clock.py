@@ -48,7 +48,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock. Somebody may set it while runs are driven.
+    """The clock of this machine. It can jump while runs are driven, because somebody may set it.
 
     Args:
         now: A function that returns the time, in epoch seconds.

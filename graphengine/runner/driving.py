@@ -115,9 +115,10 @@ class LifeTask(asyncio.Task[None]):
     cancelled_itself = False
 
     def cancel(self, msg: object = None) -> bool:
-        """Cancel the task.
+        """Cancel the asyncio task that drives the run.
 
-        If the code in the task itself asks for this, remember that the code of a node cancelled the run's task.
+        If the call comes from code that runs in this task itself, which is the code of a node, `cancelled_itself` is
+        set.
         """
         self.cancelled_itself = self.cancelled_itself or asyncio.current_task(self.get_loop()) is self
         return super().cancel(msg)
@@ -415,7 +416,10 @@ class Driving:
         return [] if event is None else [event]
 
     async def _work(self, job: Attempt) -> None:
-        """Run an attempt of a node in its own asyncio task, and pass the event or exception to the loop in `drive`."""
+        """Run an attempt of a node in its own asyncio task.
+
+        The event that ends the attempt, or an exception, is passed to the loop in `drive`.
+        """
         task = job.task
         outcome: Event | BaseException | None = None
         job.state = "running"
@@ -707,7 +711,7 @@ class Driving:
             raise
 
     def give_up(self, error: GraphEngineError) -> None:
-        """Stop recording steps because of an error.
+        """Stop driving the run because of an error. No step is recorded from now on.
 
         `drive` raises the error after it has cancelled all running nodes.
         """
@@ -743,9 +747,10 @@ class Driving:
                 raise
 
     async def _commit_within(self, steps: Sequence[Decided], transaction: Transaction) -> None:
-        """Append steps in the transaction and commit it.
+        """Append steps to the log in the database transaction of a node's function, and commit the transaction.
 
-        The steps are applied to the snapshot only after the commit.
+        The steps are applied to the snapshot of the run only after the commit, because the database may undo them
+        before.
         """
         began, snapshot = self._shared.clock.now(), self.snapshot
         await transaction.commit(Append(snapshot.run_id, self.fence, steps, "running"))
@@ -945,9 +950,9 @@ class Driving:
         )
 
     async def _take_mail(self) -> None:
-        """Record the messages that have arrived, in order.
+        """Record the messages to this run that have arrived, in the order of their arrival.
 
-        Consecutive messages are recorded together, and each answer alone.
+        Consecutive messages are recorded together, and each answer to a question is recorded alone.
         """
         self._has_waited = True
         for _, group in groupby(list(self._mail.values()), lambda each: each.kind == "message" or each.id):
@@ -1072,7 +1077,7 @@ class Driving:
                 self.obey(self.claim.step(Raised()))
 
     async def halted(self) -> None:
-        """Return when no more nodes may start, because the run is being stopped or released."""
+        """Wait until no further node may start, because the run is being stopped or released."""
         self._halted = self._halted or asyncio.Event()
         await self._halted.wait()
 
@@ -1108,7 +1113,11 @@ class Driving:
                 self.loop.call_soon_threadsafe(self.audience.show, Emitted(path, data))
 
     def _announce(self, task: Task) -> bool:
-        """Tell live watchers that a node begins. Returns False if there is no watcher or the task runs no node."""
+        """Tell the watchers of the run's live events that a node begins.
+
+        Returns:
+            False if nobody was told, because there is no such watcher or the task runs no node.
+        """
         if not self.audience.live or task.mode not in ("run", "fallback"):
             return False
         path, now = path_of(task.frame, task.node), self.time.now()
@@ -1116,7 +1125,7 @@ class Driving:
         return True
 
     def _show(self, steps: Sequence[Step]) -> None:
-        """Pass durable steps to the followers of extensions and to watchers.
+        """Pass recorded steps to the followers of extensions and to the watchers of the run.
 
         Watchers also get the reason why each edge was taken.
         """

@@ -161,7 +161,11 @@ class Extension:
         snapshot: Snapshot,  # noqa: ARG002
         graph_spec: GraphSpec | None,  # noqa: ARG002
     ) -> Mapping[str, JsonValue] | None:
-        """Called to migrate the state of a run to the current form of its graph, for code that uses the state.
+        """Called to migrate the recorded state of a run for code that uses the state outside the run.
+
+        Such code is, for example, a node that reads past runs with `ctx.runs`, or a run that begins with the state of
+        an earlier run. Unlike for `fitted`, the run itself does not continue, so only its state must fit the current
+        graph.
 
         Args:
             plan: The compiled current graph.

@@ -53,7 +53,10 @@ class Follower:
 
 
 class Following:
-    """All followers of one run. A method that no follower overrides is never called, so it costs nothing."""
+    """All followers of one run, with the methods that must be called on them.
+
+    A method that a follower does not override is never called, so it costs nothing.
+    """
 
     __slots__ = ("all", "ended", "entered", "left", "recorded")
 
@@ -113,14 +116,17 @@ class Audience(Struct, eq=False):
             queue.put_nowait(event)
 
     def tell(self, event: StepRecorded | None) -> None:
-        """Send a recorded step to all watchers. None tells them that the run is no longer driven here."""
+        """Send a recorded step to all watchers of the run.
+
+        None instead of a step tells them that this process no longer drives the run.
+        """
         for queue in self.watchers:
             queue.put_nowait(event)
 
     def joined(self, *, live: bool = True) -> Watcher:
-        """Add a watcher, and return the queue from which it reads.
+        """Add a watcher of the run, and return the queue from which the watcher reads events.
 
-        A late watcher first gets the live text shown so far.
+        A watcher who joins late first gets the live text that was shown so far.
         """
         queue = Watcher()
         if live:

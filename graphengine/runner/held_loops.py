@@ -127,7 +127,7 @@ class LoopWatch:
             self._loop.call_soon_threadsafe(self._answer)
 
     def _answer(self) -> None:
-        """Give the sign of life. The event loop calls this as soon as nothing blocks it."""
+        """Show that the event loop is not blocked. The event loop calls this method as soon as it can."""
         if self._held_by:
             log.warning(_FREE, os.getpid(), self._held_by, self._missed * TURN_SECONDS)
         self._held_by, self._has_answered = "", True

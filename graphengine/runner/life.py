@@ -103,7 +103,7 @@ def _first_time(result: Result[Any]) -> float:
 
 
 class Life(Generic[S]):
-    """One run while this process has it: opens the run, drives it, lets it sleep while it waits, and keeps its result.
+    """A run while this process is responsible for it: opens the run, drives it, waits for it, and keeps its result.
 
     A single asyncio task does all of this. The life ends when this process has nothing left to do for the run.
 
@@ -253,7 +253,10 @@ class Life(Generic[S]):
                 await self._follow()
 
     async def _follow(self) -> None:
-        """Wait a moment while another process drives the run, and pass the steps that it records to watchers."""
+        """Wait a moment while another process drives the run, and then pass the last step in the store to watchers.
+
+        Watchers read the steps before that step from the store themselves.
+        """
         store, audience = self.shared.store, self.audience
         if not self.seq:
             self.note_seq((await store.info(self.id)).seq)
@@ -317,7 +320,7 @@ class Life(Generic[S]):
             self._report = None
 
     def _log_error(self) -> None:
-        """Log the error that ended the run, unless a caller has retrieved it."""
+        """Log the error that ended the run, such as the failure of a node, unless a caller has retrieved it."""
         if self.is_retrieved:
             return
         self.is_retrieved = True
@@ -605,7 +608,7 @@ class Life(Generic[S]):
     # --- its recorded result ----------------------------------------------------------------------------------------
 
     async def _current_result(self) -> Result[S, Any]:
-        """Return the result that the store has, even if the Runner closes while the result is read."""
+        """Load the result of the run from the store. If the Runner closes meanwhile, the result is still loaded."""
         loading = asyncio.ensure_future(self._load_result())
         while not loading.done():
             try:
@@ -680,9 +683,10 @@ class Lives:
         self.loop = loop
 
     def checked(self, plan: Plan[S], *, is_queued: bool = False) -> Plan[S]:
-        """Check that everything that a graph needs to run is available here, for example its resources.
+        """Check that runs of a graph can begin here, and return the compiled graph.
 
-        Returns the graph. Errors are raised as by `Runner.start`.
+        For example, the store must support the transactions of the nodes, and extensions can refuse the graph. Errors
+        are raised as by `Runner.start`.
         """
         self.check_usable()
         resources = self.shared.resources
@@ -698,7 +702,10 @@ class Lives:
         return plan
 
     async def wait_until_recorded(self, run_id: str) -> None:
-        """If the run was just started here, wait until it is recorded, so that the store can be asked about it."""
+        """Wait until a run that was just started in this process is recorded, so that the store can be asked about it.
+
+        Return at once if no such run is being started here.
+        """
         self.check_usable()
         await self.shared.store.open()
         while (life := self.of(run_id)) is not None and not (life.seq or life.claim.held_back):
@@ -706,7 +713,10 @@ class Lives:
             self.check_usable()
 
     def of(self, run_id: str) -> Life[Any] | None:
-        """Return the object for a run that is active in this process; None if the run is not active here."""
+        """Return the `Life` of a run that is active in this process; None if the run is not active here.
+
+        If there are several for one run, return the one that drives the run, or that is most likely to drive it.
+        """
         driven = self.shared.driven.get(run_id)
         if driven is not None:
             return driven

@@ -149,7 +149,7 @@ class OnceEffects:
         return {self._strip_run(memo.id) for memo in begun}, {memo.name for memo in begun}
 
     def concerns(self, key: str, name: str) -> bool:
-        """Return whether an effect with this idempotency key, or of this function, began before this attempt."""
+        """Return whether an effect with this idempotency key or this function began before this attempt of the node."""
         if not self._frame.recorded_results:
             return False
         keys, names = self._earlier
@@ -379,10 +379,7 @@ class OnceEffects:
         return [(key, memo) for key, memo in reversed(answers) if effect in cast("list[str]", memo.seen["left"])]
 
     def _kind_of(self, key: str) -> str:
-        """Return the name of the function of a recorded effect.
-
-        All starts of child runs have the same name, `STARTS`.
-        """
+        """Return the name of the function of a recorded effect. All starts of child runs have the name `STARTS`."""
         name = WorkKey.read(key).name
         return name if name == STARTS else self._frame.recorded_results[key].name or own_name(name)
 
@@ -438,7 +435,7 @@ class OnceEffects:
         await self._journal.wait_at(key, wait, None)
 
     def _refuse_unclaimed(self, left: Sequence[str], question: str) -> EffectUnknown:
-        """Return the error for an effect that may not begin, because the node's earlier code may have done it."""
+        """Build the error for an effect that may not begin, because earlier code of the node may have done it."""
         path = path_of(self._frame.id, self._frame.at)
         names = ", ".join(WorkKey.read(key.removeprefix(BEGUN)).name or "the node" for key in left)
         unknown = EffectUnknown(
@@ -461,9 +458,10 @@ class OnceEffects:
         return await self._find_out_result(replace(earlier, once=_as_begun(memo, effect.once)), None)
 
     async def _do_first_time(self, effect: Effecting[T]) -> T:
-        """Do an effect that has not begun before.
+        """Do a side effect that has not begun before.
 
-        If its end stays unknown, find it out at once where that is possible.
+        If it stays unknown how the effect ended, for example because the call was cut off, and that can be found out at
+        once, find it out. Otherwise the next attempt does so.
         """
         try:
             result = await self._begin(effect)
@@ -509,7 +507,10 @@ class OnceEffects:
         return await self._journal.act_inside(effect)
 
     async def forget(self, place: str, key: str) -> None:
-        """Record that an effect did not happen, because a person said so and the node now does something else."""
+        """Record that an effect that had begun did not happen, so that it is no longer in doubt.
+
+        A person said so, and the node now does something else.
+        """
         await self._services.host.note(
             Noted(self._task, 0.0, self._services.now(), Begun(key=place, idempotency_key=key, not_done=True))
         )
@@ -530,9 +531,10 @@ class OnceEffects:
         await self._services.host.note(Noted(self._task, 0.0, self._services.now(), begun, size_bytes))
 
     async def _find_out_result(self, effect: Effecting[T], why: BaseException | None) -> T:
-        """Find out the result of an effect that has begun: call its `reconcile` function, or ask a person.
+        """Find out the result of an effect that has begun, but whose end is not recorded.
 
-        If a person has already answered, the function is called only before the effect begins again.
+        The `reconcile=` function of the effect is called if there is one, and a person is asked otherwise. If a person
+        has already answered that the effect must be done again, the function is called once more before that.
         """
         once, path = effect.once or Once(), path_of(self._frame.id, self._frame.at)
         details = f": {type(why).__name__}: {why}" if why is not None else ""
@@ -570,7 +572,10 @@ class OnceEffects:
         return cast("T", decision[0])
 
     async def _settle(self, effect: Effecting[Any], at: float) -> None:
-        """Wait until a process that was cut off can no longer be doing this effect. The attempt ends meanwhile."""
+        """Wait until another process that was cut off can no longer be doing this effect.
+
+        The wait is recorded, so the attempt ends, and the node runs again afterwards.
+        """
         key, left = f"{self._key_of_question(effect)}|settled", at - self._services.now()
         if left > 0 and key not in self._frame.recorded_results:
             text = f"until {effect.name}, which another process may still be doing, has happened or not"
@@ -676,7 +681,10 @@ class OnceEffects:
 
 
 def _effect_of_record(key: str, memo: RecordedResult) -> Effecting[Any]:
-    """Rebuild an effect from its record, to ask how it ended although the current code may not contain it any more."""
+    """Rebuild the description of a side effect from its record, without the code that did it.
+
+    A person can then be asked how the effect ended, although the current code may not contain the effect any more.
+    """
 
     async def make(_: str) -> object:
         raise AssertionError(key)  # the effect is only settled, and not made

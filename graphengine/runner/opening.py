@@ -592,7 +592,10 @@ def _check_free(life: Life[Any]) -> None:
 
 
 async def _still_waits(life: Life[Any], look: Look) -> bool:
-    """Return whether a run still waits: nothing has arrived, no time has come, and its graph is unchanged."""
+    """Return whether a waiting run has nothing to do yet, so that it need not be resumed.
+
+    That is so if no message has arrived, no time for which it waits has come, and its graph is unchanged.
+    """
     info = look.info
     is_due = info.due_at is not None and info.due_at <= life.shared.clock.now()
     if is_due or info.fingerprint != life.plan.fingerprint:
@@ -811,7 +814,9 @@ def _must_be_asked(info: RunInfo, asked: Stop) -> bool:
 
 
 async def _load_row(store: RunStore, run_id: str, nonce: str | None) -> RunInfo:
-    """Return the row of a run from the store.
+    """Return the row of a run, if it is still the run that the caller means.
+
+    A run that was removed and started again has the same id, but another nonce.
 
     Raises:
         UnknownRun: No run with this id and nonce is recorded.

@@ -59,9 +59,9 @@ class Reader(Generic[T]):
         self._item = item
 
     async def newest(self, cursor: int | str, timeout_seconds: float | None) -> Published[T]:
-        """Return the newest published value if it is newer than the cursor. Otherwise wait for the next value.
+        """Return the newest published value if the reader has not seen it yet; otherwise wait for the next value.
 
-        Errors are raised as by `Run.published`.
+        `cursor` says which value the reader has seen last. Errors are raised as by `Run.published`.
         """
         if timeout_seconds is not None and timeout_seconds != 0 and not is_seconds(timeout_seconds):
             repair = "give seconds, 0 for a value that was published already, or None for no limit"

@@ -132,13 +132,15 @@ class RecordedInput:
 
 
 def as_input(plan: Plan[Any] | None, topic: str, payload: object, where: str) -> object:
-    """Convert a message to a recorded input, if the receiving run collects inputs for a graph.
+    """Convert a message to a recorded input, if the receiving run collects inputs on this topic.
 
-    Other messages are returned unchanged.
+    A run whose graph has such a topic collects the inputs with which runs of another graph will be started. Messages on
+    other topics are returned unchanged.
 
-    A recorded input contains the version of its graph: 1. A process with version 1 of the graph sends an input, and a
-    process with version 2 drives the run that collects. 2. If the message had no version, the receiver would read the
-    input as an input of version 2.
+    A recorded input contains the version of its graph, because the message could otherwise be misread:
+
+    1. A process with version 1 of the graph sends an input, and a process with version 2 drives the run that collects.
+    2. If the message had no version, the receiver would read the input as an input of version 2.
 
     Args:
         plan: The compiled graph of the receiving run; None if this process does not know it.

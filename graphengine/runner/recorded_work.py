@@ -259,9 +259,9 @@ class StepJournal:
         return numbered(stem, self._counts.get(stem, 0))
 
     def track(self, what: str, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
-        """Remember a coroutine of a `ctx` method, so that the node fails if it forgets to await it.
+        """Note that a method of `ctx` returned this coroutine to the node, and return the coroutine.
 
-        Returns the coroutine.
+        `check_awaited` lets the node fail if it never awaits the coroutine, because its work was then not done.
         """
         self._tracked.append((what, coroutine))
         return coroutine
@@ -653,7 +653,7 @@ class StepJournal:
         return await self._do_and_record(place, name, make, where, is_call=self.is_inside)
 
     async def publish(self, name: str, record: JsonValue) -> None:
-        """Record a published value.
+        """Record a value that the node publishes (`ctx.publish`).
 
         If the node runs again and publishes the same value, nothing further is recorded.
         """
@@ -970,7 +970,7 @@ class StepJournal:
         return results.get(f"{numbered(self._stem(name, what), 1)}/{below}") if results else None
 
     def taken(self, memo: RecordedResult) -> None:
-        """Advance `ctx.now` to a recorded answer that code uses without waiting for it."""
+        """Set the time of `ctx.now` to that of a recorded answer, for code that uses the answer without waiting."""
         self._advance_time(memo)
 
     @functools.cached_property
@@ -1064,9 +1064,9 @@ def _describe_work(name: str) -> str:
 
 
 def journal_of(attempt: AttemptFacts) -> StepJournal:
-    """Return the recorded work of an attempt.
+    """Return the `StepJournal` of an attempt, which contains its recorded work.
 
-    It is created when it is first used, because many nodes record nothing.
+    The journal is created when it is first used, because many nodes record nothing.
     """
     if attempt.journal is None:
         attempt.journal = StepJournal(attempt)

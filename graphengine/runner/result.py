@@ -298,7 +298,7 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
 def _build_later(
     plan: Plan[Any] | None, records: Mapping[str, Any], typed: dict[str, object]
 ) -> dict[str, Callable[[], Any]]:
-    """Return the functions that build `state` and `output` of a result when they are first read."""
+    """Return functions that build `state` and `output` of a result, so that each is built only when it is read."""
     if plan is None:
         return {"state": partial(_build_recorded_state, records)}
     later: dict[str, Callable[[], Any]] = {"state": partial(plan.state.rebuild, records, typed)}

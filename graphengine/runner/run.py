@@ -234,7 +234,10 @@ class Run(Generic[S, Out_co]):
         return any(each.role is not None for each in await self._lives.shared.store.owners())
 
     async def _wait_for_move(self, seq: int) -> None:
-        """Wait until the run continues: it has a step after step `seq`, or its status is no longer `waiting`."""
+        """Wait until a waiting run moves on, in this process or another one.
+
+        That is so when the run has a step after step `seq`, or when its status is no longer `waiting`.
+        """
         store = self._lives.shared.store
         async with aclosing(polled(store, await store.info(self.id), seq, wants_posted=False)) as polls:
             async for row, _, _ in polls:

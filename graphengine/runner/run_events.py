@@ -233,10 +233,10 @@ class Watcher(asyncio.Queue["Event | None"]):
             self._queue.append(None)
 
     def check(self, run_id: str) -> None:
-        """Raise an error if events were removed that cannot be read from the store.
+        """Check that this watcher has not lost events that cannot be read from the store.
 
         Raises:
-            WatcherTooSlow: Events were lost.
+            WatcherTooSlow: Events were lost, because the watcher did not read them fast enough.
         """
         if self._lost:
             raise WatcherTooSlow(

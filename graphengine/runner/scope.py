@@ -188,7 +188,7 @@ class Host(Protocol):
         ...
 
     async def halted(self) -> None:
-        """Return when no more nodes may start, because the run is being stopped or released."""
+        """Wait until no further node may start, because the run is being stopped or released."""
         ...
 
     @property
@@ -489,7 +489,7 @@ class AttemptFacts:
         )
 
     def refuse_secrets(self, record: JsonValue, what: str) -> None:
-        """Refuse to record a value that contains a secret of the graph.
+        """Check that a value which is about to be recorded contains no secret of the graph.
 
         Raises:
             NotRecordable: The value contains a secret.
@@ -523,7 +523,7 @@ class AttemptFacts:
             )
 
     def add_output(self, what: OutputKind, record: JsonValue) -> None:
-        """Add a message or live data to the step of the node, and to the recorded calls that contain the caller."""
+        """Add a sent message or live data to the node's step, and to the records of the calls around the caller."""
         self.refuse_secrets(record, f"what is {what}")
         self.outputs = self.outputs or {}
         self.outputs.setdefault(what, []).append(record)

@@ -93,7 +93,10 @@ def _is_write(given: tuple[object, ...]) -> bool:
 
 
 def _is_of_user() -> bool:
-    """Return whether the user's code caused the audit event, and not graphengine, such as a store that connects."""
+    """Return whether an action, such as opening a file, was caused by the user's code and not by graphengine.
+
+    Python reports the action to an audit hook, which calls this function. The stack shows whose code is running.
+    """
     frame = sys._getframe(3)  # noqa: SLF001 - inspect.stack() reads files
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
@@ -111,14 +114,20 @@ def _on_audit_event(event: str, given: tuple[object, ...]) -> None:
 
 
 class SecondPass(Extension, Follower):
-    """Warns about nodes that repeat actions outside when they run again after a wait, for `Runner(run_again=True)`."""
+    """Warns about nodes that repeat actions outside, such as writing a file, when they run again after a wait.
+
+    This extension is used with `Runner(run_again=True)`.
+    """
 
     async def opened(self, run: OpenRun) -> Follower:  # noqa: ARG002 - each is watched
-        """Follow every run."""
+        """Follow every run, because each run can have nodes that repeat actions."""
         return self
 
     def entered(self, frame: Frame) -> None:
-        """Begin to watch an attempt if it runs again after one of its waits is over."""
+        """Begin to watch an attempt of a node for repeated actions.
+
+        Only an attempt that runs again after one of its waits is over is watched.
+        """
         results = frame.recorded_results.items() if frame.recorded_results else ()
         waits = [
             k for k, memo in results if memo.name is not None and not (memo.begun or memo.keyed or k.startswith(ASKED))

@@ -286,7 +286,10 @@ class Shared(Generic[L]):
         return self._ends
 
     def keep_plan(self, plan: Plan[Any]) -> None:
-        """Remember the compiled graph of a run that is opened here, for handles that were made without a graph."""
+        """Remember the compiled graph of a run that is opened here.
+
+        A handle that was made without a graph, by the id of the run alone, can then use it.
+        """
         newest = self.newest_plan
         if plan is newest:
             return
@@ -336,7 +339,7 @@ class Shared(Generic[L]):
         return [post for post in posts if post is not None]
 
     async def following(self, run: OpenRun) -> Following:
-        """Ask the extensions for the objects that follow a run which is about to be driven or stopped."""
+        """Ask the extensions for followers of a run that is about to be driven or stopped, and return the followers."""
         found: list[Follower] = []
         for each in self.follows:
             follower = await each.opened(run)
@@ -472,9 +475,10 @@ class Shared(Generic[L]):
             await asyncio.sleep(_SOON_SECONDS)
 
     async def hear(self, life: L) -> None:
-        """Begin to deliver messages to a run that is driven here from now on.
+        """Begin to deliver the messages to a run that this process drives from now on.
 
-        Messages that other processes send are found by polling the inboxes.
+        If other processes can send messages, the inboxes of all driven runs are polled. Otherwise the inbox is read
+        once, because later messages come from this process.
         """
         if not self.store.shared:
             if life.seq:  # Nobody could send a message before the run was recorded.
@@ -483,7 +487,11 @@ class Shared(Generic[L]):
             self._inbox_task = asyncio.create_task(self._poll_inbox(), name="graphengine inbox")
 
     def close(self) -> list[asyncio.Task[Any]]:
-        """Stop polling the store, and return the asyncio tasks for whose end the closing Runner should wait."""
+        """Stop polling the store and waiting for alarms, because the Runner closes.
+
+        Returns:
+            The asyncio tasks for whose end the Runner should wait.
+        """
         waiter = None if self._alarms is None else self._alarms.close()
         polling = [task for task in (self._inbox_task, self._sleepers_task, waiter) if task is not None]
         for task in polling:
@@ -491,7 +499,10 @@ class Shared(Generic[L]):
         return [*polling, *self.leaving]
 
     async def _poll_sleepers(self) -> None:
-        """Wake each sleeping run for which another process has recorded a step. Ends when no run sleeps here."""
+        """Watch the store for steps that other processes record for runs that sleep here, and wake these runs.
+
+        Ends when no run sleeps here.
+        """
         try:
             while self._seen:
                 await asyncio.sleep(LOOK_SECONDS)

@@ -63,7 +63,10 @@ class EndsHere:
         self._kept: dict[str, EndHere] = {}  # the oldest first
 
     def keep(self, snapshot: Snapshot) -> None:
-        """Keep the end of a child run whose last step is durable, if the run finished and its state is small."""
+        """Keep the end of a child run in memory for its parent run, if the child finished and its state is small.
+
+        The last step of the child must be durable.
+        """
         now, kept = monotonic(), self._kept
         while kept and (len(kept) >= _MOST or next(iter(kept.values())).until < now):
             del kept[next(iter(kept))]
@@ -83,7 +86,10 @@ class EndsHere:
         return end is not None and end.by == (starter.run_id, starter.nonce, starter.visit)
 
     def take(self, run_id: str, seq: int, starter: StarterRecord) -> EndHere | None:
-        """Remove the end of a child run at this step from the cache, and return it; None if it is not in the cache."""
+        """Remove the end of a child run from this cache, and return it.
+
+        None if the cache does not have the end of this child at this step.
+        """
         if not self.has(run_id, starter):
             return None
         end = self._kept.pop(run_id)
@@ -106,7 +112,10 @@ def is_end(message: InboxMessage) -> bool:
 
 
 def told_end(snapshot: Snapshot, starter: StarterRecord, status: RunStatus) -> Post | None:
-    """Return the message with which a child run reports its end to its parent; None if the child has not ended."""
+    """Return the message with which a child run reports its end to the run that started it.
+
+    Return None if the child has not ended.
+    """
     if status not in OVER:
         return None
     report: dict[str, Any] = {"run_id": snapshot.run_id, "graph": snapshot.graph, "status": status, "seq": snapshot.seq}

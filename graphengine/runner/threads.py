@@ -35,7 +35,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class CallOutcome(Generic[T_co]):
-    """The outcome of a call as data, to pass it from one thread or task to another: its result, or its exception."""
+    """The outcome of a call, its result or its exception, as an object to pass to another thread or task."""
 
     value: T_co | None = None
     error: BaseException | None = None
@@ -233,7 +233,7 @@ class TimeLimit:
         await self._timeout.__aexit__(kind, error, traceback)
 
     def expired(self) -> bool:
-        """Return whether the block was cancelled because its time ran out."""
+        """Return whether the `async with` block of this time limit was cancelled because its time ran out."""
         return self._timeout.expired()
 
     @staticmethod
@@ -266,7 +266,7 @@ class TimeLimit:
 
     @property
     def spent_seconds(self) -> float:
-        """How many seconds the block has taken so far."""
+        """How many seconds the `async with` block of this time limit has taken so far."""
         return self.loop.time() - self._began
 
     def stand_still(self) -> None:

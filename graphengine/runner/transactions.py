@@ -65,7 +65,7 @@ class Transacted:
 
 
 def no_transactions(where: str) -> TransactionRefused:
-    """Return the error for a store whose database does not support transactions for functions of nodes."""
+    """Build the error for a transaction of a node that the store cannot make, because it is not in PostgreSQL."""
     return TransactionRefused(
         'effect="transaction" needs a store in PostgreSQL, but the store of this run is another one',
         where=where,
@@ -122,7 +122,7 @@ async def _open_transaction(transactions: Transactional) -> AsyncIterator[Transa
 
 
 async def _call_in_thread(transaction: Transaction, call: Transacted) -> object:
-    """Call the function in the thread of its transaction.
+    """Call the function of a node in the thread that holds its database transaction.
 
     If the call is cancelled, the database statement for which the function waits is cancelled too.
     """
