@@ -102,7 +102,7 @@ class NodeExecutor(Executor, ABC):
 
 
 class Ongoing(Protocol):
-    """A call that runs in another process, while a thread of the executor waits for it."""
+    """A call that runs in another process. A thread of the executor waits for its result."""
 
     def end(self) -> None:
         """End the process of the call, so that the thread that waits for it returns."""
@@ -147,7 +147,7 @@ class ThreadedExecutor(NodeExecutor, Generic[C]):
         return self._begin(partial(calls.load_packed, packed), timeout_seconds)
 
     def end(self, future: Future[bytes]) -> None:
-        """End the process of a call, and return when the process has ended."""
+        """End the process that runs a call, and return when the process has ended."""
         call = self._calls.get(future)
         if call is not None and not future.cancel():
             call.end()

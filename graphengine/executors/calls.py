@@ -81,7 +81,7 @@ def _find_unpicklable(
 
 
 def facts_of(packed: bytes) -> DetachedContext:
-    """Read to which run, node, visit and attempt a packed call belongs, and its idempotency key.
+    """Read to which attempt a packed call belongs: its run, node, visit, attempt and idempotency key.
 
     Args:
         packed: The bytes that `NodeExecutor.begin` received.

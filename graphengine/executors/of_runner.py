@@ -178,7 +178,7 @@ class ExecutorsByName(Extension):
             raise
 
     async def closed(self) -> None:
-        """Shut down the executors that the Runner has made."""
+        """Shut down the executors that the Runner has made, because the Runner closes."""
         if not self._ours:
             return
         from graphengine.executors.base import shut_down  # noqa: PLC0415 - see above

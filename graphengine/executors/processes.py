@@ -76,7 +76,10 @@ class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
         return str(error) if isinstance(error, ChildDied) else ""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
-        """Accept no further calls and end the child processes, after their calls or at once with `cancel_futures`."""
+        """Accept no further calls and end the child processes.
+
+        They end when their calls are over, or at once with `cancel_futures`.
+        """
         super().shutdown(wait, cancel_futures=cancel_futures)
         if wait:
             self._close_idle()
@@ -161,7 +164,7 @@ class _ProcessCall:
 
 
 class _Child:
-    """A child process and the pipe to it.
+    """A child process that runs calls, and the pipe to it.
 
     Attributes:
         process: The process.
@@ -195,7 +198,7 @@ class _Child:
         return True
 
     def outcome(self, seconds: float | None) -> bytes:
-        """Wait for the outcome of the call that the child runs.
+        """Wait for the outcome of the call that the child process runs, and return its bytes.
 
         Raises:
             TimeoutError: The time is over.
@@ -229,7 +232,7 @@ class _Child:
 
 
 def _context() -> ForkServerContext | SpawnContext:
-    """Return the way of starting child processes.
+    """Return the `multiprocessing` context with which child processes are started.
 
     A child is not forked from this process, because it would inherit locks and the pipes of other children.
     """

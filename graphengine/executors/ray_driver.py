@@ -132,7 +132,10 @@ def send(stream: BinaryIO, message: object) -> None:
 
 
 def main() -> None:
-    """Serve the parent process until it ends or closes the pipe. This is the main function of the child process."""
+    """Serve the parent process until the parent process ends or closes the pipe.
+
+    This is the main function of the child process that holds the connection to a Ray cluster.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The Runner handles Ctrl-C and ends its calls.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # Text that Ray prints on standard output goes to standard error.

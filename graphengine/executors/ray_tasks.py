@@ -191,7 +191,7 @@ class RayExecutor(ThreadedExecutor["_TaskCall"]):
 
 
 class _TaskCall:
-    """A call that runs as a task of Ray, while a thread of the executor waits for it."""
+    """A call that runs as a task of a Ray cluster. A thread of the executor waits for its result."""
 
     numbers: Final = count(1)
 
@@ -237,7 +237,7 @@ class _TaskCall:
             time.sleep(_PAUSE_SECONDS)
 
     def _await_driver(self, connection: _Connection, waiting: _Waiting) -> _Driver:
-        """Wait until the child process is connected to the cluster, and return the child process."""
+        """Wait until the child process has connected to the Ray cluster, and return the child process's object."""
         while True:
             driver = connection.driver()
             try:
@@ -423,7 +423,12 @@ class _Driver:
         threading.Thread(target=self._read, name="graphengine-ray-driver", daemon=True).start()
 
     def begin(self, begin: Begin, messages: queue.SimpleQueue[DriverMessage]) -> None:
-        """Send a call to the child process. The queue `messages` receives the messages about this call."""
+        """Ask the child process to run a call on the Ray cluster.
+
+        Args:
+            begin: The message that describes the call.
+            messages: The queue that receives the messages of the child process about this call.
+        """
         with self._lock:
             self._calls[begin.call] = messages
         self.send(begin)
@@ -440,7 +445,7 @@ class _Driver:
         self._process.kill()
 
     def close(self) -> None:
-        """Let the child process disconnect from its cluster, and wait until it has ended."""
+        """Let the child process disconnect from its Ray cluster, and wait until it has ended."""
         if not self.ready.done():
             self._process.kill()
         with suppress(OSError):

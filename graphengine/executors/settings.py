@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def executors_in(settings: Settings) -> Mapping[str, Callable[[], Executor]]:
-    """Read the executors from a project's settings, for `Runner(executors=…)`.
+    """Read from a project's settings which executors to give to its Runner (`Runner(executors=…)`).
 
     Raises:
         ProjectBroken: The setting is not a table, or a value does not have the form `module:name`.
