@@ -33,7 +33,7 @@ class OneQueue(Part):
 
 
 class Queues(Document):
-    """All queues of a database.
+    """The JSON document that lists all queues of a database.
 
     Attributes:
         queues: The queues, by name.
@@ -43,7 +43,7 @@ class Queues(Document):
 
 
 class Schedules(Document):
-    """All schedules of a database.
+    """The JSON document that lists all schedules of a database.
 
     Attributes:
         schedules: The schedules, by name.
@@ -53,7 +53,7 @@ class Schedules(Document):
 
 
 class Workers(Document):
-    """All processes that are alive and drive runs of a database.
+    """The JSON document that lists all live processes that drive runs of a database.
 
     Attributes:
         workers: The processes.

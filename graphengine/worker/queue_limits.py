@@ -12,7 +12,7 @@ _ONLY_PAUSED: Final = QueueLimits(paused=True)
 
 
 def check_limits(queue: str, limits: QueueLimits | None) -> None:
-    """Check the name and the limits of a queue.
+    """Check the name of a queue and the limits that it should get.
 
     Raises:
         InputError: The name or one of the limits is invalid.

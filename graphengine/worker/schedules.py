@@ -410,7 +410,10 @@ async def _without_overlap(  # noqa: PLR0913 - the ticks, and what they depend o
 
 
 async def _begin_to_stop(runner: Runner, run_id: str, why: str) -> None:
-    """Stop a run for good, but wait only a second for its end, because a node at work may take long."""
+    """Stop an earlier run of a schedule for good, which a new run replaces.
+
+    Wait only a second for the end of the run, because a node that is at work may take long.
+    """
     stop = asyncio.create_task(runner.stop(run_id, why, final=True))
     _STOPS.add(stop)
     stop.add_done_callback(_STOPS.discard)

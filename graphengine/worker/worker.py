@@ -254,7 +254,7 @@ class Worker:
         await self._runner.store.set_role({**facts, "queues": queues, **self._remover.role})
 
     async def _remove(self) -> None:
-        """Remove old runs every ten minutes, until the worker stops."""
+        """Remove old runs, as the retention of their graphs allows, every ten minutes until the worker stops."""
         while True:
             try:
                 async with aclosing(self._remover.once(self._clock.now())) as removals:
@@ -378,9 +378,9 @@ class Worker:
         self._driven.clear()
 
     async def _drive(self, taken: ClaimedRun) -> None:
-        """Resume a run that was taken and drive it until it ends, waits, or is released.
+        """Resume a run that was taken from the store, and drive it until it ends, waits, or is released.
 
-        Reports the outcome as an event.
+        The outcome is reported to `on_event`.
         """
         info, now = taken.info, self._clock.now()
         try:
