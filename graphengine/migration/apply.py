@@ -165,7 +165,6 @@ def _chosen(node: NodePlan | None, choice: str) -> Plan[Any] | None:
 
 
 def _edge_in(edge: EdgeSpec, now: Callable[[str], str]) -> EdgeSpec:
-    """Return a recorded edge in which the names of renamed nodes are replaced by their new names."""
     renamed_edge: EdgeSpec = {**edge, "from": now(edge["from"])}
     if "to" in edge:
         renamed_edge["to"] = now(edge["to"])

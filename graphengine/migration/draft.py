@@ -76,7 +76,7 @@ class _Step:
 
 
 class _GraphDraft:
-    """The drafted `migrate=` of one graph: the migrations that are added, and the version that the graph gets."""
+    """The drafted `migrate=` of one graph: the existing and the new migrations, and the version that the graph gets."""
 
     def __init__(self, plan: Plan[Any], recorded: set[int], unfit: set[int]) -> None:
         self.plan = plan
@@ -89,9 +89,9 @@ class _GraphDraft:
 
     @property
     def last(self) -> _Step:
-        """The drafted migration in which changes of fields and nodes are collected.
+        """The drafted migration that collects all changes of fields and nodes.
 
-        Any other drafted migrations only close gaps between earlier versions.
+        A draft can contain further migrations, but these only close gaps between earlier versions.
         """
         return self.steps[self.target]
 
@@ -214,9 +214,9 @@ class _GraphDraft:
         return True
 
     def _name_before(self, name: str) -> str:
-        """Return the name of one of today's nodes in the version to which the drafted migration leads.
+        """Return the name that one of today's nodes has in the version to which the drafted migration leads.
 
-        Existing migrations that follow may rename the node again.
+        The name differs from today's name if an existing migration that comes after the drafted one renames the node.
         """
         for version, step in sorted(self.kept.items(), reverse=True):
             if version > self.target:
@@ -241,7 +241,10 @@ class _GraphDraft:
         self.last.notes.append(f"# moved: {old!r} became {new!r} too, and what is in progress there begins again")
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines of code that a person can paste. `...` stands where only a person can know the value."""
+        """Yield the lines of code of the draft, which a person can paste.
+
+        `...` stands where only a person can know the value.
+        """
         names = {version: _name_of(step.state) for version, step in self.kept.items()}
         texts = {
             version: _migration_text([names[version]], step.renamed, step.moved) for version, step in self.kept.items()
@@ -396,9 +399,10 @@ class _Search:
                 self.drafts[name] = _GraphDraft(plan, self._recorded[name], set())
 
     def go_on(self, runs: Sequence[RecordedRun]) -> bool:
-        """Try the drafts on all runs once, and add what runs still lack to the drafts.
+        """Try the drafts on all recorded runs once, and add to the drafts what these runs still lack.
 
-        Returns whether a draft was changed.
+        Returns:
+            Whether a draft was changed, so that another try makes sense.
         """
         for step in (step for graph_draft in self.drafts.values() for step in graph_draft.steps.values()):
             step.given.clear()
@@ -501,7 +505,11 @@ def _list_unfit_fields(draft: _GraphDraft, walked: Walked, made: Mapping[str, An
 
 
 def change_plans(plan: Plan[Any], change: Callable[[Plan[Any]], Plan[Any]]) -> Plan[Any]:
-    """Apply a function to a compiled plan and to the plans of all nested graphs, and return the changed plan."""
+    """Apply a function to the plans of all nested graphs of a compiled plan, and then to the plan itself.
+
+    Returns:
+        The changed plan. The given plan is not changed.
+    """
 
     def inside(call: Call) -> Call:
         return call if call.graph is None else replace(call, graph=change_plans(call.graph, change))

@@ -140,7 +140,10 @@ def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
 
 
 def _at_node(plan: Plan[Any], frame: Frame, older: int, hint: str) -> Iterator[Mismatch]:
-    """Check that the node still exists, with the fork, map, nested graph or fallback that is in progress."""
+    """Check that the node at which the run is still exists.
+
+    The fork, map, nested graph or fallback of the node that is in progress must still exist too.
+    """
     path = path_of(frame.id, frame.at)
     phase = frame.phase
     if isinstance(phase, Ended):
