@@ -91,7 +91,7 @@ class Binder:
         self.problems.append(Problem(code, where, message, repair, warning))
 
     def types_at(self, path: Path, where: str) -> tuple[object, ...]:
-        """Return the types that a path into the state can lead to.
+        """Return the types of the values that a path such as `input.country` can have in the state.
 
         If the path does not exist, report this and return ().
         """
@@ -114,9 +114,9 @@ class Binder:
         self.unknown("field", _root_of_name(name), Problem("unknown_parameter", where, message, repair))
 
     def reading(self, source: object, where: str) -> Reading | None:
-        """Parse the source of a value (a path into the state, or a function of fields); None if it has a problem.
+        """Parse what a user gave as the source of a value: a path into the state, or a function of fields.
 
-        The problem is reported.
+        Return None if it has a problem, which is reported.
         """
         try:
             reading = Reading.of(source)  # type: ignore[arg-type]
@@ -126,7 +126,10 @@ class Binder:
         return self.checked(reading, where)
 
     def checked(self, reading: Reading, where: str) -> Reading | None:
-        """Check a source of a value against the state; None if it has a problem, which is reported."""
+        """Check that the parsed source of a value fits the state; for example, that the field exists.
+
+        Return the source, or None if it has a problem, which is reported.
+        """
         if reading.path is not None:
             return reading if self.types_at(reading.path, where) else None
         if reading.function is not None:
@@ -140,7 +143,10 @@ class Binder:
             self.report("secret_field", where, text, repair or "read the field only in a node's function")
 
     def function(self, injected: Injected, where: str, also: Sequence[str] = ()) -> None:
-        """Check that a function is not async, and that it reads only state fields and the names in `also`."""
+        """Check a function that the engine calls with fields of the state, such as a condition.
+
+        It must not be async, and its parameters must be fields of the state or one of the names in `also`.
+        """
         for text in injected.variadic:
             repair = "write one parameter for each field that the function reads"
             self.report("bad_parameter", where, f"{injected.name} has {text}, which names no field", repair)
@@ -187,7 +193,7 @@ class Binder:
         )
 
     def _report_body(self, body: Body, where: str) -> None:
-        """Report the problems that a body (such as an agent) finds in itself or in the state of its graph."""
+        """Report the problems that a node's body, such as an agent, finds in itself or in the state of its graph."""
         for code, message, repair in body.problems():
             self.report(code, where, message, repair)
         if isinstance(body, HasScope):
@@ -378,7 +384,10 @@ class Binder:
         return None
 
     def calls(self, declared: Declared, where: str) -> tuple[Call | None, Reading | None, dict[object, Call]]:
-        """Return what a node runs: one body, or a selector and the body for each choice."""
+        """Return the body that a node runs, or, for a node that chooses, the selector and the body for each choice.
+
+        A body is returned as a `Call`, which knows where its arguments come from.
+        """
         runnable, inputs = declared.runnable, declared.options.sources
         if not isinstance(runnable, Choose):
             body = self.body(runnable, declared.options, where)
@@ -423,7 +432,7 @@ class Binder:
         return replace(call, on=options.on)
 
     def each(self, options: Options, where: str) -> Each | None:
-        """Return the lists over which a node is mapped with `each=`."""
+        """Parse the option `each=` of a node, which names the lists over whose items the node is mapped."""
         if options.each is None:
             return None
         sources: list[tuple[str, Reading, str]] = []
@@ -519,7 +528,7 @@ class Binder:
         return Fallback(call=self.call(body, None, f"{where}, fallback"))
 
     def substitute(self, value: object, writer: Writer, where: str, *, each: bool) -> None:
-        """Check that a fallback value fits every field to which it would be written."""
+        """Check that the value in `fallback=`, which replaces the result of a failed node, fits the written fields."""
         found = [(target.field, value) for target in writer.whole if target.key is None]
         if writer.keys is not None and isinstance(value, Mapping):
             found += [(name, part) for name, part in value.items() if name in writer.keys]
@@ -557,7 +566,7 @@ class Binder:
         return replace(writer, messages=messages, also=also) if messages is not None or also else writer
 
     def _also(self, where: str, calls: Sequence[Call], *, each: bool) -> frozenset[str]:
-        """Return the fields that the tools of a node's agents write, besides the node's result."""
+        """Return the fields of the state that the tools of a node's agents write, besides those for its result."""
         found: set[str] = set()
         for tool, name, kind in [part for call in calls for part in getattr(call.body, "also_writes", ())]:
             place = f"{where}, {tool}"
@@ -665,7 +674,10 @@ class Binder:
         self.report("no_writes", where, text, repair if is_tuple or len(names) > 1 else f"writes={names[0]!r}")
 
     def _check_keyed_result(self, call: Call, where: str) -> None:
-        """Check that the result of a node is a mapping, if its keys must be the names of fields."""
+        """Check that the result of a node is a mapping, because its keys must be the names of the fields to write.
+
+        This is so for a node without `writes=`.
+        """
         kinds = members(call.body.returns)
         if isinstance(call.body, GraphBody) and call.body.graph.result is None:
             text = f"the graph {call.body.name!r} returns its whole state, but nothing maps it to fields of this graph"
@@ -683,7 +695,10 @@ class Binder:
             self.report("no_writes", where, text, repair)
 
     def target(self, text: str, where: str) -> Target:
-        """Parse a place to which a result is written: a field, or one key of a dict field."""
+        """Parse the target of a write, such as `total` for a field or `totals[eu]` for one key of a dict field.
+
+        A target with a problem is reported.
+        """
         templated = _TEMPLATED.fullmatch(text)
         if templated is not None:
             return self._find_templated_target(templated.group(1), templated.group(2), where)

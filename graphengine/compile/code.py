@@ -113,9 +113,9 @@ def names_in_code(functions: Iterable[object]) -> frozenset[str]:
 
 
 def nodes_with_work(snapshot: Snapshot) -> Sequence[str]:
-    """Return the nodes of a run for which a change of their code matters.
+    """Return the paths of the nodes of a run for which it matters whether their code has changed.
 
-    They have recorded results, or their code waits for an answer.
+    These nodes have recorded results, or their code waits for an answer.
     """
     found = [frame for frame in snapshot.frames.values() if frame.recorded_results or frame.phase is not READY]
     found = [frame for frame in found if work_at(frame) or any(asked.key for asked in frame.waits.values())]
@@ -289,7 +289,7 @@ def _contents_of(cell: CellType) -> Sequence[object]:
 
 
 def _values_in(function: FunctionType) -> Iterator[str]:
-    """Yield the simple values on which a function depends, such as defaults and constants, with their names."""
+    """Yield the names and values of the simple values on which a function depends, such as defaults and constants."""
     code, space = function.__code__, function.__globals__
     module = _read_module(code.co_filename, _read_time(code))
     cells = zip(code.co_freevars, function.__closure__ or (), strict=True)

@@ -530,7 +530,10 @@ class _Compiler:
     def _transactions(
         self, effect: Effect | None, where: str, calls: Sequence[Call], fallback: Fallback | None
     ) -> None:
-        """Report nodes that cannot run in a transaction, and nodes that take its connection without running in one."""
+        """Report nodes that declare a database transaction but cannot run in one.
+
+        Nodes that have a parameter for the connection of a transaction, but do not run in one, are reported too.
+        """
         for call in calls if effect == TRANSACTION else ():
             if call.body.kind != "function":
                 text = f'effect="transaction" needs a plain function, but {call.body.name} is not a function'
@@ -550,7 +553,10 @@ class _Compiler:
                 self.report("unknown_parameter", where, text, repair)
 
     def _graph_options(self, declared: Declared, calls: Sequence[Call], where: str) -> None:
-        """Report options that do not apply to a graph or question as a node, and unknown `ended_with(…)` labels."""
+        """Report options that do not apply to a node that runs a graph or a question, such as `timeout_seconds=`.
+
+        Labels in `ended_with(…)` that the graph of the node does not have are reported too.
+        """
         options = declared.options
         waiting = [call for call in calls if call.body.kind in ("graph", "ask")]  # these do not run as one attempt
         if waiting and options.timeout_seconds is not None:
@@ -634,7 +640,7 @@ class _Compiler:
             self.binder.open(self.binder.reading(hole, "title="), "title=", "leave it out of the title")
 
     def _inputs(self) -> None:
-        """Report graphs with secret fields whose inputs this graph's runs would receive as unencrypted messages."""
+        """Report graphs with secret fields whose inputs this graph collects as messages. Messages are not encrypted."""
         for topic, target in self.graph.collects.items():
             fields = getattr(target.state, "model_fields", {}).items()
             for name in (name for name, info in fields if is_secret(info.annotation, info.metadata)):

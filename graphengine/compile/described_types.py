@@ -231,7 +231,10 @@ def _join_rules(annotation: object, rules: list[str]) -> str:
 
 
 def _rules_of_field(info: FieldInfo, *, is_state: bool = False) -> list[str]:
-    """Return the constraints and the default of a field as texts. The default of a secret field is left out."""
+    """Return the constraints and the default of a field as texts, such as `ge=1` and `default 3`.
+
+    The default of a secret field is left out.
+    """
     # a reducer is described elsewhere
     own = [item for item in info.metadata if not (is_state and inspect.isroutine(item))]
     rules = _rules(own)
@@ -268,7 +271,10 @@ def _of_config(config: Mapping[str, Any]) -> list[str]:
 
 
 def _rules(metadata: Iterable[object]) -> list[str]:
-    """Return constraints in an annotation's metadata as texts. Plain descriptions are left out."""
+    """Return the constraints in the metadata of an annotation as texts, such as `ge=1` for `Field(ge=1)`.
+
+    Metadata that only describes the value, such as a plain text, is left out.
+    """
     found: list[str] = []
     for item in metadata:
         kind = type(item)
