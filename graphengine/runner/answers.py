@@ -357,7 +357,7 @@ class KnownTypes:
             del self._asked[next(iter(self._asked))]
 
     def of(self, run_id: str, asked: Asked, plan: Plan[Any] | None) -> ReadsAnswer | None:
-        """Return the type of the answer to a question; None if it is not known.
+        """Return the Python type of the answer to a question of a run; None if it is not known in this process.
 
         Args:
             run_id: The id of the run.

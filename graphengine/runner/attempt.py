@@ -278,11 +278,13 @@ class Attempt(AttemptFacts):
     # --- how it ends by an exception, called while that is handled -------------------------------------------------
 
     def _end_cancelled(self, error: asyncio.CancelledError) -> Event | None:
-        """Return the event of an attempt that was cancelled.
+        """Return the event that ends an attempt which was cancelled.
 
-        There are three possible causes: 1. A wait ends an attempt by cancelling it. 2. The Runner, or a limit, cancels
-        everything in flight. 3. The code cancels its own task, or awaits a task that was cancelled. Only the third is a
-        failure of the node.
+        There are three possible causes, of which only the last is a failure of the node:
+
+        1. The attempt has to wait, which ends it by a cancellation.
+        2. The Runner, or a limit, cancels everything that is in flight.
+        3. The code cancels its own task, or awaits a task that was cancelled.
 
         Raises:
             CancelledError: The Runner or a limit cancelled the attempt, so there is no event to record.
@@ -656,7 +658,7 @@ _SET_CURRENT: Final = CURRENT.set
 
 
 def _answer_in(result: object, work: StepJournal) -> str:
-    """Return the key of a person's answer if the node returned exactly that answer; "" otherwise.
+    """Return the key of the recorded answer of a person, if the node returned exactly this answer; "" otherwise.
 
     The step of the node then records that its value came from the person.
     """

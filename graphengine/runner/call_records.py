@@ -53,9 +53,14 @@ class Returned:
         self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
 
     def record(self, value: object, name: str) -> tuple[JsonValue, object, int]:
-        """Convert a result to JSON.
+        """Convert the result of a recorded function to JSON.
 
-        Returns the record, the value that is read back from the record, and the size in bytes.
+        Args:
+            value: The result.
+            name: The name of the function, for errors.
+
+        Returns:
+            The record, the value that is read back from the record, and the size of the record in bytes.
 
         Raises:
             NotRecordable: JSON cannot represent the result, or the value read back differs from the result.

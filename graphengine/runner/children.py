@@ -289,7 +289,10 @@ class _Start(Generic[S]):
     async def make(self) -> StepResult:
         """Create the child run, or find the child that this call created before a crash.
 
-        Returns the record of the start.
+        If effects are replaced, as in a test, a substitute is called instead of starting a child.
+
+        Returns:
+            The record of the start, which is kept with the node.
         """
         services, name, journal = self.attempt.services, self.graph.name, journal_of(self.attempt)
         taken = await journal.effects.take_over(journal.below, f"{_WHERE}({name})", self._shown, None)
@@ -707,10 +710,13 @@ class StartedRun(Generic[S]):
     async def _migrate(self, end: _EndRecord, seq: int) -> _EndRecord:
         """Return the end of a finished child, with its values migrated to the current version of its graph.
 
-        The migrated values are recorded as well: 1. The end of the child is recorded. 2. A deployment changes the
-        version of the graph, and this node runs again. The values as migrated by `migrate=` are recorded under the
-        fingerprint that they had before. 3. The node runs again, and uses that record, so that the team may remove
-        `migrate=`. 4. The next deployment begins from that record.
+        The migrated values are recorded with the node as well, so that they can be read without the old migrations:
+
+        1. The end of the child is recorded.
+        2. A deployment changes the version of the graph, and this node runs again. The values as migrated by `migrate=`
+           are recorded, under the fingerprint that the values had before.
+        3. The node runs again, and uses that record. So the team may remove the migration from `migrate=`.
+        4. The next deployment migrates the values of that record.
 
         Raises:
             GraphChanged: The values do not fit the graph, or belong to a newer version. The run is released unchanged,

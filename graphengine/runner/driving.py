@@ -439,7 +439,11 @@ class Driving:
             self._wake()
 
     async def _next_events(self) -> list[Event]:
-        """Wait until a running node ends or a message arrives, and return the events of all nodes that have ended."""
+        """Wait until at least one running node has ended or a message has arrived.
+
+        Returns:
+            The events of all nodes that have ended. The list is empty if only a message has arrived.
+        """
         if not self._ended:
             awake = self._awake = self.loop.create_future()
             if self._suspended:
@@ -601,10 +605,14 @@ class Driving:
         """Wait until a task's time has come, for example the end of a timeout.
 
         Returns False if a stop or a message came first. Before a timeout takes effect, the inbox is read once more,
-        because an answer may have arrived in time: 1. The time of a question ends in a second. 2. Another process
-        records an answer, and shows its caller that the answer is recorded. 3. The time ends before the inbox is
-        polled. An answer that is found in this last read is recorded first. A read that began after the time of several
-        waits is enough for all these waits.
+        because an answer may have arrived in time:
+
+        1. The time of a question ends in a second.
+        2. Another process records an answer, and shows its caller that the answer is recorded.
+        3. The time ends before the inbox is polled.
+
+        An answer that is found in this last read is recorded first. A read that began after the time of several waits
+        is enough for all these waits.
         """
         clock = self._shared.clock if task.mode == "wake" else self.time
         if task.due > clock.now():
@@ -891,10 +899,10 @@ class Driving:
         return claim.may_record and (claim.released or claim.closed) and claim.stop is None
 
     def _check_time_limit(self) -> None:
-        """Cancel all running nodes if the run has reached its limit of seconds, because a call that hangs never ends.
+        """Check whether the run has reached its limit of seconds, and cancel all running nodes in this case.
 
-        Otherwise check again later. The clock of the run decides, because the timers of the event loop may count other
-        seconds.
+        Without this, a call that hangs would never end. If there is time left, the check is repeated when it is over.
+        The clock of the run decides, because the timers of the event loop may count other seconds.
         """
         left = (self.snapshot.limits.get("seconds") or 0.0) - self._driven_seconds()
         if left <= 0 and self.snapshot.status == "running":
@@ -936,12 +944,16 @@ class Driving:
         return topic in self.snapshot.mailbox or topic in arrived
 
     def _can_record(self, message: InboxMessage) -> bool:
-        """Return whether a message can be recorded now.
+        """Return whether a message to the run can be recorded now.
 
-        An answer for which no wait is open is kept until its wait is open, or until nothing else can move: 1. A node
-        waits for two answers. 2. The first answer arrives, and the node runs again, so that no wait is open. 3. The
-        node asks the second question again, under the same id. If the second answer were recorded between 2 and 3, it
-        would be refused, although its question is still to be answered.
+        An answer for which no wait is open is kept until its wait is open, or until nothing else can move:
+
+        1. A node waits for two answers.
+        2. The first answer arrives, and the node runs again, so that no wait is open.
+        3. The node asks the second question again, under the same id.
+
+        If the second answer were recorded between 2 and 3, it would be refused, although its question is still to be
+        answered.
         """
         return (
             message.kind == "message"

@@ -406,7 +406,7 @@ class Life(Generic[S]):
         return self.ended_with()
 
     def ended_with(self) -> Result[S, Any]:
-        """Return the result of a life that is over, or raise the error that ended it.
+        """Return the result of the run after its life in this process is over, or raise the error that ended it.
 
         Raises:
             GraphEngineError: The run could not be begun, claimed or recorded.

@@ -223,10 +223,10 @@ class OnceEffects:
         self._keep_answers(key, left)
 
     def _keep_answers(self, question: str, left: Sequence[Effecting[Any]]) -> None:
-        """Split a person's answer about several effects into one answer for each of them.
+        """Split a person's answer to a question about several effects into one answer for each effect.
 
-        Each part is kept in memory under the key that a question about this effect alone would have. An effect that
-        began after the question was asked has no part.
+        The answer for an effect is kept in memory under the key that a question about this effect alone would have. An
+        effect that began after the question was asked gets no answer.
         """
         memo = self._frame.recorded_results[question]
         asked, answer = cast("Sequence[str]", memo.seen["effects"]), memo.value
@@ -702,11 +702,11 @@ def _show_effect(key: str, memo: RecordedResult) -> str:
 
 
 def _as_begun(beginning: RecordedResult, now: Once | None) -> Once:
-    """Return how an effect that has begun must be treated.
+    """Return what to do about an effect that has begun, if its end is unknown.
 
-    The declaration with which it began decides, not the current one. Only the function `reconcile=` comes from the
-    current declaration. If the effect was declared with `reconcile=` when it began and is declared without `reconcile=`
-    now, a person is asked, because the earlier declaration relied on the function.
+    The declaration with which the effect began decides, not the current one. Only the function `reconcile=` comes from
+    the current declaration. If the effect was declared with `reconcile=` when it began, but no longer is, a person is
+    asked, because the earlier declaration relied on the function.
     """
     reconcile = now.reconcile if now is not None else None
     unknown: OnUnknown = "ask" if beginning.reconcile and reconcile is None else beginning.unknown

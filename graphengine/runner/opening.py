@@ -110,7 +110,7 @@ _TITLE_CHARACTERS: Final = 1000
 
 
 class InQueue(NamedTuple):
-    """The place of a run in a queue from which workers take runs.
+    """Where in a queue a run waits for a worker, and for whom it runs.
 
     Attributes:
         queue: The queue; None if the run is driven at once.
@@ -185,7 +185,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
 async def _create(
     life: Life[Any], driving: Driving, tags: tuple[str, ...], place: InQueue | None, steps: Sequence[Decided]
 ) -> None:
-    """Write the row of a new run, its first step and this process's claim to the store, in one transaction."""
+    """Record a new run in the store: its row, its first step and the claim of this process, in one transaction."""
     plan, snapshot, first = life.plan, driving.snapshot, steps[0]
     for step in steps:  # as in `Driving.append`
         step.typed = None
@@ -232,9 +232,10 @@ async def _create(
 async def _continue_state(
     shared: Shared[Any], plan: Plan[S], after: str, given: object
 ) -> tuple[Initial, tuple[str, ...]]:
-    """Return the initial state of a run that begins with the final state of an earlier run.
+    """Return the state with which a run begins that continues an earlier run (`after=`).
 
-    The names of the fields that nodes wrote are returned too.
+    This is the final state of the earlier run, changed by the given fields. The names of the fields that nodes wrote
+    are returned too.
     """
     where = f"after run {after}"
     left = await load_snapshot(shared.store, after, None)
@@ -281,7 +282,7 @@ def _encode_items(plan: Plan[Any], name: str, record: JsonValue) -> JsonValue:
 def _is_carried(plan: Plan[Any], name: str, records: Mapping[str, JsonValue], earlier: Mapping[str, object]) -> bool:
     """Return whether a new run can take over a list or dict of an earlier run without validating it again.
 
-    The field must have no rules other than its type, and the recorded value must fit it.
+    This saves time for large values. The field must have no rules other than its type.
     """
     field, record = plan.state.fields[name], records.get(name)
     has_rules = field.own or field.dumped or field.constrained or field.secret or field.info.is_required()
@@ -566,10 +567,11 @@ async def _record_resume(  # noqa: PLR0913 - what was seen, and what a caller as
 
 
 async def _settle_stop(life: Life[Any], info: RunInfo, *, by_starter: bool) -> None:
-    """Cancel earlier stops of a claimed run if a caller resumes it. Otherwise let the run stop.
+    """Deal with earlier requests to stop a run that is about to be resumed.
 
-    A node that continues its child run cancels a stop of the child, but no stop of a run above the child. A final stop
-    is never cancelled.
+    If a caller resumes the run, the requests are cancelled. Otherwise the run stops now. A node that continues its
+    child run cancels a request to stop the child, but not one to stop a run above the child. A final stop is never
+    cancelled.
     """
     store, asked = life.shared.store, life.claim.asked
     if info.stop_asked and asked:
@@ -626,7 +628,8 @@ def _check_graph_of_run(plan: Plan[Any], graph: str, run_id: str) -> None:
 async def _fit_to_plan(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot) -> tuple[Shift, Snapshot]:
     """Compute how a run must change to continue under this version of its graph.
 
-    Returns the changes and the new snapshot.
+    Returns:
+        The changes that the resume must record, and the snapshot of the run after them.
 
     Raises:
         GraphChanged: The run does not fit this version of the graph.
@@ -670,7 +673,13 @@ async def _find_other_code(
 
 
 async def asks_anew(shared: Shared[Any], plan: Plan[Any], run_id: str, wait_id: str) -> bool:
-    """Return whether resuming a run under this version of its graph would replace its open question by a new one.
+    """Return whether a resume under this version of the graph would replace the question of the run by a new one.
+
+    Args:
+        shared: The objects that the runs of the Runner share.
+        plan: The compiled graph.
+        run_id: The id of the run.
+        wait_id: The id of the question that is open now.
 
     Raises:
         GraphChanged: The run does not fit this version of the graph.

@@ -124,7 +124,7 @@ class Reader(Generic[T]):
                     return
 
     def _find_in(self, steps: Sequence[Step], after: int) -> Iterator[Publication]:
-        """Yield the values that were published by these steps.
+        """Yield the values that these steps published after the step `after`, under the name and item of this reader.
 
         If retention has trimmed steps from the log, only the newest value of each item among them is yielded.
         """

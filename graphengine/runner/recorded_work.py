@@ -244,7 +244,7 @@ class StepJournal:
         self._refused.append((error, key))
 
     def answered(self, name: str, what: str, value: object) -> None:
-        """Remember the last answer of a person, and the recorded work that contains the answer.
+        """Remember the last answer of a person that the node received, with the key of its record.
 
         If the node returns exactly this value, its step records that the value came from the person.
         """
@@ -372,7 +372,10 @@ class StepJournal:
         kwargs: Mapping[str, object],
         key: str | None,
     ) -> str:
-        """Return the key under which the result of a call is recorded: function, digest of the arguments, and number.
+        """Return the key under which the result of a call is recorded.
+
+        The key consists of the function, a digest of the arguments, and a number that distinguishes equal calls. If the
+        caller gave `key=`, that text takes the place of the digest.
 
         Raises:
             NotRecordable: JSON cannot represent an argument, and the call was not given `key=`. Or the key contains a
@@ -392,10 +395,10 @@ class StepJournal:
         return place
 
     def committed(self) -> str:
-        """Return the key of the database transaction that the node as a whole has committed; "" if there is none.
+        """Return the key of the database transaction in which the node itself was committed in this visit.
 
-        Transactions of a parent run do not count. A branch may begin with other values, and then makes the transaction
-        again.
+        The result is "" if there is none. Transactions of a parent run do not count: a branch may begin with other
+        values, and then makes the transaction again.
         """
         own, found = f"{self._services.run_id}/", self._frame.recorded_results
         return next((k for k, r in found.items() if str(r.id).startswith(own) and _is_node(k)), "")
@@ -442,9 +445,10 @@ class StepJournal:
         return result
 
     def read_outcome(self, function: Callable[..., object]) -> tuple[object] | None:
-        """Return the result that the node had before a person was asked about effects that its code no longer asks for.
+        """Return the result that the node had before a person was asked about effects that its code no longer does.
 
-        `end_with_rest` records this result. Only effects that were left at that time are asked about.
+        `end_with_rest` has recorded the result, so that the node need not run once more when the person has answered.
+        Only effects that were left at that time are asked about.
 
         Returns:
             `(result,)`, or None if no such result is recorded.

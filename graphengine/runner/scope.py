@@ -118,7 +118,7 @@ class Host(Protocol):
         ...
 
     async def may_begin(self, *, reads: bool) -> bool:
-        """Return whether a node may begin.
+        """Return whether a node may begin, although this process may have lost the run.
 
         Called if the last write was long ago, or if another process may still run the node.
 
@@ -634,9 +634,10 @@ class InFlight:
             self._held.subtract(around)
 
     async def let_others_move(self, around: Sequence[str]) -> None:
-        """Wait until every other part of the node has finished or waits.
+        """Let the other parts of the node run, and return when each of them has finished or waits.
 
-        If another part of the node waits for something, the attempt ends and this call is cancelled.
+        A node can run several pieces of code at the same time. If one of them waits for something, the attempt ends and
+        this call is cancelled.
 
         Args:
             around: The keys of the recorded calls that contain the caller, and so cannot finish meanwhile.

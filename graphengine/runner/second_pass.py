@@ -62,9 +62,11 @@ class _RepeatedAttempt:
         self._has_warned = False
 
     def note(self, event: str, given: tuple[object, ...]) -> None:
-        """Warn if the node repeats an action, such as opening a file, before it has reached its last finished wait.
+        """Warn if the node does something again, such as opening a file, that it did before its last finished wait.
 
-        `event` and `given` come from an audit hook of Python.
+        Args:
+            event: The name of the action, as Python reports it to an audit hook.
+            given: The arguments of the action.
         """
         attempt = self._attempt
         if self._has_warned or attempt.state != "running" or not (_is_write(given) if event == "open" else True):

@@ -104,7 +104,7 @@ class ActiveChildren:
 
 
 class Hears(Protocol):
-    """A run in this process that can receive messages. `graphengine.runner.life.Life` implements it."""
+    """A run in this process to which messages can be delivered; see `graphengine.runner.life.Life`."""
 
     id: str
     seq: int

@@ -105,7 +105,10 @@ async def transacted(host: Commits, call: Transacted) -> object:
 
 @asynccontextmanager
 async def _open_transaction(transactions: Transactional) -> AsyncIterator[Transaction]:
-    """Yield a database transaction. Time limits of the node are paused while the call waits for a free connection."""
+    """Open a database transaction for a node's function, for the code inside the `async with` block.
+
+    Time limits of the node are paused while the call waits for a free connection.
+    """
     limit = TimeLimit.here()
     waits = limit is not None
     if limit is not None:
