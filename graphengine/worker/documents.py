@@ -73,7 +73,7 @@ class WorkerLine(Document):
 
 
 class GoesOn(WorkerLine, kw_only=True):
-    """The worker takes a run and begins to drive it.
+    """A line of the worker's log: the worker has taken a run and begins to drive it.
 
     Attributes:
         event: The kind of this line.
@@ -88,7 +88,7 @@ class GoesOn(WorkerLine, kw_only=True):
 
 
 class WorkerEnded(WorkerLine, kw_only=True):
-    """The outcome of a run that the worker took.
+    """A line of the worker's log: the worker no longer drives a run, with the outcome of the run.
 
     Attributes:
         event: The kind of this line.
@@ -110,7 +110,7 @@ class WorkerEnded(WorkerLine, kw_only=True):
 
 
 class Refused(WorkerLine, kw_only=True):
-    """A run that the worker took could not be resumed.
+    """A line of the worker's log: a run that the worker took could not be resumed.
 
     Attributes:
         event: The kind of this line.
@@ -124,7 +124,7 @@ class Refused(WorkerLine, kw_only=True):
 
 
 class Removed(WorkerLine, kw_only=True):
-    """The worker removed old runs, or old steps of unfinished runs, because of the retention of their graph.
+    """A line of the worker's log: old runs, or old steps of unfinished runs, were removed because of a retention.
 
     Attributes:
         event: The kind of this line.

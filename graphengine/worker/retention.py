@@ -122,7 +122,7 @@ class Remover:
 
 
 async def _rest_between_bites(removing: AsyncGenerator[int]) -> int:
-    """Carry out a removal in small transactions with pauses between them. Returns how many runs or steps were removed.
+    """Remove old runs or steps in small transactions, with pauses between them. Returns how many were removed.
 
     The pauses let other processes write their steps without long waits.
     """

@@ -190,9 +190,10 @@ def ticks(schedule: Schedule, after: float) -> Iterator[float]:
 
 
 def _instant(local: datetime, zone: tzinfo) -> float:
-    """Convert a local time to epoch seconds. If it occurs twice, because clocks are set back, the first time counts.
+    """Convert a local time of a time zone to epoch seconds.
 
-    If the clocks skip this local time, the result is the moment at which they are moved forward.
+    If the local time occurs twice, because the clocks are set back, the first time counts. If the clocks skip it, the
+    result is the moment at which they are moved forward.
     """
     tick = local.replace(tzinfo=zone).timestamp()
     if datetime.fromtimestamp(tick, zone).replace(tzinfo=None) == local:
@@ -442,7 +443,7 @@ async def _load_open_runs(runner: Runner, schedule: Schedule, own: str) -> tuple
 
 
 def schedule_tag(name: str) -> str:
-    """Return the tag of all runs that this schedule starts. The schedule finds its earlier runs by it.
+    """Return the tag that all runs of a schedule have, by which the schedule finds its earlier runs.
 
     >>> schedule_tag("daily")
     'schedule:daily'
