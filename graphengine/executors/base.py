@@ -113,7 +113,7 @@ C = TypeVar("C", bound=Ongoing)
 
 
 class ThreadedExecutor(NodeExecutor, Generic[C]):
-    """Base of executors with one thread for each call. The thread waits for the other process.
+    """Base of executors that use one thread of this process for each call. The thread waits for the other process.
 
     Args:
         count: The maximum number of calls at a time.

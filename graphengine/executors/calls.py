@@ -209,7 +209,10 @@ def call_as_bytes(work: Callable[[], object]) -> bytes:
 
 
 def raised(error: BaseException) -> bytes:
-    """Pickle an exception for `read_returned`. An exception that cannot be pickled is replaced by a RuntimeError."""
+    """Pickle the exception of a call in another process, in the form that `read_returned` reads.
+
+    An exception that cannot be pickled is replaced by a RuntimeError with its text.
+    """
     try:
         found = pickle.dumps((None, error))
         pickle.loads(found)  # noqa: S301 - some exceptions can be written as a pickle and not be read again
@@ -219,7 +222,10 @@ def raised(error: BaseException) -> bytes:
 
 
 def read_returned(outcome: bytes) -> object:
-    """Return the result that `call_as_bytes` has pickled, or raise the exception that it has pickled."""
+    """Return the result of a call in another process, which `call_as_bytes` has pickled there.
+
+    If the call raised an exception, raise this exception here.
+    """
     result, error = pickle.loads(outcome)  # noqa: S301 - from our own child
     if error is not None:
         raise error

@@ -178,7 +178,7 @@ class _DriverCall:
 
 
 class Calls:
-    """The calls that the child process runs on the cluster.
+    """The calls that the child process of a `RayExecutor` runs on the Ray cluster.
 
     Args:
         ray: The module `ray`, which other processes may not have.
@@ -319,7 +319,9 @@ def _first_of_text(error: BaseException) -> str:
 
 
 def _run_and_report(work: bytes) -> Iterator[bytes]:
-    """The task that Ray runs on the cluster: load the call, yield an empty value, run the call, and yield its outcome.
+    """The task that Ray runs on the cluster: load the call, run it, and yield its outcome.
+
+    Before the call is run, an empty value is yielded, which tells the child process that the call has been loaded.
 
     The exception that Ray raises at SIGTERM is not caught, so that it ends the worker process and the call counts as
     died.

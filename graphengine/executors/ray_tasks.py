@@ -291,7 +291,7 @@ class _TaskCall:
                     driver.send(End(self._number))
 
     def end(self) -> None:
-        """End the call on the cluster, so that the thread that waits for it returns."""
+        """End a call that is no longer wanted on the cluster, so that the thread that waits for it returns."""
         with self._lock:
             self._is_unwanted, driver = True, self._driver
         if driver is not None:
