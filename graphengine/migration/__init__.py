@@ -38,7 +38,10 @@ class Migrations(Extension):
     _warned: frozenset[tuple[str, int, str]] = frozenset()  # a run is checked both before it is claimed and after that
 
     def fitted(self, plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None) -> tuple[Shift, Snapshot]:
-        """Return what a resume has to change so that the run fits today's graph, and the run's snapshot after that.
+        """Compute how a run must change so that it fits today's graph.
+
+        Returns:
+            The changes that the resume must record, and the snapshot of the run after these changes.
 
         Raises:
             GraphChanged: The run does not fit the plan.

@@ -214,7 +214,7 @@ def state_of(graph: Walked, values: Mapping[str, JsonValue], where: str) -> dict
 
 
 def _decrypt_fields(state: StateType[Any], values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Decrypt all encrypted fields, including those whose name no longer exists in today's state.
+    """Decrypt all encrypted fields of a recorded state, including fields that no longer exist in today's state.
 
     Raises:
         SecretKeyWrong: The graph has another key than the one with which the fields were encrypted.

@@ -264,7 +264,10 @@ class _GraphDraft:
         yield f"Graph({self.plan.graph!r}, {state}, version={self.version}, migrate={{{steps}}})"
 
     def _function(self, name: str, step: _Step) -> Iterator[str]:
-        """Yield the code of the function with which a drafted migration changes fields."""
+        """Yield the lines of the drafted function with which a migration changes fields.
+
+        `...` stands where only a person can know the value. There are no lines if the migration changes no fields.
+        """
         gone = self._list_gone_fields(step) if step.state or step.drops else []
         if not step.state and not gone:
             return
