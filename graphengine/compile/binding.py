@@ -544,7 +544,7 @@ class Binder:
                 self.report("type_disagrees", where, text, wrong.repair)
 
     def writer(self, writes: Writes | None, where: str, calls: Sequence[Call], each: Each | None = None) -> Writer:
-        """Decide which fields the result of a node is written to.
+        """Decide to which fields of the state the result of a node is written, and check that they can hold it.
 
         For a mapped node, this concerns the result of each item.
         """
@@ -582,9 +582,10 @@ class Binder:
         return frozenset(found)
 
     def _messages(self, where: str, calls: Sequence[Call], *, each: bool) -> Target | None:
-        """Return the field in which the conversation of a node's agent is stored.
+        """Return the field of the state in which the conversation of a node's agent is stored (`messages=`).
 
-        New messages are appended if the field allows that.
+        The result also says whether new messages are appended, which the field must allow. It is None if no field is
+        named.
         """
         names = sorted({name for call in calls if (name := getattr(call.body, "messages", ""))})
         if len(names) > 1:

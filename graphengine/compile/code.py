@@ -125,7 +125,7 @@ def nodes_with_work(snapshot: Snapshot) -> Sequence[str]:
 def other_code(
     nodes: Sequence[str], before: Mapping[str, Mapping[str, Any]] | None, now: Mapping[str, Mapping[str, Any]]
 ) -> Sequence[str]:
-    """Return the nodes in `nodes` whose code has changed between `before` and `now`.
+    """Return those of the given nodes whose code has changed since an earlier version of the graph's code.
 
     Args:
         nodes: Paths of nodes, with the names that the nodes have in the current graph.
@@ -316,9 +316,9 @@ def _codes_in(code: CodeType) -> Iterator[CodeType]:
 def _source_text(code: CodeType) -> str:
     """Return a text that changes whenever the code of a function changes.
 
-    It is the syntax tree of the function and of the statements that set the globals that it uses. Comments and layout
-    thus do not matter. If the source cannot be read, or has changed since it was imported, it is the byte code with the
-    version of Python.
+    The text consists of the syntax tree of the function and of the statements that set the globals that the function
+    uses. So changes of comments and layout do not matter. If the source cannot be read, or has changed since it was
+    imported, the text is the byte code with the version of Python.
     """
     return _write_function(code.co_filename, _read_time(code), code)
 

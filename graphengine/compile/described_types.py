@@ -76,13 +76,13 @@ def types_in(annotations: Iterable[object]) -> dict[str, dict[str, str]]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Described:
-    """The description of a graph's state, as it appears in the JSON description of the graph.
+    """The description of a graph's state, as a part of the JSON description of the graph.
 
     Attributes:
-        fields: The types of its fields.
+        fields: The types of the state's fields.
         rules: The constraints and defaults of those fields that have some. The rules of the state as a whole have the
             key "".
-        types: The result of `types_in` for its fields.
+        types: The descriptions of the types that the fields name, as `types_in` returns them.
     """
 
     fields: Mapping[str, str]

@@ -140,7 +140,7 @@ def _source(source: Reading | Injected | None) -> str:
 
 
 def _add_question(facts: NodeSpec, body: AskBody) -> None:
-    """Add the question that a node asks, the type of the answer, and the timeout."""
+    """Add to a node's description the question that the node asks, the type of the answer, and the timeout."""
     question = body.ask.question
     text = question if isinstance(question, str) else getattr(question, "__name__", "function")
     facts["question"], facts["answer"] = text, type_text(body.ask.answers.type)

@@ -26,10 +26,10 @@ _CODE = "secret_field"
 
 
 def state_of(graph: GraphDefinition[Any], checks: Checks) -> tuple[StateType[Any] | None, list[Problem]]:
-    """Analyse the class of a graph's state, and list its problems.
+    """Analyse the class that a graph declares as its state, and list its problems.
 
     Returns:
-        The state, or None if it is not a model or cannot be split; and the problems.
+        The state, or None if the class is not a model or its fields cannot be analysed; and the problems.
     """
     try:
         model = model_of(graph.state)
