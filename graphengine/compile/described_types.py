@@ -94,7 +94,10 @@ _KNOWN: Final[WeakKeyDictionary[type[BaseModel], Described]] = WeakKeyDictionary
 
 
 def described(model: type[BaseModel]) -> Described:
-    """Describe the class of a state. The description is cached for each class."""
+    """Describe the class of a graph's state: its fields, their constraints, and the types that they name.
+
+    The description is cached for each class.
+    """
     if (cached := _KNOWN.get(model)) is not None:
         return cached
     kinds = {name: info.annotation for name, info in model.model_fields.items()}

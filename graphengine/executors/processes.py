@@ -256,7 +256,10 @@ def _list_preloads(release: tuple[int, int, int]) -> list[str]:
 
 
 def _serve(pipe: Connection, initializer: Callable[[], object] | None) -> None:
-    """The loop of a child process: load and run calls until the parent closes the pipe."""
+    """Load and run the calls that the parent process sends, until the parent closes the pipe.
+
+    This is the main function of a child process.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The Runner handles Ctrl-C and ends its children.
     end_with_parent()
     if initializer is not None:

@@ -144,7 +144,11 @@ def returned(function: Callable[..., object], name: str) -> Returned:
 
 
 def _find_return_annotation(function: Callable[..., object]) -> Any:  # noqa: ANN401 - a type
-    """Return the return annotation of a function, or a class itself, because calling a class returns its instances."""
+    """Return the type of what a call of this function returns, according to its return annotation.
+
+    For a class, this is the class itself, because calling a class returns an instance. Without an annotation, it is
+    Any.
+    """
     if isinstance(function, type):
         return function
     target = function if inspect.isroutine(function) else type(function).__call__
@@ -383,9 +387,10 @@ def _can_identify(value: object) -> bool:
 def arguments_of(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> tuple[Mapping[str, object], Mapping[str, object]]:
-    """Return the arguments of a call by name, and the defaults of its function by name.
+    """Return the arguments of a call by the names of the function's parameters, and the function's defaults.
 
-    If the function has no signature, its arguments are named by their positions.
+    For example, a call `pay(5)` of `def pay(amount, currency="EUR")` gives `{"amount": 5}` and `{"currency": "EUR"}`.
+    If the signature of the function is not known, the arguments are named by their positions: `{"0": 5}`.
     """
     function, args, kwargs = unwrap_partials(function, args, kwargs)
     try:

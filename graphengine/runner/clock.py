@@ -23,9 +23,12 @@ neither.
 
 
 async def first_of(*work: Awaitable[object]) -> Collection[asyncio.Future[object]]:
-    """Wait until the first of several awaitables has ended. Returns the futures that have ended by then.
+    """Wait until the first of several awaitables has ended, and cancel the others.
 
-    The others are cancelled, also if this function is cancelled, and have ended when it returns.
+    The others are also cancelled if the calling task is cancelled. All have ended when this function returns.
+
+    Returns:
+        The futures of those awaitables that ended by themselves.
     """
     futures = [asyncio.ensure_future(each) for each in work]
     try:

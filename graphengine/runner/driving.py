@@ -576,9 +576,10 @@ class Driving:
                 timer.cancel()
 
     def _continues_soon(self, frame: str, ended: Collection[str]) -> bool:
-        """Return whether a suspended attempt will soon continue.
+        """Return whether an attempt that is suspended in memory will soon continue, so that it need not be ended.
 
-        That is so if the child run for which it waits is active in this process, or has reported its end.
+        That is so if a child run for which it waits is active in this process or has reported its end, or if a message
+        for which it waits has arrived.
         """
         job, active = self._jobs.get(frame), self._shared.active_children.get(self.snapshot.run_id, ())
         topics = [] if job is None else [wait.topic or "" for wait in journal_of(job).in_flight.waits.values()]
@@ -853,7 +854,9 @@ class Driving:
         return "running" if self._jobs or goes_on else status
 
     def check(self) -> None:
-        """Raise the error of an append that failed, because the run must not continue here afterwards.
+        """Raise the error of an append to the log that failed earlier, if there was one.
+
+        After such a failure the run must not continue in this process.
 
         Raises:
             StoreError: A step could not be recorded, and the run ends here.
@@ -1098,7 +1101,7 @@ class Driving:
         return [job for job in self._jobs.values() if job.usage]
 
     def note_cut_off(self, attempt: AttemptFacts) -> bool:
-        """Return whether the driver, and not the code of a node, cancelled this attempt.
+        """Return whether the driver of the run, and not the code of the node, cancelled this attempt.
 
         If so, remember that the node was cut off. If the node's own code cancelled its asyncio task, the node has
         failed instead.

@@ -282,7 +282,8 @@ def _encode_items(plan: Plan[Any], name: str, record: JsonValue) -> JsonValue:
 def _is_carried(plan: Plan[Any], name: str, records: Mapping[str, JsonValue], earlier: Mapping[str, object]) -> bool:
     """Return whether a new run can take over a list or dict of an earlier run without validating it again.
 
-    This saves time for large values. The field must have no rules other than its type.
+    This saves time for large values. The field must have no rules other than its type, and the recorded value must fit
+    it.
     """
     field, record = plan.state.fields[name], records.get(name)
     has_rules = field.own or field.dumped or field.constrained or field.secret or field.info.is_required()

@@ -1003,7 +1003,10 @@ class StepJournal:
         return self._frame.was_asked(numbered(stem, self._counts.get(stem, 0) + 1))
 
     def _free_name(self, path: str) -> str:
-        """Return an unused name for a wait of the node: the path of the node, then `path#2` and so on."""
+        """Return a name for a new wait of the node that no other wait of this visit has.
+
+        It is the path of the node, then `path#2` and so on.
+        """
         if self._names is None:
             memos = self._frame.recorded_results.values()
             self._names = {memo.name for memo in memos if not (memo.begun or memo.keyed)}

@@ -173,7 +173,7 @@ class Runner:
                     log.warning(_UNOPENED, life.id)  # Otherwise nobody would report this.
 
     async def _let_finish(self) -> None:
-        """Wait until the running nodes have finished, but not longer than the Runner's `grace_seconds`."""
+        """Wait for the nodes in flight when the Runner closes, but not longer than its `grace_seconds`."""
         driven = list(self._shared.driven.values())
         if driven and self._grace_seconds:
             clock = self._shared.clock

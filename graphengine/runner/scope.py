@@ -153,7 +153,9 @@ class Host(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise the error of an append that failed, because the run must not continue here afterwards.
+        """Raise the error of an append to the log that failed earlier, if there was one.
+
+        After such a failure the run must not continue in this process.
 
         Raises:
             StoreError: A step could not be recorded, and the run ends here.
@@ -177,9 +179,9 @@ class Host(Protocol):
         ...
 
     def note_cut_off(self, attempt: AttemptFacts) -> bool:
-        """Return whether this process cancelled the attempt, and remember that the node was interrupted.
+        """Return whether the driver of the run cancelled the attempt, and then remember that the node was interrupted.
 
-        Returns False if the node's own code cancelled its asyncio task, so that the node has failed.
+        False if the node's own code cancelled its asyncio task, so that the node has failed.
         """
         ...
 

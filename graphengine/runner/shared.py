@@ -300,7 +300,9 @@ class Shared(Generic[L]):
         self.newest_plan = plan
 
     def plan_by(self, fingerprint: str) -> Plan[Any] | None:
-        """Return the compiled graph with this fingerprint, if a run of it was opened here.
+        """Return the compiled graph with this fingerprint; None if no run of such a graph was opened here.
+
+        The row of a run in the store contains the fingerprint of its graph.
 
         If there are several such graphs, return the newest.
         """
@@ -364,7 +366,10 @@ class Shared(Generic[L]):
         return run_id in self.driven or run_id in self.asleep
 
     async def idle(self) -> None:
-        """Wait until no run is driven or being resumed in this process."""
+        """Wait until this process drives no run and resumes no run.
+
+        A run that may crash the process is driven only then, so that it ends no other run.
+        """
         while self.opening or self.driven:
             self._fewer = self._fewer or asyncio.Event()
             self._fewer.clear()

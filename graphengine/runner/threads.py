@@ -100,7 +100,7 @@ class Calls:
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     async def make(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call on the event loop of the run, for a thread that waits for the result.
+        """Make a call on the event loop of the run, for a thread that waits for the result of the call.
 
         Raises:
             asyncio.CancelledError: The calls were cancelled.
