@@ -153,9 +153,9 @@ class AnthropicModel(PricedModel):
         return await answer_with_tool_forms(self.name, self.limiter, request, ask)
 
     async def _answer_without_refused_thinking(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - as `SchemaForms` asks
-        """Make a call. If the server refuses the thinking of earlier answers, repeat the call without it.
+        """Send the request. If the server refuses the thinking in earlier answers, send the request again without it.
 
-        A server refuses thinking that another server, or another key, has signed.
+        A server refuses thinking that another server, or another API key, has signed.
         """
         sent, bare = self._body(request, is_native=is_native), request.bare()
         answers = [message for message in request.messages if message.role == "assistant"]
@@ -255,7 +255,7 @@ class AnthropicModel(PricedModel):
         return sent
 
     async def _of_batch(self, message: JsonObject) -> Response:
-        """Convert an answer of a batch to a response, with the price of batches."""
+        """Convert one answer from the results of a batch to a response. Its cost uses the reduced price of batches."""
         with self._server.failing():
             response, spent = read(message)
         if reason := unknown_end(message):
@@ -275,10 +275,11 @@ class AnthropicModel(PricedModel):
         return client
 
     async def _whole(self, sent: JsonObject, request: Request, parts: Parts) -> JsonObject:
-        """Return the complete answer, whose parts are joined if Anthropic paused between them.
+        """Send the request, and send it again for as long as Anthropic pauses its answer; return the whole answer.
 
-        Anthropic pauses when its own tools take long, and continues when the answer so far is sent back. The usage of
-        each part is collected in `parts`, so that it is known even if a later part fails.
+        Anthropic pauses when its own tools, such as a web search, take long. It continues when the part of the answer
+        that it has sent is sent back. The token counts of each part are added to `parts`, so that they are known even
+        if a later part fails.
         """
         limit = sent["max_tokens"]
         streams = request.streams or (isinstance(limit, int) and limit > STREAM_FROM_TOKENS)
@@ -324,7 +325,7 @@ class AnthropicModel(PricedModel):
             return gathered.whole()
 
     def _take(self, event: JsonObject, request: Request, gathered: Gathered) -> None:
-        """Add an event to the answer, and pass its text or thinking on to the caller."""
+        """Add an event of the stream to the answer, and pass the text or thinking in the event on to the caller."""
         try:
             text, thought = gathered.add(event)
         except Exception:
@@ -339,9 +340,9 @@ class AnthropicModel(PricedModel):
 
 
 def _native_schema(request: Request) -> JsonObject | None:
-    """Convert the schema of a typed answer to what Anthropic's field for schemas accepts.
+    """Convert the JSON Schema of an answer to the subset of JSON Schema that Anthropic accepts in a request.
 
-    The result is None if that is impossible.
+    Returns None if the schema cannot be converted. The schema is then written into the instructions instead.
     """
     return None if request.schema is None else _transform_schema(dict(request.schema))
 
@@ -361,16 +362,16 @@ def _transform_schema(schema: JsonObject) -> JsonObject | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnthropicBatches:
-    """The batches of one model at Anthropic.
+    """Submits batches of requests to Anthropic for one model, finds batches again, and reads their answers.
 
     Anthropic's batches have no name or metadata, and their content is listed only after they have ended. A batch is
-    therefore found again by the ids of its requests, which begin with the batch's name.
+    therefore found again by the ids of its requests, which begin with the name of the batch.
 
     Args:
-        client: Returns the SDK's client.
-        body: Returns the body of a request.
-        response: Converts a message of a batch to a response.
-        failing: A context that raises the SDK's errors as `ModelError`s.
+        client: Returns the client of Anthropic's SDK.
+        body: Builds the JSON body that is sent for a request.
+        response: Converts a message in the results of a batch to a `Response`.
+        failing: A context manager that converts the SDK's exceptions to `ModelError`s.
     """
 
     client: Callable[[], Awaitable[anthropic.AsyncAnthropic]]
@@ -388,9 +389,10 @@ class AnthropicBatches:
             return batch.id
 
     async def find(self, ticket: Ticket) -> str | None:
-        """Search Anthropic's list for the batch to which a ticket belongs.
+        """Search Anthropic's list of batches for the batch that contains the request of a ticket.
 
-        Returns its id; None if it was never submitted.
+        The ticket was recorded before its batch was submitted, perhaps by a process that died. Returns the id of the
+        batch, or None if the batch was never submitted.
 
         Raises:
             StillOpen: A batch that may be the right one has not ended, so its contents cannot be listed yet.

@@ -164,9 +164,10 @@ def _build_tool_settings(request: Request, *, cites: bool) -> dict[str, Any]:
 
 
 def _most_tokens(settings: Settings) -> int:
-    """Return the limit on the tokens of an answer.
+    """Return the limit on the tokens of an answer, which Anthropic requires in each request.
 
-    Thinking counts towards it, so a thinking budget is added to the default.
+    Thinking counts towards this limit. If the user has set no limit, a thinking budget is therefore added to the
+    default.
     """
     thinking = settings.thinking
     return settings.max_tokens or DEFAULT_MAX_TOKENS + (
@@ -181,9 +182,10 @@ def _build_thinking(settings: Settings) -> JsonObject:
 
 
 def _may_think(messages: Sequence[JsonObject]) -> bool:
-    """Return whether the next answer may begin with thinking.
+    """Return whether thinking may be switched on for the next call.
 
-    Between tool calls, Anthropic allows thinking only if the first answer after the user's message began with thinking.
+    While the model calls tools, Anthropic accepts thinking only if the first answer after the user's message began with
+    thinking.
     """
     first: JsonValue = None
     for message in reversed(messages):
@@ -241,11 +243,11 @@ def conversation(messages: Sequence[Message]) -> list[JsonObject]:
 
 
 def _find_hosted_results(messages: Sequence[Message]) -> frozenset[str]:
-    """Return the ids of the calls of Anthropic's own tools that may be sent back.
+    """Return the ids of the calls of Anthropic's own tools that may be sent back to Anthropic.
 
-    Anthropic refuses a call of its tools without a result, as it is left in an answer that was cut off during a search.
-    One exception is the last answer while it waits for the agent's tools. The result of its call is then in the next
-    answer.
+    An answer that was cut off during a web search contains a call without a result. Anthropic refuses to read back such
+    a call, so only calls with a result are returned. The last answer is an exception while it waits for results of the
+    agent's tools, because Anthropic then sends the missing result in its next answer.
     """
     called: set[str] = set()
     answered: set[str] = set()
@@ -261,9 +263,9 @@ def _find_hosted_results(messages: Sequence[Message]) -> frozenset[str]:
 
 
 def _own_blocks(message: Message) -> list[JsonObject]:
-    """Return the content blocks of an answer as Anthropic sent them.
+    """Return the content blocks of an earlier answer exactly as Anthropic sent them.
 
-    The result is [] if another provider sent it or its text was changed.
+    Returns an empty list if the message is not an answer of Anthropic, or if its text or tool calls were changed since.
     """
     native = message.native or {}
     if message.role != "assistant" or native.get("provider") != PROVIDER:
@@ -275,10 +277,10 @@ def _own_blocks(message: Message) -> list[JsonObject]:
 
 
 def _read_back(message: Message, hosted: frozenset[str]) -> list[JsonValue]:
-    """Return the content blocks of an earlier answer that can be sent back.
+    """Return the content blocks of an earlier answer, without those that Anthropic would refuse to read back.
 
     An answer that was cut off may end in a call without a result, or in thinking without its signature. Anthropic would
-    refuse every further call of the conversation because of them, so they are left out.
+    refuse every further call of the conversation because of such a block.
     """
     calls = {call.id for call in message.calls}
     found: list[JsonValue] = []
@@ -326,7 +328,7 @@ def _build_text_block(text: str) -> JsonObject:
 
 
 def _iter_media_blocks(message: Message) -> Iterator[JsonValue]:
-    """Yield the media of a message in the API's form, each after its label such as `[media 1: photo.png]`.
+    """Yield the images and documents of a message as content blocks, with labels such as `[media 1: photo.png]`.
 
     Raises:
         BadRequest: The API does not accept media of this type.
@@ -388,15 +390,16 @@ def _build_tool_specs(request: Request, *, cites: bool) -> list[JsonObject]:
 
 
 def can_be_held_to(schema: Mapping[str, JsonValue]) -> bool:
-    """Return whether Anthropic's API can force answers to follow this schema.
+    """Return whether Anthropic's API can force an answer to follow this JSON Schema.
 
-    The API does not support objects with arbitrary keys, which would stay empty, nor tuples, nor recursive types.
+    The API supports neither recursive types, nor tuples, nor objects with arbitrary keys (it would leave such objects
+    empty).
     """
     return not any(map(_has_open_keys, walk(schema))) and not is_recursive(schema)
 
 
 def has_room(schema: JsonObject) -> bool:
-    """Return whether the schema is within the API's limits on the numbers of optional properties and of unions."""
+    """Return whether a schema has no more optional properties and unions than Anthropic's API allows."""
     optional = unions = 0
     for part in walk(schema):
         properties, required = part.get("properties"), part.get("required")
@@ -453,11 +456,11 @@ def unknown_end(message: Mapping[str, JsonValue]) -> str:
 
 @dataclass(slots=True)
 class Parts:
-    """The usage of an answer that the provider sent in several parts, with pauses between them.
+    """The token counts of an answer that Anthropic sent in several parts, because it paused between them.
 
     Attributes:
-        usages: The reported usage of each part.
-        is_torn: Whether the last part broke off, so that it may have used more than was reported.
+        usages: The usage that was reported with each part.
+        is_torn: Whether the last part broke off, so that it may have used more tokens than were reported.
     """
 
     usages: list[JsonValue] = field(default_factory=list)
@@ -522,9 +525,10 @@ def _read_refusal_reason(details: JsonValue) -> str:
 
 
 def _keep_native_blocks(blocks: Sequence[JsonObject], used: JsonValue) -> dict[str, JsonValue] | None:
-    """Return the content blocks as they arrived, to be sent back later; None if text and calls contain everything.
+    """Return an answer in Anthropic's own JSON, if it contains more than text and tool calls; otherwise None.
 
-    If code was run, the container in which it ran is kept as well.
+    The JSON is sent back with the next request, because Anthropic needs, for example, the signatures of its thinking.
+    If code was run, the container in which it ran is part of the result.
     """
     kinds = [str(block.get("type")) for block in blocks]
     texts = kinds.count("text")
@@ -540,7 +544,7 @@ def _keep_native_blocks(blocks: Sequence[JsonObject], used: JsonValue) -> dict[s
 
 
 def _read_spent(usage: JsonValue) -> Spent | None:
-    """Read the token counts of a message; None if they are missing or not numbers."""
+    """Read the token counts that an answer reports. Returns None if they are missing or are not numbers."""
     try:
         return _read_counts(usage)
     except NoCount:
@@ -569,7 +573,10 @@ def _read_counts(usage: JsonValue) -> Spent | None:
 
 
 def _is_special(usage: JsonObject) -> bool:
-    """Return whether the call costs more or less than the standard price, or another model did a part of the work."""
+    """Return whether the price tables do not apply to a call, judged by the usage that the answer reports.
+
+    This is the case if the call was billed above or below the standard price, or if another model did part of the work.
+    """
     passes = usage.get("iterations")
     kinds = [one.get("type") for one in passes if isinstance(one, dict)] if isinstance(passes, list) else []
     changed = (usage.get(name) not in (None, *usual) for name, usual in _STANDARD.items())
@@ -650,10 +657,11 @@ class Gathered:
         return "", ""
 
     def _own(self, index: int, part: str) -> float:
-        """Return the index of the content block to which a piece of text or thinking belongs.
+        """Return the index under which to store a streamed piece of text or thinking.
 
         Usually this is the index in the event. Some gateways send thinking under the index of the text that follows, or
-        leave out the event that begins a block.
+        leave out the event that begins a block. Thinking is then stored just before the text, under an index such as
+        0.5.
         """
         kind = "thinking" if part == "signature" else part
         if part == "input":
@@ -686,9 +694,9 @@ class Gathered:
 
 
 def _as_json(text: str) -> JsonValue:
-    """Parse a text that should be a JSON object.
+    """Parse the arguments of a tool call, which should be the text of a JSON object.
 
-    Any other text is returned unchanged; validating the arguments reports it.
+    Any other text is returned unchanged. The validation of the arguments then reports what is wrong with them.
     """
     try:
         found: JsonValue = json.loads(text, parse_constant=_refuse_json_constant)

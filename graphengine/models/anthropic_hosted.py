@@ -65,7 +65,10 @@ def hosted_tools(request: Request, *, cites: bool) -> Iterator[dict[str, JsonVal
 
 
 def container(messages: Sequence[Message]) -> str:
-    """Return the id of the container in which the last answer ran code, to be used again; "" if it has expired."""
+    """Return the id of the container in which the last answer ran code, so that the next call uses it again.
+
+    Returns "" if no code was run or the container has expired.
+    """
     for message in reversed(messages):
         found = (message.native or {}).get("container")
         if message.role == "assistant" and isinstance(found, dict):
@@ -74,7 +77,7 @@ def container(messages: Sequence[Message]) -> str:
 
 
 def container_id(found: Mapping[str, JsonValue]) -> str:
-    """Return the id of a container in which code ran; "" if it has expired."""
+    """Return the id of a container for code, as Anthropic described it in an answer; "" if it has expired."""
     try:
         expires = datetime.fromisoformat(str(found.get("expires_at")))
     except ValueError:

@@ -183,9 +183,9 @@ class CallerWait(Protocol):
         ...
 
     async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
-        """Wait until one of these futures is done.
+        """Wait until at least one of the given futures is done.
 
-        If the run has to stop meanwhile, the calling task is cancelled instead.
+        If the run is cancelled or the worker shuts down meanwhile, the calling task is cancelled instead.
         """
         ...
 
@@ -249,9 +249,9 @@ class Request:
         return self.on_text is not None or self.on_thinking is not None or self.on_begin is not None
 
     def began(self) -> None:
-        """Report that the first part of the answer has arrived.
+        """Report to the caller that the first part of the answer has arrived.
 
-        An adapter that streams calls this method, also when it receives a part that is not text.
+        An adapter that streams calls this method for every part of the answer, including parts that are not text.
         """
         if self.on_begin is not None:
             self.on_begin()
@@ -308,10 +308,10 @@ class Request:
 
 
 def without_refused(messages: Sequence[Message]) -> Sequence[Message]:
-    """Leave out the provider's JSON of answers that the provider has already refused to read back.
+    """Remove the provider's own JSON from answers that the provider has already refused to read back.
 
-    A later answer records such a refusal in `Message.unsealed`. Without this step, each further call would be refused
-    once before it succeeds.
+    A later answer records such a refusal in `Message.unsealed`. Without this step, every further call would first be
+    refused once more before it succeeds.
     """
     refused: set[object] = set()
     kept: list[Message] = []
@@ -552,11 +552,11 @@ class EstimatesCosts(Protocol):
 
 
 class RulesModel:
-    """Answers an agent's prompt with the Python function that the agent has as `by_rules=`, at no cost.
+    """Answers an agent's prompt with the Python function that was passed to the agent as `by_rules=`, at no cost.
 
     Attributes:
         name: `rules`.
-        calls_tools: Whether the model takes recorded turns with tools, as a language model does.
+        calls_tools: Whether the model calls tools of the agent. A function of rules never does; `PlaceholderModel` can.
     """
 
     name = "rules"

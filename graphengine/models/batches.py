@@ -57,15 +57,16 @@ SKEW_SECONDS: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The place of a request in a batch that is being collected. It is recorded before the batch is submitted.
+    """Identifies a request in a batch, so that its answer can be found after a crash.
 
-    The record lets another process find the batch again if this one dies while it submits the batch.
+    A run records the ticket before the batch is submitted. If the process dies during the submission, another process
+    uses the ticket to search for the batch, so that the provider is not paid twice.
 
     Attributes:
-        batch: The group's name.
-        item: The request's id in the batch, which begins with the group's name.
-        at: The time when the group was made, in epoch seconds.
-        size: The number of requests in the group.
+        batch: The name that graphengine chose for the batch.
+        item: The id of the request in the batch, which begins with the name of the batch.
+        at: The time at which this process began to collect requests for the batch, in epoch seconds.
+        size: The number of requests in the batch.
     """
 
     batch: str
@@ -83,10 +84,10 @@ class StillOpen(Exception):
 
 
 class Batches(Protocol):
-    """The interface to one model's batches at its provider."""
+    """Submits batches of requests for one model to its provider, and reads their answers."""
 
     async def submit(self, name: str, requests: Mapping[str, Request]) -> str:
-        """Submit a batch and return the provider's id of the batch.
+        """Submit requests to the provider as one batch, and return the provider's id of the batch.
 
         Args:
             name: The name of the batch, by which `find` finds it.
@@ -95,12 +96,12 @@ class Batches(Protocol):
         ...
 
     async def find(self, ticket: Ticket) -> str | None:
-        """Search the provider's list for the batch to which a recorded ticket belongs.
+        """Search the provider's list of batches for the batch to which a recorded ticket belongs.
 
-        Returns its id; None if it was never submitted.
+        Returns the id of the batch, or None if the batch was never submitted.
 
         Raises:
-            StillOpen: It is not known yet whether the batch was submitted.
+            StillOpen: It cannot be decided yet whether the batch was submitted.
         """
         ...
 
@@ -109,9 +110,9 @@ class Batches(Protocol):
         ...
 
     async def answers(self, batch: str) -> Mapping[str, Response]:
-        """Return the answers of a finished batch by the ids of their requests.
+        """Return the answers of a finished batch, by the ids of the requests.
 
-        Failed or expired requests have no answer.
+        Requests that failed or expired are missing from the result.
         """
         ...
 
@@ -121,16 +122,16 @@ class _Group:
     """Requests of this process that will be submitted together as one batch.
 
     Attributes:
-        name: The group's name.
-        began: The time when the group was made, in epoch seconds.
-        recovers: Whether a process that died may have submitted the group.
-        requests: The requests by their ids, in the order in which they join.
+        name: The name of the batch.
+        began: The time at which the group was made, in epoch seconds.
+        recovers: Whether the batch may already have been submitted by a process that died.
+        requests: The requests by their ids, in the order in which they joined.
         joins: How many requests have joined, including requests that have left again.
         closed: Set when no more requests can join.
         joined: Set when a request joins.
-        ready: The members that have recorded their tickets.
+        ready: The ids of the requests whose tickets are recorded, so that they may be submitted.
         submission: The task that submits the group.
-        changed: Set when a member becomes ready or leaves.
+        changed: Set when a request becomes ready or leaves.
     """
 
     name: str
@@ -147,16 +148,17 @@ class _Group:
 
 @dataclass(eq=False)
 class _Gathered:
-    """What this process knows about one model's batches: groups that are being collected, ids, and answers.
+    """What this process knows about the batches of one model: requests being collected, submitted batches and answers.
 
     Entries for finished batches do not refer to the model, so that the model can be freed.
 
     Attributes:
-        open: The groups that can be joined, by event loop and headers, or by event loop and name.
-        groups: The closed groups that are not submitted yet, by name.
-        submitted: The ids of batches, by the names of their groups.
-        ended: When the provider was asked whether a batch has ended, and the answer.
-        answers: The answers of batches.
+        open: The groups of requests that more requests can join. The key is the event loop with the request's headers,
+            or the event loop with the name of the batch.
+        groups: The groups that are complete but not submitted yet, by the name of the batch.
+        submitted: The provider's ids of the submitted batches, by the name of the batch.
+        ended: For each batch, when the provider was last asked whether the batch has ended, and the provider's answer.
+        answers: The answers of the newest finished batches.
         tasks: The tasks in progress.
     """
 
@@ -169,11 +171,11 @@ class _Gathered:
 
 
 class BatchCollector:
-    """Collects the requests of this process for one model into batches, so that the items of a map share a batch.
+    """Collects requests for one model into batches, so that all items of a map are sent in one batch.
 
     Args:
-        batches: The provider's batches.
-        gathered: The state of these batches in this process.
+        batches: Submits batches to the provider.
+        gathered: What this process already knows about the batches of the model.
     """
 
     def __init__(self, batches: Batches, gathered: _Gathered | None = None) -> None:
@@ -181,9 +183,9 @@ class BatchCollector:
         self._gathered = gathered or _Gathered()
 
     async def join(self, request: Request) -> Ticket:
-        """Add a request to the batch that is being collected.
+        """Add a request to the batch that is being collected, and wait until that batch accepts no more requests.
 
-        Returns the request's ticket as soon as no more requests can join, which takes at most 10 seconds.
+        Waiting takes at most 10 seconds. The ticket that is returned must be recorded before `submitted` is called.
         """
         group = self._join_group("", request)
         # The number of joins is used and not the size of the group: a member that left would pass its id to another
@@ -200,9 +202,11 @@ class BatchCollector:
         return Ticket(group.name, item, group.began, len(group.requests))
 
     async def submitted(self, ticket: Ticket, request: Request) -> str:
-        """Return the id of the batch that contains this ticket's request.
+        """Submit the batch that contains a ticket's request, and return the provider's id of the batch.
 
-        The batch is submitted when all members of the group have recorded their tickets and called this method.
+        The method first waits until it was called for all requests of the batch, that is, until the tickets of all of
+        them are recorded. If a process that died has already submitted the batch, the batch is found and not submitted
+        again.
 
         Raises:
             StillOpen: Another process may have submitted the batch; ask again later.
@@ -223,9 +227,10 @@ class BatchCollector:
         return await asyncio.shield(group.submission)
 
     def leave(self, ticket: Ticket) -> None:
-        """Take a request out of a group whose submission waits for it, because the run was cancelled.
+        """Remove the request of a cancelled run from a batch that has not been submitted yet.
 
-        A request that is already counted as recorded stays in the batch.
+        The other requests of the batch then no longer wait for this request to become ready. If `submitted` was already
+        called for the request, the request stays in the batch.
         """
         group = self._gathered.groups.get(ticket.batch)
         if group is not None and ticket.item not in group.ready:
@@ -237,7 +242,8 @@ class BatchCollector:
     async def ended(self, batch: str) -> bool:
         """Return whether the provider has finished a batch.
 
-        Calls within five seconds share one request to the provider.
+        The provider's reply is kept for five seconds, so that many waiting callers cause only one request to the
+        provider.
         """
         now, asked = time.monotonic(), self._gathered.ended
         for each in [each for each, (at, _) in asked.items() if now - at > _FRESH_SECONDS]:
@@ -256,14 +262,15 @@ class BatchCollector:
         return await asyncio.shield(kept[batch])
 
     def _share(self, work: Coroutine[Any, Any, T], forget: Callable[[], object]) -> asyncio.Future[T]:
-        """Start work whose result several callers wait for, and return a future of the result.
+        """Start work for whose result several callers wait, and return a future of the result.
 
         Callers get a future and not the task itself. The task would keep the context of the caller that started it in
         memory, and its exception would keep the model in memory.
 
         Args:
-            work: The work.
-            forget: Called if the work fails, so that the next caller starts it again.
+            work: The coroutine to run.
+            forget: Called if the work fails, to remove the stored future, so that the next caller starts the work
+                again.
         """
         shared: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
@@ -284,7 +291,11 @@ class BatchCollector:
         return shared
 
     def _join_group(self, name: str, request: Request) -> _Group:
-        """Return the group of requests to join: the group with this name, or the open group if `name` is ""."""
+        """Return the group of requests that a new request joins, and make the group if there is none.
+
+        A name is given to rebuild the group of a process that died. With `name=""`, this is the group that collects
+        requests with the same headers.
+        """
         headers = repr(sorted(request.settings.headers.items()))
         key = (id(asyncio.get_running_loop()), name or headers)
         group = self._gathered.open.get(key)
@@ -297,7 +308,10 @@ class BatchCollector:
         return group
 
     async def _close(self, key: tuple[int, str], group: _Group) -> None:
-        """Close the group when it is full, when no request has joined for a second, or after 10 seconds."""
+        """Wait until no more requests should be collected for a batch, then close the group.
+
+        This is the case when the batch is full, when no request has joined for a second, or after 10 seconds.
+        """
         deadline = time.monotonic() + LONGEST_SECONDS
         try:
             while time.monotonic() < deadline and len(group.requests) < MOST_REQUESTS:
@@ -313,10 +327,10 @@ class BatchCollector:
         group.closed.set()
 
     async def _submit(self, group: _Group, lost: Ticket | None) -> str:
-        """Wait until all members have recorded their tickets, then submit the batch and return its id.
+        """Wait until the tickets of all requests in the group are recorded, then submit the batch and return its id.
 
-        If the group is that of a process that died, search the provider's list for its batch first, so that it is not
-        paid twice.
+        If the tickets were recorded by a process that died (`lost` is one of them), the provider's list is searched
+        first, because a batch that is submitted twice is also paid twice.
         """
         while group.requests.keys() - group.ready:
             group.changed.clear()
@@ -340,15 +354,15 @@ def collector_of(model: Model, batches: Batches) -> BatchCollector:
 def _can_be_awaited(future: asyncio.Future[Any]) -> bool:
     """Return whether the running event loop can await this future.
 
-    A future of another loop can be awaited only when it is done.
+    A future that belongs to another event loop can be awaited only if it is already done.
     """
     return future.done() or future.get_loop() is asyncio.get_running_loop()
 
 
 def lacks_batches(model: object) -> str:
-    """Return what to do instead if a model does not support batches.
+    """Return what to do instead if an agent with `batch=True` has a model that does not support batches.
 
-    The result is "" if it does, or answers at once as a scripted model does.
+    Returns "" if the model supports batches, or if it needs none because it answers at once, as a scripted model does.
     """
     if hasattr(model, "batches"):
         return ""
@@ -356,7 +370,7 @@ def lacks_batches(model: object) -> str:
 
 
 def batches_of(model: Model, agent: str) -> Batches | None:
-    """Return the batches of a model; None for a model that answers at once, such as a scripted model.
+    """Return the object that submits the batches of a model; None for a model that answers at once (a scripted model).
 
     Raises:
         BadRequest: The model does not support batches.
@@ -369,9 +383,9 @@ def batches_of(model: Model, agent: str) -> Batches | None:
 
 
 def poll_seconds(ticket: Ticket) -> float:
-    """Return after how many seconds to ask again whether a batch has ended: a quarter of the time since it was made.
+    """Return for how many seconds to wait before the provider is asked again whether a batch has ended.
 
-    The result is at least 30 seconds and at most an hour.
+    This is a quarter of the time since the batch was made, but at least 30 seconds and at most an hour.
     """
     return min(max(FIRST_POLL_SECONDS, (time.time() - ticket.at) * _SHARE), LONGEST_POLL_SECONDS)
 

@@ -24,9 +24,9 @@ _ID_OF: Final = {"tool_use": "id", "function_call": "call_id"}
 
 
 def paired(messages: Sequence[Message]) -> Sequence[Message]:
-    """Make each tool call be followed by its result, as providers demand.
+    """Make every tool call in a conversation be followed by its result, as providers demand.
 
-    Calls without a result, results without a call, and answers that become empty by this are left out.
+    Calls without a result and results without a call are left out. So are answers that are then empty.
     """
     result: list[Message] = []
     is_changed, place = False, 0
@@ -57,7 +57,7 @@ _Named = TypeVar("_Named", Message, ToolCall)
 
 
 def _take_by_ids(found: Iterable[_Named], ids: Counter[str], key: str) -> list[_Named]:
-    """Return the items with these ids. An id that the counter contains twice selects two items."""
+    """Return the items whose id is among the given ids. An id that occurs twice in the counter selects two items."""
     left = ids.copy()
     taken = []
     for each in found:
@@ -69,7 +69,7 @@ def _take_by_ids(found: Iterable[_Named], ids: Counter[str], key: str) -> list[_
 
 
 def told_apart(messages: Sequence[Message]) -> Sequence[Message]:
-    """Give every tool call of a conversation a unique id, and pair calls with their results (see `paired`).
+    """Give every tool call of a conversation an id of its own, and pair calls with their results (see `paired`).
 
     If several answers use the same id, a result belongs to the call in the newest answer before it.
     """
@@ -105,7 +105,7 @@ def told_apart(messages: Sequence[Message]) -> Sequence[Message]:
 
 
 def _rename_native_ids(native: dict[str, JsonValue] | None, names: Sequence[str]) -> dict[str, JsonValue] | None:
-    """Return the provider's JSON of an answer with these ids for its calls, in their order."""
+    """Replace the ids of the tool calls in the provider's own JSON of an answer by these new ids, in order."""
     if native is None or not isinstance(native.get("content"), list):
         return native
     left = deque(names)

@@ -36,7 +36,7 @@ API_VERSION: Final = "2025-04-01-preview"
 
 
 def _require_setting(model: str, given: str | None, *variables: str) -> str:
-    """Return a setting that the user passed, or else the first of these environment variables that is set.
+    """Return a setting of a cloud: the value that the user passed, or else the first of these environment variables.
 
     Raises:
         ModelUnavailable: The setting was not passed and no variable is set.
@@ -52,9 +52,9 @@ def _require_setting(model: str, given: str | None, *variables: str) -> str:
 class _NoBatches:
     @property
     def batches(self) -> Batches:
-        """Always raises AttributeError, so that `hasattr` finds no batches.
+        """Raise AttributeError, so that `hasattr(model, "batches")` is false.
 
-        The SDK's clients for clouds do not support them.
+        The SDK's clients for clouds do not support batches.
         """
         raise AttributeError("batches")
 
@@ -142,9 +142,9 @@ class BedrockModel(_CloudModel):
     async def _read_answer_stream(
         self, sent: JsonObject, named: Mapping[str, str], request: Request, gathered: Gathered
     ) -> JsonObject:
-        """Read a streamed answer with the SDK.
+        """Read a streamed answer with Anthropic's SDK.
 
-        Bedrock sends events in AWS's own binary form, which `Server.stream` cannot read.
+        Bedrock sends the events in AWS's own binary format, which `Server.stream` cannot read.
         """
         async with self._server.connected() as client:
             from anthropic import AsyncStream  # noqa: PLC0415 - loaded by now

@@ -75,16 +75,17 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
     # -- what is gathered
 
     def gather(self, marks: Collection[bytes] | None) -> None:
-        """Collect received bytes from now on, until one of these marks arrives. None stops collecting.
+        """Hold received bytes back from now on, until one of these marks arrives, so that they are read together.
 
-        A mark is a text that only occurs in an important event, such as the end of the answer.
+        A mark is a text that occurs only in an important event, such as the end of the answer. `gather(None)` switches
+        this off: each piece is passed on at once.
         """
         self._marks = None if marks is None else (*marks, _LAST_CHUNK)
         if marks is None and self._arrived:
             self._wake()
 
     def _must_wake(self, data: bytes) -> bool:
-        """Return whether the collected bytes must be read now, because a mark has arrived or there are many bytes."""
+        """Return whether to pass on the collected bytes now, because a mark has arrived or there are many bytes."""
         if self._marks is None or self._size >= _MOST_GATHERED:
             return True
         recent = self._tail + data
@@ -95,7 +96,7 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
         return False
 
     def _wake(self) -> None:
-        """Let the waiting `read` return the collected bytes."""
+        """Wake the task that waits in `read`, so that it gets the bytes that have been collected."""
         if self._gathering is not None:
             self._gathering.cancel()
             self._gathering = None
@@ -186,9 +187,9 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
             self._reader = None
 
     def _look_at(self, when: float) -> None:
-        """Set the timer that checks at this time whether the current read has timed out.
+        """Set a timer that checks, at the given time, whether the current read has taken too long.
 
-        One timer serves many reads, because starting a timer for each received piece would take too long.
+        One timer serves many reads, because it would take too long to start a timer for each piece that arrives.
         """
         if self._timer is not None:
             self._timer.cancel()
@@ -258,7 +259,7 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
 
 
 def _is_readable(of: socket.socket | None) -> bool:
-    """Return whether reading the socket would return at once, with bytes or because the connection is closed."""
+    """Return whether a read from this socket would return at once, with bytes or because the connection is closed."""
     place = -1 if of is None else of.fileno()
     if place < 0:
         return True
@@ -370,9 +371,10 @@ def _of_httpx() -> Iterator[None]:
 
 
 def gatherer(response: httpx2.Response) -> Connection | None:
-    """Return the connection of a response if it can collect the response's bytes; otherwise None.
+    """Return the connection over which a response arrives, if it can collect the bytes of the response; otherwise None.
 
-    It cannot if the client uses another transport, such as a proxy, or if the bytes are compressed.
+    Bytes cannot be collected if the client uses another transport, for example because of a proxy, or if they are
+    compressed.
     """
     found = response.extensions.get("network_stream")
     # Marks cannot be found in compressed bytes.

@@ -57,7 +57,10 @@ def _build_removal(removed: str) -> Callable[[JsonObject], JsonObject]:
 
 
 def _build_tool_change(change: Callable[[JsonObject], JsonObject]) -> Callable[[JsonObject], JsonObject]:
-    """Return a function that applies a change to each function tool in a request's body, but not to hosted tools."""
+    """Return a function that changes the description of each of the agent's own tools in the body of a request.
+
+    Descriptions of hosted tools, which the provider runs itself, are left unchanged.
+    """
 
     def change_tool(tool: JsonObject) -> JsonObject:
         function = inside(tool, "function")

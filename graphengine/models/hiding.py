@@ -124,9 +124,9 @@ def forms_of(known: Iterable[str]) -> list[str]:
 
 
 def forms_of_keys(given: Iterable[str]) -> list[str]:
-    """Return the texts to search for, in order to find these API keys and the API keys in the environment.
+    """Return the texts by which to find API keys in a text: the given keys, and the keys in the environment.
 
-    Servers that need no key are often given a word such as `ollama`. Such words are not treated as keys.
+    A server that needs no key is often given a word such as `ollama` instead. Such words are not treated as keys.
     """
     named = [value for name, value in os.environ.items() if name.upper().endswith(_OF_PROVIDERS)]
     return forms_of(key for key in (*given, *named) if len(key) >= LEAST and _is_key(key))
@@ -156,9 +156,10 @@ def start_of(text: str, most: int) -> str:
 
 
 def whole_lines(text: str, hide: Callable[[str], str], forms: Sequence[str], most: int) -> tuple[str, str]:
-    """Hide the secrets in a text that arrives in pieces. Returns the complete lines, and the rest for the next call.
+    """Hide the secrets in a text that arrives in pieces, such as the output of a process.
 
-    The rest is the unfinished last line, which may contain the beginning of a secret.
+    Returns the complete lines, and the unfinished last line. The last line may end in the beginning of a secret, so the
+    caller keeps it back and puts it before the next piece.
 
     Args:
         text: The rest that the last call returned, followed by the text that has arrived since.
@@ -219,9 +220,9 @@ def _hider(secrets: Iterable[str]) -> Callable[[str], str]:
 
 @lru_cache(maxsize=1)
 def _find_secret_forms(variables: tuple[tuple[str, str], ...]) -> Sequence[tuple[str, str]]:
-    """Return the texts by which to find the secrets among these environment variables, with the names of the variables.
+    """Return the texts by which to find the secrets in these environment variables, each with the variable's name.
 
-    The longest text comes first, so that a secret that contains another one is replaced as a whole.
+    The longest text comes first, so that a secret that contains another secret is replaced as a whole.
     """
     names: dict[str, str] = {}
     for name, secret in sorted(variables):

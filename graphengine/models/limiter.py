@@ -61,7 +61,7 @@ _ABOUT_NAMED_TOOLS: Final = re.compile(
 
 
 class _MachineClock:
-    """A monotonic clock, so that a change of the machine's time does not change how long calls wait."""
+    """A clock for waiting that is not affected when the time of the machine is changed."""
 
     def now(self) -> float:
         return time.monotonic()
@@ -75,10 +75,10 @@ MACHINE_CLOCK: Final[Clock] = _MachineClock()
 
 @dataclass(frozen=True)
 class PlainWaits:
-    """Waits outside a run: no event of a run can end them early.
+    """How a call waits for its rate limiter if it is made outside a run, so that nothing can end the wait early.
 
     Attributes:
-        clock: The clock; by default the machine's.
+        clock: The clock by which to wait; the machine's clock by default.
     """
 
     clock: Clock = MACHINE_CLOCK
@@ -158,7 +158,10 @@ class RateLimiter:
 
 
 class _Waiter:
-    """A call that waits in the queue. The call with the lowest number goes first."""
+    """A call that waits for its turn in the queue of a rate limiter.
+
+    The waiting call with the lowest number is next.
+    """
 
     __slots__ = ("awake", "loop", "number", "shared")
 
@@ -180,11 +183,13 @@ def _set_if_waiting(future: asyncio.Future[None]) -> None:
 
 
 class WaitQueue:
-    """The queue of one limiter: the calls that wait and the calls that are in flight. It may be used from any thread.
+    """The queue of one rate limiter: the calls that wait for their turn, and the calls that are in flight.
+
+    The methods may be called from any thread.
 
     Args:
-        limits: The limiter.
-        clock: The clock.
+        limits: The rate limiter.
+        clock: The clock by which calls wait.
     """
 
     def __init__(self, limits: RateLimiter, clock: Clock) -> None:
@@ -203,7 +208,7 @@ class WaitQueue:
 
     @contextmanager
     def rates(self) -> Iterator[tuple[RateController, float]]:
-        """Lock the limits for the `with` block, which receives them and the time.
+        """Give a `with` block exclusive access to the state of the limits, together with the current time.
 
         After the block the first waiting call is woken, because any change of the limits can allow it to begin.
         """
@@ -287,8 +292,8 @@ class WaitQueue:
     async def is_first(self, beginning: str, waits: CallerWait) -> bool:
         """Return whether this call has to write the start of its prompt to the provider's cache.
 
-        Of several calls whose prompts start alike, the first one writes the cache and the others read it. They wait
-        here until `release` is called for that start.
+        Of several calls whose prompts start alike, the first one writes the cache. The others wait in this method until
+        `release` is called for that start, and then read the cache.
         """
         with self._lock:
             if beginning not in self._first:
@@ -320,14 +325,14 @@ class WaitQueue:
 
 @dataclass(frozen=True, slots=True)
 class _UntilBegun:
-    """Counts a call as watched until its answer begins, and passes all other questions on to the call's real watch.
+    """Tells a connection not to hold back bytes before the answer begins, even if nobody watches the answer.
 
-    The queue has to learn at once when the answer begins. The first bytes must therefore not be held back, as they
-    would be if nobody watched.
+    While nobody watches, the pieces of an answer are collected and passed on together. The first piece must not be held
+    back, however, because the queue has to learn at once that the server has begun to answer.
 
     Attributes:
-        watch: The watch of the call.
-        permit: The call in the queue.
+        watch: Tells whether somebody really watches the answer.
+        permit: The call, which knows whether its answer has begun.
     """
 
     watch: Watch
@@ -341,19 +346,19 @@ class _UntilBegun:
 
 
 class PacedCall:
-    """One call of a model by an agent, which the limiter may delay and repeat.
+    """One call of a model by an agent, which the rate limiter may delay and repeat.
 
     Args:
-        model: The model.
-        limiter: The limiter of the model.
-        request: The request. Its `waits` determines how to wait, and its `on_spent` receives the usage of each failed
-            try.
-        failures: The errors that mean that the server is down or has no capacity.
+        model: The model to call.
+        limiter: The rate limiter of the model.
+        request: The request. Its `waits` determines how the call waits, and its `on_spent` receives the token usage of
+            each failed attempt.
+        failures: The classes of errors which mean that the server is down or has no capacity.
 
     Attributes:
-        queue: The queue of the model's calls.
+        queue: The queue of the calls that share the limiter.
         held_seconds: How long the call waited because too many calls were in flight.
-        pause: After a try that the server refused: the seconds until the next try. None after any other try.
+        pause: After an attempt that the server refused: the seconds to wait before the next attempt. Otherwise None.
     """
 
     def __init__(
@@ -380,7 +385,7 @@ class PacedCall:
         self.pause: float | None = None
 
     async def once(self, request: Request | None = None, *, writes: str = "") -> Response:
-        """Wait in the queue and send the call once.
+        """Wait until the rate limiter allows the call, and send it once.
 
         Args:
             request: The request to send; None for the request with which the object was made.
@@ -412,18 +417,19 @@ class PacedCall:
                 rates.end(permit)
 
     def _note_hold_in(self, response: Response) -> Response:
-        """Store in the answer how long the call waited for other calls.
+        """Store in the answer how long the call waited because too many calls were in flight.
 
-        A model of the user may return a value of another type. It is returned unchanged, and reported by the agent.
+        A user's own model may return something that is not a `Response`. Such a value is returned unchanged, and the
+        agent reports it.
         """
         held = round(self.held_seconds, 3)
         return replace(response, held_seconds=held) if held and isinstance(response, Response) else response
 
     def _note_begin_in(self, request: Request, permit: Permit, writes: str) -> Request:
-        """Return a copy of the request whose callbacks tell the queue when the answer begins to arrive.
+        """Return a copy of the request that reports to the queue when the answer begins to arrive.
 
-        The queue then knows that a server that had failed is working again, and that the provider's cache has been
-        written.
+        From the beginning of an answer, the queue knows that a server that was down is working again, and that the
+        provider's cache has been written.
         """
         queue, on_text = self.queue, request.on_text
 
@@ -448,7 +454,7 @@ class PacedCall:
         return request if on_text is None else replace(request, on_text=passed_on)
 
     def _note(self, permit: Permit, error: Exception, *, may_repeat: bool) -> None:
-        """Record that the call failed. Sets `pause` if the call can be sent again."""
+        """Record in the queue that an attempt failed. Sets `pause` if the request can be sent again."""
         if isinstance(error, ModelBusy) or not isinstance(error, self._failures):
             if isinstance(error, ModelError):
                 with self.queue.rates() as (rates, now):
@@ -521,15 +527,15 @@ class PacedCall:
 
 
 async def limited(model: Model, request: Request, *, beginning: str = "") -> Response:
-    """Call a model as its rate limiter allows, and repeat the call while the server has no capacity.
+    """Call a model when its rate limiter allows it, and repeat the call while the server has no capacity.
 
     Args:
-        model: The model.
-        request: The request. Its `waits` determines how to wait, and its `on_spent` receives the usage of each failed
-            try.
-        beginning: The identity of the part of the request that the provider caches; "" if it caches none. Of several
-            calls with a beginning that is not cached yet, one goes first. The others follow when its answer begins or
-            it fails.
+        model: The model to call.
+        request: The request. Its `waits` determines how the call waits, and its `on_spent` receives the token usage of
+            each failed attempt.
+        beginning: Identifies the start of the prompt, which the provider caches; "" if the provider caches nothing. Of
+            several calls whose prompts start alike, one goes first and fills the cache. The others follow when its
+            answer begins or when it fails.
 
     Raises:
         ModelBusy: The server refused the call for too long.
@@ -582,7 +588,7 @@ async def _answer_with_tool_names(model: Model, request: Request, limiter: RateL
 
 @contextmanager
 def reset_if_failed(model: Model, request: Request) -> Iterator[None]:
-    """Tell the caller to discard the text that was streamed so far if the model fails in this block.
+    """If the model fails in this `with` block, tell the caller to discard the text that was streamed so far.
 
     Raises:
         ModelError: The model's own code cancelled the call, although the calling task was not cancelled.
@@ -646,7 +652,7 @@ def limiter_of(model: Model) -> RateLimiter | None:
 
 
 async def until(when: float, awake: asyncio.Future[None], waits: CallerWait) -> None:
-    """Wait until a time, or until the future `awake` is done, whichever comes first."""
+    """Wait until the given time, or until the future `awake` is done, whichever comes first."""
     if when == math.inf:
         await waits.first_of(awake)
         return
@@ -677,9 +683,9 @@ def _error_of_unmade_call(error: Exception) -> Exception:
 
 
 def _tokens_of(response: Response) -> int | None:
-    """Return how many tokens the answer used.
+    """Return how many tokens a call used.
 
-    The result is None if it does not say so, as for an invalid return value of a user's model.
+    Returns None if the answer contains no token counts, for example because a user's own model returned another object.
     """
     tokens = getattr(response, "input_tokens", None), getattr(response, "output_tokens", None)
     return sum(each for each in tokens if type(each) is int) or None

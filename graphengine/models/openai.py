@@ -207,7 +207,10 @@ class OpenAIModel(ServedModel):
         return unsupported(tool, ("allowed_domains", "location"), "OpenAI")
 
     def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:
-        """Count the answer's web searches, which `usage` does not contain, and note whether other fees apply."""
+        """Add to a call's token counts the number of web searches, and whether the price tables lack fees of the call.
+
+        The searches are counted in the answer, because the usage that OpenAI reports does not contain their number.
+        """
         items = list_at(whole, "output")
         searches = [item for item in items if item.get("type") == "web_search_call"]
         fetched = [item for item in searches if text(inside(item, "action"), "type") in _FREE]
@@ -282,9 +285,9 @@ class OpenAIModel(ServedModel):
         return items
 
     def _native(self, items: list[JsonObject]) -> dict[str, JsonValue] | None:
-        """Return the answer in OpenAI's JSON, to be sent back with the next request.
+        """Return an answer in OpenAI's own JSON, to be sent back with the next request.
 
-        The result is None if text and calls contain everything.
+        Returns None if the answer consists of text and tool calls only, because these are stored anyway.
         """
         more = any(unknown(item, _KNOWN.get(text(item, "type"), ())) for item in items)
         more = more or any(part.get("annotations") for item in items for part in list_at(item, "content"))
@@ -322,9 +325,10 @@ class _Events(StreamReader):
         return self._last is not None
 
     def whole(self) -> JsonObject:
-        """Return the complete answer.
+        """Return the complete answer, after the stream has ended.
 
-        Some servers omit the items of the answer from the last event, because they have sent each item before.
+        The last event contains the whole answer. Some servers omit its items there, because they have sent each item
+        before. The items are then taken from the earlier events.
 
         Raises:
             AnswerTorn: The stream ended before the answer was complete.
@@ -362,7 +366,10 @@ def _iter_media_items(message: Message) -> Iterator[JsonValue]:
 
 
 def _assemble_items(message: Message) -> Iterator[JsonValue]:
-    """Build the items of an earlier answer from its text and calls, because its original items cannot be sent back."""
+    """Convert an earlier answer to items of OpenAI's Responses API, from the answer's text and tool calls.
+
+    This is needed if OpenAI cannot read back the items that it, or another provider, originally sent.
+    """
     if message.text.strip():
         # Servers of other companies require the type.
         yield {"type": "message", "role": "assistant", "content": message.text}
@@ -424,7 +431,7 @@ def _read_function_calls(items: list[JsonObject]) -> tuple[ToolCall, ...]:
 
 
 def _is_unfinished_item(item: JsonObject, called: Collection[str]) -> bool:
-    """Return whether an answer that ends with this item would be refused, because the answer was cut off there.
+    """Return whether the answer was cut off at this item, so that OpenAI would refuse an answer that ends with it.
 
     Reasoning counts as unfinished too, because another item has to follow it.
     """

@@ -117,10 +117,10 @@ class OpenAIServer(Server):
 
 
 class StreamReader(ABC):
-    """Reads the events of one streamed answer.
+    """Base of the classes that put the events of a streamed answer together.
 
     Attributes:
-        head: The fields of the answer that have arrived so far, such as its usage.
+        head: The fields of the answer that have arrived so far, such as its token usage.
     """
 
     def __init__(self, server: OpenAIServer, request: Request) -> None:
@@ -247,14 +247,14 @@ class ServedModel(PricedModel, ABC):
             raise
 
     def _adapt_body(self, body: JsonObject) -> JsonObject:
-        """Change the body to what this server accepts.
+        """Change the body of a request to what this server accepts. The body is unchanged by default.
 
-        A subclass for servers that differ from OpenAI's overrides this method.
+        Subclasses override this method for servers that differ from OpenAI's.
         """
         return body
 
     def _broken(self, request: Request, error: ModelError) -> Response:
-        """Return the call that the server could not parse as if the model had made it.
+        """Return an answer that contains the tool call that the server could not parse.
 
         The agent then answers the call with an error, so that the model learns what was wrong and tries again.
         """
@@ -271,7 +271,7 @@ class ServedModel(PricedModel, ABC):
         return OpenAIBatches(self._path, server.client, self._check_batch_body, self._of_batch, server.failing)
 
     def _check_batch_body(self, request: Request) -> JsonObject:
-        """Build the body of a request in a batch.
+        """Build the JSON body that is sent for one request of a batch.
 
         Raises:
             BadRequest: The request has headers, which a batch does not support.
@@ -291,9 +291,10 @@ class ServedModel(PricedModel, ABC):
         return False
 
     def _repair(self, request: Request, error: BadRequest) -> str:
-        """Return what the user can do about a refused request.
+        """Return advice for the user about a request that the server refused.
 
-        Some servers support no schemas, and some models cannot call tools. The advice covers both.
+        The cause may be that the server does not support schemas of answers, or that the model cannot call tools. The
+        advice names what to change in each of these cases.
         """
         repair = repair_of(request.settings, error.message) or error.repair
         if request.schema is not None and self._is_native(request):
@@ -343,7 +344,7 @@ class ServedModel(PricedModel, ABC):
     async def _add_counts(
         self, response: Response, whole: JsonObject, *, is_batch: bool = False, heard: bool = False
     ) -> Response:
-        """Add to a response its id, tokens and cost, and the names of the model and the server that answered.
+        """Return a copy of a response with the answer's id, token counts, cost, and the names of its model and server.
 
         Args:
             response: The response.

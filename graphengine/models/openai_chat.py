@@ -206,9 +206,9 @@ class OpenAIChatModel(ServedModel):
     def _find_wanted_dialect(
         self, error: BadRequest, sent: Sequence[Dialect], request: Request, *, is_native: bool
     ) -> Dialect | None:
-        """Return the dialect that the server's refusal asks for.
+        """Return the next dialect to try after the server refused a request, judged by the text of the refusal.
 
-        The result is None if none helps or the request was already sent in it.
+        Returns None if no known dialect fits the refusal, or if the dialect would not change the request.
         """
         plain = self._unspoken(request, is_native=is_native)
         body = speak(plain, sent)
@@ -216,7 +216,10 @@ class OpenAIChatModel(ServedModel):
         return next((each for each in found if each is THOUGHTS_BACK or speak(plain, (*sent, each)) != body), None)
 
     def _accept(self, sent: Sequence[Dialect], request: Request, *, is_native: bool) -> None:
-        """Keep the dialects with which the server accepted a request, if they really changed the request."""
+        """Remember the dialects with which the server accepted a request, so that later calls use them.
+
+        Dialects that made no difference to this request are not remembered.
+        """
         if self._accepted.issuperset(sent):
             return
         body = self._unspoken(request, is_native=is_native)
@@ -250,9 +253,9 @@ class OpenAIChatModel(ServedModel):
         return f"Chat Completions has only web_search(), for models such as {_SEARCHES}. Otherwise {HOSTS[tool.name]}"
 
     def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:  # noqa: ARG002 - says nothing of searches
-        """Mark the cost as unknown if the model can search the web.
+        """Mark the cost of a call as unknown if the model itself searches the web.
 
-        Each search has a fee, but the answer does not count searches.
+        The provider charges a fee for each search, but its answer does not contain the number of searches.
         """
         return replace(spent, is_special=True) if _SEARCHES_WEB in self.model else spent
 
@@ -321,12 +324,11 @@ class OpenAIChatModel(ServedModel):
         return body
 
     def _native(self, message: JsonObject, calls: tuple[ToolCall, ...], thought: str) -> dict[str, JsonValue] | None:
-        """Return the fields of an answer that graphengine does not interpret.
+        """Return the fields of an answer that graphengine does not interpret, in the server's own JSON.
 
-        The result is None if text and calls contain everything.
-
-        They are sent back with the next request only if the answer calls tools. No server needs them otherwise, and
-        some refuse them (DeepSeek's first reasoning models).
+        Returns None if the answer consists of text and tool calls only. The fields are sent back with the next request
+        only if the answer calls tools. No server needs them otherwise, and some servers refuse them (DeepSeek's first
+        reasoning models).
         """
         found: JsonObject = {"message": unknown(message, _KNOWN)}
         of_calls = [unknown(call, _KNOWN_OF_CALL) for call in list_at(message, "tool_calls")] if calls else []
@@ -495,10 +497,10 @@ class _Chunks(StreamReader):
             self._request.emit_text(utf8_text(said))
 
     def _add_call(self, piece: JsonObject) -> None:
-        """Add a piece of a tool call to the call to which it belongs.
+        """Add a piece of a tool call to the tool call to which it belongs.
 
-        The index identifies the call. Some servers send no index, or the same index for all calls. There, a new id
-        begins a new call.
+        The index in the piece identifies the call. Some servers send no index, or the same index for all calls. For
+        these servers, a new id begins a new call.
         """
         place, named, function = text(piece, "index"), text(piece, "id"), inside(piece, "function")
         call = self._places.get(place) if place else (self._calls[-1] if self._calls else None)

@@ -77,10 +77,10 @@ def arguments(written: JsonValue) -> str:
 
 
 def sendable(written: str) -> str:
-    """Return the arguments of an earlier tool call as text that can be sent back.
+    """Return the arguments of an earlier tool call as a text that a server accepts when the conversation is sent again.
 
-    Many servers parse the arguments and refuse anything but a JSON object. Malformed arguments are therefore wrapped in
-    an object.
+    Many servers parse the arguments and refuse anything but a JSON object. Malformed arguments are therefore sent as a
+    JSON object that contains them: `{"not_json": "…"}`.
     """
     written = plain_arguments(written)
     try:
@@ -162,7 +162,7 @@ def form_of_answer(request: Request) -> Form | None:
 
 
 def form_of_tool(tool: ToolSpec) -> Form:
-    """Return the schema of a tool's arguments as it is sent.
+    """Return the JSON Schema of a tool's arguments in the form in which it is sent to OpenAI.
 
     Strict mode is used if the schema can be expressed in it and all arguments are required.
     """
@@ -171,9 +171,9 @@ def form_of_tool(tool: ToolSpec) -> Form:
 
 
 def instructions(request: Request, *, native_schema: bool) -> str:
-    """Return the agent's instructions.
+    """Return the agent's instructions to the model.
 
-    If the schema of the answer is not sent separately, the instructions end with it.
+    If the API has no field for the schema of the answer, a description of the schema is added at the end.
     """
     if request.schema is None or native_schema:
         return request.system
@@ -205,9 +205,9 @@ def common_settings(request: Request) -> JsonObject:
 
 
 def cache_key(system: str, tools: Sequence[ToolSpec]) -> str:
-    """Return a key that is equal for calls with equal instructions and tools.
+    """Return the key by which OpenAI finds a cached prompt.
 
-    OpenAI serves calls with the same key from the same cache.
+    Calls with equal instructions and tools get the same key.
     """
     whole = json.dumps([system, [[tool.name, tool.description, dict(tool.schema)] for tool in tools]])
     return f"graphengine-{hashlib.sha256(whole.encode()).hexdigest()[:32]}"
@@ -253,10 +253,10 @@ class _NoStrictFormError(Exception):
 
 @kept_by_schema
 def strict_schema(schema: Mapping[str, JsonValue], *, optional: bool) -> JsonObject | None:
-    """Convert a schema to OpenAI's strict mode, in which the API forces the model to follow it.
+    """Convert a schema to OpenAI's strict mode, in which the API forces the model to follow the schema.
 
-    The result is None if the schema cannot be converted, such as a dict with free keys, a tuple, literals of several
-    types, or any value. Such a schema is sent unchanged and not strict.
+    The result is None if the schema cannot be converted, for example because it contains a dict with arbitrary keys, a
+    tuple, literals of several types, or a field of any type. Such a schema is sent unchanged and not strict.
 
     Strict mode supports a subset of JSON Schema. Every object lists all its properties as required and allows no
     others, `$ref` has no siblings, and many keywords are refused. Every value that fits the result also fits the

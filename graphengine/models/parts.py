@@ -136,7 +136,7 @@ class Native:
     """A part of an answer that graphengine does not interpret, kept as the provider sent it.
 
     Attributes:
-        kind: The provider's type of the part.
+        kind: The provider's name for this type of part.
         content: The part in the provider's own form.
     """
 

@@ -249,10 +249,10 @@ class Prices:
         return None
 
     def _batch(self, tables: ModuleType, spent: Spent, found: PriceCalculation, searches: Decimal) -> float | None:
-        """Compute the cost of a call that was part of a batch.
+        """Compute the cost of a call that was part of a batch, for which providers charge less.
 
-        If the tables list no batch price, half of the normal price applies at Anthropic and OpenAI, which document this
-        share. At other providers the cost is then unknown.
+        If the tables list no price for batches, half of the normal price applies at Anthropic and OpenAI, which
+        document this discount. At other providers the result is then None, because the cost is unknown.
         """
         plain, tokens = _tokens_price(tables, spent, found), _tokens_price(tables, spent, found, price_context=_BATCH)
         if tokens != plain or not plain:
@@ -263,7 +263,7 @@ class Prices:
 def _tokens_price(
     tables: ModuleType, spent: Spent, found: PriceCalculation, price_context: Mapping[str, str] | None = None
 ) -> Decimal:
-    """Compute the price of the tokens alone, without the fees for web searches."""
+    """Compute the price of the tokens of a call, without the fees for its web searches."""
     usage = _build_price_usage(tables, replace(spent, web_searches=0))
     return found.model.calc_price(usage, found.provider, price_context=price_context).total_price
 
@@ -288,10 +288,10 @@ class PricedModel:
 
 @dataclass(frozen=True, slots=True)
 class _Rates:
-    """The prices of a million tokens of each kind, kept so that genai-prices is not asked again for each call.
+    """The prices of a million tokens of each kind for one model, kept so that genai-prices is not asked for every call.
 
-    `snapshot` is the version of the tables from which the prices were computed. They are discarded when the tables
-    change.
+    `snapshot` is the version of the price tables from which the prices were computed. The prices are discarded when the
+    tables change.
     """
 
     snapshot: object
@@ -324,9 +324,9 @@ def prices_sound(spent: Spent, prices: ModelPrice) -> bool:
 
 
 def _is_flat_price(tables: ModuleType, prices: object) -> bool:
-    """Return whether a token always costs the same, whatever the time and the number of tokens.
+    """Return whether a token costs the same at any time and however many tokens a call uses.
 
-    Only such prices can be kept.
+    Only such prices can be stored and used for later calls.
     """
     if not isinstance(prices, tables.types.ModelPrice):
         return False

@@ -198,7 +198,7 @@ class PydanticAIModel:
     def _own(self, message: Message) -> list[JsonValue]:
         """Return an earlier answer in pydantic-ai's own form.
 
-        The result is [] if another model gave it or its tool calls were changed.
+        Returns an empty list if the answer is from another model, or if its tool calls were changed since.
         """
         native = message.native or {}
         found = list_at(native, "content") if native.get("provider") == self.name else []
@@ -235,9 +235,9 @@ class PydanticAIModel:
         )
 
     def _native(self, found: parts.ModelResponse) -> dict[str, Any] | None:
-        """Return the answer in pydantic-ai's own form, to be sent back later.
+        """Return an answer in pydantic-ai's own form, to be sent back with the next request.
 
-        The result is None if text and calls contain everything.
+        Returns None if the answer consists of text and tool calls only, because these are stored anyway.
         """
         from pydantic_ai.messages import ModelMessagesTypeAdapter  # noqa: PLC0415 - loaded by `answer`
 

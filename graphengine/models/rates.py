@@ -75,9 +75,10 @@ class Permit:
 
     Attributes:
         began: When the call began.
-        era: The number of pauses before the call began. A failure counts only for the era in which its call began.
-        is_trial: Whether this call tests, alone, if a server that failed is working again.
-        units: The number of tokens that the call is expected to use; later the number that it used.
+        era: How many times calls had been paused when this call began. A failure makes calls pause only if the failed
+            call began after the last pause.
+        is_trial: Whether this is the single call that tests whether a server that failed is working again.
+        units: The number of tokens that the call is expected to use; after the call, the number that it used.
         refused: Whether the server refused the call because of a rate limit.
         has_begun: Whether a part of the answer has arrived.
     """
@@ -129,9 +130,9 @@ class RateController:
         return self._paused_until if self._paused_until > now else -math.inf
 
     def free_at(self, now: float, tokens: int) -> float:
-        """Return when a call with this many tokens may begin.
+        """Return the earliest time at which a call that uses this many tokens may begin.
 
-        The result is infinity if it first has to wait for another call to end.
+        The result is infinity if that depends on another call, which has to end first.
         """
         if self._trial is not None or self.is_full:
             return math.inf
@@ -284,9 +285,9 @@ class _SpanLimit:
             permit.units = tokens
 
     def free_at(self, now: float, units: int) -> float:
-        """Return when the window has room for this many calls or tokens.
+        """Return the earliest time at which this many further calls or tokens are within the limit.
 
-        A call that is larger than the whole limit may begin when the window is empty.
+        A call that is larger than the whole limit may begin when no other call counts towards the limit.
         """
         while self._permits and self._permits[0].began + self.seconds <= now:
             self._taken -= self._units(self._permits.popleft())

@@ -210,7 +210,10 @@ class EventReader:
         self._data: list[str] = []
 
     def events(self, chunk: bytes) -> Iterator[Event]:
-        """Add received bytes, and yield the events that are now complete."""
+        """Parse received bytes, and yield the events that are complete now.
+
+        An incomplete event is kept for the next call.
+        """
         if self._is_between and chunk.endswith(b"\n\n") and b"\r" not in chunk:  # nearly always true
             for block in chunk[:-2].split(b"\n\n"):
                 first, line_end, second = block.partition(b"\n")
@@ -279,7 +282,7 @@ class ServerEvents:
         await self._response.aclose()
 
     async def each(self, take: Callable[[Event], bool]) -> Exception | None:
-        """Call a function for each event, until the answer is complete or the stream ends.
+        """Read the response and call a function for each event, until the answer is complete or the stream ends.
 
         The function runs in the task that reads the response. Events that arrive together therefore need only one
         switch between tasks.
@@ -301,9 +304,9 @@ class ServerEvents:
         return await outcome
 
     async def rest(self) -> None:
-        """Read the remaining bytes after the answer, for at most half a second.
+        """Read what the server sends after the end of the answer, for at most half a second.
 
-        HTTP allows a connection to be used for another call only if the response was read to its end.
+        HTTP allows the connection to be used for another call only if the response was read to its end.
         """
         if self._reading is not None:
             await asyncio.wait({self._reading}, timeout=REST_SECONDS)
@@ -332,7 +335,10 @@ class ServerEvents:
             self._gathers.gather(None)
 
     def _gather(self) -> None:
-        """Before the next read, tell the connection to collect bytes while nobody watches, or to stop collecting."""
+        """Tell the connection to collect bytes if nobody watches the answer, or to stop collecting if somebody does.
+
+        This is called before each read, because watchers come and go while an answer arrives.
+        """
         if self._gathers is not None and self._watch is not None:
             is_watched = self._watch.is_watched()
             if is_watched or self._is_watched:
@@ -343,9 +349,10 @@ class ServerEvents:
 def _hand_on(
     reader: EventReader, chunk: bytes, take: Callable[[Event], bool], outcome: asyncio.Future[Exception | None]
 ) -> None:
-    """Call `take` for each event that these bytes complete.
+    """Parse received bytes, and call `take` for each event that is now complete.
 
-    Sets `outcome` if an event completes the answer or `take` raises an error.
+    If an event completes the answer, `outcome` is set to None. If `take` raises an exception, `outcome` gets the
+    exception.
     """
     try:
         for event in reader.events(chunk):
@@ -359,7 +366,7 @@ def _hand_on(
 
 
 async def _end_task_surely(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait until it has ended, even if the waiting task is cancelled meanwhile."""
+    """Cancel a task and wait until the task has ended, even if the caller is itself cancelled while it waits."""
     task.cancel()
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

@@ -131,7 +131,10 @@ class RecordedModel(OverModels):
         return getattr(self._model, "reports_usage", False)
 
     def _read(self) -> dict[str, dict[str, deque[Response]]]:
-        """Read the file. The answers are found by the key of their request, then by the path of the node that asked."""
+        """Read the recorded answers from the file.
+
+        The result contains them by the key of the request, then by the path of the node that asked.
+        """
         found: dict[str, dict[str, deque[Response]]] = defaultdict(lambda: defaultdict(deque))
         try:
             body = self._file.read_bytes()
@@ -215,9 +218,11 @@ def _find_answers(by_path: dict[str, deque[Response]], path: str) -> deque[Respo
 
     1. Answers that were recorded for this path are used first. So are answers without a path, which earlier versions
        recorded.
-    2. If the node is not in the recording, it was renamed or is new, and its calls get the answers in order.
-    3. An item of a node that is in the recording gets no answer of another item, unless only a single path asked this
-       request: the indexes of items change when an item is put before them.
+    2. If the recording contains no answer for the node, the node is new or was renamed. Its calls then get the recorded
+       answers in order.
+    3. If the recording contains answers for other items of the same map, the node gets none of them. There is one
+       exception: if only a single path asked this request, its answers are used, because the indexes of items change
+       when an item is put before them.
     """
     if own := by_path.get(path) or by_path.get(""):
         return own
@@ -270,8 +275,9 @@ _OURS: Final = re.compile(r"</?[^\W\d]\w*(-\d+)?( (of|agent)=\"\w*\")?>|^[^\W\d]
 def _build_request_key(asked: dict[str, JsonValue]) -> str:
     """Return the text by which a recorded request is found again.
 
-    graphengine adds tags and names around inputs, and a note about them, to each prompt. These additions and all blanks
-    are removed, so that a recording stays valid when a new version of graphengine words them differently.
+    graphengine adds tags and names around the inputs of a prompt, and a note about them. These additions and all white
+    space are removed, so that a recording stays valid when a new version of graphengine words the additions
+    differently.
     """
     system, messages = asked.get("system"), asked.get("messages")
     found = dict(asked)

@@ -251,9 +251,9 @@ class Complaint:
 
     @property
     def is_page(self) -> bool:
-        """Whether the message is an HTML page.
+        """Whether the server's message is an HTML page.
 
-        Such a page comes from a web server or a gateway and not from a model's API.
+        Such a page comes from a web server or a gateway, and not from the API of a model.
         """
         return _PAGE.match(self.message) is not None
 
@@ -385,7 +385,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def repaired(error: ModelError, report: Complaint) -> ModelError:
-    """Add the advice to change `max_tokens` to the error if the server refused the length of the answer."""
+    """If the server refused a request because of the length of the answer, advise the user to change `max_tokens`.
+
+    Returns the same error, with the advice in its `repair`.
+    """
     if _OF_ANSWER.search(f"{report.about} {report.message}"):
         most = None if SAYS_TOO_LONG.search(report.message) else _MOST.search(report.message)
         repair = f"give Settings(max_tokens={most[1].replace(',', '') if most else '…'}), the limit for an answer"
@@ -397,13 +400,13 @@ def repaired(error: ModelError, report: Complaint) -> ModelError:
 
 
 def advised(error: ModelError, headers: Mapping[str, str], wait_seconds: float | None = None) -> ModelError:
-    """Apply what the headers of a refusal say about another try, and return the error.
+    """Set when a refused call may be repeated, from the headers of the server's response, and return the error.
 
-    The error gets the time to wait. If the headers name no time, `wait_seconds`, which the message names, is used for
-    temporary errors.
+    If the headers name no time to wait, `wait_seconds` is used for temporary errors; this is the time that the server's
+    message names.
 
-    The header `x-should-retry` decides whether the error counts as temporary, even against the status. Errors for which
-    another try cannot help, such as a wrong key, stay permanent.
+    The header `x-should-retry` decides whether the error counts as temporary, even against the HTTP status. Errors for
+    which another attempt cannot help, such as a wrong key, stay permanent.
     """
     error.retry_after_seconds = retry_after(headers)
     if error.retry_after_seconds is None and isinstance(error, ModelTransient):

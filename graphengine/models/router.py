@@ -66,9 +66,9 @@ class OverModels:
         return min((window for window in windows if window), default=None)
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return the cost of these tokens at the most expensive model.
+        """Return the cost of these numbers of tokens at the most expensive of the models.
 
-        The result is None if the price of one of the models is unknown.
+        Returns None if the price of one of the models is unknown.
         """
         prices = [
             await model.price_of(input_tokens, output_tokens) if isinstance(model, EstimatesCosts) else None
@@ -198,10 +198,10 @@ class Router(OverModels):
 
 
 class _TextRelay:
-    """Streams the text of only one of the models, so that a watcher does not see the beginnings of two answers.
+    """Streams the text of only one of several models, so that a watcher does not see the beginnings of two answers.
 
-    The first model that streams any text is the one. A caller with `on_reset` can discard text, so each model's text is
-    streamed to such a caller.
+    This is the first model that streams any text. If the caller can discard text (`on_reset`), the text of every model
+    is streamed.
     """
 
     def __init__(self, request: Request) -> None:
@@ -231,10 +231,10 @@ class _TextRelay:
 
 
 def _may_call(call: PacedCall, *, waits: bool) -> bool:
-    """Return whether to call this model now.
+    """Return whether the router should call this model now.
 
-    With `waits=False`, only if the call would begin at once. With `waits=True`, also if it has to wait for other calls,
-    but not while the server refuses calls.
+    With `waits=False`, the model is called only if the call can begin at once. With `waits=True`, the call may also
+    wait until other calls of the model have ended, but not while the server refuses calls.
     """
     return not call.queue.closed_seconds() if waits else call.queue.is_free(call.tokens)
 

@@ -30,7 +30,10 @@ _ABOUT_FORM: Final = re.compile(
 
 @runtime_checkable
 class SendsForms(Protocol):
-    """A model that can say how it sends the schema of a typed answer: in the API's own field or in the instructions."""
+    """A model that can tell in which form it sends the schema of a typed answer.
+
+    The schema is sent in the API's own field for schemas, or as a text in the instructions.
+    """
 
     def form_of(self, request: Request) -> Form:
         """Return how the schema of this request will be sent."""
@@ -38,10 +41,12 @@ class SendsForms(Protocol):
 
 
 class SchemaForms:
-    """Decides how one model object sends the schemas of typed answers, and remembers schemas that the server refused.
+    """Decides how a model object sends the schemas of typed answers, and remembers which schemas the server refused.
+
+    A schema is sent either in the API's own field for schemas, or as a text in the instructions.
 
     Args:
-        native: Whether the API's own form is used; None to decide by the server.
+        native: True to use the API's own field, False to use the instructions, None to decide by the server.
     """
 
     def __init__(self, native: bool | None) -> None:  # noqa: FBT001 - the adapters' own argument
@@ -67,9 +72,9 @@ class SchemaForms:
     async def answered(
         self, request: Request, ask: Callable[[bool], Awaitable[Response]], *, is_native: bool
     ) -> Response:
-        """Make a call. If the server refuses the schema in the API's own field, repeat it with the schema in words.
+        """Make a call. If the server refuses the schema of the answer, repeat it with the schema in the instructions.
 
-        The words are a part of the instructions. The response says which of the two forms was used.
+        `Response.form` tells which of the two forms was used.
 
         Args:
             request: The request.

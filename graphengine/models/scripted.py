@@ -253,7 +253,7 @@ _REPAIR: Final = "add an answer to the script, or find out why the call was made
 
 
 class _Script:
-    """The prepared answers for one agent; or for all agents, if `agent` is ""."""
+    """The prepared answers for one agent, or for all agents if `agent` is ""."""
 
     def __init__(self, agent: str, given: object) -> None:
         self._agent = agent
@@ -283,9 +283,12 @@ class _Script:
         return f" of agent {self._agent}" if self._agent else ""
 
     def go_on(self, request: Request) -> None:
-        """Skip the answers that the conversation already contains, because they were used before the run was resumed.
+        """Skip the prepared answers that the conversation already contains.
 
-        Nothing is skipped if the script has been used already, or if the conversation differs from its first answers.
+        They were used before the run was resumed.
+
+        Nothing is skipped if an answer of the script has already been used, or if the conversation begins with other
+        answers.
         """
         if self._position or self._always is not None:
             return
@@ -317,7 +320,7 @@ class _Script:
 
 
 def _build_scripted_response(given: object, request: Request) -> Response:
-    """Convert a prepared answer to a response.
+    """Convert a prepared answer of a test to the response of a model, or raise it if it is an exception.
 
     Tool calls without an id get an id that is unique in the conversation.
     """
@@ -336,7 +339,7 @@ def _build_scripted_response(given: object, request: Request) -> Response:
 
 
 def _matches_message(item: object, message: Message) -> bool:
-    """Return whether a message of the conversation equals this prepared answer."""
+    """Return whether a message of a conversation has the same text and tool calls as this prepared answer."""
     if is_raised(item) or callable(item):
         return False
     scripted = _read_scripted_answer(item)

@@ -262,7 +262,7 @@ class Clients(Generic[C]):
         return making.result() if making.done() else await asyncio.shield(making)
 
     async def close(self) -> None:
-        """Close the client of the running event loop. The next `get` makes a new client."""
+        """Close the client that the running event loop uses. The next call of `get` makes a new client."""
         with self._guard:
             making = self._making.pop(asyncio.get_running_loop(), None)
         if making is not None and _is_made(making):
@@ -279,7 +279,7 @@ def _is_made(making: asyncio.Task[Any]) -> bool:
 
 
 class Pool:
-    """An SDK's client with connections of its own, and the number of calls that use it.
+    """A client of a provider's SDK that has its own connections, with the number of calls that use the client.
 
     Attributes:
         client: The client.
@@ -295,10 +295,10 @@ class Pool:
 
 
 class Pools:
-    """Distributes the calls of one event loop over several clients, each with at most 10 calls.
+    """Distributes the calls of one event loop over several clients of the SDK, each with at most 10 calls at once.
 
-    A call uses the first client with a free place. A few concurrent calls therefore share a few connections, and only
-    bursts of calls use the last clients.
+    A call uses the first client that has fewer than 10 calls. A few concurrent calls therefore share a few connections,
+    and only bursts of calls use the last clients.
 
     Args:
         first: The first client.
@@ -315,11 +315,12 @@ class Pools:
         return self._all[0].client
 
     async def take(self) -> Pool:
-        """Return a client with a free place, and count the call there.
+        """Choose the client for a call, and count the call as in flight.
 
-        The caller counts it down when the call has ended.
+        The caller subtracts it when the call has ended.
 
-        If the last client has not been used for 30 seconds, it is closed.
+        This is the first client with fewer than 10 calls. A last client that has not been used for 30 seconds is
+        closed.
         """
         last = self._all[-1]
         if not last.calls and last is not self._all[0] and _now() - last.left > KEPT_SECONDS:
@@ -415,7 +416,9 @@ def called_name(name: str) -> str:
 
 
 def sound_json(value: J, *, levels: int | None = None) -> J:
-    """Return a copy of a JSON value whose texts and keys can all be encoded as UTF-8.
+    """Return a copy of a JSON value in which every text can be encoded as UTF-8.
+
+    A model may send half of a surrogate pair, which Python accepts in a text, but which cannot be stored or sent.
 
     Args:
         value: The value.
@@ -438,12 +441,12 @@ def sound_json(value: J, *, levels: int | None = None) -> J:
 
 
 class _Failing:
-    """A context manager that replaces exceptions of the SDK by errors of graphengine.
+    """A context manager that converts exceptions of the provider's SDK to errors of graphengine.
 
-    It may be entered many times at once.
+    Several calls may be inside its `with` block at the same time.
 
     Args:
-        translated: Returns the error for an exception; None for an exception that is raised unchanged.
+        translated: Returns the error for an exception, or None if the exception is to be raised unchanged.
     """
 
     __slots__ = ("_translated",)
@@ -668,7 +671,7 @@ class Server:
             return None
 
     def _event(self, data: str, headers: Mapping[str, str], *, began: bool) -> JsonObject | None:
-        """Parse an event of the stream; None if it only marks the end of the stream."""
+        """Parse an event of a streamed answer; None if the event only marks the end of the stream."""
         if data.startswith(_DONE):
             return None
         try:
@@ -688,8 +691,8 @@ class Server:
     def _make_clients(self) -> Pools:
         """Make the SDK's first client, and the function that copies it. This takes about 50 ms, so it runs in a thread.
 
-        The SDK's own defaults for proxies and keep-alive apply. A call that waits for a free connection does not time
-        out.
+        The SDK's defaults for proxies and keep-alive apply. A call may wait for a free connection as long as necessary,
+        because the limiter decides how long calls wait.
         """
         import httpx2  # noqa: PLC0415 - comes with the SDKs, and is as heavy
 
@@ -750,9 +753,9 @@ class Server:
         return error
 
     def unknown_end(self, reason: str) -> ModelError:
-        """Build the error for an answer that ended for a reason unknown to graphengine.
+        """Build the error for an answer that ended for a reason that graphengine does not know.
 
-        The answer may be incomplete.
+        Such an answer is not used, because it may be incomplete.
         """
         error = self.error(ModelError, "ended its answer for a reason that graphengine does not know", reason)
         error.repair = "ask the provider what the reason means. The answer is not used, because it may be incomplete"
@@ -808,7 +811,7 @@ class Server:
 
 
 def _error_in(body: object) -> JsonValue:
-    """Return the error object in the body of an error response; None if the body is no JSON value or text."""
+    """Find the object that describes the error in the body of an error response; None if the body contains none."""
     if isinstance(body, list) and len(body) == 1:  # Gemini's endpoint
         body = body[0]
     inner = body.get("error") if isinstance(body, dict) else None

@@ -158,7 +158,7 @@ class ChecksSettings(Protocol):
 
 
 def refuse_lacking(model: Any, settings: Settings, agent: str) -> None:  # noqa: ANN401 - an adapter
-    """Raise an error if the agent uses a setting that the model's API does not support.
+    """Raise an error if an agent has a setting that the API of its model does not support.
 
     Raises:
         BadRequest: A setting is not supported. The message names the first such setting and what to do instead.
@@ -169,9 +169,9 @@ def refuse_lacking(model: Any, settings: Settings, agent: str) -> None:  # noqa:
 
 
 def repair_of(settings: Settings, message: str) -> str:
-    """Suggest how to fix a request that the provider refused because of one of the settings.
+    """Return advice to leave out the settings of the agent that a provider's error message names.
 
-    The suggestion is "" if the provider's message names no setting that the user has set.
+    Returns "" if the message names none of them.
 
     Example:
         >>> repair_of(Settings(temperature=0.2), "Unsupported value: 'temperature' does not support 0.2")
@@ -183,9 +183,9 @@ def repair_of(settings: Settings, message: str) -> str:
 
 
 def merged(body: Mapping[str, Any], extra: Mapping[str, JsonValue]) -> dict[str, Any]:
-    """Add the user's extra fields to the body of a request.
+    """Add the fields that the user passed as `extra=` to the body of a request.
 
-    Objects are merged, lists are appended, other values replaced.
+    Objects are merged, lists are appended, and other values are replaced.
 
     Example:
         >>> merged({"text": {"format": 1}, "include": ["a"]}, {"text": {"verbosity": "low"}, "include": ["b"], "n": 1})
@@ -245,7 +245,7 @@ _VALID: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
 def _iter_invalid_settings(settings: Settings) -> Iterator[tuple[str, str]]:
     """Check the settings that are a number, a name or a flag.
 
-    Yields each invalid setting with advice on how to fix it.
+    Yields the name of each invalid setting, with advice on how to fix it.
     """
     for name, (is_valid, repair) in _VALID.items():
         value = getattr(settings, name)
@@ -272,7 +272,10 @@ def _unthinkable(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _invalid_parts(settings: Settings) -> Sequence[tuple[str, str]]:
-    """Check the settings that contain several values: `stop`, `headers` and `extra`. Lists invalid ones with advice."""
+    """Check the settings that contain several values: `stop`, `headers` and `extra`.
+
+    Returns the names of the invalid settings, each with advice on how to fix it.
+    """
     found: list[tuple[str, str]] = []
     stop, headers, extra = (cast("object", getattr(settings, name)) for name in ("stop", "headers", "extra"))
     texts = stop if isinstance(stop, (list, tuple)) and len(stop) <= _MOST_STOPS else [None]

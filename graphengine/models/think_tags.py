@@ -32,9 +32,10 @@ def split(text: str) -> tuple[str, str]:
 
 
 class Splitter:
-    """Separates thinking from text while an answer arrives in pieces.
+    """Separates a model's thinking from its text while the answer arrives in pieces.
 
-    Text that may be the beginning of a tag is held back until the next piece decides.
+    Some servers send both as one text, with the thinking between tags such as `<think>` and `</think>`. A piece may end
+    in the middle of a tag. Text that may be the beginning of a tag is therefore held back until the next piece arrives.
     """
 
     def __init__(self) -> None:
@@ -44,7 +45,7 @@ class Splitter:
         self._strips = False  # whether white space follows that is not part of the answer
 
     def add(self, piece: str) -> tuple[str, str]:
-        """Add a received piece. Returns the thinking and the text that are now certain."""
+        """Add a piece that has arrived. Returns the thinking and the text, as far as they can be told apart already."""
         self._held += piece
         if not self._begun:
             bare = self._held.lstrip()

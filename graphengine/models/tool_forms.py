@@ -102,9 +102,10 @@ def _digest_of(tool: ToolSpec) -> str:
 
 
 def _remember(name: str, limiter: RateLimiter, tools: Sequence[ToolSpec], forms: Mapping[str, int]) -> None:
-    """Remember for later calls how this server accepts the tools, and log the change.
+    """Remember in which form this server accepts the schemas of the tools, so that later calls use that form at once.
 
-    A number from a concurrent call that had to simplify further is kept.
+    The forms are numbered, and higher numbers are simpler. If a concurrent call found that the server needs a simpler
+    form, that form is kept.
     """
     before = _ACCEPTED.get(limiter, {})
     later = {key: number for key, number in forms.items() if number > before.get(key, 0)}
@@ -117,7 +118,7 @@ def _remember(name: str, limiter: RateLimiter, tools: Sequence[ToolSpec], forms:
 
 
 def _in_forms(request: Request, forms: Mapping[str, int]) -> Request:
-    """Return the request with each tool described in the form that the server accepts."""
+    """Return a copy of the request in which each tool is described in the form that the server accepts."""
     if not forms or not request.tools:
         return request
     least = forms.get(_EACH, 0)
@@ -136,9 +137,9 @@ def _in_form(tool: ToolSpec, number: int) -> ToolSpec:
 
 
 def _describe_in_words(tool: ToolSpec, schema: dict[str, JsonValue]) -> ToolSpec:
-    """Write the schema of the arguments into the tool's description.
+    """Write the JSON Schema of a tool's arguments into the tool's description, for a server that refuses the schema.
 
-    The schema that is sent then allows any arguments.
+    The schema that is sent as such then allows any arguments.
     """
     written = json.dumps(tool.schema, ensure_ascii=False)
     explanation = f"Its arguments are one JSON object that fits this JSON Schema: {written}"

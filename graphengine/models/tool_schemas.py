@@ -186,7 +186,11 @@ class _SimpleForm:
         return simple
 
     def _resolve(self, part: JsonValue, seen: frozenset[str]) -> tuple[JsonObject, frozenset[str]]:
-        """Replace a `$ref` by the schema to which it refers. Also returns the references that were followed so far."""
+        """Replace a `$ref` by the schema to which it refers.
+
+        Returns the schema, and all references that were followed to reach it, so that a cycle of references can be
+        found.
+        """
         schema: JsonObject = dict(_object_or_empty(part))
         while isinstance(reference := schema.get("$ref"), str) and reference not in seen:
             del schema["$ref"]
@@ -196,10 +200,9 @@ class _SimpleForm:
         return schema, seen
 
     def _members(self, schema: JsonObject, seen: frozenset[str]) -> JsonObject:
-        """Return the simplified properties of an object.
+        """Return the keywords that describe an object's properties, with the schema of each property simplified.
 
-        Properties without a name in the schema are allowed if the schema allows them, or if it names no properties at
-        all.
+        Further properties are allowed if the schema allows them, or if it names no properties at all.
         """
         properties = _object_or_empty(schema.pop("properties", None))
         members: JsonObject = {"properties": {name: self.simplify(each, seen) for name, each in properties.items()}}
@@ -213,7 +216,10 @@ class _SimpleForm:
         return members
 
     def _write(self, lost: JsonObject) -> str:
-        """Write the keywords that the server does not know as JSON, with the definitions that they refer to."""
+        """Write the keywords that the server does not support as JSON, for the description that the model reads.
+
+        Definitions to which these keywords refer are written as well.
+        """
         text, definitions = json.dumps(lost, ensure_ascii=False), _object_or_empty(self._root.get("$defs"))
         named = {name: each for name, each in definitions.items() if f'"#/$defs/{name}"' in text}
         if named:
@@ -293,17 +299,17 @@ class _SchemaForm:
         return {**kept, "properties": parts.properties, "required": [*parts.required]}
 
     def _at(self, reference: str) -> JsonValue:
-        """Return the part of the schema that a `$ref` points to.
+        """Return the part of the schema to which a `$ref` points.
 
-        The result is None if it does not exist or is in another document.
+        Returns None if there is no such part, or if it is in another document.
         """
         named = _object_or_empty(self._declared.get("$defs"))  # some servers write only the name
         return named[reference] if reference in named else cast("JsonValue", part_at(self._declared, reference))
 
     def _reference(self, reference: str) -> JsonObject:
-        """Copy the target of a `$ref` into the definitions, and return a `$ref` to the copy.
+        """Copy the schema to which a `$ref` points into the definitions, and return a `$ref` to the copy.
 
-        If the target does not exist, a schema is returned that allows any value.
+        If the reference points to nothing, the result is a schema that allows any value.
         """
         if reference not in self._references:
             target = self._at(reference)
@@ -342,7 +348,7 @@ class _SchemaForm:
         return cleaned
 
     def _keyword(self, key: str, value: JsonValue) -> JsonObject:
-        """Convert one keyword of a JSON Schema and its value; {} if the keyword is left out."""
+        """Convert one keyword of a JSON Schema and its value to draft 2020-12; {} if the keyword must be left out."""
         if key == "$ref":
             return self._reference(value) if isinstance(value, str) else {}
         if key in NAMED:
@@ -360,7 +366,10 @@ class _SchemaForm:
 
 
 class _AlternativeParts:
-    """Collects the properties of an object whose schema has alternatives, such as the branches of `anyOf`."""
+    """Collects the properties of an object schema that has alternatives, in order to merge them into one plain object.
+
+    Alternatives are the branches of `anyOf`, `oneOf` or `allOf`.
+    """
 
     def __init__(self, properties: JsonObject, required: dict[str, None]) -> None:
         self.properties = properties
@@ -368,7 +377,10 @@ class _AlternativeParts:
         self._own = set(properties)
 
     def add(self, key: str, branches: Sequence[JsonObject]) -> None:
-        """Add the properties of the branches of `anyOf`, `oneOf` or `allOf`."""
+        """Add the properties of the branches of a keyword: `anyOf`, `oneOf` or `allOf`.
+
+        A property becomes required if every branch requires it; with `allOf`, one branch is enough.
+        """
         joint = "allOf" if key == "allOf" else "anyOf"
         for branch in branches:
             for name, each in _object_or_empty(branch["properties"]).items():
@@ -387,7 +399,10 @@ class _AlternativeParts:
 
 
 def _of_2020(schema: JsonObject) -> JsonObject:
-    """Rewrite keywords of older drafts of JSON Schema, such as `items` with a list."""
+    """Rewrite keywords of older drafts of JSON Schema in the form of draft 2020-12.
+
+    For example, `items` with a list of schemas becomes `prefixItems`.
+    """
     rewritten = dict(schema)
     if isinstance(rewritten.get("items"), list):
         rewritten["prefixItems"] = rewritten.pop("items")
@@ -412,7 +427,10 @@ def _is_never(schema: JsonValue) -> bool:
 
 
 def _list_type_names(value: JsonValue) -> list[str]:
-    """Return the types that the keyword `type` lists. Types of other languages, such as `int`, are translated."""
+    """Return the JSON types that the keyword `type` lists.
+
+    Names from programming languages, such as `int`, are translated.
+    """
     names = [
         each.lower() for each in _list_of_values(value if isinstance(value, list) else [value]) if isinstance(each, str)
     ]
