@@ -125,7 +125,7 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
 
 
 class _Alone(Alone):
-    """Runs one node, for `run_node`, with the models, answers and messages that the test passed."""
+    """Runs one node on behalf of `run_node`, with the models, answers and messages that the test passed."""
 
     def __init__(  # noqa: PLR0913 - the arguments of run_node
         self,
@@ -195,10 +195,10 @@ class _Alone(Alone):
 
     @override
     def passes(self, wait: WaitRecord) -> bool:
-        """Return whether this wait ends because its time is over.
+        """Return whether this wait of the node ends because its time is over.
 
-        A sleep ends in this way. So does a question that the test answers with `NO_ANSWER`, and a wait for a message of
-        a topic for which the test passed messages, once they are used up.
+        A sleep always ends in this way, and so does a question that the test answers with `NO_ANSWER`. A wait for a
+        message ends in this way once all messages that the test passed for its topic have been received.
         """
         if wait.kind == "receive":
             return wait.topic in self._topics
@@ -250,7 +250,10 @@ class _Alone(Alone):
 
     @override
     def noted(self, done: Recorded) -> None:
-        """Collect a recorded result, or a value that the node published, for `Done.work` and `Done.published`."""
+        """Collect a result that the node recorded, or a value that it published, for `run_node` to return.
+
+        They become `Done.work` and `Done.published`.
+        """
         if done.name.startswith(PUBLISH):
             self.published.append((done.name.removeprefix(PUBLISH), bare(done.value)))
             return
@@ -294,7 +297,10 @@ class _Alone(Alone):
         )
 
     def _failure(self, step: Decided) -> BaseException:
-        """Return the exception to raise for a failed node: its own exception, or the error of its invalid update."""
+        """Return the exception with which the node failed, with notes about the node's state.
+
+        If the node itself raised no exception, its update was invalid, and the error says why.
+        """
         failure = step.data.error
         if failure is None:
             message = f"step {step.seq} records no failure"
@@ -311,7 +317,7 @@ class _Answers:
     """The answers that a test passed to `run_node`, by the names of the questions or in their order.
 
     Attributes:
-        never: The ids of the waits that are not answered, because the test gave `NO_ANSWER`.
+        never: The ids of the questions that get no answer, because the test passed `NO_ANSWER` for them.
     """
 
     def __init__(self, given: Mapping[str, object] | Sequence[object] | None) -> None:
@@ -325,7 +331,7 @@ class _Answers:
         self.never: set[str] = set()
 
     def take(self, name: str, question: str) -> object:
-        """Return the answer to this question; `_NO_ANSWERS` if the test passed no `answers=` at all.
+        """Return the answer that the test passed for a question; `_NO_ANSWERS` if it passed no `answers=` at all.
 
         Raises:
             InputError: The test passed `answers=`, but the answer to this question is missing.

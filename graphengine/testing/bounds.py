@@ -107,7 +107,8 @@ class Forecast(Part):
         endings: The share of each ending, such as `finished: approved`.
         cost_usd: The costs that 50, 90 and 99 % of the runs did not exceed. Runs of unknown cost are left out.
         unknown_costs: How many runs called a model whose price is not known.
-        seconds: The driven times that 50, 90 and 99 % of the runs did not exceed.
+        seconds: The times that 50, 90 and 99 % of the runs did not exceed, counting only time in which a process worked
+            on the run.
     """
 
     graph: str
@@ -200,7 +201,10 @@ class _Bounding:
             self.nodes.insert(at, bound)
 
     async def _models(self, node: NodePlan, path: str, tries: float) -> tuple[float, float, float]:
-        """Return the most model calls, output tokens and US dollars that this many attempts of a node can use."""
+        """Return the largest number of model calls and output tokens of a node, and their highest cost in US dollars.
+
+        `tries` is the number of attempts that the node can make in one run.
+        """
         calls = tokens = cost = 0.0
         for call in node.calls:
             agent: Any = getattr(call.body, "agent", None)
@@ -226,9 +230,9 @@ class _Bounding:
 
 
 def _sum_up_to(amounts: Sequence[Any], limit: float | None = None) -> Any:  # noqa: ANN401 - of either kind of number
-    """Add up amounts, but return the limit if it is lower.
+    """Add up amounts of calls, tokens or money, but return the limit if it is lower than the sum.
 
-    An unknown amount makes the sum unknown; None if both are unknown.
+    None is an unknown amount, which makes the sum unknown. The result is then the limit, or None if there is no limit.
     """
     return min((each for each in (None if None in amounts else sum(amounts), limit) if each is not None), default=None)
 

@@ -130,7 +130,7 @@ class EdgeCoverage:
 
     @property
     def edges(self) -> Mapping[str, bool]:
-        """Every edge in words, with the name of its graph, and whether it was taken."""
+        """Whether each edge was taken: a mapping from the edge in words, after the name of its graph, to a bool."""
         return {
             f"{shape.graph}: {unit.edge}": (unit.place, unit.held) in self._seen[shape]
             for shape in self._shapes()
@@ -197,7 +197,7 @@ def _percent_of(seen: int, count: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Noted(Condition):
-    """Wraps a condition of an edge, and calls `note` with each of its results."""
+    """A condition of an edge that behaves like another condition, and passes each of its results to `note`."""
 
     of: Condition
     note: Callable[[bool], None]
@@ -219,7 +219,7 @@ class _Noted(Condition):
 
 
 class _Fan:
-    """Receives the edges that all running graphs take, and passes them on to each active `EdgeCoverage`."""
+    """Receives each edge that a running graph takes, and tells every `EdgeCoverage` that is recording."""
 
     def __init__(self) -> None:
         self.watching: list[EdgeCoverage] = []
@@ -239,16 +239,19 @@ class _Fan:
         self._noted.clear()
 
     def shape(self, plan: Plan[Any]) -> Shape:
-        """Return the edges and conditions of a graph that count for coverage.
+        """Return the edges and conditions of a graph that a test can cover.
 
-        The result is kept by the graph's fingerprint.
+        The result is kept, and found again by the fingerprint of the graph.
         """
         if plan.fingerprint not in self._shapes:
             self._shapes[plan.fingerprint] = shape_of(plan)
         return self._shapes[plan.fingerprint]
 
     def introduce(self, plan: Plan[Any]) -> None:
-        """Report a graph and the graphs inside it to all active coverages, so that they know all edges."""
+        """Tell every coverage that is recording about a graph and the graphs inside it.
+
+        Each coverage then knows all edges, including those that are never taken.
+        """
         if plan.fingerprint in self._introduced:
             return
         self._introduced.add(plan.fingerprint)
@@ -258,7 +261,7 @@ class _Fan:
                     coverage.knows(self.shape(inner))
 
     def watched(self, plan: Plan[Any], node: str, edges: Sequence[AnyEdge]) -> Sequence[AnyEdge]:
-        """Return copies of a node's edges whose conditions report each of their results to the coverages."""
+        """Return copies of the edges that leave a node. Their conditions report each result to the coverages."""
         if not plan.fingerprint:  # The plan is a stub that replaces a graph.
             return edges
         self.introduce(plan)
@@ -303,7 +306,10 @@ class _Fan:
         return replace(edge, condition=condition, arms=arms)
 
     def _tree(self, shape: Shape, place: Place, condition: Condition, number: Iterator[int]) -> Condition:
-        """Wrap each part of a composed condition, so that its result is reported."""
+        """Return a copy of an edge's condition in which each part reports its results to the coverages.
+
+        A part is a condition that is composed with others by `&`, `|` or `~`.
+        """
         if isinstance(condition, Composed):
             left = self._tree(shape, place, condition.left, number)
             return Composed(condition.word, left, self._tree(shape, place, condition.right, number))
@@ -323,19 +329,19 @@ _BEGIN: Final = Session.__init__
 
 
 def _begin_observed(session: Session, *args: Any, **options: Any) -> None:  # noqa: ANN401 - passed on unchanged
-    """Stands in for `Session.__init__` while a coverage is active, and gives each session the coverage's observer.
+    """Replaces `Session.__init__` while edges are recorded, so that each session reports the edges that it takes.
 
-    A caller's own observer, or an explicit None, is kept. A context variable would not reach all sessions: an
-    `asyncio.Runner` copies its context when it is made, and a thread that a test starts does not inherit the context of
-    the test.
+    If the caller passes an observer of its own, or an explicit None, the session uses that. A context variable could
+    not do this, because some sessions would not see it: an `asyncio.Runner` copies its context when it is made, and a
+    thread that a test starts does not inherit the context of the test.
     """
     _BEGIN(session, *args, **{"observer": _FAN, **options})
 
 
 def introduce(plan: Plan[Any]) -> None:
-    """Report a graph to all active coverages.
+    """Tell every coverage that is recording about a graph, so that the graph's edges count even if no test takes them.
 
-    A walk calls this, because it runs a copy of the graph with other nodes.
+    A walk calls this, because it runs a copy of the graph in which stubs replace the nodes.
     """
     _FAN.introduce(plan)
 

@@ -47,10 +47,10 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """All units of a graph that a test can cover.
+    """Everything in a graph that a test can cover: its edges, and the parts of their conditions.
 
-    Graphs with the same name whose edges lead to the same nodes count as one, such as graphs that a function builds
-    with different numbers in their conditions.
+    Graphs with the same name whose edges lead to the same nodes count as one graph. An example are graphs that a
+    function builds with different numbers in their conditions.
     """
 
     graph: str
@@ -100,7 +100,10 @@ def _of_edges(node: str, edges: Sequence[AnyEdge], *, after: bool) -> Iterator[U
 
 
 def _units_of_parts(condition: Condition | None, place: Place, to: str, text: str) -> Iterator[Unit]:
-    """Yield a unit for each part of a composed condition being true, and one for the part being false."""
+    """Yield what a test can cover in a composed condition: for each part, that it is true, and that it is false.
+
+    A condition such as `a & b` has two parts. A condition that is not composed has none.
+    """
     found = list(condition.leaves()) if condition is not None else []
     for number, leaf in enumerate(found if len(found) > 1 else ()):
         part: Place = (*place[:3], f"part {number}")
@@ -110,7 +113,10 @@ def _units_of_parts(condition: Condition | None, place: Place, to: str, text: st
 
 
 def _file_of_graph(plan: Plan[Any]) -> str:
-    """Return the file of the graph's state class. The report shows it as the file of the graph, which is not known."""
+    """Return the file that defines the state class of a graph.
+
+    The report shows it, because the graph's own file is not known.
+    """
     module = sys.modules.get(plan.state.model.__module__)
     file = Path(getattr(module, "__file__", None) or plan.state.model.__module__)
     here = Path.cwd()

@@ -130,12 +130,12 @@ def edge_of(stage: Stage, outcome: Outcome) -> tuple[EdgeTaken | None, str]:
 
 
 def update_of(step: Decided, after: Callable[[str], object], *, mapped: bool) -> dict[str, Any]:
-    """Return what the node wrote, by field, as values of the field's type.
+    """Return what a node wrote, by field, as values of the field's type.
 
     Args:
-        step: The step. In a graph with secrets, a step contains no typed values.
+        step: The step that records the node's result. In a graph with secrets, such a step contains no typed values.
         after: A function that returns the value of a field after the step.
-        mapped: Whether the step ends a map, whose items may be reduced one by one.
+        mapped: Whether the node is a map, so that a field may be written once for every item.
     """
     found: dict[str, Any] = {}
     ops = [[opened(part) for part in op] for op in step.update]
@@ -159,11 +159,11 @@ def _value_of(op: Op, after: Callable[[str], object]) -> Any:  # noqa: ANN401 - 
 
 
 def written_by_item(writes: Sequence[Op], typed: Callable[[Op], Any] | None) -> dict[str, Any]:
-    """Return what one item of a map would write to the state when all items have finished, by field.
+    """Return, by field, what one item of a map would write to the state when all items have finished.
 
     Args:
-        writes: The operations of the item's step, as records.
-        typed: A function that returns the typed value of an operation; None to return the recorded values.
+        writes: The recorded operations of the item, such as `["set", "title", "Tides"]`.
+        typed: A function that converts an operation to a value of the field's type; None to return the recorded values.
     """
     found: dict[str, Any] = {}
     for op in writes:
@@ -174,9 +174,9 @@ def written_by_item(writes: Sequence[Op], typed: Callable[[Op], Any] | None) -> 
 
 
 def typed_values(stage: Stage, view: View) -> Callable[[Op], Any] | None:
-    """Return a function that converts what an item wrote to values of the field's type.
+    """Return a function that converts what an item of a map wrote to values of the field's type.
 
-    The result is None in a graph with secrets. There, the recorded values are shown as they are.
+    The result is None in a graph with secrets, whose values are shown in the form in which they are recorded.
     """
     fields = stage.inner.state.fields
     return None if stage.plan.secret else lambda op: fields[op[1]].written_by_item(op, view)
@@ -192,7 +192,10 @@ def with_notes(error: BaseException, lines: Sequence[str]) -> BaseException:
 
 
 def error_of(failure: FailureRecord) -> NodeError:
-    """Make an exception from a recorded failure, of the class that the failure's code belongs to."""
+    """Make an exception from a failure that a run has recorded.
+
+    The failure's code determines the class of the exception.
+    """
     kinds: dict[str, type[NodeError]] = {}
     left: list[type[NodeError]] = [NodeError]
     while left:
@@ -207,17 +210,17 @@ def error_of(failure: FailureRecord) -> NodeError:
 def facts(
     stage: Stage, step: Step, asked: Sequence[Asked], returned: object, *, raised: BaseException | None
 ) -> list[str]:
-    """Describe a failed node, in lines that are added to its exception.
+    """Describe a node that failed when it ran alone, in lines that are added to its exception as notes.
 
-    The lines show the node's place, its state, what it returned, its last request to a model, and what a run would do
-    next.
+    The lines show the path of the node, its state, what it returned, its last request to a model, and what a run would
+    do next.
 
     Args:
-        stage: The node.
-        step: The step of its failure.
-        asked: The requests to models.
-        returned: The value that it returned.
-        raised: The exception that it raised; None if it returned a value that does not fit.
+        stage: The node, with the run that was built for it.
+        step: The step that records the failure.
+        asked: The requests that the node sent to models.
+        returned: The value that the node returned.
+        raised: The exception that the node raised; None if the node returned a value that does not fit the state.
     """
     failure, state = step.data.error, stage.inner.state
     lines = [f"  node: {stage.path} of graph {stage.plan.graph}, run alone"]

@@ -30,9 +30,9 @@ class Work(BaseModel):
 
 
 def noted(folder: str, what: str) -> int:
-    """Add a line with the current time to a file, and return how many lines the file now has.
+    """Append the current time to a file, as one line, and return how many lines the file has then.
 
-    The tests read these files to see when a node worked, because the node may run in another process.
+    A node may run in another process. The tests therefore read such files to find out when and how often it worked.
     """
     path = Path(folder, what)
     with path.open("a", encoding="utf-8") as file:
@@ -68,7 +68,7 @@ def returns_a_lock() -> object:
 
 
 def works(folder: str, seconds: float) -> int:
-    """Work for some seconds, and write a line with the time to a file every `TICK_SECONDS`."""
+    """Work for some seconds, and append the time to a file every `TICK_SECONDS`, so that tests see when it ended."""
     noted(folder, "begun")
     until = time.monotonic() + seconds
     while time.monotonic() < until:

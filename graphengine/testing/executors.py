@@ -63,9 +63,9 @@ class ExecutorConformance(ABC):
         """Return an executor that can run two calls at a time. The test shuts the executor down."""
 
     def shared_folder(self) -> str | None:
-        """Return a folder that the nodes can read and write too, if they run on other machines.
+        """Return a folder that the nodes can also read and write if they run on other machines.
 
-        None means a temporary folder of this machine.
+        The default, None, stands for a temporary folder of this machine.
         """
         return None
 
@@ -170,9 +170,9 @@ class ExecutorConformance(ABC):
             asyncio.run(test())
 
     def test_waiting_for_a_place_takes_no_time(self) -> None:
-        """The timeout of a call begins with its work, so that calls that wait for a free place do not time out.
+        """The timeout of a call counts from the beginning of its work, not while the call waits for a free place.
 
-        This holds for executors that count the time themselves.
+        This is tested only for executors that measure the timeout themselves.
         """
 
         async def test(runner: Runner, folder: str) -> None:

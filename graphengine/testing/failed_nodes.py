@@ -121,9 +121,9 @@ def _report_lines(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, asked:
 
 
 def _record_of_field(frame: Frame, name: str) -> JsonValue:
-    """Return the value of a field as the node sees it.
+    """Return the recorded value of a field as the node at this place of the run sees it.
 
-    A fork's arm or a map's item sees its own writes first, and otherwise the values of the surrounding graph.
+    An arm of a fork and an item of a map see their own writes first, and otherwise the values of the surrounding graph.
     """
     while frame.base is not None and name not in frame.values:
         frame = frame.base

@@ -143,9 +143,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run an async test in an event loop of its own if no other plugin handles it.
+    """Run an async test in an event loop of its own, unless another plugin runs it.
 
-    Otherwise pytest would fail the test.
+    Without a plugin, pytest would fail it.
     """
     __tracebackhide__ = True
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
@@ -179,7 +179,10 @@ def _find_fixture(request: pytest.FixtureRequest, name: str, method: str) -> Any
 
 
 def _close_at_end(runner: OpenRunner, test: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., object]:
-    """Wrap an async test function so that it closes the Runner at its end, while its event loop still runs."""
+    """Wrap an async test function, so that the test's Runner is closed when the function ends.
+
+    At that moment the event loop of the test still runs, which closing the Runner needs.
+    """
 
     @wraps(test)
     async def closing(*args: object, **kwargs: object) -> object:

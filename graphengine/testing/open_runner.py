@@ -124,7 +124,10 @@ class OpenRunner(Runner):
             )
 
     def abandon(self) -> None:
-        """Close the store and the threads if they are still open after the test, when the event loop no longer runs."""
+        """Close the store and the threads of a Runner that is still open after the test.
+
+        The event loop of the test no longer runs then, so the Runner itself cannot be closed any more.
+        """
         if self._shared.closed or self._lives.loop is None:
             return
         self._shared.closed = True
@@ -132,18 +135,19 @@ class OpenRunner(Runner):
         close_leftover(self.store)
 
     def note(self, life: Life[Any]) -> None:
-        """Remember a run that this Runner drives.
+        """Remember a run that this Runner drives, so that `check` can report it if it is unfinished when the test ends.
 
-        The first one starts the task that closes the Runner with its event loop.
+        The first run also starts the task that closes the Runner when the event loop ends.
         """
         if self._guard is None:
             self._guard = asyncio.create_task(self._close_with_loop(), name="closes the fixture runner")
         self._started.append(life)
 
     async def _close_with_loop(self) -> None:
-        """Wait until the event loop ends, and close the Runner then if the test has not closed it.
+        """Wait until the event loop ends, and then close the Runner, unless the test has already closed it.
 
-        `asyncio.run` cancels all remaining tasks at its end and waits for them. This task then closes the Runner.
+        `asyncio.run` cancels all remaining tasks at its end and waits for them. This task uses its cancellation as the
+        signal.
         """
         try:
             await asyncio.get_running_loop().create_future()
@@ -151,7 +155,7 @@ class OpenRunner(Runner):
             await self.settle()
 
     def _run_in_place(self) -> None:
-        """Remove the executors, so that nodes with `on=` run in this process."""
+        """Make nodes with `on=` run in this process, by removing their executors from this Runner."""
         shared = self._shared
         shared.extensions = [each for each in shared.extensions if not isinstance(each, ExecutorsByName)]
         shared.checking = [each for each in shared.checking if not isinstance(each, ExecutorsByName)]

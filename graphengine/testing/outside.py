@@ -51,7 +51,9 @@ class OutsideRefused(PermissionError):
 
 
 class _Guard:
-    """The audit hook that refuses calls. Python cannot remove an audit hook, so each process adds only one.
+    """The audit hook that refuses calls that act outside the process, such as network use.
+
+    Python cannot remove an audit hook, so each process installs only one and switches it on and off.
 
     Attributes:
         refused: Descriptions of the calls that were refused; None while the hook allows everything.
@@ -74,7 +76,10 @@ class _Guard:
         self.is_installed = True
 
     def __call__(self, event: str, args: tuple[Any, ...]) -> None:
-        """Raise an exception if the audited call acts outside the process, which prevents the call."""
+        """Raise an exception if a call that Python reports acts outside the process.
+
+        The exception prevents the call.
+        """
         if self.refused is None:
             return
         if words := _describe_act(event, args) or _describe_change(event, args):
@@ -87,7 +92,7 @@ _GUARD: Final = _Guard()
 
 
 def _report_calls(function: Callable[P, T], event: str) -> Callable[P, T]:
-    """Wrap a function that Python does not report to audit hooks, so that its calls are reported."""
+    """Wrap a function whose calls Python does not report to audit hooks, so that its calls are reported."""
 
     @wraps(function)
     def report(*args: P.args, **options: P.kwargs) -> T:
@@ -99,7 +104,9 @@ def _report_calls(function: Callable[P, T], event: str) -> Callable[P, T]:
 
 @contextmanager
 def refuse_outside(*, is_off: bool = False) -> Generator[list[str]]:
-    """Refuse network use, other processes and changes of files inside the block. Provides the list of refused calls.
+    """Refuse network use, other processes and changes of files inside a `with` block.
+
+    The block receives a list, which collects descriptions of the refused calls.
 
     Args:
         is_off: Whether nothing is refused, so that the list stays empty.
@@ -121,7 +128,7 @@ def refuse_until_exit() -> None:
 
 
 def _describe_act(event: str, args: tuple[Any, ...]) -> str:
-    """Describe an audited call that uses the network or another process; "" for any other call."""
+    """Describe a call that uses the network or another process, from its audit event; "" for any other call."""
     if event in _NETWORK:
         target = next((each for each in args if isinstance(each, (str, bytes, tuple))), "")
         return f"use the network ({event} {_shorten_argument(target)})"
@@ -137,7 +144,7 @@ def _describe_act(event: str, args: tuple[Any, ...]) -> str:
 
 
 def _describe_change(event: str, args: tuple[Any, ...]) -> str:
-    """Describe an audited call that changes a file or opens a database; "" for any other call."""
+    """Describe a call that changes a file or opens a database, from its audit event; "" for any other call."""
     if event == "open":
         path, _, flags = args
         name = os.fsdecode(path) if isinstance(path, (str, bytes)) else os.devnull  # else a file that is open

@@ -134,15 +134,15 @@ class RunGroup:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What all runs of a group have in common. Two groups with the same key are merged.
+        """The facts that all runs of a group share. Two groups with the same key are merged.
 
-        Values inside the text of a reason may differ between the runs.
+        The texts of the reasons are not part of the key, because they may contain values of single runs.
         """
         why = tuple((each.code, each.place, each.repair) for each in self.reasons)
         return self.graph, self.fingerprint, self.verdict, self.places, self.migrations, why, self.asks_again
 
     def add(self, info: RunInfo) -> None:
-        """Count a run in this group."""
+        """Count a run in this group by its status, and keep its id as an example if there are only a few examples."""
         sleeps = info.status == "waiting" and info.summary is not None and info.summary.kind == "sleep"
         status = "sleeping" if sleeps else status_of(info)
         self.runs += 1
@@ -261,9 +261,9 @@ def compile_with_gaps(graph: Graph[Any]) -> Plan[Any]:
 
 
 def _go_on(graph: Graph[Any]) -> Graph[Any]:
-    """Copy a graph with the next version number and with placeholders for missing migrations, so that it compiles.
+    """Copy a graph with the next version number, and fill the gaps in its migrations, so that the copy compiles.
 
-    The graphs inside it are changed in the same way. `_go_back` restores the version.
+    Graphs inside the graph are copied in the same way. `_go_back` restores the version number in the compiled plan.
     """
     other = graph.but()
     other.version += 1
@@ -289,7 +289,10 @@ def _unknown(info: RunInfo) -> RunGroup:
 
 
 class _Look:
-    """The state of one preflight: the groups so far, and verdicts to use again for runs in the same situation."""
+    """Checks the unfinished runs of one preflight, and collects them in groups.
+
+    Runs in the same situation get the verdict that the first of them got.
+    """
 
     def __init__(self, store: RunStore, plans: Mapping[str, Plan[Any]]) -> None:
         self._store, self._plans = store, plans
@@ -306,7 +309,7 @@ class _Look:
         kept.add(info)
 
     async def group_of(self, info: RunInfo) -> RunGroup | None:
-        """Read a run and return a group with its verdict.
+        """Read a run from the store, check whether it fits today's graph, and return a group with the verdict.
 
         Returns None if the run has ended or was removed meanwhile.
         """
@@ -333,7 +336,7 @@ class _Look:
         return replace(self._decided[key], unsettled=unsettled, statuses={}, examples=[])
 
     async def _list_unsettled(self, plan: Plan[Any], snapshot: Snapshot) -> Sequence[str]:
-        """List the side effects of a run that began and have no recorded end, in nodes whose code has changed since."""
+        """Describe a run's side effects that began and have no recorded end, in nodes whose code has changed since."""
         before: Any = await self._store.code(snapshot.code) if snapshot.code else None
         return [
             f"{name} began in {path} of run {snapshot.run_id}, and has no recorded end"
@@ -382,7 +385,10 @@ class _Look:
         )
 
     async def drafts(self) -> dict[str, list[str]]:
-        """Write a draft of `migrate=` for each graph whose runs do not fit. Each draft is tried on example runs."""
+        """Write drafts of `migrate=` for each graph whose runs do not fit.
+
+        Each draft is tried on some of these runs.
+        """
         groups = [group for group in self.groups.values() if group.graph in self._plans]
         unfit = {
             group.graph
@@ -409,11 +415,11 @@ class _Look:
 
 
 def _fields_that_decide(plan: Plan[Any], spec: GraphSpec | None) -> frozenset[str] | None:
-    """Return the fields whose values can decide whether a run fits; None if all of them can.
+    """Return the fields whose values can decide whether a run fits today's graph; None if all fields can.
 
-    Runs that agree in these fields share one verdict, so that few runs have to be checked completely. The value of a
-    field does not matter if the field still has its recorded type, and values of this type need no validation. All
-    values matter if a migration, a validator or a default can read other fields.
+    Runs that agree in these fields get the same verdict, so that only a few runs have to be checked completely. The
+    value of a field does not matter if the field still has its recorded type and values of this type need no
+    validation. All values matter if a migration, a validator or a default can read other fields.
     """
     state, recorded = plan.state, (spec or {}).get("state", {})
     version = (spec or {}).get("version", plan.version)
@@ -431,7 +437,10 @@ def _fields_that_decide(plan: Plan[Any], spec: GraphSpec | None) -> frozenset[st
 
 
 def _key_of_fit(snapshot: Snapshot, names: frozenset[str] | None) -> bytes:
-    """Return a digest of everything that decides whether a run fits. Runs with the same digest share one verdict."""
+    """Return a digest of everything that decides whether a run fits today's graph.
+
+    Runs with the same digest get the same verdict, so that only the first of them is checked completely.
+    """
     frames: list[object] = []
     for frame in snapshot.frames.values():
         phase = frame.phase
@@ -467,9 +476,9 @@ def _older_words(plan: Plan[Any], snapshot: Snapshot, spec: GraphSpec | None) ->
 
 
 def _words_at(spec: GraphSpec | None, frame: Frame) -> dict[str, list[str]] | None:
-    """Return the recorded instructions and prompts of the agents at a run's current node.
+    """Return the instructions and prompts of the agents at the node where a run is, by this description of a graph.
 
-    The result is None if the graph has no such node.
+    Returns None if the graph has no such node.
     """
     node = _node_in(_graph_at(spec, frame), frame)
     if node is None:
@@ -479,7 +488,7 @@ def _words_at(spec: GraphSpec | None, frame: Frame) -> dict[str, list[str]] | No
 
 
 def _graph_at(spec: GraphSpec | None, frame: Frame) -> GraphSpec | None:
-    """Return the description of the graph, possibly a nested one, in which this part of a run is."""
+    """Return the description of the graph in which this part of a run is: the run's graph or a graph nested in it."""
     around = frame.sub.up if frame.sub is not None else None
     if around is None:
         return spec

@@ -53,15 +53,16 @@ _LONGEST: Final = 300
 
 
 class TriedNode(Part):
-    """Whether the node on which a recorded run failed goes through when it runs alone on the recorded state.
+    """The result of trying a failed node again: the node runs alone, on the state that was recorded before it failed.
 
     Attributes:
-        run_id: The run.
+        run_id: The id of the run that failed.
         node: The path of the node; "" if it is not known.
-        verdict: `passes` if the node completes, `fails` if the node fails, `unknown` if the attempt says neither.
+        verdict: `passes` if the node completes, `fails` if the node fails, `unknown` if the attempt shows neither.
         why: The error of a node that fails, or the reason why the outcome is unknown; "" if the node passes.
-        repeats_work: Whether a retry of the run does work again whose recorded result was used here. For example, a
-            retry asks the model again if the node failed because of the model's answer. So a retry can end otherwise.
+        repeats_work: Whether a retry of the run would do work again whose recorded result was used here. A retry can
+            then end differently. For example, if the node failed because of an answer of a model, a retry asks the
+            model again.
     """
 
     run_id: str
@@ -189,9 +190,9 @@ async def try_failed_node(graph: Graph[Any], run: str | PathLike[str] | Exported
 
 
 def _first_of_fallback(steps: Sequence[Step], failed: Step) -> Step:
-    """Return the step in which the node itself failed.
+    """Return the step in which the node itself failed, given the step with which its visit failed.
 
-    If a fallback followed and failed too, this is an earlier step.
+    The two differ if the node has a fallback that failed too: the node's own failure is then an earlier step.
     """
     visit = (failed.frame, failed.node, failed.visit)
     own = (each for each in reversed(steps) if (each.frame, each.node, each.visit) == visit and each.seq < failed.seq)
@@ -199,7 +200,7 @@ def _first_of_fallback(steps: Sequence[Step], failed: Step) -> Step:
 
 
 def _read_recorded_state(plan: Plan[Any], node: NodePlan, frame: Frame) -> tuple[Mapping[str, object], object]:
-    """Return the recorded state on which the node failed, and the map item for which it ran."""
+    """Return the state that was recorded before the node failed, and the item of a map for which the node ran."""
     held: set[str] = set()
     around: Frame | None = frame
     while around is not None:
@@ -222,7 +223,7 @@ async def _run_alone(
     *,
     repeats_work: bool,
 ) -> tuple[_Verdict, str]:
-    """Run the node alone with this state and item, and return the verdict with its reason."""
+    """Run the node alone on this state and item, and return whether it completes, with the reason if it does not."""
     model, act = _RefusedModel(), options["effects"] == "act"
     done: Done[Any] | None = None
     error: Exception | None = None
@@ -249,7 +250,12 @@ async def _run_alone(
 
 
 def _explain_unknown(path: str, error: Exception, *, repeats_work: bool) -> str:
-    """Return why the error of a node does not tell whether the node goes through; "" if the error tells that."""
+    """Return the reason why an error leaves it unknown whether the node is repaired.
+
+    "" if the error shows that it fails.
+
+    For example, the node may have asked for an effect whose result is not in the log.
+    """
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ChildFailed):
         cause = cause.__cause__ or cause.__context__
@@ -270,7 +276,10 @@ def _explain_unknown(path: str, error: Exception, *, repeats_work: bool) -> str:
 
 
 def _iter_recorded(results: Mapping[str, RecordedResult]) -> Iterator[tuple[str, JsonValue]]:
-    """Yield the results that the failed visit had recorded. The node receives them instead of making the calls."""
+    """Yield the results that were recorded during the failed visit, by the keys of the calls.
+
+    The node receives these results instead of making the calls again.
+    """
     for key, result in results.items():
         parts = WorkKey.read(key)
         if parts.number and not parts.name.startswith(NO_RESULTS) and not isinstance(result.value, UnsetType):

@@ -27,11 +27,11 @@ Update: TypeAlias = "Mapping[str, object] | BaseModel | BaseException | type[Bas
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Replaces a nested graph in a walk: says with which label the graph ends and what its node then writes.
+    """Stands for a nested graph in a walk, and says how the graph ends: with which label, and with which update.
 
     Args:
         label: The label of an edge to END in the nested graph.
-        update: The update of the node, by field of the state around the nested graph.
+        update: What the node that runs the nested graph writes, by field of the surrounding state.
     """
 
     label: str
@@ -40,11 +40,11 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """Gives the items of a map separate stubs in a walk.
+    """A stub for a map in a walk, which gives each item a stub of its own.
 
     Args:
-        given: The updates of the items, in the order of the items; one update for all items; or a function, which may
-            have a parameter for the item.
+        given: The updates of the items, in the order of the items; or one update for all items; or a function, which
+            may have a parameter for the item.
     """
 
     given: Stub | Sequence[Stub]
@@ -66,13 +66,13 @@ class _BadStub(NodeError):
 
 
 class Script:
-    """The stubs that a test gave for one node, and which of them each visit gets.
+    """The stubs that a test passed for one node, and the choice of the stub for each visit.
 
     Args:
-        path: The node's path.
-        given: The user's stubs.
+        path: The path of the node.
+        given: The stubs, as the test passed them to `walk`.
         node: The node.
-        state: The fields of its graph's state.
+        state: The fields of the state of the node's graph.
 
     Attributes:
         error: The first error that was found in the stubs during the walk; None if there was no error.
@@ -104,19 +104,19 @@ class Script:
 
     @property
     def functions(self) -> Iterator[Callable[..., object]]:
-        """Yield the stubs that are functions. Their parameters have to be bound to fields."""
+        """Yield the stubs of the node that are functions, because their parameters have to be bound to fields."""
         for stub in self._visits:
             for item in _each_of(stub.given) if isinstance(stub, Items) else [stub]:
                 if callable(item) and not isinstance(item, type):
                     yield item
 
     def now(self, key: str) -> object:
-        """Return the stub for one visit, which is identified by its idempotency key.
+        """Return the stub for one visit of the node.
 
-        All its attempts get the same stub.
+        The visit is identified by its idempotency key, so that all attempts of a visit get the same stub.
 
         Raises:
-            _BadStub: The list of stubs is too short.
+            _BadStub: The list of stubs is shorter than the number of visits.
         """
         frame, index = key, 0
         if self.each:
@@ -141,9 +141,9 @@ class Script:
         return items[index]
 
     def updates(self, given: object) -> tuple[str, Updates]:
-        """Convert a stub to the updates that it makes.
+        """Convert a stub to the updates that it writes to the state.
 
-        For a nested graph, also return the label with which the graph ends.
+        The label with which the graph ends is returned first; it is "" unless the stub replaces a nested graph.
 
         Raises:
             BaseException: The stub is an exception, which is raised.

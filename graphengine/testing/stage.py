@@ -37,11 +37,11 @@ NO_ITEM: Final = object()
 
 
 class _Entrance(NamedTuple):
-    """Where a nested graph is entered: at which node of the surrounding graph, and through which case.
+    """Describes how a run enters a nested graph: at which node, and through which case of that node.
 
     Attributes:
-        outer: The part of the run that is at the node which runs the graph; None for the run's own graph.
-        choice: The case of that node that selects the graph; "" if the node has no `choose`.
+        outer: The part of the run that is at the node which runs the nested graph; None for the run's own graph.
+        choice: The case of that node that selects the nested graph; "" if the node has no `choose`.
     """
 
     outer: Frame | None
@@ -53,16 +53,16 @@ _AT_ROOT: Final = _Entrance(None)
 
 @dataclass(slots=True)
 class Stage:
-    """A run that stands just before one node, so that the node can run alone.
+    """A run that was built to stand just before one node, so that this node can run alone.
 
     Attributes:
-        plan: The plan of the given graph.
-        path: The node's path.
-        inner: The plan of the graph that contains the node.
+        plan: The compiled graph that the test passed.
+        path: The path of the node.
+        inner: The compiled graph that contains the node, which is `plan` or a graph nested in it.
         node: The node.
-        snapshot: The run just before the node.
-        frame: The frame that is at the node.
-        values: The state and the item with which the node starts, as records.
+        snapshot: The state of the run just before the node.
+        frame: The part of the run that is at the node.
+        values: The recorded values of the state and the item with which the node starts.
     """
 
     plan: Plan[Any]
@@ -76,12 +76,12 @@ class Stage:
 
 @dataclass(slots=True)
 class Given:
-    """The state, item and time that a test passed for the node.
+    """The state, item and time with which a test runs a node alone.
 
     Attributes:
         state: The state of the node's graph, or a mapping of some of its fields.
         item: The item, for a node with `each`; a mapping by name if an item has several parts.
-        now: The current time, epoch seconds.
+        now: The current time in epoch seconds.
     """
 
     state: object
@@ -90,12 +90,13 @@ class Given:
 
 
 def stage_node(plan: Plan[Any], path: str, given: Given) -> Stage:
-    """Build a run that stands just before this node.
+    """Build a run that stands just before this node, so that the node can run alone.
 
     Args:
-        plan: The graph's plan.
-        path: The node's name, or `sub/inner` for one in a nested graph; indexes of items are ignored.
-        given: The caller's arguments.
+        plan: The compiled graph.
+        path: The name of the node, or a path such as `sub/inner` for a node in a nested graph. Indexes of items are
+            ignored.
+        given: The state, item and time that the test passed.
 
     Raises:
         InputError: The node does not exist, or a field or an item that it reads is missing or does not fit.
@@ -116,7 +117,7 @@ def stage_node(plan: Plan[Any], path: str, given: Given) -> Stage:
 
 
 def _find_node(plan: Plan[Any], inner: Plan[Any], parts: Sequence[str], depth: int) -> NodePlan:
-    """Return the node at this depth of the path, such as `review` at depth 1 of `article/review`.
+    """Return the node that a path names at this depth. In `article/review`, the node `review` is at depth 1.
 
     Raises:
         InputError: The graph has no such node.
@@ -134,7 +135,7 @@ def _find_node(plan: Plan[Any], inner: Plan[Any], parts: Sequence[str], depth: i
 def _enter_frame(  # noqa: PLR0913 - the parts of a step
     snapshot: Snapshot, plan: Plan[Any], entrance: _Entrance, node: str, initial: Initial, given: Given
 ) -> Frame:
-    """Enter a graph with an initial state and move to a node, by applying the step that a run would record."""
+    """Move the run to a node of a graph, by applying the step with which a real run would enter the graph there."""
     update = [("set", name, value) for name, value in initial.values.items()]
     is_read = len(initial.typed) == len(update)
     typed = [initial.typed[op[1]] for op in update] if is_read else None
@@ -157,7 +158,7 @@ def _enter_frame(  # noqa: PLR0913 - the parts of a step
 def _entrance(  # noqa: PLR0913 - the current place and the target
     snapshot: Snapshot, plan: Plan[Any], node: NodePlan, frame: Frame, wanted: str, now: float
 ) -> tuple[_Entrance, Plan[Any]]:
-    """Return where the nested graph of a node is entered, and the plan of the nested graph."""
+    """Return the nested graph that a node runs, and how the run enters it to reach the node that the test named."""
     cases = [("", node.call), *((str(enum_value(value)), call) for value, call in node.choices.items())]
     graphs = [(choice, call.graph) for choice, call in cases if call is not None and call.graph is not None]
     if not graphs:
@@ -177,7 +178,7 @@ def _map(snapshot: Snapshot, frame: Frame, records: Mapping[str, Sequence[JsonVa
 
 
 def _frame_of_item(snapshot: Snapshot, inner: Plan[Any], node: NodePlan, frame: Frame, given: Given) -> Frame:
-    """Start a map over the one item that the test passed, and return the part of the run for this item."""
+    """Start a map with the one item that the test passed, and return the part of the run that works on this item."""
     each = node.each
     if each is None:
         message = f"item= was given, but node {node.name!r} is not a map and runs only once"
@@ -231,9 +232,9 @@ def _initial(plan: Plan[Any], node: NodePlan, given: Given, where: str) -> Initi
 
 
 def _readable_fields(node: NodePlan, plan: Plan[Any], given: Given) -> set[str]:
-    """Return the fields that the node may read, or add to with a reducer.
+    """Return the fields that the node may read, including fields to which it adds with a reducer.
 
-    The test has to pass them if they have no default.
+    A test has to pass these fields if they have no default.
     """
     found = {name for call in node.calls for name in call.roots} | node.writer.roots
     if node.selector is not None:
@@ -250,7 +251,7 @@ def _readable_fields(node: NodePlan, plan: Plan[Any], given: Given) -> set[str]:
 
 
 def _as_mapping(given: object, state: StateType[Any]) -> Mapping[str, object] | None:
-    """Return the passed state as a mapping of fields; None if the test passed a complete state object."""
+    """Return the fields of the state that the test passed; None if the test passed a complete state object."""
     if is_state(state.model, given):
         return None
     if not isinstance(given, Mapping):
@@ -271,7 +272,9 @@ def _check_field_names(state: StateType[Any], have: Mapping[str, object], where:
 
 
 def partial(state: StateType[Any], given: Mapping[str, object], where: str) -> Initial:
-    """Validate the passed fields, and fill in fields with a default. Other fields stay missing.
+    """Validate the fields that a test passed, and fill in the defaults of other fields.
+
+    Fields without a default stay missing.
 
     Raises:
         InputError: A field does not fit.

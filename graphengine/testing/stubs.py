@@ -68,7 +68,10 @@ def _copy(plan: Plan[Any], given: Mapping[str, Visits], prefix: str, scripts: li
 def _walk_into(
     plan: Plan[Any], node: NodePlan, given: Mapping[str, Visits], path: str, scripts: list[Script]
 ) -> NodePlan:
-    """Keep a node that runs nested graphs, and replace the nodes inside these graphs by stubs."""
+    """Copy a node that runs nested graphs, and replace the nodes inside these graphs by stubs.
+
+    The node itself is kept, because the test passed stubs for nodes inside its graphs.
+    """
     nothing = _script_call(plan, Script(path, None, node, plan.state))
 
     def inside(call: Call) -> Call:
@@ -81,7 +84,7 @@ def _walk_into(
 
 
 def _stand_in(plan: Plan[Any], script: Script) -> NodePlan:
-    """Copy a node with its script in place of its function, agent or graph."""
+    """Copy a node so that its stubs run in place of its function, agent or graph."""
     node = script.node
     each = node.each if script.each else None
     common: dict[str, Any] = {"selector": None, "choices": {}, "each": each, "effect": None, "once": None}
@@ -92,7 +95,7 @@ def _stand_in(plan: Plan[Any], script: Script) -> NodePlan:
 
 
 def _script_call(plan: Plan[Any], script: Script) -> Call:
-    """Build the function that runs in place of a node. It returns the updates of the script's stub for the visit."""
+    """Build the function that runs in place of a node. For each visit, it returns the updates of the visit's stub."""
     state = script.node.each.state if script.each and script.node.each is not None else plan.state
     bound = {id(function): _bind_parameters(plan, state, function, script.path) for function in script.functions}
 
@@ -118,10 +121,12 @@ async def _await_updates(script: Script, made: Awaitable[object]) -> Written:
 def _bind_parameters(
     plan: Plan[Any], state: StateType[Any], function: Callable[..., object], path: str
 ) -> dict[str, Argument | None]:
-    """Find for each parameter of a stub function the field or item to pass. None stands for `ctx` and resources.
+    """Find the field or the item to pass for each parameter of a stub that is a function.
+
+    The result contains None for `ctx` and for resources, which are not read from the state.
 
     Raises:
-        CompileError: A parameter has no source.
+        CompileError: No field or item has the name of a parameter.
     """
     binder = Binder(state, frozenset(), lambda _graph, _where: None)
     call = binder.call(FunctionBody.of(function, thread=False), None, f"stub for {path}")
@@ -158,7 +163,7 @@ ENDING: Final = "stands_in"
 
 @dataclass(frozen=True, slots=True)
 class _Kept(Writer):
-    """Writes the updates that the script kept for a nested graph, when the graph's replacement has ended."""
+    """Writes the updates of a stub that replaces a nested graph, when the replacement has ended."""
 
     script: Script | None = None
 
@@ -167,7 +172,10 @@ class _Kept(Writer):
 
 
 def _plan_ending(script: Script) -> Plan[Any]:
-    """Build the small graph that replaces a nested graph: one node, and an edge to END for each label."""
+    """Build the small graph that runs in place of a nested graph. It has one node, and an edge to END for each label.
+
+    The node picks the stub for the visit, and the label of the stub decides which of the edges is taken.
+    """
 
     def end(ctx: Context) -> dict[str, object]:
         key = ctx.idempotency_key.rpartition("/")[0]

@@ -93,18 +93,19 @@ class SuiteRun(Part):
 
 
 class Suite(Document):
-    """Recorded runs that were chosen as a test suite, and what none of the given runs covers.
+    """Recorded runs that were chosen as a test suite, with the edges that no run covers.
 
     Attributes:
-        graph: The graph.
-        looked_at: How many runs were looked at.
-        runs: The fewest runs that a greedy choice finds, the one that takes the most first.
-        missing: Edges that no run takes, in words.
-        differing: Runs that today's graph decides otherwise, with the first difference; they are not in the suite.
-        unread: Runs that cannot be read, with the error.
-        folder: With the command: the folder.
-        changes: With the command: what differs from the suite that the folder had.
-        written: With the command: whether it was written.
+        graph: The name of the graph.
+        looked_at: How many runs were examined.
+        runs: The runs of the suite. The run that covers the most comes first.
+        missing: The edges that no run takes, in words.
+        differing: The runs that today's graph decides differently, with the first difference. They are not in the
+            suite.
+        unread: The runs that cannot be read, with the error.
+        folder: The folder of the suite, if the command `graphengine suite` made it.
+        changes: With the command: the differences from the suite that the folder contained before.
+        written: With the command: whether the suite was written to the folder.
     """
 
     graph: str
@@ -118,7 +119,7 @@ class Suite(Document):
     written: bool = False
 
     def changes_in(self, folder: Path, graph: Graph[Any]) -> Sequence[str]:
-        """Describe what `write` would change in a folder, one line for each run that it concerns.
+        """Describe how `write` would change the test suite in a folder, with one line for each run.
 
         A line says that a run is new, is no longer needed, or is decided differently by today's graph.
         """
@@ -135,19 +136,19 @@ class Suite(Document):
         return lines
 
     async def write(self, folder: Path, module: str, name: str, store: str | PathLike[str] | Store) -> Sequence[Path]:
-        """Write the runs to files, and a test file that replays them.
+        """Write the chosen runs to files, and a test file that replays them.
 
-        Files of an earlier suite that are not needed are removed.
+        Files of an earlier suite that are no longer needed are removed.
 
         Args:
-            folder: The folder, which is made.
+            folder: The folder, which is created if necessary.
             module: The module from which the test imports the graph.
-            name: The graph's name in that module.
-            store: The database of the runs.
+            name: The name of the graph in that module.
+            store: The database that contains the runs.
 
         Raises:
-            InputError: The folder has other JSON files than runs of this graph, which its test would read.
-            BadExport: The folder has a JSON file that is no recorded run.
+            InputError: The folder contains runs of another graph, which the test would read too.
+            BadExport: The folder contains a JSON file that is not a recorded run.
             OSError: A file cannot be written.
             StoreError: A run cannot be read.
         """
@@ -161,15 +162,15 @@ def write_faults(folder: Path, graph: str, runs: Sequence[Exported], module: str
     """Write failed runs to files, and a test file that runs the failed node of each run in the folder.
 
     Args:
-        folder: The folder, which is made. Runs that it has already are kept.
+        folder: The folder, which is created if necessary. Runs that it already contains are kept.
         graph: The name of the graph.
-        runs: The runs, of this graph.
+        runs: The failed runs of this graph.
         module: The module from which the test imports the graph.
-        name: The graph's name in that module.
+        name: The name of the graph in that module.
 
     Raises:
-        InputError: The folder has other JSON files than runs of this graph, which its test would read.
-        BadExport: The folder has a JSON file that is no recorded run.
+        InputError: The folder contains runs of another graph, which the test would read too.
+        BadExport: The folder contains a JSON file that is not a recorded run.
         OSError: A file cannot be written.
     """
     if not runs:
@@ -184,7 +185,7 @@ def _name_test(what: str, graph: str) -> str:
 
 
 def _write_texts(folder: Path, graph: str, texts: Mapping[str, str], *, removes_others: bool) -> Sequence[Path]:
-    """Write the files of a suite. If `removes_others`, delete other runs of the graph in the folder."""
+    """Write the files of a test suite to a folder. With `removes_others`, other runs in the folder are deleted."""
     for file in sorted(folder.glob("*.json")):
         other = read_file(file).info.graph
         if other != graph:
@@ -240,7 +241,10 @@ async def suite(graph: Graph[Any], runs: Iterable[str], store: str | PathLike[st
 
 
 def _describe_marks(steps: Sequence[Step]) -> Iterator[str]:
-    """Yield in words each failure, fallback and ending of a run. They decide, with the edges, what the run covers."""
+    """Describe each failure, fallback and ending of a run, such as `pay: fails with timeout`.
+
+    Together with the edges that the run takes, they are what the run covers in a test suite.
+    """
     for step in steps:
         facts, place = step.data, without_items(step.path)
         if isinstance(facts, Outcome) and facts.error is not None:
@@ -253,9 +257,9 @@ def _describe_marks(steps: Sequence[Step]) -> Iterator[str]:
 
 
 def _fewest(taken: Sequence[tuple[int, str, frozenset[str]]]) -> Iterator[SuiteRun]:
-    """Choose runs that together cover everything, the run that adds the most first.
+    """Choose runs that together cover everything that any of the runs covers. The run that adds the most comes first.
 
-    This greedy choice is not always minimal.
+    There may be a smaller choice, because the runs are chosen one after another.
     """
     left = frozenset[str]().union(*(marks for _, _, marks in taken))
     rest = sorted(taken, key=lambda run: run[:2])

@@ -37,9 +37,11 @@ _ENDS: Final[dict[RunStatus, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a trail, such as the name of a node or a bracket.
+    """A word in the line that shows which nodes a run visited, such as the name of a node or a bracket.
 
-    `visit` is the visit of the node; None for brackets and for the last word.
+    The last word shows how the run ended, such as `END`.
+
+    `visit` is the visit of the node; None for brackets and for the final word.
     """
 
     text: str
@@ -56,12 +58,12 @@ def text_of(words: Sequence[Word | str]) -> str:
 
 
 def trail(run: Visits, status: RunStatus, hidden: Collection[str] = ()) -> list[Word]:
-    """Write the path of a run as words, such as `write`, `review`, `END`.
+    """Return the words of the line that shows which nodes a run visited, such as `write`, `review`, `END`.
 
     Args:
         run: The visits of the run.
         status: The status of the run, which decides the last word.
-        hidden: Names of nodes that are left out.
+        hidden: The names of nodes that are left out.
     """
     return [*_words_of_graph(run.tracks[0], hidden), Word(_ENDS[status])] if run.tracks else []
 
@@ -73,7 +75,10 @@ def _words_of_graph(track: Track, hidden: Collection[str]) -> Iterator[Word]:
 
 
 def _words_of_track(track: Track, hidden: Collection[str]) -> Iterator[Word]:
-    """Yield the words for consecutive visits. A visit in progress counts only if it has entered a map or a graph."""
+    """Yield the words for visits that followed one another.
+
+    A visit in progress is included only if it has entered a map or a nested graph.
+    """
     for visit in track.visits:
         if visit.node not in hidden and (visit.status in ("done", "failed") or visit.insides):
             yield Word(visit.node, visit)
@@ -82,7 +87,7 @@ def _words_of_track(track: Track, hidden: Collection[str]) -> Iterator[Word]:
 
 
 def _words_inside(visit: Visit, hidden: Collection[str]) -> Iterator[Word]:
-    """Yield in brackets the words of the nested graph that a visit ran, or of the graphs of a map's items.
+    """Yield, in brackets, the words of the nested graph that a visit ran, or of the graphs of a map's items.
 
     If retries ran the graph several times, only the last time is included.
     """

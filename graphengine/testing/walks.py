@@ -117,7 +117,7 @@ class Walked(Generic[S]):
         raise AssertionError(self._divergence(wanted, min(len(wanted), len(walked)) if common is None else common))
 
     def _divergence(self, wanted: Sequence[str], at: int) -> str:
-        """Describe where the walked path leaves the expected path, at the word with index `at`."""
+        """Describe where the path of the walk leaves the expected path: at the word with index `at`."""
         here = len(text_of([*wanted[:at], "x"])) - 1
         lines = [
             f"the walk left the expected path {f'after {wanted[at - 1]!r}' if at else 'at once'}",
@@ -210,7 +210,7 @@ async def walk(
 
 
 class _NoModel:
-    """Stands in for the model of a fallback if the caller of `walk` passed no models. A call raises an error."""
+    """Used for agents in a fallback if the caller of `walk` passed no models. Any call raises an error that says so."""
 
     name = "none"
 
@@ -223,7 +223,7 @@ class _NoModel:
 
 
 def _plan_of(graph: Graph[S]) -> Plan[S]:
-    """Compile the graph, even if it breaks rules that the user declared. A walk can then show how they are broken.
+    """Compile the graph even if it breaks rules that the user declared, so that a walk can show how they are broken.
 
     Raises:
         CompileError: The graph has an error other than a broken rule.

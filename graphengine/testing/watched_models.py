@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class WatchedModels(Models):
-    """The models of a node that runs alone, wrapped so that `asked` collects each request and its response."""
+    """The models for a node that runs alone. Each request and its response are collected in `asked`."""
 
     def __init__(self, given: GivenModels | None) -> None:
         super().__init__(given)
@@ -29,7 +29,10 @@ class WatchedModels(Models):
     def of(
         self, graph: str, place: AgentPlace, own: Model | str | None, begun: Mapping[str, str] | None = None
     ) -> Model:
-        """Return the model for an agent, wrapped so that its requests are recorded."""
+        """Return the model for an agent.
+
+        The model is wrapped, so that the requests to it and its responses are recorded.
+        """
         found = super().of(graph, place, own, begun)
         if id(found) not in self._watched:
             if isinstance(found, RulesModel):
@@ -64,7 +67,7 @@ class _WatchedPriced(_WatchedModel):
 
 
 class _WatchedRules(_WatchedPriced, RulesModel):
-    """Records the requests to a model of rules.
+    """Wraps a model that answers by rules, and records the requests to it.
 
     This class inherits from RulesModel, because agents treat such models differently.
     """

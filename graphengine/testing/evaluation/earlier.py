@@ -42,12 +42,12 @@ _OFFLINE: Final = ("rules", "placeholder")
 
 
 class Answered:
-    """The results and answers of a recorded run, which a branch of the run receives again in the same order.
+    """The results and answers in the log of a run, which a branch of the run receives again in the same order.
 
     Args:
-        steps: The run's steps.
-        after: The last step that the branch shares with the run. Results and answers after this step are given again.
-            An earlier result of a call is only given if no later result of the same call exists.
+        steps: The steps of the recorded run.
+        after: The last step that the branch shares with the run. Results and answers after this step are given to the
+            branch. A result of a call before this step is used only if no later result of the same call exists.
     """
 
     def __init__(self, steps: Sequence[Step], after: int = 0) -> None:
@@ -68,9 +68,9 @@ class Answered:
                 self._answers[wait, asked.pop((step.frame, wait), "")].append(value)
 
     def _add(self, step: Step, facts: Recorded, arguments: _Arguments, *, is_earlier: bool) -> None:
-        """Store a recorded result under its call.
+        """Store a recorded result, so that a branch that makes the same call receives it.
 
-        The arguments of a tool call are found in the model's answer that requested it.
+        The arguments of a tool call are found in the answer in which the model requested the call.
         """
         work = WorkKey.read(facts.key)
         around = f"{step.frame}{step.visit}{work.around}"
@@ -115,13 +115,13 @@ def _take_next_kept(found: Mapping[Any, deque[JsonValue]], key: object) -> JsonV
 
 
 class FromLogs(KnowsResults):
-    """Gives the runs of a comparison the recorded results of calls and tools. Effects are never carried out.
+    """Gives the branches of a comparison the recorded results of calls and tools. Effects are never carried out.
 
     Args:
-        tools: Where the results of tools and calls come from.
+        tools: Where the results of tools and calls come from: `recorded`, `refuse` or `live`.
 
     Attributes:
-        runs: The recorded results and answers, by the id of the run that repeats them.
+        runs: The recorded results and answers for each branch, by the id of the branch.
     """
 
     def __init__(self, tools: Tools) -> None:
@@ -131,10 +131,10 @@ class FromLogs(KnowsResults):
 
     @override
     def known(self, call: str) -> JsonValue | UnsetType:
-        """Return the recorded result of a call; UNSET if the call has to be made.
+        """Return the recorded result of a call; UNSET if there is no result and the call has to be made.
 
         Raises:
-            EffectRefused: The log does not contain the call, and results may only come from the log.
+            EffectRefused: The log contains no result of the call, and new calls are refused.
         """
         here = CURRENT.get()
         log = self.runs.get(here.services.run_id) if isinstance(here, AttemptFacts) else None
@@ -164,8 +164,8 @@ def first_matter(
 
     Args:
         graph: Today's graph.
-        steps: The run's steps.
-        spec: The recorded spec of the run's graph.
+        steps: The steps of the recorded run.
+        spec: The description of the graph that was recorded with the run.
         models: The models of today's Runner, by an agent's name or path.
         instructed: The changed instructions, by an agent's name or path.
     """
@@ -217,7 +217,7 @@ def _agents(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Agent[Any, 
 
 
 def _find_changed_nodes(old: GraphSpec, new: GraphSpec, below: str = "") -> Iterator[str]:
-    """Yield the paths of recorded nodes that are different in today's graph or no longer exist."""
+    """Yield the paths of the nodes of a recorded graph that are different in today's graph, or that no longer exist."""
     today = {node["name"]: node for node in new.get("nodes", ())}
     for node in old.get("nodes", ()):
         other = today.get(node["name"])

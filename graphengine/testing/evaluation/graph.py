@@ -200,9 +200,9 @@ def _build_trial(output: object, label: str, scores: dict[str, Score]) -> Trial:
 
 
 def _score_failure(scorers: Sequence[str]) -> Callable[..., Trial]:
-    """Return the node function for a case in which the graph failed: every score is 0.
+    """Return a node function that gives every score the value 0, for a case in which the graph under test failed.
 
-    The scorers are not called then, because they would judge an empty result.
+    The scorers are not called for such a case, because they would judge an empty result.
     """
 
     def failed(errors: list[Failure]) -> Trial:
@@ -212,7 +212,10 @@ def _score_failure(scorers: Sequence[str]) -> Callable[..., Trial]:
 
 
 def _take_inputs(graph: Graph[Any]) -> dict[str, Callable[..., object]]:
-    """Return for each field of the graph a function that takes its value from the case, or the field's default."""
+    """Return a function for each field of the graph's state, which reads the value of the field from a case.
+
+    If a case does not contain the field, the function returns the field's default. Secret fields are left out.
+    """
 
     def source(name: str) -> Callable[..., object]:
         def given(case: Case) -> object:
@@ -227,7 +230,10 @@ def _take_inputs(graph: Graph[Any]) -> dict[str, Callable[..., object]]:
 
 
 def _give_inputs(scorer: Runnable, graph: Graph[Any]) -> Node:
-    """Turn a scorer into a node. Each of its parameters is bound by name to the final state, the result or the case."""
+    """Make a node of a scorer.
+
+    Each parameter gets the value with its name: a field of the final state, the result or the case.
+    """
     node = Node(scorer)
     inner = node.runnable
     if isinstance(inner, (Choose, Node)):
@@ -248,7 +254,7 @@ def _give_inputs(scorer: Runnable, graph: Graph[Any]) -> Node:
 
 
 def _read_expected(kind: Any) -> Callable[..., object]:  # noqa: ANN401 - any annotation
-    """Return a function that reads `expected` from the case and converts it to the type of the scorer's parameter."""
+    """Return a function that reads `expected` from a case and converts it to the type of the scorer's parameter."""
     adapter: TypeAdapter[Any] = TypeAdapter(Any if isinstance(kind, str) else kind)
 
     def expected(case: Case) -> object:

@@ -252,7 +252,10 @@ def difference_of(pairs: Iterable[tuple[float | None, ...]]) -> PairedDifference
 
 
 def student_t(freedom: int) -> float:
-    """Return the 97.5 % quantile of Student's t, to within 0.01 from 4 degrees of freedom on (Cornish and Fisher)."""
+    """Return the 97.5 % quantile of Student's t distribution, from which 95 % confidence intervals are computed.
+
+    The approximation by Cornish and Fisher is accurate to 0.01 from 4 degrees of freedom on.
+    """
     z = 1.959964
     first = (z**3 + z) / 4 / freedom
     second = (5 * z**5 + 16 * z**3 + 3 * z) / 96 / freedom**2
@@ -264,7 +267,10 @@ _Spent = dict[tuple[str, int, bool], "tuple[Usage, float, float]"]
 
 
 def _measure_spending(steps: Sequence[Step]) -> _Spent:
-    """Add up usage and time for each version and case, separately for the graph and for the scorers."""
+    """Add up the token usage and the time of an evaluation, separately for each version and case.
+
+    The graph under test and the scorers are also counted separately.
+    """
     found: _Spent = {}
     for step in steps:
         place = _PLACE.match(step.path)

@@ -232,7 +232,7 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
 
 
 def _describe_update(graph: Graph[Any], update: Mapping[str, object]) -> Iterator[str]:
-    """Describe each changed field with its value. Secret values are hidden."""
+    """Describe each field that a comparison changes, with its new value. Secret values are hidden."""
     for name, value in update.items():
         field = graph.state.model_fields.get(name)
         if field is not None:
@@ -247,7 +247,7 @@ def _rise(pair: BranchedRun, figure: str) -> float:
 
 @dataclass(slots=True)
 class _Comparison:
-    """The state of one `what_if` call: the change, and what its branches have cost so far."""
+    """The state of one call of `what_if`: the change to try, and what its branches have cost so far."""
 
     runner: Runner
     graph: Graph[Any]
@@ -262,10 +262,11 @@ class _Comparison:
     setup: Counter[str] = field(default_factory=Counter)
 
     async def compared(self, run_id: str) -> BranchedRun | str | None:
-        """Branch one run with the change, and compare how both end.
+        """Branch one run with the change, and compare how the run and its branch end.
 
         Returns:
-            The run and its branch; the reason if the run was not compared; or None if the change cannot matter.
+            The run with its branch; or a text with the reason why the run was not compared; or None if the change
+                cannot matter to the run.
         """
         try:
             return await self._branch_and_compare(run_id)
@@ -295,7 +296,10 @@ class _Comparison:
         return BranchedRun(run_id, branch, seq, node, self._outcome(found.first), self._outcome(found.second))
 
     async def _where(self, fingerprint: str, steps: Sequence[Any]) -> int | None:
-        """Return the step at which the branch has to begin; None if the change cannot matter to this run."""
+        """Return the number of the step at which the branch of a run has to begin.
+
+        None if the change cannot matter to the run.
+        """
         if self.at is not None:
             return first_of_visit(steps, *self.at)
         if self.update:
@@ -304,7 +308,10 @@ class _Comparison:
         return first_matter(self.graph, steps, spec, self.models, self.instructions)
 
     async def _branch(self, run_id: str, seq: int, steps: Sequence[Any]) -> str:
-        """Make the branch of a run, or resume it, and wait for its end. Returns its id."""
+        """Branch a run with the change, or resume its branch, and wait until the branch ends.
+
+        Returns the id of the branch.
+        """
         runner, graph = self.runner, self.graph
         branch = branch_id(self.name, run_id)
         log = self.effects.runs[branch] = Answered(steps, seq)
@@ -342,7 +349,7 @@ class _Comparison:
         return hashlib.blake2b(to_json(whole, fallback=repr), digest_size=8).hexdigest()
 
     async def _limits(self, run_id: str, seq: int) -> Limits | None:
-        """Return the limits of a branch: those of its run, with a cost limit that fits the rest of the budget."""
+        """Return the limits of a branch: those of its run, with a cost limit that keeps to the rest of the budget."""
         if self.budget_usd is None:
             return None
         store = self.runner.store
@@ -355,9 +362,11 @@ class _Comparison:
         )
 
     async def _await_branch(self, run: Run[Any], log: Answered) -> None:
-        """Wait until the branch ends, and answer its questions from the log.
+        """Wait until the branch ends.
 
-        A question that the log does not answer ends it.
+        Questions of the branch are answered with the answers in the log of the recorded run.
+
+        At a question that the log does not answer, the branch is left waiting.
         """
         while (result := await _await_result(run)).status == "waiting":
             found = [(wait, log.answer(wait.name, wait.question)) for wait in result.waits if wait.answerable]
@@ -399,7 +408,10 @@ async def _await_result(run: Run[Any]) -> Result[Any]:
 
 
 def branch_id(name: str, run_id: str) -> str:
-    """Return the id of a run's branch in a comparison. Long ids are shortened with a digest."""
+    """Return the id of the branch that a comparison makes of a run.
+
+    The id consists of the name of the comparison and the id of the run. Long ids are shortened, and end in a digest.
+    """
     whole = f"{name}.{run_id}"
     if len(whole) <= _LONGEST:
         return whole
@@ -409,9 +421,9 @@ def branch_id(name: str, run_id: str) -> str:
 def _build_scoring(
     graph: GraphDefinition[Any], scorers: Mapping[str, Runnable] | Sequence[Runnable]
 ) -> Graph[EvaluationState]:
-    """Build the graph that scores final states of runs that have already ended.
+    """Build an evaluation that scores final states of runs that have already ended, without running the graph again.
 
-    The graph is compiled at once, so that an error in a scorer is found before a branch costs money.
+    The evaluation is compiled at once, so that an error in a scorer is found before a branch costs money.
     """
     as_is = Graph(f"{graph.name}_ended", graph.state, result=graph.result, secret_key=graph.secret_key)
     as_is.add_node("ended", _change_nothing, thread=False)
