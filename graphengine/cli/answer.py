@@ -266,9 +266,9 @@ def read_answer(raw: str) -> str:
 
 
 def _is_left_to_others(error: GraphEngineError) -> bool:
-    """Return whether another process may be able to resume the run, although this process failed with this error.
+    """Return whether another process may be able to resume a run, although this process failed with this error.
 
-    For example, a worker on another machine can have the graph's file, which is missing here.
+    For example, a worker on another machine may have the graph's file, which is missing on this machine.
     """
     from graphengine.cli.project import GraphFileBroken
 
@@ -283,10 +283,10 @@ class _Delivery:
     Attributes:
         context: The context of the command.
         run_id: The id of the run.
-        reference: The value of `--graph`.
-        send: Records the answer or message with a runner.
-        name: What is recorded, for messages: "answer" or "message".
-        outcome: The outcome, as in the JSON document: "recorded" or "sent".
+        reference: The value of `--graph`; None without the option.
+        send: Records the answer or the message, with the runner that it gets.
+        name: What is recorded, as the user reads it: "answer" or "message".
+        outcome: What was done, as the JSON document states it: "recorded" or "sent".
         note: A note for the user, if any.
         asked: The question that is answered; None for a message.
     """

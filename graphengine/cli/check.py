@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _CheckResult:
-    """A graph with the problems that were found in it; or a file that cannot be run, with its error in `broken`."""
+    """What `check` found in one file: a graph with its problems, or in `broken` why the file cannot be run."""
 
     file: Path
     graph: Graph[Any] | None = None
@@ -185,7 +185,9 @@ def check(  # noqa: PLR0913 - the options of the command
 
 
 def _refuse_lone_options(context: CommandContext, given: Mapping[str, Any]) -> None:
-    """Refuse options that have no effect without another option.
+    """Refuse options of `check` that have no effect, because another option that they need is not given.
+
+    For example, `--by` describes the rule that `--accept` records.
 
     Raises:
         click.UsageError: An option needs another option, which is not given.
@@ -247,9 +249,9 @@ def _check_file(listed: Listed) -> Iterator[_CheckResult]:
 
 
 def _with_servers(context: CommandContext, checked: _CheckResult) -> _CheckResult:
-    """Start the MCP servers of a graph's agents, and add the problems that their tools have.
+    """Start the MCP servers of a graph's agents, and add the problems of their tools to the problems of the graph.
 
-    A graph that has errors is returned unchanged.
+    If the graph has errors, the servers are not started.
     """
     from graphengine.agents.server_checks import of_servers
 
@@ -330,7 +332,7 @@ def _show_problem(context: CommandContext, problem: Problem) -> None:
 
 
 def _find_run_bounds(context: CommandContext, each: _CheckResult) -> Bounds:
-    """Compute the most visits, calls, tokens and cost that a run of a graph can take.
+    """Compute the largest number of visits, calls and tokens of a run of a graph, and its highest cost.
 
     Raises:
         InputError: A model, an agent or a set of models does not exist.
@@ -349,7 +351,7 @@ def _compute_forecasts(
     """Compute from recorded runs how runs of each graph end, what they cost and how long they take.
 
     Returns:
-        The forecasts; and for each graph without a forecast, the reason.
+        The forecasts; and the reason for each graph that has no forecast, by the name of the graph.
 
     Raises:
         StoreError: There is no database, or it cannot be read.
@@ -371,7 +373,7 @@ def _compute_forecasts(
 
 
 def _show_bounds(context: CommandContext, found: Bounds) -> None:
-    """Show the most that each node can take, then the most of a whole run, then the edges that no run takes."""
+    """Show the bounds that `--bounds` computed for nodes and for a whole run, and the edges that no run can take."""
     out = context.out
     out.line("")
     columns: Sequence[Column[NodeBound]] = (
@@ -450,7 +452,10 @@ def _record_rule(
     graph_name: str | None,
     given: Mapping[str, str | None],
 ) -> None:
-    """Record the answer of `--accept` for each unfinished run whose code has changed. Without the option, do nothing.
+    """Record the rule that `--accept` gives for the unfinished runs whose code has changed.
+
+    The rule answers in advance whether the new code makes the same call as the earlier code. Without the option,
+    nothing is recorded.
 
     Raises:
         StoreError: There is no database, or it cannot be written.

@@ -110,9 +110,9 @@ class CommandContext:
     _loop: asyncio.Runner | None = field(default=None, init=False)
 
     def use(self, file: Path | None = None, *, writes: bool = False) -> None:
-        """Choose the database of the command, and whether the command writes to it.
+        """Choose the database of this command, and whether the command writes to the database.
 
-        A command that does not call this method reads the database of the current project, or that of `--store`.
+        A command that does not call this method only reads, from the database of `--store` or of the current project.
 
         Args:
             file: A graph's file. Without `--store`, the database is that of the file's project.
@@ -150,7 +150,7 @@ class CommandContext:
 
     @property
     def store(self) -> Store:
-        """The store of the command's database. It is not open yet: `read` or a Runner opens it."""
+        """The store that contains the runs of the command's database. The store is opened by `read` or by a Runner."""
         if self._store is None:
             from graphengine.api.places import store_at
             from graphengine.cli.places import lock_options
@@ -365,7 +365,7 @@ def harmless_json(text: str) -> str:
 
 
 def unexpected(error: Exception) -> Unexpected:
-    """Convert an unexpected exception to an error with a location and a repair."""
+    """Convert an exception that nobody expected to an error that names its location and a repair."""
     import traceback
 
     kind, frames = type(error).__name__, traceback.extract_tb(error.__traceback__)

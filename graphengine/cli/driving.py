@@ -65,7 +65,7 @@ _LEAVING: Final = "leaving the run waiting"
 
 
 def recorded_job(context: CommandContext, run_id: str, reference: str | None, at: At | None = None) -> DriveJob:
-    """Find a recorded run and its graph, and return the job that continues the run.
+    """Find a recorded run and its graph, and return everything that is needed to continue the run.
 
     If the log of the run is damaged and `at` names a step, the state after this step is used, so that the run can be
     branched from there.
@@ -152,14 +152,14 @@ def stopper_of(context: CommandContext) -> Stopper:
 def until_stopped(
     context: CommandContext, repair: str, action: str = "releasing the runs after the nodes in flight"
 ) -> Iterator[tuple[Stopper, Telemetry | None]]:
-    """During the block, run a command that works until a signal stops it, such as a worker.
+    """Run a command that works until a signal stops it, such as a worker, inside a `with` block.
 
     The block gets the handler of the signals, and the telemetry for `--otel`.
 
     Args:
         context: The context of the command.
-        repair: What the user can do after a second Ctrl-C has ended the process at once.
-        action: What the command does after the first signal, for the message to the user.
+        repair: Advice to the user for the case that a second Ctrl-C ends the process at once.
+        action: What the command does after the first signal, as the user reads it.
     """
     with stopper_of(context) as stopper, observed(context) as telemetry:
         stopper.action = action
@@ -232,9 +232,9 @@ def fleet_of(
 
 
 def list_lacking_executors(graphs: Mapping[str, Found], executors: Collection[str]) -> dict[str, str]:
-    """Return the graphs with nodes that need an executor which this process does not have, each with a message.
+    """Return the graphs that need an executor which this process does not have, each with a message that names it.
 
-    If this is so for all graphs, the result is empty, and the worker raises an error instead.
+    If all graphs need such an executor, the result is empty, and the worker raises an error instead.
     """
     lacking: dict[str, str] = {}
     for name, found in graphs.items():
@@ -265,7 +265,10 @@ def _warn_of_missing_models(context: CommandContext, models: AsBegun, graphs: Ma
 
 
 def last_words(context: CommandContext, error: Interrupted) -> list[tuple[int, str]]:
-    """Return what to write if a second Ctrl-C ends the process at once: texts, each with its file descriptor."""
+    """Return what to write if a second Ctrl-C ends the process at once, as texts with the file descriptors to write to.
+
+    The texts are made beforehand, because a signal handler can do little more than write.
+    """
     if context.json:
         number = context.out.number
         return [] if number is None else [(number, as_json(error_document(error)) + "\n")]
@@ -308,11 +311,12 @@ async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telem
 
 
 class _EventDisplay:
-    """Shows the events of a run that this process drives, and sets what a signal does in the current state of the run.
+    """Shows the events of a run that this process drives, and decides what a signal does to the run.
 
     Attributes:
-        before_last: The number of the step before the last visit that ended, and the first field that this step wrote,
-            or "". The suggested `branch` command begins there. Steps that a visit records before its end do not count.
+        before_last: The number of the step before the last visit that ended, with the first field that this step wrote,
+            or "" if it wrote none. After the run, the command suggests a `branch` that begins at this step. Steps that
+            a visit records before its end do not count.
     """
 
     def __init__(self, job: DriveJob, stopper: Stopper, runner: Runner, run: Run[Any]) -> None:
@@ -357,7 +361,10 @@ class _EventDisplay:
                 self.before_last, self._last = self._last, (event.seq, written)
 
     async def _catch_up(self, event: Event) -> None:
-        """Load the state of the run before this event, if the event is the first one here or follows missed events."""
+        """Load the state of the run before an event, if this process has missed the events before it.
+
+        This is the case for the first event of a run that is resumed.
+        """
         if not isinstance(event, StepRecorded) or event.seq == self.snapshot.seq + 1:
             return
         before = self._job.snapshot
@@ -377,7 +384,10 @@ class _EventDisplay:
         self._stopper.drives(self._stop)
 
     async def _asleep_until(self) -> float | None:
-        """Return when the run wakes up, if all of the run sleeps and this command waits for its end; otherwise None."""
+        """Return the time at which the run wakes up, if the run only sleeps and this command waits for that.
+
+        Returns None if the run waits for anything else, or if the command does not wait for it.
+        """
         if not self._job.sleeps or not life_of(self._run).claim.may("sleep"):
             return None
         waits = await self._runner.waits(self._run.id)
@@ -462,7 +472,10 @@ class Stopper:
                 each.close()
 
     def opens(self) -> None:
-        """Let a signal cancel the current asyncio task, which opens the database, until `drives` is called."""
+        """Let a signal cancel the current asyncio task, which opens the database, until `drives` is called.
+
+        Opening can take long, for example because the database is locked.
+        """
         self._join_loop()
         self._opening = asyncio.current_task()
         if self.asked_by:
@@ -480,7 +493,7 @@ class Stopper:
             self._stop()
 
     def _join_loop(self) -> None:
-        """Let signals wake the current event loop, as the class describes."""
+        """Let signals wake up the current event loop, through a socket. The docstring of the class explains why."""
         self._loop = asyncio.get_running_loop()
         if self._before and self._waking is None:
             self._waking = reader, writer = socket.socketpair()

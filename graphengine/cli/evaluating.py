@@ -316,7 +316,7 @@ def _parse_thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> 
 
 
 def _remove_option(words: Sequence[str], option: str, start: str = "") -> list[str]:
-    """Remove each occurrence of an option whose value begins with `start` from the words of a command line."""
+    """Remove an option from the words of a command line, wherever its value begins with the text `start`."""
     rest, kept = iter(words), list[str]()
     for word in rest:
         option_words = (word, next(rest, "")) if word == option else (word,)

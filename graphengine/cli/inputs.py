@@ -52,13 +52,13 @@ _SHOWN: Final = 60  # the maximum number of characters of an option in a message
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How the values of a field are written on the command line.
+    """How the values of a field are written in options such as `--input`.
 
     Attributes:
-        kinds: The JSON types that are accepted; empty for any type.
+        kinds: The JSON types that the field accepts; empty for any type.
         file: The subclass of TextFile that the field accepts; None if the field accepts no files.
         media: Whether the field accepts pictures, documents and sounds (`Media`).
-        item: The form of the items of a list; None if the field is not a list.
+        item: How an item is written, if the field is a list; otherwise None.
         is_secret: Whether messages must not show the values.
     """
 
@@ -154,9 +154,9 @@ def texts_of(pairs: Sequence[str], option: str) -> dict[str, str]:
 
 
 def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], option: str, notes: list[str]) -> None:
-    """Parse one argument, and add its value to `values`.
+    """Parse one argument of `--input` or a similar option, such as `key=value`, and add the value to `values`.
 
-    The argument can also name a file with the values of many fields.
+    The argument can also be `@FILE`, for a file that contains the values of many fields.
     """
     if pair == "-" or pair.startswith("@"):
         _add_file(values, pair, forms, option)
@@ -329,7 +329,10 @@ def _name_page_option_in_errors(url: str, where: str) -> Iterator[None]:
 
 @contextmanager
 def _name_option_in_errors(where: str) -> Iterator[None]:
-    """During the block, add the name of an option to errors about the file that the option names."""
+    """Add the name of an option to errors about files that are raised inside this `with` block.
+
+    The option is the one that named the file, so that the user knows which option to correct.
+    """
     try:
         yield
     except SourceUnreadable as error:

@@ -195,7 +195,8 @@ class Program(click.Group):
     def _texts(self, among: Mapping[str, Command]) -> dict[str, str]:
         """Return the words that can follow `prefix` in a command, each with its description.
 
-        At the top level, `prefix` is empty. In a group such as `queues`, it is the name of the group and a blank.
+        `prefix` is "" for the words after `graphengine`. For the words of a group such as `queues`, it is `queues` and
+        a blank.
         """
         found: dict[str, str] = {}
         for name, command in among.items():

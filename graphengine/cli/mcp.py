@@ -100,7 +100,7 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
 
 
 class _StdinLines:
-    """Reads the lines of stdin, and keeps other code of this process, such as a node, from reading them.
+    """Reads lines from stdin, so that other code of this process, such as a node, cannot take them away.
 
     A thread reads the lines. The thread may still wait for the next line when the process ends, so it holds no lock
     that Python needs at its end.

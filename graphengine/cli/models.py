@@ -128,7 +128,7 @@ def placeholders(chosen: Chosen) -> bool:
 
 
 def ways_to_a_model(found: Found) -> str:
-    """Return the options with which language models answer for a graph, to suggest them to the user."""
+    """Return options such as `--model anthropic:MODEL`, to suggest them to a user who has chosen no language model."""
     sets = [
         name
         for name, models in sets_of(found.module).items()
@@ -139,7 +139,10 @@ def ways_to_a_model(found: Found) -> str:
 
 
 def _list_local_models() -> Sequence[str]:
-    """Return one model of each local model server that answers at its usual address. Without any, return an example."""
+    """Find local model servers at their usual addresses, and return one model of each server that answers.
+
+    If no server answers, the result is an example of how to name such a model.
+    """
     found: list[str] = []
     for address in dict.fromkeys(SERVERS.values()):
         parts = urlsplit(address)
@@ -172,9 +175,10 @@ def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:
 
 
 def _select_for_graph(chosen: Chosen, found: Found) -> dict[str, Model | str]:
-    """Return the models of a set whose agents or nodes are in this graph.
+    """Return the part of a set of models that applies to this graph.
 
-    A file's sets of models apply to all graphs of the file, which can have different agents.
+    All graphs of a file share the file's sets of models, although the graphs can have different agents. Models for
+    agents of another graph in the file are left out.
 
     Raises:
         UnknownAgent: No graph of the file has an agent or a node with a name in the set.

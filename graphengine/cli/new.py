@@ -106,7 +106,7 @@ def files_of(name: str) -> dict[str, str]:
 
 
 def _read_module_text(file: Path) -> str:
-    """Return the text of a bundled module, in which placeholders answer for agents in place of rules (see `_DRY`)."""
+    """Read a bundled module, and change it so that placeholders answer for its agents instead of rules (see `_DRY`)."""
     text = file.read_text(encoding="utf-8")
     for here, there in _DRY.items():
         text = text.replace(here, there)

@@ -58,7 +58,7 @@ class OperatorLines(logging.Formatter):
 
 
 def _remove_contents(record: logging.LogRecord) -> logging.LogRecord:
-    """Return a copy of a log record without the contents of runs.
+    """Return a copy of a log record without contents of runs, such as questions, answers and errors.
 
     The original record stays unchanged, because other log handlers format it too. A record of the user's own loggers is
     returned as it is.
@@ -83,7 +83,7 @@ def _remove_contents(record: logging.LogRecord) -> logging.LogRecord:
 
 
 def _replace_run_text(argument: object) -> object:
-    """Replace an argument of a log message if the argument can contain text from a run."""
+    """Replace an argument of a log message if it can contain text from a run, such as the message of an error."""
     if isinstance(argument, RunText):
         return "(see the run)" if argument else ""
     if isinstance(argument, BaseException) and not isinstance(argument, StoreError):
@@ -152,7 +152,7 @@ def line_of(text: str, level: int = logging.INFO, **fields: str) -> str:
 
 
 class _LogStream(io.StringIO):
-    """A stream that sends each line to the log, so that a JSON log also contains the command's own messages."""
+    """A stream for a command's own messages that writes each line to the log, so that a JSON log contains them too."""
 
     def write(self, text: str) -> int:
         for line in text.splitlines():

@@ -95,9 +95,9 @@ class Command(click.Command):
         return [name for name in own if name.startswith("--") and name != "--yes"] + ["--help"]
 
     def _find_foreign(self, commands: str, option: str) -> str:
-        """Return what to write instead of an option that users know from another tool, such as LangGraph's program.
+        """Return what to write instead of an option that the user knows from another tool, such as LangGraph's program.
 
-        Entries for this command in the table of foreign names come first. An entry for all commands only applies if
+        A table lists such options. Its entries for this command come first. An entry for all commands applies only if
         this command has the option that the entry suggests. Returns "" if there is no entry, for example because the
         user misspelt an option of this command.
         """
@@ -579,7 +579,9 @@ def command(
 
 
 def limits_from(given: Sequence[str], base: Limits) -> Limits:
-    """Parse the values of `--limit`, and return the limits `base` with these limits replaced.
+    """Apply the values of `--limit` to the limits in `base`, and return the result.
+
+    Limits that the option does not name keep their value.
 
     Raises:
         click.BadParameter: A limit is invalid.

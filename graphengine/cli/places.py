@@ -161,9 +161,9 @@ def _read_database_setting(root: Path) -> Database | None:
 
 
 def lock_options() -> dict[str, Any]:
-    """Return the option of a store that limits how long it waits for another program's lock.
+    """Return the options with which to open a store: how long it waits while another program locks the database.
 
-    The result is empty if the project does not set this time.
+    The result is empty if the project does not set `busy_timeout_seconds`.
     """
     root = project_of(Path.cwd())
     seconds = setting(root, "busy_timeout_seconds") if root is not None else None
@@ -188,9 +188,9 @@ def graph_files(root: Path) -> list[Path]:
 
 
 def may_find(name: str) -> bool:
-    """Return whether the current project probably contains a graph with this name, without running the project's files.
+    """Guess whether the current project contains a graph with this name, without running the project's files.
 
-    It probably does if the name of a file is the name of the graph, or if a file contains the name in quotes.
+    The answer is yes if a file has the name of the graph, or if a file contains the name in quotes.
     """
     root = project_of(Path.cwd())
     try:

@@ -55,7 +55,10 @@ def ready(context: CommandContext) -> Ready:
 
 
 async def _load_production(store: Store) -> tuple[Sequence[OwnerInfo], Sequence[RunInfo], int]:
-    """Read the live processes, the interrupted runs, and how many runs that began in the last day have failed."""
+    """Read what the checks need: the live processes, the interrupted runs, and how many runs of the last day failed.
+
+    A run counts if it began in the last day.
+    """
     from graphengine.records.selection import Wanted, newest
 
     interrupted = await newest(store, Wanted(_FAILED, "interrupted"))

@@ -77,17 +77,19 @@ _INSIDE: Final = ("recorded", "message", "refused", "begun")
 
 @dataclass(slots=True)
 class _MapProgress:
-    """How many items of a map have ended.
+    """Counts how many items of a map have ended, for the progress that a command shows.
 
     Attributes:
         path: The path of the map.
         total: The number of items.
-        since: When the map began, its run was last resumed, or this process joined.
+        since: The time from which the remaining time is estimated: when the map began, its run was last resumed, or
+            this process joined.
         done: The number of items that have ended.
         failed: The number of items that failed.
         by_fallback: The number of items with the result of their fallback, as far as this process saw them end.
-        before: The number of items that had ended at `since`. The estimate of the remaining time leaves them out.
-        shown: The number of items that had ended when a line was last written.
+        before: The number of items that had already ended at `since`. The estimate of the remaining time leaves them
+            out.
+        shown: The number of items that had ended when a line about the map was last written.
     """
 
     path: str
@@ -233,7 +235,7 @@ class Progress:
         self._count_maps(visits.snapshot.now)
 
     def _count_maps(self, at: float) -> None:
-        """Read from the state of the run how many items of its maps have ended.
+        """Count how many items of each map have ended, from the state of a run that is resumed or watched.
 
         Maps inside items of other maps are left out.
         """
@@ -271,7 +273,7 @@ class Progress:
             repeated.unshown, repeated.took = 0, 0.0
 
     def _count_visit(self, step: Account) -> bool:
-        """Count a visit that ended. Return True if it needs no line of its own.
+        """Count a visit of a node that ended, and return whether the visit needs no line of its own.
 
         A visit needs no line if several earlier visits of the node took the same edge.
         """
@@ -350,7 +352,7 @@ class Progress:
         self._show_line("sleeps", f"until {until}; Ctrl-C leaves the run waiting")
 
     def began(self, path: str, visit: int, attempt: int) -> None:
-        """Show that a node began. Each attempt is shown once."""
+        """Show that a node started. An attempt is shown only once, although its start can be reported several times."""
         if self._begun.get(path, (0, 0)) >= (visit, attempt):
             return
         self._begun[path] = (visit, attempt)
@@ -384,7 +386,7 @@ class Progress:
                 self._show_line("changed", text.removeprefix("the graph changed: "))
 
     def _show_inside(self, step: Step, account: Account) -> None:
-        """Show that a visit began the items of a map or a nested graph, or recorded a call."""
+        """Show that a visit has started the items of a map or a nested graph, or that it recorded a call."""
         path = account.path
         if account.kind == "mapped":
             self._maps[child_id(step.frame, step.node)] = _MapProgress(path, account.count, account.at)
@@ -398,7 +400,10 @@ class Progress:
             self._show_line("recorded", path, f": {account.lines[0]} ({seconds(step.at - step.began)})")
 
     def _show_wait(self, account: Account) -> None:
-        """Show a question, an answer or a message, even inside an item of a map."""
+        """Show that a node asks a question or waits, or that an answer or a message arrived.
+
+        Items of maps are included.
+        """
         if account.kind == "waiting":
             self.show_counted()
             for line in account.lines:
@@ -463,15 +468,15 @@ class Progress:
             self._show_below(f"in place of {step.error}" if verb == "fallback" else step.error)
 
     def _is_own(self, entry: Entry) -> bool:
-        """Return whether the node itself did work in this visit, so that a line about its start must be shown first.
+        """Return whether the node itself worked in this visit, so that its start must be shown before its end.
 
-        The result is False if a nested graph or a map did the work, or if an answer ended the visit.
+        The result is False if a nested graph or a map did the work, or if the visit ended with an answer.
         """
         has_graph = isinstance(entry.step.data, Node) and entry.step.data.inside is not None
         return not has_graph and entry.began >= self.visits.time.since and not is_by_answer(entry.step)
 
     def _show_below(self, text: str, style: str = "") -> None:
-        """Show a text below the last line, such as the error of a step or the reason for its edge.
+        """Show a text that belongs to the line above it, such as the error of a step or the reason for its edge.
 
         An empty text is not shown. On a terminal, the text is wrapped and indented.
         """
@@ -486,7 +491,7 @@ class Progress:
 
 
 def in_flight(begun: Sequence[NodeBegan], at: float) -> str:
-    """Describe which nodes are at work and for how long, such as `write 3 s, review (5 items) 10 s`.
+    """Describe which nodes are at work, and for how long, such as `write 3 s, review (5 items) 10 s`.
 
     Args:
         begun: An event for each of these nodes, which says when the node began.

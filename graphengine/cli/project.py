@@ -178,7 +178,7 @@ def list_graphs() -> list[Listed]:
 
 
 def is_imported(graph: Graph[Any], listed: Listed, files: Collection[str] | None = None) -> bool:
-    """Return whether a file imports this graph, which another module defines.
+    """Return whether a file only imports this graph, so that the graph is defined in another module.
 
     If `files` is given, only imports from these files count.
     """
@@ -190,7 +190,10 @@ def is_imported(graph: Graph[Any], listed: Listed, files: Collection[str] | None
 
 
 def _find_same_names(files: Iterable[Listed]) -> dict[str, tuple[Path, GraphNotFound]]:
-    """Find graphs that have the same name but are in two files. Return the later file and the error, by name."""
+    """Find graphs of the same name in different files.
+
+    Returns the file of the later graph, with an error that names both places, by the name of the graph.
+    """
     first_places: dict[str, tuple[Path, Graph[Any]]] = {}
     found: dict[str, tuple[Path, GraphNotFound]] = {}
     for listed in files:
@@ -357,9 +360,10 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 def _module_name(path: Path, root: Path) -> str:
-    """Return the module name for a graph's file, such as `graphs.review` for `graphs/review.py` in its project.
+    """Choose the module name of a graph's file, such as `graphs.review` for `graphs/review.py`.
 
-    The nodes of the project can import the file under this name. If the name is taken or invalid, return a unique name.
+    Nodes of the project can import the file under this name. If the name is taken or invalid, the result is a unique
+    name.
     """
     parts = path.relative_to(root).with_suffix("").parts
     natural = ".".join(parts)
@@ -402,7 +406,7 @@ def _select_graph(module: ModuleType, file: Path, inner: str, name: str) -> Grap
 
 
 def _suggest_graph(module: ModuleType, name: str) -> str:
-    """Suggest the code of a graph to a user whose file contains none.
+    """Suggest code that makes a graph, to a user whose file contains no graph.
 
     The suggestion uses an agent of the file: the agent with the name `name`, or else an agent that hands over to
     others, or else any agent.
@@ -452,7 +456,7 @@ def _iter_inner_graphs(graph: Graph[Any], seen: set[int]) -> Iterator[Graph[Any]
 
 
 def _is_found_by_name(graph: Graph[Any], file: Path) -> bool:
-    """Return whether a suggested command finds this graph by its name alone, so that it need not name the file."""
+    """Return whether a command finds this graph by its name alone. A suggested command then need not name the file."""
     root = project_of(Path.cwd())
     if root is None or file.stem != graph.name:
         return False

@@ -112,7 +112,10 @@ def _is_of_working_tree(name: str, module: object, asked: ProofRequest) -> bool:
 
 
 def _answer_and_exit(request: Path, answer: Path) -> NoReturn:
-    """Write the answer to a request, and end the process at once."""
+    """Handle a request of the parent process, write the answer to a file, and end this process at once.
+
+    Ending at once skips the cleanup of the tried code, such as its exit handlers.
+    """
     code = 1
     try:
         with answer.open("wb", buffering=0) as file:

@@ -153,10 +153,10 @@ def prove(  # noqa: PLR0913 - one for each option
 
 
 def _choose_failed(context: CommandContext, wanted: Wanted) -> tuple[Sequence[Exported], Mapping[str, str]]:
-    """Return the failed runs with the most frequent failure.
+    """Return the failed runs that have the most frequent failure.
 
-    Also returns why each of the other failed runs is left out, by the id of the run. Two failures are equal if the same
-    node failed with the same type of exception.
+    Two failures are the same if the same node failed with the same type of exception. The reasons why other failed runs
+    are left out are returned too, by the id of the run.
     """
     from graphengine.records.export import export_run
     from graphengine.records.in_common import classify_failure, find_failing_step
@@ -228,10 +228,12 @@ def _retry_runs(context: CommandContext, found: Found, proof: Proof) -> None:
 
 
 def _keep_faults(trial: _Trial, runs: Sequence[Exported], proof: Proof, folder: Path) -> Sequence[str]:
-    """Write two of the shortest runs as tests, without their secrets; return the files.
+    """Write up to two of the shortest failed runs to files, with a test that runs their failed nodes.
 
-    The runs are tried once more, without their secrets and without acting. A run is left out if its outcome is another
-    then, or not known, or if its file would still contain a secret.
+    Returns the files.
+
+    Secrets are removed first. The runs are then tried once more, without effects. A run is left out if its outcome is
+    different or unknown without the secrets, or if its file would still contain a secret.
     """
     from graphengine.cli.suite import describe_unwritable, locate_graph
     from graphengine.models.hiding import contains_secrets
@@ -266,14 +268,14 @@ def _keep_faults(trial: _Trial, runs: Sequence[Exported], proof: Proof, folder: 
 
 @dataclass(frozen=True, slots=True)
 class _Trees:
-    """The folders with the files of both versions, and the places in them.
+    """The folders that contain the two versions of the code, and where the graph is in them.
 
     Attributes:
-        working: The working tree.
-        older: The worktree of the commit.
-        commit: The full name of the commit.
-        file: The file of the graph, relative to a tree.
-        folder: The current folder, relative to a tree.
+        working: The folder of the working tree.
+        older: The folder of the worktree with the older commit.
+        commit: The full name of the older commit.
+        file: The file of the graph, relative to either folder.
+        folder: The current folder, relative to either folder.
     """
 
     working: Path

@@ -155,9 +155,9 @@ def _check_words(context: CommandContext, given: Mapping[str, Any]) -> None:
 
 
 def _retentions() -> list[Mapping[str, Any]]:
-    """Return the arguments of one prune for each graph of the project whose runs are kept for a limited time.
+    """Return the rules by which `--retention` prunes: one for each graph whose runs are kept for a limited time.
 
-    With `--retention`, the command thus removes the same runs as the workers do.
+    The command then removes the same runs as the workers do.
 
     Raises:
         click.UsageError: Neither the project nor a graph has a retention.
@@ -184,8 +184,8 @@ async def _prune(
 ) -> Pruned:
     """Remove the runs that the rules select, and return what was removed.
 
-    With `dry_run`, or if the function `consents` returns False, nothing is removed. The result then lists what would be
-    removed.
+    With `dry_run`, or if the user does not confirm (`consents` returns False), nothing is removed. The result then
+    lists what would be removed.
     """
     from graphengine.api.runner import Runner
     from graphengine.records.retention import merge_pruned

@@ -170,9 +170,9 @@ def _draw(context: CommandContext, reference: str, output: Path, **look: Any) ->
 
 
 def _iter_run_steps(context: CommandContext, info: RunInfo, specs: dict[str, GraphSpec]) -> Iterator[Step]:
-    """Yield the steps of a run, which are read in parts, so that a long run need not fit into memory.
+    """Read the steps of a run and yield them. They are read in parts, because a long run may not fit into memory.
 
-    For each version of the graph that recorded these steps, the graph's spec is added to `specs` by its fingerprint.
+    The descriptions of the graphs that recorded these steps are added to `specs`, by their fingerprints.
 
     Raises:
         UnknownRun: There is no such run.

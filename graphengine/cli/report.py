@@ -141,7 +141,7 @@ class DriveJob:
         return self.context.place.command("resume", run_id, *more)
 
     def announce(self, run_id: str) -> None:
-        """Show which run is driven, with notes and warnings. The start of the run must be recorded."""
+        """Show which run this process drives, with notes and warnings. Called when the start of the run is recorded."""
         self.is_announced = True
         err = self.context.err
         plan = self.found.graph.compile()
@@ -155,7 +155,7 @@ class DriveJob:
             err.prose(("warning ", "bold yellow"), f"{problem.code} at {problem.where}: {problem.message}")
 
     def show_placeholders(self) -> bool:
-        """If placeholders answer for an agent, show this and the options that choose real models.
+        """If placeholders answer instead of models, tell the user, and show the options that choose real models.
 
         Returns:
             Whether placeholders answer.
@@ -300,7 +300,7 @@ def show_refused(out: Channel, snapshot: Snapshot) -> None:
 
 
 def show_published(out: Channel, snapshot: Snapshot) -> None:
-    """Show the progress of a run's maps, and the newest published value of each name."""
+    """Show how many items of its maps a run has done, and the newest value that it published under each name."""
     for each in progress_in(snapshot):
         failed = f", {each.failed:,} failed" if each.failed else ""
         waiting = f", {each.waiting:,} wait" if each.waiting else ""
@@ -326,7 +326,10 @@ def show_failure(err: Channel, failure: FailureRecord) -> None:
 
 
 def place_in_user_code(traceback_text: str) -> str:
-    """Return the last place of a traceback in the user's code, as `file:line in function`; "" if there is none."""
+    """Find the last line of a traceback that is in the user's code, and return it as `file:line in function`.
+
+    Returns "" if the traceback contains no user code.
+    """
     found = ""
     for file, line, function in re.findall(r'^[ |+]*File "(.+)", line (\d+), in (.+)$', traceback_text, re.MULTILINE):
         if is_user_code(file):
@@ -390,7 +393,10 @@ def _can_resume(ended: StoredOutcome) -> bool:
 
 
 def raised_limit(snapshot: Snapshot) -> list[str]:
-    """Return the option with which `resume` continues a run that reached a limit; [] if the run reached no limit."""
+    """Return the `--limit` option that lets `resume` continue a run that reached a limit.
+
+    [] if the run reached no limit.
+    """
     if snapshot.failure is not None and snapshot.failure.kind == PriceUnknown.code:
         return _UNKNOWN_COST
     if snapshot.ending is None or snapshot.ending.reason != "limit":
@@ -516,9 +522,9 @@ def show_state(out: Channel, values: Mapping[str, JsonValue], *, is_whole: bool 
 
 
 def whole(value: JsonValue) -> str:
-    """Format a value without cutting it.
+    """Format a value for output without cutting it. JSON is used for values that are not texts.
 
-    A text of several lines begins on a new line. Any other value is JSON on one line.
+    A text of several lines begins on a new line.
     """
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
@@ -527,7 +533,10 @@ def whole(value: JsonValue) -> str:
 
 
 def _cut_for_screen(value: JsonValue, room: int) -> tuple[str, str]:
-    """Cut a value to one line of `room` characters, between words. Return the line, and how much is left out."""
+    """Cut a value to one line of the terminal, between words. `room` is the number of characters.
+
+    Returns the line, and a description of what is left out.
+    """
     text = one_line(clean(value if isinstance(value, str) else whole(value)), 1_000_000_000)
     if len(text) <= room:
         return text, ""
@@ -537,7 +546,10 @@ def _cut_for_screen(value: JsonValue, room: int) -> tuple[str, str]:
 
 
 def _cut_for_pipe(value: JsonValue) -> tuple[str, str]:
-    """Cut a value to a limited number of lines and columns. Return the text, and how much is left out."""
+    """Cut a value for output that does not go to a terminal, to a limited number of lines and characters.
+
+    Returns the text, and a description of what is left out.
+    """
     if not isinstance(value, str):
         text = whole(value)
         left_out = len(text) - _PIPE_COLUMNS

@@ -355,9 +355,9 @@ def _show_dry_branch(context: CommandContext, run_id: str, at: At) -> int:
 
 
 def _find_plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
-    """Return the graph whose state the option `--path` names, to know the fields of the state.
+    """Return the graph to which the option `--path` leads, so that its fields are known.
 
-    A wrong part of the path is skipped here. The branch reports the error when it is started.
+    A part of the path that does not exist is skipped here, because starting the branch reports it as an error.
     """
     for part in path.split("/"):
         node = plan.nodes.get(part.partition("~")[0].partition("[")[0])
@@ -448,10 +448,10 @@ _LOOK_SECONDS: Final = 0.1
 
 
 async def _await_reaction(store: Store, asked: RunInfo) -> OwnerInfo | None:
-    """Wait until the process that drives a run has stopped driving it.
+    """Wait until the process that drives a run has reacted to a stop, for at most 5 seconds.
 
     Returns:
-        None, or the process if it still drives the run after 5 seconds.
+        None if the process no longer drives the run; otherwise the process.
     """
     import asyncio
 
@@ -507,7 +507,7 @@ def _enqueue(job: DriveJob, begin: Begin) -> int:
 
 
 def _check_needs(job: DriveJob, state: Any) -> None:  # noqa: ANN401 - a state, or a dict of its fields
-    """Refuse a state that lacks a value which a chosen model needs.
+    """Refuse to start a run if a field is empty that one of the chosen models needs.
 
     The variable `NEEDS` in the graph's file lists these fields by model.
 

@@ -217,7 +217,7 @@ def runs(  # noqa: PLR0913 - options
 
 
 def show_seen(context: CommandContext, wanted: Wanted, seen: Found | Bulk | Sums | Trends) -> None:
-    """Show how many runs a search by fields has looked at, so that the user knows if runs can be missing."""
+    """After a search by fields, show how many runs it has read, so that the user knows if runs may be missing."""
     from graphengine.records.selection import list_absent_fields, seen_lines
 
     if context.json or not wanted.fields:
@@ -484,7 +484,10 @@ class _Tree:
     more: int = 0
 
     def rows(self) -> Iterator[tuple[str, RunInfo]]:
-        """Yield the runs in the order of the tree, each with the lines of the tree to draw before the run."""
+        """Yield the runs from the top of the tree to the bottom.
+
+        Each comes with the lines that connect it to the run above it.
+        """
         below = self._below()
         stack: list[tuple[str, str, RunInfo]] = [("", "", info) for info in reversed(below.get(None, []))]
         while stack:
@@ -496,7 +499,7 @@ class _Tree:
             stack += [(deeper, sign, child) for sign, child in zip(reversed(signs), reversed(children), strict=False)]
 
     def sums(self) -> Mapping[str, Usage]:
-        """Return for each run, by id, what the run and all runs below it spent together."""
+        """Return what each run has spent together with all runs below it in the tree, by the id of the run."""
         from graphengine.kernel.extension import add_usage
 
         below = self._below()
@@ -509,9 +512,9 @@ class _Tree:
         return found
 
     def _below(self) -> dict[str | None, list[RunInfo]]:
-        """Return the runs that are directly below each run in the tree.
+        """Return, for each run in the tree, the runs that are directly below it.
 
-        The keys are the ids of the upper runs. The key None stands for the top of the tree.
+        The keys are the ids of the upper runs. The key None contains the runs at the top of the tree.
         """
         known = {info.id for info in self.runs}
         below: dict[str | None, list[RunInfo]] = {}

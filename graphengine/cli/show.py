@@ -431,9 +431,9 @@ def _format_took(took: float | None) -> str:
 
 
 def _because(entry: Entry, account: Account, *, is_last: bool) -> str:
-    """Return the error of a step and the reasons for its edge.
+    """Return why a step ended as it did: its error, and the reasons for the edge that it took.
 
-    The error that ended the run is left out, because the outcome of the run already shows it.
+    An error that ended the run is left out, because the outcome of the run already shows it.
     """
     from graphengine.cli.steps import is_reported_at_end
 

@@ -41,7 +41,7 @@ class Excerpt(NamedTuple):
 
 
 class _LineSpan(NamedTuple):
-    """A part of one line of a file.
+    """A place in a file, within one line.
 
     Lines count from 1. As in `ast`, `begin` and `end` count the bytes of the line in UTF-8.
     """
@@ -81,10 +81,7 @@ def excerpt_of(file: str, line: int, message: str, where: str, columns: int | No
 
 
 def _statements(lines: Sequence[str], at: int) -> Sequence[ast.stmt]:
-    """Return the innermost statements that contain the line `at`.
-
-    Names to underline are searched in these statements.
-    """
+    """Return the innermost statements at a line of a file. Names to underline are searched in these statements."""
     try:
         tree = ast.parse("".join(lines))
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the file has changed since it was imported
@@ -97,7 +94,7 @@ def _statements(lines: Sequence[str], at: int) -> Sequence[ast.stmt]:
 
 
 def _iter_name_places(statement: ast.stmt, name: str) -> Iterator[_LineSpan]:
-    """Yield where a name is written in a statement: as a string, an option, a parameter, a field or a variable."""
+    """Yield the places where a statement contains a name: as a string, option, parameter, field or variable."""
     for node in ast.walk(statement):
         match node:
             case ast.Constant(value=str(text)) if text == name:
@@ -113,7 +110,7 @@ def _iter_name_places(statement: ast.stmt, name: str) -> Iterator[_LineSpan]:
 
 
 def _fit_excerpt(line: int, before: str, underlined: str, after: str, columns: int | None) -> Excerpt:
-    """Shorten a line of a file to the terminal's width, so that the part `underlined` stays visible."""
+    """Shorten a line of a file to the width of the terminal, so that the underlined part stays visible."""
     from rich.cells import cell_len, set_cell_size
 
     room = None if columns is None else max(columns - len(f"  {line} | "), _LEAST_COLUMNS)

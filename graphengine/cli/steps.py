@@ -35,7 +35,7 @@ _QUESTION: Final = 20_000
 
 
 def arrow(account: Account) -> Sequence[Part]:
-    """Return the end of the line about a step: an arrow, the nodes that run next, and the label of the taken edge."""
+    """Return what a step leads to, for the end of the step's line: an arrow, the next nodes and the edge's label."""
     if not account.targets:
         return ()
     parts: list[Part] = [" -> ", (", ".join(account.targets), "bold")]
@@ -139,9 +139,9 @@ def _format_whole_wait(wait: OpenWait, run_id: str) -> list[str]:
 
 
 def example(facts: WaitRecord) -> tuple[str, str]:
-    """Return an example of a valid answer to a question, and a note that lists other valid answers.
+    """Return an example of a valid answer to a question, and a note with other valid answers.
 
-    The example is part of a suggested `graphengine answer` command, and the note stands after the command.
+    A suggested `graphengine answer` command contains the example, and the note stands after the command.
     """
     if facts.kind == "pause":
         return "true", ""
@@ -164,9 +164,9 @@ def _suggest_fitting_answer(schema: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _iter_other_answers(schema: Mapping[str, Any]) -> Iterator[str]:
-    """Yield an example answer for each alternative that a question's schema allows, except for the answers yes and no.
+    """Yield an example for each kind of answer that a question accepts, except for yes and no.
 
-    An example that is too long is replaced by a description of the alternative.
+    An example that is too long is replaced by a description.
     """
     for branch in schema["anyOf"]:
         fitting = None if branch.get("type") == "boolean" else an_example({**branch, "$defs": schema.get("$defs", {})})

@@ -90,10 +90,10 @@ def describe_unwritable(folder: str, error: OSError) -> GraphEngineError:
 
 
 def locate_graph(found: Found) -> tuple[str, str]:
-    """Return the module from which the suite's test imports the graph, and the graph's name in the module.
+    """Return how the test of a suite imports the graph: the module's name, and the graph's name in the module.
 
     Raises:
-        InputError: No test could import the graph.
+        InputError: No test could import the graph, because the file or the variable has no importable name.
     """
     path = found.file.absolute()
     root = project_of(path.parent) or Path.cwd()

@@ -63,7 +63,7 @@ class OutputFailed(GraphEngineError):
 
 
 def _end_of(text: str, columns: int) -> str:
-    """Cut off the beginning of a text, so that the rest is at most this many columns wide."""
+    """Shorten a text to this many columns by cutting off its beginning."""
     from rich.cells import cell_len
 
     if cell_len(text) <= columns:
@@ -378,10 +378,9 @@ class Channel:
 
     @contextmanager
     def other(self, text: str) -> Iterator[None]:
-        """Erase the transient line while other code writes `text` to the same terminal.
+        """Hold back progress lines while other code writes `text` to the same terminal, and erase the current one.
 
-        Other code can be a node that prints in a thread, or a library that writes to the log. No transient line is
-        shown until the block ends.
+        The other code can be a node that prints in a thread, or a library that writes to the log.
         """
         with self._writing:
             self.wipe()
@@ -427,7 +426,7 @@ class Channel:
                 raise OutputFailed(f"the output cannot be written: {error}", where="standard output") from error
 
     def _leave(self) -> None:
-        """Stop writing to a stream that failed.
+        """Stop using a stream that failed, for example because its pipe is closed.
 
         The stream's file descriptor is connected to the null device, so that Python's own flush at exit does not fail
         again.
@@ -470,7 +469,10 @@ def _show_paged(pager: str, text: str) -> bool:
 
 
 class _SharedTerminal:
-    """Replaces stdout or stderr, so that each output first erases a channel's transient line on the same terminal."""
+    """Replaces stdout or stderr, so that a progress line on the same terminal is erased before other output.
+
+    The progress line is the transient line of a `Channel`.
+    """
 
     def __init__(self, stream: TextIO, channel: Channel) -> None:
         self._stream = stream

@@ -153,10 +153,10 @@ class _RunLines:
         self._is_idle = False
 
     def begins(self, info: RunInfo, visits: Visits) -> None:
-        """Show which run is watched.
+        """Show which run is watched, before its first step is shown.
 
-        Also show the maps and nested graphs that began before the first shown step. Otherwise the user would see their
-        ends without their beginnings.
+        Maps and nested graphs that began earlier are shown too. Otherwise the user would see them end without having
+        seen them begin.
         """
         self._out.line("run ", (info.id, "bold"), f" of {info.graph}, begun {when(info.created_at)}")
         self._progress.continues(visits)
@@ -170,10 +170,7 @@ class _RunLines:
         self._progress.recorded(entry, why)
 
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
-        """Show the nodes at work, or since when the run waits.
-
-        If the run waits for something new, also show how to answer.
-        """
+        """Show which nodes are at work, or since when the run waits and how to answer."""
         from graphengine.cli.show import driven
         from graphengine.kernel.extension import NodeBegan
         from graphengine.records.at_work import nodes_at_work
@@ -247,7 +244,7 @@ class _Documents:
         self._context.line(Stepped(run_id=run_id, graph=graph, step=step_document(entry.step, why)))
 
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
-        """Write a document if the run's status, driver or waits have changed."""
+        """Write a JSON document about the run if its status, the process that drives it, or its waits have changed."""
         from graphengine.kernel.reader import status_of, waits_of
         from graphengine.records.json_document import StatusReported
 

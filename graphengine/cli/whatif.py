@@ -250,7 +250,7 @@ def _show_whatif(context: CommandContext, report: WhatIf) -> None:
 
 
 def _show_extreme_runs(context: CommandContext, report: WhatIf) -> None:
-    """Show the runs that gained most and the runs that lost most under the change.
+    """Show the runs that improved most and the runs that became worst under the change.
 
     For the first and the last of these runs, also show how the text of the result changed.
     """

@@ -195,9 +195,9 @@ async def _run_worker(  # noqa: PLR0913 - how a worker works
 
 
 def show_event(context: CommandContext, event: WorkerEvent) -> None:
-    """Show on one line what a worker did, such as taking a run.
+    """Write a line about an event of a worker, such as that it took a run.
 
-    If a run failed, also show the command that resumes it.
+    If a run failed, the command that resumes it is shown too.
     """
     from graphengine.worker.retention import Removed
     from graphengine.worker.worker import RunOutcome, Took
@@ -331,7 +331,7 @@ class _Rate(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 take
     name = "rate"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, float]:  # noqa: ANN401
-        """Return the number of runs and the time in seconds."""
+        """Convert a rate such as `100/60s` to the number of runs and the time in seconds."""
         found = re.fullmatch(r"([1-9][0-9]{0,8})/(.+)", str(value))
         if found is None:
             self.fail(f"{value!r} is not a rate: give a number of runs and a time, e.g. 100/60s", param, ctx)
