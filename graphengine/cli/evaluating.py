@@ -181,12 +181,13 @@ class _EvaluationJob(DriveJob):
 
 @dataclass(frozen=True, slots=True)
 class _EvaluationPlan:
-    """What an evaluation runs: the graphs, the scorers and the models.
+    """What `graphengine eval` runs: the graphs, the scorers and the models.
 
     Attributes:
         found: The graph under test.
         scorers: The scorers by name.
-        other: The version to compare with, which can be the same graph; None without a comparison.
+        other: The version with which the graph is compared; it can be the same graph with other models. None without a
+            comparison.
         names: The names of the versions.
         chosen: The models. Each key names an agent and the version of the graph in which the model is used.
     """

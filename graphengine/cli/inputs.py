@@ -191,7 +191,7 @@ def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], o
 
 
 def _add_file(values: dict[str, object], given: str, forms: Mapping[str, Form], option: str) -> None:
-    """Add the fields of a JSON object, which is read from a file (`@FILE`) or from stdin (`-`)."""
+    """Read a JSON object from a file (`@FILE`) or from stdin (`-`), and add its fields to `values`."""
     where = f"{option} {clipped(given, _SHOWN)}"
     found = _parse_json_value(read_text(given.removeprefix("@"), where), Form(frozenset()), where)
     if not isinstance(found, dict):

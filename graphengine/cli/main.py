@@ -123,7 +123,7 @@ def _collect_command_groups() -> Mapping[str, str]:
 
 
 class Program(click.Group):
-    """The group of commands.
+    """The program `graphengine`, as a group of commands.
 
     The module of a command is only imported when the command is used, so that the program starts quickly.
     """

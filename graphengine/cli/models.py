@@ -206,7 +206,10 @@ def _has_agent_or_node(graph: Graph[Any], who: str) -> bool:
 
 
 def split(text: str) -> tuple[str, str]:
-    """Split a value of `--model` into the agent or node that it is for, and the name of the model."""
+    """Split a value of `--model`, such as `writer=openai:MODEL`, into the agent or node and the name of the model.
+
+    Without an agent or a node, the model is for all agents.
+    """
     who, equals, name = text.partition("=")
     if not equals or _IS_NAME.match(who):
         return ALL, text

@@ -508,7 +508,7 @@ class At(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes n
     name = "step"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | tuple[str, int]:  # noqa: ANN401
-        """Return the number of the step, or the path of the node and the number of the visit."""
+        """Convert `5` to the number of a step, or `review:2` to the path of a node and the number of its visit."""
         node, _, number = str(value).rpartition(":")
         if not number.isdecimal() or len(number) > _DIGITS:
             text = f"{value!r} is not a step: give the number of a step, or a node and its visit, e.g. review:2"

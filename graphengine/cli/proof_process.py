@@ -84,7 +84,7 @@ def _move_path(path: str, asked: ProofRequest) -> str:
 
 
 def _load_graph(asked: ProofRequest) -> Graph[object]:
-    """Return the graph of the version.
+    """Load the graph from the version of the code that is tried.
 
     Raises:
         GraphEngineError: The version has no such graph, or the older code imported modules from the working tree.

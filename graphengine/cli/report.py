@@ -393,9 +393,9 @@ def _can_resume(ended: StoredOutcome) -> bool:
 
 
 def raised_limit(snapshot: Snapshot) -> list[str]:
-    """Return the `--limit` option that lets `resume` continue a run that reached a limit.
+    """Return the `--limit` option that lets `resume` continue a run which reached a limit.
 
-    [] if the run reached no limit.
+    Returns an empty list if the run reached no limit.
     """
     if snapshot.failure is not None and snapshot.failure.kind == PriceUnknown.code:
         return _UNKNOWN_COST

@@ -193,7 +193,7 @@ class AnthropicModel(PricedModel):
 
     @property
     def batches(self) -> Batches:
-        """The batches of this model at Anthropic."""
+        """Submits batches of requests to Anthropic for agents with `batch=True`."""
         return AnthropicBatches(
             self._server.client,
             lambda request: self._body(request, is_native=self._is_native(request)),
@@ -206,7 +206,7 @@ class AnthropicModel(PricedModel):
         return [("anthropic", "anthropic")]
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return the settings that the API does not support, each with advice on how to fix it."""
+        """Return which of an agent's settings Anthropic's API does not support, each with advice on what to do."""
         options = settings.given()
         found: dict[str, str] = {
             name: "leave out this setting, which is not in the API" for name in _LACKING if name in options
@@ -240,7 +240,7 @@ class AnthropicModel(PricedModel):
         return self._forms.is_native(request, by_server=self._has_forms) and _native_schema(request) is not None
 
     def _body(self, request: Request, *, is_native: bool) -> JsonObject:
-        """Build the body of a call.
+        """Build the JSON body of a request that calls the model.
 
         Raises:
             BadRequest: The conversation is empty, because the prompt is.

@@ -149,7 +149,10 @@ def headers(request: Request) -> dict[str, str]:
 
 
 def _build_tool_settings(request: Request, *, cites: bool) -> dict[str, Any]:
-    """Return the fields of the body that concern tools: descriptions, choice of a tool, and container for code."""
+    """Return the fields of a request's body that concern tools: their descriptions, the tool choice, and a container.
+
+    The container is the one in which an earlier answer ran code, so that the next code finds its files there.
+    """
     if not (request.tools or request.hosted):
         return {}
     fields: dict[str, Any] = {"tools": _build_tool_specs(request, cites=cites)}
@@ -218,7 +221,7 @@ def _cache_ends(messages: Sequence[JsonObject]) -> None:
 
 
 def conversation(messages: Sequence[Message]) -> list[JsonObject]:
-    """Convert messages to the API's form.
+    """Convert the messages of a conversation to the form of Anthropic's API.
 
     Consecutive messages of the same role are joined, and empty messages are left out.
     """
@@ -601,7 +604,7 @@ def _read_block_index(event: JsonObject) -> int:
 
 
 class Gathered:
-    """Puts the events of a streamed answer together to one message."""
+    """Puts the events of a streamed answer together to the message that Anthropic would have sent without streaming."""
 
     def __init__(self) -> None:
         self._message: JsonObject = {}
@@ -624,7 +627,7 @@ class Gathered:
         return bool(self._blocks)
 
     def add(self, event: JsonObject) -> tuple[str, str]:
-        """Add one event. Returns the text and the thinking that it adds to the answer."""
+        """Add an event of the stream to the message. Returns the text and the thinking that the event contains."""
         kind = event.get("type")
         if kind == "content_block_delta":
             delta = event["delta"]
@@ -673,7 +676,7 @@ class Gathered:
         return beside
 
     def whole(self) -> JsonObject:
-        """Return the complete message.
+        """Return the message that all events of the stream form together.
 
         Raises:
             Unreadable: The stream ended before the message did.

@@ -440,9 +440,9 @@ def estimate_tokens(request: Request) -> int:
 
 
 def characters(request: Request) -> int:
-    """Count the characters of a request.
+    """Count the characters of a request, from which its number of tokens is estimated.
 
-    Media count as many characters as a text with their number of tokens would have.
+    Each image or document counts as many characters as a text with the same number of tokens would have.
     """
     count = len(request.system)
     for message in request.messages:

@@ -77,7 +77,7 @@ class _CloudModel(_NoBatches, AnthropicModel):
         self._place = place
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return the settings that the cloud does not support, each with advice on how to fix it."""
+        """Return which of an agent's settings the cloud does not support, each with advice on what to do instead."""
         missing = dict(super().lacks(settings))
         if settings.service_tier is not None:
             missing["service_tier"] = "leave out this setting, because only Anthropic's own API has classes of service"

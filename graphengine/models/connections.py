@@ -169,7 +169,7 @@ class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
         return data[:max_bytes] if rest else data
 
     async def _arrival(self, seconds: float | None) -> None:
-        """Wait until there are bytes to read.
+        """Wait until bytes arrive on the connection, or until the server closes the connection.
 
         Raises:
             httpcore2.ReadTimeout: Nothing arrived within this many seconds.
@@ -271,7 +271,7 @@ def _is_readable(of: socket.socket | None) -> bool:
 
 
 class _Backend(httpcore2.AsyncNetworkBackend):
-    """Opens a `Connection` when httpcore's pool needs one."""
+    """Opens a `Connection` each time httpcore's connection pool needs a new one."""
 
     @override
     async def connect_tcp(

@@ -87,7 +87,7 @@ def _in_question(messages: list[JsonObject]) -> list[JsonObject]:
 
 
 def _join_questions(messages: list[JsonObject]) -> list[JsonObject]:
-    """Join consecutive user messages into one."""
+    """Join consecutive user messages into one message, for servers that refuse two user messages in a row."""
     joined: list[JsonObject] = []
     for message in messages:
         if joined and message["role"] == joined[-1]["role"] == "user":

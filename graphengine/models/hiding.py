@@ -201,7 +201,7 @@ def struck(text: str) -> str:
 
 
 def _hider(secrets: Iterable[str]) -> Callable[[str], str]:
-    """Return a function that hides these secrets and the secrets of the environment variables."""
+    """Return a function that hides these secrets, and the secrets in environment variables, in a text."""
     passed_forms = forms_of(secrets)
     environment_forms = _find_secret_forms(tuple(os.environ.items()))
     forms = [form for form, _ in environment_forms]

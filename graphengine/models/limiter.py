@@ -307,7 +307,7 @@ class WaitQueue:
         return False
 
     def cached(self, beginning: str) -> None:
-        """Record that the provider's cache now contains this start of a prompt."""
+        """Record that the provider's cache now contains this start of a prompt, so that other calls can use it."""
         with self._lock:
             self._cached[beginning] = self._now()
             if len(self._cached) > _MOST_BEGINNINGS:
@@ -567,10 +567,11 @@ async def limited(model: Model, request: Request, *, beginning: str = "") -> Res
 async def _answer_with_tool_names(model: Model, request: Request, limiter: RateLimiter | None) -> Response:
     """Call the model. If the server demands a description of every tool in the conversation, add them and call again.
 
-    A conversation can contain calls of tools that the agent no longer has: after a deployment that removed the tools,
-    or after a hand-over to an agent without tools. If the model calls such a tool again, the call is answered like the
-    call of an unknown tool. The limiter remembers that the server needs the descriptions, so that later calls send them
-    at once.
+    A conversation can contain calls of tools that the agent no longer has. This happens after a deployment that removed
+    the tools, or after a hand-over to an agent without tools. If the model calls such a tool again, the call is
+    answered like the call of an unknown tool.
+
+    The limiter remembers that the server needs the descriptions, so that later calls send them at once.
     """
     if limiter is not None and limiter in _WANT_TOOL_NAMES:
         request = request.with_tool_names()

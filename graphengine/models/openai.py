@@ -269,7 +269,10 @@ class OpenAIModel(ServedModel):
         )
 
     def _check_output_items(self, whole: JsonObject) -> list[JsonObject]:
-        """Return the items of the answer, or raise an error if its status says that it failed."""
+        """Return the items of an answer, such as its texts and tool calls.
+
+        Raises an error if the answer's status is a failure.
+        """
         error, status = whole.get("error"), whole.get("status", "completed")
         if error:
             raise self._server.refused(error)
@@ -407,9 +410,9 @@ def _build_tool_choice(name: str, request: Request) -> JsonObject:
 
 
 def _read_final_text(items: list[JsonObject]) -> str:
-    """Return the text of an answer.
+    """Return the text of an answer, from its items.
 
-    If one message is marked as the final answer, the others are comments and are left out.
+    If one message in the answer is marked as the final answer, the other messages are comments and are left out.
     """
     messages = [item for item in items if item.get("type") == "message"]
     final = [item for item in messages if item.get("phase") == "final_answer"]

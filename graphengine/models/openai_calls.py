@@ -323,7 +323,7 @@ class ServedModel(PricedModel, ABC):
         await self._server.close()
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return the settings that the API does not support, each with advice on how to fix it."""
+        """Return which of an agent's settings the API does not support, each with advice on what to do instead."""
         lacking = dict(self._lacking)
         if self._server.knows_new_names:
             lacking["top_k"] = "leave out this setting, which OpenAI's models do not have"
@@ -410,9 +410,9 @@ class OpenAIBatches:
             return batch.id
 
     async def find(self, ticket: Ticket) -> str | None:
-        """Search OpenAI's list for the batch to which a ticket belongs.
+        """Search OpenAI's list of batches for the batch that contains the request of a ticket.
 
-        Returns its id; None if it was never submitted.
+        Returns the id of the batch, or None if the batch was never submitted.
         """
         client = await self.client()
         with self.failing():

@@ -455,7 +455,7 @@ class _Chunks(StreamReader):
         return False
 
     def whole(self) -> JsonObject:
-        """Return the complete answer.
+        """Return the complete answer, put together from its chunks.
 
         Raises:
             AnswerTorn: The stream ended before the answer was complete.
@@ -517,7 +517,7 @@ class _Chunks(StreamReader):
 
 @dataclass(slots=True)
 class _PartialCall:
-    """The pieces of a tool call that have arrived so far."""
+    """A tool call in a streamed answer, as far as its pieces have arrived."""
 
     id: str = ""
     name: str = ""
@@ -530,9 +530,9 @@ class _PartialCall:
 
 
 def _join_pieces(pieces: list[JsonValue]) -> JsonValue:
-    """Join the pieces of a field of the answer.
+    """Join the pieces of one field of an answer that arrived in several chunks.
 
-    Texts and lists are concatenated; of other values the last one is kept.
+    Texts and lists are concatenated. Of other values, the last one is kept.
     """
     texts = [piece for piece in pieces if isinstance(piece, str)]
     lists = [piece for piece in pieces if isinstance(piece, list)]
@@ -542,7 +542,10 @@ def _join_pieces(pieces: list[JsonValue]) -> JsonValue:
 
 
 def _join_over_empty(messages: Sequence[Message]) -> Sequence[Message]:
-    """Leave out answers without text and calls, which many servers refuse, and join the user messages around them."""
+    """Leave out answers that contain neither text nor tool calls, because many servers refuse to read them back.
+
+    The user messages before and after such an answer are joined into one.
+    """
     joined: list[Message] = []
     joins = False
     for message in messages:
@@ -610,7 +613,7 @@ def _iter_media_parts(message: Message) -> Iterator[JsonValue]:
 
 
 def _build_chat_tool(tool: ToolSpec) -> JsonObject:
-    """Describe a tool in the API's form.
+    """Describe a tool in the form of the Chat Completions API.
 
     `strict` is only sent if it is true, because some servers do not know the field.
     """

@@ -280,9 +280,9 @@ class _Strict:
         self._optional = optional
 
     def whole(self) -> JsonObject:
-        """Convert the whole schema with its definitions.
+        """Convert the whole schema with its definitions to strict mode.
 
-        A `$ref` at the top is replaced by its target, which must be an object.
+        A `$ref` at the top is replaced by the schema to which it refers, which must be that of an object.
         """
         root = {key: value for key, value in self._schema.items() if key != "$defs"}
         defs = self._schema.get("$defs", {})

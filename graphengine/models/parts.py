@@ -87,7 +87,7 @@ class Cited(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _of_text(cls, given: object) -> object:
-        """Accept a plain text, which is what the model returns.
+        """Accept a plain text in place of a `Cited`, because a plain text is what the model returns.
 
         The sources are added afterwards by `with_citations`.
         """

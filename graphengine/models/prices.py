@@ -79,7 +79,10 @@ class Price:
                 )
 
     def of(self, spent: Spent) -> float | None:
-        """Compute the cost of a call in US dollars; None if the call made web searches and `search_usd` is unknown."""
+        """Compute the cost of a call at this price, in US dollars.
+
+        Returns None if the call made web searches and `search_usd` is unknown.
+        """
         if spent.web_searches and self.search_usd is None:
             return None
         plain = spent.input_tokens - spent.cache_read_tokens - spent.cache_write_tokens
@@ -127,7 +130,7 @@ class Spent:
     output_audio_tokens: int = 0
 
     def on(self, response: Response) -> Response:
-        """Return a copy of the response that contains these token counts."""
+        """Return a copy of a response in which these token counts are filled in."""
         return replace(
             response,
             input_tokens=self.input_tokens,

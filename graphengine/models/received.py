@@ -92,9 +92,9 @@ def list_at(value: JsonValue, key: str) -> list[JsonObject]:
 
 
 def text(value: JsonValue, key: str) -> str:
-    """Return the text at this key; "" if there is none.
+    """Return the text under a key of a JSON object that a server has sent; "" if there is no text under this key.
 
-    Integers are converted, as some servers use numbers as error codes.
+    Integers are converted to texts, because some servers use numbers as error codes.
     """
     found = value.get(key) if isinstance(value, dict) else None
     return str(found) if isinstance(found, (str, int)) and not isinstance(found, bool) else ""

@@ -196,7 +196,10 @@ class RecordedModel(OverModels):
 
 
 class _Line(BaseModel):
-    """One line of a recording. Unknown fields are ignored, because a later version may write them."""
+    """A line in a file of recorded answers: a request with its response.
+
+    Unknown fields are ignored, because a later version of graphengine may write them.
+    """
 
     request: dict[str, JsonValue]
     response: Response

@@ -318,7 +318,7 @@ def _extract_unread_call(words: str) -> str:
 
 
 def kind_of(report: Complaint) -> type[ModelError]:  # noqa: PLR0911 - a rule each
-    """Decide which class of error a server's report means."""
+    """Decide which class of `ModelError` to raise for the error that a server reported."""
     kinds = (
         _BY_CODE.get(code.lower()) or (BadRequest if _CALLERS_FAULT.match(code) else None) for code in report.codes
     )

@@ -48,7 +48,7 @@ class OverModels:
         return all([await model.knows_price() for model in self._models if isinstance(model, KnowsPrices)])
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
-        """Return the settings that at least one of the models does not support, each with advice on how to fix it."""
+        """Return which of an agent's settings one of the models does not support, each with advice on what to do."""
         found: dict[str, str] = {}
         for model in self._models:
             if isinstance(model, ChecksSettings):

@@ -354,7 +354,7 @@ def is_raised(item: object) -> bool:
 
 
 def _read_scripted_answer(item: object) -> str | Response:
-    """Convert a prepared answer to text, or to a response if it calls tools."""
+    """Convert a prepared answer to the text that a model would return, or to a response if the answer calls tools."""
     if isinstance(item, (str, Response)):
         return item
     if isinstance(item, ToolCall):

@@ -772,7 +772,10 @@ class Server:
         return self._failing[began]
 
     def _translate_error(self, error: Exception, *, began: bool) -> ModelError | None:
-        """Return the `ModelError` for an exception; None for an exception that has nothing to do with the call."""
+        """Convert an exception of the provider's SDK to a `ModelError`.
+
+        Returns None for an exception that has nothing to do with the call.
+        """
         import httpx2  # noqa: PLC0415 - loaded with the SDK
 
         sdk = self._sdk

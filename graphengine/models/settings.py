@@ -129,7 +129,10 @@ class Settings:
         return {name: value for name, value in found.items() if value not in (None, (), {})}
 
     def recorded(self) -> dict[str, JsonValue]:
-        """Return the settings that the user has set in the form in which a run records them: JSON without secrets."""
+        """Return the settings that the user has set, as JSON without secrets.
+
+        A run records the settings in this form.
+        """
         found = self.given()
         if "stop" in found:
             found["stop"] = list(self.stop)

@@ -61,11 +61,11 @@ class RecordedCall:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One call of a model while a node ran alone.
+    """A call of a model that a node made while it ran alone.
 
     Attributes:
         request: The request.
-        response: The response; None if the call raised.
+        response: The response; None if the call raised an exception.
     """
 
     request: Request

@@ -72,7 +72,7 @@ class ExecutorConformance(ABC):
     # -- results, errors and the context of a node
 
     def test_a_node_returns_what_it_returns_in_place(self) -> None:
-        """The results of sync and async functions arrive, also if several calls run at the same time."""
+        """Check that the results of sync and async functions arrive, also if several calls run at the same time."""
 
         async def test(runner: Runner, folder: str) -> None:
             nodes = (calls.double, calls.double_later)
@@ -82,7 +82,7 @@ class ExecutorConformance(ABC):
         self._run(test)
 
     def test_a_node_knows_its_attempt(self) -> None:
-        """The node sees the same run, attempt, key, time and random numbers as a node that runs without an executor."""
+        """Check that a node sees the same run, attempt, key, time and random numbers as without an executor."""
 
         async def test(runner: Runner, folder: str) -> None:
             facts: list[list[str]] = []
@@ -97,7 +97,10 @@ class ExecutorConformance(ABC):
         self._run(test)
 
     def test_what_a_node_raises_is_recorded(self) -> None:
-        """The recorded failure contains the exception's class, text and source lines, and the executor still works."""
+        """Check that a failure is recorded with the exception's class, text and source lines.
+
+        The executor must still work afterwards.
+        """
 
         async def test(runner: Runner, folder: str) -> None:
             error = (
@@ -113,7 +116,10 @@ class ExecutorConformance(ABC):
         self._run(test)
 
     def test_a_result_that_cannot_travel_is_named(self) -> None:
-        """A result that cannot be pickled fails its node as `not_picklable`, and the executor still works."""
+        """Check that a result that cannot be pickled fails its node as `not_picklable`.
+
+        The executor must still work afterwards.
+        """
         self._elsewhere()
 
         async def test(runner: Runner, folder: str) -> None:
@@ -129,7 +135,10 @@ class ExecutorConformance(ABC):
     # -- the end of work: timeouts, stops and closing
 
     def test_time_that_is_over_ends_the_work(self) -> None:
-        """When an attempt fails as `timeout`, its work has ended, so that the next attempt does not overlap with it."""
+        """Check that an attempt which fails as `timeout` has ended its work.
+
+        Otherwise the next attempt would overlap with it.
+        """
 
         async def test(runner: Runner, folder: str) -> None:
             retry = Retry(attempts=2, initial_seconds=0)
@@ -145,7 +154,7 @@ class ExecutorConformance(ABC):
         self._run(test)
 
     def test_a_stop_ends_the_work(self) -> None:
-        """When a run has stopped, the work of its node has ended."""
+        """Check that the work of a node has ended when its run has stopped."""
 
         async def test(runner: Runner, folder: str) -> None:
             run = runner.start(_as_graph(calls.works, "result"), _work_in(folder, seconds=self._length))
@@ -158,7 +167,7 @@ class ExecutorConformance(ABC):
         self._run(test)
 
     def test_closing_ends_the_work(self) -> None:
-        """When a Runner is closed, the work of its nodes has ended, and the executor is shut down."""
+        """Check that the work of all nodes has ended, and the executor is shut down, when a Runner is closed."""
         with TemporaryDirectory(dir=self.shared_folder()) as folder:
 
             async def test() -> None:
@@ -170,7 +179,7 @@ class ExecutorConformance(ABC):
             asyncio.run(test())
 
     def test_waiting_for_a_place_takes_no_time(self) -> None:
-        """The timeout of a call counts from the beginning of its work, not while the call waits for a free place.
+        """Check that the timeout of a call begins with its work, not while the call waits for a free place.
 
         This is tested only for executors that measure the timeout themselves.
         """
@@ -190,7 +199,10 @@ class ExecutorConformance(ABC):
     # -- processes that die
 
     def test_a_process_that_dies_fails_its_attempt(self) -> None:
-        """If a process dies, its attempt fails as `worker_died`, and the next attempt runs in another process."""
+        """Check that an attempt fails as `worker_died` if its process dies.
+
+        The next attempt must run in another process.
+        """
         self._elsewhere()
 
         async def test(runner: Runner, folder: str) -> None:
@@ -205,7 +217,7 @@ class ExecutorConformance(ABC):
         self._run(test)
 
     def test_an_effect_is_begun_once(self) -> None:
-        """A node with `effect="once"` begins only once, even if its process dies.
+        """Check that a node with `effect="once"` begins only once, even if its process dies.
 
         An executor that may repeat calls must refuse such a node.
         """

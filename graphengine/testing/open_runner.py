@@ -176,7 +176,7 @@ class _NotedLives(Lives):
 
 
 def close_leftover(store: Store) -> None:
-    """Close a store whose event loop may have ended while the store was open."""
+    """Close a store that a test left open, although the event loop in which the test used the store has ended."""
     abandon = getattr(store, "abandon", None)
 
     def close() -> None:

@@ -302,7 +302,7 @@ class _Look:
         self.groups: dict[tuple[object, ...], RunGroup] = {}
 
     def add(self, info: RunInfo, group: RunGroup) -> None:
-        """Add a run to its group, or to an earlier group with the same key."""
+        """Count a run in its group. If an earlier group has the same key, the run is counted there."""
         kept = self.groups.setdefault(group.key, group)
         if kept is not group:
             kept.unsettled = (*kept.unsettled, *group.unsettled)

@@ -65,7 +65,10 @@ class Recordings:
 
 
 class _TestsModel(RecordedModel):
-    """A recorded model whose error says with which command to record the missing answers of the test."""
+    """A model that answers from a file of recordings.
+
+    If an answer is missing, the error names the `pytest` command that records it.
+    """
 
     def __init__(self, file: Path, model: Model | None, test: str) -> None:
         super().__init__(file, model)

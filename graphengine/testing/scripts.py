@@ -168,7 +168,7 @@ class Script:
         return self._updates[str(key)]
 
     def _parts(self, name: str, given: object) -> Iterator[tuple[str, object]]:
-        """Split the update of a field in the way in which the node writes the field: as a whole, by key, or by item."""
+        """Split the update of a field as the node itself would write it: as the whole value, by key, or by item."""
         node = self.node
         targets = [target for target, _ in node.writer.parts]
         keyed = any(target.field == name and target.key is not None for target in targets)

@@ -147,7 +147,7 @@ def judge(
 
 
 def _is_judged(score: Score) -> None:
-    """Refuse a judgement without a reason. The model is then asked again.
+    """Refuse a score for which the judging model gave no reason, so that the model is asked again.
 
     Raises:
         ValueError: The reason is empty.

@@ -126,7 +126,7 @@ class PairedDifference(Part):
     equal: int
 
     def text(self, digits: int = 2) -> str:
-        """Describe the difference in words, with the given number of decimal places."""
+        """Describe the difference between the two versions in words, with the given number of decimal places."""
         interval = f"no interval for fewer than {LEAST_PAIRS} pairs"
         if self.low is not None and self.high is not None:
             interval = f"95 %: {self.low:+.{digits}f} to {self.high:+.{digits}f}"

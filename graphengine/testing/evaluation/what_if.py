@@ -298,7 +298,7 @@ class _Comparison:
     async def _where(self, fingerprint: str, steps: Sequence[Any]) -> int | None:
         """Return the number of the step at which the branch of a run has to begin.
 
-        None if the change cannot matter to the run.
+        Returns None if the change cannot matter to the run.
         """
         if self.at is not None:
             return first_of_visit(steps, *self.at)
