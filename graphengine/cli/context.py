@@ -126,7 +126,8 @@ class CommandContext:
     def is_for_operator(self) -> bool:
         """Whether the output is the log of a service or a worker, which must not contain the contents of runs.
 
-        True for `serve`, `worker` and `mcp`, if the log is JSON or if the output does not go to a terminal.
+        True for `serve`, `worker` and `mcp`, if the log is JSON or the output does not go to a terminal. Somebody may
+        then read the log who must not see what users wrote.
         """
         is_log = self.log_format == "json" or not (self.out.is_terminal and self.err.is_terminal)
         return is_log and self.words[:1] in (["serve"], ["worker"], ["mcp"])

@@ -265,9 +265,9 @@ def _warn_of_missing_models(context: CommandContext, models: AsBegun, graphs: Ma
 
 
 def last_words(context: CommandContext, error: Interrupted) -> list[tuple[int, str]]:
-    """Return what to write if a second Ctrl-C ends the process at once, as texts with the file descriptors to write to.
+    """Return the messages to write if a second Ctrl-C ends the process at once, each with its file descriptor.
 
-    The texts are made beforehand, because a signal handler can do little more than write.
+    The messages are made beforehand, because a signal handler can do little more than write.
     """
     if context.json:
         number = context.out.number

@@ -70,9 +70,9 @@ Each command has the module that contains its function, and a description.
 
 
 def _and_of(wings: Iterable[Wing], before: Mapping[str, Command]) -> Mapping[str, Command]:
-    """Insert the commands of wings into the commands `before`.
+    """Add the commands of wings (extensions of graphengine) to the commands in `before`.
 
-    A wing's command is inserted after the command that it names in `after`, or else at the end.
+    A command can name another command in `after`, and is then listed behind it. Otherwise it is listed at the end.
     """
     names, added = list(before), {name: each for wing in wings for name, each in wing.commands.items()}
     for name, each in added.items():

@@ -577,7 +577,7 @@ def _iter_named_wings(file: Path | None) -> Iterator[Wing]:
 
 
 def _extension_of(wing: Wing, file: Path | None) -> Extension | None:
-    """Create the extension of a wing from the project's settings; None if the wing needs no extension with them.
+    """Create the extension of a wing from the project's settings; None if these settings need no extension.
 
     Raises:
         ProjectBroken: The settings cannot be used.

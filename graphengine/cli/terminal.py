@@ -492,9 +492,10 @@ class _SharedTerminal:
 
 @contextmanager
 def making_room(channel: Channel) -> Iterator[None]:
-    """During the block, erase the channel's transient line before this process writes anything else.
+    """Keep other output of this process apart from a progress line on the terminal, inside this `with` block.
 
-    Otherwise the print of a node, for example, would continue the transient line.
+    The progress line (the channel's transient line) is erased first. Otherwise the print of a node, for example, would
+    continue that line.
     """
     if not channel.is_live:
         yield

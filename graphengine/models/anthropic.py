@@ -216,9 +216,10 @@ class AnthropicModel(PricedModel):
         return found
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return what to do instead if the model does not support this tool or one of its options.
+        """Return advice for an agent with a hosted tool that this model cannot run.
 
-        The result is "" if it supports both.
+        A hosted tool is a tool that the provider runs, such as its web search. The advice can also be about one option
+        of the tool. Returns "" if the model can run the tool with these options.
         """
         return lacks_tool(self._model, tool)
 

@@ -37,9 +37,10 @@ _WITHOUT: Final = re.compile(r"claude-(2|instant|3-(opus|sonnet|haiku))")
 
 
 def lacks_tool(model: str, tool: HostedTool) -> str:
-    """Return what to do instead if the model does not support this tool or one of its options.
+    """Return advice for an agent with a hosted tool that an Anthropic model cannot run.
 
-    The result is "" if it supports both.
+    A hosted tool is a tool that the provider runs, such as its web search. The advice can also be about one option
+    of the tool. Returns "" if the model can run the tool with these options.
     """
     if _WITHOUT.match(model):
         return HOSTS[tool.name]

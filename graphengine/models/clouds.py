@@ -63,9 +63,10 @@ class _CloudModel(_NoBatches, AnthropicModel):
     """Base of the models that call Claude in a cloud. A cloud supports less than Anthropic's own API.
 
     Attributes:
-        _client: The name of the SDK's client.
-        _module: The module that the client needs. The extra that installs it has the name of the API.
-        _hosted: The tools that the cloud runs.
+        _client: The name of the client class in Anthropic's SDK, such as `AsyncAnthropicBedrock`.
+        _module: A further module that this client needs. It is installed by the extra of graphengine with the name of
+            the API.
+        _hosted: The names of the tools that the cloud runs itself, such as `web_search`.
     """
 
     _client: ClassVar[str]

@@ -115,9 +115,9 @@ def names_secret(name: str) -> bool:
 
 
 def forms_of(known: Iterable[str]) -> list[str]:
-    """Return the texts to search for, in order to find these secrets; the longest first.
+    """Return all texts as which these secrets can occur, so that they can be found in a longer text.
 
-    A secret can occur as it is, with the escapes of Python or JSON, or encoded as base64.
+    A secret can occur as it is, with the escapes of Python or JSON, or encoded as base64. The longest text comes first.
     """
     forms = {form for secret in known if len(secret) >= _LEAST_KNOWN for form in clear_texts(secret)}
     return sorted(forms, key=len, reverse=True)

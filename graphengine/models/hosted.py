@@ -146,9 +146,10 @@ class HostsTools(Protocol):
     """A model whose provider can run tools itself, such as a web search."""
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return what to do instead if the model does not support this tool or one of its options.
+        """Return advice for an agent with a hosted tool that the model's provider cannot run.
 
-        The result is "" if it supports both.
+        A hosted tool is a tool that the provider runs, such as its web search. The advice can also be about one option
+        of the tool. Returns "" if the model can run the tool with these options.
         """
         ...
 

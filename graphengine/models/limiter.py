@@ -671,9 +671,10 @@ def _find_asked_seconds(error: Exception) -> float | None:
 
 
 def _error_of_unmade_call(error: Exception) -> Exception:
-    """Return the error for a call that is not sent because the trial for which it waited failed.
+    """Return the error for a call that was never sent, because the trial call for which it waited failed.
 
-    The trial is the single call that tests whether a server that failed is working again.
+    After a server has failed, a single trial call tests whether the server is working again. All other calls wait for
+    it.
     """
     if not isinstance(error, ModelError) or type(error).__init__ is not ModelError.__init__:
         return error

@@ -173,7 +173,7 @@ class OpenAIModel(ServedModel):
         return sound_json(merged(merged(body, self._settings(request)), request.settings.extra))
 
     def _settings(self, request: Request) -> JsonObject:
-        """Return the fields of the body that come from the request's settings.
+        """Return the fields of a request's body that come from the agent's settings.
 
         Some fields are only sent to OpenAI's own server, because other servers may refuse fields that they do not know.
         """
@@ -198,9 +198,10 @@ class OpenAIModel(ServedModel):
         return found
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return what to do instead if the model does not support this tool or one of its options.
+        """Return advice for an agent with a hosted tool that this model cannot run.
 
-        The result is "" if it supports both.
+        A hosted tool is a tool that the provider runs, such as its web search. The advice can also be about one option
+        of the tool. Returns "" if the model can run the tool with these options.
         """
         if tool.name not in _TYPES or (self._server.is_own and _WITHOUT_TOOLS.match(self.model)):
             return HOSTS[tool.name]

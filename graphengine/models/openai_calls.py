@@ -371,14 +371,14 @@ _OK: Final = 200
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OpenAIBatches:
-    """The batches of one model at OpenAI.
+    """Submits batches of requests to OpenAI for one model, finds batches again, and reads their answers.
 
     Args:
         path: The path of the API, such as `/responses`.
-        client: Returns the SDK's client.
-        body: Returns the body of a request.
-        response: Converts an answer of a batch to a response.
-        failing: A context that raises the SDK's errors as `ModelError`s.
+        client: Returns the client of OpenAI's SDK.
+        body: Builds the JSON body that is sent for a request.
+        response: Converts an answer in the results of a batch to a `Response`.
+        failing: A context manager that converts the SDK's exceptions to `ModelError`s.
     """
 
     path: str

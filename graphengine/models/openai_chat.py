@@ -242,9 +242,10 @@ class OpenAIChatModel(ServedModel):
         return THOUGHTS_BACK in self._dialects
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return what to do instead if the model does not support this tool or one of its options.
+        """Return advice for an agent with a hosted tool that this model cannot run.
 
-        The result is "" if it supports both.
+        A hosted tool is a tool that the provider runs, such as its web search. The advice can also be about one option
+        of the tool. Returns "" if the model can run the tool with these options.
         """
         if tool.name == "web_search" and _SEARCHES_WEB in self.model:
             return unsupported(tool, ("location",), "the Chat Completions API")
@@ -342,7 +343,7 @@ class OpenAIChatModel(ServedModel):
         return {"provider": self._provider, "content": content}
 
     def _settings(self, request: Request) -> JsonObject:
-        """Return the fields of the body that come from the request's settings.
+        """Return the fields of a request's body that come from the agent's settings.
 
         OpenAI and Azure have renamed `max_tokens` and refuse the old name, while other servers only know the old name.
         """

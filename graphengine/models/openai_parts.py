@@ -39,14 +39,14 @@ def unknown(item: JsonObject, known: Collection[str]) -> JsonObject:
 
 
 def used(usage: JsonObject, question: str, answer: str) -> Spent:
-    """Read the token counts of an answer. If the question has 0 tokens, the server did not report valid usage.
+    """Read the token counts that a server reports with an answer.
 
     Some servers, such as xAI, Gemini's compatible endpoint and some proxies, include thinking only in the total. The
     number of the answer's tokens is therefore at least the total without the question. A total that is not a number of
-    tokens is ignored.
+    tokens is ignored. If the result has 0 tokens for the question, the server reported no valid usage.
 
     Args:
-        usage: The object.
+        usage: The object in which the server reports the usage.
         question: The API's name for the question's tokens, such as `input_tokens`.
         answer: The API's name for the answer's tokens, such as `output_tokens`.
     """
@@ -196,7 +196,7 @@ SAMPLING: Final = ("temperature", "top_p", "presence_penalty", "frequency_penalt
 
 
 def common_settings(request: Request) -> JsonObject:
-    """Return the fields of the body for the settings that have the same name in OpenAI's two APIs."""
+    """Return the fields of a request's body for the settings that have the same name in both of OpenAI's APIs."""
     options = request.settings.given()
     found: JsonObject = {name: options[name] for name in (*SAMPLING, "service_tier") if name in options}
     if request.tools and "parallel_tool_calls" in options:

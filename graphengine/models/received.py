@@ -259,8 +259,9 @@ class ServerEvents:
 
     Args:
         response: A response whose body has not been read yet.
-        gathers: The connection, if it can collect bytes and pass them on together while nobody watches; otherwise None.
-        watch: Tells whether somebody watches; None if the caller wants every event as soon as it arrives.
+        gathers: The connection of the response, if it can collect bytes and pass them on together; otherwise None.
+        watch: Tells whether somebody watches the answer. While nobody does, bytes are collected. With None, every event
+            is passed on as soon as it arrives.
     """
 
     def __init__(self, response: Body, gathers: Gathers | None = None, watch: Watch | None = None) -> None:
@@ -288,14 +289,14 @@ class ServerEvents:
         switch between tasks.
 
         Args:
-            take: Receives an event, and returns True if the answer is now complete. Later events are read, but `take`
-                is not called for them.
+            take: Receives an event, and returns True if the answer is now complete. It is then not called again,
+                although the rest of the stream is still read.
 
         Returns:
-            The exception with which reading the response failed; None if the answer is complete or the stream ended.
+            The exception with which reading the response failed; None if nothing failed.
 
         Raises:
-            BaseException: `take` raised this exception.
+            BaseException: The exception that `take` raised.
         """
         outcome: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         if self._watch is not None:

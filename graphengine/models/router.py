@@ -143,11 +143,11 @@ class Router(OverModels):
         return f"router({', '.join(model.name for model in self._models)})"
 
     async def answer(self, request: Request) -> Response:
-        """Return the answer of the first model that gives one.
+        """Return the answer of the first model that answers.
 
         Raises:
-            ModelError: No model answered, or a model raised an error after which the router must not call another model
-                (`on`).
+            ModelError: No model answered, or a model raised an error that `on` does not name, after which no other
+                model may be called.
         """
         watched = _TextRelay(request)
         failed: dict[int, Exception] = {}

@@ -232,7 +232,7 @@ class Clients(Generic[C]):
     """Keeps the SDK's clients of one model object: one client for each event loop that calls the model.
 
     Args:
-        make: Makes a new client. It runs in a thread, and may take long.
+        make: Makes a new client. It is called in a thread, because it may take long.
 
     Example:
         >>> async def main() -> None:
@@ -248,9 +248,10 @@ class Clients(Generic[C]):
         self._guard = threading.Lock()
 
     async def get(self) -> C:
-        """Return the client of the running event loop, and make it first if necessary.
+        """Return the client of the running event loop, and make the client first if necessary.
 
-        Concurrent callers share the making of the client, so a caller that is cancelled meanwhile does not stop it.
+        Concurrent callers wait for the same new client. A caller that is cancelled while it waits does not stop the
+        making of the client.
         """
         loop = asyncio.get_running_loop()
         making = self._making.get(loop)

@@ -112,7 +112,11 @@ class EdgeCoverage:
         return json.dumps(recorded)
 
     def add(self, recorded: str) -> None:
-        """Add the counts that another process recorded, for example a process that runs some of the tests."""
+        """Add the counts of another process, for example of a process that runs some of the tests.
+
+        Args:
+            recorded: The counts, as `as_json` returned them in the other process.
+        """
         for graph, file, units, recorded_counts in json.loads(recorded):
             shape = Shape(graph, file, tuple(Unit(tuple(place), *rest) for place, *rest in units))
             counts = self._seen.setdefault(shape, Counter())

@@ -174,7 +174,7 @@ class Preflight:
         return not self.refused
 
     def __str__(self) -> str:
-        """Return the reasons with their repairs, the drafts of migrations, and the number of runs that do not fit."""
+        """Return a text with the reasons and their repairs, drafts of migrations, and how many runs do not fit."""
         lines: list[str] = []
         for group in self.groups:
             for reason in group.reasons:
@@ -476,9 +476,10 @@ def _older_words(plan: Plan[Any], snapshot: Snapshot, spec: GraphSpec | None) ->
 
 
 def _words_at(spec: GraphSpec | None, frame: Frame) -> dict[str, list[str]] | None:
-    """Return the instructions and prompts of the agents at the node where a run is, by this description of a graph.
+    """Return the instructions and prompts of the agents at the node where a run is.
 
-    Returns None if the graph has no such node.
+    They are taken from the given description of the graph, which is the recorded one or today's. Returns None if it
+    contains no such node.
     """
     node = _node_in(_graph_at(spec, frame), frame)
     if node is None:

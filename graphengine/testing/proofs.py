@@ -252,7 +252,7 @@ async def _run_alone(
 def _explain_unknown(path: str, error: Exception, *, repeats_work: bool) -> str:
     """Return the reason why an error leaves it unknown whether the node is repaired.
 
-    "" if the error shows that it fails.
+    Returns "" if the error shows that the node still fails.
 
     For example, the node may have asked for an effect whose result is not in the log.
     """

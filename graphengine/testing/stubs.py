@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 
 def with_stubs(plan: Plan[Any], given: Mapping[str, Visits]) -> tuple[Plan[Any], Sequence[Script]]:
-    """Copy the compiled plan of a graph with stubs in place of its nodes. Also returns the scripts of the named nodes.
+    """Copy a compiled graph, and put the stubs that a test passed in place of its nodes.
+
+    The stubs of each node that the test named are returned too, as a `Script`.
 
     Raises:
         InputError: A path does not name a node, or a stub is invalid.

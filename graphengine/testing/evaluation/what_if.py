@@ -436,9 +436,9 @@ def _build_scoring(
 async def _score_pairs(
     runner: Runner, scoring: Graph[EvaluationState], name: str, compared: Sequence[BranchedRun]
 ) -> None:
-    """Score the final states of all runs and branches, in one evaluation.
+    """Score the final states of the compared runs and of their branches, in one evaluation.
 
-    The id of the evaluation depends on the states and the scorers, so that a comparison of the same name can be
+    The id of the evaluation depends on the states and the scorers. A comparison of the same name can therefore be
     continued with more runs or with other scorers.
     """
     cases: list[Case] = []
