@@ -334,7 +334,7 @@ class _EventDisplay:
         return self._progress.visits.snapshot
 
     async def show(self, events: asyncio.Queue[Event | None]) -> None:
-        """Show the events of the run until this process no longer drives it."""
+        """Show the events of the run for as long as this process drives the run."""
         await life_of(self._run).until("begun")  # if the run never begins, awaiting its result raises the reason
         async with self._progress.ticking():
             await self._show(events)

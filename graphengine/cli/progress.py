@@ -181,7 +181,7 @@ class Progress:
         self._in_loops: set[str] = set()  # paths whose further visits are only counted
 
     def show(self, event: Event) -> None:
-        """Show one event."""
+        """Show one event of the run."""
         if isinstance(event, TextDelta):
             self._show_model_text(event)
         elif isinstance(event, NodeBegan):
@@ -230,7 +230,7 @@ class Progress:
         self._channel.transient(f"{'writes':<9} {one_line(path, _PATH_CHARACTERS)}: ", text)
 
     def continues(self, visits: Visits) -> None:
-        """Set the current state of the run, to which the next events belong."""
+        """Set the state of the run from which this display continues, before the next event is shown."""
         self.visits = visits
         self._count_maps(visits.snapshot.now)
 

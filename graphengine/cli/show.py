@@ -136,7 +136,7 @@ class _RecordedRun:
 
     @property
     def visits(self) -> Visits:
-        """The visits of nodes, built from the steps."""
+        """The visits of the run's nodes, computed from the recorded steps."""
         from graphengine.records.visits import Visits
 
         return Visits.of(self.steps, self.start, self.specs)

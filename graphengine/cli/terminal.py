@@ -389,7 +389,7 @@ class Channel:
             yield
 
     def wipe(self) -> None:
-        """Erase the transient line, if there is one."""
+        """Erase the progress line (the transient line) from the terminal, if there is one."""
         if self._is_transient:
             self.write("")
 

@@ -200,7 +200,7 @@ class _RunLines:
         self._waits = waits
 
     def ticking(self) -> AbstractAsyncContextManager[None]:
-        """Redraw the transient line at the bottom regularly, so that the shown durations grow between two steps."""
+        """Redraw the progress line regularly, so that the shown durations grow between two steps."""
         return self._progress.ticking()
 
     def tick(self) -> None:
@@ -260,7 +260,7 @@ class _Documents:
         return nullcontext()
 
     def tick(self) -> None:
-        """Do nothing, as in `ticking`."""
+        """Do nothing, because JSON documents contain no durations that grow."""
 
     def ends(self, info: RunInfo, snapshot: Snapshot, below: SpentBelow) -> None:  # noqa: ARG002 - of the other view
         from graphengine.records.json_document import ended_document

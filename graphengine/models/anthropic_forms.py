@@ -482,7 +482,7 @@ def paused(message: Mapping[str, JsonValue]) -> bool:
 
 
 def joined(first: JsonObject, then: JsonObject) -> JsonObject:
-    """Append the continuation of a message that paused."""
+    """Join a message that Anthropic paused with its continuation to one message."""
     content: list[JsonValue] = [*_blocks(first), *_blocks(then)]
     return {**then, "content": content, "usage": _sum(inside(first, "usage"), inside(then, "usage"))}
 

@@ -526,7 +526,7 @@ class KnowsPrices(Protocol):
     """
 
     async def knows_price(self) -> bool:
-        """Return whether answers will have a `cost_usd`."""
+        """Return whether the cost of the model's answers will be known (`Response.cost_usd`)."""
         ...
 
 

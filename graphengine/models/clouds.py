@@ -85,7 +85,7 @@ class _CloudModel(_NoBatches, AnthropicModel):
         return missing
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return what to do instead if the cloud does not run this tool; "" if it does."""
+        """Return advice for an agent with a hosted tool that the cloud does not run; "" if the cloud runs it."""
         return super().lacks_tool(tool) if tool.name in self._hosted else HOSTS[tool.name]
 
     def _needs(self) -> list[tuple[str, str]]:

@@ -343,7 +343,7 @@ class _Events(StreamReader):
 
 
 def _after_compaction(items: list[JsonValue]) -> list[JsonValue]:
-    """Drop the items before the last compaction, because it replaces them."""
+    """Drop the items of a conversation that OpenAI's last compaction has replaced by a shorter form."""
     places = [place for place, item in enumerate(items) if isinstance(item, dict) and item.get("type") == "compaction"]
     return items[places[-1] :] if places else items
 

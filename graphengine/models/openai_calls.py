@@ -283,7 +283,7 @@ class ServedModel(PricedModel, ABC):
         return self._body(request, is_native=self._is_native(request))
 
     async def _of_batch(self, whole: JsonObject) -> Response:
-        """Convert an answer of a batch to a response, with the price of batches."""
+        """Convert one answer from the results of a batch to a response. Its cost uses the reduced price of batches."""
         with self._server.failing():
             return await self._add_counts(self._response(whole), whole, is_batch=True)
 
@@ -309,7 +309,7 @@ class ServedModel(PricedModel, ABC):
 
     @abstractmethod
     def _body(self, request: Request, *, is_native: bool) -> JsonObject:
-        """Build the body of a request.
+        """Build the JSON body of a request.
 
         If `is_native` is false, the schema of the answer is written into the instructions.
         """

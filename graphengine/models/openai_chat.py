@@ -231,7 +231,7 @@ class OpenAIChatModel(ServedModel):
         self._dialects = (*self._dialects, *gone)
 
     def _unspoken(self, request: Request, *, is_native: bool) -> JsonObject:
-        """Return the body of a request as OpenAI's own server accepts it, before any dialect is applied."""
+        """Build the JSON body of a request for OpenAI's own server, before dialects change it for another server."""
         return {**self._body(request, is_native=is_native), **(self._streaming if request.streams else {})}
 
     def _adapt_body(self, body: JsonObject) -> JsonObject:

@@ -34,7 +34,7 @@ LONGEST_ID: Final = 64
 
 
 def unknown(item: JsonObject, known: Collection[str]) -> JsonObject:
-    """Return the fields of a JSON object that are neither empty nor among the `known` names."""
+    """Return the fields of a JSON object that have a value and whose name is not among the `known` names."""
     return {key: value for key, value in item.items() if key not in known and value not in (None, "", [], {})}
 
 

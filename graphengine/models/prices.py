@@ -277,7 +277,7 @@ class PricedModel:
     _prices: Prices
 
     async def knows_price(self) -> bool:
-        """Return whether answers will have a `cost_usd`."""
+        """Return whether the cost of the model's answers will be known (`Response.cost_usd`)."""
         return await self._prices.known()
 
     async def window_tokens(self) -> int | None:

@@ -207,7 +207,7 @@ class PydanticAIModel:
         return [*found] if is_same else []
 
     def response_of(self, found: parts.ModelResponse) -> Response:
-        """Convert pydantic-ai's response to graphengine's."""
+        """Convert a response of pydantic-ai to a `Response` of graphengine."""
         used, reason = found.usage, found.finish_reason or ""
         if reason == "error":
             raise ModelOverloaded(f"{self.name} broke off its answer (error)", repair=REPAIRS[ModelOverloaded])

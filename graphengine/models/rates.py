@@ -279,7 +279,7 @@ class _SpanLimit:
             self._taken += self._units(permit)
 
     def correct(self, permit: Permit, tokens: int) -> None:
-        """Replace the estimated tokens of a call by the tokens that it used, if the call is still inside the window."""
+        """Replace the estimated tokens of a call by the tokens that it used, if the call still counts for the limit."""
         if self._permits and permit.began >= self._permits[0].began:
             self._taken += tokens - permit.units
             permit.units = tokens

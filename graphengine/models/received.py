@@ -50,7 +50,11 @@ if TYPE_CHECKING:
         """A connection that can collect the received bytes of a response and pass them on together."""
 
         def gather(self, marks: Collection[bytes] | None) -> None:
-            """Collect received bytes from now on, until one of these marks arrives. None stops collecting."""
+            """Hold received bytes back from now on, until one of these marks arrives, so that they are read together.
+
+            A mark is a text that occurs only in an important event, such as the end of the answer. `gather(None)`
+            switches this off.
+            """
             ...
 
 
@@ -64,7 +68,7 @@ class Watch(Protocol):
     """
 
     def is_watched(self) -> bool:
-        """Return whether somebody is watching now."""
+        """Return whether somebody is watching the answer now."""
         ...
 
     def when_watched(self, call: Callable[[], None] | None) -> None:
@@ -80,13 +84,16 @@ MOST_TOKENS: Final = 2**53
 
 
 def inside(value: JsonValue, key: str) -> JsonObject:
-    """Return the JSON object at this key; {} if there is none."""
+    """Return the JSON object under a key of another JSON object; {} if there is none."""
     found = value.get(key) if isinstance(value, dict) else None
     return found if isinstance(found, dict) else {}
 
 
 def list_at(value: JsonValue, key: str) -> list[JsonObject]:
-    """Return the JSON objects of the list at this key; [] if there is no list. Other items of the list are left out."""
+    """Return the JSON objects in the list under a key of a JSON object; [] if there is no list.
+
+    Items of the list that are not objects are left out.
+    """
     found = value.get(key) if isinstance(value, dict) else None
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
@@ -228,7 +235,7 @@ class EventReader:
 
     @property
     def _is_between(self) -> bool:
-        """Whether the bytes so far end exactly at the end of an event."""
+        """Whether the bytes so far end exactly at the end of an event, so that the next bytes begin a new event."""
         return not (self._data or self._kind or self._after_return or any(self._line))
 
     def _lines(self, chunk: bytes) -> Iterator[Event]:

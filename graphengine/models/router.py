@@ -56,7 +56,7 @@ class OverModels:
         return found
 
     def lacks_tool(self, tool: HostedTool) -> str:
-        """Return what to do instead if at least one of the models does not support this tool; "" if all support it."""
+        """Return advice for an agent with a hosted tool that one of the models cannot run; "" if all of them can."""
         found = (f"{message}: {repair}" for model in self._models for message, repair in lacking(model, [tool]))
         return next(found, "")
 

@@ -36,7 +36,7 @@ class SendsForms(Protocol):
     """
 
     def form_of(self, request: Request) -> Form:
-        """Return how the schema of this request will be sent."""
+        """Return how the schema of the answer will be sent: in the API's own field or in the instructions."""
         ...
 
 

@@ -312,7 +312,7 @@ class Pools:
 
     @property
     def first(self) -> Any:  # noqa: ANN401 - as above
-        """The first client."""
+        """The client that is used first. Further clients are copies of it."""
         return self._all[0].client
 
     async def take(self) -> Pool:
@@ -335,7 +335,7 @@ class Pools:
         return pool
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close the connections of all clients."""
         for each in self._all:
             await each.client.close()
 
@@ -389,7 +389,7 @@ class Key:
         return key
 
     def known(self) -> tuple[str, ...]:
-        """Return the keys that have to be hidden in texts."""
+        """Return the API keys that must not appear in a text, such as an error message."""
         return tuple(key for key in (self._find_key(), self._given) if key)
 
     @property

@@ -94,7 +94,7 @@ class EdgeCoverage:
             self._seen.setdefault(shape, Counter())
 
     def saw(self, shape: Shape, place: Place, *, held: bool) -> None:
-        """Count that an edge was taken, or that a condition was true or false."""
+        """Count that a run took an edge, or that a condition was true or false."""
         if shape in self._seen:
             self._seen[shape][place, held] += 1
 
@@ -232,7 +232,10 @@ class _Fan:
         self._noted: dict[int, tuple[Sequence[AnyEdge], Sequence[AnyEdge]]] = {}
 
     def add(self, coverage: EdgeCoverage) -> None:
-        """Register a coverage. All graphs are reported again, because the new coverage has not seen them."""
+        """Begin to report edges to this coverage.
+
+        All graphs are reported again, because this coverage has not seen them.
+        """
         self.watching.append(coverage)
         self._introduced.clear()
 

@@ -59,7 +59,7 @@ class Shape:
 
 
 def shape_of(plan: Plan[Any]) -> Shape:
-    """List the units of a graph that a test can cover."""
+    """List everything in a graph that a test can cover: its edges, and the parts of their conditions."""
     return Shape(plan.graph, _file_of_graph(plan), tuple(_units(plan)))
 
 

@@ -152,7 +152,7 @@ def update_of(step: Decided, after: Callable[[str], object], *, mapped: bool) ->
 
 
 def _value_of(op: Op, after: Callable[[str], object]) -> Any:  # noqa: ANN401 - a field's value
-    """Return the value that one operation wrote to a field, when no typed value is at hand."""
+    """Compute the value that one recorded operation wrote to a field, if no typed value was kept for it."""
     if op[0] == "set":
         return after(op[1])
     return {op[2]: op[3]} if op[0] in ("put", "grow") else op[-1]

@@ -300,7 +300,7 @@ async def _await_begin(folder: str) -> None:
 
 
 def _last(folder: str) -> float:
-    """Return the time of the last line that a working node wrote."""
+    """Return the time at which a working node last wrote a line to its file."""
     return float(Path(folder, "ticks").read_text(encoding="utf-8").splitlines()[-1])
 
 

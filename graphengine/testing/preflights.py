@@ -276,7 +276,7 @@ def _go_on(graph: Graph[Any]) -> Graph[Any]:
 
 
 def _go_back(plan: Plan[Any]) -> Plan[Any]:
-    """Set the version of a plan that `_go_on` raised back to the version of the graph."""
+    """Restore the version number of a compiled graph, which `_go_on` has raised."""
     version = plan.version - 1
     migrate = {older: step for older, step in plan.migrate.items() if older != version}
     return replace(plan, version=version, migrate=migrate, graph_spec={**plan.graph_spec, "version": version})

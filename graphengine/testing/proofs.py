@@ -252,9 +252,8 @@ async def _run_alone(
 def _explain_unknown(path: str, error: Exception, *, repeats_work: bool) -> str:
     """Return the reason why an error leaves it unknown whether the node is repaired.
 
-    Returns "" if the error shows that the node still fails.
-
-    For example, the node may have asked for an effect whose result is not in the log.
+    For example, the node may have asked for an effect whose result is not in the log. Returns "" if the error shows
+    that the node still fails.
     """
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ChildFailed):

@@ -172,7 +172,7 @@ def _entrance(  # noqa: PLR0913 - the current place and the target
 
 
 def _map(snapshot: Snapshot, frame: Frame, records: Mapping[str, Sequence[JsonValue]], now: float) -> None:
-    """Record that a map over one item has started, so that the node can run for this item."""
+    """Record that a map over a single item has started, so that the node can run for this item."""
     facts = Mapped(count=1, concurrency=1, items=records)
     evolve(snapshot, Step(snapshot.seq + 1, now, facts, frame.id, frame.at, 1, 1))
 

@@ -69,7 +69,7 @@ def trail(run: Visits, status: RunStatus, hidden: Collection[str] = ()) -> list[
 
 
 def _words_of_graph(track: Track, hidden: Collection[str]) -> Iterator[Word]:
-    """Yield the words for one stay in a graph: a fork at its START if there is one, then its visits."""
+    """Yield the words for the nodes that were visited in a graph, after a fork at its START if there is one."""
     yield from _fork(track.edge, hidden)
     yield from _words_of_track(track, hidden)
 

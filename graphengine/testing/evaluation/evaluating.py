@@ -93,7 +93,7 @@ async def evaluate(  # noqa: PLR0913 - a graph, its cases, what it is compared w
 
 
 def routes(version: str, models: Mapping[str, Model | str]) -> dict[str, Model | str]:
-    """Change the keys of models so that they apply only to the agents of one version of the graph."""
+    """Change the keys of a set of models, so that the models apply only to the agents of one version of the graph."""
     return {f"{version}/{RUN}/{name}": model for name, model in models.items()}
 
 

@@ -97,7 +97,7 @@ class VersionReport(Part):
 
     @property
     def failed(self) -> list[TrialReport]:
-        """The cases in which the graph failed."""
+        """The cases in which the graph under test failed."""
         return [trial for trial in self.trials if trial.failure]
 
     def unjudged(self, scorer: str) -> list[TrialReport]:
@@ -161,7 +161,7 @@ class Report(Document):
 
     @property
     def versions(self) -> list[VersionReport]:
-        """The graph, and the other version if there is one."""
+        """The results of the graph, and of the other version if there is one."""
         return [self.subject] if self.against is None else [self.subject, self.against]
 
     def missed(self, thresholds: Mapping[str, float]) -> list[str]:

@@ -107,7 +107,7 @@ class BranchedRun(Part):
 
     @property
     def ends(self) -> tuple[RunEnd, RunEnd]:
-        """The ends of the recorded run and of the branch."""
+        """How the recorded run ended, and how its branch ended."""
         return self.before, self.after
 
 
