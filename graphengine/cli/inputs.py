@@ -318,7 +318,7 @@ def _fetch_page(url: str, kind: type[TextFile], where: str) -> TextFile:
 
 @contextmanager
 def _name_page_option_in_errors(url: str, where: str) -> Iterator[None]:
-    """During the block, convert errors about a page of the web to errors that name the option with its address."""
+    """Inside this `with` block, convert errors about a web page to errors that name the option with its address."""
     from graphengine.agents.sources.web import PageRefused
 
     try:

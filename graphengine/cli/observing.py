@@ -163,7 +163,7 @@ class _LogStream(io.StringIO):
 
 @contextmanager
 def logged(context: CommandContext) -> Generator[None]:
-    """Write the log of the whole process to stderr during the block.
+    """Write the log of the whole process to stderr inside this `with` block.
 
     With `--log-format json`, the command's own messages become lines of this log too, so that every line is JSON.
     """

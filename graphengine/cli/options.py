@@ -65,7 +65,8 @@ class Command(click.Command):
 
     Args:
         examples: Commands as they are typed, one per line; a comment after ` # ` explains each.
-        exits: The meanings of exit codes that differ from the default meanings in `ALWAYS`.
+        exits: What exit codes of this command mean, if they differ from the meanings that most commands share
+            (`ALWAYS`).
     """
 
     def __init__(

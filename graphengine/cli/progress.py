@@ -306,7 +306,10 @@ class Progress:
 
     @asynccontextmanager
     async def ticking(self, clock: Callable[[], float] = time.time) -> AsyncIterator[None]:
-        """During the block, show on a terminal which nodes are at work, and for how long by this clock."""
+        """Show on a terminal, inside this `with` block, which nodes are at work and for how long.
+
+        The line is redrawn regularly. `clock` returns the current time in epoch seconds.
+        """
         if not self._is_live:
             yield
             return

@@ -309,7 +309,10 @@ def _check_out(file: Path, commit: str) -> Generator[_Trees]:
 
 @contextmanager
 def _end_on_signal() -> Generator[None]:
-    """Let SIGTERM and SIGHUP raise an exception in a block, so that the child ends and the worktree is removed."""
+    """Let SIGTERM and SIGHUP raise an exception inside this `with` block.
+
+    The child process is then ended and the worktree is removed, as after an error.
+    """
 
     def end(number: int, _: object) -> NoReturn:
         for each in numbers:

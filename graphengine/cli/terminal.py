@@ -233,7 +233,7 @@ class Channel:
 
     @contextmanager
     def paged(self) -> Iterator[None]:
-        """Collect the output of the block. If it is longer than the terminal, show it in a pager.
+        """Collect the output inside this `with` block. If the output is longer than the terminal, show it in a pager.
 
         If stdin or the stream is not a terminal, the output is written at once.
         """

@@ -242,8 +242,8 @@ class BatchCollector:
     async def ended(self, batch: str) -> bool:
         """Return whether the provider has finished a batch.
 
-        The provider's reply is kept for five seconds, so that many waiting callers cause only one request to the
-        provider.
+        The provider's reply is kept for five seconds. Many callers that wait for the same batch therefore cause only
+        one request to the provider.
         """
         now, asked = time.monotonic(), self._gathered.ended
         for each in [each for each, (at, _) in asked.items() if now - at > _FRESH_SECONDS]:

@@ -454,7 +454,10 @@ class PacedCall:
         return request if on_text is None else replace(request, on_text=passed_on)
 
     def _note(self, permit: Permit, error: Exception, *, may_repeat: bool) -> None:
-        """Record in the queue that an attempt failed. Sets `pause` if the request can be sent again."""
+        """Record in the queue that an attempt to call the model failed.
+
+        If the request can be sent again, `pause` is set to the seconds to wait before that.
+        """
         if isinstance(error, ModelBusy) or not isinstance(error, self._failures):
             if isinstance(error, ModelError):
                 with self.queue.rates() as (rates, now):

@@ -370,9 +370,10 @@ def _iter_media_items(message: Message) -> Iterator[JsonValue]:
 
 
 def _assemble_items(message: Message) -> Iterator[JsonValue]:
-    """Convert an earlier answer to items of OpenAI's Responses API, from the answer's text and tool calls.
+    """Convert an earlier answer to items of OpenAI's Responses API, from the answer's text and tool calls alone.
 
-    This is needed if OpenAI cannot read back the items that it, or another provider, originally sent.
+    This is needed for answers of other providers, and for answers whose original items OpenAI would refuse to read
+    back.
     """
     if message.text.strip():
         # Servers of other companies require the type.

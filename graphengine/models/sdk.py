@@ -579,7 +579,7 @@ class Server:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Any]:
-        """Provide a client of the SDK for one call, and count the call until the block ends."""
+        """Provide a client of the SDK for one call, and count the call as in flight until the `with` block ends."""
         pool = await (await self._pools()).take()
         try:
             yield pool.client
