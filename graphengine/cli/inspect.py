@@ -220,8 +220,8 @@ def _check_drive_options(
 def _build_command(place: DatabaseOption | None, info: RunInfo | None, name: str, *words: str) -> str:
     """Return a command that a user of the page can copy, such as `graphengine resume RUN_ID`.
 
-    If `info` is given, the command is about that run. If `place` is None, the command does not name the database: a
-    shared page must not show where the database is.
+    If `info` is given, the command is about that run. If `place` is None, as on a shared page, the command does not
+    name the database.
     """
     if info is None:
         return shlex.join([*program(), name, *words])

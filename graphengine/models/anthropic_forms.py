@@ -151,7 +151,7 @@ def headers(request: Request) -> dict[str, str]:
 def _build_tool_settings(request: Request, *, cites: bool) -> dict[str, Any]:
     """Return the fields of a request's body that concern tools: their descriptions, the tool choice, and a container.
 
-    The container is the one in which an earlier answer ran code, so that the next code finds its files there.
+    The container is the one in which an earlier answer ran code. It is sent so that the provider uses it again.
     """
     if not (request.tools or request.hosted):
         return {}

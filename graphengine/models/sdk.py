@@ -692,8 +692,7 @@ class Server:
     def _make_clients(self) -> Pools:
         """Make the SDK's first client, and the function that copies it. This takes about 50 ms, so it runs in a thread.
 
-        The SDK's defaults for proxies and keep-alive apply. A call may wait for a free connection as long as necessary,
-        because the limiter decides how long calls wait.
+        The SDK's defaults for proxies and keep-alive apply. A call that waits for a free connection does not time out.
         """
         import httpx2  # noqa: PLC0415 - comes with the SDKs, and is as heavy
 

@@ -223,7 +223,7 @@ async def _run_alone(
     *,
     repeats_work: bool,
 ) -> tuple[_Verdict, str]:
-    """Run the node alone on this state and item, and return whether it completes, with the reason if it does not."""
+    """Run the node alone on this state and item, and return whether it passes, fails or cannot be judged, and why."""
     model, act = _RefusedModel(), options["effects"] == "act"
     done: Done[Any] | None = None
     error: Exception | None = None
