@@ -92,10 +92,7 @@ def debounced(
     _check_seconds(seconds, max_seconds, graph.name)
 
     def record(given: dict[str, Any] | None) -> dict[str, Any] | None:
-        """Convert an input that this run received to the form in which the run keeps it.
-
-        An input that was sent without a version of its graph counts as an input for today's version.
-        """
+        """Convert a received input to its recorded form. An input without a version belongs to today's graph."""
         if given is None or RecordedInput.find(given) is not None:
             return given
         try:
