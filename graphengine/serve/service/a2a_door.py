@@ -165,9 +165,9 @@ class A2aDoor:
 
 
 def _answer_cacheable(card: object, headers: Mapping[str, str]) -> Response:
-    """Return a card as an answer that caches may keep for a minute.
+    """Return the HTTP answer with an agent's card, which clients may keep for a minute.
 
-    If the client's cached copy is still valid, the answer is 304 without a body.
+    If the request says that the client already has this version of the card, the answer is 304 without a body.
     """
     body = to_json(card)
     mark = f'"{blake2b(body, digest_size=16).hexdigest()}"'
@@ -178,7 +178,7 @@ def _answer_cacheable(card: object, headers: Mapping[str, str]) -> Response:
 
 
 def _check_request(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Wrap an endpoint of the SDK, and refuse requests that the SDK would misunderstand.
+    """Wrap an endpoint of the A2A SDK, and refuse requests that the SDK would misunderstand.
 
     The SDK reports a body of another content type as a parse error. In a request for a list, it ignores an unknown
     status, and would list all tasks.
@@ -227,7 +227,10 @@ def _as_errors() -> Iterator[None]:
 
 
 def _method(method: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401 - a method of the SDK's class
-    """Make a method an A2A operation: the SDK checks its request, and its errors become errors of the protocol."""
+    """Turn a method into the handler of an A2A operation.
+
+    The SDK checks the request, and errors of the method become errors of the A2A protocol.
+    """
 
     async def answer(agent: _Agent, params: Any, context: ServerCallContext) -> Any:  # noqa: ANN401 - any request
         del context
@@ -245,7 +248,7 @@ def _method(method: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401 - a metho
 
 
 class _Agent(RequestHandler):
-    """A graph that is offered as an A2A agent.
+    """An A2A agent that runs one graph. Each task of the agent is a run of the graph.
 
     Args:
         service: The service that starts, follows and answers runs.
@@ -312,7 +315,7 @@ class _Agent(RequestHandler):
 
     @_method
     async def on_subscribe_to_task(self, params: a2a.SubscribeToTaskRequest) -> AsyncGenerator[Any, None]:
-        """Stream a task and then the new events of the task, until its run has ended or waits."""
+        """Stream the current state of a task, and then its new events, until the task's run has ended or waits."""
         info = await self._info(params.id)
         if info.status in OVER:
             raise errors.UnsupportedOperationError(f"task {info.id} is over: read the task with GetTask")
@@ -342,7 +345,10 @@ class _Agent(RequestHandler):
         return a2a.ListTasksResponse(tasks=tasks, page_size=size, total_size=len(found), next_page_token=following)
 
     async def _list_task_runs(self, params: a2a.ListTasksRequest) -> Sequence[RunInfo]:
-        """Return the runs of the tasks that a request for a list selects, among the newest `_LISTED` tasks."""
+        """Return the runs of the tasks that a client's request for a list of tasks selects.
+
+        Only the newest `_LISTED` tasks are searched.
+        """
         tag = _CONTEXT + params.context_id if params.context_id else None
         since = params.status_timestamp_after.ToMilliseconds() if params.HasField("status_timestamp_after") else 0
         found: list[RunInfo] = []
@@ -359,7 +365,7 @@ class _Agent(RequestHandler):
         return [info for info in found if params.status == await self._state_of(info)]
 
     async def _state_of(self, info: RunInfo) -> a2a.TaskState:
-        """Return the A2A state of the task that is this run.
+        """Return the state of a task in the A2A protocol, from the status of the task's run.
 
         A waiting run counts as working while its inbox contains an answer or a message that it will read.
         """
@@ -429,7 +435,10 @@ class _Agent(RequestHandler):
         return info
 
     async def _deliver_message(self, params: a2a.SendMessageRequest) -> Turn:
-        """Deliver a message to a new or an existing task, unless it was delivered before, and return its turn."""
+        """Give the message of a client to a new or an existing task, and return the turn of the message.
+
+        A message that the task has already received is not delivered again.
+        """
         _check_history(params.configuration)
         message = params.message
         data, texts = get_data_parts(message.parts), [part.text for part in message.parts if part.HasField("text")]
@@ -455,14 +464,14 @@ class _Agent(RequestHandler):
         return turn
 
     async def _next(self, info: RunInfo, message: a2a.Message, key: str, value: object, seen: RunInfo) -> Turn:
-        """Deliver a message to an existing task, and return its turn.
+        """Give a client's message to an existing task, and return the turn of the message.
 
         Args:
-            info: The current row of the task's run.
+            info: The current summary of the task's run.
             message: The message.
             key: The key of the turn.
             value: The value to deliver: the data part or the text of the message.
-            seen: The row of the run when the message arrived.
+            seen: The summary of the run when the message arrived.
         """
         if message.context_id not in ("", _read_context(info)):
             raise errors.InvalidParamsError(f"task {info.id} belongs to the context {_read_context(info)}: send its id")
@@ -478,7 +487,7 @@ class _Agent(RequestHandler):
         return turn
 
     async def _start_task(self, message: a2a.Message, key: str, data: object, text: str | None) -> Turn:
-        """Start the run of a new task with a message that does not name a task, and return its first turn."""
+        """Start the run of a new task with a message that does not name a task, and return this message's turn."""
         if not isinstance(data, dict):
             text = "the data part of a first message must be an object with the fields of the input"
             raise errors.InvalidParamsError(text)
@@ -499,7 +508,7 @@ class _Agent(RequestHandler):
         return await self._turns.begin(self._graph, state, Turn(0, run_id), key, said, tags=tags)
 
     async def _follow_task(self, turn: Turn) -> AsyncGenerator[Any, None]:
-        """Yield the task as it was when its message arrived, and then its events, until its run has ended or waits."""
+        """Yield a task as it was when a message arrived, and then its events, until its run has ended or waits."""
         task = await self.task(turn.identity)
         place: dict[str, Any] = {"task_id": task.id, "context_id": task.context_id}
         if task.status.state != _STATES["queued"] and (turn.after >= 0 or task.status.state in _STATES.values()):
@@ -528,7 +537,12 @@ class _Agent(RequestHandler):
                     yield a2a.TaskStatusUpdateEvent(**place, status=task.status)
 
     async def task(self, task_id: str, end: Snapshot | None = None) -> a2a.Task:
-        """Return a task in its current state, or in its state at the end of a turn if the snapshot `end` is given."""
+        """Return the description of a task: as it is now, or as it was when a turn ended.
+
+        Args:
+            task_id: The id of the task.
+            end: The snapshot of the task's run at the end of the turn; None for the current state.
+        """
         info = await self._service.info_of(task_id)
         rest = end or await self._turns.rest(Turn(-1, info.id))
         state = _WORKING if rest is None else _STATES.get(rest.status, _INPUT)
@@ -569,7 +583,9 @@ def _build_file_part(medium: Media) -> a2a.Part:
 
 
 def _check_history(params: a2a.GetTaskRequest | a2a.ListTasksRequest | a2a.SendMessageConfiguration) -> None:
-    """Check the length of the history that a client asks for. The length is not used, because tasks have no history.
+    """Check that the length of the history which a client asks for is not negative.
+
+    The length is otherwise not used, because tasks have no history.
 
     Raises:
         InvalidParamsError: The length is negative.
@@ -620,9 +636,9 @@ def _check_numbers(value: object) -> None:
 
 
 class _Push(BaseModel):
-    """The state of a run that stores an address for notifications about a task.
+    """The state of a run that exists to store one address for notifications about a task.
 
-    `task` is the identity of the task's run, and `name` is the id of the address.
+    `task` is the identity of the task's run, and `name` is the id that the client gave to the address.
     """
 
     task: str
@@ -641,12 +657,12 @@ _MOST_PLACES: Final = 20
 
 
 class _PushNotifications(Notifications):
-    """Sends the push notifications that A2A clients have requested.
+    """Sends the push notifications that A2A clients have requested, when a task ends or waits.
 
-    Each requested address is a *place*. It is stored in a run of its own, which sleeps until its task has ended.
+    The address of a client is stored in a run of its own, a *place*. This run sleeps until the task has ended.
 
     Args:
-        service: The service that has the runs.
+        service: The service that starts, follows and answers the runs.
 
     Attributes:
         agents: The agents by graph, which build the content of the notifications.
@@ -748,7 +764,9 @@ class _PushNotifications(Notifications):
         return found
 
     async def _hand_to(self, place: RunInfo) -> bool:
-        """Start a run that sends the task to one address, if the task has ended or waits since the last notification.
+        """Start a run that notifies one client of the state of a task.
+
+        This happens when the task has ended or waits, unless the client has already been notified of this state.
 
         Returns:
             Whether such a run was started.
@@ -792,9 +810,9 @@ class _PushNotifications(Notifications):
 
 
 def _push_id(task_id: str, name: str) -> str:
-    """Return the id of the run that stores an address.
+    """Return the id of the run that stores a client's address for notifications about a task.
 
-    With the name "", return the common prefix for the whole task.
+    With the name "", the result is the common beginning of the ids of all such runs of the task.
     """
     return derive_id("push", digest(task_id), name)
 

@@ -97,10 +97,10 @@ class AgUiDoor:
         return self._service.stream(_stream_ag_ui_events(run_input, thread, after), thread.run_id, _encode_run_error)
 
     async def _answer(self, thread: Thread, entries: Sequence[core.ResumeEntry]) -> int:
-        """Record the answers of a request, or stop the run if the person cancelled a question.
+        """Handle the answers in a request: record them, or stop the run if the person cancelled a question.
 
         Returns:
-            The number of the step after which all events are new for the front end.
+            The number of the run's last step before the answers. The front end has not seen any later events.
 
         Raises:
             InputError: An id is sent twice, or is not the id of a question of this thread. Nothing was recorded in this
@@ -173,7 +173,7 @@ def _find_shown(messages: Sequence[Any]) -> Have:
 
 
 class _AgUiWriter:
-    """Converts the events that front ends show to events of AG-UI, for one request.
+    """Converts the events of a run that a front end shows to events of the AG-UI protocol, for one request.
 
     Args:
         given: The request.
@@ -224,7 +224,10 @@ class _AgUiWriter:
                 yield self._build_end_event(event)
 
     def _build_unanswered_event(self, event: Unanswered) -> core.BaseEvent:
-        """Return the event that shows the failure of a turn, as a message that clients do not send to models."""
+        """Return the AG-UI event that tells a person that their message got no reply, because the turn failed.
+
+        The event is a message that clients show but do not send to models.
+        """
         kind, content = "unanswered", event.content
         message = core.ActivityMessage(id=event.id, activity_type=kind, content=content)
         self._messages[event.id] = message.model_dump(by_alias=False, exclude_none=True)
@@ -249,7 +252,7 @@ class _AgUiWriter:
         return core.ToolCallChunkEvent(tool_call_id=key, tool_call_name=tool, parent_message_id=around, delta=arguments)
 
     def _iter_state_changes(self, values: Mapping[str, Any]) -> Iterator[core.BaseEvent]:
-        """Yield an event with the whole state at first, and with the changes of the state after that."""
+        """Yield the AG-UI event for a new state of the run: the whole state at first, and later only the changes."""
         before, self._state = self._state, values
         if before is None:
             yield core.StateSnapshotEvent(snapshot=values)
@@ -257,7 +260,10 @@ class _AgUiWriter:
             yield core.StateDeltaEvent.model_validate({"delta": list(changes(before, values, ""))})
 
     def _end_with_questions(self, questions: Sequence[Question]) -> core.BaseEvent:
-        """Return the last event of a run that waits, with an interrupt for each question to a person."""
+        """Return the last AG-UI event of a run that waits.
+
+        It contains an interrupt for each open question to a person.
+        """
         asked = [
             core.Interrupt(
                 id=each.id,

@@ -181,7 +181,9 @@ class AiSdkDoor:
 
 
 def _knows_reset(request: Request) -> bool:
-    """Return whether the page's version of the AI SDK knows the part `reset-step`, which removes texts from the page.
+    """Return whether the page's version of the AI SDK can remove texts that it has already shown.
+
+    Versions from 7 on know the part `reset-step`, which removes the texts of the current step.
 
     Raises:
         InputError: The header does not contain a version.
@@ -199,10 +201,11 @@ def _answer_id(thread: Thread, turn: str) -> str:
 
 
 def _approvals(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[str, Any]]]:
-    """Yield the approvals that a person gave or denied in a page's message.
+    """Yield the decisions of a person about tool calls, which a page sends as parts of a message.
 
     Yields:
-        The id of the question, with the id of the tool call and the answer.
+        The id of the question, with the id of the tool call and the answer: True for an approval, False or a reason for
+        a denial.
     """
     for part in parts:
         approval = part.get("approval")
@@ -213,9 +216,9 @@ def _approvals(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[
 
 
 def _iter_tool_results(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, object]]:
-    """Yield the tool results in a page's message, by the ids of their calls.
+    """Yield the tool results that a page's message contains, with the ids of their calls.
 
-    Some may be of tools that the page executed.
+    A message can contain both results of tools that the page executed and results of tools that the server executed.
     """
     for part in parts:
         if part.get("state") == "output-available":
@@ -248,13 +251,13 @@ def _parse_json_or_text(text: str) -> Any:  # noqa: ANN401 - any JSON
 
 
 class _ChunkWriter:
-    """Converts the events that front ends show to the chunks of one assistant's message of the AI SDK.
+    """Converts the events of a run that a front end shows to the chunks of one assistant's message in the AI SDK.
 
     Args:
         key: The id of the message.
         answered: The ids of the questions that this request answered.
         denied: The ids of the calls whose approval this request denied.
-        forgets: Whether the page knows the part `reset-step`.
+        forgets: Whether the page knows the part `reset-step`, which removes texts that the page has shown.
     """
 
     def __init__(
@@ -269,9 +272,9 @@ class _ChunkWriter:
         self._data: dict[str, Chunk] = {}
 
     def begin(self, run_id: str) -> Iterator[Chunk]:
-        """Yield the chunks that start the message and one step in it.
+        """Yield the chunks with which the assistant's message begins.
 
-        All content is in this step, because `reset-step` can remove the content of a step.
+        All content of the message is in one step of the AI SDK, because `reset-step` can remove the content of a step.
         """
         yield {"type": "start", "messageId": self.key, "messageMetadata": {"runId": run_id}}
         for key in self._answered:
@@ -281,7 +284,10 @@ class _ChunkWriter:
         yield {"type": "start-step"}
 
     def of(self, event: FrontEvent) -> Iterator[Chunk]:
-        """Yield the chunks for an event to show, and remember them in case the page must reset them."""
+        """Yield the chunks for an event of the run.
+
+        The chunks are also remembered, in case the page must remove a text and show the rest again.
+        """
         if isinstance(event, Dropped):
             yield from self._drop_part(event.id)
             return
@@ -379,7 +385,10 @@ class _ChunkWriter:
 
 
 def _question_chunks(question: Question) -> Iterator[Chunk]:
-    """Yield the chunks for a question: its text and schema, and a request for approval if it is about a tool call."""
+    """Yield the AI SDK's chunks for an open question: the text and the schema of the answer.
+
+    If the question is whether a tool may be called, a second chunk requests the approval.
+    """
     wait = question.wait
     data = {"id": question.id, "question": wait.question, "schema": wait.schema, "toolCallId": question.call or None}
     yield {"type": "data-question", "id": question.id, "data": data}
@@ -391,7 +400,7 @@ def _question_chunks(question: Question) -> Iterator[Chunk]:
 
 
 def _build_sdk_messages(thread: Thread, events: Iterable[FrontEvent]) -> list[dict[str, Any]]:
-    """Build the messages of a chat from its recorded events, for a page that was reloaded."""
+    """Build all messages of a chat from its recorded events, for a page that was loaded again."""
     found: list[dict[str, Any]] = []
     writer, parts = _ChunkWriter(_answer_id(thread, "")), _MessageParts()
     for event in events:

@@ -72,15 +72,16 @@ _LAST: Final = ".ended"
 
 
 class Service:
-    """The HTTP service: its endpoints, and the operations on runs that the doors for other protocols use.
+    """The HTTP service: its endpoints, and the operations on runs that other protocols use.
 
-    The doors call the methods without a `Request` parameter. These methods check the rights of the current caller, and
-    find only the runs that the caller may see: see `graphengine.serve.callers`.
+    The part of the service that speaks another protocol, such as A2A or MCP, is called a *door*. The doors call the
+    methods without a `Request` parameter. These methods check the rights of the current caller, and find only the runs
+    that the caller may see: see `graphengine.serve.callers`.
 
     Attributes:
         runner: A Runner that is limited to the rights of the current caller.
         graphs: The graphs whose runs are served, by name. Other runs of the database are not served.
-        rests: The snapshots of runs that were shown last and that wait or have ended.
+        rests: A cache of the snapshots of runs that were shown last and that wait or have ended.
         unguarded: The Runner without limits, for the service's own work.
 
     Args:
@@ -147,7 +148,10 @@ class Service:
         return Views(CallersStore.of(store, self.graphs), RunCache(store), None, about)
 
     async def health(self, request: Request) -> Response:
-        """Answer a health check. It needs no token, so the answer contains no names of runs."""
+        """Answer a health check.
+
+        Health checks need no token, so the answer contains no names of runs.
+        """
         del request
         health = Health("working", None)
         if self._worker is not None:
@@ -179,13 +183,16 @@ class Service:
         run_id: str | None,
         **place: Any,  # noqa: ANN401 - options of `CallersRunner.begin`
     ) -> tuple[str, bool]:
-        """Start a run for the caller, or find the run that the same request started: see `CallersRunner.begin`."""
+        """Start a run for the caller, or find the run that an earlier copy of the same request started.
+
+        See `CallersRunner.begin`.
+        """
         return await self.runner.begin(graph, state, run_id, **place)
 
     def wake_worker(self) -> None:
-        """Let the worker of this process look for runs at once.
+        """Let this process look at once for runs that can be driven, if the process has a worker.
 
-        If this process drives the run, clients also get its live events.
+        If this process drives a run, clients also get the live events of the run.
         """
         if self._worker is not None:
             self._worker.look_now()
@@ -251,7 +258,7 @@ class Service:
         return await self.info_of(request.path_params["run_id"])
 
     async def info_of(self, run_id: str, right: Right = "read") -> RunInfo:
-        """Return the row of a run in the store, if the caller has the right.
+        """Return the summary of a run, after checking that the caller has the right and can see the run.
 
         Args:
             run_id: The id of the run, or its identity (`RunInfo.identity`), which also contains the run's nonce. An
@@ -273,7 +280,7 @@ class Service:
         return json_answer(for_clients(await self.runner.now(run)))
 
     async def _wait_until_settled(self, info: RunInfo, after: int) -> None:
-        """Wait until a run has a step after `after` and has ended or waits."""
+        """Wait until a run has ended or waits, and has recorded a step after the step `after`."""
         last = info.seq
         events = self.runner.watch(info, after=last, live=False)
         async with aclosing(events):
@@ -285,9 +292,14 @@ class Service:
                     return
 
     async def in_time(self, work: asyncio.Task[Any], seconds: float | None) -> None:
-        """Wait until a task has ended, the time is over, the client has disconnected, or the service stops.
+        """Wait until a task has ended, but at most some seconds.
 
-        If the task has failed, its error is raised. If the task has not ended, it continues.
+        The wait also ends when the client disconnects or the service stops. If the task has failed, its error is
+        raised. A task that has not ended is not cancelled.
+
+        Args:
+            work: The task.
+            seconds: The maximum time; None for no limit.
         """
         stopped = asyncio.create_task(self.stopped())
         try:
@@ -298,7 +310,7 @@ class Service:
             await cancelled(stopped)
 
     async def stopped(self) -> None:
-        """Wait until the service stops or the client of the current request disconnects."""
+        """Wait until either the service begins to stop, or the client of the current request disconnects."""
         tasks = [asyncio.create_task(each) for each in (self._stopping.wait(), until_gone())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -387,10 +399,10 @@ class Service:
             await events.aclose()
 
     async def _gather_events(self, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """Yield the encoded events in pieces, and a heartbeat whenever there are none for some seconds.
+        """Collect the encoded events of a stream, and yield them in larger pieces.
 
         All events that have arrived since the last piece are sent as one piece, because each piece is a separate chunk
-        of the HTTP answer.
+        of the HTTP answer. While there are no events, a heartbeat is yielded every few seconds.
 
         Raises:
             ServiceFailed: The service stops.
@@ -458,7 +470,7 @@ async def cancelled(*tasks: asyncio.Task[Any]) -> None:
 
 
 async def _no_endpoint(request: Request, error: Exception) -> Response:
-    """Refuse a request whose path does not exist, or whose path does not allow the method."""
+    """Answer a request whose path does not exist, or whose path does not allow the method, with an error."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     what = f"the method {request.method} is not allowed" if status == 405 else "there is nothing"  # noqa: PLR2004
     message, repair = f"{what} at {request.url.path}", "GET /openapi.json lists the endpoints"

@@ -61,12 +61,12 @@ _PAGE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation under one name, which consists of one or more runs. Each run has a tag with this name.
+    """A conversation of a client with a graph. It consists of one or more runs, which all have a tag with its name.
 
     Attributes:
         graph: The name of the graph.
         name: The name of the conversation.
-        tenant: The tenant to which the name belongs; None for clients without a tenant.
+        tenant: The tenant of the client; None for a client without a tenant. Two tenants can use the same name.
     """
 
     graph: str
@@ -84,7 +84,7 @@ class Conversation:
 
     @classmethod
     def of(cls, info: RunInfo) -> Conversation:
-        """Return the conversation of a run.
+        """Return the conversation to which a run belongs, which is found by the tags of the run.
 
         Raises:
             UnknownRun: The run does not belong to a conversation.
@@ -98,11 +98,14 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """The first request of a conversation, which its client has marked as a retry but sent without a key.
+    """A first request of a conversation that may have been sent before, so that its conversation may already exist.
+
+    The client has marked the request as a retry, but has sent no idempotency key. The earlier request is therefore
+    found by its content.
 
     Attributes:
         graph: The name of the graph.
-        request: The digest that identifies the request; see `request_digest`.
+        request: The digest of the request's content; see `request_digest`.
     """
 
     graph: str
@@ -111,10 +114,10 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class RunOfResponses:
-    """The run to which the id of a response belongs.
+    """Identifies the run of a response, given only the id of the response.
 
     Attributes:
-        run: The digest of the run's id, which stands in the ids of the run's responses.
+        run: The digest of the run's id, which is a part of the ids of the run's responses.
     """
 
     run: str
@@ -126,16 +129,19 @@ class RunOfResponses:
 
 
 def request_digest(*parts: object) -> str:
-    """Return a digest of a request and its caller.
+    """Return a digest by which a repeated request is recognized.
 
-    Two digests are equal only if the same caller has sent the same request twice.
+    The digest contains the caller. Two digests are therefore equal only if the same caller has sent the same request
+    twice.
     """
     who = caller()
     return digest([who.name, who.tenant, *parts])
 
 
 async def find(service: Service, wanted: str | Conversation | Repeated | RunOfResponses) -> RunInfo | None:
-    """Return the newest run that the caller means; None if there is none, so that the caller starts a new run.
+    """Return the newest run of a conversation, or the run that is identified in another way.
+
+    None if there is no such run, so that a new run must be started.
 
     Args:
         service: The service.
@@ -167,9 +173,10 @@ async def find(service: Service, wanted: str | Conversation | Repeated | RunOfRe
 
 
 async def _load_newest_runs(service: Service, page: Page, most: int) -> Sequence[RunInfo]:
-    """Return the newest runs that match the query `page` and have exactly its tenant.
+    """Return the newest runs that match the query `page` and belong to the query's tenant.
 
-    Stores cannot select runs without a tenant. Therefore such runs are filtered here.
+    A query with the tenant None stands for runs without a tenant. Stores cannot select such runs, so other runs are
+    removed here.
     """
     found: list[RunInfo] = []
     page = {**page, "limit": most}
@@ -182,7 +189,10 @@ async def _load_newest_runs(service: Service, page: Page, most: int) -> Sequence
 
 
 async def _may_lack_reply(service: Service, info: RunInfo) -> bool:
-    """Return whether the client that started a run may not have received its reply, so that it repeats its request.
+    """Return whether the reply of a conversation's first run may have been lost on the way to the client.
+
+    In this case, a client that repeats its request gets the reply of this run. Otherwise the request begins a new
+    conversation.
 
     The clocks of servers differ. Therefore a run whose reply seems to be long before or after the current time is
     treated as a run whose reply was received.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Opening(NamedTuple):
-    """The arguments with which a door is opened.
+    """The arguments with which the support for one protocol, a *door*, is opened when a service starts.
 
     Attributes:
         service: The service that starts, follows and answers runs.

@@ -37,7 +37,7 @@ class Open(NamedTuple):
     """A wait of a run that has not ended: an open question, or a wait for a message.
 
     Attributes:
-        frame: The frame that waits: the run itself, or one of its inner graphs, arms or items.
+        frame: The part of the run that waits: the run itself, or one of its inner graphs, arms or items.
         record: The wait in its recorded form.
         wait: The same wait in the form that readers see.
     """
@@ -48,7 +48,9 @@ class Open(NamedTuple):
 
 
 def open_in(snapshot: Snapshot, topics: Collection[str | None] | None = None) -> Iterator[Open]:
-    """Yield what a run waits for and people or clients can end: unanswered questions, and waits for messages.
+    """Yield the waits of a run that a person or a client can end.
+
+    These are unanswered questions, and waits for a message.
 
     Args:
         snapshot: The run, including the answers in its inbox.
@@ -69,7 +71,7 @@ def waits(snapshot: Snapshot, topics: Collection[str | None] | None = None) -> M
 
 
 class Rest(NamedTuple):
-    """The snapshot of a run that has ended or waits, kept for the next request.
+    """The snapshot of a run that has ended or waits. It is kept so that the next request need not load the run.
 
     Attributes:
         run: The snapshot.
@@ -83,16 +85,20 @@ class Rest(NamedTuple):
 
 
 class Rests:
-    """A small cache of the snapshots of runs that have just been shown, so that the next message need not load the run.
+    """A small cache of the snapshots of runs that have just been shown to a client.
 
-    The next steps of the run are applied to the snapshot. Therefore a snapshot is handed to only one caller.
+    With a cached snapshot, the next message to a run need not load the run. The code that gets a snapshot applies the
+    next steps of the run to it. Therefore a snapshot is handed out only once.
     """
 
     def __init__(self) -> None:
         self._kept: dict[str, Rest] = {}
 
     def keep(self, run_id: str, rest: Rest) -> None:
-        """Put the snapshot of a run into the cache. The caller must not use the snapshot any more."""
+        """Add the snapshot of a run to the cache. The caller must not use the snapshot any more.
+
+        If the cache is full, the oldest snapshot is removed.
+        """
         self._kept.pop(run_id, None)
         self._kept[run_id] = rest
         if len(self._kept) > _RESTS:
@@ -221,7 +227,10 @@ async def follow_run(  # noqa: PLR0913 - what to follow, and from where
 
 
 async def _live(service: Service, run: RunInfo, after: int, *, live: bool) -> AsyncGenerator[Event, None]:
-    """Yield the events of a run as long as this process drives the run."""
+    """Yield the events of a run as long as this process drives the run.
+
+    An error of this process ends the events, because another process continues the run.
+    """
     with suppress(GraphEngineError):  # an error of this process, such as a lost claim: the run continues elsewhere
         async with aclosing(service.runner.watch(run, after=after, wait_out=False, live=live)) as events:
             async for event in events:
@@ -259,7 +268,7 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
 async def say(  # noqa: PLR0913 - what a message is
     service: Service, info: RunInfo, topic: str, payload: object, key: str, alone: str = ""
 ) -> bool:
-    """Send a message to a run, unless it has a message with the same key.
+    """Send a message to a run, unless the run has already received a message with the same key.
 
     If the run has failed or was stopped, and this process drives runs, the run is resumed.
 
@@ -269,8 +278,9 @@ async def say(  # noqa: PLR0913 - what a message is
         topic: The topic of the message.
         payload: The content of the message.
         key: The idempotency key of the message.
-        alone: The beginning of the keys of messages that exclude each other. If the run has a message with another such
-            key, this message is not sent; "" if no other message excludes it.
+        alone: The common beginning of the keys of messages that exclude each other, such as all messages of one turn.
+            If the run has received such a message, this message is not sent. "" if no other message excludes this
+            message.
 
     Returns:
         Whether the message was sent.
@@ -283,9 +293,9 @@ async def say(  # noqa: PLR0913 - what a message is
 
 
 def failure_of(graph: Graph[Any], end: Snapshot) -> GraphEngineError | None:
-    """Return the error to report for a run that failed or was stopped or cancelled, or whose newest chat turn failed.
+    """Return the error that a client must get for a run that was not successful; None if the client gets a result.
 
-    None if there is nothing to report.
+    The run failed, or was stopped or cancelled, or the newest turn of its chat failed.
     """
     plan = compiled(graph)
     if end.status == "cancelled":

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class Thread:
-    """A thread of messages in a front end, and the run that belongs to it.
+    """A thread of messages that a person sees in a front end, together with the run that answers the messages.
 
     A graph whose state contains the field `turn`, a `ChatTurn`, is a chat (`Graph.chat(agent)`). The run of a chat has
     the id that `runner.run(agent, chat=THREAD)` uses. It receives each message of a person under the topic `turn`, and
@@ -72,9 +72,9 @@ class Thread:
         self.run_id = caller().derived_id(*(("chat", thread) if self.is_chat else ("thread", graph, thread)))
 
     def shown(self, snapshot: Snapshot) -> Mapping[str, Any]:
-        """Return the state that front ends see.
+        """Return the fields of the run's state that front ends see.
 
-        Fields with an agent's messages are left out, because these are shown as texts.
+        Fields that contain the messages of an agent are left out, because front ends show these messages as texts.
         """
         fields = self._plan.state.fields
         conversation = {name for name, each in fields.items() if _is_conversation(each.info.annotation)}
@@ -87,7 +87,7 @@ class Thread:
         return Fold(info, have, snapshot, self.shown, is_chat=self.is_chat, field=self._field)
 
     async def info(self) -> RunInfo | None:
-        """Return the thread's run, as its row in the store; None if the run does not exist yet.
+        """Return the summary of the thread's run; None if the run does not exist yet.
 
         The id of a chat's run does not depend on the graph. If a chat of another graph already uses the same thread id,
         the run belongs to that graph.
@@ -102,7 +102,7 @@ class Thread:
         return info
 
     async def existing(self) -> RunInfo:
-        """Return the thread's run, as its row in the store.
+        """Return the summary of the thread's run, which must exist.
 
         Raises:
             UnknownRun: The run does not exist.
@@ -115,13 +115,14 @@ class Thread:
         return info
 
     async def begin(self, message: Said | None, state: Mapping[str, Any]) -> int:
-        """Start the thread's run unless it exists. If the graph is a chat, send the message unless it was sent before.
+        """Start the run of the thread if it does not exist yet.
 
-        When the method returns, the run and the message are recorded.
+        If the graph is a chat, also send the message to the run, if it was not sent before. The run and the message are
+        recorded before this method returns.
 
         Returns:
             The number of the step after which all events are new for a front end that has followed the thread until
-                now; 0 if the front end may lack earlier events.
+            now; 0 if the front end may lack earlier events.
 
         Raises:
             InputError: The state or the message does not fit.
@@ -161,10 +162,11 @@ class Thread:
         return 0
 
     async def _begin_with_text(self, info: RunInfo | None, message: Said | None, state: Mapping[str, Any]) -> None:
-        """Start the run of a thread that is not a chat, unless the run exists. The message becomes part of its state.
+        """Start the run of a thread that is not a chat, unless the run exists.
 
-        A page that is reloaded sends the thread again. If the run exists, the message must therefore be the message
-        with which the run began. No node would read another message.
+        The message becomes part of the run's state. A page that is reloaded sends its message again. If the run exists,
+        the message must therefore be the message with which the run began. A different message is refused, because no
+        node would read it.
 
         Raises:
             InputError: The state does not fit, or the run began with another message.
@@ -183,7 +185,10 @@ class Thread:
             await self._service.begin(self._graph, {**state, **said}, self.run_id)
 
     def _read_text(self, message: Said, state: Mapping[str, Any], known: Sequence[str | None]) -> str:
-        """Return the text of a message as a run records it. The validation of the state can change the text.
+        """Return the text of a message in the form in which a run records it.
+
+        The validation of the state can change the text, for example remove blanks. The recorded form is needed to
+        compare the message with the message with which a run began.
 
         Raises:
             InputError: The state does not fit.
@@ -194,7 +199,7 @@ class Thread:
         return as_text(opened(initial.values[self._field]))
 
     def _place_text(self, message: Said) -> dict[str, Any]:
-        """Return the input field for the text of a message, with the text as its value.
+        """Return the part of a run's input that contains the text of a message, such as `{"question": "Who are you?"}`.
 
         Raises:
             InputError: The graph has no field for the text of a message.
@@ -204,7 +209,7 @@ class Thread:
         return {self._field: message.text}
 
     def _is_input(self, name: str) -> bool:
-        """Return whether a front end can set a field together with a message of a chat.
+        """Return whether a front end may set this field together with a message of a chat.
 
         A front end sends back the whole state that it was shown. Fields with a reducer and the fields of the chat
         itself are therefore ignored.
@@ -248,7 +253,9 @@ class Thread:
         return bool(found)
 
     async def check_asked(self, keys: Iterable[str]) -> Mapping[str, Wait]:
-        """Check that each id belongs to a question of this run, open or answered, and return the open questions.
+        """Check that each of these ids belongs to a question that this run has asked, and return the open questions.
+
+        The question may already be answered.
 
         Raises:
             InputError: An id does not belong to a question.
@@ -276,9 +283,10 @@ class Thread:
             await self._service.runner.stop(self.run_id, f"{names[0]} was cancelled")
 
     async def newest(self) -> tuple[str, int]:
-        """Return the id of the chat's current or last message, and the number of the step before its turn.
+        """Return the id of the chat's newest message, and the number of the step before its turn.
 
-        The result is "" and 0 if the chat has no message.
+        If this request has sent a message, the message before it is returned. The result is "" and 0 if the chat has no
+        message.
         """
         found = "", 0
         for step in await self._service.runner.history(self.run_id) if self.is_chat else ():

@@ -156,7 +156,10 @@ class McpDoor:
 
     @asynccontextmanager
     async def over_http(self, body_bytes: int) -> AsyncIterator[ASGIApp]:
-        """Provide the ASGI application for the path `PATH`. It does not check credentials: see `AccessMiddleware`."""
+        """Provide the ASGI application that serves MCP clients over HTTP, until the end of the block.
+
+        The application does not check credentials: see `AccessMiddleware`.
+        """
         manager = StreamableHTTPSessionManager(
             self.server, session_idle_timeout=_IDLE_SECONDS, max_request_body_size=body_bytes
         )
@@ -192,7 +195,7 @@ class McpDoor:
     async def _start_call(
         self, ctx: ServerRequestContext[Any], params: types.CallToolRequestParams, tool: _Tool
     ) -> _ToolRequest:
-        """Start the run of a tool call, or find the run if the request continues an earlier call."""
+        """Start the run of a tool call. If the request continues an earlier call, find the run of this call instead."""
         run, is_new = params.request_state or "", False
         if params.request_state is None:
             sent_id = (params.meta or {}).get(RUN_ID)
@@ -204,7 +207,7 @@ class McpDoor:
     async def _outcome(
         self, call: _ToolRequest, params: types.CallToolRequestParams
     ) -> types.CallToolResult | types.InputRequiredResult:
-        """Return the result of a tool call, or the questions that a person must answer first.
+        """Return the result of a tool call, or the questions that a person must answer before the call can go on.
 
         If the run takes long, a client of a modern revision gets an answer without questions, and sends the request
         again.
@@ -242,9 +245,9 @@ class McpDoor:
             wrong = await self._answer(run_id, answers)
 
     async def _wait_for_call(self, call: _ToolRequest, seconds: float) -> Snapshot | None:
-        """Wait until the run of a call has ended or asks a question, and return it; None if the time is over before.
+        """Wait until the run of a tool call has ended or asks a question, and return the run's snapshot.
 
-        None is also returned if the service stops.
+        None if the time is over before, or if the service stops.
         """
         following = asyncio.create_task(self._follow_call(call))
         try:
@@ -254,7 +257,11 @@ class McpDoor:
             await cancelled(following)
 
     async def _follow_call(self, call: _ToolRequest) -> Snapshot | None:
-        """Report the progress of a call's run until the run has ended or asks a question, and return the run."""
+        """Report the progress of a tool call to its client, until the run has ended or asks a question.
+
+        Returns:
+            The snapshot of the run; None if the events end before.
+        """
         info = await self._service.info_of(call.identity)
         async with aclosing(follow_run(self._service, info, call.seen, topics=(), live=False)) as events:
             async for event in events:
@@ -354,7 +361,7 @@ async def _unsent(message: Message) -> None:
 
 @dataclass(slots=True)
 class _ToolRequest:
-    """One request of a client that calls a tool, or that continues a call.
+    """A request with which a client calls a tool, or continues a tool call that is still running.
 
     Attributes:
         ctx: The SDK's context of the request.
@@ -399,9 +406,9 @@ class _Tool:
 
 
 def _build_tools(graphs: Mapping[str, Graph[Any]]) -> Mapping[str, _Tool]:
-    """Return a tool for each graph, by the tool's name.
+    """Describe each graph as an MCP tool, and return the tools by their names.
 
-    Chats are left out. A chat waits for messages, which this protocol cannot send to a call.
+    Chats are left out. A chat waits for messages, and an MCP client cannot send messages to a running call.
     """
     tools: dict[str, _Tool] = {}
     for title, graph in graphs.items():
@@ -451,7 +458,7 @@ def _describe_graph_tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
 
 
 def _read_call_arguments(tool: _Tool, params: types.CallToolRequestParams) -> Mapping[str, Any]:
-    """Return the arguments of a tool call, after checking their names.
+    """Return the arguments of a tool call. The names of the arguments must exist in the tool's description.
 
     Raises:
         InputError: The tool does not have an argument with a given name.
@@ -533,9 +540,10 @@ def _build_open_question_error(run_id: str, wait: Wait, why: str) -> QuestionOpe
 
 
 def _build_form(wait: Wait, wrong: str) -> types.ElicitRequestFormParams:
-    """Return the form with which a client asks a person a question.
+    """Build the form in which an MCP client asks a person a question.
 
-    If the answer is not a flat object or a plain value, the form has one text field for JSON.
+    MCP forms can only contain flat objects and plain values. For any other answer, the form has one text field for
+    JSON.
 
     Args:
         wait: The question.
@@ -552,7 +560,10 @@ def _build_form(wait: Wait, wrong: str) -> types.ElicitRequestFormParams:
 
 
 def _list_form_fields(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a form for an answer that is a flat object; an empty dictionary for any other answer."""
+    """Return the form fields for an answer that is an object; an empty dictionary if a form cannot show the object.
+
+    A form cannot contain nested objects.
+    """
     fields: dict[str, Any] = {}
     for name, each in schema.get("properties", {}).items():
         options = [option for option in each.get("anyOf", ()) if option != {"type": "null"}]
@@ -571,7 +582,10 @@ def _have_titles(options: object) -> bool:
 
 
 def _build_form_field(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the form field for a schema: a text, a number, a checkbox or choices; None for any other schema."""
+    """Return the form field for a value with this schema: a text, a number, a checkbox or choices.
+
+    None if a form of the MCP protocol has no field for the schema.
+    """
     schema = resolve_reference(schema, root)
     kind, items = schema.get("type"), schema.get("items", {})
     if _have_titles(schema.get("oneOf")):  # choices with a title each

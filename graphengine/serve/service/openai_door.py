@@ -118,7 +118,7 @@ _LATE: Final = "This was answered elsewhere meanwhile, so your message was not u
 
 
 class _ChatRequest(Struct):
-    """The body of a request for a chat completion.
+    """The body of a request for a chat completion in OpenAI's API.
 
     Parameters that are not listed here, such as temperature, are ignored, because the graph decides about its models.
     Listed parameters that a graph cannot honour are refused: see `_check_kept`.
@@ -138,7 +138,7 @@ class _ChatRequest(Struct):
 
 
 class _ResponseRequest(Struct):
-    """The body of a request for a response. Unknown parameters are ignored, as in `_ChatRequest`."""
+    """The body of a request for a response in OpenAI's Responses API. Unknown parameters are ignored."""
 
     model: str
     input: str | list[dict[str, Any]]
@@ -155,7 +155,9 @@ class _ResponseRequest(Struct):
 
 @dataclass(frozen=True, slots=True)
 class _ClientMessage:
-    """A client's message, with what is needed to find its conversation and its turn.
+    """A client's message, and the facts that identify the conversation and the turn to which it belongs.
+
+    A *turn* is a message and everything that the run did until it ended or waited again.
 
     Attributes:
         text: The text of the message.
@@ -211,7 +213,7 @@ class _Reply:
         is_question: Whether the reply is a question.
         usage: The usage of models in the turn.
         failure: The error that prevented a reply; None if there is a reply.
-        asked: The tool calls that the client has to execute, by their ids.
+        asked: The calls of tools that the client has to execute, by the ids of the calls.
     """
 
     shown: str = ""
@@ -243,7 +245,12 @@ class _ReplyTexts:
         self._place = self._held = ""
 
     def add(self, key: str, piece: str) -> str:
-        """Add a piece of the text with the id `key`, and return the text to send now."""
+        """Add a piece that an agent has streamed, and return the text to send to the client now.
+
+        Args:
+            key: The id of the text to which the piece belongs.
+            piece: The piece.
+        """
         before, is_next = "", key != self._place
         if is_next:
             before, self._place, self.said = self.counts(), key, ""
@@ -252,7 +259,7 @@ class _ReplyTexts:
         return before + (self.counts() if self._is_live else "")
 
     def drop(self) -> None:
-        """Forget the text that is held back, because the model's answer is not valid.
+        """Forget the text that is held back, because the model's answer was interrupted or refused.
 
         The next piece begins another text.
         """
@@ -373,7 +380,10 @@ class OpenAiDoor:
         return await self._response(model, turn, is_stream=is_stream, is_awaited=False)
 
     async def input_items(self, request: Request) -> Response:
-        """Answer with the input of a response: one message, or an empty list if the message came too late."""
+        """Answer with the input of a response: a list with the message that the client sent.
+
+        The list is empty if the run did not use the message, for example because it came too late.
+        """
         model, turn = await self._response_named(request)
         text = await self._turns.said(turn, model.field)
         part = {"type": "input_text", "text": text}
@@ -415,7 +425,7 @@ class OpenAiDoor:
         return json_answer({"id": request.path_params["id"], "object": "response", "deleted": True})
 
     async def _response_named(self, request: Request) -> tuple[TextGraph, Turn]:
-        """Return the model and the turn of the response that the path of a request names.
+        """Return the response that the path of a request names: the graph, and the turn of the run.
 
         Raises:
             UnknownRun: No response has this id.
@@ -426,7 +436,7 @@ class OpenAiDoor:
         return self._find_model(info.graph), turn
 
     async def _decode_turn(self, name: str) -> Turn:
-        """Return the turn of a response.
+        """Return the turn to which the id of a response belongs.
 
         Raises:
             UnknownRun: The text is not the id of a response, or the run of the response was removed.
@@ -473,7 +483,7 @@ class OpenAiDoor:
         previous: Turn | None = None,
         is_thread: bool = False,
     ) -> _ClientMessage:
-        """Find the message in a request, its key, and the conversation to which it belongs.
+        """Find out what a client says in a request, and to which conversation the message belongs.
 
         The conversation is the one that the request names, the one of the previous turn, or a new one.
 
@@ -525,7 +535,7 @@ class OpenAiDoor:
         return _ClientMessage(last.text, before, key, is_known, place, tags, is_kept, previous, results)
 
     async def _turn(self, model: TextGraph, said: _ClientMessage) -> Turn:
-        """Return the turn of a client's message, after delivering the message unless it was delivered before."""
+        """Return the turn of a client's message. If the message was not delivered before, deliver it first."""
         conversation = said.conversation
         found = await find(self._service, conversation)
         if found is not None and said.is_known and turn_of(await self._turns.of(found), said.key) is not None:
@@ -536,7 +546,7 @@ class OpenAiDoor:
     async def _turn_in(
         self, found: RunInfo | None, model: TextGraph, said: _ClientMessage, seen: RunInfo | None = None
     ) -> Turn:
-        """Return the turn of a message in the newest run of its conversation, and deliver the message if it is new.
+        """Return the turn of a client's message in a conversation. If the message is new, deliver it first.
 
         Args:
             found: The newest run of the conversation, as it is now; None if the conversation has no run.
@@ -573,7 +583,7 @@ class OpenAiDoor:
         return await self._turns.say(turn, said.message, said.key)
 
     async def _start_conversation(self, model: TextGraph, said: _ClientMessage, after: str | None) -> Turn:
-        """Start a run of a conversation with a message, and return its first turn.
+        """Start a run of a conversation with a client's message, and return the turn of the message.
 
         Args:
             model: The graph that is used as a model.
@@ -594,7 +604,7 @@ class OpenAiDoor:
         return await self._turns.begin(model.graph, state, Turn(0, run_id), said.key, message, **place)
 
     async def _leave_conversation(self, turn: Turn, said: _ClientMessage, reply: _Reply) -> str:
-        """Handle a run that waits although its client cannot continue the conversation.
+        """Handle a run that waits for the next message of a client that cannot continue the conversation.
 
         If the run asks a question, the reply gets a note on how to answer it elsewhere. Otherwise the run is stopped,
         unless it waits for the results of the client's tools.
@@ -613,9 +623,10 @@ class OpenAiDoor:
     async def _reply(  # noqa: C901 - a case for each
         self, model: TextGraph, turn: Turn, *, is_live: bool = True
     ) -> AsyncGenerator[str | _Reply, None]:
-        """Yield the texts of a reply, and as the last value the whole reply.
+        """Yield the pieces of a reply for a streamed answer, and as the last value the whole reply.
 
-        Texts are yielded at once if `is_live`, otherwise when it is certain that they are not dropped.
+        A piece is yielded at once if `is_live`. Otherwise it is yielded as soon as it is certain that the run will not
+        replace this text.
         """
         reply, texts = _Reply(), _ReplyTexts(is_live)
         # Read before the turn's steps are applied to the snapshot.
@@ -646,7 +657,7 @@ class OpenAiDoor:
                         yield ended
 
     async def _build_reply(self, model: TextGraph, turn: Turn, reply: _Reply, end: Snapshot, spent: Spent) -> _Reply:
-        """Fill in the reply at the end of a turn: its text, its questions, the client's tool calls, or the error.
+        """Complete a reply when its turn has ended: add the text, the questions, the client's tool calls, or the error.
 
         Args:
             model: The graph that is used as a model.
@@ -792,7 +803,7 @@ class OpenAiDoor:
 
 
 async def _read_request_body(request: Request, kind: type[S]) -> S:
-    """Decode the body of a request to the struct `kind`.
+    """Read the JSON body of a request, and convert it to the struct `kind`.
 
     Raises:
         InputError: The body is not JSON, or its fields do not fit.
@@ -806,7 +817,7 @@ async def _read_request_body(request: Request, kind: type[S]) -> S:
 
 
 def _check_kept(*asked_for: tuple[str, object, bool, str]) -> None:
-    """Refuse parameters that demand something of the reply which a graph cannot promise.
+    """Refuse a request whose parameters demand something of the reply that a graph cannot promise.
 
     Args:
         asked_for: For each parameter: its name, its value, whether the value is refused, and why.
@@ -831,15 +842,18 @@ def _is_forced(choice: object) -> bool:
 
 
 def _read_conversation_header(request: Request) -> str:
-    """Return the conversation that a header names; "" without the header.
+    """Return the name of the conversation that a request header contains; "" if the request has no such header.
 
-    Clients that send the whole thread with each request use these headers.
+    Clients that send all messages of the conversation with each request use these headers.
     """
     return next(filter(None, map(request.headers.get, _HEADERS)), "")
 
 
 def _read_ending_results(given: Sequence[Mapping[str, Any]]) -> Results:
-    """Return the results of the client's tools at the end of a request, by the ids of their calls."""
+    """Return the tool results at the end of the messages in a request, by the ids of their calls.
+
+    The client has executed these tools, and the run waits for the results.
+    """
     found = Results()
     for each in reversed(given):
         if each.get("role") == "tool":
@@ -852,7 +866,7 @@ def _read_ending_results(given: Sequence[Mapping[str, Any]]) -> Results:
 
 
 def _find_called_tools(message: Mapping[str, Any]) -> dict[str, str]:
-    """Return the names of the tools that a message calls, by the ids of the calls."""
+    """Return the names of the tools that a message in a request calls, by the ids of the calls."""
     if message.get("type") == "function_call":
         return {str(message.get("call_id")): str(message.get("name"))}
     calls = message.get("tool_calls")
@@ -914,10 +928,10 @@ def _read_given_messages(given: Sequence[Mapping[str, Any]], where: str) -> tupl
 
 
 def _encode_turn(turn: Turn) -> str:
-    """Encode a turn as a text, which all ids of the turn's response contain.
+    """Encode a turn of a run as a text, to use as a part of the ids in a response.
 
-    The id of the run is in it only as a digest, because it names the tenant, the graph and the conversation, and an
-    application may pass the ids of responses on to browsers. `_decode_turn` finds the run by the tag of the run.
+    The text contains only a digest of the run's id, because this id names the tenant, the graph and the conversation,
+    and an application may pass the ids of responses on to browsers. `_decode_turn` finds the run by the tag of the run.
     """
     text = f"{turn.after}:{int(turn.is_late)}:{digest(turn.run_id)}:{turn.nonce}"
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
@@ -946,7 +960,10 @@ def _build_output_part(text: str) -> Mapping[str, Any]:
 
 
 def _build_output_item(turn: Turn, reply: _Reply | None) -> Mapping[str, Any]:
-    """Return the output item with the text of a response. If `reply` is None, the response has just begun."""
+    """Return the item of a response that contains the text of the reply, in the form of OpenAI's Responses API.
+
+    If `reply` is None, the response has just begun.
+    """
     status, content = ("in_progress", []) if reply is None else ("completed", [_build_output_part(reply.text)])
     return {
         "id": f"msg_{_encode_turn(turn)}",
@@ -958,7 +975,7 @@ def _build_output_item(turn: Turn, reply: _Reply | None) -> Mapping[str, Any]:
 
 
 def _iter_call_items(model: TextGraph, reply: _Reply) -> Iterator[Mapping[str, Any]]:
-    """Yield the output items for the tool calls of a response.
+    """Yield the items of a response that describe tool calls, in the form of OpenAI's Responses API.
 
     Calls that the run made itself are shown as calls that the server made, so that clients do not execute them.
     """
@@ -971,20 +988,20 @@ def _iter_call_items(model: TextGraph, reply: _Reply) -> Iterator[Mapping[str, A
 
 
 def _tool_calls(said: _ClientMessage, reply: _Reply) -> list[dict[str, Any]]:
-    """Return the tool calls of a chat completion, which the client has to execute.
+    """Return the calls of tools that the client has to execute, in the form of a chat completion.
 
-    If the client cannot name its conversation, the ids of the calls contain the conversation's name, so that the tool
-    results find their run.
+    A client that cannot name its conversation sends the results with the ids of the calls only. In this case, the ids
+    contain the conversation's name, so that the results find their run.
     """
     where = "" if said.is_kept else f"{_OF}{said.conversation.name}"
     return [{"id": f"{key}{where}", "type": "function", "function": call} for key, call in reply.asked.items()]
 
 
 def _find_waiting_results(results: Results) -> tuple[str, Results]:
-    """Split the ids of tool results, as `_tool_calls` wrote them, into the conversation's name and the call's id.
+    """Find the conversation to which tool results belong, if `_tool_calls` wrote its name into the ids of the calls.
 
     Returns:
-        The name of the conversation, "" if the ids contain none; and the results by the ids of their calls.
+        The name of the conversation, "" if the ids contain none; and the results by the original ids of the calls.
     """
     split = [(*key.partition(_OF), text) for key, text in results.items()]
     names = {name for _, _, name, _ in split if name.startswith(_OWN_NAMES)}
@@ -996,7 +1013,7 @@ def _find_waiting_results(results: Results) -> tuple[str, Results]:
 def _build_response_document(
     model: TextGraph, turn: Turn, reply: _Reply | None, echoed: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the document of a response. If `reply` is None, the run is still working."""
+    """Return a response in the form of OpenAI's Responses API. If `reply` is None, the run is still working."""
     failure = None if reply is None else reply.failure
     status = "in_progress" if reply is None else "completed"
     if failure is not None:

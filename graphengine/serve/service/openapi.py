@@ -56,7 +56,10 @@ _FORMATS: Final = {"integer": "int64", "number": "double"}
 
 
 class AnyJson(GenerateJsonSchema):
-    """Generates JSON Schemas. A type that has no JSON Schema is described as a type with any value."""
+    """Generates JSON Schemas for types that may have no JSON Schema.
+
+    Such a type is described as a type with any value, instead of raising an error.
+    """
 
     def handle_invalid_for_json_schema(self, schema: object, error_info: str) -> JsonSchemaValue:
         del schema, error_info
@@ -109,7 +112,10 @@ def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhook
 
 
 def _refine(described: object) -> None:
-    """Add formats to numbers, and simplify "any value or null" to "any value" for generators of clients."""
+    """Change a JSON Schema so that generators of clients produce better code.
+
+    Numbers get a format, and "any value or null" is replaced by "any value". The schema is changed in place.
+    """
     parts = [described]
     while parts:
         part = parts.pop()
@@ -140,7 +146,11 @@ def _documents(rows: Sequence[Endpoint]) -> Sequence[Any]:
 
 
 def _build_input_schemas(graphs: Mapping[str, Graph[Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the schema of each graph's input by the graph's name, and the schemas to which these refer."""
+    """Return the JSON Schema of each graph's input, for the OpenAPI description.
+
+    Returns:
+        The schemas by the graph's name, and the named schemas to which these refer.
+    """
     states = {name: graph.compile().state for name, graph in graphs.items()}
     models = list(dict.fromkeys(state.model for state in states.values()))
     refs, found = models_json_schema(
@@ -164,7 +174,10 @@ def _build_input_schemas(graphs: Mapping[str, Graph[Any]]) -> tuple[dict[str, An
 
 
 def _bodies() -> dict[str, Any]:
-    """Return the schemas of all request bodies, without the fields that are part of the path."""
+    """Return the JSON Schemas of all request bodies.
+
+    Fields that are part of the request's path are left out.
+    """
     bodies = {each.body: each.path for each in ENDPOINTS if each.body is not None}
     _, found = schemas_of([*bodies], _PLAIN, is_read=True)
     for body, path in bodies.items():

@@ -26,7 +26,7 @@ class PublicRoute(Route):
 
 @dataclass(frozen=True)
 class PublicAccess(TokenAccess):
-    """The access rules of a service that has public routes.
+    """The access rules of a service in which some routes need no token.
 
     Attributes:
         public: The routes that can be read without a token.
@@ -43,7 +43,7 @@ class PublicAccess(TokenAccess):
 
     @override
     async def check(self, scope: Scope, headers: Headers) -> Caller:
-        """Check a request like `TokenAccess`, but accept requests for public routes without a token."""
+        """Check the token of a request. A request for a public route is accepted without a token."""
         try:
             return await super().check(scope, headers)
         except NotAuthorized:

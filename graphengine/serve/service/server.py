@@ -113,7 +113,10 @@ class Serving:
         self._server: Server | None = None
 
     async def stop(self) -> None:
-        """Refuse new requests, end the open streams, and release the driven runs after their nodes in flight."""
+        """Stop the service: refuse new requests, end the open streams, and release the driven runs.
+
+        Nodes that are running finish first, and another process can then resume the runs.
+        """
         if self._service is not None:
             self._service.stop()
         if self._server is not None:
@@ -210,7 +213,7 @@ class Serving:
             yield self._service
 
     async def _serve(self, door: Coroutine[Any, Any, None]) -> None:
-        """Serve requests and drive runs at the same time. If one of the two ends, the other is stopped too."""
+        """Serve requests and drive runs at the same time, until one of the two ends. Then stop the other, too."""
         tasks = [asyncio.create_task(door, name="graphengine serve")]
         if self._worker is not None:
             tasks.append(asyncio.create_task(self._worker.run(), name="graphengine serve worker"))

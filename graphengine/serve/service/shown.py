@@ -159,7 +159,7 @@ class Question(NamedTuple):
 
     Attributes:
         id: The id under which the question is answered.
-        wait: The wait that asks the question.
+        wait: The question: its text, the schema of the answer, and when it expires.
         call: The id of the tool call that must be approved or executed; "" if the question is about something else.
     """
 
@@ -225,7 +225,7 @@ class Ended:
 
     @property
     def trouble(self) -> tuple[str, str] | None:
-        """The error message with the repair, and the error code, if the run failed; otherwise None."""
+        """The error message with the repair, and the error code, if the run failed; None if it did not fail."""
         if self.result.status != "failed":
             return None
         error, repair = self.result.error, self.result.repair
@@ -260,7 +260,10 @@ NOTHING: Final = Have()
 
 
 class _GrowingText:
-    """A text that an agent is writing, compared with the part of it that the front end already shows."""
+    """A text that an agent is writing, and the part of it that the front end shows already.
+
+    A client that reconnects has such a part. Pieces are only sent when they go beyond it.
+    """
 
     def __init__(self, had: str) -> None:
         self.attempt = 0
@@ -279,7 +282,9 @@ class _GrowingText:
         self.attempt, self._had, self._pieces, self._held = attempt, self.shown, [], ""
 
     def add(self, piece: str, *, is_end: bool = False) -> tuple[bool, str]:
-        """Add a piece of the text.
+        """Add a piece of the text, and find out what the front end must do.
+
+        The end of a piece can be held back until the next piece, because a secret may begin there.
 
         Returns:
             Whether the front end must remove the text that it shows, and the text to send now.
@@ -304,12 +309,14 @@ class _GrowingText:
 
 
 class Fold:
-    """Converts the recorded steps and the live events of a run to the events that front ends show.
+    """Converts the steps and the live events of a run to the events that front ends such as chat pages show.
+
+    Each protocol for front ends then encodes these events in its own form.
 
     Args:
         info: The row of the run.
         have: What the front end already shows.
-        snapshot: The run before the first step that will be passed to `of`.
+        snapshot: The run before the first event that will be passed to `of`.
         state: A function that returns the state that front ends see.
         is_chat: Whether the run receives the messages of a chat.
         field: The field of the state that contains the text of a person's message; None if no message is shown.
@@ -378,10 +385,10 @@ class Fold:
         return Asked([self._question(each) for each in open_in(self.snapshot, ())], trouble)
 
     def _question(self, asked: Open) -> Question:
-        """Describe a question of the run, including the id of the tool call that it is about.
+        """Describe an open question of the run for a front end.
 
-        A question about the approval of a call is recorded under a key that contains a digest of the call. To find the
-        call, the digests of the open calls are compared with this digest.
+        The description contains the id of the tool call that the question is about. The log only contains a digest of
+        this call in the key of the question, so the call is found by comparing the digests of the open calls.
         """
         frame, record, wait = asked
         work = WorkKey.read(record.key)
@@ -402,16 +409,16 @@ class Fold:
         return Question(record.id, replace(wait, question=hide_secrets(wait.question)), about)
 
     def _find_client_call(self, frame: Frame, around: str) -> str:
-        """Return the id of the tool call that the client must execute, found by the key of the call's record."""
+        """Return the id of a tool call that the client must execute, given the key of the call's record."""
         work = WorkKey.read(around)
         turn, index = work.place
         calls = self._calls_of.get(f"{_visit_of(frame)}:{work.around}:{turn}", ())
         return f"{_visit_of(frame)}:{work.around}/{calls[index].id}" if index < len(calls) else ""
 
     def _call_of(self, event: OfTurn) -> str:
-        """Return the id of the agent's conversation to which a live event belongs.
+        """Return an id for the agent's work in one visit of a node, to which a live event belongs.
 
-        It is different for each visit of a node.
+        The ids of the texts in this visit begin with this id.
         """
         visits = map(_visit_of, self.snapshot.frames.values())
         here = next((each for each in visits if each.rpartition("#")[0] == event.path), event.path)
@@ -432,7 +439,7 @@ class Fold:
             yield from _piece_events(key, text.add(event.text), is_thinking=is_thinking)
 
     def _before(self, call: str, turn: int) -> Iterator[FrontEvent]:
-        """Yield the events that front ends must get before the text of a turn of the agent.
+        """Yield the events that must come before the text that an agent writes in a turn.
 
         These are the end of the turn's thinking, and the results of calls of the turn before that have no result yet. A
         call that a person refused, or that exceeded the limit of calls, has no record. Its result says that the call
@@ -479,7 +486,7 @@ class Fold:
             yield State(self._state(self.snapshot))
 
     def _show_answer(self, here: str, step: Step) -> Iterator[FrontEvent]:
-        """Yield the reply of a chat that no model wrote, such as a reply by rules, or the failure of a turn."""
+        """Yield the reply of a chat that no model has written, such as a reply by rules, or the failure of the turn."""
         turn = turn_of(step) if self._is_chat else None
         if turn is not None and turn.has_failed and Unanswered(turn).id not in self._have.texts:
             yield Unanswered(turn)
@@ -496,7 +503,7 @@ class Fold:
                 yield from self._begin_visit(_visit_of(frame))
 
     def _find_first_text(self, step: Step) -> Said | None:
-        """Return the text with which a run that is not a chat began, as a message to show.
+        """Return the text with which a run that is not a chat began, as a message to show at the top.
 
         None if the front end already shows messages, or if the step is not the first.
         """
@@ -526,9 +533,12 @@ class Fold:
                 yield from self._result(call, calls[index].id, result.text, is_error=result.error)
 
     def _text(self, key: str) -> _GrowingText:
-        """Return the object that collects the text with an id, so that pieces of a text are put together.
+        """Return the object that collects the pieces of one text.
 
         A text that is new here begins with the part that the front end already shows.
+
+        Args:
+            key: The id of the text.
         """
         return self._texts.setdefault(key, _GrowingText(self._have.texts.get(key, "")))
 
@@ -563,7 +573,7 @@ def _piece_events(key: str, found: tuple[bool, str], *, is_thinking: bool) -> It
 
 
 def said_in(step: Step, field: str | None) -> Said | None:
-    """Return the chat message that a step records; None for any other step.
+    """Return the message of a person that a step of a chat records; None if the step records something else.
 
     Args:
         step: The step.

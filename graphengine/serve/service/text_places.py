@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TextGraph:
-    """A graph that can receive the text of a client's message, so that it can be used as a chat model.
+    """A graph that clients can use as a chat model, because its runs can receive the text of a message.
 
     Attributes:
         name: The name of the graph.
@@ -47,7 +47,7 @@ class TextGraph:
         field: The field of the state that receives the text; None if a run starts without the text, and receives it
             later.
         messages: The field with an agent's messages, if there is one.
-        speakers: The nodes whose live text is the reply.
+        speakers: The nodes whose text is streamed to the client as the reply.
         missing: The required fields that the text does not set. If there are any, the text alone cannot start a run.
     """
 
@@ -82,7 +82,10 @@ def _text_graph(name: str, graph: Graph[Any]) -> TextGraph | None:
 
 
 def text_field(plan: Plan[Any]) -> str | None:
-    """Return the field of a state, or of a chat's message, that receives the text; None if there is none."""
+    """Return the field of a graph's state, or of its chat messages, that receives the text of a client's message.
+
+    None if there is no such field, or if several fields could be meant.
+    """
     fields = {name: each.info for name, each in plan.state.fields.items()}
     unwritten: Collection[str] = fields.keys() - find_written_fields(plan) - plan.state.secrets
     if is_chat(plan):
@@ -120,7 +123,7 @@ def find_written_fields(plan: Plan[Any]) -> frozenset[str | None]:
 
 
 def no_place(graph: str, plan: Plan[Any]) -> InputError:
-    """Return the error for a text that a graph cannot receive."""
+    """Return the error to raise when a client sends a text to a graph that has no clear field for the text."""
     texts = [name for name, each in plan.state.fields.items() if _includes_text(each.info.annotation)]
     why = f": the text could belong to each of the fields {', '.join(map(repr, texts))}" if len(texts) > 1 else ""
     repair = f'add the field {QUESTION}: str = "" to the state, or start the graph by POST /graphs/GRAPH/runs'

@@ -73,7 +73,7 @@ _SENT: Final = " turn "
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A message of a client to a run, and everything that the run did until it ended or waited again.
+    """One turn of a conversation: a client's message, and what the run then did until it ended or waited again.
 
     Attributes:
         after: The place of the turn: the number of the step after which the message arrived; 0 if the message started
@@ -180,7 +180,7 @@ class Turns:
         return await self.say(found, message, key)
 
     async def find(self, info: RunInfo, key: str, *, is_known: bool = True) -> tuple[Turn, Snapshot | None]:
-        """Find the turn of a message that was delivered before, or determine the turn of a new message.
+        """Find the turn of a message that the run has already received, or determine the turn of a new message.
 
         For a new message, this method first waits until the run has ended or waits.
 
@@ -192,7 +192,7 @@ class Turns:
 
         Returns:
             The existing turn and None; or the new turn, and the snapshot of the run to which the message will be
-                delivered.
+            delivered.
 
         The turns are read again after the run was found waiting, because of this race:
 
@@ -231,7 +231,7 @@ class Turns:
         return Turn(rest.seq, info.id, is_late=answers > own, nonce=row.nonce), row, rest
 
     async def say(self, turn: Turn, message: object, key: str) -> Turn:
-        """Deliver a message in a new turn, and return the turn.
+        """Deliver a client's new message to a run, and return the turn that the message has got.
 
         Two processes can deliver to the run after the same step:
 
@@ -256,7 +256,7 @@ class Turns:
                 return turn
 
     async def _note(self, turn: Turn, key: str, *, is_new: bool) -> None:
-        """Record a new turn in a tag of its run, and remove the tags of the oldest turns."""
+        """Record a new turn in a tag of its run. Only the newest turns keep their tags."""
         if not is_new:
             return
         info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.identity)
@@ -357,7 +357,7 @@ class Turns:
         return None
 
     async def rest(self, turn: Turn) -> Snapshot | None:
-        """Return the snapshot of the run at the end of a turn; None if the run is still working on the turn.
+        """Return the run as it was at the end of a turn; None if the run is still working on the turn.
 
         If a later turn exists, this turn ended at the step after which the later message arrived.
         """
@@ -368,7 +368,7 @@ class Turns:
         return await (rest_of(self._service, turn.run_id) if end is None else load_snapshot(store, turn.run_id, end))
 
     async def _end(self, turn: Turn) -> int | None:
-        """Return the number of the step at which a turn ended because the next one began; None for the newest turn."""
+        """Return the number of the step at which a turn ended because the next turn began; None for the newest turn."""
         if turn.after < 0:
             return None
         recorded = await self.of(await self._service.info_of(turn.identity))
@@ -414,7 +414,7 @@ class Turns:
                 self._service.rests.keep(run_id, Rest(rest, after, answers))
 
     async def _load_turn_end(self, turn: Turn, event: Event | Snapshot) -> Snapshot | None:
-        """Return the snapshot at the end of a turn if `event` already belongs to a later turn; otherwise None.
+        """Return the run as it was at the end of a turn, if an event already belongs to a later turn; otherwise None.
 
         Another process may be faster than this one:
 
@@ -453,7 +453,7 @@ def _is_answer(step: Step) -> bool:
 
 
 async def turns(store: Store, info: RunInfo) -> Sequence[tuple[Turn, str]]:
-    """Return the recorded turns of a run, with the keys of their messages.
+    """Return the turns of a run that are recorded, each with the key of its message.
 
     Turns are recorded in tags of the run, and in the keys of messages in the run's inbox.
     """
@@ -468,11 +468,11 @@ async def turns(store: Store, info: RunInfo) -> Sequence[tuple[Turn, str]]:
 
 
 def turn_of(known: Sequence[tuple[Turn, str]], key: str) -> Turn | None:
-    """Return the turn whose message has this key; None if there is none.
+    """Find a turn by the key of its message; None if no turn has this key.
 
     Args:
         known: The recorded turns of a run, from `turns`.
-        key: The key.
+        key: The key, which is the same when a client sends its message again.
     """
     return next((turn for turn, other in known if other == key), None)
 
@@ -531,7 +531,7 @@ def check_seen(turn: Turn, rest: Snapshot, message: object, seen: RunInfo | None
 
 
 def _takes_text(wait: Wait) -> bool:
-    """Return whether a message of a person can end this wait.
+    """Return whether the text of a person's message can answer what a run waits for.
 
     If a run has several such waits, the first one gets the message.
     """
@@ -539,9 +539,9 @@ def _takes_text(wait: Wait) -> bool:
 
 
 def _is_refused_by(wait: Wait, message: object) -> bool:
-    """Return whether a message cannot answer a question but may follow it, so that it counts as the next message.
+    """Return whether a message does not answer a question, but may follow it as the next message of a chat.
 
-    This is the case in a chat, when a person writes something else instead of approving a tool call.
+    Example: the chat asks for the approval of a tool call, and the person writes something else.
     """
     schema = wait.schema or {}
     return BY_MESSAGE in schema and bool(whats_wrong(schema, fit_answer(message, schema)))
@@ -557,7 +557,10 @@ def digest(given: object) -> str:
 
 
 def _build_payload(wait: Wait, graph: Graph[Any], message: object, key: str) -> object:
-    """Return the payload of the message to a run that waits for a message; None if the message does not fit."""
+    """Return a client's message in the form in which a run that waits for a message expects it.
+
+    None if the message does not fit.
+    """
     if wait.topic == TURN:  # in a conversation with an agent
         field = text_field(compiled(graph))
         return {"id": key, "given": {field: message}} if field is not None else None
