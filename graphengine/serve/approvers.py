@@ -24,7 +24,10 @@ _CHUNK: Final = 500
 
 
 class Approvers(Extension):
-    """Accept the approval of a tool call only if the user who approved the call may still answer questions.
+    """Accept a person's approval of a tool call only if this person may still answer questions.
+
+    The check runs when a run uses an approval that was recorded earlier. In the meantime, the person can have been
+    removed from the file of users.
 
     Args:
         users: The users of the server, with their current rights.
@@ -45,7 +48,11 @@ class _RunApprovers(ChecksAnswers):
         self._snapshot = snapshot
 
     async def objection(self, frame: str, answer: RecordedResult) -> str:
-        """Return why the person who answered may no longer answer; "" if the person may, or if no name is recorded."""
+        """Return why the person who gave a recorded answer may no longer answer questions; "" if the person still may.
+
+        An answer that was recorded without a name is accepted. An answer that is not in the log of the run is refused,
+        because nobody knows who gave it.
+        """
         info = await self._store.info(self._snapshot.run_id)
         upto = info.seq
         while upto:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 
 async def preview(store: Store, graph: Graph[Any], asked: PreviewRequest) -> Previewed:
-    """Return how a branch's update would change the state of the run. Nothing is recorded, and no node runs.
+    """Return the changes that a planned branch would make to the state of its run.
+
+    The page shows these changes before a person starts the branch. Nothing is recorded, and no node runs.
 
     Raises:
         GraphEngineError: The branch cannot begin with this update.
@@ -65,7 +67,10 @@ async def _first_step(store: Store, graph: Graph[Any], asked: PreviewRequest) ->
 
 
 async def _load_states_around(store: Store, run_id: str, at: int, step: Step) -> tuple[JsonValue, JsonValue]:
-    """Return the part of the state that a branch's first step changes, before and after that step."""
+    """Return the state to which a branch applies its update, as it is before and after the update.
+
+    This is the state of the run, or of an inner graph or an arm.
+    """
     before, after = [await load_snapshot(store, run_id, at) for _ in range(2)]
     evolve(after, step)
     name = step.frame or ""
@@ -78,7 +83,10 @@ class _PreviewEnded(Exception):
 
 
 class _PreviewStore:
-    """A store for previews of branches. It reads from a real store, and keeps a new run's first step only in memory."""
+    """A temporary store with which `preview` builds the first step of a branch without recording the branch.
+
+    All data are read from a real store. The branch's first step is only kept in memory.
+    """
 
     def __init__(self, reader: Store) -> None:
         self._reader = reader
@@ -89,7 +97,6 @@ class _PreviewStore:
 
     @property
     def step(self) -> Step:
-        """The first step of the branch, after `create` was called."""
         if self._step is None:
             message = "the branch was not created, so it has no first step"
             raise InputError(message, where="branch", repair="send the request again")
@@ -104,7 +111,10 @@ class _PreviewStore:
     async def create(
         self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, code_body: object = None
     ) -> int:
-        """Keep the branch's first step in memory, and end the branch before a node runs."""
+        """Keep the first step of the branch in memory instead of recording it, and raise `_PreviewEnded`.
+
+        The exception prevents that a node of the branch runs.
+        """
         del info, graph_spec, code_body
         self._step = steps[0]
         raise _PreviewEnded

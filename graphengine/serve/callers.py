@@ -69,9 +69,9 @@ class Caller:
         return self.tenant in (None, tenant)
 
     def owns(self, tenant: str | None) -> bool:
-        """Return whether a run belongs to the caller's own tenant.
+        """Return whether a run with this tenant belongs to the caller's own tenant.
 
-        A caller without a tenant can see all runs, but owns only the runs without a tenant.
+        A caller without a tenant can see the runs of all tenants, but owns only the runs that have no tenant.
         """
         return self.tenant == tenant
 
@@ -98,9 +98,10 @@ class Caller:
 
 
 class RequestId(str):
-    """A run id that was derived from a request's idempotency key. Only the user who sent the request can repeat it.
+    """The id of a run that the server derived from a request's idempotency key.
 
-    Other ids, which callers choose themselves, can be used by everybody in the caller's tenant.
+    Only the user who sent the request can get this run by sending the request again. Ids that callers choose themselves
+    can be used by everybody in the caller's tenant.
     """
 
     __slots__ = ()
@@ -133,12 +134,13 @@ def require(right: Right) -> Caller:
 
 
 def starting(tenant: str | None = None, user: str | None = None, *, goes_before: bool = False) -> dict[str, Any]:
-    """Check that the caller may start a run, and return the options `tenant` and `user` for `Runner.start`.
+    """Check that the caller may start a run, and return the arguments `tenant` and `user` to pass to `Runner.start`.
 
     Args:
         tenant: The tenant that the request names; None for the caller's own tenant.
         user: The user that the request names; None for the caller's own name.
-        goes_before: Whether the run would overtake runs of other tenants, because of its queue or its priority.
+        goes_before: Whether the run would overtake runs of other tenants, because of its queue or its priority. A
+            caller with a tenant then also needs the right `operate`.
 
     Raises:
         NotAllowed: The caller may not start runs, not for this tenant, or not with this priority.
@@ -184,11 +186,13 @@ def acting(who: Caller) -> Iterator[None]:
 
 
 def no_run(run_id: str, graphs: Collection[str] | None = None) -> UnknownRun:
-    """Return the error for a run that does not exist, or that the caller cannot see.
+    """Return the error for a run id that does not exist, or whose run the caller cannot see.
+
+    Both cases have the same error, so that a caller cannot find out the ids of other tenants' runs.
 
     Args:
         run_id: The id of the run.
-        graphs: The graphs that this server serves; None if it serves all. The error message differs.
+        graphs: The graphs that this server serves, for the words of the error message; None if it serves all graphs.
     """
     if graphs is None:
         return unknown_run(run_id)
@@ -197,7 +201,9 @@ def no_run(run_id: str, graphs: Collection[str] | None = None) -> UnknownRun:
 
 
 class CallersStore:
-    """Read from a store only the runs that the current caller can see. Only the methods of this class can be called.
+    """A view of a store that contains only the runs which the current caller can see.
+
+    Only the methods of this class can be called, and none of them changes the store.
 
     Args:
         store: The store.
@@ -221,7 +227,7 @@ class CallersStore:
         return self._graphs is None and caller().sees_all
 
     async def info(self, run_id: str) -> RunInfo:
-        """Return the facts about a run that its row in the store contains."""
+        """Return the summary of a run (`RunInfo`), which contains its graph, status and times."""
         with suppress(UnknownRun):
             info = await self._store.info(run_id)
             if self._has(info):
@@ -233,7 +239,7 @@ class CallersStore:
         return [info for info in await self._store.infos(run_ids) if self._has(info)]
 
     async def owners(self) -> Sequence[OwnerInfo]:
-        """Return the live processes that drive runs. The runs of each process are left out.
+        """Return the live processes that drive runs, without the ids and the number of their runs.
 
         A caller with a tenant gets an empty list, because a process can drive runs of several tenants.
         """
@@ -248,7 +254,10 @@ class CallersStore:
         return [info for info in await self._store.started(run_ids) if self._has(info)]
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
-        """Return a snapshot of a run, with the steps that come after the snapshot."""
+        """Load the state of a run as the store keeps it.
+
+        This is a snapshot of the run, and the steps that were recorded after the snapshot.
+        """
         with suppress(UnknownRun):
             found = await self._store.load(run_id, upto)
             if self._has(found.info):
@@ -296,9 +305,10 @@ class CallersStore:
         return [each for own in self._pages(page) for each in await summaries(self._store, own, *rest)]
 
     async def unsearched(self, page: Page, names: Mapping[str, bool]) -> int | None:
-        """Return how many runs cannot be found by a search, because their state lacks a field of the search.
+        """Return how many runs a search cannot find because their state lacks a field that the search compares.
 
-        Only fields that other runs of the same graph have are counted as missing. None if no run has such a field.
+        A field counts as missing in a run only if other runs of the same graph have the field. The result is None if no
+        run has such a field.
         """
         from graphengine.records.selection import count_lacking  # noqa: PLC0415 - only what lists runs needs it
 
@@ -306,7 +316,11 @@ class CallersStore:
         return sum(filter(None, found)) if any(each is not None for each in found) else None
 
     def _pages(self, page: Page) -> Sequence[Page]:
-        """Return the store's queries that together find the caller's runs: one query for each served graph."""
+        """Return the queries with which the store finds the caller's runs.
+
+        If this server serves only some graphs, there is one query for each of these graphs. The list is empty if `page`
+        selects a tenant or a graph that the caller cannot see.
+        """
         own, graphs = _restrict_to_tenant(page), self._graphs
         if own is None or graphs is None:
             return [] if own is None else [own]
@@ -314,7 +328,11 @@ class CallersStore:
         return [{**own, "graph": name} for name in graphs if wanted in {None, name}]
 
     async def graph_spec(self, fingerprint: str) -> GraphSpec | None:
-        """Return the recorded description of a graph, if one of the newest runs that the caller can see has it."""
+        """Return the recorded description of a version of a graph.
+
+        A caller who cannot see all runs gets it only if one of the newest runs that the caller can see has this
+        version; otherwise the result is None.
+        """
         if not self._has_all:
             newest = await self.runs(limit=_NEWEST)
             if all(info.fingerprint != fingerprint for info in newest):
@@ -329,7 +347,12 @@ class CallersStore:
 
 
 def _restrict_to_tenant(page: Page) -> Page | None:
-    """Restrict a query for runs to the caller's tenant; None if the query names another tenant."""
+    """Restrict a query for runs to the tenant of the caller.
+
+    Returns:
+        The query with the caller's tenant; unchanged if the caller can see all tenants. None if the query names another
+        tenant, so that no run can match.
+    """
     tenant = caller().tenant
     if tenant is None:
         return page

@@ -68,6 +68,8 @@ class CallersRunner:
     method raises `UnknownRun` if the run does not exist or the caller cannot see it. Methods with a parameter `run`
     accept the id of the run, or its row (`RunInfo`) if the caller of the method has already read the row.
 
+    A run's *row* is its summary in the store (`RunInfo`).
+
     Attributes:
         store: The store of the Runner, limited to the caller's runs.
 
@@ -109,7 +111,7 @@ class CallersRunner:
         self._resuming = WeakValueDictionary[str, asyncio.Lock]()
 
     async def info(self, run: str | RunInfo, right: Right = "read") -> RunInfo:
-        """Return the row of a run in the store (`RunInfo`), if the caller has the right and can see the run."""
+        """Return the summary of a run (`RunInfo`), after checking that the caller has the right and can see the run."""
         require(right)
         with suppress(UnknownRun):
             info = await self._runner.info(run) if isinstance(run, str) else run
@@ -164,7 +166,7 @@ class CallersRunner:
         return lives_of(self._runner).of(run_id) is not None
 
     async def changes(self, run: str | RunInfo, after: int) -> AsyncGenerator[tuple[RunInfo, Sequence[Step]], None]:
-        """Yield the row of a run and its new steps, once at first and then after each change.
+        """Yield the summary of a run and its new steps, once at the beginning and then after each change.
 
         Args:
             run: The id of the run, or its row.
@@ -178,9 +180,9 @@ class CallersRunner:
     async def published(
         self, run: str | RunInfo, name: str, *, after: int | str, item: str | None, timeout_seconds: float
     ) -> PublishedValue | None:
-        """Return the newest value that a run has published under a name.
+        """Wait for the newest value that a run has published under a name, and return the value.
 
-        None if no newer value than `after` is published in time and the run has not ended.
+        The result is None if no value that is newer than `after` is published before the timeout.
         """
         info = await self.info(run)
         after = info.cursor_at(info.seq_in(after))
@@ -204,9 +206,10 @@ class CallersRunner:
         )
 
     async def send_alone(self, run: str | RunInfo, topic: str, payload: object, *, key: str, alone: str) -> bool:
-        """Send a message to a run, unless an earlier message has a key that begins with `alone`.
+        """Send a message to a run, unless the run has already received a message whose key begins with `alone`.
 
-        Two requests that continue a conversation at the same turn cannot both send their message in this way.
+        This excludes a conflict: if two requests continue a conversation at the same turn, only the first request's
+        message is sent.
 
         Returns:
             Whether the message was sent.
@@ -221,9 +224,10 @@ class CallersRunner:
         await self._runner.send(info.id, topic, payload, idempotency_key=idempotency_key)
 
     async def revive(self, run_id: str) -> None:
-        """Resume a failed or stopped run in this process, because workers do not resume such runs by themselves.
+        """Resume a failed or stopped run in this process.
 
-        Does nothing if this process does not drive runs.
+        A message to such a run would otherwise have no effect, because workers do not resume failed or stopped runs by
+        themselves. The method does nothing if this process does not drive runs.
         """
         info = await self.info(run_id, "answer")
         if self._drives:
@@ -246,7 +250,7 @@ class CallersRunner:
         return kept.get(info.id, "")
 
     def graph_of(self, name: str) -> Graph[Any]:
-        """Return a graph whose runs can be driven by this server.
+        """Return a graph by its name, to start or resume a run of this graph.
 
         Raises:
             GraphNotFound: The server has no graph with this name.
@@ -259,16 +263,19 @@ class CallersRunner:
         return self._graphs[name]
 
     async def result_under(self, graph: Graph[Any], snapshot: Snapshot) -> Result[Any]:
-        """Return the result of a recorded run, after converting its state to today's version of the graph.
+        """Return the result of a recorded run as the current version of its graph declares the result.
 
-        See `Result.is_migrated`.
+        If the run was recorded by an earlier version, its state is converted first: see `Result.is_migrated`.
         """
         return await lives_of(self._runner).result_under(compiled(graph), snapshot)
 
     async def now(self, run: str | RunInfo) -> RunNow | Mapping[str, str]:
-        """Return the current document of a run. A caller who may not read runs only gets the run's id.
+        """Return the document that describes a run and its current state.
 
-        The function that calls this method must have read the row `run` just before.
+        A caller who may not read runs gets only the run's id, such as in the answer to a request that started a run.
+
+        Args:
+            run: The id of the run, or its summary if the calling method has just read the summary.
         """
         if not caller().may("read"):
             return {"run_id": run if isinstance(run, str) else run.id}
@@ -332,9 +339,9 @@ class CallersRunner:
         return run.id, True
 
     async def _is_same(self, found: RunInfo, graph: Graph[Any], state: Mapping[str, Any]) -> bool:
-        """Return whether a run was started with this graph and state.
+        """Return whether a recorded run belongs to this graph and was started with this state.
 
-        Generated defaults, such as times, are ignored.
+        Values that are generated at the start, such as the current time, may differ.
         """
         plan: Plan[Any] = graph.compile()
         if found.graph != plan.graph:
@@ -342,7 +349,10 @@ class CallersRunner:
         return not await begun_otherwise(self.store, found.id, plan, plan.state.initial(state, f"run {found.id}"))
 
     async def _let_begin(self, run: Run[Any]) -> None:
-        """Drive a resumed or branched run in this process, or leave it to a worker once its first step is recorded."""
+        """Let a resumed or branched run go on, in this process or in a worker.
+
+        If a worker drives the run, this method returns once the run's first step is recorded.
+        """
         if self._begun is not None:
             await self._begun(run)
             return
@@ -412,7 +422,11 @@ class CallersRunner:
         return info.id
 
     async def _was_resumed(self, run_id: str, key: str) -> bool:
-        """Return whether a request with this key has already resumed the run. If not, record the key in a tag."""
+        """Return whether a request with this key has already resumed the run, so that a repeated request has no effect.
+
+        If the key is new, it is recorded in a tag of the run, together with the number of the run's last step. A key
+        counts as used only when the run has a later step.
+        """
         info = await self.info(run_id, "operate")
         name = hashlib.sha256(f"{caller().name}\0{key}".encode()).hexdigest()[:16]
         noted = {tag: (int(found[1]), found[2]) for tag in info.tags if (found := _RESUMED.fullmatch(tag)) is not None}

@@ -59,7 +59,7 @@ class Connections:
             self._abort(next(iter(self._waiting)))
 
     def wait(self, transport: asyncio.WriteTransport) -> None:
-        """Register that a connection waits for its client to send a request or to read an answer.
+        """Register that the server waits until the client of a connection sends a request or reads an answer.
 
         The connection is closed when it has waited too long. Calling this method again does not restart the time.
         """
@@ -69,7 +69,7 @@ class Connections:
             self._waiting[transport] = loop.call_later(self._seconds, self._abort, transport)
 
     def work(self, transport: asyncio.BaseTransport) -> None:
-        """Register that a request of this connection is in progress, so that the connection is not closed."""
+        """Register that the server works on a request of a connection, so that the connection is not closed as idle."""
         handle = self._waiting.pop(transport, None)
         if handle is not None:
             handle.cancel()
@@ -87,9 +87,10 @@ class Connections:
 
 
 class Shares:
-    """The requests in progress, by caller. A request beyond the share of its caller is refused.
+    """Limits how many requests each caller can have in progress, so that nobody uses up the server's connections.
 
-    Requests in progress are never interrupted. The shares are parts of the maximum number of connections:
+    A request beyond the share of its caller is refused. Requests in progress are never interrupted. The shares are
+    parts of the maximum number of connections:
 
     - A user can have a quarter, and a tenant half.
     - All users together can have three quarters. Beyond this, a request is only served if its user has fewer requests
@@ -123,7 +124,7 @@ class Shares:
 
     @contextmanager
     def held(self, who: Caller) -> Iterator[None]:
-        """Count a request of a caller as in progress during the block.
+        """Count a request as one of its caller's requests in progress until the end of the block.
 
         Raises:
             RequestInvalid: The caller has too many requests in progress. The answer has the status 429.
@@ -152,10 +153,13 @@ async def until_gone() -> None:
 
 @contextmanager
 def watched(body: bytes, receive: Receive) -> Iterator[Receive]:
-    """Detect during the block when a client disconnects, so that `until_gone` returns.
+    """Watch during the block whether the client of a request disconnects, so that `until_gone` returns in this case.
 
-    Provides a `receive` for the application, which returns the body and later the disconnection. A request handler that
-    waits uses a part of its caller's share, so it must stop waiting when the client has gone.
+    A request handler that waits uses a part of its caller's share of requests, so it must stop waiting when the client
+    has gone.
+
+    Yields:
+        The function `receive` to pass to the application. It returns the body, and later the disconnection.
     """
     gone = asyncio.Event()
 

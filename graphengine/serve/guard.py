@@ -114,7 +114,7 @@ _PAGE_HEADERS: Final = (
 
 
 class Access(ABC):
-    """The rules that decide who may send requests to a server.
+    """Decides which requests to a server are accepted. Each kind of server has a subclass.
 
     Attributes:
         body_bytes: The maximum size of a request's body.
@@ -150,7 +150,10 @@ class Access(ABC):
 
 
 class AccessMiddleware:
-    """An ASGI middleware that passes on only the requests that an `Access` accepts, and sets their caller."""
+    """An ASGI middleware that checks the credentials of each request before the application gets the request.
+
+    An `Access` contains the rules. The application finds the user who sent the request with `caller()`.
+    """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
@@ -158,7 +161,11 @@ class AccessMiddleware:
         self._shares = Shares(most_connections())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a request, answer it if it belongs to the guard, or pass it on to the application."""
+        """Check a request, and answer it or pass it on to the application.
+
+        A request without valid credentials is refused. Requests that the access rules answer themselves, such as a
+        request to sign in, do not reach the application.
+        """
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
@@ -214,10 +221,10 @@ class AccessMiddleware:
 
 
 class _EndingStream:
-    """An ASGI `send` function that ends a stream when its user loses access.
+    """An ASGI `send` function that ends a stream of events when the stream's user loses access.
 
-    This is the case when the user is removed or gets other rights, or when the user's token expires. A stream can last
-    for days, but it sends at least a heartbeat every few seconds. The user is checked each time.
+    A user loses access when the user is removed or gets other rights, or when the user's token expires. A stream can
+    last for days, but it sends at least a heartbeat every few seconds, and the user is checked each time.
     """
 
     def __init__(self, send: Send, users: Users, who: Caller) -> None:
@@ -225,7 +232,7 @@ class _EndingStream:
         self.has_ended = False
 
     async def __call__(self, message: Message) -> None:
-        """Send a part of an answer, or end the stream if its user has lost access.
+        """Send a part of an answer to the client, or end the stream if the client's user has lost access.
 
         Raises:
             OSError: The stream was ended. The application sees the same error as if the client had disconnected.
@@ -263,10 +270,10 @@ class TokenAccess(Access):
     send_less: ClassVar[str] = "send less, or start the service with a larger --body-bytes"
 
     async def check(self, scope: Scope, headers: Headers) -> Caller:
-        """Return the caller to whom the token of a request belongs.
+        """Return the caller whose token a request contains.
 
-        A request to `/health`, or for a page, needs no token. The signature of a webhook is checked later, in `answer`,
-        because the signature covers the body.
+        Requests to `/health` and for the files of a page need no token. The signature of a webhook is checked later, in
+        `answer`, because the signature covers the body.
         """
         origin = headers.get("origin")
         if origin is not None and origin.lower() not in self.origins and not _is_own_page(origin, headers):
@@ -307,7 +314,12 @@ class TokenAccess(Access):
 
 
 def _is_own_page(origin: str, headers: Headers) -> bool:
-    """Return whether a request was sent by a page with a local name, or at this server's numeric address."""
+    """Return whether the page that sent a request was loaded from this machine or from this server.
+
+    This is the case if both the page and the server have a local name, such as `localhost`, or if the page has the same
+    numeric address and port as the server. A page of another site could otherwise use a name that it lets point to this
+    server.
+    """
     try:
         page, here = urlsplit(origin), urlsplit(f"//{headers.get('host', '')}")
         names = page.hostname or "", here.hostname or ""
@@ -372,7 +384,11 @@ class PageAccess(Access):
         self._secret = hashlib.sha256(f"cookie {token}".encode()).hexdigest()  # the same after a restart
 
     async def check(self, scope: Scope, headers: Headers) -> Caller:
-        """Check where a request comes from, and return the caller by the cookie if the request asks for data."""
+        """Check a request to the page before its body is read, and return the caller.
+
+        The checks find out whether the request comes from this page and not from another site. If the request asks for
+        data, the caller is found by the cookie.
+        """
         client, method = scope.get("client"), scope["method"]
         # A header that is sent twice is joined, so that it matches no allowed value.
         joined = {name: ", ".join(headers.getlist(name)) for name in headers}
@@ -401,9 +417,9 @@ class PageAccess(Access):
         return found
 
     def _of_place(self, client: tuple[str, int] | None, host: str) -> Sequence[tuple[bool, int, str, str]]:
-        """Return the checks of where a request comes from: the client's address and the name of the host.
+        """Return the checks of the client's address and of the host name to which a request was sent.
 
-        Each check contains whether the request is refused, the HTTP status, the reason, and the repair.
+        Each check consists of whether the request is refused, the HTTP status, the reason, and the repair.
         """
         return (
             (client is None or client[0] not in _LOCAL, 403, "the inspector serves only this machine", _FOR_OTHERS),
@@ -419,7 +435,10 @@ class PageAccess(Access):
         return self._secret if is_same(token, self._token) else None
 
     async def answer(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:
-        """Answer a request to sign in, which exchanges the token for the cookie, or a request to sign out."""
+        """Answer a request to sign in or to sign out; return None for any other request.
+
+        Signing in exchanges the token in the body for a cookie. Signing out removes the cookie.
+        """
         if scope["path"] == SIGN_OUT:
             return self._keep_cookie("", headers, 0)
         if scope["path"] != SESSION:
@@ -431,10 +450,10 @@ class PageAccess(Access):
         return await self._answer_sign_in(decoded if isinstance(decoded, dict) else {}, headers)
 
     async def _answer_sign_in(self, given: Mapping[str, Any], headers: Headers) -> Response:
-        """Answer a request to sign in with the token from the page's URL.
+        """Answer a request to sign in, which sends the token from the page's URL, by setting the cookie.
 
-        A `state` in the body means that an OpenID provider has signed the user in; only `SharedPageAccess` accepts
-        that.
+        A `state` in the body means that an OpenID provider has signed the user in. Only `SharedPageAccess` accepts such
+        a body.
         """
         token, stays = None if "state" in given else given.get("token"), given.get("stay") is True
         cookie = await self._cookie_for(token) if isinstance(token, str) else None
@@ -443,9 +462,12 @@ class PageAccess(Access):
         return self._keep_cookie(cookie, headers, _STAY_SECONDS if stays else None)
 
     def _keep_cookie(self, cookie: str, headers: Headers, seconds: int | None) -> Response:
-        """Return an answer that sets the cookie for some seconds.
+        """Return an empty answer that sets the sign-in cookie of the page.
 
-        With None, the browser keeps it until it is closed.
+        Args:
+            cookie: The value of the cookie.
+            headers: The headers of the request.
+            seconds: How long the browser keeps the cookie; 0 removes it. None keeps it until the browser is closed.
         """
         answer = json_answer({})
         _set_cookie(answer, headers, f"{self._cookie}={cookie}", seconds)
@@ -453,9 +475,9 @@ class PageAccess(Access):
 
 
 def _row_of(scope: Scope) -> Endpoint | None:
-    """Return the page's endpoint that answers a request.
+    """Return the endpoint in the page's table that answers a request.
 
-    None if there is no such endpoint, such as for a request that the guard answers itself.
+    None if the table has no such endpoint, such as for a request to sign in, which the guard answers itself.
     """
     method, path = "GET" if scope["method"] in _READS else scope["method"], scope["path"]
     return next((row for row, places in _ROWS if row.method == method and places.match(path)), None)
@@ -506,7 +528,11 @@ class SharedPageAccess(PageAccess):
         self.users = self._users = users
 
     async def check(self, scope: Scope, headers: Headers) -> Caller:
-        """Return the caller by the token in the `Authorization` header, if there is one, otherwise by the cookie."""
+        """Return the caller of a request to the shared page.
+
+        The caller is found by the token in the `Authorization` header, if the request has this header, otherwise by the
+        cookie.
+        """
         row = _row_of(scope)
         if "authorization" not in headers or row is None or "token" not in row.credentials:
             return await super().check(scope, headers)

@@ -41,9 +41,9 @@ class Health(Struct):
 
 
 def health_of(worker: Worker) -> Health:
-    """Return the health of a worker.
+    """Return the health of a worker for its health endpoint.
 
-    A worker fails if it has an error, or if it has not looked for runs for a long time although it has free capacity.
+    A worker fails if it has an error, or if it has free capacity but has not looked for runs for a long time.
     """
     standing = worker.state
     trouble = None if standing.trouble is None else standing.trouble.code
@@ -53,7 +53,9 @@ def health_of(worker: Worker) -> Health:
 
 @asynccontextmanager
 async def serving_health(worker: Worker, host: str, port: int) -> AsyncIterator[int]:
-    """Answer GET requests with a worker's health until the end of the block, and yield the port of the endpoint.
+    """Serve a worker's health over HTTP until the end of the block, and yield the port.
+
+    Monitors send GET requests to this port.
 
     Raises:
         DefinitionError: The address cannot be used.

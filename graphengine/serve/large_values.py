@@ -138,9 +138,10 @@ def _read_place(plain: Any, place: Pointer) -> Any:  # noqa: ANN401 - JSON
 
 
 def _places(content: object, plain: Any, kind: object, place: Pointer) -> Iterator[tuple[int, Pointer]]:  # noqa: ANN401 - JSON
-    """Yield the size and the place of each value of a document that `shorten_document` may leave out.
+    """Yield the size and the place of each value of a document that may be left out because it is large.
 
-    These values are the texts, and the parts of the document whose declared type allows any JSON value.
+    Only texts, and values whose declared type allows any JSON value, may be left out. Otherwise the document would no
+    longer fit its type.
 
     Args:
         content: A part of the document, as a struct.
@@ -167,7 +168,6 @@ def _places(content: object, plain: Any, kind: object, place: Pointer) -> Iterat
 
 @cache
 def _fields(kind: type) -> Sequence[tuple[str, str, object]]:
-    """Return the name, the name in JSON, and the type of each field of a struct or a dataclass."""
     hints = hints_of(kind, include_extras=False)
     names = kind.__struct_fields__ if issubclass(kind, Struct) else tuple(hints)
     shown = kind.__struct_encode_fields__ if issubclass(kind, Struct) else names

@@ -38,7 +38,10 @@ class _LimitedState(ServerState):
 
 
 class _Protocol(H11Protocol):
-    """An HTTP connection that reports to `Connections` whether it waits for its client or has a request in progress."""
+    """An HTTP connection that tells `Connections` whether the server or the client has to act next.
+
+    `Connections` closes connections that have waited too long for their client.
+    """
 
     server_state: _LimitedState
     cycle: RequestResponseCycle | None  # type: ignore[assignment]  # None before the first request
@@ -125,7 +128,9 @@ def listen(port: int, host: str = HOST) -> socket.socket:
 
 
 def listen_near(port: int, host: str = HOST) -> socket.socket:
-    """Listen on `port`, or on the first free port among the next ports, or else on any free port.
+    """Listen on `port`, or on a free port near it if `port` is taken.
+
+    If the next ports are taken as well, any free port is used.
 
     Raises:
         InputError: No port can be used, or the host is not an address of this machine.

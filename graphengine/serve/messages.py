@@ -71,9 +71,10 @@ def is_same(given: str, expected: str) -> bool:
 
 
 async def body_of(receive: Receive, most: int = BODY_BYTES) -> bytes:
-    """Read the body of a request.
+    """Read the body of a request, but not much more than `most` bytes.
 
-    Reading stops as soon as the body has more than `most` bytes. The caller must then refuse the request.
+    Reading stops as soon as the body is longer than `most`, so that a huge body does not fill the memory. The caller
+    must then refuse the request.
     """
     body = bytearray()
     while len(body) <= most:
@@ -85,7 +86,10 @@ async def body_of(receive: Receive, most: int = BODY_BYTES) -> bytes:
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:
-    """Return an ASGI `receive` function that first returns `body`, which has already been read from the client."""
+    """Return an ASGI `receive` function for an application whose request body has already been read from the client.
+
+    The function first returns `body`, and then calls `receive`.
+    """
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:
@@ -112,17 +116,18 @@ def json_answer(content: object, status: int = 200) -> Response:
 
 
 def is_outcome(error: GraphEngineError) -> bool:
-    """Return whether an error reports how a run or a turn of a chat ended, instead of a failed request.
+    """Return whether an error says that a run or a turn of a chat failed, and not that the request was wrong.
 
-    Repeating the request would return the same error.
+    A client should not repeat such a request, because it would get the same error.
     """
     return error.code in _OUTCOMES
 
 
 def shown_error(error: GraphEngineError) -> GraphEngineError:
-    """Return the error that clients see.
+    """Return the error to send to a client instead of the error that was raised.
 
-    For an error of the database, its details, such as the path, are only logged.
+    Details of a database error, such as the path, are only logged, and the client gets a general message. Other errors
+    are returned unchanged.
     """
     if not error.code.startswith("store_"):
         return error

@@ -167,9 +167,9 @@ class Webhook:
 
 
 class News(BaseModel):
-    """The state of a run that delivers a notification.
+    """The state of a run that delivers one notification to one webhook.
 
-    It says what happened to which run, and which webhook is told.
+    The state contains what happened to which run, and the name of the webhook.
     """
 
     webhook: str = ""
@@ -185,7 +185,7 @@ class News(BaseModel):
 
 
 class Posting(NamedTuple):
-    """An HTTP request that delivers a notification.
+    """An HTTP request that is ready to be sent and delivers a notification.
 
     Attributes:
         post: Sends the request, and returns the status of the answer.
@@ -198,7 +198,10 @@ class Posting(NamedTuple):
 
 
 class _OutboxNews(msgspec.Struct):
-    """A piece of news as a message in the outbox; `wait_id` is set if the news is about a single question."""
+    """A piece of news in the outbox, which was not yet passed on to webhooks.
+
+    `wait_id` is the id of a question if the news is about a single question, such as that the question was delegated.
+    """
 
     run_id: str
     seq: int
@@ -213,9 +216,9 @@ class _WebhookMessage(msgspec.Struct):
 
 
 async def rest(ctx: Context) -> None:
-    """Sleep forever.
+    """The only node of a graph whose runs exist only to store data: it never ends.
 
-    This is the only node of runs that exist because of the data that they keep: messages in their inbox, or a state.
+    Such a run keeps messages in its inbox, or a state.
     """
     await ctx.sleep(math.inf)
 
@@ -230,8 +233,8 @@ _OWN: Final = ("outbox", "notification", "a2a push", "a2a notification")
 class _Deliverer(Worker):
     """A worker for the runs that deliver notifications.
 
-    It does not record in the store which graphs and queues it serves, as other workers do. A process has only one such
-    record, which would replace that of the process's main worker.
+    Unlike other workers, this worker does not record in the store which graphs and queues it serves. A process has only
+    one such record, so the record of this worker would replace that of the process's main worker.
     """
 
     async def _introduce(self) -> None:
@@ -280,7 +283,7 @@ class Notifications(Extension):
         await self.open_outbox(run.store)
 
     def told(self, snapshot: Snapshot, status: RunStatus) -> Post | None:
-        """Return the message to the outbox for a run that waits or ends; None if no webhook wants this kind of news.
+        """Return the message about a run's new status that the runner posts to the outbox; None if no webhook wants it.
 
         The runner writes the message in the same transaction as the step, so the news cannot be lost.
         """
@@ -298,7 +301,7 @@ class Notifications(Extension):
 
     @asynccontextmanager
     async def delivering(self, runner: CoreRunner) -> AsyncGenerator[None]:
-        """Deliver news during this block.
+        """Deliver notifications to webhooks until the end of the block.
 
         This includes news that other processes have recorded, and news that an earlier process has not delivered.
         """
@@ -323,10 +326,10 @@ class Notifications(Extension):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def open_outbox(self, store: Store) -> None:
-        """Start the run `OUTBOX`, whose inbox collects the news, unless this run exists already.
+        """Start the run `OUTBOX`, whose inbox collects the news to deliver, unless this run exists already.
 
-        The run must sleep before news arrives. While a process drives the run, the messages in its inbox would be
-        delivered to the run itself.
+        The run must have begun to sleep before news arrives. While a process drives the run, the messages in its inbox
+        would be delivered to the run itself.
         """
         if store not in self._known:
             with suppress(RunExists):
@@ -336,7 +339,10 @@ class Notifications(Extension):
     # --- from the outbox to runs that deliver -------------------------------------------------------------------------
 
     async def _hand_on(self, runner: CoreRunner, worker: Worker) -> None:
-        """Start runs for the news in the outbox until the task is cancelled. After an error of the store, try again."""
+        """Start the runs that deliver the news in the outbox, as soon as news arrives, until the task is cancelled.
+
+        If the store fails, try again later.
+        """
         while True:
             with suppress(StoreError):
                 if await self.hand_on(runner):
@@ -348,7 +354,9 @@ class Notifications(Extension):
                     await asyncio.sleep(_LOOK_SECONDS / 20)  # the news is just being recorded
 
     async def hand_on(self, runner: CoreRunner) -> int:
-        """Start a run for each piece of news in the outbox and each webhook that wants it. The run sends the webhook.
+        """Empty the outbox: start one run for each piece of news and each webhook that wants the news.
+
+        Each of these runs sends one request to its webhook.
 
         Returns:
             The number of messages that were in the outbox.
@@ -416,7 +424,7 @@ class Notifications(Extension):
         return self._webhooks[name]
 
     async def _send(self, ctx: Context, state: News) -> int:
-        """Send a notification.
+        """Send the notification of this run to its webhook.
 
         Returns:
             The number of reminders that may follow; 0 if the webhook wants none.
@@ -448,9 +456,13 @@ class Notifications(Extension):
         return _REMINDERS - ctx.visit if is_reminded else 0
 
     async def post_of(self, news: News, number: str) -> Posting | None:
-        """Return the HTTP request that delivers a notification, with the message id `number`.
+        """Return the HTTP request that delivers a notification, ready to be sent.
 
-        Subclasses return None if the notification is no longer relevant.
+        A subclass can return None if the notification is no longer relevant.
+
+        Args:
+            news: The notification to deliver.
+            number: The id of the message, which is the same if the request is sent again.
         """
         webhook = self._webhook(news.webhook)
         body = to_json(await self._body(webhook, news))
@@ -459,7 +471,11 @@ class Notifications(Extension):
         return Posting(posting, [news.webhook])
 
     async def _remind(self, ctx: Context, state: News) -> int:
-        """Wait until a reminder is due. Return 1 if the question is still open, otherwise 0."""
+        """Wait until a reminder of the question is due.
+
+        Returns:
+            1 if the question is still open, so that the reminder must be sent; otherwise 0.
+        """
         await ctx.sleep(self._webhook(state.webhook).remind_seconds or math.inf)
         with suppress(UnknownRun):
             snapshot = await load_now(self._store, state.run_id)
@@ -521,7 +537,9 @@ def extension(settings: ProjectSettings) -> Notifications:
 
 
 async def delegate(runner: CoreRunner, run_id: str, wait: str, *, to: str, by: str = "") -> None:
-    """Delegate an open question to another person: webhooks that want questions get it again, with the person's name.
+    """Delegate an open question to another person.
+
+    Webhooks that want questions get the question again, with the name of this person.
 
     Args:
         runner: A Runner over the store of the run.
@@ -552,10 +570,11 @@ async def delegate(runner: CoreRunner, run_id: str, wait: str, *, to: str, by: s
 
 
 def _questions(snapshot: Snapshot) -> Iterator[tuple[Any, str, Any]]:
-    """Yield the open questions to people in a run.
+    """Yield the open questions of a run that a person can answer.
 
     Yields:
-        The frame that asks (the run itself, an inner graph, an arm or an item), the name, and the wait of the question.
+        The frame that asks (the run itself, an inner graph, an arm or an item), the name of the question, and its
+        recorded wait.
     """
     for frame in snapshot.frames.values():
         for name, wait in frame.waits.items():
@@ -564,9 +583,9 @@ def _questions(snapshot: Snapshot) -> Iterator[tuple[Any, str, Any]]:
 
 
 def _kinds_of(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """Yield the kinds of news that a run has in its current state.
+    """Yield what there is to tell about a run in its current state, such as `asked`, `finished` or `losses`.
 
-    Each kind comes with the id of the question; "" if the news is not about a question.
+    Each of these kinds comes with the id of the question; "" if it is not about a question.
     """
     if snapshot.status in OVER:
         yield snapshot.status, ""
@@ -577,7 +596,9 @@ def _kinds_of(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
 
 
 def post(url: str, headers: Mapping[str, str], body: bytes, *, seconds: float, is_own: bool) -> int:
-    """Send a JSON body to an address by POST, and return the status of the answer. This function blocks.
+    """Send a JSON body to an address by POST, and return the HTTP status of the answer.
+
+    This function blocks its thread until the answer arrives.
 
     Raises:
         AddressRefused: The address is not allowed.

@@ -122,12 +122,14 @@ class Provider:
         return Caller(OIDC + name, tenant, rights_of(rights, "users, oidc"), float(claims["exp"]) + _LEEWAY_SECONDS)
 
     async def way_in(self, back: str) -> tuple[str, str]:
-        """Begin to sign a user in: return the provider's address to open, and a text to keep in a cookie.
-
-        The text contains the secrets of this sign-in, and `signed_in` needs it when the user comes back.
+        """Begin to sign a user in at the provider.
 
         Args:
             back: The address to which the provider sends the user back.
+
+        Returns:
+            The provider's address to which the browser is sent, and a text to keep in a cookie. The text contains the
+            secrets of this sign-in, and `signed_in` needs it when the user comes back.
 
         Raises:
             ProviderUnreachable: The provider's description of itself cannot be read.
@@ -193,10 +195,10 @@ class Provider:
         return token, (await self.caller_of(token)).until
 
     def _count_code(self) -> None:
-        """Count an authorization code that is about to be exchanged, to limit the number of requests to the provider.
+        """Check the limit on refused authorization codes before a code is exchanged, and count this code as refused.
 
-        A code counts as refused until the provider has accepted it, so that exchanges in progress count towards the
-        limit, too.
+        The limit protects the provider from too many requests. The count is reduced again when the provider accepts the
+        code. Until then it counts, so that exchanges in progress are limited, too.
 
         Raises:
             RequestInvalid: The provider has refused too many codes in the last seconds.
@@ -274,7 +276,10 @@ class Provider:
         return claims
 
     async def _key(self, kid: str) -> PyJWK:
-        """Return the provider's key with this id. If the token names no key, return the provider's only key."""
+        """Return the provider's key with the id that a token names; for "", the provider's only key.
+
+        The keys are read again if the key is not among them.
+        """
         await self._refresh(is_known=self._find_key_of(kid) is not None)
         key = self._find_key_of(kid)
         if key is None:
@@ -282,10 +287,11 @@ class Provider:
         return key
 
     async def _refresh(self, *, is_known: bool) -> None:
-        """Read the provider's description and keys again, if they are old or lack the key that is needed.
+        """Make sure that the provider's keys are known and not too old, by reading them again if necessary.
 
         Args:
-            is_known: Whether the key that is needed was read before.
+            is_known: Whether the key that is needed has already been read. If not, the keys are read again even if they
+                are not old, but at most once in a short time.
 
         Raises:
             ProviderUnreachable: The keys were never read successfully.
@@ -304,7 +310,10 @@ class Provider:
         return self._keys.get(kid, only)
 
     async def _read(self) -> None:
-        """Read the provider's description and keys. If that fails, those that were read before stay in use."""
+        """Read the provider's description of itself and its keys.
+
+        If that fails, the description and the keys that were read before stay in use.
+        """
         self._read_at = time.monotonic()
         try:
             self._about, self._keys = await asyncio.to_thread(_fetch_published, self.settings.issuer)
@@ -371,7 +380,7 @@ def _fetch_json_object(address: str, form: bytes = b"", headers: Mapping[str, st
 
 
 def _read_claim(claims: Mapping[str, Any], name: str) -> str:
-    """Return a claim of a token that must be a name, such as the name of the user or the tenant.
+    """Return the value of a claim of a token that must be a name, such as the claim with the name of the user.
 
     Raises:
         NotAuthorized: The token lacks the claim, or the claim is not a name.
@@ -384,7 +393,10 @@ def _read_claim(claims: Mapping[str, Any], name: str) -> str:
 
 
 def _read_rights(claims: Mapping[str, Any], name: str) -> Sequence[str]:
-    """Return the words of a claim that are rights. Other words, such as roles in other systems, are ignored."""
+    """Return the rights in a claim of a token.
+
+    The claim can contain other words, such as roles in other systems. They are ignored.
+    """
     found = claims.get(name)
     words = found.split() if isinstance(found, str) else found if isinstance(found, list) else []
     plain = [str(word).removeprefix("graphengine:") for word in words]

@@ -70,10 +70,10 @@ class Tables(Part):
 
 
 class Numbers(Part):
-    """The numbers of runs that began in a period, and their costs.
+    """The numbers of runs that began in a period, with their costs.
 
-    `lost` counts runs that finished but lost something. `cost_usd` is the sum of the costs of the runs' own steps that
-    are known, and `unknown_costs` counts the runs whose cost is not known.
+    `lost` counts runs that finished but lost something, such as a failed item of a map. `cost_usd` is the sum of the
+    costs of the runs' own steps that are known, and `unknown_costs` counts the runs whose cost is not known.
     """
 
     runs: int
@@ -84,7 +84,7 @@ class Numbers(Part):
 
 
 class Rate(Part):
-    """The number of failed runs among the runs of one version of a graph, or of one day."""
+    """The number of runs and of failed runs that have the same version of a graph, or that began on the same day."""
 
     name: str
     runs: int
@@ -92,11 +92,11 @@ class Rate(Part):
 
 
 class NewError(Part):
-    """Runs that failed with similar error messages.
+    """A group of runs that failed with similar error messages.
 
-    `like` is the message without the numbers and names that differ, and `example` is the whole message of the first
-    run. `versions` are the graphs and versions of the runs, and `tenants` are their tenants, both sorted by the number
-    of runs.
+    `like` is the part of the message that all have in common, without the numbers and names that differ. `example` is
+    the whole message of the first run. `versions` are the graphs and versions of the runs, and `tenants` are their
+    tenants, both sorted by the number of runs.
     """
 
     example: str
@@ -155,7 +155,7 @@ class Groups(Part):
 
 
 class Culprit(Part):
-    """The graph whose failure rate rose the most, and what it is compared with.
+    """The graph that got worse most clearly: its failures, and the failures with which they are compared.
 
     Attributes:
         graph: The graph.
@@ -239,10 +239,10 @@ class Today(Document):
 
 
 class Line(Part):
-    """The current state of a run, as the list of runs shows it.
+    """The current state of a run, for its line in the list of runs.
 
     `at` lists the nodes at which the run is. For a conversation that waits for the next message, it contains the last
-    message instead. `below` counts the child runs at any depth, and how many of them failed.
+    message instead. `below` counts the child runs, their child runs and so on, and how many of them failed.
     """
 
     shown: str
@@ -253,10 +253,11 @@ class Line(Part):
 
 
 class Overview(Part):
-    """The number of runs that a search finds, by status and by the time of their start.
+    """The numbers of runs that a search finds, by their status and by the time at which they began.
 
-    Each of the `bars` has the beginning of an interval of `width` seconds, a status, and the number of runs.
-    `questions` counts the open questions to people in all runs, whatever the search is.
+    The numbers over time are shown as bars. Each of the `bars` has the beginning of an interval of `width` seconds, a
+    status, and the number of runs. `questions` counts the open questions to people in all runs, even if the search
+    excludes them.
     """
 
     statuses: Mapping[str, int]
@@ -399,12 +400,12 @@ class Row(Part, omit_defaults=True):
 
 
 class Head(RunHead, tag=False):
-    """A run as it was after the step `at`. The last step of the run so far is `seq`.
+    """A run as it was directly after the step `at`.
 
-    `starter` is the id of the parent run whose node started this run. `standings` describes what the run does at each
-    node, by the number of the node. `version` is the deployment with which the run began, or the beginning of its
-    graph's fingerprint. `about` is the context of the open questions. `is_chat` is true if the state contains a
-    conversation.
+    `seq` is the last step that the run has recorded so far. `starter` is the id of the parent run whose node started
+    this run. `standings` describes what the run does at each node, by the number of the node. `version` is the
+    deployment with which the run began, or the beginning of its graph's fingerprint. `about` is the context of the open
+    questions. `is_chat` is true if the state contains a conversation.
     """
 
     shown: str
@@ -432,10 +433,11 @@ class Above(Part):
 
 
 class Run(Head, tag=False, kw_only=True):
-    """A run after a step, with the steps just before it, and command lines for the run.
+    """A run as it was after one of its steps, with everything that its page shows.
 
-    `above` lists the parent runs, from the top. `branches` lists the branches of the run, newest first. `result` tells
-    which fields of the state are the run's result.
+    `rows` are the steps before. `above` lists the parent runs, from the top. `branches` lists the branches of the run,
+    newest first. `result` tells which fields of the state are the run's result. `commands` are command lines for the
+    run.
     """
 
     above: Sequence[Above]
@@ -458,7 +460,7 @@ class State(Document):
 
 
 class Moment(Part, omit_defaults=True):
-    """The position of a run just after one of its steps.
+    """What a run did at each of its nodes directly after one of its steps.
 
     Attributes:
         seq: The number of the step.
@@ -598,7 +600,10 @@ class Attempt(Part):
 
 
 class Call(Part):
-    """A recorded result within a visit to a node, such as a model's response or a tool's result."""
+    """A recorded result of a call in a visit to a node: a model's response or a tool's result.
+
+    For a model's response, `asked` contains the new messages that were sent to the model.
+    """
 
     account: Account
     step: Step
@@ -632,7 +637,10 @@ class StepDetails(Document, kw_only=True):
 
 
 class Box(Part):
-    """A node in a picture; `folded` is true if the node contains a graph that is not drawn."""
+    """A box in the picture of a graph, which shows a node.
+
+    `folded` is true if the node contains an inner graph that is not drawn.
+    """
 
     spot: int | None
     name: str
@@ -671,7 +679,7 @@ class Chart(Part):
 
 
 class ComparedRun(Part):
-    """One of two compared runs, as the page shows it.
+    """What one of two compared runs did, for the page that shows the two runs side by side.
 
     Attributes:
         parted: The first step that the other run does not have; null if there is none.
@@ -687,11 +695,10 @@ class ComparedRun(Part):
 
 
 class Comparison(Part):
-    """Two compared runs.
+    """The comparison of two runs, for the page that shows them side by side.
 
-    `same` is true if one picture can show both, because their graphs have the same nodes and edges.
-
-    The list of the steps of each run in `diff` ends after 100 steps.
+    `same` is true if one picture can show both runs, because their graphs have the same nodes and edges. The list of
+    the steps of each run in `diff` ends after 100 steps.
     """
 
     diff: Compared
@@ -727,7 +734,7 @@ class Bulked(Document):
 
 
 class Previewed(Document):
-    """What a branch would change at its beginning.
+    """A preview of a branch: what its update would change in the state of the run.
 
     Attributes:
         changes: The differences between the state of the run and the state with which the branch would begin.

@@ -521,7 +521,8 @@ class BranchRequest(PreviewRequest, kw_only=True):
 def wanted_by(asked: Filters, limit: int = sys.maxsize, before: str | None = None) -> Wanted:
     """Combine the filters of a request to one selection of runs.
 
-    The search text `text` can contain the same filters as the other parameters, in the form in which people type them.
+    A filter can be a parameter of its own, such as `status=failed`, or a part of the search text, such as
+    `text=status:failed`.
     """
     wanted = Wanted(
         limit,
@@ -601,14 +602,14 @@ def fields_of(body: object, kind: type[S], path: Mapping[str, Any] = _NOTHING) -
 
 
 def parse_struct(given: Mapping[str, Any], kind: type[S], word: Literal["parameter", "field", "filter"]) -> S:
-    """Convert parameters or the fields of a body to a struct, and check them.
+    """Convert the parameters of a request, or the fields of its body, to a struct, and check them.
 
-    The values of parameters and filters can be texts, which are converted to the type of the field.
+    Parameters and filters arrive as texts and are converted to the types of the fields.
 
     Args:
         given: The values by their names.
         kind: The struct.
-        word: What error messages call a value.
+        word: The word for one of the values in error messages.
 
     Raises:
         InputError: A name is unknown, or a value is invalid.

@@ -52,9 +52,9 @@ FAILED: Final = "the service failed; the log of the service contains the cause"
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """Makes the HTTP routes of a server from the endpoints in the table `serve.routes`.
+    """Makes the HTTP routes of a server from the table of endpoints in `serve.routes`.
 
-    Each endpoint of the table is answered by the method that has its name.
+    Each endpoint in the table has the name of the method that answers its requests.
 
     Attributes:
         own: The server's object. Its methods answer the endpoints that need more than one read or one change.
@@ -98,10 +98,11 @@ class Router:
         return _answer_with(row, request, found if row.is_of_page and caller().sees_all else for_clients(found))
 
     async def _acts(self, row: Endpoint, needs_body: bool, request: Request) -> Response:  # noqa: FBT001 - of the row
-        """Answer a request that changes runs, by a method of `CallersRunner`.
+        """Answer a request that changes runs, by calling a method of `CallersRunner`.
 
-        A method whose name ends with `_asked` makes the change once for each idempotency key, and returns the id of the
-        run. The answer is then the current document of this run. The document of any other method is the answer itself.
+        A method whose name ends with `_asked` makes the change only once for each idempotency key, and returns the id
+        of the run. The answer is then the current document of this run. The document of any other method is the answer
+        itself.
         """
         parameters_of(request, NoParameters, ignores_others=row.is_of_page)
         body = await json_body(request, ... if needs_body else {})
@@ -141,10 +142,10 @@ class Router:
 
 
 def _answer_with(row: Endpoint, request: Request, document: object, status: int = 200) -> Response:
-    """Return a document as the answer to a request.
+    """Return the HTTP answer that contains a document.
 
-    The page gets the document without its large values. A request of the page that names one of these values with
-    `part` and `digest` gets only this value.
+    The inspector page gets the document without its large values. It then requests a large value with the parameters
+    `part` and `digest`, and gets only this value.
     """
     asked = request.query_params
     if row.is_of_page:
@@ -154,16 +155,17 @@ def _answer_with(row: Endpoint, request: Request, document: object, status: int 
 
 
 def _key_in(run_id: str, who: Caller, graph: str) -> str | None:
-    """Return the idempotency key from which the id of a run was derived; None if it was not derived from a key.
+    """Return the idempotency key that a run id contains; None if the id was not derived from a key.
 
-    A client may send back the id that it got from an earlier answer. The run is then found by its key.
+    A client may send back the id that it got from an earlier answer. The key in the id then shows that the request
+    repeats the earlier request.
     """
     key = unquote(run_id.removeprefix(who.derived_id("key", graph, "")))
     return key if is_tag(key) and who.derived_id("key", graph, key) == run_id else None
 
 
 def _check_id(request: Request, query: StartParameters) -> None:
-    """Check that a request that names the id of its run may do so.
+    """Check that a request to start a run is allowed to choose the id of the run.
 
     Raises:
         InputError: The request also has an `Idempotency-Key`, or is signed instead of sent with a token.
@@ -192,7 +194,7 @@ async def _read_request_input(request: Request, field: str | None) -> dict[str, 
 
 
 class _RunIdConvertor(PathConvertor):
-    """Matches the id of a run in a path in which another part follows that can contain slashes.
+    """The part of a path pattern that matches a run's id when more parts follow, such as in `/runs/ID/values/NAME`.
 
     The id may contain one slash, after the name of its tenant.
     """
@@ -211,9 +213,9 @@ register_url_convertor("of_value", _OfValue())
 
 
 class _Route(Route):
-    """A route that compares the end of the path before its pattern, which is faster.
+    """A route that looks at the end of a request's path before it tries its whole pattern.
 
-    There are many routes for a run, and the pattern of a run's id is slow because the id can contain slashes.
+    There are many routes for a run, and their patterns are slow because the id of a run can contain slashes.
     """
 
     def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], methods: Sequence[str]) -> None:

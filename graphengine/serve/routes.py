@@ -314,9 +314,9 @@ FILES: Final = (
 
 
 def _build_page_route(name: str, query: type[Struct] = NoParameters, document: Any = None, **more: Any) -> Endpoint:  # noqa: ANN401
-    """Return an endpoint that only the page uses.
+    """Return an endpoint that only the inspector page uses, not other clients.
 
-    The endpoint's name is the name of the method of `Views` or `Driver` that answers.
+    The method of `Views` or `Driver` that answers has the same name as the endpoint.
     """
     return Endpoint(f"{PREFIX}/{name}", name, "", query=query, credentials=_PAGE, document=document, **more)
 

@@ -31,7 +31,7 @@ _LATE_SECONDS: Final = 300.0
 
 
 def key_of(secret: str) -> bytes:
-    """Convert the secret of a webhook to the bytes of the key.
+    """Return the bytes with which requests of a webhook are signed, from the secret in its text form.
 
     In a secret that begins with `whsec_`, the rest of the text is the key in base64, as in Standard Webhooks. The bytes
     of any other text are the key.

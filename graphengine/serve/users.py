@@ -191,7 +191,7 @@ class Users:
         self._provider = _provider_of(self._file, None)
 
     def _now(self) -> UsersFile:
-        """Return the current content of the file.
+        """Return the content of the file of users, after reading the file again if it has changed.
 
         If the changed file cannot be read, the content before the change is used.
         """
@@ -290,9 +290,9 @@ def _read_file_stamp(path: Path) -> object:
 
 
 def _provider_of(file: UsersFile, before: Provider | None) -> Provider | None:
-    """Return the OpenID provider of the file.
+    """Return the object for the OpenID provider that the file of users names; None if the file names no provider.
 
-    If its settings are unchanged, keep the object that has already read the keys.
+    If the settings are unchanged, the existing object is kept, because it has already read the provider's keys.
     """
     if file.oidc is None or (before is not None and before.settings == file.oidc):
         return before if file.oidc is not None else None

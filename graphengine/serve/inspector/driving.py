@@ -47,7 +47,7 @@ _SHOW_SECONDS: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Drivable:
-    """A graph whose runs the page can start and resume.
+    """A graph that people can start from the inspector page, and whose runs the page can resume.
 
     Attributes:
         graph: The graph.
@@ -62,11 +62,11 @@ class Drivable:
 
 @dataclass(frozen=True, slots=True)
 class Drives:
-    """The graphs whose runs the page can start and resume, and the settings of the Runner that drives them.
+    """The settings of an inspector that can start and resume runs: the graphs, and what their runs need.
 
     Attributes:
         graphs: The graphs by name.
-        models: The models that replace agents' own.
+        models: The models to use instead of those that the agents name, by the name of the agent.
         left_out: The graphs of the project that cannot be driven, each with the reason.
         executors: The executors of heavy nodes.
         extensions: Extensions that take part in the runs.
@@ -103,7 +103,11 @@ class Driver:
 
     @cached_property
     def fingerprints(self) -> Mapping[str, str]:
-        """The fingerprints of the graphs, by name, so that pictures of graphs can be drawn before a run exists."""
+        """The current fingerprint of each graph that can be driven here, by the graph's name.
+
+        Reading this property also makes the graphs known to the cache of runs, so that their pictures can be drawn
+        before they have a run.
+        """
         plans = [each.graph.compile() for each in self.drives.graphs.values()]
         for plan in plans:
             self._books.know(plan.fingerprint, plan.graph_spec)
@@ -111,7 +115,6 @@ class Driver:
 
     @property
     def acts(self) -> CallersRunner:
-        """The actions on runs, limited to the rights of the current caller."""
         if self._acts is None:
             message = "the Runner is not open"
             raise RuntimeError(message)
@@ -125,7 +128,7 @@ class Driver:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Open the Runner for the duration of the block. At the end, the driven runs are released."""
+        """Open the Runner that drives runs, until the end of the block. At the end, the driven runs are released."""
         drives = self.drives
         parts: Any = {name: getattr(drives, name) for name in ("models", "executors", "extensions", "telemetry")}
         async with Runner(self._writer(), **parts) as runner:
@@ -139,7 +142,7 @@ class Driver:
     async def _release(self, runner: Runner) -> None:
         """Release the driven runs, so that another process can resume them.
 
-        Nodes in flight get some seconds to finish.
+        Nodes that are running get some seconds to finish.
         """
         following = dict(self._following)
         releasing = [asyncio.create_task(runner.release(run_id)) for run_id in following.values()]
@@ -152,7 +155,10 @@ class Driver:
         await asyncio.gather(*releasing, *following, return_exceptions=True)
 
     async def _follow_from_first_step(self, run: Run[Any]) -> None:
-        """Collect the live events of a run in the background, and return when the run's first step here is durable.
+        """Begin to collect the live events of a run that this process drives, and wait for its first recorded step.
+
+        The events are collected in a background task. A run that only sleeps records its first step when the sleep
+        ends, so the wait has a limit.
 
         Raises:
             GraphEngineError: The run could not be started.
@@ -169,9 +175,9 @@ class Driver:
                 await run.result()
 
     async def _follow(self, run: Run[Any], events: asyncio.Queue[Event | None]) -> None:
-        """Apply the live events of a run to its activity, and wake its streams at most 20 times a second.
+        """Collect the live events of a run for the page, until this process no longer drives the run.
 
-        Returns when this process no longer drives the run.
+        The streams of the run are woken at most 20 times a second.
         """
         live = LiveRun()
         try:
@@ -201,7 +207,10 @@ class Driver:
         return self.drives.graphs[asked.graph]
 
     async def form(self, asked: OfGraph) -> StartForm:
-        """Return the schema of a graph's state and the example input in its file, for the form that starts a run."""
+        """Return the content of the form that starts a run of a graph.
+
+        It contains the schema of the graph's state, and the example input in the graph's file.
+        """
         found = self._drivable(asked)
         state, example = found.graph.compile().state, found.example()
         hidden = set(state.secrets)
@@ -214,7 +223,11 @@ class Driver:
         return StartForm(schema, example, found.file)
 
     async def fields(self, asked: AtStep) -> BranchForm:
-        """Return the states that a branch at a step can change, with their values, for the form of a branch."""
+        """Return the content of the form that starts a branch.
+
+        It contains the states that the branch can change at this step, with their values: the run's state, and the
+        states of inner graphs and arms.
+        """
         info = await self._reader.info(asked.run_id)
         snapshot = await load_snapshot(self._reader, info.id, asked.at or None)
         plan = self.acts.graph_of(info.graph).compile()
@@ -222,7 +235,10 @@ class Driver:
         return BranchForm([_read_branch_state(plan, frame, snapshot) for frame in (snapshot.root, *inner)])
 
     async def problems(self, asked: OfGraph) -> CheckedGraph:
-        """Return the problems of a graph: those that `Graph.check` finds, and schedules whose input no longer fits."""
+        """Return the problems of a graph that the page shows.
+
+        These are the problems that `Graph.check` finds, and the schedules whose input no longer fits the graph.
+        """
         found = self._drivable(asked)
         admin = Runner(self._store).admin
         misfits = await admin.misfit_schedules(found.graph)
@@ -236,7 +252,10 @@ class Driver:
 
 
 def _read_branch_state(plan: Plan[Any], frame: Frame, snapshot: Snapshot) -> BranchState:
-    """Describe one state that a branch can change: its schema, its values without secrets, and its operations."""
+    """Describe a state that a person can change in a branch: the state of a run, an inner graph or an arm.
+
+    The description contains the schema, the values without secrets, and the operation by which each field changes.
+    """
     state = plan_at(plan, frame).state
     values = frame.values if frame.values or frame is snapshot.root else {}
     fields = {

@@ -53,7 +53,7 @@ class Text:
 
 
 class LiveRun:
-    """The activity of a run that this process drives: its nodes at work and its running model calls.
+    """What a run that this process drives does between two recorded steps: its running nodes and model calls.
 
     Attributes:
         nodes: The nodes at work, by path.
@@ -93,10 +93,10 @@ class LiveRun:
             del self.texts[key]
 
     def document(self, sent: Mapping[int, int]) -> Doing:
-        """Return the nodes at work and the new pieces of the texts, as the document that a page receives.
+        """Return the running nodes and the new parts of streamed texts, in the form that a page receives.
 
         Args:
-            sent: The number of characters that the page already has, by the number of the text.
+            sent: How many characters of each text the page already has. The key is the number of the text.
         """
         texts = [each.after(sent.get(each.number, 0)) for each in self.texts.values()]
         return Doing([*self.nodes.values()], texts, self.trouble, self.is_driven)

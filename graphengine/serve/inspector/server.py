@@ -99,11 +99,14 @@ class Signals(Protocol):
 
 
 def serve(settings: Settings, opened: Callable[[str], object], signals: Signals) -> Sequence[RunInfo]:
-    """Serve the page until a signal arrives. Return the runs that were driven here and that are not finished.
+    """Serve the inspector page until a signal such as Ctrl-C arrives.
+
+    Returns:
+        The runs that this process drove and that are not finished.
 
     Args:
         settings: The settings.
-        opened: Called with the URL when requests are accepted.
+        opened: Called with the URL of the page as soon as requests are accepted.
         signals: Handles signals, and is informed about what a signal should stop.
 
     Raises:
@@ -176,10 +179,10 @@ def application(settings: Settings) -> Starlette:
 
 @asynccontextmanager
 async def _acts(writer: Callable[[], Store], seen: Store, run_id: str | None) -> AsyncIterator[CallersRunner]:
-    """Provide a Runner for one request that changes a run, on a page that does not drive runs.
+    """Provide a Runner for one request that changes a run, in an inspector that does not drive runs.
 
-    The Runner is opened for each request, so that the page holds no lease, and so that an old database is not migrated
-    before a person changes something.
+    The Runner is opened for each request, so that the inspector never holds the lease of a run, and so that it does not
+    migrate an old database before a person changes something.
     """
     from graphengine.api.runner import Runner  # noqa: PLC0415 - the page opens without it
 
@@ -222,7 +225,10 @@ def _read_page_file(name: str) -> bytes:
 def _build_events_endpoint(
     views: Views, books: RunCache, store: Store, live: Mapping[str, LiveRun]
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint of the event streams: for one run if `run_id` is given, otherwise for the list of runs."""
+    """Return the endpoint that streams changes to the page.
+
+    A request with a `run_id` gets the changes of this run; a request without gets the changes of the list of runs.
+    """
 
     async def answer(request: Request) -> Response:
         asked = parameters_of(request, StreamParameters, ignores_others=True)

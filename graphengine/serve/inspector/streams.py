@@ -31,7 +31,7 @@ _MOST_BEHIND: Final = 2000
 
 
 class _StreamedActivity:
-    """The activity of a driven run as one stream sends it. Each piece of a text is sent only once."""
+    """Remembers which parts of a driven run's activity one stream has sent, so that each piece of text is sent once."""
 
     def __init__(self, live: Mapping[str, LiveRun], run_id: str) -> None:
         self.run_id = run_id
@@ -41,7 +41,10 @@ class _StreamedActivity:
         self._was_shown = False
 
     def document(self) -> Doing | None:
-        """Return what is new since the last call; None if this process does not drive the run."""
+        """Return the running nodes and the pieces of text that are new since the last call.
+
+        When this process stops driving the run, one empty document is returned, and then None.
+        """
         run = self._live.get(self.run_id)
         if run is not self._run:
             self._run, self._sent = run, {}
@@ -56,7 +59,10 @@ class _StreamedActivity:
 
 
 async def list_events(views: Views, store: Store) -> AsyncIterator[bytes]:
-    """Yield an event whenever the list of runs has changed. A caller with a tenant only learns of the tenant's runs."""
+    """Yield a server-sent event whenever the list of runs has changed, so that the page loads the list again.
+
+    A caller with a tenant only learns of changes of the tenant's runs.
+    """
     yield stream_event({}, name="hello")
     shown: object = None
     version = 0
@@ -84,13 +90,13 @@ async def list_events(views: Views, store: Store) -> AsyncIterator[bytes]:
 
 
 class RunStream:
-    """The stream of one run, with its steps after a cursor, its current status, and its activity between steps.
+    """The stream that keeps the page of one run current: the new steps, the status, and the activity between steps.
 
     Each step is sent once and in order.
 
     Args:
         views: The reads of the page.
-        books: The cache of the runs that pages show.
+        books: The cache of runs that pages have read recently.
         store: The store.
         live: The activity of the runs that this process drives.
         run_id: The id of the run.
@@ -133,10 +139,10 @@ class RunStream:
                     yield stream_event(error.message, name="trouble")
 
     async def _news(self, info: RunInfo | None) -> AsyncGenerator[bytes]:
-        """Yield the events for what has changed since the last call.
+        """Yield the server-sent events for everything that has changed since the last call.
 
-        A page that is far behind, or that has shown an earlier run with the same id, gets the event `reset` and loads
-        the run again.
+        The event `reset` makes the page load the run again. It is sent to a page that is far behind, or that has shown
+        an earlier run with the same id. The event `gone` says that the run no longer exists.
         """
         if info is None or not caller().sees(info.tenant):
             if self._shown != "gone":

@@ -62,10 +62,10 @@ def _read_token_file(path: Path) -> str:
 def _write_token_file(path: Path, token: str) -> str:
     """Write a token to a new file, and return the token that the file contains afterwards.
 
-    Two processes, A and B, can start at the same time:
+    That can be the token of another process, because two processes, A and B, can start at the same time:
 
-    1. Both find no file, and each writes its token to a draft.
-    2. A's link creates the file. B's link fails, and B reads A's token.
+    1. Both find no file, and each writes its token to a temporary file.
+    2. A links its temporary file to the final name. B's link fails because the file exists, and B reads A's token.
 
     If B replaced the file instead, the file would not contain the token with which A serves.
     """

@@ -29,7 +29,10 @@ _TEXT: Final = 1200
 
 
 def about(snapshot: Snapshot) -> list[About]:
-    """Return the context of each open question to a person in a run."""
+    """Return the context of each open question in a run that a person can answer.
+
+    The context tells the person why the question is asked, such as the last tool calls of the agent that asks.
+    """
     found: list[About] = []
     for frame in snapshot.frames.values():
         for wait in frame.waits.values():
@@ -57,9 +60,9 @@ def about(snapshot: Snapshot) -> list[About]:
 
 
 def last_message(values: Mapping[str, Any], roles: Collection[str] = ("user",)) -> str:
-    """Return the last message from one of these roles in a conversation of the state; "" if there is none.
+    """Return the last message of a user, or of other roles, in the conversations that a state contains.
 
-    A long message is cut.
+    The result is "" if there is no such message. A long message is cut.
     """
     for each in values.values():
         said = [message for message in each if isinstance(message, dict)] if isinstance(each, list) else []
@@ -78,10 +81,14 @@ def is_chat(values: Mapping[str, Any]) -> bool:
 def told_apart(
     asking: Iterable[tuple[ListedRun, Snapshot]], known: Mapping[str, Sequence[About]]
 ) -> Mapping[str, Sequence[About]]:
-    """Add to the context of similar questions the fields of the runs' states that differ.
+    """Extend the context of questions that look the same by the values that distinguish their runs.
 
     Example: two runs of a graph ask "Refund this order?". A person can only tell the questions apart if they show the
     orders' numbers.
+
+    Args:
+        asking: The runs with open questions, and their snapshots.
+        known: The context of each run's questions, by the id of the run.
     """
     alike: dict[bytes, list[tuple[ListedRun, Snapshot]]] = {}
     for run, snapshot in asking:
@@ -99,7 +106,10 @@ def told_apart(
 
 
 def _find_differing_fields(states: Sequence[Mapping[str, Any]]) -> Sequence[str]:
-    """Return the names of at most three fields whose values differ between the states, short values first."""
+    """Return the names of the fields whose values distinguish several states: at most three, the shortest values first.
+
+    Fields with secrets are left out.
+    """
     sizes: dict[str, int] = {}
     for name in dict.fromkeys(name for state in states for name in state):
         if any(is_sealed(state.get(name)) for state in states):

@@ -42,7 +42,10 @@ _DAYS: Final = 7 * 86_400.0
 
 
 async def asking(store: Store) -> Sequence[RunInfo]:
-    """Return the waiting runs that may have a question to a person, newest first."""
+    """Return the runs that wait and may have an open question to a person, newest first.
+
+    The summary of a run does not tell exactly what the run waits for, so some of these runs may have no question.
+    """
     found: list[RunInfo] = []
     before: str | None = None
     for _ in range(_PAGES):
@@ -74,12 +77,12 @@ def _list_open_asks(snapshot: Snapshot) -> list[Wait]:
 
 @dataclass(slots=True)
 class _AskLog:
-    """The questions and answers that were found in the log of a run so far.
+    """The part of a run's log that has been read so far, with the questions and answers in it.
 
     Attributes:
         graph: The name of the run's graph.
         seq: The step up to which the log was read.
-        questions: The last question that was asked under each name.
+        questions: The text of the last question under each name, such as `approve`.
         answers: The step of each answer, with the name of its wait and its question.
     """
 
@@ -89,7 +92,7 @@ class _AskLog:
     answers: list[tuple[Step, str, str]] = field(default_factory=list)
 
     def feed(self, steps: Sequence[Step]) -> None:
-        """Find questions and answers in the next steps of the log."""
+        """Add the questions and answers in some new steps of the run's log."""
         for step in steps:
             self.seq, facts = step.seq, step.data
             if isinstance(facts, Waiting):
@@ -99,7 +102,9 @@ class _AskLog:
 
 
 class QuestionLog:
-    """Finds the questions and answers in a store, and remembers what it has read from the logs.
+    """Finds the questions that runs have asked people, and the answers, by reading the logs of the runs.
+
+    What was read from a log is remembered, so that the next request reads only the new steps.
 
     Args:
         store: The store, limited to what the caller can see.
@@ -143,10 +148,13 @@ class QuestionLog:
         )
 
     async def _list_runs_to_look_at(self, open_now: Sequence[RunInfo]) -> tuple[Sequence[RunInfo], bool]:
-        """Return the runs whose logs are searched for answers, and whether other runs may have answers too.
+        """Return the runs whose logs are searched for answers, and whether further runs may contain answers.
 
         Three kinds of runs are searched: the newest runs, the newest runs of each graph that is known to ask questions,
         and each run that is known to have asked a question, whenever the run began.
+
+        Args:
+            open_now: The runs with an open question, which are searched in any case.
         """
         found, since = {info.id: info for info in open_now}, time.time() - _DAYS
         newest: Sequence[RunInfo] = ()
@@ -165,7 +173,7 @@ class QuestionLog:
         return [*found.values(), *await self._store.infos(asked)], is_cut
 
     async def _load_log(self, info: RunInfo) -> _AskLog:
-        """Return the questions and answers in the log of a run. Only steps that were not read before are read."""
+        """Return the questions and answers in the log of a run, after reading the steps that were not read before."""
         key = (info.id, info.nonce, info.created_at)
         log = self._logs.setdefault(key, _AskLog(info.graph, max(info.parent_seq, info.seq - _STEPS)))
         self._logs.move_to_end(key)
@@ -177,7 +185,7 @@ class QuestionLog:
         return log
 
     async def _load_decided(self, info: RunInfo) -> list[Decided]:
-        """Return the answers in the log of a run, which the run has used."""
+        """Return the answers of people that a run has used, from the run's log."""
         log = await self._load_log(info)
         if not log.answers:
             return []
@@ -190,7 +198,7 @@ class QuestionLog:
 
 
 def _read_posted(run: ListedRun) -> list[Decided]:
-    """Return the answers that were posted to a run but that the run has not used yet."""
+    """Return the answers that people have given to a run and that wait in its inbox until the run uses them."""
     found = [wait for wait in run.waits if wait.kind in ASKS]
     return [
         _build_decision(run, (each.name, each.id, each.question), each.answered, each.answered.at, is_taken=False)

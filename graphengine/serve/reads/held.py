@@ -20,7 +20,9 @@ Open pages therefore use at most a twentieth of a processor.
 
 
 class Held(Generic[T]):
-    """A cache of results that take long to compute. A result is computed once for all pages, and is kept for a while.
+    """A cache of results that take long to compute, such as numbers of runs.
+
+    If several pages need the same result, the result is computed once. It is then kept for a while.
 
     Args:
         least_seconds: The minimum time for which a result is kept.

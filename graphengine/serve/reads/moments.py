@@ -30,13 +30,13 @@ _FIELDS: Final = 100
 async def moments(  # noqa: PLR0913 - which steps, and which field
     store: Store, books: RunCache, info: RunInfo, *, first: int, limit: int, field: str | None
 ) -> Moments:
-    """Return the position of a run after each of `limit` steps, beginning with the step `first`.
+    """Return what a run did at its nodes after each of several consecutive steps.
 
     Args:
         store: The store, limited to what the caller can see.
         books: The cache of runs.
-        info: The row of the run.
-        first: The number of the first step.
+        info: The summary of the run.
+        first: The number of the first of these steps.
         limit: The maximum number of steps.
         field: The field of the state whose values are included; None for no field.
     """
@@ -61,9 +61,10 @@ async def moments(  # noqa: PLR0913 - which steps, and which field
 
 
 def _list_field_names(snapshot: Snapshot) -> list[str]:
-    """Return the names of the fields of the run's state and of the states of its inner graphs and arms.
+    """Return the names of all fields that a person can follow over time.
 
-    The name of a field of an inner graph or an arm begins with its place, such as `draft/text`.
+    These are the fields of a run's state and of the states inside the run. The name of a field of an inner graph or an
+    arm begins with its place, such as `draft/text`.
     """
     return [
         f"{frame.id.rstrip('/')}/{name}" if frame.id else name
@@ -74,9 +75,9 @@ def _list_field_names(snapshot: Snapshot) -> list[str]:
 
 
 def _find_field_value(snapshot: Snapshot, name: str) -> Any:  # noqa: ANN401 - a value of a state
-    """Return the current value of a field, whose name may begin with the place of an inner graph, an arm or an item.
+    """Return the current value of a field of a run's state; None if the field has no value.
 
-    None if the field has no value.
+    The name of the field can begin with the place of an inner graph, an arm or an item, such as `draft/text`.
     """
     place, _, field = name.rpartition("/")
     for frame in snapshot.frames.values():

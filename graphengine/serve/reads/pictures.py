@@ -59,7 +59,7 @@ class GraphLayout:
         return {edge: number for number, edge in enumerate(found)}
 
     def folded(self, opened: Iterable[str], *, is_tight: bool = False) -> frozenset[str]:
-        """Return the paths of the inner graphs to draw as one box, so that a picture is small enough to read.
+        """Return which inner graphs to draw as one box each, so that the picture of a large graph stays readable.
 
         Args:
             opened: The paths of nodes that must stay visible. An inner graph is not folded if it is one of these nodes

@@ -39,9 +39,9 @@ _FIELD: Final = re.compile(r"([A-Za-z_][\w.]*):(?!//)(\S+)")
 
 
 async def in_results(store: Store, wanted: Wanted) -> InResults:
-    """Return the newest runs whose state contains the words of a search.
+    """Return the newest runs whose state contains the words of a search, such as in a field with their result.
 
-    Runs that the store's index of words finds are left out, because the list of runs already shows them.
+    Runs that the store's own index of words finds are left out, because the list of runs already shows them.
     """
     fields, words = _split_fields(wanted.text or "")
     sought, until = sought_words(words), time.perf_counter() + _SECONDS
@@ -77,10 +77,16 @@ def _split_fields(text: str) -> tuple[Sequence[tuple[str, str]], str]:
 
 
 def _has_field(values: Mapping[str, Any], texts: Mapping[str, str], path: str, text: str) -> bool:
-    """Return whether the state of a run contains the value `text` at the path `path`.
+    """Return whether the state of a run fits one part `path:text` of a search, such as `order.city:Paris`.
 
-    If there is no text or number at the path, the search was not meant as a field: the words of `path:text` are then
-    searched for in all fields.
+    The value at the path must be equal to the text. If there is no text or number at the path, the search was not meant
+    as a field: the words of `path:text` are then searched for in all fields.
+
+    Args:
+        values: The state of the run.
+        texts: The text of each field.
+        path: The path.
+        text: The text.
     """
     found, value = find_value(dict(values), path)
     if not found or not isinstance(value, (str, int, float)):
@@ -97,7 +103,7 @@ def _has_field(values: Mapping[str, Any], texts: Mapping[str, str], path: str, t
 
 
 def _find_best_field(texts: Mapping[str, str], sought: Sequence[str]) -> tuple[str, str]:
-    """Return the field that contains the most words of a search, and the first of the words that it contains.
+    """Return the name of the field that contains the most words of a search, and the first of these words in the field.
 
     If several fields contain the same number of words, the last of them is returned.
     """
@@ -122,7 +128,10 @@ def _leaves(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON
 
 
 def _excerpt(text: str, word: str) -> str:
-    """Return the text around a word; the beginning of the text if it contains only another form of the word."""
+    """Return the part of a text around a word, for a list of the runs that a search has found.
+
+    If the text contains only another form of the word, the beginning of the text is returned.
+    """
     line = " ".join(text.split())
     at = max(0, line.casefold().find(word))
     begin = max(0, at - _AROUND)

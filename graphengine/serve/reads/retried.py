@@ -44,13 +44,13 @@ _Failed: TypeAlias = "tuple[str, float]"
 
 @dataclass(slots=True)
 class _RetryRecord:
-    """The failures and retries that were read from the log of a run so far.
+    """The part of a run's log that has been read so far, with the failures and retries in it.
 
     Attributes:
         seq: The last step that was read.
-        failed: The last failure that no retry has followed yet.
-        retried: The failure before the last retry.
-        at: When the run was retried.
+        failed: The last failure, if the run was not retried since.
+        retried: The failure after which the run was last retried.
+        at: The time of this retry.
     """
 
     seq: int
@@ -60,7 +60,9 @@ class _RetryRecord:
 
 
 class RetryLog:
-    """Finds retried runs in the logs of a store, and remembers what it has read.
+    """Finds the failed runs that were retried today, by reading the logs of the runs.
+
+    What was read from a log is remembered, so that the next request reads only the new steps.
 
     Args:
         store: The store, limited to what the caller can see.
@@ -93,9 +95,10 @@ class RetryLog:
         return sorted(found.values(), key=lambda each: -each.runs)
 
     async def _list_still_runs(self, tenant: str | None, midnight: float) -> Sequence[RunInfo]:
-        """Return the runs that changed today and were not driven for some time before, newest first.
+        """Return the runs, newest first, that can have been retried today.
 
-        Only these runs can have been retried today.
+        These are runs that have changed today and that no process has driven for some time before: a retried run has
+        stood still between its failure and its retry.
         """
         found: list[RunInfo] = []
         before: str | None = None
@@ -114,7 +117,7 @@ class RetryLog:
         return found
 
     async def _read_log(self, info: RunInfo, read: _RetryRecord) -> None:
-        """Read the new steps of a run, and record in `read` how the run failed and whether it was retried."""
+        """Read the new steps of a run's log, and record in `read` how the run failed and when it was retried."""
         with suppress(StoreError):  # it was removed meanwhile, or cannot be read
             for step in await self._store.steps(info.id, read.seq, info.seq):
                 facts = step.data

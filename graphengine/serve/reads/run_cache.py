@@ -41,12 +41,12 @@ _NO_GRAPH: Final = GraphLayout({"graph": "", "nodes": [], "ways": []})
 
 
 class Book:
-    """A run up to one of its steps, in memory, with what the page shows of each step.
+    """The history of a run up to one of its steps, as the page shows it. It is kept in memory.
 
     Attributes:
-        atlas: The graph of the run, with the numbers of its nodes and edges.
+        atlas: The graph of the run, with the numbers by which the page refers to its nodes and edges.
         visits: The visits of the run to its nodes.
-        rows: A row for each step.
+        rows: What the page shows of each step.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class Book:
         return Moment(snapshot.seq, snapshot.status, spent, standings, Counter(self.tokens(standings).values()))
 
     def tokens(self, standings: Mapping[int, PlaceState]) -> dict[str, int]:
-        """Return the number of the node at which each part of the run is.
+        """Return where to draw a token in the picture of the graph: the number of a node for each part of the run.
 
-        The parts are the run itself, its inner graphs, the arms of forks and the items of maps. A part in which others
-        are still at work is left out.
+        The parts are the run itself, its inner graphs, the arms of forks and the items of maps. A part inside which
+        other parts are at work has no token.
         """
         frames, spots, found = self.visits.snapshot.frames, self.atlas.spots, dict[str, int]()
         last: str | None = None
@@ -104,9 +104,10 @@ class Book:
         return found
 
     def find(self, text: str) -> list[int]:
-        """Return the numbers of the steps that contain a text in their record, or in the reason for the edge taken.
+        """Return the numbers of the steps that contain a text.
 
-        Upper and lower case are not distinguished.
+        A step contains the text if the text is in its record, or in the reason for which the run took an edge. Upper
+        and lower case are not distinguished.
         """
         # The text in the form of JSON, and in plain words.
         wanted, plain = to_json(text).decode()[1:-1].casefold(), text.casefold()
@@ -137,7 +138,7 @@ class Book:
 
 
 class RunCache:
-    """Keeps the runs that pages have read last in memory, each as a `Book`."""
+    """Keeps the history of the runs that pages have read last in memory, each as a `Book`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -145,7 +146,10 @@ class RunCache:
         self._atlases: dict[str, GraphLayout] = {}
 
     async def atlas(self, fingerprint: str) -> GraphLayout:
-        """Return the graph with a fingerprint, with the numbers of its nodes; an empty graph if none is recorded."""
+        """Return a graph by its fingerprint, with the numbers of its nodes and edges.
+
+        If the store has no record of this graph, an empty graph is returned.
+        """
         if fingerprint not in self._atlases:
             with suppress(StoreError):  # a run with a damaged graph spec can still be read
                 graph_spec = await graph_spec_of(self._store, fingerprint)
@@ -158,7 +162,7 @@ class RunCache:
         self._atlases[fingerprint] = GraphLayout(graph_spec)
 
     async def book(self, info: RunInfo) -> Book:
-        """Return the `Book` of a run: what pages show of each step, up to the step `info.seq`.
+        """Return the whole history of a run up to the step `info.seq`.
 
         Only the steps that are not yet in memory are read.
 
@@ -187,11 +191,9 @@ class RunCache:
         return book
 
     async def recent(self, info: RunInfo, seq: int) -> Book:
-        """Return a `Book` with only the steps shortly before the step `seq`, up to this step.
+        """Return the part of a run's history that ends with the step `seq` and contains some steps before it.
 
-        It is not kept in the cache.
-
-        The time for this does not depend on the length of the run.
+        Reading this part takes the same time for short and for long runs. The result is not kept in the cache.
         """
         book = Book(await self.atlas(info.fingerprint), await load_start(self._store, info.id, seq - _RECENT))
         steps = await self._store.steps(info.id, book.visits.snapshot.seq, seq)

@@ -59,8 +59,6 @@ _DIGITS: Final = re.compile(r"(\d+)")
 
 
 class _RunSummary(Struct, gc=False):
-    """The fields of a run's summary that the comparison needs."""
-
     reason: str = ""
     cost_usd: float | None = 0.0
     seconds: float = 0.0
@@ -73,7 +71,10 @@ _DECODER: Final = msgspec.json.Decoder(list[_RunSummary | None])
 
 @dataclass(slots=True)
 class _ErrorGroup:
-    """Runs that failed with similar messages: an example, the times, the number of runs, their versions and tenants."""
+    """A group of runs that failed with similar error messages.
+
+    It has an example message, the times, the number of runs, and their versions and tenants.
+    """
 
     example: str
     since: float
@@ -87,9 +88,9 @@ class _ErrorGroup:
 class _Cell:
     """The numbers of the runs of two days that have the same graph, version, tenant and agent.
 
-    In lists of three numbers, index 0 is yesterday until the current time of day, 1 is today, and 2 is all of
-    yesterday. If `agent` is set, only the runs in which this agent called a model are counted, with the cost of its
-    answers.
+    In lists of three numbers, the first is about yesterday until the same time of day, the second about today, and the
+    third about all of yesterday. If `agent` is set, only the runs in which this agent called a model are counted, with
+    the cost of its answers.
     """
 
     graph: str = ""
@@ -108,7 +109,15 @@ class _Cell:
     had: set[str] = field(default_factory=set)
 
     def feed(self, status: str, at: float, ended: Iterable[_RunSummary | None], midnight: float, now: float) -> None:
-        """Count runs with this status that began in the same minute."""
+        """Count a group of runs that have the same status and began in the same minute.
+
+        Args:
+            status: The status of the runs.
+            at: The time at which they began.
+            ended: The summary of each run; None for a run that has not ended.
+            midnight: When today began.
+            now: The current time.
+        """
         is_today = at >= midnight
         days = (1,) if is_today else (0, 2) if at <= now - DAY else (2,)  # 2 means all of yesterday
         hour = self.hours[min(_HOURS - 1, int((at - midnight + (0 if is_today else DAY)) // _HOUR))]
@@ -146,7 +155,7 @@ class _Cell:
             error.tenants[self.tenant] += 1
 
     def add(self, other: _Cell) -> None:
-        """Add the numbers of another cell, so that this cell contains the runs of both."""
+        """Add the numbers of another cell to this cell, which then counts the runs of both."""
         self.first = min(self.first, other.first)
         for name in ("runs", "failed", "lost", "cost", "unknown"):
             mine, theirs = getattr(self, name), getattr(other, name)
@@ -163,7 +172,9 @@ class _Cell:
 
 
 class TodayBook:
-    """Compares today with yesterday for all pages of one store. The numbers are read again only after a while.
+    """Compares the runs of today with those of yesterday, for all pages that show one store.
+
+    The runs are read again only after a while, because reading them takes long.
 
     Args:
         store: The store, limited to what the caller can see.
@@ -175,7 +186,13 @@ class TodayBook:
         self._held = Held[tuple[Sequence[_Cell], bool, Sequence[RetriedRuns]]](1.0)
 
     async def today(self, tenant: str | None, midnight: float, by: By) -> Today:
-        """Return the comparison of the day that began at `midnight` (in epoch seconds) with the day before."""
+        """Return the comparison of today's runs with yesterday's runs.
+
+        Args:
+            tenant: Count only runs of this tenant; None counts all runs.
+            midnight: The time at which today began, in epoch seconds.
+            by: The property by which the runs are grouped.
+        """
         now = time.time()
         key = tenant, midnight
         cells, is_cut, retried = await self._held.of(key, lambda: self._read(tenant, midnight, now))
@@ -263,7 +280,7 @@ def _rank_group(group: Group) -> tuple[float, float, int]:
 def _find_culprit(
     cells: Sequence[_Cell], versions: dict[tuple[str, ...], _Cell], graphs: Sequence[Group] | None
 ) -> Culprit | None:
-    """Return the graph whose failure rate rose the most; None if no graph got worse."""
+    """Return the graph whose failure rate rose the most today; None if no graph got clearly worse."""
     groups = sorted(_iter_today_groups(cells, versions, "graph"), key=_rank_group) if graphs is None else graphs
     if not groups or groups[0].verdict != "worse":
         return None
@@ -295,7 +312,7 @@ def _group_cells(cells: Iterable[_Cell], key: Callable[[_Cell], tuple[str, ...]]
 
 
 def _iter_today_groups(cells: Sequence[_Cell], versions: dict[tuple[str, ...], _Cell], by: By) -> Iterator[Group]:
-    """Yield the comparison of each graph, version, tenant or agent that has a run today."""
+    """Yield how today's runs differ from earlier runs, for each graph, version, tenant or agent with a run today."""
     before = _find_versions_before(versions)
     if by == "version":
         for (graph, version), cell in versions.items():
@@ -321,7 +338,10 @@ def _iter_today_groups(cells: Sequence[_Cell], versions: dict[tuple[str, ...], _
 
 
 def _find_versions_before(versions: dict[tuple[str, ...], _Cell]) -> dict[tuple[str, ...], _Cell]:
-    """Map each version of a graph to the version whose first run was before it. The first version has no entry."""
+    """Return the predecessor of each version of a graph, which is the version whose first run was directly before.
+
+    The first version of a graph has no entry.
+    """
     found: dict[tuple[str, ...], _Cell] = {}
     last: dict[str, _Cell] = {}
     for name, cell in sorted(versions.items(), key=lambda item: _age(item[1])):
@@ -338,9 +358,9 @@ def _age(cell: _Cell) -> tuple[float, Sequence[tuple[int, str]]]:
 
 
 def _compare_versions(cell: _Cell, older: _Cell | None) -> tuple[Rate, Rate] | None:
-    """Return the failure rates of a version and of the version before it, over both days.
+    """Return the numbers of failed runs of a version of a graph and of its predecessor, for both days together.
 
-    None if there is no version before, or if one of the two has too few runs to compare.
+    None if there is no predecessor, or if one of the two has too few runs to compare.
     """
     if older is None or min(each.runs[1] + each.runs[2] for each in (cell, older)) < _FEW:
         return None
@@ -380,7 +400,11 @@ def _build_group(cell: _Cell, name: str, rates: tuple[Rate, Rate] | None, since:
 
 
 def _count_standard_errors(now: Rate, was: Rate) -> float:
-    """Return the number of standard errors by which the failure rate `now` is above the failure rate `was`."""
+    """Return how clearly the failure rate rose from `was` to `now`, as a number of standard errors.
+
+    A number near 0 can be chance. A large number means that the failure rate has really risen. It is negative if the
+    rate fell.
+    """
     if not now.runs or not was.runs:
         return 0.0
     share = (now.failed + was.failed) / (now.runs + was.runs)

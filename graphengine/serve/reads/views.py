@@ -196,7 +196,10 @@ class Views:
         self._today = TodayBook(self.store)
 
     async def session(self, asked: NoParameters) -> Session:
-        """Return the settings of the server and the rights of the caller, limited to what the caller may know."""
+        """Return what the page must know about this server and about its user, such as the rights of the user.
+
+        The answer contains nothing that the user may not know, such as the path of the database.
+        """
         del asked
         who = caller()
         database = self.about.database if who.sees_all else f"runs of {who.tenant}"
@@ -207,7 +210,7 @@ class Views:
         return structs.replace(self.about, database=database, drives=drives, read_only=read_only, **who_reads)
 
     async def list_runs(self, asked: ListParameters) -> Page:
-        """Return a page of the list of runs, with what each waiting run waits for if the request asks for that."""
+        """Return a page of the list of runs. If the request asks for it, add what each waiting run waits for."""
         seen, following = await self.found(asked)
         found = seen.runs
         works = await load_at_work(self.store, found)
@@ -225,7 +228,11 @@ class Views:
         return Page(runs_document(found, waiting, works).runs, following, seen.looked_at, seen.unseen)
 
     async def found(self, asked: ListParameters) -> tuple[Found, str | None]:
-        """Return a page of the runs that a request searches for, and the id after which the next page begins."""
+        """Find the runs for one page of a search.
+
+        Returns:
+            The runs, and the id to send as `before` for the next page; None if there is no next page.
+        """
         wanted = wanted_by(asked, asked.limit, asked.before)
         following = wanted.before
         shown: list[RunInfo] = []
@@ -278,10 +285,10 @@ class Views:
         return Overview(statuses, questions, width, [(*each, runs) for each, runs in bars.items()])
 
     async def _counts(self, wanted: Wanted, key: Hashable, width: float = _DAY) -> Sequence[tuple[float, str, int]]:
-        """Count the runs that a search finds, by the interval in which they began and by status.
+        """Count the runs that a search finds, in intervals of time and by status.
 
-        The store does not distinguish some statuses, such as `queued` and `running`. A search for one of them also
-        counts the others.
+        For the store, a `queued` run also has the status `running`. A search for one of these statuses therefore counts
+        both.
 
         Args:
             wanted: The search.
@@ -308,10 +315,10 @@ class Views:
         return await summaries(self.store, page, "version" if wanted.is_searched else "graph", width)
 
     async def tally(self, asked: TallyParameters) -> Tally:
-        """Return the number of runs that a search finds, and of those with losses; null if this is too slow to count.
+        """Return how many runs a search finds, and how many of them lost something; null if counting would be too slow.
 
-        Pages with the same parameters share a result. After a page has changed runs, it sends another `change` to get a
-        new result.
+        Requests with the same parameters share a result for a while. A page that has changed runs sends another
+        `change`, to get a new result.
         """
         wanted = wanted_by(asked)
         if wanted.status in ONLY_SEEN or wanted.scanned or wanted.run_id is not None:
@@ -334,9 +341,10 @@ class Views:
         return await self._today.today(caller().tenant, min(max(midnight, now - _DAY), now), asked.by)
 
     async def in_common(self, asked: Filters) -> InCommon:
-        """Return what failed runs have in common at the node where most of them failed.
+        """Return what the failed runs that a search finds have in common.
 
-        This reads many logs, so the page requests it separately, after it has shown the numbers of today.
+        The answer is about the node at which most of them failed. Finding it requires reading many logs, so the page
+        requests it separately, after it has shown the numbers of today.
         """
         key = caller().tenant, structs.astuple(asked)
         return await self._shared.of(key, lambda: load_in_common(self.store, wanted_by(asked), contains_secrets))
@@ -357,10 +365,10 @@ class Views:
         return Tables(found)
 
     async def lines(self, asked: OfRuns) -> Mapping[str, Line]:
-        """Return the current state of the runs in the visible part of the list.
+        """Return the current state of the runs that are visible on a page with the list of runs.
 
-        The row of a run in the store contains a summary from the last change of its status. That is too old for a run
-        that is driven, and lacks the last message of a conversation. In these cases, the snapshot is read.
+        The summary of a run in the store is from the last change of its status. This is too old for a run that is being
+        driven, and it lacks the last message of a conversation. In these cases, the snapshot is read.
         """
         found: dict[str, Line] = {}
         below = await runs_below(self.store, asked.run_id[:_PAGE])
@@ -409,7 +417,7 @@ class Views:
     async def head(self, info: RunInfo, book: Book) -> Head:
         """Describe a run after the last step of a `Book`.
 
-        Answers in its inbox that it has not used yet are included.
+        If this is the newest step, answers that wait in the run's inbox are included.
         """
         snapshot = book.visits.snapshot
         is_now = snapshot.seq == info.seq
@@ -452,7 +460,10 @@ class Views:
         return await moments(self.store, self.books, info, first=asked.first, limit=asked.limit, field=asked.field)
 
     async def why_not(self, asked: EdgeParameters) -> Sequence[WhyNot]:
-        """Return the reasons why a run did not take some edges, and how often the graph's newest runs took them."""
+        """Return the reasons why a run did not take some edges of its graph.
+
+        For comparison, the answer contains how often the graph's newest runs took these edges.
+        """
         info = await self.store.info(asked.run_id)
         book = await self.books.book(info)
         taken = await self._taken.of((caller().tenant, info.graph), partial(taken_in, self.store, info.graph))
@@ -472,7 +483,10 @@ class Views:
         return State(state=snapshot.root.values if snapshot.frames else {}, inside=inner)
 
     async def step_details(self, asked: OfStep) -> StepDetails:
-        """Return everything that is recorded about one step and about the visit to which it belongs."""
+        """Return everything that is recorded about one step of a run.
+
+        This includes what is recorded about the visit to a node to which the step belongs.
+        """
         info, seq = await self.store.info(asked.run_id), asked.seq
         book = await self.books.book(info)
         if not 1 <= seq <= len(book.rows):
@@ -503,9 +517,9 @@ class Views:
         )
 
     async def _calls(self, info: RunInfo, visit: Visit) -> list[Call]:
-        """Return the recorded results of a visit.
+        """Return the recorded results in a visit to a node: the models' responses and the tools' results.
 
-        Each model response comes with the messages that were sent to the model.
+        Each response comes with the new messages that were sent to the model.
         """
         found: list[Call] = []
         for each in visit.entries:
@@ -517,7 +531,7 @@ class Views:
         return found
 
     async def _attempts(self, info: RunInfo, visit: Visit) -> list[Attempt]:
-        """Return the attempts of a visit, each with the model calls that failed in it."""
+        """Return the attempts of a visit to a node, each with the model calls that failed in this attempt."""
         steps = {each.step.seq: each.step for each in visit.entries}
         found: list[Attempt] = []
         for each in visit.attempts:
@@ -586,7 +600,7 @@ class Views:
         return await story_of(self.store, asked.run_id, asked.other, time.time())
 
     async def graph(self, asked: OfGraph) -> Graph:
-        """Return a graph in the version of its newest run, with how often its newest runs took each edge."""
+        """Return the newest version of a graph, with the number of times that its newest runs took each edge."""
         name = asked.graph
         newest = await self.store.runs(limit=_UNUSED_RUNS, graph=name)
         if not newest and name not in self.graphs:
@@ -635,7 +649,11 @@ def _count_fitting(groups: Iterable[tuple[str, str, float, str]], wanted: Wanted
 def _find_fitting(
     groups: Iterable[tuple[str, str, float, str]], wanted: Wanted
 ) -> Iterator[tuple[float, str, Sequence[Summary | None]]]:
-    """Yield the summaries of the runs that pass the filters which the store itself does not apply."""
+    """Yield those runs that pass all filters of a search, from groups that the store has already filtered in part.
+
+    Yields:
+        When the runs of a group began, their status, and the summary of each run.
+    """
     for name, status, since, text in groups:
         found = _ENDED.decode(text)
         if wanted.is_searched:
@@ -650,7 +668,10 @@ def last_said(values: Mapping[str, Any]) -> str:
 
 
 def _take_side(rows: Sequence[Row], parted_at: int | None) -> ComparedRun:
-    """Return the step at which a run begins to differ from another, and how often it took each node and edge."""
+    """Describe one of two compared runs for the page that shows them side by side.
+
+    The description contains the step at which the run begins to differ, and how often it took each node and edge.
+    """
     asked = {row.account.agent: row.account.seq for row in rows if row.account.agent}
     visits = Counter(spot for row in rows for spot in row.spots)
     edges = Counter(edge for row in rows for edge in row.edges)
@@ -667,7 +688,7 @@ def _find_unused_edges(atlas: GraphLayout, taken: Mapping[int, int]) -> list[Unu
 
 
 def _list_tried_edges(entry: Entry, book: Book) -> list[Tried]:
-    """Return the edges among which a run chose at a step, with the result of each condition."""
+    """Return the edges whose conditions a run evaluated at a step, with the result of each condition."""
     edge = entry.edge
     scope = book.atlas.scopes.get(edge.track.place) if edge is not None else None
     if edge is None or scope is None or not edge.source:

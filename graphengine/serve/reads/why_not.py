@@ -47,7 +47,7 @@ class Taken:
         runs: The number of runs that were examined.
         took: The number of runs that took an edge. An edge is identified by the place of its graph, by its declaration,
             and by its target.
-        known: The number of runs with a version of the graph that contains the edge.
+        known: The number of runs whose version of the graph contains the edge at all.
     """
 
     runs: int
@@ -73,11 +73,12 @@ async def taken_in(store: Store, graph: str) -> Taken:
 
 @dataclass(frozen=True, slots=True)
 class _Specs:
-    """The specs of several versions of a graph, and the declared edges of each inner graph in these specs.
+    """Several versions of a graph, prepared for finding the edges that runs of these versions took.
 
     Attributes:
-        specs: The specs, by fingerprint.
-        places: The place and the declared edges of each graph, by the `id()` of its list of edges in the spec.
+        specs: The recorded description of each version, by fingerprint.
+        places: The place and the edges of each inner graph. The key is the `id()` of the list of edges in the
+            description, because `InForce.ways` returns this list for a step.
     """
 
     specs: dict[str, GraphSpec]
@@ -90,7 +91,10 @@ class _Specs:
                 self.places.update(_list_graph_places(spec))
 
     def taken(self, steps: Sequence[Step]) -> set[tuple[Place, Declaration, str]]:
-        """Return the edges that a run took. Each edge is looked up in the version that the run had at that step."""
+        """Return the edges that a run took, according to its steps.
+
+        Each edge is looked up in the version of the graph that the run had at that step.
+        """
         force = InForce(self.specs)
         found: set[tuple[Place, Declaration, str]] = set()
         for step in steps:
@@ -111,9 +115,10 @@ class _Specs:
 
 
 def _list_graph_places(spec: GraphSpec) -> Mapping[int, tuple[Place, Sequence[Declaration]]]:
-    """Return the place and the declared edges of a graph and of each of its inner graphs.
+    """Return the place and the edges of a graph and of each of its inner graphs.
 
-    The key is the `id()` of the graph's list of edges, because `InForce.ways` returns this list for a step.
+    The key is the `id()` of the list of edges in the description of the graph, because `InForce.ways` returns this list
+    for a step.
     """
     found: dict[int, tuple[Place, Sequence[Declaration]]] = {}
     left: list[tuple[Place, GraphSpec]] = [((), spec)]
@@ -127,7 +132,9 @@ def _list_graph_places(spec: GraphSpec) -> Mapping[int, tuple[Place, Sequence[De
 
 
 def why_not(book: Book, number: int, at: int, taken: Taken) -> WhyNot | None:
-    """Return the reasons why a run did not take an edge until a step; None if there is no edge with this number.
+    """Return the reasons why a run had not taken an edge when it had recorded the step `at`.
+
+    None if the graph has no edge with this number.
 
     Args:
         book: The run.
@@ -174,9 +181,9 @@ def why_not(book: Book, number: int, at: int, taken: Taken) -> WhyNot | None:
 
 
 def _find_edge_decision(entry: Entry, scope: Scope, edge: DrawnEdge) -> Decision | None:
-    """Return what a step at the edge's node decided about the edge.
+    """Return whether a run took an edge when it chose among the edges of a node at a step, and why.
 
-    None if the version of the graph at that step did not contain the edge.
+    None if the step is no such choice, or if the version of the graph at that step did not contain the edge.
     """
     if entry.edge is None:
         return None
@@ -203,10 +210,11 @@ def _find_edge_decision(entry: Entry, scope: Scope, edge: DrawnEdge) -> Decision
 
 
 def _suggest_branch(last: tuple[Entry, Decision], scope: Scope, edge: DrawnEdge) -> AsIf | None:
-    """Suggest a branch of the run in which the edge would be taken; None if there is no such branch.
+    """Suggest a branch of the run in which an edge would be taken; None if no such branch is known.
 
-    The branch begins before the last visit that chose among the node's edges. An edge cannot be forced. Instead, the
-    branch sets the fields that the edge's condition compares, unless the node writes these fields itself.
+    An edge cannot be forced. Instead, the branch begins before the last visit that chose among the node's edges, and
+    changes the fields that the edge's condition compares. If the node itself writes such a field, it would overwrite
+    the change. The suggestion then contains no values, but a note for the reader.
     """
     entry, decision = last
     at = entry.visit.entries[0].step.seq - 1 if entry.visit is not None and entry.visit.entries else 0
@@ -232,7 +240,11 @@ _STEP: Final = {">": 1, "<": -1}
 
 
 def _find_satisfying_values(condition: ConditionSpec) -> Sequence[tuple[str, Any]]:
-    """Return fields and values that make a condition true; an empty list if this cannot be read from the condition."""
+    """Return fields and values with which a condition of an edge is true.
+
+    Example: `score > 3` results in the field `score` with the value 4. The list is empty if no values can be read from
+    the condition.
+    """
     if condition["is"] == "and":
         parts = [_find_satisfying_values(part) for part in condition.get("parts", ())]
         return [each for part in parts for each in part] if all(parts) else []
