@@ -37,7 +37,7 @@ class Used:
         return Used(driven, usage, self.waited + other.waited, self.failures + other.failures)
 
     def in_words(self, *, is_offline_known: bool = False) -> str:
-        """Write the time and the cost as a picture shows them. The cost is left out if no models were called.
+        """Describe the used time and cost in words, for a picture. The cost is left out if no models were called.
 
         Args:
             is_offline_known: Whether the caption already says that the whole run was offline, so that the word
@@ -76,11 +76,7 @@ def priced(usage: Usage) -> str:
 
 
 def plain_number(value: float) -> str:
-    """Write a number with no more digits than people need to compare numbers.
-
-    >>> plain_number(7), plain_number(0.333333), plain_number(1234567.0)
-    ('7', '0.3333', '1234567')
-    """
+    """Write a number for people: with four significant digits, or as a whole number without a fraction."""
     return f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"  # noqa: PLR2004 - exact
 
 

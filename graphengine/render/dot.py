@@ -88,7 +88,10 @@ class _DotWriter:
         return f"<{found}>" if found else '""'
 
     def _parts(self, cluster: str, indent: str) -> Iterator[str]:
-        """Yield the Mermaid text for the boxes and frames inside a frame. A map's frame gets a second frame."""
+        """Yield the DOT text for everything inside a frame: boxes, and further frames with their contents.
+
+        A map's frame gets a second frame around it.
+        """
         for part in self.drawing.inside(cluster):
             if not isinstance(part, Cluster):
                 look, many = look_of_box(part), ' peripheries="3"' * part.many

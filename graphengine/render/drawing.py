@@ -94,7 +94,7 @@ def draw_graph(  # noqa: PLR0913 - as for `render_graph_spec`
 
 
 def _with_large_text(drawing: Drawing) -> Drawing:
-    """Return the picture with small text enlarged to normal size, so that it can be shown smaller."""
+    """Return the picture with its small text enlarged, so that it stays readable when it is shown smaller."""
 
     def large(lines: Sequence[Line]) -> tuple[Line, ...]:
         return tuple(replace(line, weight="normal") if line.weight == "small" else line for line in lines)
@@ -109,9 +109,10 @@ def _with_large_text(drawing: Drawing) -> Drawing:
 
 
 class _Place(NamedTuple):
-    """What a box of a picture stands for: a node, START, END or FAIL.
+    """A box that stands for a part of a graph: a node, START, END or FAIL.
 
-    An END with many edges has a box for each `source`.
+    If many edges lead to END, END gets a box for each node from which they come. `source` is then the name of this
+    node.
     """
 
     name: str
@@ -119,7 +120,11 @@ class _Place(NamedTuple):
 
 
 class _Doors(NamedTuple):
-    """Where arrows enter and leave a node: the ids of two boxes, and of the node's frame ("" if it has none)."""
+    """The boxes of a node at which arrows begin and end.
+
+    For a node that is drawn as a frame around a graph, `entry` and `exit` are boxes inside the frame, and `cluster` is
+    the id of the frame. For any other node, both are the node's box, and `cluster` is "".
+    """
 
     entry: str
     exit: str
@@ -148,7 +153,11 @@ class _Drafter:
         self._edges((), {place: self._node((), place, "") for place in [*start, *_list_places(scope, END, FAIL)]})
 
     def _inside(self, place: Place, cluster: str) -> _Doors:
-        """Draw the inside of a nested graph into the frame of its node."""
+        """Draw a nested graph into the frame of its node.
+
+        Returns:
+            The boxes at which arrows enter and leave the nested graph.
+        """
         scope = self.scopes[place]
         first = plain_start(scope)
         doors: dict[_Place, _Doors] = {}
@@ -160,7 +169,11 @@ class _Drafter:
         return _Doors(doors[_Place(first or START)].entry, doors[_Place(END)].exit, cluster)
 
     def _node(self, place: Place, node: _Place, cluster: str) -> _Doors:
-        """Draw a node, START, END or FAIL."""
+        """Draw a node, or START, END or FAIL.
+
+        Returns:
+            The boxes at which arrows enter and leave it.
+        """
         name = node.name
         facts = self.scopes[place].nodes.get(name) or {"name": name}
         is_folded = bool(facts.get("graphs")) and self.folding.folds((place, name))
@@ -179,7 +192,10 @@ class _Drafter:
         return self._box(Box("", shape, lines, spoken, tone, cluster, bool(facts.get("each"))), place, name)
 
     def _cluster(self, spot: Spot, facts: NodeSpec, parent: str) -> _Doors:
-        """Draw a node that runs a graph or chooses among graphs, as a frame around these graphs."""
+        """Draw a node that contains graphs, as a frame with these graphs inside.
+
+        The node runs one graph, or chooses among several graphs.
+        """
         place, name = spot
         tone, happened, position = self._at(spot)
         notes = [*self._notes(spot, facts), *happened, *position]
@@ -204,7 +220,10 @@ class _Drafter:
         return [*notes, *(said[name] for said in (scope.joins, scope.bounds) if name in said)]
 
     def _choices(self, spot: Spot, facts: NodeSpec, cluster: str) -> _Doors:
-        """Draw what a node can choose: a frame for each graph, and one box for all other choices together."""
+        """Draw the graphs and other nodes among which a node chooses.
+
+        Each graph gets a frame. All other choices share one box.
+        """
         place, name = spot
         path = path_at(place, name)
         on = str(facts.get("on") or "choose")
@@ -250,7 +269,11 @@ class _Drafter:
         return "plain" if self.trace is None else "done" if times else "unused"
 
     def _at(self, spot: Spot, source: str = "") -> tuple[Tone, list[str], Sequence[str]]:
-        """Return what a picture shows of the run at a node: the colour, past events in words, and the present state."""
+        """Return what a picture shows of the run at a node.
+
+        Returns:
+            The colour, the past events in words, and what the run does at the node now, in words.
+        """
         if self.trace is None:
             return "plain", [], []
         visits = self.trace.visits.get(spot, 0)
@@ -267,7 +290,10 @@ class _Drafter:
         return _TONES[standing.how], events, standing.notes
 
     def _describe_spending(self, spot: Spot) -> str:
-        """Write how long a node was at work and what the model calls of the node, and of everything inside it, cost."""
+        """Describe in words how long a node worked and how much its model calls cost.
+
+        The cost includes the model calls of everything inside the node.
+        """
         if self.trace is None:
             return ""
         used = self.trace.used_at.get(spot, Used())
@@ -277,9 +303,9 @@ class _Drafter:
         return used.in_words(is_offline_known=cost(self.trace.used.usage) == "offline")
 
     def _edges(self, place: Place, doors: Mapping[_Place, _Doors]) -> None:
-        """Draw the edges of a graph. Edges between the same two boxes share an arrow.
+        """Draw the edges of a graph as arrows.
 
-        Edges from a START or to an END that is not drawn are left out.
+        Edges between the same two boxes share an arrow. Edges from a START or to an END that has no box are left out.
         """
         edges = self.scopes[place].edges
         closing = find_closing_edges(edges, self.scopes[place].nodes)
@@ -326,7 +352,7 @@ class _Drafter:
         return self.trace.forked.get(((place, edge.source), edge.order), 0) if self.trace is not None else None
 
     def _bar(self, place: Place, edge: DrawnEdge, source: _Doors) -> _Doors:
-        """Draw the bar from which the arms of a fork leave."""
+        """Draw the bar of a fork, which the arrows to the fork's arms leave."""
         cluster = next(box.cluster for box in self.boxes if box.id == source.exit)
         if source.cluster:
             cluster = next(frame.cluster for frame in self.clusters if frame.id == source.cluster)
@@ -335,7 +361,7 @@ class _Drafter:
         return self._box(Box("", "fork", (), name, tone, cluster, name=name), place, "")
 
     def _link(self, source: str, target: _Doors, words: str, spoken: str, count: int) -> None:
-        """Draw an arrow that does not stand for an edge, such as an arrow from a node to one of its choices."""
+        """Draw an arrow that is no edge of the graph, such as an arrow from a node to a graph that the node can choose."""
         lines = tuple(Line(text) for text in wrap(words, LABEL_COLUMNS["full"], CONDITION_LINES))
         tone, labels = self._tone(count), (one_line(words),) if words else ()
         arrow = Arrow("", source, target.entry, lines, one_line(spoken), tone=tone, words=labels, head=target.cluster)
@@ -359,7 +385,12 @@ class _Drafter:
 
 
 def _list_places(scope: Scope, *ends: str) -> list[_Place]:
-    """Return what to draw of a graph: its nodes, nodes that only edges name, and START, END and FAIL where needed."""
+    """Return the parts of a graph that get a box: its nodes, other names to which edges lead, and START, END or FAIL.
+
+    Args:
+        scope: The graph.
+        ends: Which of END and FAIL to include, if edges lead to them.
+    """
     named = [name for edge in scope.edges for name in (edge.source, edge.target) if name not in _ENDS]
     places = [_Place(name) for name in dict.fromkeys([*scope.nodes, *named])]
     for end in ends:
@@ -370,7 +401,10 @@ def _list_places(scope: Scope, *ends: str) -> list[_Place]:
 
 
 def signs_of(drawing: Drawing) -> Iterable[str]:
-    """Yield explanations of those signs in a picture that have no words next to them."""
+    """Yield the explanations for the legend of a picture: one for each sign in it that has no words next to it.
+
+    Example: a dashed arrow is explained as an edge that is tried after a failure.
+    """
     shapes = {box.shape for box in drawing.boxes}
     if any(arrow.number > 1 for arrow in drawing.arrows):
         yield "1. 2. 3.: edges are tried in this order"
@@ -390,12 +424,14 @@ def signs_of(drawing: Drawing) -> Iterable[str]:
 
 
 def arrow_of(place: Place, edges: Sequence[DrawnEdge], taken: Sequence[Taken], detail: Detail) -> Arrow:
-    """Create the arrow for edges between the same two boxes of a picture. The caller fills in the ids of the boxes.
+    """Create the arrow that stands for all edges between two boxes of a picture.
+
+    The caller fills in the ids of the two boxes.
 
     Args:
         place: The graph of the edges.
-        edges: The edges, in the order in which they are tried. An arm of a fork shows only the condition under which
-            the arm runs.
+        edges: The edges, in the order in which they are tried. For an arm of a fork, the text is only the condition
+            under which the arm runs.
         taken: For each edge, how often a run took it.
         detail: How much text the arrow contains. `brief` leaves out the conditions.
     """
@@ -426,9 +462,9 @@ class Taken(NamedTuple):
 
 
 class _Words(NamedTuple):
-    """The parts of the text next to an arrow.
+    """The facts about an edge from which the text next to its arrow is made.
 
-    `number` is the position in which the edge is tried; 0 for a single edge.
+    `number` is the position in which the edge is tried among the edges of its node; 0 for a single edge.
     """
 
     label: str
@@ -442,7 +478,10 @@ class _Words(NamedTuple):
         return self.taken.times == 0
 
     def lines(self, detail: Detail) -> list[Line]:
-        """Return the text next to an arrow. If a run took the edge, the reason replaces the condition."""
+        """Return the text next to the arrow of this edge.
+
+        If a run took the edge, the text contains the reason for which it was taken instead of the condition.
+        """
         if detail == "brief" and self.is_unused:
             return []
         columns = LABEL_COLUMNS[detail]

@@ -57,7 +57,7 @@ class DrawnEdge:
 
 
 def edges_of(graph_spec: GraphSpec) -> list[DrawnEdge]:
-    """Return all edges in a graph's description, in declared order."""
+    """Return all edges of a graph from its description, in the order in which they are declared."""
     tried: Counter[tuple[str, bool]] = Counter()
     found: list[DrawnEdge] = []
     for way, facts in enumerate(graph_spec.get("ways", ())):
@@ -74,7 +74,7 @@ def edges_of(graph_spec: GraphSpec) -> list[DrawnEdge]:
 
 
 def joins_of(graph_spec: GraphSpec) -> dict[str, str]:
-    """Return notes such as `joins 2 of 3 arms` for the nodes at which the arms of forks join."""
+    """Return a note such as `joins 2 of 3 arms` for each node at which the arms of a fork come together."""
     notes: dict[str, list[str]] = {}
     for facts in graph_spec.get("ways", ()):
         if "arms" in facts and "join" in facts:
@@ -117,7 +117,12 @@ def _targets_by_node(edges: Iterable[DrawnEdge]) -> dict[str, list[str]]:
 
 
 def find_reached(begin: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return the nodes of `begin` and all nodes that can be reached from them. `out` lists the targets of each node."""
+    """Return all nodes that can be reached along edges from the nodes `begin`, which are included.
+
+    Args:
+        begin: The first nodes.
+        out: The targets of each node's edges.
+    """
     reached, left = set(begin), list(begin)
     while left:
         for target in out.get(left.pop(), ()):
@@ -163,7 +168,7 @@ def _switch(facts: EdgeSpec) -> list[DrawnEdge]:
 
 
 def _read_arms(facts: EdgeSpec) -> list[DrawnEdge]:
-    """Return the edges to draw for a fork: one for each arm, and one to the join if all arms may be skipped."""
+    """Return the edges to draw for a fork: one to each arm, and one to the join if all arms can be skipped."""
     if "arms" not in facts or "join" not in facts:
         raise KeyError("join")
     source, join, label = str(facts["from"]), str(facts["join"]), str(facts.get("label") or "")
@@ -192,12 +197,14 @@ def _join_or(cases: Sequence[str]) -> str:
 
 
 class _Cap(NamedTuple):
-    """A limit on the visits of a node that its edges enforce: from this number of visits on, an edge is always taken.
+    """A limit on the number of visits to a node, which an edge of the node enforces.
+
+    After this number of visits, the edge is always taken.
 
     Attributes:
         node: The node.
         order: The position of the edge among those that the node tries.
-        since: The node since whose last visit the visits are counted; "" to count all visits.
+        since: The name of a node: only visits after the last visit to this node count. "" to count all visits.
         visits: The number of visits.
     """
 
@@ -208,9 +215,9 @@ class _Cap(NamedTuple):
 
 
 def bounds_of(edges: Sequence[DrawnEdge]) -> dict[str, str]:
-    """Return how often nodes in loops can be visited at most, in words, for nodes with a certain limit.
+    """Return notes such as `3 visits at most` for the nodes in loops that certainly cannot be visited more often.
 
-    The number N is certain if the node has an edge that is always taken after N visits of the node, and if the node
+    Such a limit N is certain if the node has an edge that is always taken after N visits of the node, and if the node
     cannot be reached again along its edges that are tried before this edge or after a failure.
 
     Args:
@@ -228,7 +235,10 @@ def bounds_of(edges: Sequence[DrawnEdge]) -> dict[str, str]:
 
 
 def _caps(edge: DrawnEdge) -> Iterable[_Cap]:
-    """Yield the numbers of visits from which on an edge is always taken, whatever else its condition contains."""
+    """Yield the limits on visits that an edge enforces by its condition.
+
+    Example: `visits >= 3 or score > 8` is always true from the third visit on, so it yields the limit 3.
+    """
     for part in _alternatives(edge.when) if edge.when is not None and not (edge.failure or edge.fork) else ():
         of, than = part.get("of"), part.get("than")
         if part["is"] not in (">=", ">") or not isinstance(of, dict) or type(than) is not int:
@@ -239,7 +249,7 @@ def _caps(edge: DrawnEdge) -> Iterable[_Cap]:
 
 
 def _alternatives(condition: ConditionSpec) -> Iterable[ConditionSpec]:
-    """Split a condition into parts that are combined with `or`, so that each part alone makes the condition hold."""
+    """Yield the parts of a condition that are combined with `or`. If one part is true, the condition is true."""
     if condition["is"] != "or":
         yield condition
         return
@@ -248,10 +258,10 @@ def _alternatives(condition: ConditionSpec) -> Iterable[ConditionSpec]:
 
 
 def _binds(cap: _Cap, edges: Sequence[DrawnEdge], out: Mapping[str, Sequence[str]]) -> bool:
-    """Return whether a limit on visits holds for certain.
+    """Return whether a node in a loop can certainly not be visited more often than a limit allows.
 
-    After reaching it, the node could be visited again only by edges that are tried after the edge which enforces the
-    limit.
+    After the limit is reached, its edge is always taken. The node could only be visited again along edges that are
+    tried before this edge or after a failure, so the node must not be reachable along these edges.
     """
     if cap.node not in find_reached(out.get(cap.node, ()), out):
         return False

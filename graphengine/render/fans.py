@@ -70,12 +70,15 @@ class Block:
     def placed(
         self, rect: Rect, sizes: Mapping[str, Point], trunks: tuple[Sequence[Point], Sequence[Point]]
     ) -> tuple[dict[str, Rect], dict[str, list[Point]]]:
-        """Place the similar arms of a fork in rows. Returns the rectangles of the boxes and the lines of the arrows.
+        """Place the similar arms of a fork in rows inside the rectangle of the block.
 
         Args:
             rect: The rectangle of the block.
             sizes: The sizes of the boxes, by their ids.
             trunks: The line from the fork to the block, and the line from the block to the join.
+
+        Returns:
+            The rectangles of the boxes, and the lines of the arrows, by their ids.
         """
         rects: dict[str, Rect] = {}
         routes: dict[str, list[Point]] = {}
@@ -158,7 +161,10 @@ def _size_of_block(columns: int, rows: int, cell: Point) -> Point:
 
 
 def _shrinkage_by_rows(arms: int, cell: Point) -> Callable[[int], float]:
-    """Return a function that computes how much a picture must shrink to fit, given the number of rows of arms."""
+    """Return a function that computes how much a picture must shrink to fit a window.
+
+    The function gets the number of rows in which the arms of a fork are placed.
+    """
 
     def small(rows: int) -> float:
         across, down = _size_of_block(math.ceil(arms / rows), rows, cell)

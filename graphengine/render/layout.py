@@ -86,7 +86,7 @@ _ROUTING: Final = {"style": "orthogonal", "bundle_parallel": False, "lane_gap": 
 
 
 class Rect(NamedTuple):
-    """A rectangle, by its upper left corner and its size."""
+    """A rectangle: the place of its upper left corner, its width and its height."""
 
     x: float
     y: float
@@ -163,7 +163,10 @@ def layout(drawing: Drawing, *, is_wide: bool = False) -> Layout:
 
 
 class _Request:
-    """The question to the layout program graphlay where the parts of a picture go. `read` converts its answer."""
+    """The description of a picture's parts for the layout program graphlay, which computes where to draw them.
+
+    `read` converts the answer of the program.
+    """
 
     def __init__(self, drawing: Drawing, *, is_wide: bool) -> None:
         self.drawing = drawing
@@ -198,7 +201,7 @@ class _Request:
         self._keep_order()
 
     def _straighten_forks(self) -> None:
-        """Keep the join of a fork below it, so that forks in a row stand in one column.
+        """Keep the join of each fork straight below the fork, so that several forks in a row stand in one column.
 
         The arrows of the middle arm get a large weight, so that they are drawn straight and the join stands below the
         fork. If the number of arms is even, an invisible box between the two middle arms takes the place of the middle
@@ -251,9 +254,10 @@ class _Request:
         return sum(abs(places[arrow.target] - places[arrow.source]) for arrow in self.lone)
 
     def _keep_order(self) -> None:
-        """Make the layout keep the arms of wide forks in their declared order, if that does not add crossings.
+        """Make the layout program keep the arms of wide forks in their declared order.
 
-        The positions that are passed to the layout are the numbers of the arms in the row. They decide only the order.
+        The program changes the order only where this saves crossings. The positions that are passed to it are the
+        numbers of the arms in the row. They decide only the order.
         """
         forks = {box.id for box in self.drawing.boxes if box.shape == "fork"}
         fans: dict[str, list[Arrow]] = {}
@@ -292,14 +296,17 @@ class _Request:
         return len(self.edges) - 1
 
     def _around(self, part: str) -> list[str]:
-        """Return the frames around a part of the picture, the innermost first, and at last "" for the whole picture."""
+        """Return the ids of the frames around a part of the picture, the innermost first.
+
+        The last id is "", which stands for the whole picture.
+        """
         found = [self.parents[part]]
         while found[-1]:
             found.append(self.parents[found[-1]])
         return found
 
     def read(self, found: graphlay.Layout) -> Layout:
-        """Convert the answer of the layout program graphlay to positions in the picture."""
+        """Convert the answer of the layout program graphlay to the places of boxes, frames and arrows."""
         rects = {}
         for name, index in self.places.items():
             centre, size = found.nodes[index]["center"], found.nodes[index]["size"]
@@ -336,7 +343,10 @@ class _Request:
         return Layout(rects, routes, bounds.within(-FRAMES))
 
     def _around_contents(self, cluster: Cluster, rects: Mapping[str, Rect], routes: _Routes) -> Rect:
-        """Return the rectangle of a frame with its borders, without unused space above and below its parts."""
+        """Return the rectangle of a frame, as small as its contents allow.
+
+        The layout program can leave unused space above and below the contents.
+        """
         inside = [rects[name] for name, parent in self.parents.items() if parent == cluster.id]
         own = [arrow for arrow in self.drawing.arrows if not arrow.tail and self.parents[arrow.target] == cluster.id]
         lines = [line for arrow in own if self.parents[arrow.source] == cluster.id for line in routes[arrow.id]]
@@ -358,10 +368,10 @@ def _size_of(box: Box, arrows: int) -> Point:
 
 
 def _cost_of_layout(found: graphlay.Layout) -> float:
-    """Return a number that says how hard a picture is to read, to choose between two layouts.
+    """Return a penalty for a layout that is hard to read, to choose the better of two layouts.
 
-    The number grows with the width beyond the limit, with lines that touch boxes or each other, and with the crossings,
-    the bends and the length of lines.
+    The penalty grows with the width beyond the limit, with lines that touch boxes or each other, and with the
+    crossings, the bends and the length of lines.
     """
     facts = found.metrics()
     clear = facts["min_edge_node_clearance"]
@@ -372,7 +382,16 @@ def _cost_of_layout(found: graphlay.Layout) -> float:
 
 
 def _shorter(loop: list[list[Point]], label: Rect, routes: _Routes) -> Rect:
-    """Move the label of a loop up if the loop is next to a tall frame, and return the new place of the label."""
+    """Move the label of an arrow from a node to itself up, if a tall frame beside it has moved the label far down.
+
+    Args:
+        loop: The two lines of the arrow: to its label, and from the label back.
+        label: The rectangle of the label.
+        routes: The lines of all arrows, which the label must not cover.
+
+    Returns:
+        The new rectangle of the label.
+    """
     out, back = loop
     ends = [out[-2][1], back[1][1]]
     pieces = (piece for lines in routes.values() for line in lines for piece in pairwise(line))
@@ -385,7 +404,7 @@ def _shorter(loop: list[list[Point]], label: Rect, routes: _Routes) -> Rect:
 
 
 def _go_around(loop: list[list[Point]], label: Rect) -> None:
-    """Lead the two halves of a loop's arrow around its label, so that they meet below the label."""
+    """Lead an arrow from a node to itself around its label, so that its two lines meet below the label."""
     out, back = loop
     (x, y), (other, _) = out[-1], back[0]
     if round(out[-2][0] - x) or round(back[1][0] - other):  # The picture is read from left to right.
@@ -398,10 +417,11 @@ def _go_around(loop: list[list[Point]], label: Rect) -> None:
 
 
 def _in_columns(found: Layout) -> Layout:
-    """Break a tall picture into columns, at heights where only a single downward arrow crosses.
+    """Break a tall picture into columns that stand side by side.
 
-    This arrow continues from the foot of its column, through the space between the columns, to the head of the next
-    column. The number of columns is limited, so that the picture is not too wide to read.
+    The picture is broken only at heights that a single downward arrow crosses. This arrow continues from the foot of
+    its column, through the space between the columns, to the head of the next column. The number of columns is limited,
+    so that the picture is not too wide to read.
     """
     bounds, places = found.bounds, _list_break_heights(found)
     many = min(math.ceil(bounds.high / _COLUMN), int((_WIDE + _GUTTER) / (bounds.wide + _GUTTER)))
@@ -437,7 +457,10 @@ def _in_columns(found: Layout) -> Layout:
 
 
 def _list_break_heights(found: Layout) -> list[float]:
-    """Return the heights at which a tall picture can be broken into columns."""
+    """Return the heights at which a tall picture can be broken into columns.
+
+    Only one downward arrow crosses such a height.
+    """
     pieces = [piece for lines in found.routes.values() for line in lines for piece in pairwise(line)]
     bottom, places = found.bounds.y, list[float]()
     for rect in sorted(found.rects.values(), key=lambda each: each.y):
@@ -450,7 +473,10 @@ def _list_break_heights(found: Layout) -> list[float]:
 
 
 def _land_on_border(line: Sequence[Point], rect: Rect) -> list[Point]:
-    """Shorten a line that leads into a rectangle, so that it ends at the border without a bend just before."""
+    """Shorten the line of an arrow so that it ends at the border of its target.
+
+    A bend just before the border is removed.
+    """
     right, bottom = rect.x + rect.wide, rect.y + rect.high
     kept: list[Point] = []
     for x, y in line:

@@ -124,17 +124,20 @@ def name_of(colour: str) -> str:
 
 
 def night_rules(used: Iterable[tuple[str, str]], within: str) -> list[str]:
-    """Return CSS that replaces the colours of a picture with dark ones.
+    """Return CSS rules that replace the colours of a picture with dark colours.
 
     Args:
         used: The used colours, each with the property that has the colour: `fill` or `stroke`.
-        within: The beginning of each selector.
+        within: The CSS selector with which each rule begins, to limit the rules to this picture.
     """
     return [f"{within}.{kind}-{name_of(colour)} {{ {kind}: {by_night(colour)}; }}" for kind, colour in sorted(used)]
 
 
 def notebook_rules(used: Iterable[tuple[str, str]], within: str) -> list[str]:
-    """Return CSS that makes a picture follow the theme of its notebook, or else what the reader's browser prefers."""
+    """Return CSS rules with which a picture in a notebook follows the light or dark theme of the notebook.
+
+    If the notebook has no known theme, the picture follows what the reader's browser prefers.
+    """
     rules = [f"{within} {{ color-scheme: light dark; }}"]
     rules += [f":is({marks}) {within} {{ color-scheme: {scheme}; }}" for scheme, marks in _NOTEBOOKS.items()]
     return rules + [
@@ -160,7 +163,10 @@ def look_of_box(box: Box) -> Look:
 
 
 def look_of_cluster(cluster: Cluster) -> Look:
-    """Return the colours of a frame. They are a little darker or lighter than those of the frame around it."""
+    """Return the colours of a frame.
+
+    Nested frames have alternating backgrounds, so that a frame differs from the frame around it.
+    """
     fill = _SHEETS[cluster.depth % len(_SHEETS)]
     if cluster.tone == "unused":
         return Look(PAPER, _PALE_LINE, PALE, PALE, 1.0)
@@ -174,7 +180,10 @@ def mermaid_line(part: Arrow | Cluster) -> str:
 
 
 def look_of_arrow(arrow: Arrow) -> Look:
-    """Return the colours and the line with which an arrow is drawn. The fill colour is not used."""
+    """Return the colours and the width of the line with which an arrow is drawn.
+
+    The fill colour of the result is not used.
+    """
     if arrow.tone == "unused":
         return Look(PAPER, _PALE_LINE, PALE, PALE, 1.0)
     line = _RED if arrow.failure else SOFT_INK

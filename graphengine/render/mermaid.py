@@ -85,7 +85,7 @@ def mermaid_text(drawing: Drawing) -> str:
 
 
 def _write_cluster_parts(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
-    """Yield the DOT text for the boxes and frames inside a frame."""
+    """Yield the Mermaid text for everything inside a frame: boxes, and further frames with their contents."""
     for part in drawing.inside(cluster):
         if isinstance(part, Cluster):
             yield f'{indent}subgraph {part.id}["{_write_label(part.lines, " ")}"]'
@@ -107,7 +107,10 @@ def _write_arrow(arrow: Arrow) -> str:
 
 
 def _styles(drawing: Drawing) -> list[str]:
-    """Return the Mermaid styles: one class for boxes and frames that look alike, and one line for arrows that do."""
+    """Return the lines of a Mermaid text that set the colours and widths.
+
+    Boxes and frames that look alike share one class, and arrows that look alike share one line.
+    """
     classes: dict[str, list[str]] = {}
     for box in drawing.boxes:
         look = look_of_box(box)
@@ -141,7 +144,10 @@ def _escape_line(text: str) -> str:
 
 
 def _special(text: str, index: int) -> bool:
-    """Return whether a character must be escaped in Mermaid text. An underscore inside a word need not be."""
+    """Return whether the character at this index of a text must be escaped in Mermaid.
+
+    An underscore inside a word need not be escaped.
+    """
     character = text[index]
     if character == "_":
         return index == 0 or not (text[index - 1].isalnum() and text[index + 1 : index + 2].isalnum())

@@ -24,7 +24,10 @@ _Place: TypeAlias = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of text in a picture. `is_pale` is True for the text of an edge that the run never took."""
+    """One line of text in a picture, and how it is written.
+
+    `is_pale` is True for the text of an edge that the run never took.
+    """
 
     text: str
     weight: Weight = "normal"
@@ -61,12 +64,14 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Cluster(Box):
-    """A frame in a picture around the inside of a node that runs a graph or chooses among graphs.
+    """A frame in a picture, which contains the boxes of a nested graph.
 
-    Its text is at the top.
+    The frame stands for the node that runs this graph or chooses among graphs.
+
+    The text of the frame is at its top.
 
     Attributes:
-        depth: How many frames contain this frame.
+        depth: The number of frames around this frame; 0 for an outermost frame.
     """
 
     depth: int = 0
@@ -135,7 +140,11 @@ class Drawing:
     legend: tuple[Line, ...] = field(default=())
 
     def inside(self, cluster: str = "") -> list[Box]:
-        """Return the boxes and frames directly inside a frame, in declared order. "" stands for the whole picture."""
+        """Return the boxes and frames that are directly inside a frame, in the order in which their nodes are declared.
+
+        Args:
+            cluster: The id of the frame; "" for the whole picture.
+        """
         parents = {inner.id: inner.cluster for inner in self.clusters}
         first: dict[str, int] = {}
         for index, box in enumerate(self.boxes):
@@ -149,9 +158,10 @@ class Drawing:
 
 
 def plain_text(drawing: Drawing) -> str:
-    """Describe a picture in words, with one line for each box and arrow.
+    """Describe a picture in words, with one line of text for each box and arrow.
 
-    The parts of a frame are indented. Lines of edges begin with `->`, and lines of edges for failures with `-x`.
+    The parts of a frame are indented. The line for an edge begins with `->`, and the line for an edge that is tried
+    after a failure with `-x`.
     """
     lines = [line.text for line in drawing.caption]
     lines += ["", *_describe_cluster(drawing, "", "")]
@@ -159,7 +169,10 @@ def plain_text(drawing: Drawing) -> str:
 
 
 def _describe_cluster(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
-    """Yield lines of text that describe the parts of a frame. The arrows from a part follow the part."""
+    """Yield the lines of text that describe the contents of a frame.
+
+    Each box or frame is followed by the arrows that begin at it.
+    """
     for part in drawing.inside(cluster):
         yield f"{indent}{part.spoken}"
         leaving = [arrow for arrow in drawing.arrows if (arrow.tail or arrow.source) == part.id]
@@ -169,7 +182,10 @@ def _describe_cluster(drawing: Drawing, cluster: str, indent: str) -> Iterator[s
 
 
 def _describe_arrow(drawing: Drawing, arrow: Arrow) -> Iterator[str]:
-    """Yield lines of text that describe an arrow of the picture, one for each edge that it stands for."""
+    """Yield the lines of text that describe an arrow.
+
+    An arrow can stand for several edges, and each edge has a line.
+    """
     parts: list[Box] = [*drawing.boxes, *drawing.clusters]
     name = next(part.name for part in parts if part.id == (arrow.head or arrow.target))
     sign = "-x" if arrow.failure else "->"

@@ -50,12 +50,14 @@ _POSITIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class PlaceState:
-    """What a run is doing at one node.
+    """What a run is doing at one node at present.
+
+    Several parts of the run, such as items of a map, can be at the same node.
 
     Attributes:
-        how: The most severe state of the frames at the node.
-        notes: The states of these frames, in words.
-        sources: The nodes from which frames came, if END or FAIL has a box for each source.
+        how: The most severe state of these parts, such as failed.
+        notes: The states of the parts, in words.
+        sources: For END or FAIL, the nodes from which these parts of the run came.
     """
 
     how: How
@@ -64,12 +66,13 @@ class PlaceState:
 
 
 def states_of(snapshot: Snapshot, places: Mapping[str, Place], moves: Mapping[str, Move]) -> dict[Spot, PlaceState]:
-    """Return what a run is doing now at each node where it stands.
+    """Return what a run is doing at present, for each node at which a part of the run is.
 
     Args:
         snapshot: The run's snapshot.
-        places: The graph in which each frame moves, by the frame's id.
-        moves: The last move of each frame, by the frame's id.
+        places: The place of the graph that each frame runs, by the frame's id. A frame is a part of the run, such as an
+            arm.
+        moves: The last edge that each frame took, by the frame's id.
     """
     if ROOT not in snapshot.frames:
         return {}
@@ -92,7 +95,10 @@ def states_of(snapshot: Snapshot, places: Mapping[str, Place], moves: Mapping[st
 
 
 def _sources_of_end(moves: Mapping[str, Move]) -> frozenset[str]:
-    """Return the last nodes of arms that join at END, because each of them gets an END of its own in the picture."""
+    """Return the last nodes of the arms whose fork joins at END.
+
+    END gets a box for each of them in the picture.
+    """
     return frozenset(
         source
         for frame, (source, target) in moves.items()
@@ -101,7 +107,10 @@ def _sources_of_end(moves: Mapping[str, Move]) -> frozenset[str]:
 
 
 def _combine_states(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources: frozenset[str]) -> PlaceState:
-    """Combine what several frames of a run are doing at the same node. Equal notes are merged and counted."""
+    """Combine the states of several parts of a run that are at the same node.
+
+    Equal notes are merged and counted.
+    """
     present = {how for how, _ in said}
     severest: How = next(how for how in SEVEREST if how in present)
     one, several = _POSITIONS.get(snapshot.status, ("", ""))
@@ -118,9 +127,10 @@ def _combine_states(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources
 
 
 def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
-    """Yield what a frame of the run is doing, with its node.
+    """Yield what one part of a run is doing, with the node at which it is.
 
-    Items of a map that do not wait are left out, because their map reports their progress.
+    A part (a frame) is the run itself, a nested graph, an arm or an item. Items of a map that do not wait are left out,
+    because the map itself reports their progress.
     """
     phase, failure = frame.phase, frame.failure
     match phase:

@@ -58,7 +58,10 @@ def _format_run_table(status: str, result: Result[Any], more: Iterable[tuple[str
 
 
 def _rows_at_work(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """Yield table rows about what a run is doing now: the nodes at work, and the progress of each map."""
+    """Yield the rows of an HTML table that tell what a run is doing now.
+
+    These are the nodes at work, and the progress of each map.
+    """
     tasks = [task for task in ready(snapshot) if task.mode in ("run", "fallback")]
     paths = {path_of(task.frame, task.node): task.visit for task in tasks if "[" not in task.frame}
     if paths:

@@ -36,16 +36,16 @@ Fold: TypeAlias = "int | Collection[str] | None"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One graph in the description of a graph: the run's own graph, or a graph nested in it.
+    """A graph in the form that drawing needs: the run's own graph, or a graph nested in it.
 
     Attributes:
         name: The graph's own name.
         fields: The names of the fields of the graph's state.
-        nodes: The entries of the nodes in the graph spec, by name.
+        nodes: The recorded descriptions of the nodes, by name.
         edges: The graph's edges in declared order.
-        ways: The index of each edge in the graph spec, by the declaration of the edge.
-        joins: The notes about joined arms, by the node that joins them.
-        bounds: The notes about the largest number of visits, by node.
+        ways: The index of each edge in the recorded description of the graph. The key is the declaration of the edge.
+        joins: A note such as `joins 2 of 3 arms` for each node at which arms of a fork come together.
+        bounds: A note such as `3 visits at most` for each node whose visits are limited.
     """
 
     name: str
@@ -58,7 +58,9 @@ class Scope:
 
 
 def scopes_of(graph_spec: GraphSpec) -> dict[Place, Scope]:
-    """Return all graphs in a description of a graph, by the nodes around them. The run's own graph has the key `()`.
+    """Return all graphs in the description of a graph: the run's own graph, and the graphs nested in it.
+
+    The key of each graph is its place: the nodes that lead to it. The run's own graph has the key `()`.
 
     Raises:
         RenderError: The value is not a description of a graph.
@@ -98,7 +100,11 @@ def path_at(place: Place, name: str = "") -> str:
 
 
 def plain_start(scope: Scope) -> str:
-    """Return the first node of a graph if no other edge leads to it, so that no START has to be drawn; "" otherwise."""
+    """Return the first node of a graph, if the picture can do without a START; otherwise "".
+
+    This is so if a single edge without a label or a condition leads from START to the node, and no other edge leads to
+    it.
+    """
     first = [edge for edge in scope.edges if edge.source == START]
     if len(first) != 1 or first[0].label or first[0].condition or first[0].fork:
         return ""
@@ -108,10 +114,10 @@ def plain_start(scope: Scope) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Folding:
-    """Which nested graphs a picture shows as a single box.
+    """Which nested graphs a picture shows as a single box, without their nodes. Such a graph is *folded*.
 
     Attributes:
-        depth: The depth from which on graphs are folded; None if no depth is given.
+        depth: Graphs at this depth or deeper are folded; None if no depth is given.
         paths: The paths of nodes whose graphs are folded.
     """
 
@@ -120,7 +126,7 @@ class Folding:
 
     @classmethod
     def of(cls, fold: Fold, scopes: Mapping[Place, Scope]) -> Folding:
-        """Decide which nested graphs are drawn as a single box, from the argument `fold`.
+        """Decide which nested graphs are drawn as a single box, from the argument `fold` of a function that draws.
 
         Raises:
             RenderError: A path does not name a node with a nested graph, or the depth is below 0.
@@ -152,7 +158,11 @@ class Folding:
 
 
 def contents_of(scopes: Mapping[Place, Scope], spot: Spot) -> list[str]:
-    """Return the notes of a folded node: the number and names of the nodes inside it, and the labels of its ends."""
+    """Describe the inside of a node whose graph is drawn as a single box.
+
+    Returns:
+        The number and the names of the nodes inside, and the labels of the edges to END, in words.
+    """
     inner = [scope for place, scope in scopes.items() if len(place) == len(spot[0]) + 1 and is_in(place, spot)]
     nodes = [name for scope in inner for name in scope.nodes]
     deep = sum(len(scope.nodes) for place, scope in scopes.items() if is_in(place, spot))
@@ -165,7 +175,11 @@ def contents_of(scopes: Mapping[Place, Scope], spot: Spot) -> list[str]:
 
 
 def standing_in(standings: Mapping[Spot, PlaceState], spot: Spot) -> tuple[How | None, list[str]]:
-    """Return the most severe of the run's states inside a folded node, and the notes about it with their nodes."""
+    """Describe what a run is doing inside a node whose graph is drawn as a single box.
+
+    Returns:
+        The most severe state inside the node, None if the run is not there; and the notes about it with their nodes.
+    """
     found = [(place, name, each) for (place, name), each in standings.items() if is_in(place, spot)]
     if not found:
         return None, []

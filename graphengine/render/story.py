@@ -89,7 +89,7 @@ _PAGE: Final = """\
 
 
 async def story_of(store: Store, run_id: str, other: str | None, now: float) -> str:
-    """Write the story of a run as an HTML page, or the stories of two runs side by side.
+    """Write an HTML page that tells what a run did, or what two runs did side by side.
 
     Args:
         store: The store that contains the runs.
@@ -115,7 +115,10 @@ def _call_asked(frame: Frame, wait: WaitRecord) -> tuple[str, str, Mapping[str, 
 
 
 def _file_of(story: Story, runs: Sequence[ReadRun]) -> str:
-    """Return the HTML file of a story, which also contains its content as plain text for browsers without scripts."""
+    """Return the text of the HTML file with the story of one run or of two runs.
+
+    The file also contains the story as plain text, for browsers that run no scripts.
+    """
     script, style = ((STATIC / f"story.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     digest = b64encode(sha256(script.encode()).digest()).decode()
     document, run = _safe(plain(story)), story.runs[0]
@@ -140,7 +143,10 @@ def _file_of(story: Story, runs: Sequence[ReadRun]) -> str:
 
 
 def _tell_way(account: Account) -> str:
-    """Write where a step led and why, as a list item for readers whose browser runs no script."""
+    """Write which way a run took after a node, and why, as an item of an HTML list.
+
+    The list is for readers whose browser runs no scripts.
+    """
     node = node_words(account.path, account.visit)
     targets = ", ".join(each.lower() if each in (END, FAIL) else as_words(each) for each in account.targets)
     why = f"<pre>{escape(_safe(account.why))}</pre>" if account.why else ""
@@ -148,7 +154,7 @@ def _tell_way(account: Account) -> str:
 
 
 def _safe(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Return a value for display, with secrets and control codes removed from all its texts and keys."""
+    """Return a JSON value in a form that can be shown, without secrets and control codes in its texts and keys."""
     if isinstance(value, str):
         return clean(hide_secrets(value))
     if isinstance(value, float) and not isfinite(value):
@@ -168,7 +174,10 @@ def _in_script(value: JsonValue) -> str:
 
 
 def _picture(run: ReadRun, room: tuple[float, float]) -> str:
-    """Draw the graph with the way that the run took, as part of the story's page; "" where it cannot be drawn."""
+    """Draw the graph of a run, with the way that the run took, for the page with the run's story.
+
+    The result is "" if the graph cannot be drawn.
+    """
     spec = run.specs.get(run.snapshot.fingerprint)
     if spec is None:
         return ""
@@ -186,7 +195,10 @@ def _picture(run: ReadRun, room: tuple[float, float]) -> str:
 
 
 def _without_message(box: Box) -> Box:
-    """Return a box that says only that its node waits or failed, because the page shows the question or the error."""
+    """Return a box of the picture without its question or error message, because the page shows these elsewhere.
+
+    The box only says that its node waits or has failed.
+    """
     state = {"waiting": "waits", "failed": "failed"}.get(box.tone)
     if state is None:
         return box

@@ -79,7 +79,7 @@ class _Painter:
         self.used: set[tuple[str, str]] = set()
 
     def element(self) -> str:
-        """Return the picture as an SVG element."""
+        """Return the picture as a complete SVG element."""
         drawing, bounds = self.drawing, self.layout.bounds
         above = [*drawing.caption, *drawing.legend]
         wide, high = block_size(above)
@@ -115,7 +115,11 @@ class _Painter:
         return body.replace(_NAME, f"g{sha256(body.encode('utf-8', 'replace')).hexdigest()[:8]}")
 
     def _fill(self, fill: str, line: str = "", points: float = 0.0) -> str:
-        """Return the SVG attributes for the colours of a shape, and CSS classes by which dark colours replace them."""
+        """Return the SVG attributes that give a shape its colours.
+
+        If the picture follows the reader's preference, they include CSS classes. Style rules with these classes replace
+        the colours by dark ones.
+        """
         colours = [(kind, colour) for kind, colour in (("fill", fill), ("stroke", line)) if colour]
         self.used.update(colours)
         shade = by_night if self.theme == "dark" else str
@@ -126,9 +130,13 @@ class _Painter:
         return facts + (f' class="{classes}"' if self.theme == "auto" else "")
 
     def _text(self, lines: Sequence[Line], at: Point, inks: tuple[str, str], anchor: str = "start") -> Iterator[str]:
-        """Yield the SVG elements for lines of text below each other, from the top.
+        """Yield the SVG elements for several lines of text, one below the other.
 
-        Small lines have the second colour.
+        Args:
+            lines: The lines.
+            at: The place of the upper left corner.
+            inks: The colour of the text, and the colour of small text.
+            anchor: Where the text is relative to the place: at its `start`, its `middle` or its `end`.
         """
         x, top = at
         for line in lines:

@@ -97,7 +97,7 @@ def _break_line(text: str, columns: int) -> list[str]:
 
 
 def _pieces(word: str, columns: int) -> list[str]:
-    """Cut a word that is too long into pieces that fit, if possible after punctuation."""
+    """Cut a word that is too long for a line into pieces that fit, if possible after punctuation."""
     pieces: list[str] = []
     while width(word) > columns:
         head = _head(word, columns)
@@ -109,7 +109,10 @@ def _pieces(word: str, columns: int) -> list[str]:
 
 
 def _head(text: str, columns: int) -> str:
-    """Return the longest beginning of a text that fits, including marks that combine with its last character."""
+    """Return the longest beginning of a text that fits into some columns.
+
+    It includes the marks that combine with its last character.
+    """
     taken = 0
     for index, character in enumerate(text):
         taken += _columns_of(character)

@@ -50,7 +50,7 @@ _TIMED: Final = frozenset(("node", "attempt", "failed"))
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a picture shows of a run on its graph: visits of nodes, taken edges, and the present state.
+    """What a picture of a graph shows about a run: the visits to nodes, the taken edges, and the present state.
 
     Attributes:
         run_id: The id of the run.
@@ -89,7 +89,9 @@ def trace_of(
     specs: Mapping[str, GraphSpec] | None = None,
     status: str = "",
 ) -> Trace:
-    """Count what a picture shows of a run, step by step, without keeping the steps.
+    """Count what a picture of a graph shows about a run, such as the visits to nodes.
+
+    The steps are read one by one and not kept, so that a long run needs little memory.
 
     Args:
         graph_spec: The description of the drawn graph.
@@ -111,7 +113,7 @@ def trace_of(
 
 
 def visits_of(steps: Sequence[Step], seen: Callable[[Visits, Entry], None] | None = None) -> Visits:
-    """Read the visits of a run's nodes from its steps.
+    """Read the steps of a run, and return the visits of the run to its nodes.
 
     Args:
         steps: All steps of the run from seq 1 on, including the steps that it shares with its parents.
@@ -131,7 +133,7 @@ def visits_of(steps: Sequence[Step], seen: Callable[[Visits, Entry], None] | Non
 
 @contextmanager
 def _read_as_a_run() -> Iterator[None]:
-    """Raise a `RenderError` in place of the errors about steps that do not follow each other."""
+    """Convert errors in the block that report missing or misplaced steps to a `RenderError`."""
     try:
         yield
     except (ValueError, LookupError) as error:
@@ -161,7 +163,7 @@ def ending(snapshot: Snapshot) -> str:
 
 
 class Counted(NamedTuple):
-    """What one step of a run changes in a picture that counts visits and taken edges.
+    """The changes that one step of a run makes to a picture that counts visits and taken edges.
 
     Attributes:
         visits: The nodes whose visits the step completed. START is included if the step begins a graph.
@@ -181,7 +183,7 @@ class _At(Struct):
     used: Used = Used()
 
     def add(self, other: _At) -> None:
-        """Add the counts of another name of the same node."""
+        """Add the counts under another name of the same node, which was renamed."""
         self.visits += other.visits
         self.picked += other.picked
         self.events += other.events
@@ -189,7 +191,10 @@ class _At(Struct):
 
 
 class _EdgeKey(NamedTuple):
-    """The key under which taken edges are counted: the graph, the edge's declaration, and the targets."""
+    """Identifies an edge of a graph while a picture counts how often the edge was taken.
+
+    It consists of the place of the graph, the declaration of the edge, and the targets.
+    """
 
     place: Place
     declared: Declaration | None
@@ -197,10 +202,11 @@ class _EdgeKey(NamedTuple):
 
 
 class _Taken(Struct):
-    """How often a run took one edge, and why it last did.
+    """How often a run took one edge, and why the run took it the last time.
 
     Attributes:
-        indices: The indexes of the arrows that are drawn for the edge; empty if the drawn graph does not have the edge.
+        indices: Which of the drawn edges stand for the edge, as indexes; empty if the drawn graph does not have the
+            edge.
         times: How often the edge was taken.
         last: The last step that took the edge.
         reasons: The reasons in that step. The key "" contains the reason for the edge itself, and the targets of a
@@ -214,9 +220,11 @@ class _Taken(Struct):
 
 
 class Tally:
-    """Counts what a picture shows of a run: visits, taken edges, failures. It is given the run's steps one by one.
+    """Counts what a picture of a graph shows about a run, such as visits, taken edges and failures.
 
-    `Trace` describes the counts. Nodes are counted under their present names, also if a step renames them.
+    The method `feed` receives the steps of the run one by one.
+
+    `Trace` describes the counts. If a step renames nodes, the earlier counts are moved to the new names.
 
     Args:
         graph_spec: The description of the drawn graph.
@@ -234,7 +242,10 @@ class Tally:
         self._moves: dict[str, tuple[Place, str, str]] = {}
 
     def feed(self, step: Step) -> tuple[Entry, Counted]:
-        """Count one more step, and return its place in the run's history and what it added to the counts.
+        """Count one more step of the run.
+
+        Returns:
+            The place of the step in the run's history, and what the step added to the counts.
 
         Raises:
             ValueError, LookupError: The step does not follow the previous step; see `Visits.feed`.
@@ -269,7 +280,7 @@ class Tally:
         return Counted(visited, [(place, index) for index in taken])
 
     def _note(self, spot: Spot, entry: Entry) -> None:
-        """Count what happened in a step at its node: events, time and usage.
+        """Count the events, the time and the usage of a step at its node.
 
         - The time of an item is not counted, because it is included in the time of its map.
         - The failure of a map or a graph is not counted, because the failure inside it is counted.
@@ -301,9 +312,12 @@ class Tally:
         return facts is not None and facts.get("kind") == "ask"
 
     def _take(self, place: Place, edge: TakenEdge, seq: int) -> Sequence[int]:
-        """Count that a run took an edge, and return the indexes of the arrows that show the edge.
+        """Count that a run took an edge.
 
         Joins are not counted, because each arm of the fork counts the edges that it took.
+
+        Returns:
+            Which of the drawn edges stand for the edge, as indexes.
         """
         taken = self._edge(self._key_of(place, edge))
         taken.times += 1
@@ -334,7 +348,7 @@ class Tally:
         return found
 
     def _prepare_renaming(self, shift: Shift) -> Callable[[], None]:
-        """Return a function that moves the counts to the new names after a step that renames nodes.
+        """Prepare for a step that renames nodes: return a function that moves the counts to the new names.
 
         Call the function after the step was passed to the visits.
         """
@@ -374,7 +388,11 @@ class Tally:
         return states_of(self.run.snapshot, places, moves)
 
     def trace(self, status: str = "") -> Trace:
-        """Return everything that was counted. `status` is the status of the run from the store."""
+        """Return everything that was counted so far.
+
+        Args:
+            status: The status of the run from the store, if it says more than the steps.
+        """
         snapshot, standings = self.run.snapshot, self.standings()
         whole = Used(snapshot.elapsed_seconds if snapshot.frames else None, snapshot.usage)
         taken = {place: [0] * len(scope.edges) for place, scope in self.scopes.items()}
@@ -406,7 +424,7 @@ class Tally:
         )
 
     def _facts(self, standings: Mapping[Spot, PlaceState]) -> dict[Spot, list[str]]:
-        """Describe the retries, fallbacks, failures, refusals and items at each node in words.
+        """Describe in words what happened at each node: retries, fallbacks, failures, refused answers and ended items.
 
         Facts that are part of the node's present state anyway are left out.
         """
@@ -426,7 +444,7 @@ class Tally:
 
 
 def _what(step: Step) -> Iterator[str]:
-    """Yield what a picture counts of a step besides visits, such as retries and fallbacks."""
+    """Yield the events at a node that a picture counts besides visits, such as a retry or a fallback, for one step."""
     kind = step.kind
     if kind == "item":
         yield "done"
@@ -441,13 +459,13 @@ def _what(step: Step) -> Iterator[str]:
 
 
 class Tried(NamedTuple):
-    """An edge among which a step of a run chose, with the result of its condition.
+    """One of the edges among which a run chose at a step, with the result of its condition.
 
     Attributes:
         edge: The edge.
         why: The result of the edge's condition, in words; "" if the edge has no condition or was not evaluated.
         is_taken: Whether the edge was taken.
-        is_earlier: Whether the drawn graph no longer has the edge.
+        is_earlier: Whether only an earlier version of the graph has the edge, so that it is not drawn.
         plain: The result of the condition as sentences for people who do not read code.
     """
 
@@ -459,7 +477,7 @@ class Tried(NamedTuple):
 
 
 def list_tried_edges(scope: Scope, edge: TakenEdge) -> list[Tried]:
-    """Return the edges among which a recorded step chose, in the order in which they are tried.
+    """Return the edges of a node among which a run chose at a step, in the order in which they are tried.
 
     The edges come from the version of the graph under which the step was recorded. Edges after the taken edge have no
     reason, because their conditions were not evaluated.

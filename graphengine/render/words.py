@@ -53,7 +53,7 @@ def title_of(name: str, facts: NodeSpec) -> str:
 
 
 def notes_of(name: str, facts: NodeSpec, fields: frozenset[str]) -> list[str]:
-    """Return the small text below the title of a node in a picture, such as what the node writes.
+    """Return the lines of small text below the title of a node in a picture, such as the fields that the node writes.
 
     Args:
         name: The name of the node.

@@ -78,7 +78,7 @@ BY_NIGHT: Final = "@media (prefers-color-scheme:dark){{{}}}".format(
 
 
 class Paint(NamedTuple):
-    """The colours with which a shape of a chart is drawn, and the width of its line in pixels."""
+    """How a shape of a chart is painted: the colours of its area and its line, and the width of the line in pixels."""
 
     fill: Ink = "none"
     line: Ink = "none"
@@ -109,7 +109,7 @@ class Chart:
         return f'<?xml version="1.0" encoding="utf-8"?>\n{self.element()}\n'
 
     def element(self, style: str = f"<style>{BY_NIGHT}</style>") -> str:
-        """Return the chart as an element of an HTML page.
+        """Return the chart as an SVG element for an HTML page.
 
         Args:
             style: The element that contains the dark colours; "" for a page whose own style sheet contains `BY_NIGHT`.
@@ -175,7 +175,7 @@ def write_chart(path: str | PathLike[str], draw: Callable[[], Chart]) -> None:
 
 @dataclass(slots=True)
 class Canvas:
-    """The canvas on which a chart is drawn, as SVG and at the same time in words.
+    """Collects the parts of a chart while the chart is drawn: as SVG, and at the same time in words.
 
     Attributes:
         parts: The SVG elements so far.
@@ -255,7 +255,15 @@ class Canvas:
             self.rect(MARGIN - 6, top + index * row, across - 2 * MARGIN + 12, row, Paint("stripe"), radius=3)
 
     def axis(self, marks: Sequence[tuple[float, str]], top: float, bottom: float) -> None:
-        """Add vertical lines with texts above them. A line whose text would overlap the previous one is left out."""
+        """Add vertical lines at places of the horizontal axis, each with a text above it.
+
+        A line is left out if its text would overlap the previous text.
+
+        Args:
+            marks: The horizontal place of each line in pixels, and its text.
+            top: The top of the lines.
+            bottom: The bottom of the lines.
+        """
         free = 0.0
         for x, text in marks:
             half = measure(text, SMALL) / 2
@@ -266,9 +274,13 @@ class Canvas:
 
     @contextmanager
     def title_group(self, words: str, seq: int = 0) -> Iterator[None]:
-        """Give a title to all shapes that are drawn in the `with` block, for mouse pointers and screen readers.
+        """Give a title to all shapes that are drawn in the `with` block.
 
-        `seq` is the number of the step to which the shapes belong; 0 for none.
+        A reader sees the title when the mouse pointer is over one of the shapes, and screen readers read the title.
+
+        Args:
+            words: The title.
+            seq: The number of the step to which the shapes belong; 0 for none.
         """
         step = f' data-seq="{seq}"' if seq else ""
         self.parts.append(f"<g{step}><title>{safe(one_line(words))}</title>")

@@ -66,9 +66,9 @@ _SHOWN_PATHS: Final = 4
 
 
 class Threshold(NamedTuple):
-    """A number with which a condition compares a value, which a chart shows as a line.
+    """A limit in a condition of an edge, which a chart shows as a line, such as the 8 in `score >= 8`.
 
-    It also has the sign of the comparison and the label of the edge.
+    `sign` is the sign of the comparison, and `label` is the label of the edge.
     """
 
     sign: str
@@ -78,14 +78,18 @@ class Threshold(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A number in the state that a chart shows, because a condition compares it or the user asked for it.
+    """A number in the state of a run that a chart follows from step to step.
+
+    A condition of the graph compares this number, or the user has asked for it.
 
     Attributes:
-        place: The nodes around the graph whose state contains the number; () for the run's own graph.
-        text: The path, or the name of the function, as in the condition.
+        place: The nodes that lead to the nested graph whose state contains the number; () for the run's own graph.
+        text: The path of the number in the state, such as `history[-1].score`, or the name of a function of the state.
         thresholds: The numbers with which the value is compared.
-        plateau: The note about the plateau; "" if no condition watches for a plateau.
-        by_function: Whether the number is the result of a function, which is recorded only with the plateau condition.
+        plateau: A note for the chart if a condition watches whether the number stops improving (a plateau); otherwise
+            "".
+        by_function: Whether the number is the result of a function. Such a number is recorded only when a condition
+            watches for a plateau.
     """
 
     place: Place
@@ -96,7 +100,7 @@ class Watched:
 
 
 class Sample(NamedTuple):
-    """One number of a chart, with the step that wrote it.
+    """A number that a chart shows, with the step of the run that wrote the number.
 
     Attributes:
         seq: The number of the step.
@@ -113,11 +117,13 @@ class Sample(NamedTuple):
 
 @dataclass(slots=True)
 class Series:
-    """The numbers at one path of the state during one visit of a graph, in order. A chart shows them as one line.
+    """The numbers that a chart shows as one line.
+
+    They are the values at one path of the state during one visit of a graph, in the order in which they were written.
 
     Attributes:
-        watched: The path.
-        name: The name of the visit of the graph, if there are several visits.
+        watched: The number that is followed.
+        name: The name of the line, if the graph was visited several times and has a line for each visit.
         samples: The numbers.
     """
 
@@ -132,7 +138,11 @@ class Series:
 
 
 class _Point(NamedTuple):
-    """One point of a chart, which stands for one or several neighbouring numbers. `start` is the index of the first."""
+    """One point of a line in a chart.
+
+    A long line has fewer points than numbers, so a point can stand for several neighbouring numbers. `start` is the
+    index of the first of these numbers.
+    """
 
     start: int
     samples: Sequence[Sample]
@@ -149,7 +159,11 @@ class _Point(NamedTuple):
         return ordered[0], ordered[len(ordered) // 2], ordered[-1]
 
     def words(self, *, with_step: bool) -> str:
-        """Describe a point of a chart in words, and with `with_step` also the numbers of its steps."""
+        """Describe a point of a chart in words, such as the iteration and the value.
+
+        Args:
+            with_step: Whether the description includes the numbers of the steps.
+        """
         first, last = self.samples[0], self.samples[-1]
         least, middle, most = map(plain_number, self.range)
         if len(self.samples) == 1:
@@ -200,8 +214,8 @@ class _Panel:
 
     Attributes:
         canvas: The canvas of the chart.
-        one: The path.
-        found: The series of numbers that are drawn.
+        one: The number that is followed.
+        found: The lines to draw.
         y: The top of the panel, in pixels.
         plot: The width of the lines, in pixels.
         marks: Round numbers from below the smallest value to above the greatest value.
@@ -253,14 +267,20 @@ class _Panel:
         return _LEFT + inset + (self.plot - 2 * inset) * (index / (count - 1) if count > 1 else 0.5)
 
     def _label(self, y: float, words: str, ink: Ink) -> None:
-        """Write a label beside a line of the chart, at the nearest height that no other label uses."""
+        """Write a label at the right end of a line in the chart.
+
+        If another label is already at this height, the nearest free height is used.
+        """
         places = sorted((y + 14 * offset for offset in range(-8, 9)), key=lambda place: abs(place - y))
         free = next((place for place in places if all(abs(place - other) >= 13 for other in self.taken)), y)  # noqa: PLR2004
         self.taken += (free,)
         self.canvas.text(_LEFT + self.plot + 8, free + 4, fit(words, _LABELS - 8, SMALL), ink=ink, size=SMALL)
 
     def _line(self, series: Series, look: tuple[Ink, Ink, str]) -> None:
-        """Draw one series as a line with its last number, and with its name if there are several series."""
+        """Draw one line of the chart, with its last number at the end.
+
+        If the panel has several lines, the name of the line is written next to the number.
+        """
         canvas, samples, (fill, line, dash) = self.canvas, series.samples, look
         drawn = series.points()
         points = [(self._x(point.place), self._at(point.range[1])) for point in drawn]
@@ -281,7 +301,7 @@ class _Panel:
             canvas.text(x, y - 9 if y > self.y + 36 else y + 18, last, anchor="middle", strong=True)
 
     def _iterations(self, samples: Sequence[Sample]) -> float:
-        """Draw the names of the iterations below the chart, and return where the panel ends."""
+        """Write the names of the iterations below the panel, and return the height at which the panel ends."""
         names = [sample.node if len(self.found) == 1 else sample.node.rpartition("/")[2] for sample in samples]
         is_one = len({*names}) == 1
         y, free, each = self.y + _HIGH + 38, 0.0, max(1.0, nice(len(samples) / _NAMED))
@@ -305,7 +325,10 @@ def _iteration_of(sample: Sample) -> str:
 
 
 def _marks_of(values: Sequence[float]) -> list[float]:
-    """Return round numbers for the vertical axis, from below the smallest value to above the greatest."""
+    """Return round numbers for the marks of a vertical axis.
+
+    They begin below the smallest of the values and end above the greatest.
+    """
     finite = [value for value in values if isfinite(value)] or [0.0]
     least, most = min(finite), max(finite)
     step = nice(((most - least) or abs(most) or 1.0) / 5)
@@ -316,12 +339,12 @@ def _marks_of(values: Sequence[float]) -> list[float]:
 
 
 def watched_of(graph_spec: GraphSpec, path: str = "") -> list[Watched]:
-    """Return the numbers of the state that a chart should show.
+    """Return the numbers in the state of a run that a chart should follow.
 
     Args:
         graph_spec: The description of the graph.
-        path: A path of the state, or `article/score` for a path of the nested graph at the node `article`. "" for the
-            numbers that the conditions read.
+        path: A path of the state, or `article/score` for a path of the nested graph at the node `article`. "" for all
+            numbers that conditions of the graph compare.
 
     Raises:
         RenderError: The path is invalid or does not name a field, or no condition reads a number.
@@ -343,11 +366,14 @@ def watched_of(graph_spec: GraphSpec, path: str = "") -> list[Watched]:
 
 
 def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> tuple[Snapshot, list[Series]]:
-    """Read the values of some numbers from the steps of a run, and return them with the run's last snapshot.
+    """Read from the steps of a run how some numbers in its state changed.
 
     Args:
         steps: All steps of the run from seq 1 on, including the steps that it shares with its parents.
         watched: The numbers to read.
+
+    Returns:
+        The last snapshot of the run, and a series of values for each line of the chart.
 
     Raises:
         RenderError: The steps do not follow each other, or no step wrote a number at these paths.
@@ -356,10 +382,6 @@ def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> tuple[Snapsh
     found: dict[tuple[int, Track], list[Sample]] = {}
 
     def look(run: Visits, entry: Entry) -> None:
-        """Collect the numbers that a step wrote.
-
-        Starts are left out, and joins too, because their arms are collected.
-        """
         step = entry.step
         if entry.track is None or step.kind in ("started", "entered", "joined"):
             return
@@ -382,7 +404,10 @@ def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> tuple[Snapsh
 
 
 def _conditions(scopes: Mapping[Place, Scope]) -> list[Watched]:
-    """Return the numbers that conditions compare or watch for a plateau, in the order of the graph."""
+    """Return the numbers in the state that the conditions of a graph compare with a limit or watch for a plateau.
+
+    The numbers are in the order of the graphs and edges.
+    """
     found: dict[tuple[Place, str], Watched] = {}
     for place, scope in sorted(scopes.items(), key=lambda pair: len(pair[0])):
         for edge in scope.edges:
@@ -398,7 +423,11 @@ def _conditions(scopes: Mapping[Place, Scope]) -> list[Watched]:
 
 
 def _find_compared_paths(condition: ConditionSpec | None, label: str) -> Iterator[tuple[str, Threshold | None, str]]:
-    """Yield the paths that a condition compares with a number or watches for a plateau."""
+    """Yield the paths of the numbers in the state that a condition compares with a limit or watches for a plateau.
+
+    Yields:
+        The path, the limit, and the note about the plateau.
+    """
     for part in leaves_of(condition) if condition is not None else ():
         of, than = part.get("of"), part.get("than")
         name = of.get("function", "") if isinstance(of, dict) else of or ""
@@ -418,7 +447,11 @@ def _find_compared_paths(condition: ConditionSpec | None, label: str) -> Iterato
 
 
 def _locate_path(scopes: Mapping[Place, Scope], path: str) -> tuple[Place, str]:
-    """Split a path such as `article/score` into the graph to whose state it belongs, and the path in that state."""
+    """Find the graph to which a path such as `article/score` leads.
+
+    Returns:
+        The place of the nested graph, and the path of the number in its state, such as `score`.
+    """
     around, _, text = path.rpartition("/")
     try:
         root = parse(text).root
@@ -442,7 +475,10 @@ def _locate_path(scopes: Mapping[Place, Scope], path: str) -> tuple[Place, str]:
 
 
 def _name_tracks(run: Visits) -> dict[Track, str]:
-    """Name the visits of a nested graph for people, so that each has a line of its own; "" for the run's own graph."""
+    """Return a name for each visit of a nested graph, by which people can tell the lines of a chart apart.
+
+    The run's own graph has the name "".
+    """
     names: dict[Track, str] = {}
     visits: Counter[str] = Counter()
     for track in run.tracks:
@@ -453,7 +489,7 @@ def _name_tracks(run: Visits) -> dict[Track, str]:
 
 
 def _read_written_number(snapshot: Snapshot, step: Step, path: Path) -> float | None:
-    """Return the number at a path of the state, if this step wrote it."""
+    """Return the number at a path of the state; None if this step did not write it, or if there is no number."""
     frame = snapshot.frames.get(step.frame)
     if frame is None or not any(op[1] == path.root for op in step.update):
         return None
@@ -467,7 +503,10 @@ def _as_finite(value: object) -> float | None:
 
 
 def _read_mark(step: Step, text: str) -> float | None:
-    """Return the number that a function of the state had at a step. Plateau conditions record it."""
+    """Return the number that a function of the state returned at a step; None if the step has no such record.
+
+    The number is recorded when a condition watches whether the function's result stops improving.
+    """
     for key, mark in marks_in(step).items():
         if key.startswith(f"plateau:{text}:") and isinstance(mark, list) and len(mark) == 3:  # noqa: PLR2004 - no trouble
             sample: object = mark[1]
@@ -476,7 +515,10 @@ def _read_mark(step: Step, text: str) -> float | None:
 
 
 def _without_numbers(snapshot: Snapshot, watched: Sequence[Watched]) -> RenderError:
-    """Return the error for paths at which no numbers were found. It suggests paths that contain numbers."""
+    """Return the error for a chart for which no step of the run wrote a number.
+
+    The error suggests other paths of the state that contain numbers.
+    """
     names = ", ".join(path_at(one.place, one.text) for one in watched)
     values = snapshot.frames[ROOT].values if ROOT in snapshot.frames else {}
     watched_texts = {
@@ -494,7 +536,10 @@ def _without_numbers(snapshot: Snapshot, watched: Sequence[Watched]) -> RenderEr
 
 
 def _numeric(path: str, value: Any) -> Iterator[str]:  # noqa: ANN401 - a JSON value
-    """Yield the paths of all numbers inside a value, to suggest them. Only the last element of a list is searched."""
+    """Yield the paths of all numbers inside a value of the state, as suggestions for a chart.
+
+    In a list, only the last element is searched.
+    """
     if _as_finite(value) is not None:
         yield path
     elif isinstance(value, dict):

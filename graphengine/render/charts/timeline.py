@@ -93,14 +93,14 @@ _BARS: Final[Mapping[What, tuple[Paint, str]]] = {
 
 
 class Span(NamedTuple):
-    """One bar of a timeline.
+    """One bar of a timeline: a time in which a node worked, waited, or did something else.
 
     Attributes:
         what: The kind of the bar, such as work or a wait.
-        start: The beginning, in epoch seconds.
-        end: The end, in epoch seconds, which is not before `start`.
-        seq: The step that ended the span; 0 if no step has ended it.
-        said: The description of the bar.
+        start: When the bar begins, in epoch seconds.
+        end: When the bar ends, in epoch seconds. It is not before `start`.
+        seq: The step with which this time ended; 0 if it has not ended.
+        said: The description of the bar in words.
     """
 
     what: What
@@ -120,7 +120,8 @@ class TimelineRow:
     """One row of a timeline, with the bars for one node or map item.
 
     Attributes:
-        path: The node's path, with the items around it: `pieces[1]/write`; `pieces[…]/write` for many items.
+        path: The path of the node, such as `pieces[1]/write` for the node `write` in an item of the map `pieces`. If
+            many items share a row, it is `pieces[…]/write`.
         spans: The bars, in the order in which they ended.
         visits: The number of visits, or of items, that ended.
         usage: The usage of models at the path.
@@ -135,9 +136,10 @@ class TimelineRow:
 
 
 def lay_out_rows(run: Visits) -> list[TimelineRow]:
-    """Return the rows of a run's timeline.
+    """Return the rows of a run's timeline, one for each node or map item.
 
-    Inner nodes follow the outer node, and siblings are in order of their first step.
+    The rows of nodes inside a nested graph follow the row of the node that contains the graph. Other rows are in the
+    order in which the nodes began.
     """
     many = Counter(without_items(path) for path in {visit.path for visit in run.visits} if "[" in path)
     rows: dict[str, TimelineRow] = {}
@@ -172,7 +174,10 @@ def lay_out_rows(run: Visits) -> list[TimelineRow]:
 
 
 def _in_order_of_the_tree(rows: Iterable[TimelineRow], visits: Sequence[Visit]) -> list[TimelineRow]:
-    """Sort the rows of a timeline like a tree, with inner nodes below the outer node and map items in list order."""
+    """Sort the rows of a timeline so that each row follows the row of the node around it.
+
+    The items of a map are in the order of the list. Other rows are in the order in which their nodes began.
+    """
     first: dict[str, int] = {}
     for visit in visits:
         for around in _list_enclosing_paths(visit.path):
@@ -189,10 +194,10 @@ def _visits_in_progress(run: Visits) -> Iterator[Visit]:
 
 
 def _spans(entry: Entry) -> Iterator[Span]:
-    """Yield the bars of a timeline for one step.
+    """Yield the bars that one step adds to a timeline.
 
-    These are the attempt that the step ended, and the pause before the next attempt. A successful attempt has no bar if
-    the visit waited or contained a map or a subgraph, because these have bars of their own.
+    These are a bar for the attempt that the step ended, and a bar for the pause before the next attempt. A successful
+    attempt has no bar if the visit waited or contained a map or a subgraph, because these have bars of their own.
     """
     step, facts, words = entry.step, entry.step.data, _describe_entry(entry)
     failed = isinstance(facts, (Attempt, Failed))
@@ -207,7 +212,7 @@ def _spans(entry: Entry) -> Iterator[Span]:
 
 
 def _stays(visit: Visit) -> Iterator[tuple[What, str, WaitTime | Nested]]:
-    """Yield the bars of a timeline for what happened inside a visit of a node: its waits, its map or its subgraph.
+    """Yield the bars of a timeline for the waits, the map or the nested graph of a visit to a node.
 
     Waits that began together are shown as one bar.
     """
@@ -230,7 +235,10 @@ def _for(kind: str) -> str:
 
 
 def _describe_entry(entry: Entry) -> str:
-    """Describe how an attempt ended: its step, its visit, its failure, and the next node."""
+    """Describe in words how an attempt ended.
+
+    The words name the step, the visit, the failure if there was one, and the next node.
+    """
     step, failure = entry.step, entry.step.data.error
     visit = f"visit {step.visit}" if step.kind != "item" else "done"
     if step.attempt > 1:
@@ -252,7 +260,10 @@ def _list_enclosing_paths(path: str) -> list[str]:
 
 
 class Stretch(NamedTuple):
-    """A part of a time axis, from one time (in epoch seconds) and place (in pixels) to another."""
+    """A part of a time axis on which all seconds have the same width.
+
+    The part shows the time from `start` to `end` (in epoch seconds) between the places `left` and `right` (in pixels).
+    """
 
     start: float
     end: float
@@ -263,7 +274,9 @@ class Stretch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The time axis of a chart. Times at which nothing happened can be squeezed.
+    """The time axis of a chart.
+
+    A long time in which no node worked can be *squeezed*: it is drawn narrower than its length.
 
     Attributes:
         stretches: The parts of the axis, one after the other. Every second part is squeezed.
@@ -274,7 +287,7 @@ class Scale:
     step: float
 
     def x(self, at: float) -> float:
-        """Return where a time is drawn on the axis, in pixels from the left."""
+        """Return the horizontal place of a time on the axis, in pixels from the left."""
         part = self.stretches[-1]
         for each in self.stretches:
             if at <= each.end:
@@ -290,9 +303,10 @@ class Scale:
         return [part for part in self.stretches if part.squeezed]
 
     def marks(self) -> Iterator[tuple[float, str]]:
-        """Yield marks for the time axis, each with its text.
+        """Yield the marks of the time axis: their places in pixels, and their texts.
 
-        Squeezed parts have none, and each other part counts from 0.
+        Squeezed parts of the axis have no marks inside. The part after a squeezed part begins with a mark for the whole
+        time until there, and its other marks count from this mark, such as `+10 s`.
         """
         zero = self.stretches[0].start
         for part in self.stretches[::2]:
@@ -340,7 +354,7 @@ def scale_of(start: float, end: float, busy: Iterable[tuple[float, float]], left
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
-    """The canvas of a timeline, with the positions of its rows in pixels."""
+    """What the functions that draw a timeline share: the canvas, the time axis, and the width of the rows' names."""
 
     canvas: Canvas
     scale: Scale
@@ -423,7 +437,7 @@ def _indent(row: TimelineRow) -> float:
 
 
 def _describe_row(row: TimelineRow) -> str:
-    """Write the time and the cost of a row of a timeline in words."""
+    """Describe a row of a timeline in words: the number of visits, the time, and the cost."""
     is_item = "[" in _name_of_row(row)
     parts = [f"{row.items} items"] if is_item and row.items > 1 else []
     parts += [counted(row.visits, "visit")] if row.visits and not is_item else []
@@ -437,7 +451,10 @@ def _describe_row(row: TimelineRow) -> str:
 
 
 def _draw_breaks(sheet: _Sheet, gaps: Sequence[tuple[float, float, str]], bottom: float) -> None:
-    """Draw the squeezed parts of the time axis as blank space between dashed lines, with their lengths above."""
+    """Mark the parts of the time axis that are squeezed because no node worked.
+
+    Each is a blank space between dashed lines, with the length of the time above.
+    """
     free, top = 0.0, _TOP - 4
     for part in sheet.scale.breaks():
         why = next((why for start, end, why in gaps if start < part.end and end > part.start), "nothing to do")
@@ -457,7 +474,7 @@ def _gap_in_words(scale: Scale, start: float, end: float, why: str) -> str:
 
 
 def _draw_row(sheet: _Sheet, row: TimelineRow, facts: str, middle: float) -> None:
-    """Draw one row of a timeline: its name, and its bars. Many narrow bars are drawn as columns."""
+    """Draw one row of a timeline: the name and the bars. Many narrow bars are drawn as columns, see `_draw_columns`."""
     canvas, indent = sheet.canvas, _indent(row)
     problems = "; ".join(span.said for span in row.spans if span.what == "failed")
     spoken = f"{row.path}: {facts}" + (f" ({problems})" if problems and row.items == 1 else "")
@@ -484,10 +501,10 @@ def _list_dense(sheet: _Sheet, row: TimelineRow) -> list[Span]:
 
 
 def _draw_columns(sheet: _Sheet, middle: float, spans: Iterable[Span], items: int) -> None:
-    """Draw many attempts as columns, whose heights show for which share of the time nodes were at work.
+    """Draw bars that are too narrow to be seen one by one as columns.
 
-    If many items share the row, the busiest column has the full height. A column in which an attempt failed gets the
-    colour of failures at its top.
+    The height of a column shows how much of the time nodes were at work. If many items share the row, the busiest
+    column has the full height. A column in which an attempt failed gets the colour of failures at its top.
     """
     columns: dict[int, list[tuple[Span, float]]] = {}
     for span in spans:
@@ -509,7 +526,10 @@ def _draw_columns(sheet: _Sheet, middle: float, spans: Iterable[Span], items: in
 
 
 def _bar(canvas: Canvas, what: What, left: float, wide: float, middle: float) -> None:
-    """Draw one bar of a timeline: a box for work and waits, a line for pauses and for maps and graphs."""
+    """Draw one bar of a timeline.
+
+    Work and waits are drawn as boxes. Pauses, maps and nested graphs are drawn as lines.
+    """
     paint, right = _BARS[what][0], left + wide
     if what in ("pause", "inside"):
         canvas.line((left, middle), (right, middle), paint)
@@ -524,7 +544,11 @@ def _bar(canvas: Canvas, what: What, left: float, wide: float, middle: float) ->
 
 
 def _legend(sheet: _Sheet, rows: Sequence[TimelineRow], y: float, *, branched: bool) -> float:
-    """Draw the legend of a timeline with the kinds of bars that occur, and return where the chart ends."""
+    """Draw the legend of a timeline, which explains the kinds of bars in it.
+
+    Returns:
+        The height at which the chart ends.
+    """
     canvas, spans = sheet.canvas, [span for row in rows for span in row.spans]
     x, right = MARGIN, sheet.scale.stretches[-1].right
     shown: list[What] = [what for what in _BARS if any(span.what == what for span in spans)]
