@@ -28,10 +28,10 @@ _TOKENS: Final = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_
 
 
 class Metrics:
-    """The OpenTelemetry instruments with which runs are measured: counters, histograms and gauges.
+    """The OpenTelemetry metrics of runs: counters, histograms and gauges.
 
     Args:
-        provider: The provider; the global one if not given.
+        provider: The OpenTelemetry provider of metrics; the global provider if not given.
     """
 
     def __init__(self, provider: MeterProvider | None) -> None:
@@ -59,7 +59,10 @@ class Metrics:
         self._setters: dict[str, Callable[[float, Mapping[str, str]], None]] = {}  # of extensions' instruments
 
     def spent(self, usage: Usage, of: Mapping[str, AttributeValue]) -> None:
-        """Count the tokens and the cost of model calls. Calls of unknown cost are counted separately, and not as 0."""
+        """Add the tokens and the cost of model calls to the metrics.
+
+        Calls whose cost is not known are counted in a metric of their own, instead of as cost 0.
+        """
         if not usage or are_offline(usage):
             return
         self.tokens.record(usage.get("input_tokens") or 0, {**of, names.TOKEN_TYPE: "input"})
@@ -76,7 +79,10 @@ class Metrics:
                 self._depth.set(number, {names.QUEUE: count.queue, names.STATE: state})
 
     def show(self, gauges: Iterable[Gauge]) -> None:
-        """Set the gauges of other extensions, such as budgets. A gauge is made when its first number arrives."""
+        """Set the gauges that other extensions report, such as the rest of a budget.
+
+        A gauge is created when its first value arrives.
+        """
         for name, unit, about, value, of in gauges:
             if name not in self._setters:
                 self._setters[name] = self._meter.create_gauge(name, unit, about).set

@@ -49,8 +49,8 @@ class Ids:
     def of(cls, run_id: str, created_at: float) -> Ids:
         """Create the object that computes the ids of a run's spans.
 
-        The trace id includes the time at which the run was created, because another store can have a run with the same
-        id.
+        The trace id is computed from the id of the run and from the time at which the run was created, because another
+        store can have a run with the same id.
         """
         text = f"{run_id}\0{float(created_at)!r}"
         return cls(int.from_bytes(blake2b(text.encode(), digest_size=16).digest()) or 1)
@@ -65,7 +65,7 @@ class Ids:
         return self.span("attempt", key_of(frame), frame.attempt, self.leg(frame))
 
     def leg(self, frame: Frame) -> int:
-        """Return the number of the resume with which a further span of the frame's attempt began; 0 for its first span.
+        """Return which step resumed the frame's attempt after its span had ended, by number; 0 if no step did.
 
         When a run stops or fails, the spans of its attempts end. A resume begins a further span for the same attempt.
         """
@@ -75,9 +75,10 @@ class Ids:
         return last
 
     def around(self, frame: Frame) -> int:
-        """Return the id of the span that contains the frame's span.
+        """Return the id of the span around a frame's span.
 
-        This is the span of the attempt that runs the map or graph around the frame, or the span of the run.
+        This is the span of the attempt that runs the map or the nested graph to which the frame belongs. For the run's
+        own graph, it is the span of the run.
         """
         while frame.kind == "arm" and frame.up is not None:
             frame = frame.up
@@ -85,9 +86,10 @@ class Ids:
 
 
 def key_of(frame: Frame) -> str:
-    """Return a text that identifies the visit that a frame is executing, within the run.
+    """Return a text that identifies a visit of a node within its run: the visit that a frame is executing.
 
-    The key includes the attempts of the maps and nested graphs around the frame, so that a repeated map has other keys.
+    The text includes the attempts of the maps and nested graphs around the frame, so that the visits in a repeated map
+    have other texts.
     """
     if frame.up is None:
         return f"{frame.at}:{frame.visit}"
@@ -99,7 +101,9 @@ def key_of(frame: Frame) -> str:
 
 
 class AttemptPlace(NamedTuple):
-    """Which attempt of which node a frame was executing, noted before a step that may end the attempt.
+    """Identifies the attempt of a node that a frame was executing just before a step.
+
+    The step may end the attempt, so the facts are read before the step is applied.
 
     Attributes:
         frame: The id of the frame, which is the run's position in a graph.
@@ -108,9 +112,9 @@ class AttemptPlace(NamedTuple):
         node: The name of the node.
         visit: The number of the visit.
         attempt: The number of the attempt.
-        first: The number of the first attempt since the visit began, or since it was resumed after a failure.
-        leg: The number of the step that resumed the attempt after its span had ended; 0 if no step did.
-        arrived: When the attempt could begin, epoch seconds.
+        first: The number of the first attempt since the visit began, or since the visit was resumed after a failure.
+        leg: The number of the step that resumed the attempt after its span had ended; 0 if the attempt was not resumed.
+        arrived: When the attempt could begin, in epoch seconds.
         around: The id of the span that contains the attempt's span.
         recorded_results: The results that the visit has recorded, such as model answers.
         waits: The ids of the open waits, by name.
@@ -135,7 +139,7 @@ class AttemptPlace(NamedTuple):
 
     @classmethod
     def of(cls, frame: Frame, ids: Ids) -> AttemptPlace:
-        """Read from a frame which attempt it is executing."""
+        """Read from a frame which attempt of which node the frame is executing."""
         where = frame.id, key_of(frame), path_of(frame.id, frame.at), frame.at, frame.visit, frame.attempt
         work = dict(frame.recorded_results), {name: wait.id for name, wait in frame.waits.items()}
         first, leg, is_item = frame.attempt - frame.tries, ids.leg(frame), frame.kind == "item"
@@ -152,13 +156,18 @@ class AttemptPlace(NamedTuple):
     def work_span(self, ids: Ids, key: str) -> int:
         """Return the id of the span for a recorded call, such as a model call.
 
-        For the key "", return that of the attempt.
+        Args:
+            ids: Computes the ids of the run's spans.
+            key: The key under which the call is recorded; "" for the span of the attempt itself.
         """
         return ids.span("work", self.key, self.attempt, self.leg, key) if key else self.span(ids)
 
 
 def see_resumes(ids: Ids, steps: Iterable[Step]) -> None:
-    """Find the resumes in a part of the log after which attempts continue in a further span, and add them to `ids`."""
+    """Find the resumes in a part of the run's log, and add them to `ids`.
+
+    Only those resumes are added after which an attempt continues in a further span.
+    """
     failed: list[tuple[str, str, int, int]] = []
     is_over = False
     for step in steps:
@@ -179,7 +188,7 @@ def see_resumes(ids: Ids, steps: Iterable[Step]) -> None:
 
 
 def _item_around(frame: str, maps: Iterable[str]) -> str | None:
-    """Return which item of these maps contains the frame; None if the frame is outside of all these maps.
+    """Return the item of one of these maps that contains a frame; None if the frame is outside of all these maps.
 
     >>> _item_around("article/research[3]/~a", ["article/research"])
     'article/research[3]'

@@ -44,10 +44,12 @@ class _Next(threading.local):
 
 
 class _GivenIds:
-    """An id generator for the SDK of OpenTelemetry. It returns the ids for the next span if they are given.
+    """Replaces the id generator of the OpenTelemetry SDK, so that a span can get an id that graphengine computed.
+
+    All other spans get random ids.
 
     Args:
-        others: The generator of all other spans.
+        others: The SDK's own generator, which makes the ids of all other spans.
     """
 
     def __init__(self, others: Any) -> None:  # noqa: ANN401 - the SDK's type, and only the API is required
@@ -69,7 +71,7 @@ class Tracer:
     """Starts OpenTelemetry spans with ids that the caller chooses. The public API of OpenTelemetry cannot do this.
 
     Args:
-        provider: The provider; the global one if not given.
+        provider: The OpenTelemetry provider of spans; the global provider if not given.
     """
 
     def __init__(self, provider: TracerProvider | None) -> None:
@@ -96,9 +98,18 @@ class Tracer:
         kind: SpanKind = SpanKind.INTERNAL,
         links: Sequence[Link] = (),
     ) -> Span:
-        """Start a span. `ids` are its trace id and span id; with None, OpenTelemetry chooses them.
+        """Start a span, if needed with given ids.
 
         A span that has a parent always gets the trace id of its parent.
+
+        Args:
+            name: The name of the span.
+            ids: The trace id and the span id; with None, OpenTelemetry chooses them.
+            around: The context that contains the parent span.
+            at: When the span begins, in epoch seconds.
+            attributes: The attributes of the span.
+            kind: The kind of the span.
+            links: Links to other spans.
         """
         if self._ids is not None:
             self._ids.next.ids = ids
@@ -123,7 +134,10 @@ def nanoseconds(at: float) -> int:
 
 
 def below(root: SpanContext, span_id: int, around: Context | None = None) -> Context:
-    """Return an OpenTelemetry context in which new spans become children of a span, of which only the id is known."""
+    """Return an OpenTelemetry context in which new spans become children of a given span.
+
+    Only the id of this span is known, because another process may have exported it.
+    """
     here = SpanContext(
         root.trace_id, span_id, is_remote=False, trace_flags=root.trace_flags, trace_state=root.trace_state
     )

@@ -120,14 +120,14 @@ class Telemetry(Extension):
         self.content = os.environ.get(_CONTENT, "").lower() == "true" if content is None else content
 
     def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:  # noqa: ARG002 - of the extension
-        """Remember the prompts and tools of the graph's agents, to show them in spans if content is included."""
+        """Remember the prompts and tools of a graph's agents, if spans shall include the content of model calls."""
         if self.content:
             self.specs[plan.fingerprint] = plan.graph_spec
             found = ((agent.name, definitions(agent.tools)) for agent in agents_in(plan))
             self.tools |= {(plan.fingerprint, name): tools for name, tools in found if tools}
 
     async def opened(self, run: OpenRun) -> RunTrace:
-        """Return the object that receives the steps of a run and makes spans of them. The snapshot is copied."""
+        """Return the object that makes spans and metrics from the steps of a run that this process begins to drive."""
         store, snapshot, info, parent, caller = run[:5]
         tracer = spans.Tracer(self._provider)
         links = [] if caller is None else [Link(found) for found in (caller.run(spans.current),) if found.is_valid]
@@ -202,9 +202,9 @@ class RunTrace(Follower):
         self.links: Sequence[Link] = ()
 
     def begin(self, run_id: str, graph: str, created_at: float, links: Sequence[Link]) -> None:
-        """Begin the span of the run.
+        """Begin the span of the run, which is the root of the run's trace.
 
-        Each process that drives the run begins it, but only one ends it and so exports it.
+        Each process that drives the run begins this span, but only the process that ends the span exports it.
         """
         self._ids = Ids.of(run_id, created_at)
         self._name = f"invoke_workflow {graph}"
@@ -218,7 +218,10 @@ class RunTrace(Follower):
             self.labels = {"trace_id": f"{self._ids.trace:032x}"}
 
     async def resume(self, info: RunInfo, links: Sequence[Link]) -> None:
-        """Begin the span of a run that already has steps, and read what is needed to continue its trace."""
+        """Continue the trace of a run that already has steps.
+
+        Begins the span of the run, and reads from the log what the ids of later spans depend on.
+        """
         try:
             self.begin(info.id, info.graph, info.created_at, links)
             await self._catch_up()
@@ -231,9 +234,10 @@ class RunTrace(Follower):
         self._early.clear()
 
     async def _catch_up(self) -> None:
-        """Read from the log the resumes since the oldest open attempt began.
+        """Read from the log after which resumes the open attempts of the run continued.
 
-        The ids of the attempt's spans depend on these resumes.
+        The ids of the attempts' spans depend on these resumes. The log is read back to the time at which the oldest
+        open attempt began.
         """
         snapshot = self._visits.snapshot
         open_frames = [f for f in snapshot.frames.values() if not isinstance(f.phase, (Ended, Forked, Leaving))]
@@ -288,7 +292,7 @@ class RunTrace(Follower):
             self._metrics.spent(usage_of(step), self._graph)
 
     def _begins(self, step: Step) -> None:
-        """Begin or continue the span of the run, if this step starts, branches or resumes the run."""
+        """Handle a step that starts, branches or resumes the run: begin the span of the run, or note the resume."""
         facts, snapshot = step.data, self._visits.snapshot
         if isinstance(facts, (Started, Branched)) and not self._run:
             graph = facts.graph if isinstance(facts, Started) else snapshot.graph
@@ -299,7 +303,12 @@ class RunTrace(Follower):
             self._note_resumed(step, facts, snapshot)
 
     def _ends(self, entry: Entry, before: Sequence[tuple[AttemptPlace, Visit]]) -> None:
-        """Export the spans that end with this step: that of a recorded call, or that of an attempt."""
+        """Export the spans that end with a step: the span of a recorded call, or of an attempt.
+
+        Args:
+            entry: The step, with its place in the run's history.
+            before: The attempts that were in progress before the step.
+        """
         step, facts = entry.step, entry.step.data
         if isinstance(facts, Recorded):
             self._work(before[0][0], entry, facts)
@@ -314,9 +323,9 @@ class RunTrace(Follower):
                 self._metrics.waits.add(1, {**self._graph, names.KIND: wait.kind})
 
     def _before(self, step: Step) -> list[tuple[AttemptPlace, Visit]]:
-        """Return the attempts whose spans the step may end.
+        """Return the attempts that a step may end.
 
-        These are the attempt of the step, and attempts inside its map, graph or fork.
+        These are the attempt at the step's node, and attempts inside its map, graph or fork.
         """
         frames, live = self._visits.snapshot.frames, self._visits.live
         found: list[tuple[AttemptPlace, Visit]] = []
@@ -331,7 +340,7 @@ class RunTrace(Follower):
         return found
 
     def _note_resumed(self, step: Step, facts: Resumed, snapshot: Snapshot) -> None:
-        """Note which attempts continue in a further span after this resume.
+        """Remember which attempts continue in a further span after a resume that this process has recorded.
 
         `see_resumes` does the same for steps that another process has recorded.
         """
@@ -441,7 +450,7 @@ class RunTrace(Follower):
         self._piece(place, facts.key, piece, (step.began, step.at), {names.SEQ: step.seq})
 
     def _around_work(self, place: AttemptPlace, visit: Visit | None, end: float) -> None:
-        """Export spans that group the recorded calls of an attempt, such as all calls of one agent.
+        """Export the spans that group the recorded calls of an attempt, such as the span of an agent's call.
 
         A group that is itself a recorded call gets its span from its own step.
         """
@@ -473,7 +482,7 @@ class RunTrace(Follower):
         self._export(piece.name, ids, times, of, kind=piece.kind, error=piece.error)
 
     def _wait(self, place: AttemptPlace, wait: WaitTime, until: float) -> None:
-        """Export the span of a wait that has ended."""
+        """Export the span of a wait that has ended, such as a wait for an answer, and record how long it took."""
         of: dict[str, AttributeValue] = {**self._graph, names.KIND: wait.kind, names.ENDED_BY: wait.by or "other"}
         self._metrics.wait_seconds.record(max(0.0, until - wait.since), of)
         attributes = {**self._run, **of, names.PATH: place.path, names.WAIT: wait.name}
@@ -494,7 +503,17 @@ class RunTrace(Follower):
         failure: FailureRecord | None = None,
         error: str = "",
     ) -> None:
-        """Export a span with these ids: its own and its parent's."""
+        """Export a span of the run's trace that has ended.
+
+        Args:
+            name: The name of the span.
+            ids: The id of the span, and the id of its parent.
+            times: When the span began and ended, in epoch seconds.
+            attributes: The attributes of the span.
+            kind: The kind of the span.
+            failure: The failure that ended the span, if there was one.
+            error: The kind of the error, if there is no failure record; "" for no error.
+        """
         if self._root is None or self._context is None or not self._root.is_recording():
             return
         around = spans.below(self._context, ids[1])
@@ -503,7 +522,11 @@ class RunTrace(Follower):
         span.end(spans.nanoseconds(max(times)))
 
     def _mark(self, span: Span, failure: FailureRecord | None, error: str, at: float) -> None:
-        """Mark a span as failed. The error's message is only included if content is, because it may quote a prompt."""
+        """Mark a span as failed, if an error has ended it.
+
+        The error's message is only included if the content of calls is included, because the message may quote a
+        prompt.
+        """
         if failure is not None:
             event: dict[str, AttributeValue] = {names.EXCEPTION: failure.kind}
             if self._telemetry.content:
@@ -517,7 +540,7 @@ class RunTrace(Follower):
     # The run.
 
     async def left(self) -> None:
-        """Export the span of the run if the run is over, because this process stops driving it."""
+        """When this process stops driving the run, export the span of the run if the run is over."""
         snapshot = self._visits.snapshot
         if self._is_broken or snapshot.status not in OVER:
             return
@@ -528,7 +551,10 @@ class RunTrace(Follower):
             log.exception("the span of run %s was not exported", snapshot.run_id)
 
     async def _turns(self) -> Sequence[Milestone]:
-        """Return when the run began, resumed and stopped. If other processes have driven it too, the log is read."""
+        """Return the times at which the run began, was resumed and stopped.
+
+        If other processes have driven the run too, these times are read from its log.
+        """
         is_traced = self._root is not None and self._root.is_recording()
         visits = (
             self._visits

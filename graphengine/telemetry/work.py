@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 class Described(NamedTuple):
-    """The name, kind and attributes of a span, and its error; "" if it has none."""
+    """What a span for a recorded call contains: the name, the kind, the attributes and the error.
+
+    `error` is "" if the call has not failed.
+    """
 
     name: str
     kind: SpanKind
@@ -45,11 +48,11 @@ def describe_work(
     """Describe the span of a recorded call: a model call, a tool call, or a call of the node's own code.
 
     Args:
-        account: The account of its step: who did what, what it used, and how it went.
-        facts: What is recorded of it, for what only telemetry has.
-        recorded_results: The work of the visit that was recorded before.
-        content: Whether to include what tools were given and returned.
-        turn: What a model was asked, and its answer; None if it is not known, or not to be included.
+        account: The description of the call's step: who did what, what it used, and how it went.
+        facts: The record of the call, for facts that only telemetry needs.
+        recorded_results: The results that were recorded earlier in the visit.
+        content: Whether to include the arguments and the results of tools.
+        turn: The messages to the model and its answer; None if they are not known, or must not be included.
     """
     if facts.by is not None:
         return _call_of_model(account, facts, turn)
@@ -59,7 +62,11 @@ def describe_work(
 
 
 def describe_around(key: str) -> Described:
-    """Describe the span that groups recorded calls: an agent's call, or a call that was interrupted."""
+    """Describe the span that groups recorded calls: the call of an agent, or a call that was interrupted.
+
+    Args:
+        key: The key under which the grouping call is recorded.
+    """
     work = WorkKey.read(key)
     if work.kind == "agent":
         attributes: dict[str, AttributeValue] = {names.OPERATION: "invoke_agent", names.AGENT: work.of}
@@ -119,7 +126,7 @@ def _call_of_model(account: Account, facts: Recorded, turn: TurnRequest | None) 
 
 
 def definitions(tools: Iterable[object]) -> str:
-    """Describe an agent's tools as JSON; "" if it has none.
+    """Describe the tools of an agent as JSON; "" if the agent has no tools.
 
     Tools of an MCP server are left out, as they are not known yet.
     """
@@ -132,7 +139,10 @@ def definitions(tools: Iterable[object]) -> str:
 
 
 def _attributes_of_answer(record: TurnRecord) -> dict[str, AttributeValue]:
-    """Return the attributes of the model and server that answered, as far as they were recorded."""
+    """Return the attributes of a model's answer, as far as they were recorded.
+
+    They name the model, the server, and the id of the answer.
+    """
     host, _, port = record.server.rpartition(":")
     found: dict[str, AttributeValue] = {
         names.RESPONSE_MODEL: record.model.partition(":")[2] or record.model,
@@ -144,7 +154,7 @@ def _attributes_of_answer(record: TurnRecord) -> dict[str, AttributeValue]:
 
 
 def _message_in_conventions(message: Message) -> dict[str, object]:
-    """Convert a message to the form of OpenTelemetry's conventions for generative AI."""
+    """Convert a message of a conversation with a model to the form that OpenTelemetry's conventions prescribe."""
     parts: list[object] = [_text_part(message.text)] if message.text else []
     parts += [{"type": "tool_call", **call.model_dump()} for call in message.calls]
     if message.role == "tool":
@@ -174,7 +184,13 @@ def _call_of_tool(
 
 
 def _find_call(key: str, recorded_results: Mapping[str, RecordedResult]) -> CalledTool | None:
-    """Find the model's request for this tool call, in the recorded answer in which the model made it."""
+    """Find the request of the model that led to a tool call, such as the arguments that the model wrote.
+
+    Args:
+        key: The key of the record of the tool call.
+        recorded_results: The results that were recorded earlier in the visit. They include the model's answer that
+            requested the call.
+    """
     work = WorkKey.read(key)
     turn, index = work.place
     memo = recorded_results.get(WorkKey.of_turn(work.around, turn))
