@@ -36,9 +36,10 @@ Inputs = TypeVar("Inputs")
 
 @functools.cache
 def _compile_with() -> Callable[[GraphDefinition[S]], Plan[S]]:
-    """Return the compiler, which is imported late because declaring a graph does not need it.
+    """Return the function that compiles a graph.
 
-    The result is cached, because an `import` statement in a function takes time at each call.
+    The compiler is imported late, because declaring a graph does not need it. The result is cached, because an `import`
+    statement in a function takes time at each call.
     """
     from graphengine.kernel.extension import compiled  # noqa: PLC0415 - see above
 
@@ -345,7 +346,7 @@ class Graph(GraphDefinition[S, Out_co]):
     def _repr_mimebundle_(
         self, include: Container[str] | None = None, exclude: Container[str] | None = None
     ) -> dict[str, str]:
-        """Return what a notebook shows for the graph: its picture, or its problems if it cannot be drawn."""
+        """Return what a Jupyter notebook shows for the graph: its picture, or its problems if it cannot be drawn."""
         from graphengine.render import mimebundle_of  # noqa: PLC0415 - the same
 
         del include, exclude

@@ -53,7 +53,7 @@ class NodeLogFilter(logging.Filter):
 
 
 def node_facts() -> Mapping[str, str | int]:
-    """Return the run, node, visit and attempt whose code is running; {} outside a node."""
+    """Return the run, node, visit and attempt to which the code that is running now belongs; {} outside a node."""
     here: Any = CURRENT.get()
     if here is None:
         return {}

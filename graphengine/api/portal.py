@@ -22,10 +22,11 @@ T = TypeVar("T")
 
 
 class Portal:
-    """Runs async functions in an event loop of its own, and waits for their results. Any thread may call it.
+    """Lets code without an event loop call async functions. Any thread may use it.
 
-    The first call starts the thread of the event loop. The thread is a daemon: if a program ends without calling
-    `stop`, its work in flight is lost, as if the program had been killed.
+    The functions run in an event loop in a thread of its own, and the caller waits for their results. The first call
+    starts this thread. The thread is a daemon: if a program ends without calling `stop`, its work in flight is lost, as
+    if the program had been killed.
     """
 
     def __init__(self) -> None:
@@ -36,9 +37,10 @@ class Portal:
         self._stopped = False
 
     def call(self, function: Callable[[], Any]) -> Any:  # noqa: ANN401 - the result, after it was awaited if necessary
-        """Call a function in the event loop of the portal, and wait for its result, which is awaited if necessary.
+        """Call a function in the event loop of the portal, and wait for its result.
 
-        If the caller is interrupted, for example by Ctrl-C, the work in the event loop is cancelled.
+        If the function returns an awaitable, such as a coroutine, the result is what it yields when awaited. If the
+        caller is interrupted, for example by Ctrl-C, the work in the event loop is cancelled.
 
         Raises:
             RunnerClosed: The portal is stopped, possibly while the caller waits, or belongs to another process.
@@ -70,7 +72,7 @@ class Portal:
         raise refused
 
     def iterated(self, generator: AsyncGenerator[T, None]) -> Iterator[T]:
-        """Yield the values of an async generator to a caller without an event loop.
+        """Return an iterator over the values of an async generator, for a caller without an event loop.
 
         The generator is closed together with the iterator.
 
@@ -122,7 +124,11 @@ def _error_of_closed() -> RunnerClosed:
 
 
 def _run_loop(started: Future[asyncio.AbstractEventLoop]) -> None:
-    """Run an event loop until it is stopped, and then cancel its remaining tasks, as `asyncio.run` does."""
+    """Run the event loop of a portal until it is stopped. Then cancel its remaining tasks, as `asyncio.run` does.
+
+    Args:
+        started: Receives the event loop as soon as it exists, or the error that prevented it.
+    """
     runner = asyncio.Runner()
     try:
         loop = runner.get_loop()

@@ -50,7 +50,11 @@ _BEGIN: Final = inspect.unwrap(Records.__init__)
 
 
 class _AskedOfTheClass(type):
-    """Lets the class Runner answer as its objects do: the OpenAI Agents SDK calls `run_sync` on the class."""
+    """The metaclass of `Runner`, which explains mistakes such as `Runner.run_sync(…)`.
+
+    In the OpenAI Agents SDK, `run_sync` is called on the class. Here, the class `Runner` raises the same error with a
+    repair as its objects do.
+    """
 
     if not TYPE_CHECKING:  # type checkers know the attributes of the class
 
@@ -339,7 +343,7 @@ class Runner(Records, metaclass=_AskedOfTheClass):
 
 
 def _store_of(given: Any) -> Store | None:  # noqa: ANN401 - whatever a program takes for a store
-    """Return the store for the argument `store=` of a Runner.
+    """Return the store for the argument `store=` of a Runner; None for a Runner that keeps its runs in memory.
 
     Raises:
         DefinitionError: The value is neither a path, an address nor a Store.
@@ -353,7 +357,7 @@ def _store_of(given: Any) -> Store | None:  # noqa: ANN401 - whatever a program 
 
 
 def _deploy_of(given: str | None) -> str:
-    """Return the label of the deploy, from the argument `deploy=` or from the environment.
+    """Return the label of the program's version, from the argument `deploy=` or from the environment variable.
 
     Raises:
         DefinitionError: The text cannot be a label.
