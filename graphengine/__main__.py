@@ -27,7 +27,10 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def main() -> None:
-    """Load the command line and run it. Ctrl-C during loading prints one line instead of a traceback."""
+    """Start the program `graphengine`: load the command line, and run it.
+
+    Loading takes a moment. If the user presses Ctrl-C during this time, one line is printed instead of a traceback.
+    """
     gc.set_threshold(COLLECT_AFTER, 20, 20)
     if sys.argv[1:2] and sys.argv[1] in UNTIL_STOPPED:
         with suppress(ValueError):  # in a thread that is not the main one

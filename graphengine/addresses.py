@@ -175,7 +175,7 @@ def request(  # noqa: PLR0913 - the parts of a request
 
 
 def left(deadline: float) -> float:
-    """Return the seconds until a deadline, which is a time of `time.monotonic`.
+    """Return how many seconds are left until the deadline of a request, which is a time of `time.monotonic`.
 
     Raises:
         TimeoutError: The deadline has passed.
@@ -187,7 +187,7 @@ def left(deadline: float) -> float:
 
 
 class _Until(io.RawIOBase):
-    """A connection with one deadline for all its reads and writes together.
+    """A connection to a server with one deadline for all reads and writes of a request together.
 
     A limit on each read would not be enough: a server that sends one byte at a time would never reach it.
     """
@@ -215,7 +215,10 @@ class _Until(io.RawIOBase):
 
 
 def _shake_hands(used: ssl.SSLSocket, deadline: float) -> None:
-    """Do the TLS handshake before a deadline, even if the server sends its part in small pieces."""
+    """Do the TLS handshake of a connection before a deadline.
+
+    The deadline holds even if the server sends its part of the handshake in small pieces.
+    """
     used.settimeout(0.0)
     while True:
         try:
@@ -231,9 +234,9 @@ def _shake_hands(used: ssl.SSLSocket, deadline: float) -> None:
 
 @cache
 def _trusted() -> ssl.SSLContext:
-    """Return a TLS context with the certificate authorities of the system.
+    """Return the TLS context with which servers are checked: it trusts the certificate authorities of the system.
 
-    It is cached, because loading takes 20 ms.
+    The context is cached, because loading it takes 20 ms.
     """
     return ssl.create_default_context()
 

@@ -63,9 +63,12 @@ _OR_NONE: Final = " | None"
 
 
 def door(module: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
-    """Make the `__getattr__`, the `__dir__` and the `__all__` of a package that imports its public names on first use.
+    """Make a package import its public names only when they are first used, so that importing the package is fast.
 
     The names are read from the stub beside the package's `__init__.py`.
+
+    Returns:
+        The `__getattr__`, the `__dir__` and the `__all__` to define in the package.
     """
     load, names, exported = lazy_loader.attach_stub(module, file)
 
@@ -81,7 +84,9 @@ def door(module: str, file: str) -> tuple[Callable[[str], object], Callable[[], 
 
 
 def _not_offered(module: str, name: str, error: AttributeError) -> Exception:
-    """Return the error for a name that a package does not have: where the name is, or what to write instead.
+    """Return the error for a name that a user imports from a package but that the package does not have.
+
+    The error says from which module to import the name, or what to write instead.
 
     The statement `from graphengine import …` replaces an AttributeError by an ImportError without its text. Therefore
     this statement gets an ImportError. `hasattr` needs an AttributeError.
@@ -106,7 +111,10 @@ def _not_offered(module: str, name: str, error: AttributeError) -> Exception:
 
 
 def _read_public_names(module: str) -> Collection[str]:
-    """Return the public names of a module, from the text of its stub, so that the module is not imported."""
+    """Return the public names of a module without importing it.
+
+    The names are read from the text of the module's stub.
+    """
     found = importlib.util.find_spec(module)
     if found is None or found.origin is None:
         return ()
@@ -125,9 +133,9 @@ def check_arguments(module: str) -> None:
 
 
 def checked(value: Any) -> Any:  # noqa: ANN401 - a class, a function or a constant
-    """Wrap a public function, or the methods of a public class, so that their arguments are checked.
+    """Wrap a public function, or the methods of a public class, so that wrong arguments raise an error with a repair.
 
-    The wrapped object replaces the original one where it is defined. Constants are returned unchanged.
+    The wrapped object replaces the original object in the module that defines it. Constants are returned unchanged.
     """
     home = getattr(value, "__module__", None) or ""
     if not home.startswith("graphengine.") or home in _HANDED_OUT:
@@ -145,7 +153,7 @@ def checked(value: Any) -> Any:  # noqa: ANN401 - a class, a function or a const
 
 
 def _check_class(cls: Any) -> None:  # noqa: ANN401 - any class
-    """Wrap the constructor and the public methods of a class, so that their arguments are checked.
+    """Wrap the constructor and the public methods of a class, so that wrong arguments raise an error with a repair.
 
     Methods that the engine calls, such as those of stores, are not wrapped, because a check would take time at each
     step.
@@ -163,10 +171,10 @@ def _check_class(cls: Any) -> None:  # noqa: ANN401 - any class
 
 
 def _inherited(cls: Any) -> Mapping[str, Callable[..., None]]:  # noqa: ANN401 - any class
-    """Give a class that inherits its `__init__`, such as pydantic's, a method of its own that can be wrapped.
+    """Return an `__init__` to add to a class that only inherits one, such as pydantic's, so that it can be wrapped.
 
     The method calls the next `__init__` in the order of the bases, because a mixin of a user may come between the two
-    classes.
+    classes. The result is empty if the inherited `__init__` is already wrapped.
     """
     if not inspect.isfunction(cls.__init__) or cls.__init__ in _CHECKED:
         return {}
@@ -183,7 +191,7 @@ def _is_protocol(cls: type[Any]) -> bool:
 
 
 def _refusing(function: F) -> F:
-    """Wrap a function so that wrong arguments raise a DefinitionError with a repair."""
+    """Wrap a function so that a call with wrong arguments raises a DefinitionError that says how to repair the call."""
     flags = {name for name, kind in function.__annotations__.items() if kind in ("bool", bool)}
     wrapped: Any = (_awaited if inspect.iscoroutinefunction(function) else _called_with)(function, flags)
     _CHECKED.add(wrapped)
@@ -229,9 +237,11 @@ def _awaited(function: Callable[..., Awaitable[object]], flags: set[str]) -> Cal
 
 
 def _ranges_of(function: Callable[..., object]) -> Sequence[tuple[int, str, str]]:
-    """Return the position, the name and the annotation of each parameter with a range, such as `PositiveInt`.
+    """Return the parameters of a function whose annotation is a range of numbers, such as `PositiveInt`.
 
-    The position of a parameter that can only be given by name is `sys.maxsize`.
+    Returns:
+        The position, the name and the annotation of each of these parameters. The position of a parameter that can only
+        be given by name is `sys.maxsize`.
     """
     kinds = function.__annotations__
     if not any(map(_range, kinds.values())):
@@ -250,7 +260,14 @@ def _refuse_outside(
     kwargs: Mapping[str, object],
     ranges: Sequence[tuple[int, str, str]],
 ) -> None:
-    """Raise an error for a number outside the range of its annotation."""
+    """Raise an error if a call has a number outside the range in the annotation of its parameter.
+
+    Args:
+        function: The function that is called.
+        args: The arguments by position.
+        kwargs: The arguments by name.
+        ranges: The parameters with a range, from `_ranges_of`.
+    """
     for place, name, kind in ranges:
         if name in kwargs:
             value = kwargs[name]
@@ -290,7 +307,10 @@ def _outside(kind: str, call: str, value: object) -> GraphEngineError:
 
 
 def _refuse_texts(function: Callable[..., object], args: Sequence[object], flags: Mapping[str, object]) -> None:
-    """Raise an error for a text where True or False is expected, because any text counts as true, even `"false"`."""
+    """Raise an error if a call has a text where the parameter expects True or False.
+
+    Python counts any text as true, even `"false"`.
+    """
     for name, given in flags.items():
         if isinstance(given, str):
             from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs it
@@ -303,9 +323,9 @@ def _refuse_texts(function: Callable[..., object], args: Sequence[object], flags
 def _refusal_of(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], error: Exception
 ) -> GraphEngineError | None:
-    """Return the error to raise if a call failed because of wrong arguments or a wrong set-up.
+    """Return the error to raise instead of an error in a call, if the cause is a wrong argument or a wrong set-up.
 
-    Returns None if the call failed for another reason.
+    The new error says how to repair the call. The result is None if the call failed for another reason.
     """
     from graphengine.errors import GraphEngineError  # noqa: PLC0415 - only a mistake needs these
     from graphengine.kernel.extension import signature_of  # noqa: PLC0415
@@ -326,7 +346,7 @@ def _refusal_of(
 
 
 def without_frames(error: GraphEngineError) -> GraphEngineError | None:
-    """Remove the engine's frames from the traceback of an error about the set-up, such as a missing package.
+    """Remove the engine's lines from the traceback of an error about the set-up, such as a missing package.
 
     The message of such an error says what is missing and how to get it. Eighty lines of traceback before the message
     would hide this. Returns None for other errors, and if the user's code is part of the traceback.
@@ -355,9 +375,13 @@ def without_frames(error: GraphEngineError) -> GraphEngineError | None:
 def refusal(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], error: Exception
 ) -> GraphEngineError:
-    """Return the error for surplus or missing arguments of a call, with a repair.
+    """Return the error, with a repair, for a call that has too many or too few arguments, or an unknown one.
 
-    `error` is Python's own TypeError about the arguments.
+    Args:
+        function: The function that was called.
+        args: The arguments by position.
+        kwargs: The arguments by name.
+        error: Python's own TypeError about the arguments.
     """
     from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs these
     from graphengine.kernel.extension import signature_of  # noqa: PLC0415
@@ -391,7 +415,10 @@ def _called(function: Callable[..., object], args: Sequence[object]) -> str:
 
 
 def _near(word: str, known: set[str]) -> str:
-    """Return a repair for a misspelt word: the known word that it resembles or is a part of, or all known words."""
+    """Return the repair for a misspelt name of an argument.
+
+    The repair suggests a known name that is similar, or else lists all known names.
+    """
     from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
 
     parts = sorted(name for name in known if name.startswith(f"{word}_") or word.startswith(f"{name}_"))
@@ -402,9 +429,13 @@ def _near(word: str, known: set[str]) -> str:
 
 
 def _inside(function: Callable[..., object], name: str) -> str:
-    """Return how to pass an option that belongs into another argument, such as `settings=Settings(temperature=…)`.
+    """Return how to pass an option that is a field of another argument, such as `settings=Settings(temperature=…)`.
 
-    Returns "" if no argument has such an option.
+    The result is "" if no argument has such a field.
+
+    Args:
+        function: The function that was called.
+        name: The name of the option, such as `temperature`.
     """
     from graphengine.kernel.extension import signature_of  # noqa: PLC0415 - only a mistake needs it
 
@@ -418,7 +449,10 @@ def _inside(function: Callable[..., object], name: str) -> str:
 def _ill_typed(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> GraphEngineError | None:
-    """Return the error for the first argument of a call that has the wrong type; None if all types may be right."""
+    """Return the error for the first argument of a call that has the wrong type; None if no argument has.
+
+    Types that cannot be checked count as right.
+    """
     from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs these
     from graphengine.kernel.extension import signature_of  # noqa: PLC0415
     from graphengine.kernel.inside import shown  # noqa: PLC0415
@@ -439,7 +473,10 @@ def _ill_typed(
 
 
 def _fits(annotation: Any, value: object) -> bool:  # noqa: ANN401 - a type, or a form of one
-    """Return whether a value has the type of an annotation, as far as this can be checked."""
+    """Return whether a value fits the annotation of a parameter.
+
+    An annotation that cannot be checked counts as fitting.
+    """
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - only a mistake needs these
     from typing_extensions import get_protocol_members  # noqa: PLC0415
 
@@ -463,7 +500,11 @@ def _fits(annotation: Any, value: object) -> bool:  # noqa: ANN401 - a type, or 
 
 
 def _annotation(function: Callable[..., object], name: str) -> object:
-    """Evaluate the type of a parameter. Names that are only imported for type checkers are imported here."""
+    """Return the type of a parameter, by evaluating the text of its annotation.
+
+    Names that the module imports only for type checkers are imported for this purpose. If the type cannot be found, the
+    result is `Any`.
+    """
     text = getattr(inspect.unwrap(function), "__annotations__", {}).get(name, Any)
     if not isinstance(text, str):
         return text
@@ -474,7 +515,10 @@ def _annotation(function: Callable[..., object], name: str) -> object:
 
 
 class _Names(dict[str, Any]):
-    """The names of a module, including those that it imports only for type checkers."""
+    """The names of a module with which its annotations are evaluated.
+
+    They include names that the module imports only for type checkers, which are imported on first use.
+    """
 
     def __init__(self, module: ModuleType) -> None:
         super().__init__({**vars(builtins), **vars(module)})

@@ -29,10 +29,11 @@ def install_command(extra: str) -> str:
 
 
 class RunText(str):
-    """A text in a message of the log that may quote the contents of a run, such as what an error of a node says.
+    """A text in a log message that may quote the contents of a run, such as the error message of a node.
 
-    The log of a service is read by its operator, who may not read the runs, and nobody can erase from it what a run
-    says. So commands leave these texts out of it; see "What is logged" in docs/use/deployment.md.
+    The log of a service is read by its operator, who may not be allowed to read the runs, and nobody can erase contents
+    of a run from the log. Therefore the commands do not write these texts to the log. See "What is logged" in
+    docs/use/deployment.md.
     """
 
     __slots__ = ()
@@ -47,17 +48,17 @@ class GraphEngineDeprecationWarning(FutureWarning):
 
 
 class GraphEngineError(Exception):
-    """Base class of every error that graphengine raises on purpose.
+    """The base class of all errors that graphengine raises on purpose.
 
     Args:
         message: What happened, with the relevant values.
-        where: The place: a graph, node, field, file or run.
+        where: The place where it happened: a graph, node, field, file or run.
         repair: What the user can do about it.
-        code: The kind, if no class of its own has it.
+        code: The kind of the error, such as `error`, if the kind has no class of its own.
 
     Attributes:
-        of_set_up: Whether something that a program needs is missing or wrong, such as a key. Then the message says what
-            to do, and the traceback has no frames of graphengine.
+        of_set_up: Whether something that a program needs is missing or wrong, such as a key. In this case, the message
+            says what to do, and the traceback contains no lines of graphengine's own code.
     """
 
     code: str = "error"
@@ -82,16 +83,16 @@ class GraphEngineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem that compile found.
+    """A problem of a graph that was found when the graph was compiled or checked.
 
     Attributes:
-        code: The kind of problem.
-        where: The place in the graph: a node, an outgoing edge, a field.
-        message: What is wrong, with the values.
-        repair: What to do about it.
-        warning: Whether the graph can run in spite of it.
-        file: The file of the declaration concerned; None if unknown.
-        line: The line in that file, from 1.
+        code: The kind of the problem.
+        where: The place in the graph, such as a node, an edge of a node, or a field of the state.
+        message: What is wrong, with the values that are concerned.
+        repair: How to solve the problem.
+        warning: Whether the graph can run in spite of the problem.
+        file: The file that contains the declaration with the problem; None if the file is not known.
+        line: The line in this file, counted from 1.
     """
 
     code: str
@@ -111,7 +112,10 @@ class Problem:
 
 
 class CompileError(GraphEngineError):
-    """A graph cannot run. `problems` lists everything that is wrong with it, including warnings."""
+    """A graph has problems because of which it cannot run.
+
+    `problems` lists everything that is wrong with the graph, including warnings.
+    """
 
     code = "compile_error"
     of_set_up = True
@@ -189,7 +193,9 @@ class RunExists(GraphEngineError):
 
 
 class TreeStopped(GraphEngineError):
-    """A node is about to start a run while its own run, or one above that, is stopped. The node's run stops too.
+    """A node cannot start a child run, because its own run or a parent of its run was stopped.
+
+    The node's run stops too.
 
     Attributes:
         by: The run that was stopped.
@@ -245,7 +251,10 @@ class RunNotResumable(GraphEngineError):
 
 
 class RunCancelled(GraphEngineError):
-    """The run was stopped for good: no resume, answer or message continues it."""
+    """The run was cancelled, which means that it was stopped for good.
+
+    No resume, answer or message continues the run.
+    """
 
     code = "run_cancelled"
 
@@ -256,12 +265,13 @@ class RunCancelled(GraphEngineError):
 
 
 class RunIsDriven(GraphEngineError):
-    """Another live process drives this run.
+    """The run cannot be driven here, because another live process drives it.
 
     Args:
-        run_id: The run.
-        owner: The driver: its host, process and lease id.
-        expires_at: When its lease ends unless it is renewed, in epoch seconds; infinite for a driver in this process.
+        run_id: The id of the run.
+        owner: The process that drives the run: its host, its process id and the id of its lease.
+        expires_at: When the lease of this process ends unless it is renewed, in epoch seconds; infinite if the run is
+            driven in the current process.
     """
 
     code = "run_is_driven"
@@ -416,7 +426,9 @@ class LeaseLost(StoreError):
 
 
 class NodeError(GraphEngineError):
-    """A node's work failed for a reason that the engine names. The code is recorded as the failure's kind.
+    """The work of a node failed for a reason that the engine knows.
+
+    The `code` of the error is recorded as the kind of the failure.
 
     Attributes:
         retryable: Whether running the node again can help.
@@ -559,11 +571,11 @@ class WaitTimeout(NodeError, TimeoutError):
 
 
 class ChildFailed(NodeError):
-    """A run that the node started failed, was stopped, or was removed before its result was recorded.
+    """A child run that the node started has no result, because it failed, was stopped or cancelled, or was removed.
 
     Attributes:
-        run_id: That run.
-        status: `failed`, `stopped`, `cancelled` or `removed`.
+        run_id: The id of the child run.
+        status: What happened to the child run: `failed`, `stopped`, `cancelled` or `removed`.
     """
 
     code = "child_failed"
@@ -606,7 +618,11 @@ class NotAwaited(NodeError):
 
 
 class NotDone(NodeError):
-    """Raised by an effect, or by the `reconcile=` of one, to say that it did not happen: it may be tried again."""
+    """The side effect did not happen, so it may be tried again.
+
+    A side effect raises this error, or its function `reconcile=` does when it finds out that the side effect did not
+    happen.
+    """
 
     code = "not_done"
 
@@ -623,7 +639,10 @@ class ExecutorUnreachable(NotDone):
 
 
 class EffectUnknown(NodeError):
-    """An effect that must not be repeated began, and it is not known how it ended; see `graphengine.Once`."""
+    """A side effect that must not be repeated has begun, and it is not known how it ended.
+
+    See `graphengine.Once`.
+    """
 
     code = "effect_unknown"
     retryable = False

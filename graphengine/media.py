@@ -54,7 +54,7 @@ _PLACES: Final = ("data", "url", "file_id")
 
 
 def _as_base64(given: object) -> object:
-    """Convert bytes to base64. A text has to be base64 already."""
+    """Convert the data of a medium to base64. A text is accepted only if it is already base64."""
     if isinstance(given, (bytes, bytearray, memoryview)):
         return base64.b64encode(given).decode("ascii")
     if isinstance(given, str):
@@ -69,19 +69,21 @@ def _as_base64(given: object) -> object:
 
 
 class Media(BaseModel):
-    """A picture, a PDF document or a piece of sound: its bytes, its address, or its id among a provider's files.
+    """A picture, a PDF document or a sound, which a model can read.
+
+    It is given by its bytes, by a web address, or by the id of a file that was uploaded to a model provider.
 
     A medium can stand in a field of the state, in a prompt (`{picture}`) and in the result of a tool. A store keeps its
     data once, however many steps and runs contain it. If the medium is an address, or a file at a provider, its content
     is not recorded, and the provider reads it at each call.
 
     Args:
-        data: Its bytes; recorded, and given back, as base64.
-        type: Its MIME type, as `image/png`; found by the data if it is a PNG, JPEG, GIF, WebP, PDF, WAV or MP3 file,
-            and by the end of an address.
-        name: A name for people and models, as `receipt.png`.
-        url: Its address, in place of the data.
-        file_id: Its id among the provider's files, in place of the data.
+        data: The bytes of the medium. They are recorded, and given back, as base64.
+        type: The MIME type, such as `image/png`. If it is not given, it is found by the data of a PNG, JPEG, GIF, WebP,
+            PDF, WAV or MP3 file, or by the end of an address.
+        name: A name for people and models, such as `receipt.png`.
+        url: The web address of the medium, instead of the data.
+        file_id: The id of the file at the model provider, instead of the data.
 
     Example:
         >>> Media(data=b"%PDF-1.7", name="report.pdf")
@@ -112,7 +114,10 @@ class Media(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _in_one_place(cls, given: object) -> object:
-        """Check that a medium has exactly one of data, address and file id, and derive the type from an address."""
+        """Check that a medium is given by exactly one of its data, its address and its file id.
+
+        For an address, the MIME type is derived from the end of the address.
+        """
         if isinstance(given, str) and given.startswith(_ADDRESSES):
             raise ValueError(_NO_ADDRESS)
         if not isinstance(given, dict):
@@ -128,7 +133,7 @@ class Media(BaseModel):
     @field_validator("type")
     @classmethod
     def _known(cls, given: str, info: ValidationInfo) -> str:
-        """Check the MIME type of a medium, or find it by the beginning of the data if no type is given."""
+        """Check the MIME type of a medium. If no type is given, find it by the beginning of the data."""
         data = info.data.get("data")
         found = given or ("" if data is None else _type_of(data))
         if not _TYPE.fullmatch(found) and data is not None:
@@ -183,9 +188,9 @@ def _type_at(path: str) -> str:
 
 
 def joined(parts: Iterable[str | Media]) -> tuple[str, list[Media]]:
-    """Join texts and media to one text, in which marks such as `[media 1: receipt.png]` stand for the media.
+    """Join texts and media to one text, in which each medium is replaced by a mark such as `[media 1: receipt.png]`.
 
-    Returns the text, and the media in the order of their numbers.
+    Returns the text, and the media in the order of the numbers in their marks.
 
     Example:
         >>> text, media = joined(["Read ", Media(data=b"%PDF-1", name="a.pdf"), "."])

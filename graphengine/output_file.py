@@ -23,7 +23,7 @@ _STREAMS: Final = {"/dev/stdout": "1", "/dev/stderr": "2"}
 
 
 def write_file(path: str | os.PathLike[str], content: bytes, *, is_private: bool = False) -> None:
-    """Write a file.
+    """Write a file, if possible in one step, so that an error does not leave a half written file.
 
     Links are followed. A regular file is replaced in one step: if writing fails, the old file is still there. The new
     file has the mode and the owner of the old one. If a file cannot be replaced, it is overwritten. Devices, pipes and
@@ -32,10 +32,11 @@ def write_file(path: str | os.PathLike[str], content: bytes, *, is_private: bool
     Args:
         path: The file.
         content: The whole content.
-        is_private: Whether only its owner can read the file if it is new; otherwise its mode follows the umask.
+        is_private: Whether only the owner can read the file, if the file is new. Otherwise the mode of a new file
+            follows the umask.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     target = Path(path)
     stream = _STREAM.fullmatch(str(target))
@@ -65,7 +66,7 @@ def write_file(path: str | os.PathLike[str], content: bytes, *, is_private: bool
 
 
 def _put(target: Path, content: bytes, mode: int, like: os.stat_result | None = None) -> None:
-    """Write a new file and move it to its place."""
+    """Write a new file under a temporary name, and move it to its place, so that no reader sees half of the file."""
     draft = target.with_name(f".graphengine-{secrets.token_hex(8)}")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)

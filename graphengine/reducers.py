@@ -39,7 +39,7 @@ class Replace(Generic[T]):
 
 
 def append(old: Iterable[T] | None, new: T) -> list[T]:
-    """Return the list with one more item.
+    """Return a list with one more item at the end.
 
     >>> append([1, 2], 3)
     [1, 2, 3]
@@ -48,7 +48,7 @@ def append(old: Iterable[T] | None, new: T) -> list[T]:
 
 
 def extend(old: Iterable[T] | None, new: Iterable[T]) -> list[T]:
-    """Return the list with the new items after the old ones.
+    """Return a list with the new items after the old items.
 
     >>> extend([1], [2, 3])
     [1, 2, 3]
@@ -57,7 +57,7 @@ def extend(old: Iterable[T] | None, new: Iterable[T]) -> list[T]:
 
 
 def merge(old: Mapping[K, T] | None, new: Mapping[K, T]) -> dict[K, T]:
-    """Return the mapping updated with the new keys.
+    """Return a mapping with the old and the new keys. For a key in both, the new value counts.
 
     >>> merge({"a": 1}, {"b": 2})
     {'a': 1, 'b': 2}
@@ -66,7 +66,7 @@ def merge(old: Mapping[K, T] | None, new: Mapping[K, T]) -> dict[K, T]:
 
 
 def add(old: N | None, new: N) -> N:
-    """Return the sum.
+    """Return the sum of two values.
 
     >>> add(2, 3)
     5
@@ -75,7 +75,7 @@ def add(old: N | None, new: N) -> N:
 
 
 def maximum(old: N | None, new: N) -> N:
-    """Return the larger value. NaN is less than every number.
+    """Return the larger of two values. NaN counts as less than every number.
 
     >>> maximum(2, 3)
     3
