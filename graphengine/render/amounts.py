@@ -76,7 +76,11 @@ def priced(usage: Usage) -> str:
 
 
 def plain_number(value: float) -> str:
-    """Write a number for people: with four significant digits, or as a whole number without a fraction."""
+    """Write a number for people: as a whole number without a fraction, or with four significant digits.
+
+    >>> plain_number(7), plain_number(0.333333), plain_number(1234567.0)
+    ('7', '0.3333', '1234567')
+    """
     return f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"  # noqa: PLR2004 - exact
 
 

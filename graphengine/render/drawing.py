@@ -361,7 +361,7 @@ class _Drafter:
         return self._box(Box("", "fork", (), name, tone, cluster, name=name), place, "")
 
     def _link(self, source: str, target: _Doors, words: str, spoken: str, count: int) -> None:
-        """Draw an arrow that is no edge of the graph, such as an arrow from a node to a graph that the node can choose."""
+        """Draw an arrow that is no edge of the graph, such as from a node to one of its choices."""
         lines = tuple(Line(text) for text in wrap(words, LABEL_COLUMNS["full"], CONDITION_LINES))
         tone, labels = self._tone(count), (one_line(words),) if words else ()
         arrow = Arrow("", source, target.entry, lines, one_line(spoken), tone=tone, words=labels, head=target.cluster)
