@@ -118,7 +118,7 @@ def caller() -> Caller:
 
 
 def require(right: Right) -> Caller:
-    """Check that the caller has a right, and return the caller.
+    """Return the caller of the current request, after checking that the caller has a right such as `read`.
 
     Raises:
         NotAllowed: The caller does not have the right.
@@ -177,7 +177,11 @@ def signed_by(by: str, what: str = "answer", where: str = "by") -> str:
 
 @contextmanager
 def acting(who: Caller) -> Iterator[None]:
-    """Make `who` the caller of the current request for the duration of the block."""
+    """Make a person or program the caller of the current request until the end of the block.
+
+    Args:
+        who: The caller, whom functions in the block get from `caller()`.
+    """
     before = _CALLER.set(who)
     try:
         yield
@@ -227,7 +231,7 @@ class CallersStore:
         return self._graphs is None and caller().sees_all
 
     async def info(self, run_id: str) -> RunInfo:
-        """Return the summary of a run (`RunInfo`), which contains its graph, status and times."""
+        """Return a run's entry in the store (`RunInfo`), which contains its graph, status and times."""
         with suppress(UnknownRun):
             info = await self._store.info(run_id)
             if self._has(info):

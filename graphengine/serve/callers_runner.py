@@ -66,9 +66,8 @@ class CallersRunner:
 
     Every method raises `NotAllowed` if the caller lacks the right, even if the run does not exist. After that, the
     method raises `UnknownRun` if the run does not exist or the caller cannot see it. Methods with a parameter `run`
-    accept the id of the run, or its row (`RunInfo`) if the caller of the method has already read the row.
-
-    A run's *row* is its summary in the store (`RunInfo`).
+    accept the id of the run, or its entry in the store (`RunInfo`) if the caller of the method has already read the
+    entry.
 
     Attributes:
         store: The store of the Runner, limited to the caller's runs.
@@ -111,7 +110,7 @@ class CallersRunner:
         self._resuming = WeakValueDictionary[str, asyncio.Lock]()
 
     async def info(self, run: str | RunInfo, right: Right = "read") -> RunInfo:
-        """Return the summary of a run (`RunInfo`), after checking that the caller has the right and can see the run."""
+        """Return a run's entry in the store, after checking that the caller has the right and can see the run."""
         require(right)
         with suppress(UnknownRun):
             info = await self._runner.info(run) if isinstance(run, str) else run
@@ -128,7 +127,10 @@ class CallersRunner:
         before: str | None = None,
         limit: int = 100,
     ) -> Sequence[RunInfo]:
-        """Return the newest runs that the caller can see. The arguments are those of `Runner.runs`."""
+        """Return the newest runs that the caller can see.
+
+        The arguments filter the list, and have the same meaning as those of `Runner.runs`.
+        """
         tenant = require("read").tenant
         if before is not None:
             await self.info(before)
@@ -153,7 +155,7 @@ class CallersRunner:
     async def watch(
         self, run: str | RunInfo, *, after: int | str = 0, wait_out: bool = True, live: bool = True
     ) -> AsyncGenerator[Event, None]:
-        """Yield the events of a run: its recorded steps after `after`, and its live events."""
+        """Yield the steps that a run has recorded after the step `after`, and then its events as they happen."""
         info = await self.info(run)
         after = info.seq_in(after)
         events = self._runner.watch(info.id, self._graphs[info.graph], after=after, wait_out=wait_out, live=live)
@@ -166,10 +168,10 @@ class CallersRunner:
         return lives_of(self._runner).of(run_id) is not None
 
     async def changes(self, run: str | RunInfo, after: int) -> AsyncGenerator[tuple[RunInfo, Sequence[Step]], None]:
-        """Yield the summary of a run and its new steps, once at the beginning and then after each change.
+        """Yield a run's entry in the store and its new steps, once at the beginning and then after each change.
 
         Args:
-            run: The id of the run, or its row.
+            run: The id of the run, or its entry in the store.
             after: The number of the last step that the caller already has.
         """
         changes = polled(self._runner.store, await self.info(run), after, wants_posted=False)
@@ -196,7 +198,10 @@ class CallersRunner:
         return PublishedValue(info.id, found.name, bare(found.value), *rest)
 
     async def answer(self, run_id: str, value: object, *, wait: str, by: str = "", reason: str = "") -> None:
-        """Answer an open question of a run. If the caller is a user, the user's own name is recorded."""
+        """Answer an open question of a run, and record who has answered.
+
+        If the caller is a user, the answer is recorded with the user's own name.
+        """
         info = await self.info(run_id, "answer")
         by = signed_by(by)
         if self._drives and info.graph in self._graphs:
@@ -275,7 +280,7 @@ class CallersRunner:
         A caller who may not read runs gets only the run's id, such as in the answer to a request that started a run.
 
         Args:
-            run: The id of the run, or its summary if the calling method has just read the summary.
+            run: The id of the run, or its entry in the store if the calling method has just read the entry.
         """
         if not caller().may("read"):
             return {"run_id": run if isinstance(run, str) else run.id}
@@ -364,7 +369,7 @@ class CallersRunner:
     # --- what requests ask: each with the key that is the same when it is sent again ---------------------------------
 
     async def answer_asked(self, asked: Answer, key: str | None) -> str:
-        """Answer a question of a run as a client requested, and return the id of the run.
+        """Fulfil a request to answer a question of a run, and return the id of the run.
 
         If this server drives runs of the graph, it resumes the run. Otherwise a worker does.
         """
@@ -401,14 +406,14 @@ class CallersRunner:
         return info.id
 
     async def tag_asked(self, asked: TagRequest, key: str | None) -> str:
-        """Add and remove tags of a run as a client requested, and return the id of the run."""
+        """Fulfil a request to add tags to a run and to remove tags from it, and return the id of the run."""
         del key
         info = await self.info(asked.run_id, "operate")
         await self._runner.tag(info.id, add=asked.add, remove=asked.remove)
         return info.id
 
     async def resume_asked(self, asked: OfRun, key: str | None) -> str:
-        """Resume a run as a client requested, and return the id of the run. A failed run retries its failed nodes.
+        """Fulfil a request to resume a run, and return the id of the run. A failed run retries its failed nodes.
 
         Repeating the request with the same key does not resume the run twice. A tag of the run contains a digest of the
         key and the run's last step at that time. If the run has a later step, the request was already fulfilled.
@@ -482,7 +487,10 @@ class CallersRunner:
         return run.id
 
     async def preview(self, asked: PreviewRequest) -> Previewed:
-        """Return how a branch's update would change the state of the run. Nothing is recorded, and no node runs."""
+        """Return the changes that a planned branch would make to the state of its run.
+
+        Nothing is recorded, and no node runs.
+        """
         from graphengine.serve.branching import preview  # noqa: PLC0415 - only a branch needs it
 
         info = await self.info(asked.run_id, "operate")

@@ -39,7 +39,7 @@ class UserList(Document):
 
 
 class WebhookSecret(Document):
-    """The secret with which a sender of webhooks signs requests to one address.
+    """The secret with which a sender of webhooks must sign requests to one address of the service.
 
     Attributes:
         path: The path of the address, without percent-encoding.

@@ -292,7 +292,9 @@ class TokenAccess(Access):
         return _WEBHOOK
 
     async def answer(self, scope: Scope, headers: Headers, body: bytes) -> None:
-        """Check the signature of a request that was sent by a webhook.
+        """Check the signature of a request, if a sender of webhooks has signed it.
+
+        The check needs the whole body, because the signature covers the body.
 
         Raises:
             NotAuthorized: The signature does not fit the body at this address.
@@ -475,16 +477,15 @@ class PageAccess(Access):
 
 
 def _row_of(scope: Scope) -> Endpoint | None:
-    """Return the endpoint in the page's table that answers a request.
+    """Return the endpoint of the page that a request asks for, from the table of all endpoints.
 
-    None if the table has no such endpoint, such as for a request to sign in, which the guard answers itself.
+    None if the table has no such endpoint, such as for a request to sign in, which the access rules answer themselves.
     """
     method, path = "GET" if scope["method"] in _READS else scope["method"], scope["path"]
     return next((row for row, places in _ROWS if row.method == method and places.match(path)), None)
 
 
 def _cookie_of(text: str, wanted: str) -> str:
-    """Return the value of a cookie in a `Cookie` header; "" if the cookie is missing."""
     for each in text.split(";"):
         name, _, value = each.strip().partition("=")
         if name == wanted and _IN_COOKIES.fullmatch(value):

@@ -41,10 +41,10 @@ BODY_BYTES: Final = 1 << 20
 
 
 class RequestInvalid(GraphEngineError):
-    """A request has an unknown path, a method or content type that does not fit, or a body that is not JSON.
+    """A request to a server is not acceptable: its path, method, content type, or body is wrong, or it comes too often.
 
     Args:
-        status: The status of the answer.
+        status: The HTTP status of the answer.
     """
 
     code = "invalid_request"
@@ -99,8 +99,6 @@ def replayed(body: bytes, receive: Receive) -> Receive:
 
 
 def with_headers(send: Send, headers: Sequence[tuple[bytes, bytes]]) -> Send:
-    """Return an ASGI `send` function that adds headers to the answer."""
-
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", ()), *headers]

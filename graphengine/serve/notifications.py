@@ -396,7 +396,10 @@ class Notifications(Extension):
                 await self.deliver(runner, news, info.tenant)
 
     async def deliver(self, runner: CoreRunner, news: News, tenant: str | None) -> None:
-        """Start the run that delivers one notification to one webhook, unless this run exists already."""
+        """Start a run that delivers one notification to one webhook, unless this run exists already.
+
+        The id of the run is derived from the notification, so that each notification is delivered by one run only.
+        """
         what = [news.webhook, news.run_id, news.kind, news.wait_id or f"{news.seq} {news.nonce}".strip(), news.to]
         run_id = OwnId(derive_id("notice", hashlib.sha256(to_json(what)).hexdigest()[:20]))
         tags = [f"about:{news.run_id}"[:100], f"to:{news.webhook}"[:100]]
@@ -406,7 +409,10 @@ class Notifications(Extension):
     # --- a run that delivers ------------------------------------------------------------------------------------------
 
     def graph(self) -> Graph[News]:
-        """Return the graph of the runs that deliver: it sends a notification, waits, and sends reminders."""
+        """Return the graph of the runs that deliver notifications.
+
+        Such a run sends the notification to its webhook. While the question is open, it waits and sends reminders.
+        """
         graph = Graph(self.name, News)
         graph.add_node("send", self._send, writes="reminders", retry=self._retry)
         graph.add_node("remind", self._remind, writes="is_open")
@@ -573,8 +579,8 @@ def _questions(snapshot: Snapshot) -> Iterator[tuple[Any, str, Any]]:
     """Yield the open questions of a run that a person can answer.
 
     Yields:
-        The frame that asks (the run itself, an inner graph, an arm or an item), the name of the question, and its
-        recorded wait.
+        The part of the run that asks (the run itself, an inner graph, an arm or an item), the name of the question, and
+        its recorded wait.
     """
     for frame in snapshot.frames.values():
         for name, wait in frame.waits.items():

@@ -96,7 +96,7 @@ class Provider:
         self._refused = 0
 
     def secret(self) -> str:
-        """Return the secret with which the page is registered with the provider; "" if it has no secret.
+        """Return the client secret that the provider gave to the inspector page; "" if the settings name no secret.
 
         Raises:
             InputError: The environment variable that should contain the secret is not set.
@@ -239,7 +239,10 @@ class Provider:
             raise ProviderUnreachable(text, where="users, oidc", repair="start the sign-in again") from error
 
     def _endpoint(self, name: str) -> str:
-        """Return an address from the provider's published description of itself.
+        """Return one of the addresses that the provider publishes in its description of itself.
+
+        Args:
+            name: The name of the address in the description, such as `authorization_endpoint`.
 
         Raises:
             ProviderUnreachable: The provider publishes no such address, or an address that cannot be used.
@@ -253,7 +256,11 @@ class Provider:
         return str(found)
 
     async def _claims(self, token: str, audience: str) -> Mapping[str, Any]:
-        """Check that a token is valid for an audience, and return the token's claims.
+        """Check that a token was issued by the provider for this server, and return the token's claims.
+
+        Args:
+            token: The token.
+            audience: The audience that the token must name.
 
         Raises:
             NotAuthorized: The token is not valid.
@@ -323,7 +330,7 @@ class Provider:
 
 
 def _check_address(address: str) -> None:
-    """Check that an address uses https, or is an address of this machine.
+    """Check that an address is safe for secrets: it uses https, or it is an address of this machine.
 
     Raises:
         InputError: The address uses http and belongs to another machine, or is not a web address.
@@ -362,7 +369,10 @@ class _UnexpectedStatus(OSError):
 
 
 def _fetch_json_object(address: str, form: bytes = b"", headers: Mapping[str, str] | None = None) -> Mapping[str, Any]:
-    """Read the JSON object at an address. Redirects are refused, because they could lead to an unencrypted address."""
+    """Read the JSON object at a web address of the provider.
+
+    Redirects are refused, because they could lead to an unencrypted address.
+    """
     _check_address(address)
     method = "POST" if form else "GET"
     try:

@@ -32,9 +32,10 @@ class Drivable(Part):
 
 
 class Session(Part):
-    """The settings of the inspector, and the user who reads the page.
+    """What the page must know about its inspector and about the user who reads the page.
 
-    `user` is the name of the user; "" for a reader who opened the page with the server's own token.
+    `user` is the name of the user; "" for a reader who opened the page with the server's own token. `rights` are the
+    rights of this user.
     """
 
     version: str
@@ -267,7 +268,7 @@ class Overview(Part):
 
 
 class InResult(Part):
-    """A run whose state contains the words of a search.
+    """A run that a search has found because its state contains the searched words.
 
     `field` is the field of the state that contains the words, and `text` is the text around the first of them.
     """
@@ -331,7 +332,10 @@ class Decided(Part):
 
 
 class Found(Part):
-    """A tool call that an agent made before its question, and the result. Long arguments and results are cut."""
+    """A tool call that an agent made before it asked its question, with the result of the call.
+
+    Long arguments and results are cut.
+    """
 
     tool: str
     arguments: Mapping[str, Any]
@@ -425,7 +429,7 @@ class Head(RunHead, tag=False):
 
 
 class Above(Part):
-    """A run whose node started another run, directly or through runs in between."""
+    """A parent run: its node started a run, or started the parent of that run, and so on."""
 
     run_id: str
     title: str
@@ -448,7 +452,7 @@ class Run(Head, tag=False, kw_only=True):
 
 
 class State(Document):
-    """The state of a run after a step.
+    """The state of a run as it was directly after one of its steps.
 
     Attributes:
         state: The fields of the run's state. Secret fields are encrypted.
@@ -498,7 +502,10 @@ class Moments(Document):
 
 
 class Tried(Part):
-    """An edge whose condition was evaluated at a step; `why` contains the values that the condition compared."""
+    """An edge whose condition a run evaluated at a step, with the result.
+
+    `why` contains the values that the condition compared.
+    """
 
     to: str
     label: str
@@ -581,7 +588,7 @@ class Said(Part):
 
 
 class Lost(Part):
-    """A model call that failed, with the messages that were sent to the model."""
+    """A model call that failed. It contains the messages that were sent to the model."""
 
     agent: str
     model: str
@@ -816,7 +823,7 @@ class BranchForm(Part):
 
 
 class Unused(Part, rename={"source": "from"}):
-    """An edge that none of the newest runs of its graph took."""
+    """An edge of a graph that none of the graph's newest runs took, so that it may be superfluous."""
 
     source: str
     to: str
@@ -825,7 +832,7 @@ class Unused(Part, rename={"source": "from"}):
 
 
 class Graph(Part):
-    """A graph in its newest recorded version, and how often its newest runs took each edge.
+    """The newest recorded version of a graph, with the number of times that its newest runs took each edge.
 
     `is_changed` is true if the graph's file differs from this version. `counted` is the number of runs whose edges and
     visits were counted.

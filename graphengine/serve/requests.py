@@ -136,8 +136,8 @@ class TallyParameters(Filters, kw_only=True):
     """The parameters of a request for the number of runs that a search finds.
 
     Attributes:
-        change: Any word. After it changed a run, a page sends another word, because a count may be reused for requests
-            with the same word.
+        change: Any word. The server may reuse a count for requests with the same word. A page that has changed a run
+            therefore sends another word, to get a new count.
     """
 
     change: str = ""
@@ -213,7 +213,7 @@ class AtStep(OfRun, kw_only=True):
 
 
 class RowsParameters(OfRun, kw_only=True):
-    """The parameters of a request for a page of the rows of a run's trace.
+    """The parameters of a request for a part of a run's trace, which has a row for each step.
 
     Attributes:
         before: Return rows before this step; 0 for the newest rows.
@@ -637,7 +637,10 @@ def parse_struct(given: Mapping[str, Any], kind: type[S], word: Literal["paramet
 
 
 def _build_misfit_error(text: str, given: Mapping[str, Any], kind: type[Struct], place: str) -> InputError:
-    """Convert the message of a failed conversion by msgspec to an error that names the wrong value and the repair."""
+    """Convert the error message of msgspec for a wrong value in a request to an error for the client.
+
+    The new error names the wrong value and says how to repair it.
+    """
     missing, found = _MISSING.fullmatch(text), _PLACE.fullmatch(text)
     repair = "GET /openapi.json describes the request"
     if missing is not None:

@@ -238,11 +238,11 @@ def _refuse_page(error: GraphEngineError) -> Response:
 def answering(
     handler: Callable[[Request], Awaitable[Response]], shape: Callable[[GraphEngineError], Response] = refused
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Wrap a request handler so that every error becomes an answer, in the form of the handler's protocol.
+    """Wrap a request handler so that the client gets an answer for every error.
 
     Args:
         handler: The request handler.
-        shape: Converts an error to an answer.
+        shape: Converts an error to an answer in the form of the handler's protocol.
     """
 
     async def endpoint(request: Request) -> Response:

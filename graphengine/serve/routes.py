@@ -110,7 +110,7 @@ PREFIX: Final = "/api"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An HTTP endpoint of a server: one row of the table of all endpoints.
+    """An HTTP endpoint of a server, as an entry in the table of all endpoints.
 
     Attributes:
         path: The path of the request.

@@ -89,7 +89,7 @@ class Oidc(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
 
 
 class UsersFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """The content of the file of users.
+    """The content of the file that names the users of a server, `users.json` by default.
 
     Attributes:
         users: The users.

@@ -89,7 +89,10 @@ class Settings:
 
 
 class Signals(Protocol):
-    """Handles the signals that end the program, such as Ctrl-C; see `graphengine.cli.driving.Stopper`."""
+    """The interface of the object with which an inspector learns that it must end, for example by Ctrl-C.
+
+    `graphengine.cli.driving.Stopper` is such an object.
+    """
 
     def opens(self) -> None:
         """Let a signal cancel the current asyncio task, because the database is still being opened."""
@@ -145,7 +148,10 @@ def serve(settings: Settings, opened: Callable[[str], object], signals: Signals)
 
 
 def application(settings: Settings) -> Starlette:
-    """Return the Starlette application of the page, which does not check credentials: see `AccessMiddleware`."""
+    """Return the ASGI application that answers the requests of the inspector page.
+
+    The application does not check credentials: see `AccessMiddleware`.
+    """
     store = settings.reader
     writer = partial(store_at, settings.database, busy_timeout_seconds=settings.busy_timeout_seconds)
     books = RunCache(store)
@@ -197,7 +203,7 @@ async def _serve_index(_: Request) -> Response:
 
 
 def _provider(users: Users | None) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint that names the OpenID provider at which users sign in, for the sign-in page."""
+    """Return the endpoint that tells the sign-in page at which OpenID provider users can sign in."""
 
     async def answer(_: Request) -> Response:
         found = None if users is None else users.signs_in

@@ -115,7 +115,7 @@ class RunStream:
         self._shown: object = None
 
     async def events(self) -> AsyncIterator[bytes]:
-        """Yield the encoded events of the stream, and heartbeats while nothing changes."""
+        """Yield the server-sent events of the stream, and a heartbeat every few seconds if nothing changes."""
         yield b"retry: 500\n\n"
         with follow(self._store, self._run_id) as follower:
             while True:

@@ -38,7 +38,7 @@ def kept_token(path: Path | None) -> str:
 
 
 def _read_token_file(path: Path) -> str:
-    """Return the token of a file; "" if the file does not exist.
+    """Read the token of the inspector page from the file that keeps it; "" if the file does not exist.
 
     Raises:
         OSError: The file cannot be read.

@@ -58,7 +58,7 @@ async def asking(store: Store) -> Sequence[RunInfo]:
 
 
 async def open_count(store: Store) -> int:
-    """Return the number of open questions to people, as the page of questions lists them."""
+    """Return how many questions of runs to people are open, as the page that lists these questions shows them."""
     infos = await asking(store)
     inbox = await store.inbox([info.id for info in infos]) if infos else ()
     number = 0
@@ -115,11 +115,11 @@ class QuestionLog:
         self._logs: OrderedDict[tuple[str, str, float], _AskLog] = OrderedDict()
 
     async def questions(self, only: str | None, answerers: Sequence[str]) -> Questions:
-        """Return the open questions and the answers of the last seven days, of all runs or of one run.
+        """Return the open questions of runs to people, and the answers of the last seven days.
 
         Args:
-            only: The id of the run; None for all runs.
-            answerers: The users who may answer, for the document.
+            only: Include only the questions and answers of the run with this id; None includes all runs.
+            answerers: The names of the users who may answer, which become part of the result.
         """
         store = self._store
         found = await (store.infos([only]) if only else asking(store))

@@ -35,7 +35,7 @@ async def moments(  # noqa: PLR0913 - which steps, and which field
     Args:
         store: The store, limited to what the caller can see.
         books: The cache of runs.
-        info: The summary of the run.
+        info: The run's entry in the store.
         first: The number of the first of these steps.
         limit: The maximum number of steps.
         field: The field of the state whose values are included; None for no field.

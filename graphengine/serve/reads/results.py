@@ -113,7 +113,6 @@ def _find_best_field(texts: Mapping[str, str], sought: Sequence[str]) -> tuple[s
 
 
 def _leaves(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON
-    """Yield the texts and numbers at any depth of a JSON value."""
     left: list[Any] = [value]
     while left:
         each = left.pop()

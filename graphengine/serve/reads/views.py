@@ -259,7 +259,7 @@ class Views:
         return await self._asked.questions(asked.run_id, answerers)
 
     async def overview(self, asked: Filters) -> Overview:
-        """Return the number of runs that a search finds, by status and by the time of their start."""
+        """Return how many runs a search finds, by their status and by the time at which they began."""
         wanted, key = wanted_by(asked), (caller().tenant, structs.astuple(asked))
         counts = await self._counts(wanted, key)
         statuses = Counter[str]()
@@ -402,7 +402,7 @@ class Views:
         return runs_document(await as_answered(self.store, [*islice(found, _KEPT)]))
 
     async def run(self, asked: AtStep) -> Run:
-        """Return a run as it was after a step, with the steps just before this step."""
+        """Return a run as it was after one of its steps, together with the steps just before."""
         info = await self.store.info(asked.run_id)
         seq = min(asked.at or info.seq, info.seq)
         book = await self.books.recent(info, seq)
@@ -548,7 +548,10 @@ class Views:
         return found
 
     async def picture(self, asked: PictureParameters) -> Picture:
-        """Return the picture of a graph. Inner graphs are folded to one box, unless the request opens them."""
+        """Return the picture of a graph.
+
+        An inner graph is drawn as one box, unless the request says that its nodes must be visible.
+        """
         fingerprint = asked.fingerprint
         is_known = caller().sees_all or fingerprint in self.graphs.values()
         is_known = is_known or await self.store.graph_spec(fingerprint) is not None
@@ -563,7 +566,7 @@ class Views:
         return diff_document(await diff(self.store, asked.run_id, asked.other, most=MOST_PLACES))
 
     async def compare(self, asked: OfTwo) -> Comparison:
-        """Return the differences between two runs, and the nodes and edges of the graph that each of them took."""
+        """Compare two runs: return the differences between them, and which nodes and edges each of them took."""
         found = await self.compared(asked)
         infos = [await self.store.info(run_id) for run_id in (asked.run_id, asked.other)]
         books = [await self.books.book(info) for info in infos]
@@ -581,7 +584,7 @@ class Views:
         return await asyncio.to_thread(book.find, asked.text)
 
     async def scores(self, asked: ScoresParameters) -> Chart:
-        """Return a chart of numbers in a run's state over time."""
+        """Return a chart of how numbers in a run's state changed over time."""
         info = await self.store.info(asked.run_id)
         book = await self.books.book(info)
         least, usual, most = _COLUMNS
@@ -626,7 +629,7 @@ class Views:
         )
 
     async def all_graphs(self, asked: NoParameters) -> Mapping[str, Mapping[str, int]]:
-        """Return the number of runs by status for each graph that has runs or can be driven here."""
+        """Return the graphs that have runs or that can be driven here, with the number of their runs by status."""
         del asked
         found = {name: Counter[str]() for name in self.graphs}
         for each in await self.store.counts(every_seconds=_DAY):

@@ -56,7 +56,7 @@ class Taken:
 
 
 async def taken_in(store: Store, graph: str) -> Taken:
-    """Count how many of the newest runs of a graph took each edge."""
+    """Count how many of the newest runs of a graph took each edge of the graph."""
     took: Counter[tuple[Place, Declaration, str]] = Counter()
     known: Counter[tuple[Place, Declaration]] = Counter()
     runs, left, specs = 0, _STEPS, _Specs({}, {})
@@ -105,7 +105,11 @@ class _Specs:
         return found
 
     def declared(self, fingerprint: str) -> set[tuple[Place, Declaration]]:
-        """Return the edges that a version of the graph declares, including the edges of its inner graphs."""
+        """Return the edges that a version of the graph contains, including the edges of its inner graphs.
+
+        Args:
+            fingerprint: The fingerprint of the version.
+        """
         spec = self.specs.get(fingerprint)
         return (
             set()

@@ -120,7 +120,7 @@ async def routes(opening: Opening) -> Sequence[BaseRoute]:
 
 
 class A2aDoor:
-    """The door for the A2A protocol, which offers each graph as an agent.
+    """Speaks the A2A protocol: offers each graph of the service as an agent.
 
     Args:
         service: The service that starts, follows and answers runs.
@@ -145,7 +145,7 @@ class A2aDoor:
         self._root = root or (next(iter(service.graphs)) if len(service.graphs) == 1 else None)
 
     def routes(self) -> Sequence[BaseRoute]:
-        """Return the routes of the agents, and of the cards that describe them."""
+        """Return the HTTP routes of all agents, and of the cards that describe the agents."""
         found: list[BaseRoute] = [PublicRoute(f"{PATH}/{{graph}}{_CARD}", answering(self.card))]
         if self._root is not None:
             found.append(PublicRoute(_CARD, answering(self.card)))
@@ -210,7 +210,7 @@ def _check_request(endpoint: Callable[[Request], Awaitable[Response]]) -> Callab
 
 @contextmanager
 def _as_errors() -> Iterator[None]:
-    """Convert errors that are raised in the block to errors of the A2A protocol."""
+    """Convert graphengine's errors in the block to errors that the A2A protocol knows."""
     try:
         yield
     except (UnknownRun, RunReplaced) as error:
@@ -330,7 +330,7 @@ class _Agent(RequestHandler):
 
     @_method
     async def on_list_tasks(self, params: a2a.ListTasksRequest) -> a2a.ListTasksResponse:
-        """Return a page of the agent's tasks. The tasks that changed last come first."""
+        """Return a page of the list of the agent's tasks, in the order of their last changes, newest first."""
         size = params.page_size if params.HasField("page_size") else _PAGE
         if not 1 <= size <= _LARGEST_PAGE:
             raise errors.InvalidParamsError(f"pageSize is {size}: give a number from 1 to {_LARGEST_PAGE}")
@@ -375,7 +375,7 @@ class _Agent(RequestHandler):
 
     @_method
     async def on_cancel_task(self, params: a2a.CancelTaskRequest) -> a2a.Task:
-        """Stop the run of a task for good, because a cancelled A2A task cannot be continued."""
+        """End a task by a cancellation: stop its run for good, because a cancelled A2A task cannot be continued."""
         info = await self._info(params.id)
         if info.status in OVER:
             raise errors.TaskNotCancelableError(f"task {info.id} is over, and cannot be cancelled: it is {info.status}")
@@ -403,7 +403,7 @@ class _Agent(RequestHandler):
     async def on_list_task_push_notification_configs(
         self, params: a2a.ListTaskPushNotificationConfigsRequest
     ) -> a2a.ListTaskPushNotificationConfigsResponse:
-        """Return all addresses to which notifications about a task are sent."""
+        """Return the addresses to which a client wants notifications about a task to be sent."""
         found = await self._pushes.of_task(await self._info(params.task_id))
         return a2a.ListTaskPushNotificationConfigsResponse(configs=found)
 
@@ -418,12 +418,12 @@ class _Agent(RequestHandler):
     async def on_get_extended_agent_card(
         self, params: a2a.GetExtendedAgentCardRequest, context: ServerCallContext
     ) -> a2a.AgentCard:
-        """Return the card that includes the description of the graph, for clients with a token."""
+        """Return the agent's card for clients with a token, which also describes the graph."""
         del params
         return self.card(context.state["headers"], is_extended=True)
 
     async def _info(self, task_id: str) -> RunInfo:
-        """Return the row of the run that is a task of this agent.
+        """Return the entry, in the store, of the run behind a task of this agent.
 
         Raises:
             UnknownRun: The task does not exist, or belongs to another agent.
@@ -467,11 +467,11 @@ class _Agent(RequestHandler):
         """Give a client's message to an existing task, and return the turn of the message.
 
         Args:
-            info: The current summary of the task's run.
+            info: The current entry of the task's run in the store.
             message: The message.
             key: The key of the turn.
             value: The value to deliver: the data part or the text of the message.
-            seen: The summary of the run when the message arrived.
+            seen: The entry of the run when the message arrived.
         """
         if message.context_id not in ("", _read_context(info)):
             raise errors.InvalidParamsError(f"task {info.id} belongs to the context {_read_context(info)}: send its id")
@@ -605,7 +605,10 @@ def _format_page_token(changed: int, task_id: str) -> str:
 
 
 def _read_token(token: str) -> tuple[int, str] | None:
-    """Decode a page token to the last change and the id of the task before the page; None for the first page.
+    """Decode the token that an A2A client sends to get the next page of a list of tasks.
+
+    Returns:
+        The time of the last change and the id of the last task on the page before; None for the first page.
 
     Raises:
         InvalidParamsError: The token is invalid.
@@ -620,7 +623,7 @@ def _read_token(token: str) -> tuple[int, str] | None:
 
 
 def _check_numbers(value: object) -> None:
-    """Check that data contains only numbers that JSON transfers exactly.
+    """Check that the data part of a message contains no number that may have been rounded on its way as JSON.
 
     Raises:
         InvalidParamsError: A number is so large that it may have been rounded.
@@ -732,7 +735,7 @@ class _PushNotifications(Notifications):
         return found
 
     async def of_task(self, task: RunInfo) -> Sequence[a2a.TaskPushNotificationConfig]:
-        """Return all addresses for notifications about a task."""
+        """Return the addresses that are stored for notifications about a task and still in use."""
         prefix = _push_id(task.identity, "")
         every = await self._runner.store.runs(graph=_PLACES.name, text=prefix, limit=100)
         own = [info for info in every if info.id.startswith(prefix) and info.status not in OVER]

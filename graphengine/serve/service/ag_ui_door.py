@@ -67,7 +67,7 @@ async def routes(opening: Opening) -> Sequence[BaseRoute]:
 
 
 class AgUiDoor:
-    """The door for the AG-UI protocol, which has one endpoint for each graph.
+    """Speaks the AG-UI protocol, with which front ends show runs. Each graph of the service has an endpoint.
 
     Args:
         service: The service that starts, follows and answers runs.
@@ -77,7 +77,10 @@ class AgUiDoor:
         self._service = service
 
     async def run(self, request: Request) -> Response:
-        """Start the run of a thread, send it a message, or answer its questions; then stream its events."""
+        """Answer a request of a front end, by streaming the events of the run that belongs to its thread.
+
+        Before that, the run is started, gets a message, or gets answers to its questions, as the request demands.
+        """
         thread_of = request.path_params["graph"]
         try:
             run_input = core.RunAgentInput.model_validate(await json_body(request))
@@ -120,7 +123,7 @@ class AgUiDoor:
 
 
 async def _stream_ag_ui_events(given: core.RunAgentInput, thread: Thread, after: int) -> AsyncGenerator[bytes, None]:
-    """Yield the encoded AG-UI events of a run until it has ended or waits for a person."""
+    """Yield the AG-UI events of a run, encoded as server-sent events, until it has ended or waits for a person."""
     writer = _AgUiWriter(given)
     yield _encode_event(core.RunStartedEvent(**writer.place, protocol_version=core.PROTOCOL_VERSION))
     async with aclosing(thread.events(after, _find_shown(given.messages))) as events:
@@ -144,7 +147,7 @@ def _read_message_text(message: Any) -> str:  # noqa: ANN401 - one of many types
 
 
 def _find_newest_said(messages: Sequence[Any]) -> Said | None:
-    """Return the newest message of a person in a request; None if there is none.
+    """Return the newest message that a person has written, from the messages in a request; None if there is none.
 
     Raises:
         InputError: The message has a part that is not a text.
@@ -156,7 +159,10 @@ def _find_newest_said(messages: Sequence[Any]) -> Said | None:
 
 
 def _collect_tool_results(messages: Sequence[Any]) -> Mapping[str, object]:
-    """Return the tool results at the end of a request's messages, by the ids of their calls."""
+    """Return the results of tools that the front end has executed, by the ids of their calls.
+
+    They are the last messages in a request.
+    """
     found: dict[str, object] = {}
     for each in reversed(messages):
         if each.role != "tool":
@@ -189,7 +195,7 @@ class _AgUiWriter:
         self._messages = {each.id: each.model_dump(by_alias=False, exclude_none=True) for each in given.messages}
 
     def of(self, event: FrontEvent) -> Iterator[core.BaseEvent]:  # noqa: C901 - a case for each
-        """Yield the AG-UI events for an event to show.
+        """Convert an event of the run to the events of the AG-UI protocol that show it.
 
         Texts and calls are sent as chunks. Clients expand a chunk to the start, the content and the end of a message.
         """
@@ -241,9 +247,9 @@ class _AgUiWriter:
         return core.TextMessageChunkEvent(message_id=key, role=role, delta=piece)
 
     def _call(self, key: str, tool: str, arguments: str, text: str) -> core.BaseEvent:
-        """Return the event for a tool call.
+        """Return the AG-UI event that shows a tool call.
 
-        The call is added to the message with the text of the same turn, if there is one.
+        If the model wrote a text in the same turn, the call becomes a part of the message with this text.
         """
         around = text if text in self._messages else key
         call = {"id": key, "type": "function", "function": {"name": tool, "arguments": arguments}}

@@ -115,7 +115,9 @@ class _Sent(BaseModel):
 
 
 class AiSdkDoor:
-    """The door for the AI SDK, with endpoints to send to a chat, read its messages, and reconnect.
+    """Speaks the protocol of the AI SDK, with which web pages show a chat.
+
+    It has endpoints to send to a chat, to read the messages of the chat, and to reconnect.
 
     Args:
         service: The service that starts, follows and answers runs.
@@ -166,7 +168,10 @@ class AiSdkDoor:
         return json_answer(_build_sdk_messages(thread, await thread.recorded()))
 
     async def resume(self, request: Request) -> Response:
-        """Stream the newest message of the assistant from its start; answer 204 if the chat does not exist yet."""
+        """Answer a page that reconnects: stream the newest message of the assistant from its start.
+
+        If the chat does not exist yet, the answer has the status 204.
+        """
         thread = self._thread(request)
         if await thread.info() is None:
             return Response(status_code=204)
@@ -228,7 +233,10 @@ def _iter_tool_results(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str
 
 
 async def _chunks(thread: Thread, writer: _ChunkWriter, after: int) -> AsyncGenerator[bytes, None]:
-    """Yield the encoded chunks of the assistant's message until the run has ended or waits for a person."""
+    """Yield the chunks of the assistant's message, encoded as server-sent events.
+
+    The chunks end when the run has ended or waits for a person.
+    """
     for each in writer.begin(thread.run_id):
         yield stream_event(each)
     async with aclosing(thread.events(after, NOTHING)) as events:

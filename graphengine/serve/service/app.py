@@ -124,10 +124,12 @@ class Service:
         return self._stopping.is_set()
 
     def application(self, *doors: BaseRoute) -> Starlette:
-        """Return the Starlette application of the service, which does not check credentials: see `AccessMiddleware`.
+        """Return the ASGI application that answers the requests to the service.
+
+        The application does not check credentials: see `AccessMiddleware`.
 
         Args:
-            doors: The routes of the doors for other protocols.
+            doors: The routes of the other protocols that the service speaks.
         """
         router = Router(self, [lambda: self._views], self._provide_runner)
         return Starlette(routes=[*doors, *router.routes(API)], exception_handlers={HTTPException: _no_endpoint})
@@ -198,7 +200,7 @@ class Service:
             self._worker.look_now()
 
     async def list_runs(self, request: Request) -> Response:
-        """Answer with a page of the list of the served graphs' runs."""
+        """Answer with a page of the list of runs. Only runs of the graphs that this service serves are listed."""
         asked = parameters_of(request, ListParameters)
         if asked.graph is not None and asked.graph not in self.graphs:
             near = did_you_mean(asked.graph, self.graphs)
@@ -258,7 +260,7 @@ class Service:
         return await self.info_of(request.path_params["run_id"])
 
     async def info_of(self, run_id: str, right: Right = "read") -> RunInfo:
-        """Return the summary of a run, after checking that the caller has the right and can see the run.
+        """Return a run's entry in the store, after checking that the caller has the right and can see the run.
 
         Args:
             run_id: The id of the run, or its identity (`RunInfo.identity`), which also contains the run's nonce. An
@@ -319,7 +321,7 @@ class Service:
                 task.cancel()
 
     async def _documents(self, info: RunInfo, after: int) -> AsyncGenerator[bytes, None]:
-        """Yield the server-sent events of a run until the run has ended."""
+        """Yield the events of a run, encoded as server-sent events, until the run has ended."""
         yield b"retry: 1000\n\n"
         async with aclosing(self.runner.watch(info, after=after)) as events:
             async for event in events:
@@ -361,7 +363,7 @@ class Service:
         return StreamingResponse(sent(), media_type="text/event-stream", headers=headers)
 
     async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return the result of a coroutine. The coroutine is cancelled if the service stops or the client disconnects.
+        """Wait for the result of a coroutine, and cancel the coroutine if the service stops or the client disconnects.
 
         Raises:
             ServiceFailed: The service stops, or the client has disconnected.
@@ -376,7 +378,7 @@ class Service:
             await cancelled(working)
 
     async def until_stopped(self, events: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-        """Yield the events of a generator, until it ends or the service stops.
+        """Yield the events of a generator, but stop when the service stops or the client disconnects.
 
         Raises:
             ServiceFailed: The service stops, or the client has disconnected.

@@ -116,9 +116,12 @@ class Rests:
 
 
 async def rest_of(service: Service, run_id: str, topics: Collection[str | None] | None = None) -> Snapshot | None:
-    """Return the snapshot of a run if it has ended or waits for a person or a message; None while it works.
+    """Return the snapshot of a run that has ended, or that waits for a person or a message; None while the run works.
 
-    For `topics`, see `look_at`.
+    Args:
+        service: The service that has the run.
+        run_id: The id of the run.
+        topics: The topics of the messages that this caller can send: see `look_at`.
     """
     return (await look_at(service, run_id, topics))[1]
 
@@ -129,25 +132,27 @@ async def look_at(
     topics: Collection[str | None] | None = None,
     now: Snapshot | None = None,
 ) -> tuple[RunInfo, Snapshot | None]:
-    """Return the row of a run, and its snapshot if the run *rests*: it has ended, or waits for a person or a message.
+    """Return a run's entry in the store, and its snapshot if the run *rests*.
 
-    The snapshot is None while the run works, or while its inbox contains something that it will read. The row and the
-    snapshot describe the same moment.
+    A run rests when it has ended, or waits for a person or a message.
+
+    The snapshot is None while the run works, or while its inbox contains something that it will read. The entry and
+    the snapshot describe the same moment.
 
     The order of reading matters, because a message can be moved between two reads:
 
     1. A message is posted to a run that waits.
-    2. The row of the run is read: the run waits.
+    2. The entry of the run is read: the run waits.
     3. A process takes the message out of the inbox, and records it.
     4. The inbox is read: it is empty, so the run would wrongly seem to rest.
 
-    Therefore the inbox is read before the row, and the row must agree with the steps: an earlier message is then found
-    in one of the two. For the same reason, a message found in the inbox is sufficient to know that the run does not
-    rest.
+    Therefore the inbox is read before the entry, and the entry must agree with the steps: an earlier message is
+    then found in one of the two. For the same reason, a message found in the inbox is sufficient to know that the run
+    does not rest.
 
     Args:
         service: The service that has the run.
-        run: The id of the run, or its row if the row was read before.
+        run: The id of the run, or its entry in the store if the entry was read before.
         topics: The topics of the messages that this caller can send. A run that waits for a message of another topic
             does not rest. None for all topics.
         now: A snapshot with all steps that the caller has read. If the run has more steps, it does not rest yet. None
@@ -193,7 +198,7 @@ async def follow_run(  # noqa: PLR0913 - what to follow, and from where
 
     Args:
         service: The service that has the run.
-        run: The row of the run.
+        run: The run's entry in the store.
         after: The number of the step.
         topics: The topics of the messages that this caller can send: see `look_at`.
         now: The snapshot of the run after this step. The caller applies each step to the snapshot as soon as it gets
@@ -274,7 +279,7 @@ async def say(  # noqa: PLR0913 - what a message is
 
     Args:
         service: The service that has the run.
-        info: The row of the run.
+        info: The run's entry in the store.
         topic: The topic of the message.
         payload: The content of the message.
         key: The idempotency key of the message.

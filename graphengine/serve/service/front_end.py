@@ -87,7 +87,7 @@ class Thread:
         return Fold(info, have, snapshot, self.shown, is_chat=self.is_chat, field=self._field)
 
     async def info(self) -> RunInfo | None:
-        """Return the summary of the thread's run; None if the run does not exist yet.
+        """Return the entry of the thread's run in the store; None if the run does not exist yet.
 
         The id of a chat's run does not depend on the graph. If a chat of another graph already uses the same thread id,
         the run belongs to that graph.
@@ -102,7 +102,7 @@ class Thread:
         return info
 
     async def existing(self) -> RunInfo:
-        """Return the summary of the thread's run, which must exist.
+        """Return the entry of the thread's run in the store. The run must exist.
 
         Raises:
             UnknownRun: The run does not exist.
@@ -296,7 +296,10 @@ class Thread:
         return found
 
     async def recorded(self) -> Sequence[FrontEvent]:
-        """Return the events of all recorded steps of the thread, then the newest state and the open questions."""
+        """Return everything that a front end shows of the thread when it is opened.
+
+        These are the events of all recorded steps, the newest state, and the open questions.
+        """
         fold = self._fold(await self.existing(), NOTHING, Snapshot())
         fold.stated = sys.maxsize
         steps = await self._service.runner.history(self.run_id)

@@ -133,7 +133,7 @@ async def routes(opening: Opening) -> Sequence[BaseRoute]:
 
 
 class McpDoor:
-    """The door for the MCP protocol: an MCP server that offers each graph as a tool.
+    """Speaks the MCP protocol: an MCP server that offers each graph of the service as a tool.
 
     Args:
         service: The service that starts, follows and answers runs.
@@ -474,7 +474,7 @@ def _read_call_arguments(tool: _Tool, params: types.CallToolRequestParams) -> Ma
 def _build_call_result(
     tool: _Tool, snapshot: Snapshot, result: Result[Any], meta: dict[str, Any]
 ) -> types.CallToolResult:
-    """Return the result of a tool call whose run has ended.
+    """Return the result of a tool call whose run has ended, in the form of the MCP protocol.
 
     Raises:
         RunFailed: The run failed.

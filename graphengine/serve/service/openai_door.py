@@ -277,7 +277,9 @@ async def routes(opening: Opening) -> Sequence[BaseRoute]:
 
 
 class OpenAiDoor:
-    """The door for OpenAI's API: chat completions, responses and models.
+    """Speaks the protocol of OpenAI's API, so that its clients can use graphs as models.
+
+    It has endpoints for chat completions, responses and models.
 
     Args:
         service: The service that starts, follows and answers runs.
@@ -687,7 +689,9 @@ class OpenAiDoor:
         return reply
 
     async def _wait_for_reply(self, model: TextGraph, turn: Turn) -> _Reply:
-        """Wait until the run has ended or waits for the client or a person, and return its reply.
+        """Wait for the end of a turn, and return the reply of the run.
+
+        The turn ends when the run has ended, or waits for the client or a person.
 
         Raises:
             ServiceFailed: The service stops, or the client has disconnected.
@@ -704,7 +708,7 @@ class OpenAiDoor:
     async def _chunks(
         self, model: TextGraph, turn: Turn, said: _ClientMessage, head: Mapping[str, Any], form: _StreamForm
     ) -> AsyncGenerator[bytes, None]:
-        """Yield the chunks of a streamed chat completion as server-sent events."""
+        """Yield the chunks of a streamed chat completion, encoded as server-sent events."""
         head = {**head, "object": "chat.completion.chunk", **({"usage": None} if form.has_usage else {})}
 
         def chunk(delta: Mapping[str, Any], why: str | None = None) -> bytes:
@@ -941,7 +945,13 @@ def _encode_turn(turn: Turn) -> str:
 
 
 def _build_usage_document(used: Usage, asked_for: str, answered: str) -> Mapping[str, Any]:
-    """Return the usage of models, with the field names of the Responses API or of chat completions."""
+    """Return how many tokens the models used, in the form of OpenAI's API.
+
+    Args:
+        used: The usage.
+        asked_for: The word for the tokens sent to the model: `input` or `prompt`.
+        answered: The word for the tokens written by the model: `output` or `completion`.
+    """
     return {
         f"{asked_for}_tokens": used.input_tokens,
         f"{asked_for}_tokens_details": {"cached_tokens": used.cache_read_tokens, "cache_write_tokens": 0},

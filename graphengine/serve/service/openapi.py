@@ -134,7 +134,7 @@ def described(rows: Sequence[Endpoint]) -> tuple[dict[str, Any], dict[str, Any]]
 
 
 def paths_of(rows: Sequence[Endpoint]) -> dict[str, Any]:
-    """Return the OpenAPI paths that describe some endpoints."""
+    """Return the description of some endpoints for the part `paths` of an OpenAPI document."""
     paths: dict[str, Any] = {}
     for row in rows:
         paths.setdefault(row.path, {})[row.method.lower()] = _operation(row)

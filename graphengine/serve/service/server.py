@@ -130,7 +130,7 @@ class Serving:
         Runs that are driven here are released before this method returns.
 
         Args:
-            opened: Called when requests are accepted, with the URL of each door, `http` first.
+            opened: Called when requests are accepted, with the URL for each protocol, `http` first.
 
         Raises:
             InputError: The port is taken.

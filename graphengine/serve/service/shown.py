@@ -55,7 +55,7 @@ _VISITED: Final = ("node", "item", "attempt", "failed")
 
 
 class Said(NamedTuple):
-    """A message of a person that the run has received.
+    """An event for front ends: a message of a person that the run has received.
 
     Attributes:
         id: The id of the message.
@@ -81,7 +81,9 @@ class Text(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """A front end must remove a text. If a text follows under the same id, it replaces the removed text.
+    """An event that tells a front end to remove a text that it shows.
+
+    If a text follows under the same id, it replaces the removed text.
 
     Attributes:
         id: The id of the text.
@@ -107,7 +109,7 @@ class Called(NamedTuple):
 
 
 class Returned(NamedTuple):
-    """The result of a tool.
+    """An event for front ends: the result of a tool call.
 
     Attributes:
         id: The id of the call.
@@ -121,7 +123,7 @@ class Returned(NamedTuple):
 
 
 class Visited(NamedTuple):
-    """The run has begun or ended a visit to a node.
+    """An event that tells front ends that the run has begun or ended a visit to a node.
 
     Attributes:
         name: The path of the node and the number of the visit, such as `write#1`.
@@ -133,7 +135,7 @@ class Visited(NamedTuple):
 
 
 class State(NamedTuple):
-    """The state of the run, without the clear text of secrets.
+    """An event for front ends: the current state of the run, without the clear text of secrets.
 
     Attributes:
         values: The values of the fields.
@@ -143,7 +145,7 @@ class State(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A live event that has no type of its own here, such as an event that a node emitted.
+    """An event for front ends that has no type of its own in this module, such as an event that a node emitted.
 
     Attributes:
         name: The name of the event.
@@ -169,7 +171,7 @@ class Question(NamedTuple):
 
 
 class Unanswered(NamedTuple):
-    """A turn of a chat has failed for good, so the person's message has no reply.
+    """An event that tells front ends that a person's message gets no reply, because the turn of the chat has failed.
 
     Attributes:
         turn: The record of the turn, without secrets.
@@ -210,7 +212,7 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The run has ended. This is the last event of a stream.
+    """An event that tells front ends that the run has ended. It is the last event of a stream.
 
     Attributes:
         result: The result of the run.
@@ -314,7 +316,7 @@ class Fold:
     Each protocol for front ends then encodes these events in its own form.
 
     Args:
-        info: The row of the run.
+        info: The run's entry in the store.
         have: What the front end already shows.
         snapshot: The run before the first event that will be passed to `of`.
         state: A function that returns the state that front ends see.
@@ -356,7 +358,7 @@ class Fold:
                     pass
 
     def of(self, event: Event) -> Iterator[FrontEvent]:
-        """Yield the events that front ends show for one event of the run."""
+        """Convert an event of the run to the events that front ends show."""
         match event:
             case TextDelta() | ThinkingDelta():
                 yield from self._show_piece(event)
@@ -512,7 +514,15 @@ class Fold:
         return Said(f"{self._info.id}:question", hide_secrets(text)) if isinstance(text, str) and text else None
 
     def _show_recorded(self, here: str, place: str, record: object) -> Iterator[FrontEvent]:
-        """Yield the events for a recorded model response or tool result, without the parts that were already shown."""
+        """Yield the events that show a recorded model response or tool result.
+
+        Parts that the live events have already shown are left out.
+
+        Args:
+            here: The visit of the node in which the result was recorded.
+            place: The key of the record.
+            record: The record.
+        """
         work = WorkKey.read(place)
         call, (turn, index) = f"{here}:{work.around}", work.place
         answer = read_record(record, TurnRecord) if work.kind == "turn" else None

@@ -81,8 +81,9 @@ class Turn:
         run_id: The id of the run.
         is_late: Whether the message came too late to be used, because the question had been answered elsewhere.
         nonce: The nonce of the run, because another run can have the same id later; "" if the nonce is unknown.
-        place: The row of the run and its snapshot at `after`, if both were just read for a new turn, so that they are
-            not read again. The code that shows the turn applies the later steps to this snapshot.
+        place: The entry of the run in the store and its snapshot after the step `after`, if both were just read for a
+            new turn, so that they are not read again. The code that shows the turn applies the later steps to this
+            snapshot.
     """
 
     after: int
@@ -185,7 +186,7 @@ class Turns:
         For a new message, this method first waits until the run has ended or waits.
 
         Args:
-            info: The row of the run.
+            info: The run's entry in the store.
             key: The key of the message.
             is_known: Whether an existing turn with this key is certainly of this message. If not, a new turn is
                 determined in any case.
@@ -267,7 +268,9 @@ class Turns:
     async def deliver(  # noqa: C901 - what a message can be for a run
         self, turn: Turn, message: object, key: str, *, is_new: bool = False
     ) -> None:
-        """Use a message to answer the run's open question, or send it to the run. Do nothing if this was done before.
+        """Give a client's message to a run: as the answer to its open question, or else as a message.
+
+        A message that the run has already received is not given again.
 
         Raises:
             InputError: The message does not fit what the run waits for.
@@ -319,7 +322,9 @@ class Turns:
         )
 
     async def _answer_tool_calls(self, run_id: str, found: Mapping[str, Wait], results: Results) -> None:
-        """Record the results of tools that the client executed, as answers to the calls that wait for them.
+        """Record the results of tools that the client has executed.
+
+        The run waits for these results, because a model has called the tools.
 
         Raises:
             InputError: No call waits for one of these results, or a result does not fit.
@@ -428,7 +433,9 @@ class Turns:
         return await load_snapshot(self._runner.store, turn.run_id, end) if end is not None and end < at else None
 
     async def rested(self, turn: Turn) -> Snapshot:
-        """Wait for the end of a turn, when the run has ended or waits, and return the snapshot of the run.
+        """Wait until a turn has ended, and return the snapshot of the run.
+
+        A turn ends when the run has ended, or waits for a person or a message.
 
         Raises:
             ServiceFailed: The service stops, or the client has disconnected.
@@ -478,7 +485,7 @@ def turn_of(known: Sequence[tuple[Turn, str]], key: str) -> Turn | None:
 
 
 def turns_with(turn: Turn, known: Sequence[tuple[Turn, str]]) -> Sequence[Turn]:
-    """Return all recorded turns of a run, and check that `turn` is one of them.
+    """Return all recorded turns of a run, after checking that a turn is among them.
 
     Raises:
         UnknownRun: The turn is not recorded. Old turns may have been removed.
@@ -513,7 +520,7 @@ def check_seen(turn: Turn, rest: Snapshot, message: object, seen: RunInfo | None
         turn: The turn that the message would get.
         rest: The run at the place of the turn.
         message: The message.
-        seen: The run's row when the message arrived; None if there was no run.
+        seen: The entry of the run in the store when the message arrived; None if there was no run.
 
     Raises:
         InputError: The question was asked after the message arrived.
@@ -570,7 +577,7 @@ def _build_payload(wait: Wait, graph: Graph[Any], message: object, key: str) -> 
 def asked(wait: Wait) -> str:
     """Return the text of a question for clients that show only text.
 
-    Possible answers are added, unless any text is one.
+    If the answer must have a certain form, this form is added to the text.
     """
     schema = wait.schema or {}
     how = "" if schema.get("type") == "string" and schema.keys() <= {"type", "title"} else f" ({in_words(schema)})"
