@@ -287,7 +287,7 @@ def _range(annotation: object) -> str:
 
 @functools.cache
 def _checker(kind: str) -> Callable[..., bool]:
-    """Return a function that checks whether a value is in the range of an annotation such as `PositiveInt`."""
+    """Return a function that checks whether a number is in the range of an annotation such as `PositiveInt`."""
     import pydantic  # noqa: PLC0415 - `import graphengine` does not need pydantic
 
     from graphengine.kernel import extension  # noqa: PLC0415

@@ -144,7 +144,7 @@ class Media(BaseModel):
 
     @property
     def content(self) -> bytes:
-        """The bytes of the medium.
+        """The bytes of the picture, document or sound.
 
         Raises:
             ValueError: The medium is an address or a file at a provider, so its bytes are not here.
@@ -216,10 +216,10 @@ def label(number: int, one: Media) -> str:
 
 
 class TextFile(BaseModel):
-    """A text file as a value of the state.
+    """The name and the content of a text file, to use as a value in the state of a run.
 
     Attributes:
-        path: The name of the file as the user wrote it; it is only shown, never opened again.
+        path: The name of the file as the user wrote it. The name is only shown: the file is never opened again.
         text: The content of the file.
 
     >>> TextFile(path="notes.md", text="# Tides").text

@@ -149,7 +149,7 @@ class Graph(GraphDefinition[S, Out_co]):
 
         Args:
             agent: The agent.
-            resources: As for `of`.
+            resources: Factories of resources for the agent's tools and functions, as for `Graph.of`.
 
         Raises:
             DefinitionError: The agent reads a field named `answer` or `turn`.

@@ -35,7 +35,10 @@ class NodeLogFilter(logging.Filter):
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the attributes to a log record. Always returns True, so that no record is dropped."""
+        """Add the run, node, visit and attempt to a log record.
+
+        A filter of `logging` can drop records. This filter keeps all of them, so it always returns True.
+        """
         facts = node_facts()
         for name, nothing in _OUTSIDE.items():
             if not hasattr(record, name):

@@ -42,9 +42,9 @@ def store_at(given: str | PathLike[str], *, read_only: bool = False, busy_timeou
 
 @asynccontextmanager
 async def reading(store: str | PathLike[str] | Store) -> AsyncIterator[Store]:
-    """Open a database for reading during a block, and close it at the end.
+    """Open a database for reading until the end of the block.
 
-    A `Store` that is passed instead of a path is opened but not closed.
+    A database that is named by a path or an address is closed at the end. A `Store` is opened, but not closed.
 
     Raises:
         StoreError: The database cannot be read.

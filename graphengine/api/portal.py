@@ -92,7 +92,7 @@ class Portal:
                 self.call(generator.aclose)
 
     def stop(self) -> None:
-        """End the event loop and its thread. It is safe to call this method several times."""
+        """End the event loop of the portal and its thread. It is safe to call this method several times."""
         self._stopped = True
         with self._starting:
             loop, thread, self._loop = self._loop, self._thread, None

@@ -87,9 +87,9 @@ def _as_sync(portal: Portal, result: Any) -> Any:
 
 @_forwards_to(Admin)
 class SyncAdmin:
-    """The operations of operators on a store, without an event loop.
+    """Tools for operators, such as schedules and statistics, for callers without an event loop.
 
-    `runner.admin` of a SyncRunner returns this class.
+    `runner.admin` of a SyncRunner is such an object.
     """
 
     def __init__(self, portal: Portal, admin: Admin) -> None:

@@ -9,7 +9,7 @@ from graphengine.wings import Kind
 
 
 class Drawn(Document):
-    """The file into which a picture was drawn.
+    """The result of a command that drew a picture: the file with the picture.
 
     Attributes:
         file: The path of the file.

@@ -78,7 +78,6 @@ class _DotWriter:
         return f'fillcolor="{fill}" color="{line}" penwidth="{look.line_points:g}"'
 
     def _label(self, lines: Sequence[Line], ink: str, soft: str, align: str = "CENTER") -> str:
-        """Write lines of text as a DOT label."""
         found = ""
         for line in lines:
             text = escape(line.text).replace("\\", "\\\\")

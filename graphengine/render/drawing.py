@@ -64,7 +64,7 @@ def draw_graph(  # noqa: PLR0913 - as for `render_graph_spec`
     Args:
         graph_spec: A graph's description, from `Plan.graph_spec` or from a store.
         steps: All steps of a run from seq 1 on; None draws the graph alone.
-        specs: As for `trace_of`.
+        specs: The other versions of the run's graph under which steps were recorded, by fingerprint.
         fold: The nested graphs to draw as one box each: all graphs at this depth or deeper (0: all), or the nodes with
             these paths.
         detail: How much text the picture contains.
@@ -132,9 +132,9 @@ class _Doors(NamedTuple):
 
 
 class _Drafter:
-    """Creates the boxes, arrows and frames of a picture, one graph after another.
+    """Creates the boxes, arrows and frames of a picture from the description of a graph.
 
-    A nested graph is drawn at the place of its node.
+    A nested graph is drawn inside the frame of its node.
     """
 
     def __init__(self, scopes: Mapping[Place, Scope], trace: Trace | None, folding: Folding, detail: Detail) -> None:
@@ -254,7 +254,7 @@ class _Drafter:
         return _Doors(picked, left.exit, cluster)
 
     def _dot(self, place: Place, shape: Literal["entry", "exit"], cluster: str) -> _Doors:
-        """Draw the dot at which a nested graph begins or ends."""
+        """Draw the dot in the frame of a nested graph at which the graph begins or ends."""
         name = START if shape == "entry" else END
         times = self._began(place)
         if self.trace is not None and shape == "exit":

@@ -115,7 +115,7 @@ class Block:
 
 
 def blocks_of(drawing: Drawing, sizes: Mapping[str, Point], *, is_wide: bool) -> Iterator[Block]:
-    """Find forks with so many similar arms that their boxes should be drawn in several rows.
+    """Find the forks of a picture that have so many similar arms that the arms should be drawn in several rows.
 
     Args:
         drawing: The picture.

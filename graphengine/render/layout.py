@@ -358,7 +358,10 @@ class _Request:
 
 
 def _size_of(box: Box, arrows: int) -> Point:
-    """Return the size of a box with its borders, wide enough for the given number of arrows at one side."""
+    """Return the size of a box with its borders.
+
+    The box is wide enough for the text, and for the given number of arrows at one side.
+    """
     if box.shape in _DOTS:
         wide, high = _DOTS[box.shape]
         return (max(wide, _PER_ARROW * arrows) if box.shape == "fork" else wide), high

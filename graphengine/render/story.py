@@ -115,7 +115,7 @@ def _call_asked(frame: Frame, wait: WaitRecord) -> tuple[str, str, Mapping[str, 
 
 
 def _file_of(story: Story, runs: Sequence[ReadRun]) -> str:
-    """Return the text of the HTML file with the story of one run or of two runs.
+    """Return the text of the HTML file that tells what one run or two runs did (the story of the runs).
 
     The file also contains the story as plain text, for browsers that run no scripts.
     """

@@ -260,7 +260,7 @@ class RunTrace(Follower):
             spans.enter(self._context, self._ids.attempt(frame))
 
     def recorded(self, steps: Sequence[Step]) -> None:
-        """Receive steps that this process has recorded, and export the spans that end with these steps.
+        """Export the spans that end with some steps, which this process has just recorded.
 
         Nodes that run in parallel record their steps in parallel. A step that arrives early is kept until the steps
         before it have arrived.

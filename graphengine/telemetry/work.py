@@ -93,7 +93,10 @@ def _own_name(model: str) -> str:
 
 
 def spent_attributes(usage: Usage, tokens_names: Mapping[TokensName, str] = names.TOKENS) -> dict[str, AttributeValue]:
-    """Return the attributes for tokens and cost. If the cost is unknown, an attribute says so."""
+    """Return the attributes of a span for the tokens and the cost of model calls.
+
+    If the cost is not known, an attribute says so.
+    """
     found: dict[str, AttributeValue] = {}
     for name, attribute in tokens_names.items():
         tokens = usage.get(name)

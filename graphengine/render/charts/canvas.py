@@ -242,7 +242,10 @@ class Canvas:
         self.text(x, y, text, ink="soft", size=SMALL, anchor=anchor)
 
     def heading(self, across: float, title: str, *lines: str) -> None:
-        """Add the title of a chart and up to two lines below the title. The lines are also added to `spoken`."""
+        """Add the title of a chart, and up to two lines of text below the title.
+
+        The lines are also part of the description for screen readers.
+        """
         room = across - 2 * MARGIN
         self.text(MARGIN, 28, fit(title, room, 15, strong=True), size=15, strong=True)
         for line, y, size in zip(lines, (47, 64), (SIZE, SMALL), strict=False):
@@ -304,7 +307,14 @@ def measure(text: str, size: float = SIZE, *, strong: bool = False) -> float:
 
 
 def fit(text: str, pixels: float, size: float = SIZE, *, strong: bool = False) -> str:
-    """Shorten a text with `…` so that it fits into this width; "" if not even one character fits."""
+    """Shorten a text with `…` so that it fits into a space in a chart; "" if not even one character fits.
+
+    Args:
+        text: The text.
+        pixels: The width of the space.
+        size: The font size.
+        strong: Whether the text is bold.
+    """
     text = one_line(text)
     if measure(text, size, strong=strong) <= pixels:
         return text

@@ -231,7 +231,7 @@ class _Panel:
     taken: tuple[float, ...] = ()
 
     def draw(self) -> float:
-        """Draw the panel, and return where the next panel begins, in pixels from the top."""
+        """Draw this panel of the chart, and return the height at which the next panel begins, in pixels."""
         canvas, one, right = self.canvas, self.one, _LEFT + self.plot
         title = path_at(one.place, one.text)
         canvas.text(MARGIN, self.y + 8, fit(title, self.plot, strong=True), strong=True)
