@@ -113,7 +113,7 @@ class _PreviewStore:
     ) -> int:
         """Keep the first step of the branch in memory instead of recording it, and raise `_PreviewEnded`.
 
-        The exception prevents that a node of the branch runs.
+        Because of this exception, no node of the branch runs.
         """
         del info, graph_spec, code_body
         self._step = steps[0]

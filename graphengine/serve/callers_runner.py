@@ -388,10 +388,10 @@ class CallersRunner:
         return asked.run_id
 
     async def stop_run_asked(self, asked: StopRequest, key: str | None) -> str:
-        """Stop a run as a client requested, at its next safe point or at once, and return the id of the run.
+        """Fulfil a request to stop a run, at its next safe point or at once, and return the id of the run.
 
-        If this process drives the run, this method waits at most two seconds, because the run only stops after its
-        nodes in flight. Otherwise the stop is recorded in the database before the method returns.
+        If this process drives the run, this method waits at most two seconds, because the run only stops when its
+        running nodes have ended. Otherwise the stop is recorded in the database before the method returns.
         """
         del key
         info = await self.info(asked.run_id, "operate")

@@ -361,7 +361,7 @@ def _fetch_published(issuer: str) -> tuple[Mapping[str, Any], Mapping[str, PyJWK
 
 
 class _UnexpectedStatus(OSError):
-    """The provider answered with a status other than 200."""
+    """Raised if an OpenID provider answers a request with a status other than 200."""
 
     def __init__(self, address: str, status: int) -> None:
         super().__init__(f"{address} answered {status}")

@@ -46,7 +46,7 @@ class _Next(threading.local):
 class _GivenIds:
     """Replaces the id generator of the OpenTelemetry SDK, so that a span can get an id that graphengine computed.
 
-    All other spans get random ids.
+    All other spans get their ids from the SDK's own generator.
 
     Args:
         others: The SDK's own generator, which makes the ids of all other spans.

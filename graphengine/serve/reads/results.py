@@ -39,7 +39,7 @@ _FIELD: Final = re.compile(r"([A-Za-z_][\w.]*):(?!//)(\S+)")
 
 
 async def in_results(store: Store, wanted: Wanted) -> InResults:
-    """Return the newest runs whose state contains the words of a search, such as in a field with their result.
+    """Return the newest runs whose state contains the words of a search, for example in the result of the run.
 
     Runs that the store's own index of words finds are left out, because the list of runs already shows them.
     """

@@ -93,7 +93,9 @@ class Dropped(NamedTuple):
 
 
 class Called(NamedTuple):
-    """An agent calls a tool. The call may still need an approval.
+    """An event that tells front ends that an agent calls a tool.
+
+    The call may still need the approval of a person.
 
     Attributes:
         id: The id of the call.
@@ -262,9 +264,9 @@ NOTHING: Final = Have()
 
 
 class _GrowingText:
-    """A text that an agent is writing, and the part of it that the front end shows already.
+    """A text that an agent is writing, compared with the part of it that the front end already shows.
 
-    A client that reconnects has such a part. Pieces are only sent when they go beyond it.
+    A client that reconnects already shows the beginning of the text. Only what comes after it is sent.
     """
 
     def __init__(self, had: str) -> None:
