@@ -112,10 +112,7 @@ class Problem:
 
 
 class CompileError(GraphEngineError):
-    """A graph has problems because of which it cannot run.
-
-    `problems` lists everything that is wrong with the graph, including warnings.
-    """
+    """A graph has problems because of which it cannot run. `problems` lists all of them, including warnings."""
 
     code = "compile_error"
     of_set_up = True
@@ -193,9 +190,7 @@ class RunExists(GraphEngineError):
 
 
 class TreeStopped(GraphEngineError):
-    """A node cannot start a child run, because its own run or a parent of its run was stopped.
-
-    The node's run stops too.
+    """The run of a node stops before it starts a child run, because this run or one of its parents was stopped.
 
     Attributes:
         by: The run that was stopped.
@@ -251,10 +246,7 @@ class RunNotResumable(GraphEngineError):
 
 
 class RunCancelled(GraphEngineError):
-    """The run was cancelled, which means that it was stopped for good.
-
-    No resume, answer or message continues the run.
-    """
+    """The run was cancelled, which stopped it for good: no resume, answer or message continues it."""
 
     code = "run_cancelled"
 
@@ -639,10 +631,7 @@ class ExecutorUnreachable(NotDone):
 
 
 class EffectUnknown(NodeError):
-    """A side effect that must not be repeated has begun, and it is not known how it ended.
-
-    See `graphengine.Once`.
-    """
+    """A side effect that must not be repeated has begun, and nobody knows how it ended; see `graphengine.Once`."""
 
     code = "effect_unknown"
     retryable = False
