@@ -71,7 +71,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_tags_can_be_added_and_removed(self, store: Store) -> None:
-        """Adding a tag that a run already has changes nothing, and neither does removing a tag that it lacks.
+        """Test that adding a tag that a run already has changes nothing, and neither does removing a tag that it lacks.
 
         A tag that is both added and removed in one call is added.
         """
@@ -86,7 +86,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_branch_has_none_of_its_parents_tags(self, store: Store) -> None:
-        """A branch does not inherit its parent's tags."""
+        """Test that a branch does not inherit its parent's tags."""
         await store.create(replace(run_info("parent"), tags=("x",)), steps(1, 2), {})
         await branch(store, "child", "parent", at=1)
         assert (await store.info("child")).tags == ()
@@ -116,7 +116,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_page_of_runs_refuses_words_that_it_does_not_know(self, store: Store) -> None:
-        """A misspelt filter raises an error, so that it does not select all runs."""
+        """Test that a misspelt filter raises an error, so that it does not select all runs."""
         await new_run(store, "a", count=3)
         with refused(TypeError) as caught:
             await store.runs(stats="failed")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -138,7 +138,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_the_runs_that_moved(self, store: Store) -> None:
-        """`moved` returns those of the given runs whose last step is not the step that the caller names.
+        """Test that `moved` returns those of the given runs whose last step is not the step that the caller names.
 
         Runs that no longer exist are returned too.
         """
@@ -153,7 +153,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_every_write_changes_the_token(self, store: Store) -> None:
-        """The store's change token differs after each write.
+        """Test that the store's change token differs after each write.
 
         Writes are, for example, that a run is created, claimed, tagged or removed.
         """
@@ -189,7 +189,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_are_counted(self, store: Store) -> None:
-        """`counts` returns how many runs there are for each graph, status and interval of creation times.
+        """Test that `counts` returns how many runs there are for each graph, status and interval of creation times.
 
         With `tag=` or `text=`, only runs with this tag, or with these words, are counted.
         """
@@ -251,7 +251,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_are_listed_by_text_and_time(self, store: Store) -> None:
-        """Runs are selected by words and by the time when they began.
+        """Test that runs are selected by words and by the time when they began.
 
         `begun_after` includes its time, and `begun_before` does not.
         """
@@ -320,7 +320,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_are_listed_by_the_fields_in_their_summaries(self, store: Store) -> None:
-        """Runs are found by the values of fields that their graph declares with `search=`.
+        """Test that runs are found by the values of fields that their graph declares with `search=`.
 
         The fields can belong to the input or to the result of a run. After a run is removed, its values find nothing.
         """
@@ -351,7 +351,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_are_listed_and_counted_by_tenant(self, store: Store) -> None:
-        """Runs can be selected by tenant, alone and with every other filter. An unknown tenant selects nothing."""
+        """Test that runs can be selected by tenant, alone and with every other filter.
+
+        An unknown tenant selects nothing.
+        """
         for n, tenant in enumerate(["acme", None, "acme", "globex", "acme"]):
             info = replace(
                 run_info(f"r{n}", graph=f"g{n % 2}"), created_at=float(n), tenant=tenant, tags=("x",) * (n > 1)
@@ -474,7 +477,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_long_texts_come_back_unchanged(self, store: Store) -> None:
-        """A long text that occurs in many steps of a run is read unchanged in each step and each branch."""
+        """Test that a long text that occurs in many steps of a run is read unchanged in each step and each branch."""
         texts = [letter * 10_000 for letter in ("x", '"', "\\", "é", "\n")]
         fence = await new_run(store, count=0)
         recorded = [step(seq, value=[texts[seq % 5], "short", {"again": texts[seq % 5]}]) for seq in range(1, 21)]
@@ -487,7 +490,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_removed_run_leaves_others_their_texts(self, store: Store) -> None:
-        """A long text that several runs have in common is kept until the last of these runs is removed."""
+        """Test that a long text that several runs have in common is kept until the last of these runs is removed."""
         recorded = [step(seq, value="x" * 10_000) for seq in range(1, 4)]
         for run_id in ("a", "b"):
             fence = await new_run(store, run_id)
@@ -500,7 +503,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_removed_run_is_unknown_everywhere(self, store: Store) -> None:
-        """After a removal every method behaves as if the run had never existed. Other runs are unchanged."""
+        """Test that after a removal every method behaves as if the run had never existed. Other runs are unchanged."""
         await ended_run(store, "r", count=MANY)
         await ended_run(store, "other")
         await store.tag("r", ["x"])
@@ -537,7 +540,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_freeing_does_not_affect_new_runs(self, store: Store) -> None:
-        """Runs that are created after a removal, but before `sweep` frees the space, keep all their data."""
+        """Test that runs that are created after a removal, but before `sweep` frees the space, keep all their data."""
         await ended_run(store, "old", count=MANY)
         await remove(store, "old")
         await ended_run(store, "new", count=MANY)
@@ -549,7 +552,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_that_can_continue_are_not_removed(self, store: Store) -> None:
-        """A run that is running or waiting, or that a process drives, cannot be removed."""
+        """Test that a run that is running or waiting, or that a process drives, cannot be removed."""
         fence = await new_run(store, "driven", count=1)
         fence_left = await new_run(store, "left", count=1)
         await store.release("left", fence_left)
@@ -567,7 +570,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_run_that_changed_is_not_removed(self, store: Store) -> None:
-        """A run is removed only if it has not changed since the caller read it.
+        """Test that a run is removed only if it has not changed since the caller read it.
 
         The store compares the nonce, the status, the last step and the tags.
         """
@@ -590,7 +593,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_run_with_a_branch_is_not_removed(self, store: Store) -> None:
-        """A parent is removed with or after its branches, never before them."""
+        """Test that a parent is removed with or after its branches, never before them."""
         await ended_run(store, "a")
         await ended_branch(store, "b", "a", at=2)
         await ended_branch(store, "c", "b", at=3)
@@ -626,7 +629,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_codes_are_removed_with_the_last_run_that_needs_them(self, store: Store) -> None:
-        """The store removes the description of a run's code with the last run that was driven by this code.
+        """Test that the store removes the description of a run's code with the last run that was driven by this code.
 
         Afterwards the description can be stored again.
         """
@@ -657,7 +660,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_closed_store_removes_nothing(self, store: Store) -> None:
-        """Every method of a closed store raises RunnerClosed."""
+        """Test that every method of a closed store raises RunnerClosed."""
         await ended_run(store)
         info = await store.info("r")
         await store.close()

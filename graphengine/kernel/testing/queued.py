@@ -40,7 +40,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_summary_is_written_with_a_change_of_status(self, store: Store) -> None:
-        """A new run has no summary. After a summary was appended with steps, every list shows the last one."""
+        """Test that a new run has no summary.
+
+        After a summary was appended with steps, every list shows the last one.
+        """
         fence = await new_run(store, count=1)
         assert (await store.info("r")).summary is None
         waits = Summary("Publish it?", "ask", waits=2, cost_usd=None, tokens=9)
@@ -57,7 +60,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_refused_batch_leaves_the_summary(self, store: Store) -> None:
-        """If an append of steps is refused, the run's summary does not change.
+        """Test that if an append of steps is refused, the run's summary does not change.
 
         This also holds if the store writes the refused append together with others.
         """
@@ -75,7 +78,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_run_can_be_created_with_a_summary(self, store: Store) -> None:
-        """A run that waits from its first step on can be created with a summary."""
+        """Test that a run that waits from its first step on can be created with a summary."""
         await store.create(replace(run_info(), status="waiting", summary=SUMMARY), [step(1)], {"nodes": []})
         assert (await store.info("r")).summary == SUMMARY
 
@@ -83,7 +86,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_run_has_the_queue_it_was_created_in(self, store: Store) -> None:
-        """A run keeps its queue, priority and tenant. By default it is in the queue `default`."""
+        """Test that a run keeps its queue, priority and tenant. By default it is in the queue `default`."""
         await store.create(replace(run_info(), queue="mail", priority=-3, tenant="tenant"), [step(1)], {"nodes": []})
         await new_run(store, "other")
         info, other = await store.info("r"), await store.info("other")
@@ -93,7 +96,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_queued_run_has_no_driver(self, store: Store) -> None:
-        """No process drives a queued run until a process claims it. The run is due from the beginning.
+        """Test that no process drives a queued run until a process claims it. The run is due from the beginning.
 
         After the claim, the run is no longer queued.
         """
@@ -135,7 +138,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_runs_that_are_due_are_taken(self, store: Store) -> None:
-        """`take` gives a worker runs that were released, whose timer is due, or that received an answer.
+        """Test that `take` gives a worker runs that were released, whose timer is due, or that received an answer.
 
         It does not give runs that another process drives, or that wait for something that has not come.
         """
@@ -157,7 +160,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_only_what_is_picked_is_taken(self, store: Store) -> None:
-        """`take` gives a worker only runs of its graphs and queues, at most `limit` of them.
+        """Test that `take` gives a worker only runs of its graphs and queues, at most `limit` of them.
 
         It leaves out the runs that the worker names in `aside`.
         """
@@ -172,7 +175,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_priority_then_what_was_begun_then_the_order_of_arrival(self, store: Store) -> None:
-        """Runs are taken by priority. Of equal priority, runs that were driven before come first, then the oldest."""
+        """Test that runs are taken by priority.
+
+        Of equal priority, runs that were driven before come first, then the oldest.
+        """
         for number in range(3):
             await queue_run(store, f"r{number}")
         await queue_run(store, "urgent", priority=7)
@@ -216,7 +222,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_queues_take_turns(self, store: Store) -> None:
-        """Queues take turns, so that a short queue does not wait for a long one."""
+        """Test that queues take turns, so that a short queue does not wait for a long one."""
         for number in range(4):
             await queue_run(store, f"a{number}", queue="a")
         await queue_run(store, "b0", queue="b")
@@ -233,7 +239,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_queue_drives_no_more_than_its_concurrency(self, store: Store) -> None:
-        """Workers never drive more runs of a queue at the same time than the queue's `concurrency`.
+        """Test that workers never drive more runs of a queue at the same time than the queue's `concurrency`.
 
         When one of these runs ends or waits, another one can be taken.
         """
@@ -253,7 +259,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_nothing_is_taken_from_a_paused_queue(self, store: Store) -> None:
-        """No run of a paused queue is taken, whether it is new or due. The runs are taken when the pause ends."""
+        """Test that no run of a paused queue is taken, whether it is new or due.
+
+        The runs are taken when the pause ends.
+        """
         await store.limit_queue("mail", QueueLimits(concurrency=5, paused=True))
         await queue_run(store, "new", queue="mail")
         await store.create(replace(run_info("begun"), queue="mail"), [step(1)], {"nodes": []})
@@ -265,7 +274,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_nothing_is_taken_of_a_paused_tenant(self, store: Store) -> None:
-        """No run of a paused tenant is taken, whether it is new or due. Runs of other tenants are taken."""
+        """Test that no run of a paused tenant is taken, whether it is new or due. Runs of other tenants are taken."""
         await store.limit_queue("mail", QueueLimits(tenant_concurrency=5))
         for queue in ("mail", "free"):
             for tenant in ("acme", "zeta", None):
@@ -303,7 +312,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_rate_limits_what_begins(self, store: Store) -> None:
-        """With `rate=(2, 10.0)`, at most two runs of a queue begin within ten seconds, also after a pause.
+        """Test that with `rate=(2, 10.0)`, at most two runs of a queue begin within ten seconds, also after a pause.
 
         Runs that were driven before do not count. The rate still works after the clock was set back.
         """
@@ -336,7 +345,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_what_is_queued_and_driven_is_counted(self, store: Store) -> None:
-        """The store counts the queued and the driven runs of each queue.
+        """Test that the store counts the queued and the driven runs of each queue.
 
         It also lists the processes, each with the runs that it drives.
         """
@@ -368,7 +377,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_limits_hold_over_processes(self, store: Store) -> None:
-        """If two processes take runs at the same time, they never exceed the limits of a queue together."""
+        """Test that if two processes take runs at the same time, they never exceed the limits of a queue together."""
         most = 3
         second = await self.open_second(store)
         try:
@@ -382,7 +391,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_the_runs_of_a_dead_process_are_offered(self, store: Store) -> None:
-        """Runs whose process has died are offered to workers first, even if their queue is at its limit.
+        """Test that runs whose process has died are offered to workers first, even if their queue is at its limit.
 
         Unlike other runs, the worker still has to claim them. Runs that the dead process had only queued are taken like
         others.
@@ -410,7 +419,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_schedules_are_kept_by_name(self, store: Store) -> None:
-        """A schedule replaces another one of the same name. Schedules survive closing the store."""
+        """Test that a schedule replaces another one of the same name. Schedules survive closing the store."""
         first, second = (
             StoredSchedule("b", {"cron": "* * * * *"}, 60.0),
             StoredSchedule("a", {"tags": ["é"]}, float("inf")),
@@ -427,7 +436,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_schedule_is_moved_by_the_first(self, store: Store) -> None:
-        """If two workers try to move a schedule to its next time, only the first of them changes it."""
+        """Test that if two workers try to move a schedule to its next time, only the first of them changes it."""
         schedule = StoredSchedule("a", {}, 60.0)
         await store.keep_schedule(schedule)
         await store.move_schedule("a", 60.0, 120.0)

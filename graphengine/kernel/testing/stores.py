@@ -75,7 +75,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_open_and_close_are_idempotent(self, store: Store) -> None:
-        """Opening an open store and closing a closed one change nothing."""
+        """Test that opening an open store and closing a closed one change nothing."""
         await new_run(store, count=1)
         await store.open()
         assert (await store.info("r")).seq == 1
@@ -84,7 +84,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_closed_store_refuses_work(self, store: Store) -> None:
-        """Every method of a closed store raises RunnerClosed."""
+        """Test that every method of a closed store raises RunnerClosed."""
         fence = await new_run(store)
         await store.close()
         asked: Sequence[Callable[[], Awaitable[object]]] = (
@@ -124,7 +124,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_new_run_has_the_facts_it_was_created_with(self, store: Store) -> None:
-        """After `create`, `info` returns the information that was passed to it.
+        """Test that after `create`, `info` returns the information that was passed to it.
 
         In addition it returns the number and time of the last step, and the process that drives the run.
         """
@@ -136,7 +136,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_keeps_how_it_began(self, store: Store) -> None:
-        """A run keeps the title, user, deploy, starter, root and depth with which it was created.
+        """Test that a run keeps the title, user, deploy, starter, root and depth with which it was created.
 
         Its `began_with` is the fingerprint of its first graph, unless the creator passes another value.
         """
@@ -152,7 +152,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_has_ended_at_its_last_step_until_it_is_resumed(self, store: Store) -> None:
-        """`ended_at` is the time of the step with which the run ended; None while the run runs or waits."""
+        """Test that `ended_at` is the time of the step with which the run ended; None while the run runs or waits."""
         fence = await new_run(store, count=1)
         assert (await store.info("r")).ended_at is None
         await append(store, Append("r", fence, [step(2, at=7.25)], "waiting"))
@@ -192,7 +192,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_stop_holds_for_all_runs_below_and_refuses_new_ones(self, store: Store) -> None:
-        """A mark that stops a run also stops the runs that it started, and the runs that those started.
+        """Test that a mark that stops a run also stops the runs that it started, and the runs that those started.
 
         The mark does not reach a run that is declared as its own root, nor the runs below it. The mark still holds if a
         run in between was removed, and it can be taken back.
@@ -226,7 +226,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_is_its_id_and_its_nonce(self, store: Store) -> None:
-        """Two runs that had the same id one after the other are told apart by their nonce, a random text.
+        """Test that two runs that had the same id one after the other are told apart by their nonce, a random text.
 
         Children, stops and messages of the earlier run do not reach the later one.
         """
@@ -262,7 +262,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_branch_knows_the_keys_of_the_messages_that_it_takes_over(self, store: Store) -> None:
-        """A branch remembers the keys of messages that its parent consumed before the branching point.
+        """Test that a branch remembers the keys of messages that its parent consumed before the branching point.
 
         If such a message is posted to the branch again, it is ignored.
         """
@@ -300,7 +300,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_runs_that_are_started_while_a_stop_is_marked_are_refused_or_seen(self, store: Store) -> None:
-        """If another process starts child runs while a stop is recorded, no child run escapes the stop.
+        """Test that if another process starts child runs while a stop is recorded, no child run escapes the stop.
 
         Each start is refused, or its run is listed after the stop was recorded.
         """
@@ -329,7 +329,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_without_steps_was_updated_at_its_creation(self, store: Store) -> None:
-        """A run without steps has the last step number 0.
+        """Test that a run without steps has the last step number 0.
 
         Its time of creation counts as the time of its last change.
         """
@@ -352,7 +352,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_an_id_can_be_used_once(self, store: Store) -> None:
-        """A second run with the same id is refused, and the first is unchanged."""
+        """Test that a second run with the same id is refused, and the first is unchanged."""
         await new_run(store, count=2)
         with refused(RunExists):
             await new_run(store, count=5, graph="other")
@@ -361,7 +361,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_an_unknown_run_is_unknown_everywhere(self, store: Store) -> None:
-        """Every method raises UnknownRun for an unknown id, even if the id is not valid text."""
+        """Test that every method raises UnknownRun for an unknown id, even if the id is not valid text."""
         for run_id in ("unknown", "", "\udc80", "' OR 1=1 --"):
             for ask in (store.info, store.load, store.steps, store.claim):
                 with refused(UnknownRun):
@@ -389,7 +389,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_code_is_kept_once_for_each_id(self, store: Store) -> None:
-        """The store keeps the first description of the code for each code id. For an unknown id it returns None."""
+        """Test that the store keeps the first description of the code for each code id.
+
+        For an unknown id it returns None.
+        """
         body: dict[str, JsonValue] = {"functions": {"a/ß": "4f1c", "b": None}, "types": [{"x": 1.5}, "\udc80é"[1:]]}
         fence = await store.create(replace(run_info(), code="c1"), [step(1)], {}, body)
         await store.create(replace(run_info("again"), code="c1"), [], {}, {"functions": "ignored"})
@@ -419,7 +422,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_steps_come_back_unchanged(self, store: Store) -> None:
-        """A step that the store returns equals the step that was appended, however unusual its values are.
+        """Test that a step that the store returns equals the step that was appended, however unusual its values are.
 
         Only `typed`, the Python objects of the step, is not stored.
         """
@@ -451,7 +454,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_log_has_no_gaps_and_no_repeats(self, store: Store) -> None:
-        """The store refuses steps whose numbers do not directly follow the last step of the run.
+        """Test that the store refuses steps whose numbers do not directly follow the last step of the run.
 
         Afterwards it accepts the steps with the right numbers.
         """
@@ -468,7 +471,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_refused_batch_releases_nothing(self, store: Store) -> None:
-        """If the store refuses the steps that would have ended a run, its process still drives the run.
+        """Test that if the store refuses the steps that would have ended a run, its process still drives the run.
 
         The process can append other steps.
         """
@@ -481,7 +484,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_batch_without_steps_may_change_the_status(self, store: Store) -> None:
-        """An append without steps can change the status of a run.
+        """Test that an append without steps can change the status of a run.
 
         The status `waiting` or `stopped` also ends the claim of the process that drives the run.
         """
@@ -510,7 +513,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_can_be_loaded_up_to_a_step(self, store: Store) -> None:
-        """`load` with a step number returns the run up to this step.
+        """Test that `load` with a step number returns the run up to this step.
 
         It raises UnknownStep for a step that the run does not have.
         """
@@ -534,7 +537,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_snapshots_are_requested_rarely_and_during_the_call(self, store: Store) -> None:
-        """The store requests a snapshot only during a call of `append`, and at most every 256 steps."""
+        """Test that the store requests a snapshot only during a call of `append`, and at most every 256 steps."""
         asked = await self._long_run(store)
         assert asked == sorted(set(asked))
         assert all(later - earlier >= 256 for earlier, later in zip([0, *asked], asked, strict=False))
@@ -550,7 +553,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_driven_run_cannot_be_claimed(self, store: Store) -> None:
-        """A run that a process drives cannot be claimed, even by the same process.
+        """Test that a run that a process drives cannot be claimed, even by the same process.
 
         The error names the process and its lease's end.
         """
@@ -566,7 +569,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_fences_only_grow(self, store: Store) -> None:
-        """Each time a process claims a run, it gets a higher fence than every process before.
+        """Test that each time a process claims a run, it gets a higher fence than every process before.
 
         A fence is the number that a process passes with each write, to prove that its claim is the current one.
         """
@@ -578,7 +581,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_stale_fence_writes_nothing(self, store: Store) -> None:
-        """The store refuses to append steps with any fence but that of the current claim.
+        """Test that the store refuses to append steps with any fence but that of the current claim.
 
         It then writes none of the steps.
         """
@@ -596,7 +599,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_released_run_takes_no_steps(self, store: Store) -> None:
-        """After a process has released a run, no process drives the run.
+        """Test that after a process has released a run, no process drives the run.
 
         The fence of the ended claim cannot be used to write.
         """
@@ -608,7 +611,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_that_ends_or_waits_is_released(self, store: Store) -> None:
-        """When steps are appended with another status than `running`, the claim on the run ends.
+        """Test that when steps are appended with another status than `running`, the claim on the run ends.
 
         So a run that waits, has finished, was stopped or failed can be claimed by any process, but its old fence is
         invalid.
@@ -627,7 +630,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_run_is_held_until_it_is_released(self, store: Store) -> None:
-        """A process holds a run that it created or claimed until it releases the run.
+        """Test that a process holds a run that it created or claimed until it releases the run.
 
         Its hold also ends when it appends steps with another status than `running`, and when it closes the store.
         """
@@ -681,7 +684,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_branch_without_steps_ends_at_its_parents_seq(self, store: Store) -> None:
-        """A branch that has no steps of its own ends at the branching point. Its first own step has the next number."""
+        """Test that a branch that has no steps of its own ends at the branching point.
+
+        Its first own step has the next number.
+        """
         await new_run(store, "parent", count=3)
         fence = await branch(store, "child", "parent", at=2)
         assert (await store.info("child")).seq == 2
@@ -692,7 +698,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_branch_can_have_branches(self, store: Store) -> None:
-        """A branch can itself be branched, at its own steps and at steps that it shares with its parents."""
+        """Test that a branch can itself be branched, at its own steps and at steps that it shares with its parents."""
         await new_run(store, "a", count=4)
         await branch(store, "b", "a", at=3, count=3)
         await branch(store, "c", "b", at=5, count=2)
@@ -711,7 +717,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_long_chain_of_branches_loads(self, store: Store) -> None:
-        """A chain of hundreds of branches, each made from the one before, can be loaded as one log."""
+        """Test that a chain of hundreds of branches, each made from the one before, can be loaded as one log."""
         await new_run(store, "b0", count=1)
         count = 300
         for n in range(1, count + 1):
@@ -722,7 +728,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_branch_uses_its_parents_snapshots(self, store: Store) -> None:
-        """A branch of a long run loads from the parent's snapshots and from its own."""
+        """Test that a branch of a long run loads from the parent's snapshots and from its own."""
         await self._long_run(store)
         for at in (100, 700, MANY_STEPS):
             await branch(store, f"at{at}", "r", at=at, count=3)
@@ -731,7 +737,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_branch_starts_at_a_step_that_exists(self, store: Store) -> None:
-        """A branch at a step that the parent does not have is refused, and nothing is created."""
+        """Test that a branch at a step that the parent does not have is refused, and nothing is created."""
         await new_run(store, "parent", count=3)
         for at in (0, -1, 4, 10**30):
             with refused(UnknownStep):
@@ -745,7 +751,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_runs_are_listed_newest_first_page_by_page(self, store: Store) -> None:
-        """Pages of runs follow each other without gaps or repeats, by time of creation and then by id."""
+        """Test that pages of runs follow each other without gaps or repeats, by time of creation and then by id."""
         times = [5.0, 3.0, 5.0, 1.0, 5.0, 4.0, 3.0]
         for n, created_at in enumerate(times):
             await new_run(store, f"r{n}", created_at=created_at)
@@ -761,7 +767,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_runs_are_listed_by_status_and_graph(self, store: Store) -> None:
-        """Filters by status and graph can be combined, also page by page.
+        """Test that filters by status and graph can be combined, also page by page.
 
         A listed run has the same information as from `info`.
         """
@@ -782,7 +788,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_concurrent_runs_do_not_mix(self, store: Store) -> None:
-        """If many runs are written at the same time, each run gets its own steps in the right order."""
+        """Test that if many runs are written at the same time, each run gets its own steps in the right order."""
 
         async def drive(run_id: str) -> None:
             fence = await new_run(store, run_id)
@@ -796,7 +802,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_appends_take_effect_in_the_order_of_the_calls(self, store: Store) -> None:
-        """A process can append steps several times without waiting for the earlier calls.
+        """Test that a process can append steps several times without waiting for the earlier calls.
 
         The steps become durable in the order of the calls, so the durable part of the log never has a gap.
         """
@@ -828,7 +834,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_cancelled_waiter_loses_nothing(self, store: Store) -> None:
-        """If a caller that waits for a commit is cancelled, its batch is still written.
+        """Test that if a caller that waits for a commit is cancelled, its batch is still written.
 
         Other callers that wait for the same commit are not affected.
         """
@@ -865,7 +871,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_another_process_sees_what_was_awaited(self, store: Store) -> None:
-        """Once a write has returned, another process reads what was written."""
+        """Test that once a write has returned, another process reads what was written."""
         fence = await new_run(store)
         await append(store, batch("r", fence, [step(1)]))
         second = await self.open_second(store)
@@ -880,7 +886,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_one_process_drives(self, store: Store) -> None:
-        """While a process is alive, no other process can claim its runs.
+        """Test that while a process is alive, no other process can claim its runs.
 
         When it closes its store, other processes can claim them, and its own fences are invalid.
         """

@@ -45,7 +45,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_messages_wait_in_order_until_they_are_consumed(self, store: Store) -> None:
-        """Messages are kept in the order of posting until a batch consumes them."""
+        """Test that messages are kept in the order of posting until a batch consumes them."""
         fence = await new_run(store)
         await new_run(store, "other")
         await store.post("r", "answer", {"ok": True}, "k1")
@@ -118,7 +118,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_refused_batch_consumes_nothing(self, store: Store) -> None:
-        """If an append of steps is refused, the messages that it would have consumed stay in the run's inbox.
+        """Test that if an append of steps is refused, the messages that it would have consumed stay in the run's inbox.
 
         A message also stays if an append to another run names it.
         """
@@ -135,7 +135,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_run_without_a_driver_can_receive_messages(self, store: Store) -> None:
-        """A message can be posted to a run that no process drives. A branch does not inherit its parent's messages."""
+        """Test that a message can be posted to a run that no process drives.
+
+        A branch does not inherit its parent's messages.
+        """
         fence = await new_run(store, count=1)
         await append(store, batch("r", fence, [], "waiting"))
         await store.post("r", "answer", 1, "k")
@@ -145,7 +148,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_batch_can_consume_several_messages(self, store: Store) -> None:
-        """An append of steps consumes exactly those messages of the run that it names. Unknown ids are ignored."""
+        """Test that an append of steps consumes exactly those messages of the run that it names.
+
+        Unknown ids are ignored.
+        """
         fence = await new_run(store)
         for n in range(5):
             await store.post("r", "message", n, f"k{n}")
@@ -169,7 +175,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_waiting_run_has_a_timer(self, store: Store) -> None:
-        """The timer (`due_at`) of a waiting run stays until steps are appended.
+        """Test that the timer (`due_at`) of a waiting run stays until steps are appended.
 
         Claims and releases do not change it.
         """
@@ -185,7 +191,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_each_wait_has_its_own_timer(self, store: Store) -> None:
-        """A run that waits again has the timer of the new wait, or no timer if the new wait has none.
+        """Test that a run that waits again has the timer of the new wait, or no timer if the new wait has none.
 
         A run that ended has no timer.
         """
@@ -202,7 +208,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_run_can_be_created_waiting(self, store: Store) -> None:
-        """A run can be created with the status `waiting` and a timer.
+        """Test that a run can be created with the status `waiting` and a timer.
 
         It can become due only after its creator releases it.
         """
@@ -215,7 +221,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_timer_is_due_at_its_time(self, store: Store) -> None:
-        """A waiting run is due from the time of its timer on. Without a timer it is never due."""
+        """Test that a waiting run is due from the time of its timer on. Without a timer it is never due."""
         await waiting_run(store, due_at=10.5)
         await waiting_run(store, "endless")
         assert await due_ids(store, 10.25) == []
@@ -243,7 +249,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_message_that_came_before_the_wait_counts(self, store: Store) -> None:
-        """A run that begins to wait with a message in its inbox is due at once.
+        """Test that a run that begins to wait with a message in its inbox is due at once.
 
         A message of the kind `stop` does not count.
         """
@@ -256,7 +262,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_run_is_due_until_its_last_message_is_delivered(self, store: Store) -> None:
-        """A waiting run stays due until its last message is consumed.
+        """Test that a waiting run stays due until its last message is consumed.
 
         Posting a message again with the key of a consumed message does not make the run due.
         """
@@ -294,7 +300,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_running_run_without_a_driver_is_due(self, store: Store) -> None:
-        """A run with the status `running` is due as long as no process drives it.
+        """Test that a run with the status `running` is due as long as no process drives it.
 
         This is the case after its process has released it and before another process claims it.
         """
@@ -311,7 +317,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_runs_of_a_closed_store_are_due(self, store: Store) -> None:
-        """Closing a store releases its runs, so those that were running are due.
+        """Test that closing a store releases its runs, so those that were running are due.
 
         Waiting runs are due as their timers say.
         """
@@ -341,7 +347,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_run_that_ended_is_not_due(self, store: Store) -> None:
-        """A run that has ended is never due, even if it gets messages, or is claimed and released again."""
+        """Test that a run that has ended is never due, even if it gets messages, or is claimed and released again."""
         for status in ENDED:
             await waiting_run(store, status, due_at=5.0)
             await store.post(status, "message", 1, "k1")
@@ -356,7 +362,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_due_returns_the_same_facts_as_info(self, store: Store) -> None:
-        """`due` returns the same information about runs as `info`, and claims none of them.
+        """Test that `due` returns the same information about runs as `info`, and claims none of them.
 
         The caller can claim the returned runs afterwards.
         """
@@ -374,7 +380,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_earliest_timer_comes_first(self, store: Store) -> None:
-        """`due` returns runs with timers in the order of their times, at most `limit` of them.
+        """Test that `due` returns runs with timers in the order of their times, at most `limit` of them.
 
         Runs that a process drives are left out.
         """
@@ -389,7 +395,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_due_returns_a_hundred_runs_by_default(self, store: Store) -> None:
-        """Without `limit`, `due` returns at most 100 runs."""
+        """Test that without `limit`, `due` returns at most 100 runs."""
         await asyncio.gather(*(waiting_run(store, f"r{n}", due_at=float(n)) for n in range(103)))
         assert [info.id for info in await store.due(1000.0)] == [f"r{n}" for n in range(100)]
         assert len(await store.due(1000.0, limit=200)) == 103
@@ -424,7 +430,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_released_runs_come_in_the_order_of_their_release(self, store: Store) -> None:
-        """`due` sorts released runs by the time of their release.
+        """Test that `due` sorts released runs by the time of their release.
 
         A second release without a new claim does not count.
         """
@@ -479,7 +485,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_another_process_finds_due_runs(self, store: Store) -> None:
-        """A run that waits in one process can be found and claimed by another process.
+        """Test that a run that waits in one process can be found and claimed by another process.
 
         After that, `due` no longer returns the run in either process.
         """
