@@ -67,9 +67,10 @@ class Articles(BaseModel):
 async def call(settings: Settings) -> Outcome:
     """This program measures the CPU time of one call of a model after another; the server answers at once.
 
-    All sides send the same text to Anthropic's Messages API through Anthropic's SDK, over an open connection. LangChain
-    calls its model, without an agent. Two other sides are shown for comparison: a run of one node, recorded in memory,
-    and `runner.run(agent)` in SQLite. At FULL, the disk is synced three times a call, which costs what the disk does.
+    In this benchmark, all programs send the same text to Anthropic's Messages API, through Anthropic's SDK and over an
+    open connection. The program with LangChain calls the model without an agent. Two more programs of graphengine are
+    shown for comparison: a run of one node that is recorded in memory, and `runner.run(agent)` with SQLite. At FULL,
+    each call syncs the disk three times, so its time depends on the disk.
     """
     calls = settings.count(20, 3)
     async with AsyncExitStack() as stack:
@@ -97,10 +98,11 @@ async def call(settings: Settings) -> Outcome:
 async def calls_at_once(settings: Settings) -> Outcome:
     """This program measures the time of 1,000 requests at once, when the server takes 50 ms for each answer.
 
-    The time is taken from the first call to the last answer, in one process. Our agents share the 100 connections of
-    one model object, and so do the items of a map. The others open any number. Connections are the maximum that the
-    server had open at one time. Memory is the peak minus the memory before, by `tracemalloc`. Both are measured in one
-    more round, directly after another.
+    The time in this table is measured from the first call to the last answer, in one process. The agents of graphengine
+    share the 100 connections of one model object, and so do the items of a map. The other programs open as many
+    connections as they need. The rows "connections" show the highest number of connections that the server had open at
+    one time. The memory of a call is the peak of `tracemalloc` minus the memory before. Connections and memory are
+    measured in a separate round.
     """
     count = settings.count(1000, 5)
     async with AsyncExitStack() as stack:

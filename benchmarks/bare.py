@@ -45,25 +45,27 @@ class Recorded(NamedTuple):
 
 
 async def bare(settings: Settings) -> Outcome:
-    """This program measures runs of one and of ten nodes, and a step of a long run, against a loop over `sqlite3`.
+    """This program measures runs of one and of ten nodes, and compares them with a plain loop over `sqlite3`.
 
-    The loop makes the same commits and writes the same rows, but it has no graph, no nodes and no event loop. It has a
-    table of runs, which are found by their ids, and a table of steps. Its first commit inserts the run and the first
-    step. Each further commit inserts a step, and the last commit also sets the status and the summary of the run. The
-    rows contain what a run of graphengine has recorded. The database has SQLite's page size, write-ahead log and
-    automatic checkpoints. LangGraph, with `durability="sync"`, commits a checkpoint of the state before each node.
+    The plain loop makes the same commits and writes the same rows as a run of graphengine, but it has no graph, no
+    nodes and no event loop. It writes to a table of runs and a table of steps. Its first commit inserts the run and the
+    first step. Each further commit inserts a step, and the last commit also sets the status and the summary of the run.
+    The content of the rows was recorded by a run of graphengine.
 
-    The loop and graphengine first write so many runs that both write-ahead logs begin again from their start, as in a
-    process that has run for a long time.
+    The database uses SQLite's page size, write-ahead log and automatic checkpoints. LangGraph uses `durability="sync"`,
+    and commits a checkpoint of the state before each node.
+
+    Before the measurement, the loop and graphengine write runs until each write-ahead log has grown to its full length
+    and is written again from its start. This is the state of a process that has run for a long time.
 
     - At FULL, the figures are elapsed time. Most of it is the disk's. The slower the disk is, the nearer the ratio is
       to 1.
-    - At NORMAL, the figures are the CPU time of the process. The step of a long run is the time between the first and
-      the last visit of a node in a loop, divided by the steps between them. The loop inserts the same row and commits.
+    - At NORMAL, the figures are the CPU time of the process.
 
-    At FULL, a run of graphengine makes as many syncs of the disk as the loop. The difference comes from its own work
-    and from the thread that writes to the database. Without this thread, the event loop and all other runs would stand
-    still while the disk syncs. `docs/project/speed.md` says how the time of a commit is spent.
+    At FULL, a run of graphengine syncs the disk as often as the plain loop. The run is slower than the loop for two
+    reasons: graphengine has more to compute, and a separate thread writes to the database. Without this thread, the
+    event loop and all other runs would stand still during each sync. `docs/project/speed.md` says where the time of a
+    commit is spent.
     """
     figures: dict[str, Figure] = {}
     for synchronous, runs in _RUNS.items():

@@ -25,11 +25,16 @@ _SUMMARISE: Final = "older part of a conversation"
 async def chats(settings: Settings) -> Outcome:
     """This program measures the CPU time of a turn in conversations of 500 turns, in SQLite at NORMAL.
 
-    Each turn has 2 KB of question and 2 KB of answer. With `after=`, the run of each turn begins with the state of the
-    last one. With `chat=`, each turn is sent to one run that waits for it. A `Window` of 8,000 tokens limits what is
-    sent to the model; without a `Window` ("all sent") the model receives all of the conversation. The time is the CPU
-    time of the process with its threads: the median of the 20 turns up to the named one. The size is that of the closed
-    database, divided by that of all questions and answers in UTF-8.
+    Each turn has a question of 2 KB and an answer of 2 KB. The rows compare three ways to keep a conversation:
+
+    - With `after=`, each turn is a run of its own, which begins with the state of the last one.
+    - With `chat=`, all turns are sent to one run, which waits for them.
+    - A `Window` of 8,000 tokens limits what is sent to the model. Without a `Window` ("all sent"), the model receives
+      the whole conversation.
+
+    Each time in this table is the CPU time of the process with its threads, as the median of 20 turns. For example, the
+    row "turn 50" is the median of the turns 31 to 50. The size ("bytes / text") is the size of the closed database,
+    divided by the size of all questions and answers in UTF-8.
     """
     at = [settings.count(turn, 5 * number) for number, turn in enumerate(_AT, 1)]
     figures: dict[str, Figure] = {}

@@ -30,9 +30,10 @@ OURS, RAW, PEER = "graphengine", "raw aiosqlite: one insert, one commit", 'LangG
 async def full(settings: Settings) -> Outcome:
     """This program measures a durable step at `synchronous = FULL`: the time from visit to visit of a loop's node.
 
-    The time between the first and the last visit of a node is divided by the number of steps between them. Each step is
-    durable before the next node starts. It is compared with an insert of an equally long row and a commit, awaited
-    through aiosqlite in a database with the same page size, journal mode and `synchronous`.
+    In this benchmark, a run visits one node in a loop. The figure is the time between the first and the last visit,
+    divided by the number of steps between them. Each step is durable before the next node starts. For comparison, a
+    loop without a library inserts an equally long row, commits it, and awaits both through aiosqlite. Its database has
+    the same page size, journal mode and `synchronous`.
     """
     return await _durable(settings, "FULL")
 
@@ -40,8 +41,9 @@ async def full(settings: Settings) -> Outcome:
 async def normal(settings: Settings) -> Outcome:
     """This program measures the same as `full`, at `synchronous = NORMAL`, and compares it with LangGraph's saver.
 
-    LangGraph's SQLite saver runs at NORMAL with `durability="sync"`. Its figure is the time from the call to the
-    result, divided by the steps; its state is the same pydantic model.
+    For comparison, a graph of LangGraph with the same pydantic model as its state is stored with LangGraph's SQLite
+    saver. It uses `synchronous = NORMAL` and `durability="sync"`. The figure is the time of a run from the call to the
+    result, divided by the number of steps.
     """
     return await _durable(settings, "NORMAL")
 
@@ -105,13 +107,14 @@ async def _raw(connection: aiosqlite.Connection, steps: int, synchronous: Synchr
 async def many(settings: Settings) -> Outcome:
     """This program measures steps per second of 2,000 runs of 10 steps that start at once, in one SQLite file.
 
-    One Runner drives all runs. The time is taken from the first `start` to the last `result()`. Only visits of nodes
-    count, not the row with which each run starts. `synchronous` is FULL, the default, and NORMAL. Each round has a new
-    database. The figures are compared with inserts of equal rows by `executemany`, 2,000 in a transaction at FULL,
-    without a graph, an engine or an event loop.
+    In this benchmark, one Runner drives all 2,000 runs. The time is measured from the first `start` to the last
+    `result()`. A new database is used in each round, with `synchronous` at FULL (the default) or at NORMAL. Only visits
+    of nodes count as steps; the row with which each run starts is not counted. For comparison, `executemany` inserts
+    equal rows at FULL without a graph, an engine or an event loop, 2,000 rows in each transaction.
 
-    Python looks for garbage again and again among the objects of all runs in progress. The command line lets it collect
-    garbage less often, and so can a program: `gc.set_threshold(50_000, 20, 20)`.
+    With many runs in progress, Python's garbage collector takes much time, because it searches the objects of all these
+    runs again and again. You can let it collect less often: `gc.set_threshold(50_000, 20, 20)`. The command line does
+    this already.
     """
     runs, steps = settings.count(2000, 20), 10
     async with Runner() as runner:

@@ -115,11 +115,13 @@ def ours(size: int) -> Graph[Issue]:
 async def passed(settings: Settings) -> Outcome:
     """This program measures the CPU time of runs that pass large values on, as LangGraph's program `wide_state` does.
 
-    The graph has fifteen fields, six nodes and a fork. In a loop, each node reads one field, and returns the value or
-    its last item as other fields. The loop ends when there are more than 300 or 1,200 messages.
+    The graph of this benchmark has six nodes with a fork, in a loop, and a state of fifteen fields. Each node reads one
+    field and writes other fields: it returns the field's value, or the last item of this value. The loop ends when
+    there are more than 300 messages (`wide_state_300`), or more than 1,200 (`wide_state_1200`).
 
-    LangGraph's state is a dataclass, which validates nothing. LangGraph keeps its default durability, so that commits
-    overlap with nodes. In SQLite, `synchronous` is `NORMAL` on both sides.
+    In the program for LangGraph, the state is a dataclass, which validates nothing. The program uses LangGraph's
+    default durability, with which a checkpoint is committed while the next nodes already run. In SQLite, both libraries
+    use `synchronous = NORMAL`.
     """
     figures: dict[str, Figure] = {}
     compared: dict[str, str] = {}
@@ -226,12 +228,14 @@ def _making(state: type[BaseModel], nodes: int, new: Sequence[object], *, reads:
 async def fresh(settings: Settings) -> Outcome:
     """This program measures a step that sets a field to a new value of 0.8 MB, and one encoding of that value.
 
-    The value is a list of dicts of texts, numbers and lists, and then a list of models with the same fields. Twelve
-    nodes each set it. In one workload no node reads the field; in the other, each node reads what the node before has
-    written. All figures are CPU time.
+    In this benchmark, twelve nodes each set a field to a large value: first a list of dicts that contain texts, numbers
+    and lists, then a list of models with the same fields. In one workload no node reads the field. In the other, each
+    node reads what the node before has written. All figures are CPU time.
 
-    If the types in a value show that its JSON reads back equal, the value is read back only for a node that reads the
-    field. To look at the types in the dicts takes 1.5 to 2 encodings. To read the dicts back takes three to four.
+    A value that is recorded as JSON must read back as an equal value. Sometimes the types in the value already show
+    that it will. The value is then read back only when a node reads the field. Inspecting the types in the dicts of
+    this benchmark takes 1.5 to 2 times as long as encoding the dicts as JSON. Reading the JSON back takes three to four
+    times as long as encoding.
     """
     nodes, items = settings.count(12, 2), settings.count(7_000, 20)
     new: list[dict[str, Any]] = [

@@ -71,9 +71,10 @@ class Workload:
 async def peers(settings: Settings) -> Outcome:
     """This program measures the CPU time of a run in memory, for workloads that several libraries can express.
 
-    A node is an async function that adds one to one of the three fields of the state. There are three workloads: nodes
-    in a row, a loop of one node under a condition, and a node that is followed by ten parallel nodes and their join.
-    The figures contain the time from the call to the result. Graphs are built only once, before the measurement.
+    In this benchmark, each node is an async function that adds one to one of the three fields of the state. There are
+    three workloads: nodes in a row, a loop of one node with a condition, and a node that is followed by ten parallel
+    nodes and their join. The graphs are built once, before the measurement. The figures are the time from the call to
+    the result.
 
     The libraries do not do the same work:
 
@@ -100,21 +101,22 @@ async def peers(settings: Settings) -> Outcome:
 async def durable_peers(settings: Settings) -> Outcome:
     """This program measures the CPU time of the same kind of workloads, with each step durable in SQLite.
 
-    Each library uses an open database in WAL mode with `synchronous = NORMAL`. The last workload uses FULL, which is
-    the default of graphengine. The libraries commit different things before the next node starts:
+    In this benchmark, each library uses an SQLite database that is already open. The databases are in WAL mode with
+    `synchronous = NORMAL`, except in the last workload, which uses FULL, the default of graphengine. The libraries
+    differ in what they commit before the next node starts:
 
     - graphengine commits the validated update.
     - LangGraph commits a checkpoint of the whole state (`durability="sync"`).
     - Burr commits the whole state (`AsyncSQLitePersister`).
     - DBOS commits what the step returned.
 
-    In the workload "runs at once", the runs are started together in one process, and their time is divided by the
-    number of all steps. The variant "without async" uses plain functions and the synchronous calls of the library,
+    In the workload of runs at once, 100 runs of ten steps are started together in one process. Their time is divided by
+    the number of all steps. The variant "without async" uses plain functions and the synchronous calls of the library,
     which block the thread that calls them.
 
-    DBOS has no settings for WAL mode and `synchronous`, so the program sets them. For production, DBOS recommends
-    Postgres, which `python -m benchmarks.postgres` measures. Burr recommends another database than SQLite.
-    pydantic-graph stores nothing.
+    DBOS has no settings for WAL mode and `synchronous`, so the benchmark sets both on the database itself. For
+    production, DBOS recommends Postgres, which `python -m benchmarks.postgres` measures. Burr recommends another
+    database than SQLite, too. pydantic-graph is not in this table, because it stores nothing.
     """
     nodes, visits = settings.count(10, 3), settings.count(100, 5)
     arms, runs = settings.count(10, 3), settings.count(100, 3)

@@ -105,9 +105,9 @@ WINGS: Final[Mapping[str, str]] = {
 async def wings(settings: Settings) -> Outcome:
     """This program measures the CPU time of the first import of each wing, each in a new process.
 
-    The time includes everything that the wing imports. It does not include the start of the interpreter. Compiled files
-    exist already. A wing whose extra is not installed is left out. `tests/test_wings.py` lists which wings import
-    others.
+    The time of an import includes all modules that the wing imports, but not the start of the interpreter. The modules
+    are already compiled to byte code. A wing is left out if its extra is not installed. `tests/test_wings.py` lists
+    which wings import other wings.
     """
     sides: dict[str, Side] = {name: _import(module) for name, module in {"pydantic": "pydantic.main", **WINGS}.items()}
     for name in list(sides):

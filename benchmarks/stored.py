@@ -21,8 +21,8 @@ _WAL_HEADER_BYTES, _WAL_FRAME_BYTES = 32, 24
 async def size(settings: Settings) -> Outcome:
     """This program measures the bytes of the closed database, with all files that SQLite leaves next to it.
 
-    A run of 1,000 steps appends a message of 1 KB to a list in each step. LangGraph's saver stores the same steps
-    (`durability="async"`, its default; "sync" stores the same).
+    In this benchmark, each of 1,000 steps appends a message of 1 KB to a list. LangGraph's saver stores the same steps
+    with its default, `durability="async"`. It stores as many bytes with `durability="sync"`.
     """
     steps = settings.count(1000, 20)
     figures: dict[str, Figure] = {}
@@ -55,9 +55,10 @@ def _megabytes(folder: Path, name: str) -> float:
 async def resume(settings: Settings) -> Outcome:
     """This program measures the time from `Runner(path)` until the next node starts, in a process that has run others.
 
-    In this time, the Runner opens the database, takes the lease, loads the run, folds it, records the row of the resume
-    (one commit at FULL), and starts the node. The run had stopped at its limit of 10,000 steps and is resumed with one
-    more. Nothing is subtracted. Each round has a fresh copy of the closed file, which the system holds in memory.
+    The figure is the time of a whole resume. The Runner opens the database, takes the lease, loads the run, folds its
+    steps into a state, records that the run was resumed (one commit at FULL), and starts the node. The run had stopped
+    at its limit of 10,000 steps, and is resumed with a limit that is higher by one. Each round uses a fresh copy of the
+    closed database file, which is still in the memory of the operating system.
     """
     steps = settings.count(10_000, 300)
     visits = Visits()

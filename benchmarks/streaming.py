@@ -38,10 +38,13 @@ WATCHED, UNWATCHED = "graphengine: watched runs", "graphengine: runs that no one
 async def streaming(settings: Settings) -> Outcome:
     """This program measures the CPU time for a piece of a streamed answer: 40 answers at once, 200 pieces each.
 
-    A piece comes every 20 ms. The server is a process of its own and sends each piece in a packet of its own. One side
-    only reads the bytes that arrive, with httpx2. The SDK's side reads the events of `messages.create(stream=True)` and
-    collects their text. Ours are durable runs of an agent, in a SQLite file; those that are watched collect their
-    `TextDelta` events.
+    In this benchmark, a model server in a separate process sends each answer in pieces: a piece every 20 ms, each in a
+    network packet of its own. These programs read the pieces:
+
+    - A program without an SDK only reads the bytes that arrive, with httpx2.
+    - A program with Anthropic's SDK reads the events of `messages.create(stream=True)` and collects their text.
+    - The programs of graphengine are durable runs of an agent, in a SQLite file. The watched ones collect their
+      `TextDelta` events.
     """
     import anthropic  # noqa: PLC0415 - it takes a second, which other programs do not need
     import httpx2  # noqa: PLC0415 - as above

@@ -208,9 +208,10 @@ def _forms(child: Graph[Counter]) -> Mapping[str, Callable[[Context, int], Await
 async def children(settings: Settings) -> Outcome:
     """This program measures the CPU time of a child run of one node, in memory, for five ways to await children.
 
-    A node starts many child runs and awaits their results. The time from the start of the run to its result is divided
-    by the number of children. The plain runs are of the same graph, one after the other in one Runner. The ratios show
-    whether one child of many costs what one child of few does.
+    In this benchmark, a node starts many child runs and awaits their results. The figure is the time of the whole run,
+    divided by the number of children. For comparison, one Runner drives plain runs of the same graph one after the
+    other. The ratios of the second table show whether a child costs more if the node starts 1,000 of them instead of
+    100.
     """
     child, few, many = counting(1), settings.count(100, 3), settings.count(1000, 5)
 
