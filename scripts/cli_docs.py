@@ -91,9 +91,9 @@ The text of a `TextFile` depends on the kind of the file:
 - HTML and DOCX become Markdown, and PDF becomes plain text. These three need
   `pip install "durable-graphengine[sources]"`.
 
-A folder gives at most 200 files, sorted by name. A note lists the files that were left out, with the reasons. PDF, DOCX
-and long HTML files are read in a child process, which may take 60 seconds and 2 GB of memory. In Python,
-`graphengine.agents.sources` reads files in the same way.
+If you name a folder as an input, as in `sources=@notes/`, at most 200 of its files are read, sorted by name. A note
+lists the files that were left out, with the reasons. PDF, DOCX and long HTML files are read in a child process, which
+is limited to 60 seconds and 2 GB of memory. In Python, `graphengine.agents.sources` reads files in the same way.
 
 ## Models and costs
 
@@ -212,8 +212,9 @@ def _joined(*parts: str) -> str:
 def _exit_codes() -> str:
     rows = "\n".join(f"| {int(code)} | {EXITS[code]} |" for code in Exit)
     also = (
-        "The section of a command lists the codes that have a special meaning for this command. Every command can exit "
-        "with 1 after an unexpected error, with 2 and with 130."
+        "The section of a command lists the codes that have a special meaning for this command. In addition, every "
+        "command can exit with 1 after an unexpected error, with 2 if its usage is wrong, and with 130 if it is "
+        "interrupted."
     )
     return f"## Exit codes\n\n| exit code | meaning |\n|---|---|\n{rows}\n\n{also}"
 

@@ -76,16 +76,16 @@ def answer(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Answer a run's question, and resume the run as `resume` does.
 
-    `graphengine show` shows the question. VALUE is parsed as JSON if that is valid and fits the question. Otherwise,
-    VALUE is text. A value that does not fit the question is refused, and nothing is recorded. Some values have a
-    special meaning:
+    To see the question, use `graphengine show`. Your answer, VALUE, is parsed as JSON if that is valid and fits the
+    question. Otherwise, VALUE is text. A value that does not fit the question is refused, and nothing is recorded. Some
+    values have a special meaning:
 
     - yes, no, true and false answer questions that ask for yes or no. They also answer questions that ask for a text.
     - 5 answers a question that asks for a number, and also one that asks for a text.
     - @FILE reads the value from a file, and - reads the value from stdin. The final line break is left out.
     - @@ at the beginning stands for a literal @.
 
-    The command records the answer first, which does not need the run's graph. Then the command resumes the run, and the
+    The command first records the answer, for which it does not need the run's graph. Then it resumes the run, and the
     exit code is that of `resume`. There are three exceptions:
 
     - The graph was changed and asks a different question now. The command does not record the answer, the run asks the
@@ -145,8 +145,8 @@ def send(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Send a message to a run, and resume the run as `resume` does if it waits and no process drives it.
 
-    The message is kept until a node of the run receives its topic. VALUE is parsed as JSON if that is valid. Otherwise,
-    VALUE is text. Some values have a special meaning:
+    The message is kept until a node of the run receives its topic. The content of the message, VALUE, is parsed as JSON
+    if that is valid. Otherwise, VALUE is text. Some values have a special meaning:
 
     - @FILE reads the value from a file, and - reads the value from stdin. The final line break is left out.
     - @@ at the beginning stands for a literal @.

@@ -40,9 +40,9 @@ _REPORT_SECONDS: Final = 2.0
 def backup(context: CommandContext, /, *, file: Path, check: bool) -> int:
     """Copy a database of runs to FILE, in one pass, while runs are driven, and check the copy.
 
-    The copy contains what was recorded when the command began. You can use it as it is, for example with `graphengine
-    worker --store FILE` after the workers of the original have ended. FILE must not exist. Until the copy is complete,
-    its name is FILE.part.
+    The copy contains what was recorded when the backup began. You can use the copy as it is, for example with
+    `graphengine worker --store FILE` after the workers of the original have ended. FILE must not exist. Until the copy
+    is complete, its name is FILE.part.
 
     The command copies SQLite files. For PostgreSQL, use pg_dump or base backups.
     """

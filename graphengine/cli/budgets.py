@@ -57,9 +57,9 @@ def budgets(  # noqa: PLR0913 - options
 
     Budgets are settings of the project, in [[tool.graphengine.budgets]].
 
-    If the process of a model call dies, or its run is stopped, nobody reports what the call cost. The command therefore
+    If a process dies during a model call, or the run is stopped, nobody reports what the call cost. The budget then
     counts an estimate as spent, which covers the question and the part of the answer that was streamed. The call may
-    have cost more. To correct the amounts of an account, for example after an invoice, use --correct.
+    have cost more. To correct the amounts of a budget, for example after an invoice, use --correct.
     """
     from graphengine.budgets.left import BudgetsLeft, left_of, table_of
     from graphengine.budgets.settings import budgets_in

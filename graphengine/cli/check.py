@@ -120,22 +120,23 @@ def check(  # noqa: PLR0913 - the options of the command
 ) -> int:
     """List every error and warning of graphs, by file and line.
 
-    Without an argument, the command checks every graph of the project. FILE stands for all graphs of that file. Each
-    problem is shown with its file and line, a stable code, and the repair. A file that cannot be run is listed too, and
-    the other files are still checked. Two files that define graphs of the same name are an error, because a run records
-    only the name of its graph.
+    Without an argument, the command checks every graph of the project. If you name a FILE, the command checks all
+    graphs of that file. It shows each problem with its file and line, a stable code, and the repair. A file that cannot
+    be run is listed too, and the other files are still checked. Two files that define graphs of the same name are an
+    error, because a run records only the name of its graph.
 
     With --store, the command compares each unfinished run of the database with its graph. A run is unfinished if it
     waits, sleeps, is queued, was interrupted, or is running. The command shows whether a resume would continue the run,
     and which migrations the resume would apply.
 
-    If a resume could not continue the run, the command shows where and why, and a draft for the graph's `migrate=`. If
-    you give no argument, a run whose graph is not in the project also counts as a run that cannot continue.
+    If a resume could not continue a run under today's graph, the command shows where and why, and a draft for the
+    graph's `migrate=`. If you give no argument, a run whose graph is not in the project also counts as a run that
+    cannot continue.
 
-    After a deployment, a run can ask a question: if the code of a node has changed, the run asks a person before it
-    begins an effect that the earlier code may have done already. With --accept, you answer this question in advance.
-    The command records your answer for each unfinished run whose nodes have other code now. The answer applies only as
-    long as the code stays the same. If a run uses the answer, `graphengine show` says so.
+    With --accept, you answer in advance a question that runs ask after a deployment. If the code of a node has changed,
+    a run asks a person before it begins an effect that the earlier code may have done already. The command records your
+    answer for each unfinished run whose nodes have other code now. The answer applies only as long as the code stays
+    the same. If a run uses the answer, `graphengine show` says so.
 
     With --servers, the command starts the MCP servers of the graphs' agents. A warning names each tool that no model
     can call, with the reason.
@@ -146,8 +147,8 @@ def check(  # noqa: PLR0913 - the options of the command
     - the most calls, tokens and cost of a run
     - the edges that no run takes
 
-    With --forecast, the command reads the runs of the database that have ended. It shows how often runs ended in each
-    way, and the cost and the time that 50, 90 and 99 % of the runs did not exceed.
+    With --forecast, the command summarises the runs of the database that have ended. It shows how often runs ended in
+    each way, and the cost and the time that 50, 90 and 99 % of the runs did not exceed.
     """
     from msgspec import UNSET
 

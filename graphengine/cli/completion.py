@@ -60,8 +60,9 @@ def completion(context: CommandContext, shell: str) -> int:
 def schema(context: CommandContext, name: tuple[str, ...]) -> int:
     """Print the JSON Schema of a command's --json output, or of the output of all commands.
 
-    If a command writes different documents, depending on its options or on failure, the schema accepts any of them.
-    Readers should ignore unknown keys, because keys can be added without a new `schema` number.
+    Some commands write different documents, depending on their options or on failure. The schema of such a command
+    accepts any of these documents. Readers should ignore unknown keys, because keys can be added without a new `schema`
+    number.
     """
     from graphengine.cli.schemas import schema_of
 

@@ -50,9 +50,10 @@ def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
     A check changes nothing, and you can run it while processes drive runs. If the database has no fault, the command
     also lists the schedules of the current project whose input no longer fits their graph.
 
-    --repair repairs a SQLite file. It needs exclusive access to the database. It copies the file first, and keeps every
-    recorded step that can be read. If there is nothing to repair, it changes nothing. In a PostgreSQL database,
-    --repair only advances sequences that would give a number twice, and processes can continue to work meanwhile.
+    With --repair, the command repairs a SQLite file. The repair needs exclusive access to the database. It copies the
+    file first, and keeps every recorded step that can be read. If there is nothing to repair, it changes nothing. In a
+    PostgreSQL database, --repair only advances sequences that would give a number twice, and processes can continue to
+    work meanwhile.
 
     Without options, the command looks for faults in the database. With --production, it checks instead whether your
     setup is ready for production: durability, disk, retention, workers, health, errors, token, versions and backups.

@@ -43,11 +43,12 @@ def erase(context: CommandContext, /, *, person: str, also: tuple[str, ...], dry
     - the memories in a namespace that contains the user's name
     - the user's accounts of budgets
 
-    Runs that have not ended are cancelled first. A run that a process drives is kept, so stop it and call the command
-    again. If one of the runs belongs to another user, the command erases nothing, unless --also names that run.
+    Runs of the user that have not ended are cancelled before they are erased. A run that a process drives is kept, so
+    stop the run and call the command again. If one of the runs belongs to another user, the command erases nothing,
+    unless --also names that run.
 
-    At the end, a SQLite file is rewritten, so that no byte of the erased data is left in it. Other processes that write
-    to the file wait until then.
+    After erasing, the command rewrites a SQLite file, so that no byte of the erased data is left in it. Other processes
+    that write to the file wait until then.
     """
     from graphengine.api.runner import Runner
     from graphengine.memory import erase as erased

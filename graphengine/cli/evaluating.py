@@ -106,16 +106,16 @@ def eval_(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Run a graph on every case of a data set, score the results, and compare two versions.
 
-    A scorer is a function or an agent that judges the result of a case. The names of its parameters say what it reads:
-    fields of the graph's final state, `output`, `label`, `expected` or `case`. It returns a number from 0 to 1, a bool,
-    a `Score`, or None if it does not apply to the case.
+    A scorer is a function or an agent that judges the result of a case of the data set. The names of its parameters say
+    what the scorer reads: fields of the graph's final state, `output`, `label`, `expected` or `case`. A scorer returns
+    a number from 0 to 1, a bool, a `Score`, or None if it does not apply to the case.
 
     The evaluation is itself a run, which records every step and every cost. After an interruption, the same command
     with --run-id resumes the evaluation. A case whose graph fails counts as 0, and the other cases still run. An
     evaluation cannot pause, so the command refuses --pause-before.
 
-    --model chooses the models of the graph. If WHO is the name of a scorer that is an agent, --model chooses the model
-    of that scorer.
+    With --model, you choose the models of the graph. If a scorer is an agent, --model WHO=NAME chooses the model of the
+    scorer whose name is WHO.
     """
     from graphengine.cli.driving import drive_to_rest
     from graphengine.cli.report import check_output, report

@@ -41,9 +41,9 @@ _TABLE_ENDINGS: Final = (".csv", ".tsv", ".xlsx", ".parquet")
 def export(context: CommandContext, run_id: str, output: str) -> int:
     """Export a run to a JSON file: its steps, including those shared with its parents, and its unread messages.
 
-    You can use the file in two ways. `graphengine import` records the run in another database, where you can resume the
-    run. `graphengine replay` reads the file directly. The file contains the whole state of the run in clear text,
-    except for secret fields.
+    You can use the exported file in two ways. `graphengine import` records the run in another database, where you can
+    resume the run. `graphengine replay` reads the file directly. The file contains the whole state of the run in clear
+    text, except for secret fields.
     """
     from graphengine import __version__
     from graphengine.output_file import write_file
@@ -89,8 +89,8 @@ def export(context: CommandContext, run_id: str, output: str) -> int:
 def import_(context: CommandContext, files: tuple[Path, ...]) -> int:
     """Import runs from files that `graphengine export` wrote, under their original ids.
 
-    The command checks every file before it writes anything. A run that waits, failed or was interrupted can be resumed
-    in this database as in the original one. A run that the database already contains is left as it is.
+    Before it imports anything, the command checks every file. An imported run that waits, failed or was interrupted can
+    be resumed in this database as in the original one. A run that the database already contains is left as it is.
     """
     from graphengine.records.export import check_ids, import_run, read_file
 

@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 def graphs(context: CommandContext) -> int:
     """List the graphs of the project, which `graphengine run NAME` finds by name.
 
-    The command reads the folders that pyproject.toml lists under [tool.graphengine] graphs. It leaves out graphs that
-    are nodes of other graphs in the same file.
+    The command searches for graphs in the folders that pyproject.toml lists under [tool.graphengine] graphs. It leaves
+    out graphs that are nodes of other graphs in the same file.
 
-    Each graph is described by the first sentence of its file. If a file defines several graphs, the sentence describes
-    the graph that is named after the file, and the descriptions of the other graphs refer to that graph.
+    The description of a graph is the first sentence of its file. If a file defines several graphs, the sentence
+    describes the graph that is named after the file, and the descriptions of the other graphs refer to that graph.
 
-    If a file cannot be run, or if graphs of two files have the same name, the command says so on stderr and exits with
-    code 2.
+    If a file of graphs cannot be run, or if graphs of two files have the same name, the command says so on stderr and
+    exits with code 2.
     """
     from graphengine.cli.project import list_graphs
 

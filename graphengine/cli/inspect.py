@@ -80,19 +80,20 @@ def inspect(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Show the runs of a database live in a browser, until Ctrl-C.
 
-    The page lists the runs. It shows each run on its graph, with every step, decision, state, model call and error, and
-    it follows runs that other processes drive. In the page, you can answer questions, send messages, and stop, tag and
-    prune runs.
+    The page in the browser, the *inspector*, lists the runs. It shows each run on its graph, with every step, decision,
+    state, model call and error, and it follows runs that other processes drive. In the page, you can answer questions,
+    send messages, and stop, tag and prune runs.
 
-    Only this machine can open the page, and only with the printed URL, which contains a token. The token is kept in the
-    file `inspect.token` beside the database, so that links and open tabs still work after a restart.
+    Only this machine can open the page of the inspector, and only with the printed URL, which contains a token. The
+    token is kept in the file `inspect.token` beside the database, so that links and open tabs still work after a
+    restart.
 
-    Without --drive, the command runs no code of graphs. With --drive, the page can also start, resume and branch runs
-    of the project's graphs. Ctrl-C releases the runs that the command drives, so that `resume` or a worker can continue
-    them.
+    Without --drive, the command runs no code of graphs. With --drive, the page of the inspector can also start, resume
+    and branch runs of the project's graphs. Ctrl-C releases the runs that the command drives, so that `resume` or a
+    worker can continue them.
 
-    With --shared, users can open the page on other machines too. Each user has a token of their own, and sees and does
-    only what their tenant and their rights allow.
+    With --shared, users can open the page of the inspector on other machines too. Each user has a token of their own,
+    and sees and does only what their tenant and their rights allow.
 
     With --json, the command prints one line, which is a document with the URL.
     """

@@ -48,12 +48,12 @@ if TYPE_CHECKING:
 def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -> int:  # noqa: ANN401 - three options
     """Serve graphs as the tools of an MCP server over stdin and stdout, for the program that starts this command.
 
-    The server serves the graphs of the given files, or all graphs of the project. A call of a tool starts a run. If the
-    run asks a question, the server asks the question through the client. Only the protocol is written to stdout, also
-    with --json. The runs are shown on stderr.
+    The MCP server offers the graphs of the given files, or all graphs of the project, as tools. A call of a tool starts
+    a run. If the run asks a question, the server passes the question to the client. Only messages of the protocol are
+    written to stdout, also with --json. The runs are shown on stderr.
 
-    This process drives the runs like a worker of the queue `default`. With --queue, this process only records the runs,
-    and workers drive them. `graphengine serve --mcp` serves the same tools over HTTP.
+    The process of the MCP server drives the runs like a worker of the queue `default`. With --queue, the process only
+    records the runs, and workers drive them. `graphengine serve --mcp` serves the same tools over HTTP.
     """
     from graphengine import __version__
     from graphengine.cli.driving import fleet_of, until_stopped

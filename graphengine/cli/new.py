@@ -169,7 +169,7 @@ def _iter_imported_names(text: str) -> Iterator[str]:
 def new(context: CommandContext, path: Path | None, workflow: str | None, *, is_list: bool) -> int:
     """Create a project at PATH, a folder that does not exist or is empty.
 
-    The project contains a workflow that runs without an API key, with its nodes, its tests and a .gitignore. By
+    The new project contains a workflow that runs without an API key, with its nodes, its tests and a .gitignore. By
     default, the workflow is a small review loop. The files are in the folders nodes, graphs, checkpoints and tests.
     Existing files are never overwritten.
     """

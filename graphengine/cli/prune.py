@@ -85,11 +85,11 @@ def prune(
 ) -> int:
     """Remove old runs with all their records, and show how much space that frees.
 
-    Say which runs to keep with --keep-last, --older-than or both, or use --retention. The command always keeps runs
-    that are running or waiting, and runs that are needed by a branch or a parent run that is kept.
+    To say which runs a prune keeps, give --keep-last, --older-than or both, or use --retention. The command always
+    keeps runs that are running or waiting, and runs that are needed by a branch or a parent run that is kept.
 
-    The shown number of bytes is an estimate, from the texts of steps, snapshots and messages. The database file keeps
-    its size, and the freed space is reused. --vacuum shrinks the file.
+    The command shows an estimate of the bytes that it frees, from the texts of steps, snapshots and messages. The
+    database file keeps its size, and the freed space is reused. With --vacuum, the command also shrinks the file.
     """
     from graphengine.api.runner import Runner
 

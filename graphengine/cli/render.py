@@ -95,19 +95,19 @@ def render(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Draw a graph, a run on its graph, or a chart of a run.
 
-    A run is drawn from what the database recorded, so its code is not needed. A chart, which is drawn with --timeline
-    or --scores, can be written as .svg, .html, .png or .txt.
+    To draw a run, the command needs only what the database recorded, and not the code of the run's graph. A chart of a
+    run, which is drawn with --timeline or --scores, can be written as .svg, .html, .png or .txt.
 
-    A run that is written as .html becomes a story of the run. This is one file of about two printed pages, which you
-    can send to other people. They need no server and no network to read it. It contains:
+    If you write a run as .html, the file tells the story of the run. It is one file of about two printed pages, which
+    you can send to other people. They need no server and no network to read it. The story contains:
 
     - the question and the answer as text, and the conversations with models
     - the graph with the path that the run took, and what the run waits for
     - each call with its duration and cost
     - what was rejected and why, and what was lost
 
-    With a second run, the story compares the two runs. It shows what was changed, where the runs diverge and why, what
-    the change saved, and how the results differ, word by word. Fields that are declared secret are left out.
+    If you name a second run, the story compares the two runs. It shows what was changed, where the runs diverge and
+    why, what the change saved, and how the results differ, word by word. Fields that are declared secret are left out.
     """
     from graphengine.cli.project import file_of
 

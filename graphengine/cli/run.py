@@ -98,9 +98,9 @@ def run(  # noqa: PLR0913 - one for each option
     that the graph's file defines, if there is one. An `example` is a state, a dict of its fields, or a function that
     returns a state or such a dict.
 
-    If the run waits for an answer or a message, the command exits with code 3 and shows the commands that continue the
-    run. If the run only sleeps, the command waits until the sleep is over, unless --no-wait is given. Ctrl-C during
-    this time leaves the run waiting.
+    If the new run waits for an answer or a message, `graphengine run` exits with code 3 and shows the commands that
+    continue the run. If the run only sleeps, `graphengine run` waits until the sleep is over, unless --no-wait is
+    given. Ctrl-C during this time leaves the run waiting.
 
     While a node is at work, Ctrl-C and SIGTERM have different effects:
 
@@ -194,9 +194,9 @@ def resume(
 ) -> int:
     """Resume a run after a crash, a stop, a failure, a reached limit or an answer.
 
-    The command does not repeat nodes that have finished. If the run has finished, the command prints its result
-    again. If the run still waits, the command shows what the run waits for. If you give --pause-before, its nodes
-    replace those of an earlier --pause-before.
+    A resume does not repeat nodes that have finished. If the run has finished, the command prints its result again. If
+    the run still waits, the command shows what the run waits for. If you give --pause-before, its nodes replace those
+    of an earlier --pause-before.
 
     Ctrl-C lets the node in flight finish and stops the run. SIGTERM lets the node in flight finish and releases the
     run, so that a worker can continue it.
@@ -262,8 +262,9 @@ def branch(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Start a new run from a step of another run, which stays unchanged.
 
-    The new run shares the steps up to --at with the other run, and continues from there with the graph as it is now.
-    Effects that the other run began after that step can happen again in the branch. --dry-run lists these effects.
+    The new run, the *branch*, shares the steps up to --at with the other run, and continues from there with the graph
+    as it is now. Effects that the other run began after that step can happen again in the branch. With --dry-run, the
+    command lists these effects.
     """
     from graphengine.cli.driving import drive, recorded_job
     from graphengine.cli.inputs import parse_pairs, texts_of, update_forms_of
@@ -391,11 +392,12 @@ def _find_plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
 def stop(context: CommandContext, run_id: str, *, now: bool, final: bool) -> int:
     """Stop a run and its child runs.
 
-    A run that a process drives stops at its next safe point, which is after the node in flight. A run that waits or is
-    queued stops at once. With --final, a run whose process died also ends at once.
+    If a process drives the run, the run stops at its next safe point, which is after the node in flight. A run that
+    waits or is queued stops at once. With --final, a run whose process died also ends at once.
 
-    With --now, the command waits up to 5 seconds for the process. If the process does not react, because code holds its
-    event loop or because a thread cannot be cancelled, the command says which process to end.
+    With --now, the command cancels what is in flight, and waits up to 5 seconds for the process. The process may not
+    react, because code blocks its event loop or because a thread cannot be cancelled. In this case, the command says
+    which process to end.
     """
     from graphengine.api.runner import Runner
     from graphengine.kernel.reader import status_of

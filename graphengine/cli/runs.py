@@ -129,8 +129,8 @@ def runs(  # noqa: PLR0913 - options
 ) -> int:
     """List the recorded runs, the newest first.
 
-    With WORDS, the command lists only the runs that match every word, in any order and case. A word is searched in the
-    run's id, graph, tags and first input, and in what the run waits for or why it ended. The beginning of a word is
+    With WORDS, the command lists only the runs that match every word, in any order and case. It searches each word in
+    the run's id, graph, tags and first input, and in what the run waits for or why it ended. The beginning of a word is
     enough. A word can also be a filter:
 
     - id:RUN_ID, for the run with exactly this id
@@ -154,15 +154,16 @@ def runs(  # noqa: PLR0913 - options
     - `why` says what the run is doing, what it waits for, or why it ended. On a terminal, this text is below the line
       of the run. `graphengine show` shows the commands that answer a question.
 
-    With --tree, each run is shown below the run that started it, or from which it was branched. The run above a listed
-    run, and the runs that its nodes started, are shown even if they do not match the search.
+    With --tree, each run is shown below the run that started it, or from which it was branched. For each run that
+    matches the search, the tree also contains the run above it and the runs that its nodes started, even if they do not
+    match.
 
-    `spent` is the cost of the run's own model calls, without the steps that a branch shares with its parent. `in all`
-    adds the cost of all runs that are shown below the run.
+    In the tree, `spent` is the cost of the run's own model calls, without the steps that a branch shares with its
+    parent. `in all` adds the cost of all runs that are shown below the run.
 
-    With --fields, the table shows the id, the graph and the status of each run, and the fields of its state that you
-    name. With --csv or --json, the rows also contain when the run began and ended, and what its models cost. An empty
-    cell means that the value is not known.
+    With --fields, the command prints a table of the fields that you name. The table shows the id, the graph and the
+    status of each run, and these fields of its state. With --csv or --json, the rows also contain when the run began
+    and ended, and what its models cost. An empty cell means that the value is not known.
 
     With --trends, each line is about the runs of one graph or tag that began in one interval. The line contains:
 
@@ -171,10 +172,10 @@ def runs(  # noqa: PLR0913 - options
     - what the runs cost
     - how long the runs took: the median, and the time that 95 % of the runs did not exceed
 
-    With --sums, a line for each of the last seven days (UTC) shows how many runs began, how many of them failed, what
-    they cost, and the time that 95 % of them did not exceed. A line for each node shows the same of its visits, the
-    slowest node first. For this, the command reads the steps of the newest 200 of these runs, and says how
-    many runs it read.
+    With --sums, the command adds up the runs that match the search. A line for each of the last seven days (UTC) shows
+    how many runs began, how many of them failed, what they cost, and the time that 95 % of them did not exceed. A line
+    for each node shows the same figures for its visits, the slowest node first. To compute the lines of nodes, the
+    command reads the steps of the newest 200 of these runs, and says how many runs it read.
     """
     from graphengine.records.search import wanted_of
     from graphengine.records.selection import Wanted, as_answered, find_runs, hint_of

@@ -110,11 +110,11 @@ def schedule_add(
 ) -> int:
     """Create a schedule that starts runs of a graph at given times, or change an existing schedule.
 
-    If a schedule with this name exists, the command changes the schedule and prints the differences. Runs that are
-    already due are still started, and a paused schedule stays paused. If the schedule is the same, nothing changes.
+    If a schedule with this name exists, the command changes it and prints the differences. Runs that are already due
+    are still started, and a paused schedule stays paused. If you give the same settings again, nothing changes.
 
-    Workers that have the graph start and drive the runs, one run for each time. The id of a run contains the time in
-    UTC, as in daily@20261121T060000Z.
+    A worker that has the schedule's graph starts and drives the runs, one run for each time. The id of a run contains
+    the time in UTC, as in daily@20261121T060000Z.
     """
     from graphengine.api.runner import Runner
     from graphengine.cli.inputs import forms_of, parse_pairs

@@ -141,13 +141,13 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
     - A request that starts a run can be signed instead, with --webhook-secret-env.
 
     With --users, each user has a token of their own, and sees and starts only the runs of their tenant. If you change
-    the file of users, the service reads the file again. With --users, a token that allows everything exists only if you
-    also set one.
+    the file of users, the service reads the file again. A token that allows everything then exists only if you also set
+    one.
 
-    This process drives the runs like a worker of the queue `default`, and removes old runs. It prints how long runs are
-    kept. With --queue, this process only records the runs, and workers drive and remove them. Like `graphengine
-    worker`, the command prints a line for each run that it takes. With --json, the first line is a document with the
-    URL.
+    The process of the service drives the runs like a worker of the queue `default`, and removes old runs. It prints how
+    long runs are kept. With --queue, the process only records the runs, and workers drive and remove them. Like
+    `graphengine worker`, the command prints a line for each run that it takes. With --json, the first line is a
+    document with the URL.
 
     SIGTERM or Ctrl-C ends the service with exit code 0. The service closes open streams, lets the nodes that are
     running finish, and releases its runs, so that other processes can continue them. A second Ctrl-C ends the service
@@ -316,9 +316,9 @@ def _webhook_secret(variable: str) -> str:
 def webhook_secret(context: CommandContext, /, *, variable: str, address: str) -> int:
     """Print the secret with which a sender of webhooks signs requests for one address.
 
-    VARIABLE is the environment variable that you give to `graphengine serve --webhook-secret-env`. ADDRESS is the path
-    to which the sender posts, with its query. A signature for this address is not valid at another address, so it
-    cannot start a run of another graph, queue or tenant.
+    Give VARIABLE, the environment variable that you also give to `graphengine serve --webhook-secret-env`, and ADDRESS,
+    the path to which the sender posts, with its query. A signature for one address is not valid at another address, so
+    it cannot start a run of another graph, queue or tenant.
     """
     from urllib.parse import unquote, urlsplit
 

@@ -86,8 +86,8 @@ def show(  # noqa: PLR0913 - one for each option
     - Steps of more than five consecutive items of a map are summed up on one line, followed by the first failures.
       --step shows one step, and --json contains all steps.
 
-    `took` counts only the time in which a process drove the run. It leaves out the time in which the run waited or was
-    stopped.
+    In the output, `took` is the time in which a process drove the run. The time in which the run waited or was stopped
+    is not included.
     """
     _check_show_options(click.get_current_context().params)
     full_id = context.find(run_id).id

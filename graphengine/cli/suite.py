@@ -52,12 +52,13 @@ def suite(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Export as tests the fewest recorded runs that together cover everything that occurred.
 
-    "Everything that occurred" means every edge, ending, failure and fallback of the given runs. The command exports the
-    chosen runs to files, and writes one test file that replays them. The test runs no node and calls no model. Secret
-    fields stay encrypted in the files, so the test needs their key.
+    A suite is a set of recorded runs that contains every edge, ending, failure and fallback that occurred in the given
+    runs. The command exports the runs that it chooses to files, and writes one test file that replays them. The test
+    runs no node and calls no model. Secret fields stay encrypted in the files, so the test needs their key.
 
-    The output lists the edges that none of the given runs takes. The command leaves out a run if today's graph decides
-    the run differently. The output says how many runs were left out and why, and --json names these runs.
+    The output lists the edges that none of the given runs takes. If today's graph would decide a run differently from
+    its record, the command leaves out this run. The output says how many runs were left out and why, and --json names
+    these runs.
     """
     from graphengine.cli.whatif import ended_runs
     from graphengine.testing.suites import suite as chosen_of

@@ -70,8 +70,8 @@ def users_add(  # noqa: PLR0913 - options
 ) -> int:
     """Add a user, and print their token.
 
-    The token is shown only now, because the file keeps only a hash of it. Servers that use the file know the user at
-    once.
+    The command prints the new user's token only once, because the file keeps only a hash of it. Servers that use the
+    file accept the new user at once.
 
     If NAME begins with `oidc:`, the command adds a user who signs in at the OpenID provider. The user therefore gets no
     token from this command. Answers of this user are recorded under NAME. The tenant and the rights that you give here
@@ -151,9 +151,10 @@ def users_remove(context: CommandContext, name: str, path: Path) -> int:
 def users_oidc(context: CommandContext, /, *, path: Path, all_tenants: bool, rights: str, **given: Any) -> int:  # noqa: ANN401 - fields of Oidc
     """Let users authenticate with tokens of an OpenID provider, such as Keycloak, Entra ID, Auth0 or Okta.
 
-    A token is valid if it is a JSON web token of this issuer for this audience, and has not expired. The names of these
-    users begin with `oidc:`. If you have added such a user with `users add oidc:NAME`, the tenant and the rights that
-    you gave there replace those in the token. With --client-id, users of `inspect --shared` sign in at the provider.
+    A user's token is valid if it is a JSON web token of this issuer for this audience, and has not expired. The names
+    of users who authenticate in this way begin with `oidc:`. If you have added such a user with `users add oidc:NAME`,
+    the tenant and the rights that you gave there replace those in the token. With --client-id, users of `inspect
+    --shared` sign in at the provider.
 
     The command needs the extra `oidc`. Give one of --tenant-claim, --tenant and --all-tenants, and one of
     --rights-claim and --rights.

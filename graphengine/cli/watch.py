@@ -75,11 +75,11 @@ def watch(
     - what the run waits for, with the command that answers
     - how to resume the run, if the process that drove it has died
 
-    If a node is in a loop, the command shows its first visits one by one. Of the later visits that went the same way,
-    the command shows only the number.
+    If a node is in a loop, the command shows its first visits one by one. Later visits that went the same way are only
+    counted.
 
-    The exit code is the outcome of the run: 0 if it finished, 1 if it failed, 4 if it was stopped. Ctrl-C ends only
-    this command, with exit code 130. With --json, each line of the output is a document.
+    When the run is over, the exit code tells its outcome: 0 if the run finished, 1 if it failed, 4 if it was stopped.
+    Ctrl-C ends only this command, with exit code 130. With --json, each line of the output is a document.
     """
     found = context.find(run_id).id
     view = _Documents(context) if context.json else _RunLines(context)

@@ -103,9 +103,9 @@ def whatif(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Show how recorded runs would have ended with other models, instructions or values, or with a changed graph.
 
-    The recorded runs must have ended, and they are not changed. The command starts a branch of each run at the first
+    The recorded runs must have ended. The command does not change them. For each run, it starts a branch at the first
     step that the change can affect, and drives the branch to its end. The branch shares the earlier steps with the run.
-    The branches have the tag whatif:NAME.
+    All branches have the tag whatif:NAME.
 
     The change can be any of these:
 
@@ -115,7 +115,8 @@ def whatif(  # noqa: PLR0913 - one for each option
     - the graph's file as it is now, or another graph with --graph
 
     With --set, each branch begins at the start of its run, unless you name another place with --at. With the other
-    options, each branch begins at the first step that the change can affect. The recorded log shows which step this is:
+    options, each branch begins at the first step that the change can affect. The command finds this step in the
+    recorded log:
 
     - the first turn of an agent that has another model or other instructions
     - the first visit of a node that is declared differently
@@ -124,9 +125,9 @@ def whatif(  # noqa: PLR0913 - one for each option
     The log does not contain the code of functions. If you changed the code of a node's function, name the place with
     --at.
 
-    The branches use the answers of people from the log. If a branch asks a question that the log does not answer, the
-    branch waits, and the output shows the question. Results of tools also come from the log if the arguments are
-    unchanged, unless you choose otherwise.
+    If a branch asks a person a question, the branch uses the answer that the log contains. If the log contains no
+    answer, the branch waits, and the output shows the question. Results of tools also come from the log if the
+    arguments are unchanged, unless you choose otherwise with --tools.
     """
     from graphengine.cli.evaluating import judges_in, scorers_of
     from graphengine.cli.inputs import parse_pairs, texts_of, update_forms_of

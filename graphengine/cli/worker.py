@@ -99,23 +99,23 @@ def worker(
     - It received an answer or a message.
     - The process that drove it died.
 
-    Any number of workers can share a database. Each of them takes only the runs of its own graphs. If you choose a
-    model for one agent with --model, the choice applies to all graphs that contain this agent.
+    Any number of workers can share a database. Each worker takes only the runs of its own graphs. If you choose a model
+    for one agent with --model, the choice applies to all graphs that contain this agent.
 
     The worker prints a line on stdout for each run that it takes, and another line with the outcome of the run. If the
     output is a terminal, the outcome includes the text of a question or an error. Otherwise it includes only the node
     and the code, because such output is often kept as a log. With --json, each line is a JSON document.
 
-    A worker also removes old runs, which `retention=` of a graph or [tool.graphengine.retention] of the project no
-    longer keeps. If several workers share a database, one of them removes the runs. `graphengine prune --retention
-    --dry-run` shows which runs would be removed.
+    A worker also removes old runs. How long runs are kept is set by `retention=` of a graph, or by
+    [tool.graphengine.retention] of the project. If several workers share a database, one of them removes the runs.
+    `graphengine prune --retention --dry-run` shows which runs would be removed.
 
     SIGTERM or Ctrl-C stops the worker with exit code 0. The worker lets the nodes that are running finish, and releases
     its runs, so that other workers can continue them. A second Ctrl-C ends the worker at once, with exit code 130.
 
-    A worker that cannot renew its lease cancels effects in flight before the lease ends, because another worker may
-    then take its runs. If code blocks the event loop of the worker, the effects cannot be cancelled. The worker then
-    ends with exit code 7, unless --cut-off is stay.
+    A worker has a lease on the runs that it drives. If it cannot renew the lease, it cancels effects in flight before
+    the lease ends, because another worker may then take its runs. If code blocks the event loop of the worker, the
+    effects cannot be cancelled. The worker then ends with exit code 7, unless --cut-off is stay.
 
     With --users, the worker checks each approved tool call again before the call begins. If the user who approved the
     call has lost the right to answer since then, the call does not begin, and the run asks for approval again.
@@ -309,8 +309,8 @@ _PROCESSES: Final[Sequence[Column[OwnerInfo]]] = (
 def workers(context: CommandContext) -> int:
     """List the live processes that can drive runs of a database, and the runs that they drive.
 
-    A worker takes due runs of its graphs. Any other process, such as `graphengine run`, drives only the runs that it
-    started or resumed itself.
+    The list contains two kinds of processes. A worker takes due runs of its graphs. Any other process, such as
+    `graphengine run`, drives only the runs that it started or resumed itself.
     """
     from graphengine.worker.documents import Workers
 
@@ -401,8 +401,8 @@ def queues_set(
     or whose process died. Runs that a process already drives continue; to stop them, use `graphengine bulk stop`. A
     pause does not end when you set new limits, but it ends with --no-limits.
 
-    You can also pause a graph or a tenant in all queues: write graph:NAME or tenant:NAME in place of QUEUE. Workers
-    notice a pause within a second. A pause that you set before you start the workers applies from their first run on.
+    To pause a graph or a tenant in all queues, write graph:NAME or tenant:NAME in place of QUEUE. Workers notice a
+    pause within a second. A pause that you set before you start the workers applies from their first run on.
     """
     from graphengine.api.runner import Runner
     from graphengine.kernel.store import QueueLimits
