@@ -41,9 +41,9 @@ async def full(settings: Settings) -> Outcome:
 async def normal(settings: Settings) -> Outcome:
     """This program measures the same as `full`, at `synchronous = NORMAL`, and compares it with LangGraph's saver.
 
-    For comparison, a graph of LangGraph with the same pydantic model as its state is stored with LangGraph's SQLite
-    saver. It uses `synchronous = NORMAL` and `durability="sync"`. The figure is the time of a run from the call to the
-    result, divided by the number of steps.
+    LangGraph's figure is the time of a run from the call to the result, divided by the number of steps. The run uses
+    LangGraph's SQLite saver with `synchronous = NORMAL` and `durability="sync"`, and the same pydantic model as its
+    state.
     """
     return await _durable(settings, "NORMAL")
 

@@ -148,7 +148,7 @@ class Nodes:
 
 
 class Unequal(Nodes):
-    """Arms of unequal length: a → b → c and a → d, both to e.
+    """Arms of unequal length: The edges are a → b → c → e and a → d → e.
 
     In LangGraph, a join of arms with unequal lengths runs once for each arrival, unless a single waiting edge leads to
     it or it is deferred. In graphengine, a fork names its join, which runs once.
@@ -191,7 +191,7 @@ class Unequal(Nodes):
 
 
 class Skipped(Nodes):
-    """An arm that is not taken: a → b, and a → c unless `quick` is true in the state, which it is; both to d.
+    """An arm that is not taken: The edges are a → b → d and a → c → d. `quick` is true in the state, so c is not taken.
 
     A waiting edge waits for every node that it lists. If one of these nodes is never started, the join never runs, and
     the run ends without an error. A deferred join runs with the results that have arrived. A fork waits for the arms
@@ -238,7 +238,7 @@ class Skipped(Nodes):
 
 
 class Nested(Nodes):
-    """A fan-out inside an arm: a → b → (d, e) → f and a → c, both to g.
+    """A fan-out inside an arm: The edges are a → b → (d, e) → f → g and a → c → g.
 
     With plain edges, the outer join runs twice. It also runs twice if both joins are deferred. It runs once if a
     waiting edge leads to each join. In graphengine, forks can be nested, and each fork has its own join.
@@ -296,7 +296,7 @@ class Nested(Nodes):
 
 
 class Loop(Nodes):
-    """A loop inside an arm: a → b, three times → e, and a → d → e.
+    """A loop inside an arm: The edges are a → b → e and a → d → e. The node b runs three times.
 
     A waiting edge counts the first visit of a looping node as the arrival of the arm. To wait for the end of the loop,
     let the edge wait for a node after the loop, or defer the join. In graphengine, an arm of a fork arrives when it
@@ -341,7 +341,7 @@ class Loop(Nodes):
 
 
 class Conflict(Nodes):
-    """Two arms that write one key without a reducer: b and c write `answer`, then d.
+    """Two arms that write one key without a reducer: b and c run in parallel, and both write `answer`. Then d runs.
 
     LangGraph reports this as an error if both arms write in the same superstep. If they write in different supersteps,
     the later write replaces the earlier one without an error. graphengine reports the conflict before anything runs.
@@ -374,7 +374,7 @@ class Conflict(Nodes):
 
 
 class Failing(Nodes):
-    """An arm that fails: c raises while b is running and q has ended; then the run is resumed; the join is d.
+    """An arm that fails: The join is d. The node c raises while b is running and q has ended. Then the run is resumed.
 
     LangGraph cancels a node that still runs beside the failed node, and starts it again on resume. Plain functions
     under `invoke` run on, and are started again only if the durability is `exit`. graphengine lets the other arms run
@@ -436,7 +436,7 @@ class Failing(Nodes):
 
 
 class First(Nodes):
-    """The first of several: b is quick, c is slow, and d wants whichever comes first.
+    """The first of several: The node b is quick, and c is slow. The join d needs only the one that ends first.
 
     In LangGraph, a superstep lasts until its slowest node has ended. To continue with the first result, one node must
     run the alternatives itself and take the first result. In graphengine, a fork with `need=1` continues at the first
@@ -477,7 +477,7 @@ class First(Nodes):
 
 
 class Crossing(Nodes):
-    """Joins that do not nest: a → b → x and a → c. d waits for x and c, e waits for c, and f waits for d and e.
+    """Joins that do not nest: The edges are a → b → x → d → f, a → c → d and c → e → f. d and f wait for both edges.
 
     LangGraph's waiting edges can express any such graph. graphengine refuses arms that share a node. If the graph is
     written as two forks in a row instead, e also waits for b and x.

@@ -232,8 +232,8 @@ async def fresh(settings: Settings) -> Outcome:
     and lists, then a list of models with the same fields. In one workload no node reads the field. In the other, each
     node reads what the node before has written. All figures are CPU time.
 
-    A value that is recorded as JSON must read back as an equal value. Sometimes the types in the value already show
-    that it will. The value is then read back only when a node reads the field. Inspecting the types in the dicts of
+    A value that is recorded as JSON must read back as an equal value. Sometimes the types in the value already prove
+    that it does. The value is then read back only when a node reads the field. Inspecting the types in the dicts of
     this benchmark takes 1.5 to 2 times as long as encoding the dicts as JSON. Reading the JSON back takes three to four
     times as long as encoding.
     """

@@ -110,9 +110,9 @@ async def durable_peers(settings: Settings) -> Outcome:
     - Burr commits the whole state (`AsyncSQLitePersister`).
     - DBOS commits what the step returned.
 
-    In the workload of runs at once, 100 runs of ten steps are started together in one process. Their time is divided by
-    the number of all steps. The variant "without async" uses plain functions and the synchronous calls of the library,
-    which block the thread that calls them.
+    The row "a step of 100 runs of 10 at once" measures 100 runs of ten steps that are started together in one process.
+    Their time is divided by the number of all steps. The variant "without async" uses plain functions and the
+    synchronous calls of the library, which block the thread that calls them.
 
     DBOS has no settings for WAL mode and `synchronous`, so the benchmark sets both on the database itself. For
     production, DBOS recommends Postgres, which `python -m benchmarks.postgres` measures. Burr recommends another

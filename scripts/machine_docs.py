@@ -112,7 +112,7 @@ def _claim_table() -> str:
     some = sum(len(row.states) for row in claim.TABLE if row.why)
     every = len(known) * len(get_args(claim.State))
     counted = (
-        f"There are {every} pairs of an input and a state. In {len(taken) - some} of them the claim does something,\n"
+        f"The claim has {every} pairs of an input and a state. In {len(taken) - some} of them it does something,\n"
     )
     counted += f"in {some} the claim ignores the input, and {every - len(taken)} pairs are impossible."
     return "\n".join([*lines, "", counted, ""])

@@ -80,8 +80,8 @@ def bulk(  # noqa: PLR0913 - options
     - `fill` records the fields that graphs declare with `search=`, for runs that began before their graph declared
       them. From then on, searches find the runs by these fields.
 
-    Before it changes anything, the command shows how many runs it found, lists the first of them, and asks for
-    confirmation. If the command is interrupted, call it again to do the rest.
+    Before a bulk action changes anything, the command shows how many runs it found, lists the first of them, and asks
+    for confirmation. If the command is interrupted, call it again to do the rest.
     """
     from graphengine.api.runner import Runner
     from graphengine.cli.answer import read_answer

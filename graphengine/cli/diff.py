@@ -59,8 +59,8 @@ def diff(context: CommandContext, first: str, second: str, at: tuple[At, ...]) -
     Runs that share no step are compared from their beginnings. You can also compare a run with itself, at two of its
     steps.
 
-    The command also compares the graphs, prompts and limits of the two runs, and the models that answered, as far as
-    these are recorded. If a function makes a prompt, only the name of the function is recorded.
+    Besides the steps, the command compares the graphs, prompts and limits of the two runs, and the models that
+    answered, as far as these are recorded. If a function makes a prompt, only the name of the function is recorded.
     """
     from graphengine.records.json_document import diff_document
     from graphengine.records.run_diff import diff as compare

@@ -47,8 +47,8 @@ def erase(context: CommandContext, /, *, person: str, also: tuple[str, ...], dry
     stop the run and call the command again. If one of the runs belongs to another user, the command erases nothing,
     unless --also names that run.
 
-    After erasing, the command rewrites a SQLite file, so that no byte of the erased data is left in it. Other processes
-    that write to the file wait until then.
+    After erasing the data of a user, the command rewrites a SQLite file, so that no byte of the erased data is left in
+    it. Other processes that write to the file wait until then.
     """
     from graphengine.api.runner import Runner
     from graphengine.memory import erase as erased

@@ -88,9 +88,9 @@ def inspect(  # noqa: PLR0913 - one for each option
     token is kept in the file `inspect.token` beside the database, so that links and open tabs still work after a
     restart.
 
-    Without --drive, the command runs no code of graphs. With --drive, the page of the inspector can also start, resume
-    and branch runs of the project's graphs. Ctrl-C releases the runs that the command drives, so that `resume` or a
-    worker can continue them.
+    The command runs code of graphs only with --drive. The page of the inspector can then also start, resume and branch
+    runs of the project's graphs. Ctrl-C releases the runs that the command drives, so that `resume` or a worker can
+    continue them.
 
     With --shared, users can open the page of the inspector on other machines too. Each user has a token of their own,
     and sees and does only what their tenant and their rights allow.

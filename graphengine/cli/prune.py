@@ -88,7 +88,7 @@ def prune(
     To say which runs a prune keeps, give --keep-last, --older-than or both, or use --retention. The command always
     keeps runs that are running or waiting, and runs that are needed by a branch or a parent run that is kept.
 
-    The command shows an estimate of the bytes that it frees, from the texts of steps, snapshots and messages. The
+    The command shows an estimate of the bytes that a prune frees, from the texts of steps, snapshots and messages. The
     database file keeps its size, and the freed space is reused. With --vacuum, the command also shrinks the file.
     """
     from graphengine.api.runner import Runner

@@ -141,8 +141,8 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
     - A request that starts a run can be signed instead, with --webhook-secret-env.
 
     With --users, each user has a token of their own, and sees and starts only the runs of their tenant. If you change
-    the file of users, the service reads the file again. A token that allows everything then exists only if you also set
-    one.
+    the file of users, the service reads the file again. There is then no token that allows everything, unless you also
+    set one.
 
     The process of the service drives the runs like a worker of the queue `default`, and removes old runs. It prints how
     long runs are kept. With --queue, the process only records the runs, and workers drive and remove them. Like

@@ -75,8 +75,8 @@ def watch(
     - what the run waits for, with the command that answers
     - how to resume the run, if the process that drove it has died
 
-    If a node is in a loop, the command shows its first visits one by one. Later visits that went the same way are only
-    counted.
+    If a node of the watched run is in a loop, the command shows its first visits one by one. Later visits that went the
+    same way are only counted.
 
     When the run is over, the exit code tells its outcome: 0 if the run finished, 1 if it failed, 4 if it was stopped.
     Ctrl-C ends only this command, with exit code 130. With --json, each line of the output is a document.

@@ -103,9 +103,9 @@ def whatif(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Show how recorded runs would have ended with other models, instructions or values, or with a changed graph.
 
-    The recorded runs must have ended. The command does not change them. For each run, it starts a branch at the first
-    step that the change can affect, and drives the branch to its end. The branch shares the earlier steps with the run.
-    All branches have the tag whatif:NAME.
+    The recorded runs must have ended, and the command does not change them. Instead, it starts a branch of each run at
+    the first step that the change can affect, and drives the branch to its end. The branch shares the earlier steps
+    with the run. All branches of a comparison have the tag whatif:NAME.
 
     The change can be any of these:
 

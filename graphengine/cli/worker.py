@@ -309,7 +309,7 @@ _PROCESSES: Final[Sequence[Column[OwnerInfo]]] = (
 def workers(context: CommandContext) -> int:
     """List the live processes that can drive runs of a database, and the runs that they drive.
 
-    The list contains two kinds of processes. A worker takes due runs of its graphs. Any other process, such as
+    The command lists workers and other processes. A worker takes due runs of its graphs. Any other process, such as
     `graphengine run`, drives only the runs that it started or resumed itself.
     """
     from graphengine.worker.documents import Workers
