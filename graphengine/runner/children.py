@@ -513,8 +513,9 @@ class _Start(Generic[S]):
 
         A child reports its end by a message to the run that started it. The message can be lost when a node is moved:
 
-        1. A node receives the end of its child, and waits for something else. 2. `Migration(moved=…)` drops the visit
-           and with it the message, but keeps the record that the child was started.
+        1. A node receives the end of its child, and waits for something else.
+        2. `Migration(moved=…)` drops the visit and with it the message, but keeps the record that the child was
+           started.
         3. The next node would wait for the message for ever.
         """
         found = await self.lives.shared.store.infos([run_id])

@@ -1043,9 +1043,10 @@ class Driving:
     async def may_begin(self, *, reads: bool) -> bool:
         """Return whether a node may begin, after waiting for a process that may still run the same node.
 
-        1. Another process drove the run, with a node in flight, and was cut off from the database. 2. This process took
-           the run. 3. The other process continues to act until it notices. So nodes that were in flight begin here only
-           when the lease of the other process is over.
+        1. Another process drove the run, with a node in flight, and was cut off from the database.
+        2. This process took the run.
+        3. The other process continues to act until it notices. So nodes that were in flight begin here only when the
+           lease of the other process is over.
         """
         snapshot, time_ = self.snapshot, self.time
         if not reads and snapshot.cut_until > time_.now():
@@ -1077,9 +1078,11 @@ class Driving:
         """Ask the store whether this process still owns the run, and end the run here if another process has taken it.
 
         The store is not asked once this process has sent the append that gives the lease back, because that append
-        itself fails if the run was taken. Asking then could end the wrong claim: 1. The store is asked. 2. Meanwhile
-        the run gives its lease back, and is claimed here again. 3. The answer says that the former lease is gone, which
-        is true but no longer matters.
+        itself fails if the run was taken. Asking then could end the wrong claim:
+
+        1. The store is asked.
+        2. Meanwhile the run gives its lease back, and is claimed here again.
+        3. The answer says that the former lease is gone, which is true but no longer matters.
         """
         if self._recorded != "running":
             return

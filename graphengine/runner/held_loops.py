@@ -205,9 +205,11 @@ def frames_of_threads() -> Mapping[int, FrameType]:
     """Return the current stack frame of every thread, by the id of the thread.
 
     Garbage collection is disabled meanwhile. Before CPython 3.11.9, a thread that collects garbage in the middle of
-    this call waits for ever (gh-106883): 1. It holds the lock of the list of threads. 2. The collection lets another
-    thread run. 3. The other thread starts or ends a thread, and waits for the lock, while the first thread waits to
-    run.
+    this call waits for ever (gh-106883):
+
+    1. It holds the lock of the list of threads.
+    2. The collection lets another thread run.
+    3. The other thread starts or ends a thread, and waits for the lock, while the first thread waits to run.
     """
     collects = gc.isenabled()
     gc.disable()

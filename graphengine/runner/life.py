@@ -305,10 +305,12 @@ class Life(Generic[S]):
         """Whether a caller retrieved the result or the error of the run.
 
         If no caller retrieves an error, it is logged when the handle is gone. When this becomes True, the finalizer
-        that would log the error is removed. Otherwise objects would never be freed: 1. A caller gets the error. The
-        traceback of the error refers to the frame of the caller, and the frame refers to the handle. 2. The finalizer
-        refers to this life, and the life refers to its task with the error. 3. So the error, through the finalizer,
-        would keep the handle alive, whose end the finalizer waits for.
+        that would log the error is removed. Otherwise objects would never be freed:
+
+        1. A caller gets the error. The traceback of the error refers to the frame of the caller, and the frame refers
+           to the handle.
+        2. The finalizer refers to this life, and the life refers to its task with the error.
+        3. So the error, through the finalizer, would keep the handle alive, whose end the finalizer waits for.
         """
         return self._is_retrieved
 

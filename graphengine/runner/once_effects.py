@@ -181,9 +181,9 @@ class OnceEffects:
     async def settle(self) -> None:
         """Find out how the unfinished effects of a node's old code ended, before its new code runs.
 
-        1. A call charges a card, and the process dies. 2. A deployment changes the node, so that it makes the call with
-           other arguments, or no longer makes it. 3. The current code would not notice that the call had begun, and
-           would charge the card again.
+        1. A call charges a card, and the process dies.
+        2. A deployment changes the node, so that it makes the call with other arguments, or no longer makes it.
+        3. The current code would not notice that the call had begun, and would charge the card again.
 
         Therefore a person is asked first: once for all unfinished effects, if each of them was declared to ask. The
         answer is kept for each effect, and code that asks for the effect later receives the answer.
@@ -283,8 +283,9 @@ class OnceEffects:
     async def take_over(self, place: str, name: str, arguments: Mapping[str, object], once: Once | None) -> str | None:
         """Find out whether an effect that is about to begin was already done by an earlier version of the node's code.
 
-        1. A call charges a card, and the node waits. 2. A deployment moves the call, or changes its arguments. 3. The
-           node runs again, and the call looks like a new one.
+        1. A call charges a card, and the node waits.
+        2. A deployment moves the call, or changes its arguments.
+        3. The node runs again, and the call looks like a new one.
 
         Therefore a person is asked before an effect begins, if there are recorded effects of the earlier code that the
         current code has not asked for (unclaimed effects). Code that makes several calls in parallel may ask for an
@@ -666,8 +667,9 @@ class OnceEffects:
 
         Code inside an effect cannot wait for a person, so the question comes before the effect begins:
 
-        1. A call inside of an effect is cut off: both began. 2. A person says that the outer one is to run again. 3. If
-           the question came only when the inner call is reached, the call would fail, and the person would be asked
+        1. A call inside of an effect is cut off: both began.
+        2. A person says that the outer one is to run again.
+        3. If the question came only when the inner call is reached, the call would fail, and the person would be asked
            about the outer effect for ever.
         """
         above = BEGUN + (f"{effect.place}/" if effect.place else "")

@@ -724,10 +724,10 @@ async def stop_tree(shared: Shared[Any], run_id: str, asked: Stop) -> None:
 
     Parents are stopped before children.
 
-    1. The run is marked. From then on no run below it is created, in any process. 2. The run is stopped, then the runs
-       that its nodes started, level by level. A process that dies in between leaves the mark: no run begins below, a
-       worker that takes a run below stops it, and repeating the stop completes it. A run that cannot be read continues,
-       and the log names it.
+    1. The run is marked. From then on no run below it is created, in any process.
+    2. The run is stopped, then the runs that its nodes started, level by level. A process that dies in between leaves
+       the mark: no run begins below, a worker that takes a run below stops it, and repeating the stop completes it. A
+       run that cannot be read continues, and the log names it.
     """
     store = shared.store
     # The mark comes first: while something is read, a node could start a further child run.

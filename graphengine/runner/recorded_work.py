@@ -212,8 +212,10 @@ class StepJournal:
     def find_left_behind(self, place: str) -> Sequence[RecordedResult]:
         """Return the effects of an earlier conversation that the current code has replaced by another conversation.
 
-        1. An agent acts, and the run waits. 2. The code changes, and begins another conversation. 3. The model in the
-           new conversation does not know what was done in the first conversation, and would do the same again.
+        1. An agent acts, and the run waits.
+        2. The code changes, and begins another conversation.
+        3. The model in the new conversation does not know what was done in the first conversation, and would do the
+           same again.
 
         Args:
             place: The key of an effect that is about to begin inside a conversation. Only conversations beside this one
@@ -412,8 +414,10 @@ class StepJournal:
     async def end_with_rest(self, body: Body, result: object) -> object:
         """Before a node ends, ask a person about effects of the node's old code that the new code does not contain.
 
-        1. A node pays, and waits. 2. A deployment removes the payment from the node. 3. The node runs again, and ends.
-           The payment must not be forgotten silently, and the node must not run once more because of a question.
+        1. A node pays, and waits.
+        2. A deployment removes the payment from the node.
+        3. The node runs again, and ends. The payment must not be forgotten silently, and the node must not run once
+           more because of a question.
 
         Therefore the result of the node is recorded first, together with the effects that are left, and then a person
         is asked.
@@ -528,8 +532,9 @@ class StepJournal:
     async def keep_key(self, place: str, name: str, arguments: Mapping[str, object]) -> None:
         """Record the idempotency key of an effect before the effect begins, unless the key is already recorded.
 
-        1. The process dies during the call. 2. A deployment adds a field to the type of an argument, so that the digest
-           of the call changes. 3. The next attempt makes the call again, and the receiver must see the first key.
+        1. The process dies during the call.
+        2. A deployment adds a field to the type of an argument, so that the digest of the call changes.
+        3. The next attempt makes the call again, and the receiver must see the first key.
 
         Therefore the idempotency key is recorded together with the call. The next attempt finds the record by the
         arguments in the form that their types had when the call was recorded (`as_recorded`).
@@ -551,9 +556,9 @@ class StepJournal:
     def as_recorded(self, place: str, digest_under: Callable[[Shapes | None], str]) -> str:
         """Return the key under which an earlier version of the code recorded the same call.
 
-        1. A node makes a call with an order as its argument, and then waits. 2. A deployment adds a field with a
-           default to the class of the order, or renames the class. 3. The node runs again and makes the same call, but
-           the digest of the arguments has changed.
+        1. A node makes a call with an order as its argument, and then waits.
+        2. A deployment adds a field with a default to the class of the order, or renames the class.
+        3. The node runs again and makes the same call, but the digest of the arguments has changed.
 
         Therefore the digest is computed once more, in the form that the types had when the call was recorded. Recorded
         work with the same name and this digest is the same call.
@@ -922,8 +927,9 @@ class StepJournal:
 
         For a new wait, the returned data is empty.
 
-        1. A node sleeps for an hour. 2. A deployment inserts a sleep of a minute before that sleep. 3. The node runs
-           again, and its first sleep is now the minute, which must not last for the rest of the hour.
+        1. A node sleeps for an hour.
+        2. A deployment inserts a sleep of a minute before that sleep.
+        3. The node runs again, and its first sleep is now the minute, which must not last for the rest of the hour.
 
         Therefore a sleep that earlier code began is continued only by a sleep of the same length.
         """

@@ -5,9 +5,11 @@ published value, under one name for all replies, with the key of the request tha
 more for many requests than for one. A caller that waits for a reply follows the steps of the run and takes the reply
 with its key.
 
-A caller that died can ask again: 1. A caller sends a request and dies before the reply. 2. Another process sends the
-request again, with the same idempotency key. 3. The store has that message already, so no second message is sent, and
-the reply is looked for from the first step on.
+A caller that died can ask again:
+
+1. A caller sends a request and dies before the reply.
+2. Another process sends the request again, with the same idempotency key.
+3. The store has that message already, so no second message is sent, and the reply is looked for from the first step on.
 """
 
 from __future__ import annotations
