@@ -58,14 +58,14 @@ The shell needs the answers for `start` and `record` at each step, so it reads t
 
 
 class Begin(Struct, frozen=True):
-    """Input to the state machine that drives a run: this process should start to drive the run.
+    """Asks the state machine that drives a run (`Claim`) to begin, because this process should drive the run.
 
-    A caller, a worker, or the recovery of runs whose process died has asked for it.
+    This input is given when a caller or a worker asked for the run, or when runs are recovered whose process died.
     """
 
 
 class Wanted(Struct, frozen=True):
-    """Input to the state machine that drives a run: a caller asks for a run on which this process already has a claim.
+    """Tells the state machine that drives a run (`Claim`) that a caller asks for a run that is claimed already.
 
     If the claim was made for a worker, a waiting run is then kept for the caller instead of being left to other
     workers. The caller may have just sent the run a message.
@@ -73,24 +73,25 @@ class Wanted(Struct, frozen=True):
 
 
 class Alone(Struct, frozen=True):
-    """Input to the state machine that drives a run: this process no longer drives any other run.
+    """Tells the state machine that drives a run (`Claim`) that this process no longer drives any other run.
 
-    A run that was in flight at repeated crashes is held back until then, so that a further crash can be attributed to
-    the run.
+    A run that was in flight at repeated crashes begins only now: if the process crashes once more, the run must be the
+    cause.
     """
 
 
 class Refused(Struct, frozen=True):
-    """Input to the state machine that drives a run: the store refused the claim on the run.
+    """Tells the state machine that drives a run (`Claim`) that the store refused to give this process the run.
 
     The run is already driven by another process, or under another claim of this process.
     """
 
 
 class Moved(Struct, frozen=True):
-    """Input to the state machine that drives a run: another process recorded a step after this process read the run.
+    """Tells the state machine that drives a run (`Claim`) that what this process read of the run is out of date.
 
-    This process read the run before it tried to claim the run, so what it read is out of date.
+    This process read the run, and another process recorded a step before this process had claimed the run. The run must
+    therefore be read and checked again.
 
     Attributes:
         held: Whether the run, when this process read it, still had the lease of a process that had died.
@@ -102,12 +103,13 @@ class Moved(Struct, frozen=True):
 
 
 class Found(Struct, frozen=True):
-    """Input to the state machine that drives a run: the run was read, and no node of it can be run now.
+    """Tells the state machine that drives a run (`Claim`) that no node of the run can be run now.
 
-    The run is over, waits for an answer, a message or a time, or is queued.
+    This process has read the run, and found that it is over, that it waits for an answer, a message or a time, or that
+    it is queued.
 
     Attributes:
-        status: The status, as the result of the run reports it.
+        status: The status of the run, as the result of the run reports it.
         due: The time until which the run can sleep in this process; None if the run waits for an answer or a message.
     """
 
@@ -116,7 +118,9 @@ class Found(Struct, frozen=True):
 
 
 class Opened(Struct, frozen=True):
-    """Input to the state machine that drives a run: the first step that this process recorded for the run is durable.
+    """Tells the state machine that drives a run (`Claim`) that the first step of this process is durable.
+
+    The first step is the one with which this process begins or resumes the run.
 
     Attributes:
         beside: Whether this process also drives other runs, although the run should be alone in its process after two
@@ -127,15 +131,18 @@ class Opened(Struct, frozen=True):
 
 
 class Progress(Struct, frozen=True):
-    """Input to the state machine that drives a run: attempts of nodes have ended, or a node has recorded a result."""
+    """Asks the state machine that drives a run (`Claim`) for a new step, because nodes have made progress.
+
+    Attempts of nodes have ended, or a node has recorded a result while it runs.
+    """
 
 
 class Mail(Struct, frozen=True):
-    """Input to the state machine that drives a run: a message or an answer for the run has arrived."""
+    """Asks the state machine that drives a run (`Claim`) for a new step, because a message or an answer has arrived."""
 
 
 class Durable(Struct, frozen=True):
-    """Input to the state machine that drives a run: the store has made the appended steps durable.
+    """Tells the state machine that drives a run (`Claim`) that the store has made the appended steps durable.
 
     Attributes:
         status: The status of the run that was recorded with the steps. Recording any status other than `running` also
@@ -146,7 +153,9 @@ class Durable(Struct, frozen=True):
 
 
 class Idle(Struct, frozen=True):
-    """Input to the state machine that drives a run: no task is in flight or ready, and no step has to be recorded.
+    """Tells the state machine that drives a run (`Claim`) that the run has nothing to do at this moment.
+
+    No task of the run is in flight or ready, and no step has to be recorded.
 
     Attributes:
         status: The status of the run in memory.
@@ -156,13 +165,13 @@ class Idle(Struct, frozen=True):
 
 
 class Left(Struct, frozen=True):
-    """Input to the state machine that drives a run: this process has stopped driving the run.
+    """Tells the state machine that drives a run (`Claim`) that this process has stopped driving the run.
 
     All tasks of the run have ended, and the lease was given back.
 
     Attributes:
         status: The status of the run in memory.
-        due: The time until which the run can sleep in this process, as for `Found`.
+        due: The time until which the run can sleep in this process; None if the run waits for an answer or a message.
         cut_off: Whether nodes were interrupted before they ended.
     """
 
@@ -172,27 +181,28 @@ class Left(Struct, frozen=True):
 
 
 class Quiet(Struct, frozen=True):
-    """Input to the state machine that drives a run: the run waits for an answer or a message, and has none yet."""
+    """Tells the state machine that drives a run (`Claim`) that no answer or message for the waiting run has arrived."""
 
 
 class Woken(Struct, frozen=True):
-    """Input to the state machine that drives a run: the sleeping run should continue.
+    """Asks the state machine that drives a run (`Claim`) to wake the run, which was asleep in this process.
 
-    Its time has come, a message has arrived, or another process has recorded a step of the run.
+    The time for which the run waits has come, a message has arrived, or another process has recorded a step of the run.
 
     Attributes:
-        status: The status of the run in the store at that moment.
+        status: The status of the run in the store when it is woken.
     """
 
     status: str
 
 
 class Stop(Struct, frozen=True):
-    """Input to the state machine that drives a run: a caller asked to stop the run.
+    """Asks the state machine that drives a run (`Claim`) to stop the run, because a caller wants it to stop.
 
     Attributes:
         why: The reason to record, as text.
-        consume: The messages of the inbox that asked for the stop. They are consumed when the stop is recorded.
+        consume: The numbers of the messages in the run's inbox that asked for the stop. These messages are consumed
+            when the stop is recorded.
         now: Whether to cancel the tasks in flight instead of waiting for them to end.
         final: Whether the run can never be resumed.
         reason: `asked` if the caller asked to stop this run, `above` if the caller asked to stop a run that started it.
@@ -206,7 +216,7 @@ class Stop(Struct, frozen=True):
 
 
 class Release(Struct, frozen=True):
-    """Input to the state machine that drives a run: another process should be able to drive the run instead.
+    """Asks the state machine that drives a run (`Claim`) to give up the run, so that another process can drive it.
 
     Attributes:
         now: Whether to cancel the tasks in flight instead of waiting for them to end.
@@ -216,30 +226,30 @@ class Release(Struct, frozen=True):
 
 
 class Late(Struct, frozen=True):
-    """Input to the state machine that drives a run: the run has reached its time limit (`seconds`).
+    """Tells the state machine that drives a run (`Claim`) that the run has reached its time limit (`seconds`).
 
     A node may still be running when this happens.
     """
 
 
 class Closed(Struct, frozen=True):
-    """Input to the state machine that drives a run: the `Runner` is closing.
+    """Tells the state machine that drives a run (`Claim`) that the `Runner` of this process is closing.
 
     Running nodes get a grace period to end.
     """
 
 
 class Cut(Struct, frozen=True):
-    """Input to the state machine that drives a run: the asyncio task that drives the run was cancelled.
+    """Tells the state machine that drives a run (`Claim`) that the asyncio task of the run was cancelled.
 
     Either the `Runner` cancelled the task after the grace period, or the event loop ended.
     """
 
 
 class Raised(Struct, frozen=True):
-    """Input to the state machine that drives a run: driving the run raised an error outside a node.
+    """Tells the state machine that drives a run (`Claim`) that an error was raised outside of the nodes.
 
-    For example, a step could not be recorded, or this process lost the lease.
+    For example, a step could not be recorded, or this process lost the lease on the run.
     """
 
 
@@ -271,10 +281,10 @@ Input: TypeAlias = (
 
 
 class Do(Struct, frozen=True):
-    """The actions that the runner must carry out after one input to the state machine that drives a run.
+    """The actions that the runner must carry out after it gave an input to the state machine that drives a run.
 
-    Each field is one action, such as appending steps, starting tasks, or releasing the lease. A field with its default
-    value asks for nothing. The runner carries out the fields from top to bottom.
+    Each field is one action, such as appending steps, starting tasks or showing steps to watchers. A field with its
+    default value asks for nothing. The runner carries out the fields from top to bottom.
     """
 
     # Append first. The parts of a `Do` that depend on it come with the input `Durable` of this append.
@@ -312,8 +322,10 @@ class Claim(Struct):
     Only `step` changes a claim. The runner calls `step` with each input and does what the returned `Do` tells it to do.
 
     Attributes:
-        asked: Whether a caller asked for the run. If so, a run that failed or was stopped is resumed too.
-        waits_out: Whether a run that waits only for a time sleeps in this process.
+        asked: Whether the run is claimed because a caller asked for it. If so, a run that failed or was stopped is
+            resumed too.
+        waits_out: Whether a run that waits only for a time sleeps in this process, so that the run continues here at
+            that time.
         of_worker: Whether a waiting run is left to workers: only `Store.take` may continue it.
         follows: Whether to wait for another process that drives the run, instead of raising an error.
         gives_way: Whether to hold the run back if it should be alone in its process and other runs are driven here.
@@ -322,12 +334,13 @@ class Claim(Struct):
         owned: Whether this process has the lease. A step that ends or parks the run gives the lease back when the step
             is durable. Otherwise the shell gives the lease back, once no task is in flight.
         was_held: Whether an earlier look found that the run was held by a process that had died.
-        stop: The stop to record.
+        stop: The request to stop the run that has to be recorded; None if there is none.
         cuts: Whether the tasks in flight were cancelled.
         late: Whether the run halts because of its limit of seconds.
         released: Whether the run has been released, or is to be released.
         closed: Whether the Runner is closed.
-        is_first: Whether this claim has not yet found or recorded anything of the run.
+        is_first: Whether this process has not yet found the run at rest or recorded a step of the run since the claim
+            was made.
         is_alone: Whether the run was held back before, and is now being opened alone.
         is_cut: Whether the asyncio task of the run was cancelled while the run was driven.
         may_start: Whether the shell may start a task now.
@@ -372,9 +385,11 @@ class Claim(Struct):
         return rule(self, given)
 
     def enter(self, state: State) -> None:
-        """Move this process's claim on a run to another state, and recompute `may_start` and `may_record`.
+        """Move this process's claim on a run to another state, and update what the process may do in that state.
 
-        `may_record` also depends on `owned`, so a rule that changes `owned` must do so before it calls this method.
+        The flags `may_start` (a task) and `may_record` (a step) are set for the new state. `may_record` also requires
+        that this process has the lease (`owned`), so a rule that changes `owned` must do so before it calls this
+        method.
         """
         self.state = state
         self.may_start, records = _FLAGS[state]
@@ -491,9 +506,10 @@ def _halt_for_close(claim: Claim, _: Closed) -> Do:
 
 
 def _halt(claim: Claim, *, now: bool) -> Do:
-    """Stop starting tasks for the run, and with `now` also cancel the tasks in flight.
+    """Start no further tasks of the run, because the run is about to stop or to leave this process.
 
-    The tasks are cancelled only once, however often a stop is requested.
+    With `now`, the tasks in flight are cancelled as well. They are cancelled only once, even if a stop is requested
+    several times.
     """
     if claim.state == "driving":
         claim.enter("halting")
@@ -603,7 +619,8 @@ class Row(NamedTuple):
         states: The states in which the input can occur.
         then: The states that can follow. Empty if the claim stays in its state.
         rule: The function that processes such an input.
-        why: For an input that needs no action: how the input can occur in these states, and why ignoring it is correct.
+        why: The reason why an input can be ignored, for a row whose rule does nothing: how the input can come in these
+            states, and why no action is needed.
     """
 
     given: type[Input]

@@ -42,12 +42,12 @@ class RunStarted(NamedTuple):
 
     Attributes:
         now: The time, in epoch seconds.
-        facts: The content of the step to record, except for the entries that `machine.decide` computes, such as the
-            first edge.
+        facts: The content of the step to record. `machine.decide` adds the entries that it computes, such as the first
+            edge.
         values: The initial state as JSON values, by field.
         typed: The same state as Python objects, by field.
-        given: The names of the fields that the caller set. Only these count as first values for a condition that
-            watches a field for progress; defaults do not.
+        given: The names of the fields that the caller set. A condition that holds when a value stops improving begins
+            with the values of these fields. The defaults of other fields do not count as first values.
     """
 
     now: float
@@ -213,10 +213,10 @@ class NodeLeft(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """Event: the parts of the run that a node started have all ended or failed, so that the node can go on.
+    """Event: everything that a node had started inside the run has ended or failed, so that the node can go on.
 
-    The parts are the arms of a fork, the items of a map, or a subgraph. `error` is set if a map item changed, in place,
-    an input that all items of the map share.
+    A node can start the arms of a fork, the items of a map, or a subgraph. `error` is set if a map item changed, in
+    place, an input that all items of the map share.
     """
 
     frame: str

@@ -101,7 +101,11 @@ def _describe_failure(failure: FailureRecord, error: BaseException) -> FailureRe
 
 
 def text_of(error: BaseException) -> str:
-    """Return the message of an exception in characters that can be recorded, even if `str(error)` raises."""
+    """Return the message of an exception as text that a store can record.
+
+    If `str(error)` raises an exception itself, the text names only the class of `error`. Surrogates are replaced,
+    because UTF-8 cannot encode them.
+    """
     try:
         text = str(error)
     except BaseException as raised:  # noqa: BLE001 - a __str__ of the user's

@@ -62,10 +62,11 @@ def apply_ops(  # noqa: C901, PLR0912 - the common case, in place
 
 
 def replay(frame: Frame) -> None:
-    """Apply the recorded operations of a fork's arm again, starting from the present values outside the arm.
+    """Compute again what an arm of a fork has written, from the present values outside the arm.
 
-    This is needed when fields that the arm reads from outside have changed, because operations such as an append depend
-    on the value before.
+    This is needed when a field that the arm sees from outside has changed. For example, an arm that appended `3` to the
+    list `[1, 2]` sees `[1, 2, 3]`; if the list outside becomes `[7]`, the arm must see `[7, 3]`. So the recorded
+    operations of the arm are applied again.
     """
     ops, frame.journal = frame.journal, []
     frame.added.clear()

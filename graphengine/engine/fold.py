@@ -145,7 +145,7 @@ def _settle(snapshot: Snapshot) -> None:
 
 
 def _find_runnable(snapshot: Snapshot) -> str | None:
-    """Find a frame that can move now, without checking every frame of the run.
+    """Find a frame (one position of the run in a graph) that can move now, without checking every frame of the run.
 
     The frame that was found after the last step and the frames that this step changed are tried first. Usually one of
     them can move. Thousands of other frames may wait, and a waiting frame cannot move until a step changes it. So a
@@ -358,7 +358,7 @@ def _in_flight(snapshot: Snapshot, step: Step) -> Sequence[Frame]:
 
 
 def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
-    """Make a failed part of the run ready to be retried at the place where it failed, when the run is resumed.
+    """Make one failed position of the run ready to be retried where it failed, when the run is resumed.
 
     Failed items of a map are left as they are, because the map itself starts them again.
     """

@@ -221,7 +221,7 @@ def shown_by(frame: Frame, name: str, asked: WaitRecord) -> str:
 
 
 def keep_asks(frame: Frame) -> None:
-    """Remember the ids of the questions that a visit of a node has asked, before the waits for their answers end.
+    """Remember the ids of the questions that a visit of a node has asked, before these questions are answered.
 
     When the code of the node runs again, it can then ask the same questions under the same ids.
     """
@@ -296,10 +296,11 @@ def drop_children(snapshot: Snapshot, frame: Frame) -> None:
 
 
 def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None:
-    """Remove a fork's arm, a map item or a subgraph from the run, with everything inside it.
+    """Remove a fork's arm, a map item or a subgraph from the run, with everything that runs inside it.
 
-    The usage of the removed frames (model calls, tokens, cost) is added to the frame `heir`. With `counts`, the numbers
-    of completed visits of an arm are added too.
+    The usage of the removed parts (model calls, tokens, cost) still counts for the run, so it is added to the frame
+    `heir`, which stays. With `counts`, the numbers of completed visits of nodes in a removed arm are added to `heir` as
+    well.
     """
     counts = counts and frame.kind == "arm"
     if counts:

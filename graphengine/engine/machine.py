@@ -68,11 +68,12 @@ _ANY: Final[Phases] = (Ready, Fallback, Leaving, Forked, Collecting, Inside, Wai
 
 
 class Row(NamedTuple):
-    """A row of the engine's event table: when an event is legal, and to which kinds of steps it can lead.
+    """A row of the table that lists, for each event of a run, when the event is legal and what it can record.
 
     Attributes:
-        event: The event.
-        phases: The phases of a frame in which the event is legal. Empty if the event concerns the whole run.
+        event: The class of the event.
+        phases: The phases of a frame (one position of the run in a graph) in which the event is legal. Empty if the
+            event concerns the whole run.
         steps: The kinds of steps that can be recorded for the event.
     """
 

@@ -90,7 +90,7 @@ class OpenWaits:
 
 
 def has_failed(frame: Frame) -> bool:
-    """Return whether this frame, or a frame around it, has failed, so that its waits do not time out for now.
+    """Return whether this frame (position of the run), or one around it, has failed, so that its waits do not time out.
 
     A resume that retries the failed part builds the index of open waits again, so that the waits can then time out.
     """

@@ -27,7 +27,7 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
     Attributes:
         value: The result or the answer. For a question to ask again: the time at which it times out. For an effect that
             has begun: its arguments by name.
-        at: When it was recorded, in epoch seconds.
+        at: When the record was made, in epoch seconds.
         outputs: The messages that the call sent and the data that it emitted.
         name: The name of the wait.
         due: When the wait would have timed out.
@@ -268,9 +268,10 @@ Phase: TypeAlias = Ready | Fallback | Leaving | Forked | Collecting | Inside | W
 
 
 class FrameRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """The attributes of `engine.snapshot.Frame` that are stored without conversion.
+    """The part of a stored snapshot that describes one position of the run (a `Frame`) and needs no conversion.
 
-    A frame is one position of the run in a graph. `Frame` explains each attribute.
+    These attributes of a frame have types that JSON can represent directly, so they are written and read as they are.
+    `engine.snapshot.Frame` explains each of them.
     """
 
     until: str = ""

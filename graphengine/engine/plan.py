@@ -73,7 +73,7 @@ class Argument:
     Attributes:
         name: The name of the parameter.
         reading: The place in the state from which the value is read.
-        required: Whether the parameter does not accept None.
+        required: Whether the parameter needs a value. If False, it also accepts None.
     """
 
     name: str
@@ -461,10 +461,13 @@ class Plan(_WithWeakReferences, Generic[S]):
         graph: The name of the graph.
         start: The edges out of START.
         limits: The default limits of the graph's runs.
-        title: The template of the titles of its runs, with paths in braces; "" if the graph does not declare a title.
+        title: The template for the titles of the graph's runs, with paths in braces; "" if the graph does not declare a
+            title.
         own_limits: The limits that the graph itself declares. Inside another graph, the graph fails at these limits.
-        samples: For each field: the trackers of plateaus for which an update of the field adds a sample.
-        epochs: For each node: the trackers that are reset when the node completes or is left.
+        samples: For each field: the conditions that look for a value that no longer improves (plateaus), and that must
+            see each new value of the field.
+        epochs: For each node: the conditions whose memory (for example, a count of visits) is reset when the node
+            completes or is left.
         rules: For each node, and for END: the rules that must hold before the node begins.
         migrate: Migrations to the next version, by the older version.
         graph_spec: A description of the graph in JSON, from which the graph can be drawn and compared with other

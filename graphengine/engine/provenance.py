@@ -64,7 +64,7 @@ def note_joined(frame: Frame, ops: Sequence[Op], arms: Iterable[Frame]) -> None:
 
 
 def note_changed(frame: Frame, ops: Sequence[Op]) -> None:
-    """Remember, after a graph change set fields, which of these fields count as written by nodes.
+    """Mark which fields count as written by nodes, after a change of the graph has set fields of the state.
 
     A field that existed before the change counts as it did before. A new field counts as given by a person only if its
     value equals the value of a given field; otherwise the value may have been computed from fields that nodes wrote.
@@ -79,10 +79,10 @@ def note_changed(frame: Frame, ops: Sequence[Op]) -> None:
 
 
 def written_by_nodes(readings: Iterable[tuple[str, Iterable[str]]], frame: Frame) -> tuple[str, ...]:
-    """Return the names of those values that are read from at least one field that a node wrote.
+    """Return which of these values depend on a node: the names of the values read from a field that a node wrote.
 
     Args:
-        readings: Pairs of the name of a value and the fields from which the value is read.
+        readings: For each value, a pair of its name and the fields from which it is read.
         frame: The position of the run at which the fields are read.
     """
     return tuple(name for name, roots in readings if any(is_written(frame, root) for root in roots))

@@ -125,11 +125,19 @@ def next_due(snapshot: Snapshot) -> float | None:
 
 
 def held_by(snapshot: Snapshot, frame: Frame, *, needs_slot: bool = True) -> tuple[bool, Frame | None]:
-    """Return whether something around this frame keeps it from continuing, and the subgraph whose limit is the cause.
+    """Return whether something around this position of the run (the frame) prevents it from continuing.
 
-    A frame is held, for example, by a failed map around it, by a map whose free places are all taken, or by a subgraph
-    that has reached a limit. The second value is None unless a limit is the cause. With `needs_slot=False` a map item
-    without a free place is not held, because it may still end its waits.
+    For example, a frame is held by a failed map around it, by a map whose free places are all taken, or by a subgraph
+    around it that has reached a limit.
+
+    Args:
+        snapshot: The run.
+        frame: The position of the run.
+        needs_slot: Whether an item of a map needs a free place to continue. With False, an item without a free place is
+            not held, because it may still end its waits.
+
+    Returns:
+        Whether the frame is held, and the subgraph that holds it because of a limit; None if no limit is the cause.
     """
     below, around, has_slots = frame, frame.up, True
     while around is not None:

@@ -57,8 +57,9 @@ def reasons_of(outcome: Outcome, ways: Sequence[EdgeSpec]) -> Sequence[Reason]:
     """Return why the run took an edge: a reason for each edge that was tried, and for each arm of a fork.
 
     Args:
-        outcome: The facts of the step.
-        ways: The edges of the step's graph, in the order of its graph spec; see `ways_of`. Empty if they are not known.
+        outcome: The content of the step, which contains what each evaluated condition found.
+        ways: The edges of the graph in which the step was taken, in the order of its graph spec; see `ways_of`. Empty
+            if the edges are not known.
     """
     found: list[Reason] = []
     for each in outcome.tests:

@@ -89,9 +89,11 @@ def _hide_texts(facts: Outcome | Stopped | Continued | Refused, secrets: Sequenc
 
 
 def _hide_in_tests(tests: Sequence[Tested], secrets: Sequence[str]) -> Sequence[Tested]:
-    """Hide secrets in the values that conditions compared, which a step records to explain its edge.
+    """Hide secrets in the values that a step records to explain which edge was taken.
 
-    Numbers are hidden too, and digests of values with a secret are removed.
+    When a run leaves a node, the step records what each condition found. For example, for `amount > 100` it records the
+    value of `amount`. Such a value can contain a secret, also if it is a number. Digests of values with a secret are
+    removed.
     """
 
     def hide(measured: Measured) -> Measured:
@@ -222,7 +224,7 @@ def _frames_with_plans(plan: Plan[Any], snapshot: Snapshot) -> Iterator[tuple[Fr
 
 
 def _list_clear_texts(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Iterator[str]:
-    """Yield the decrypted secrets to hide in a step: those that the run holds and those that the step writes."""
+    """Yield the decrypted secrets that a step could reveal: the secrets in the run, and those that the step writes."""
     yield from _list_held_texts(plan, snapshot)
     state = written_state(plan, snapshot, step)
     if state is not None:

@@ -125,9 +125,10 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
 
 
 def _chosen_around(frame: Frame) -> Sequence[str]:
-    """Return which of several graphs was chosen at each node around a frame, from the outermost node on.
+    """Return the choices that led to this position of the run, if nodes around it choose among several graphs.
 
-    The result is empty if none of these nodes chooses among several graphs.
+    For each node around the frame that runs a subgraph, the result contains the name of its choice, from the outermost
+    node on. The result is empty if none of these nodes chooses among several graphs.
     """
     found: list[str] = []
     sub = frame.sub if frame.sub is not None or frame.up is None else frame.up.sub
@@ -181,9 +182,12 @@ def keep_rules(
 
 
 def _choose_case(facts: Outcome, edge: Switch, view: View, tests: list[Tested]) -> tuple[bool, str, str]:
-    """Return whether a switch has a target for the value that it reads, that target, and the label of its case.
+    """Choose the target of a switch by the value that the switch reads from the state.
 
-    The case, and the value that was found, are recorded in `facts` and `tests`.
+    The chosen case is recorded in `facts`, and the value that was found in `tests`.
+
+    Returns:
+        Whether there is a target for the value, the target, and the label of the case.
     """
     value = edge.reading.read(view)
     target = case_of(edge.cases, value)
@@ -195,9 +199,13 @@ def _choose_case(facts: Outcome, edge: Switch, view: View, tests: list[Tested]) 
 
 
 def _choose_arms(facts: Outcome, edge: Fork, view: View, tests: list[Tested]) -> tuple[bool, str, str, Sequence[str]]:
-    """Return whether a fork is taken, the node where its arms join, its label, and the nodes at which its arms begin.
+    """Decide whether a fork is taken, and which of its arms begin.
 
     The values that the conditions of the fork and of its arms found are recorded in the step.
+
+    Returns:
+        Whether the fork is taken, the node where its arms join, the label of the fork, and the nodes at which the arms
+        begin.
     """
     if edge.condition is not None:
         held, found = edge.condition.evaluate(view)
@@ -234,7 +242,11 @@ def _record_fork(facts: Outcome, edge: Fork, targets: Sequence[str]) -> None:
 def arrive(  # noqa: PLR0913 - all that a step records of its edge
     facts: Outcome, plan: Plan[Any], frame: Frame, target: str, label: str, edge: AnyEdge | ForkRecord
 ) -> None:
-    """Record where the run goes from a node: to another node, the join at which an arm of a fork ends, END or FAIL."""
+    """Record in a step where the run goes after a node.
+
+    The target is another node, the join at which an arm of a fork ends, END or FAIL. At END and FAIL, the step also
+    records how this part of the run ended.
+    """
     facts.to = (target,)
     if label:
         facts.edge = label

@@ -87,7 +87,7 @@ class Session(RunState):
         return Commit(steps, append(steps) if steps else None)
 
     def fold(self, step: Decided) -> None:
-        """Apply a step to the run in memory.
+        """Apply a step to the run in memory, without appending the step to the log.
 
         The caller must be about to append the step to the log. A step that is durable already may be applied if no
         other step was decided since.

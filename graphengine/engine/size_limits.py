@@ -125,9 +125,10 @@ def _bytes_kept(ops: Sequence[Op]) -> int:
 
 
 def sum_bounds(run: RunState, update_bytes: int) -> int:
-    """Return an upper bound of the size of the state, in bytes, after a join, a recorded call or a message.
+    """Return an upper bound of the size of the state, in bytes, after a step that must not fail because of its size.
 
-    The limit is not checked here, because such a step has no node that could fail at the limit.
+    This is the join of a fork, a recorded call or a message. No node could fail at the limit then, so the limit is not
+    checked here.
     """
     return 0 if run.sizes is None or run.sizes.state_bytes is None else _bound_size(run, update_bytes)
 

@@ -155,9 +155,9 @@ class Frame(FrameRecord, eq=False):
 
     @property
     def asked(self) -> Mapping[str, tuple[str, RecordedResult]]:
-        """The unanswered questions of the node that its code will ask again when it runs the next time, by name.
+        """The unanswered questions that the code of the node will ask again when it runs the next time, by name.
 
-        Each value is the key of the question's record, and the record.
+        Each value is a pair: the key under which the question is recorded, and the record.
         """
         results = self.recorded_results
         again = ((key.removeprefix(ASKED), asked) for key, asked in results.items() if key.startswith(ASKED))
@@ -221,7 +221,10 @@ class Frame(FrameRecord, eq=False):
         return key in self.recorded_results or f"{ASKED}{key}" in self.recorded_results
 
     def is_settled(self, maps: Collection[str]) -> bool:
-        """Return whether the frame is inside a failed item of one of these maps, whose failed items are not retried."""
+        """Return whether this position of the run is inside a map item that failed and is not retried.
+
+        `maps` contains the ids of the maps whose failed items stay failed.
+        """
         around = self if maps else None
         while around is not None:
             if around.kind == "item" and around.failing is not None and around.id[: around.id.rindex("[")] in maps:
@@ -232,8 +235,8 @@ class Frame(FrameRecord, eq=False):
     def held(self, name: str) -> Any:  # noqa: ANN401 - the operations on the field set its type
         """Return the JSON value of a field as it is seen at this position of the run; None if the field has no value.
 
-        An arm of a fork or an item of a map holds only what it wrote itself. Other fields are read from the frame
-        around it.
+        An arm of a fork or an item of a map stores only what it wrote itself. All other fields are read from the
+        position around it.
         """
         frame = self
         while frame.base is not None and name not in frame.values:
@@ -403,9 +406,11 @@ class Task(AttemptId):
     """A task of the runner, such as running a node, for one attempt.
 
     Attributes:
-        mode: `run` the node, run its `fallback`, `leave` the node (choose the edge), `join` its arms, `collect` its
-            items, `exit` its subgraph, fail the frame because of its `limit` or its `crash_loop`, `deliver` a message
-            for which it waits, or `wake` it at a time.
+        mode: What has to be done. `run` runs the node, and `fallback` its fallback. `leave` chooses an edge out of the
+            node. `join`, `collect` and `exit` go on after the arms of a fork, the items of a map or a subgraph. `limit`
+            and `crash_loop` fail this part of the run, because a limit is reached or because the process died too often
+            while the node ran. `deliver` ends a wait with a message that has arrived, and `wake` ends a wait at its
+            time.
         due: The earliest start, in epoch seconds; 0 for a start at once.
         wait: The name of the wait to which a message is delivered, or that times out.
     """

@@ -56,7 +56,10 @@ def encode_step(step: Step) -> bytes:
 
 
 def as_stored(step: Step) -> Step:
-    """Return a step as if it had been written to a store and read again: JSON values only, no Python objects."""
+    """Return a step in the form that a process would get by reading the step from the store.
+
+    The returned step contains only JSON values, and no Python objects.
+    """
     if step.update or isinstance(step.data, (Mapped, Continued)):
         return decode_step(step.seq, encode_step(step))
     if type(step) is Step:

@@ -680,14 +680,15 @@ class Shift(Facts, kw_only=True):
 
     Attributes:
         changes: The changes to the graph, as text.
-        renamed: The new name of each renamed node by its old name, for each frame of the nodes' graph.
+        renamed: The renamed nodes. For each frame (one position of the run in a graph): the new name of a node by its
+            old name.
         pauses: The nodes before which the run pauses, under their new names.
-        moved: The node at which a frame continues, by frame.
-        field_changes: Operations on fields, by frame.
+        moved: The node at which a frame continues, by the id of the frame.
+        field_changes: The operations that change fields of the state, by the id of the frame.
         left: Descriptions of the recorded values that are dropped, or that are read as other values.
-        asks: The frames whose question changed.
-        marks_of: The new memory of conditions, by frame: for conditions that are new and for values whose types have
-            changed.
+        asks: The ids of the frames whose open question has changed.
+        marks_of: The values that conditions remember from now on, by the id of the frame. They are set for conditions
+            that are new, and for values whose types have changed.
     """
 
     changes: Sequence[str] = ()
@@ -712,9 +713,8 @@ class Continued(Shift, kw_only=True):
         limits: The limits of the run from now on.
         fingerprint: The fingerprint of the current graph.
         pause: The nodes before which the run pauses from now on; None to keep the present nodes.
-        settled: The places of the maps that keep their failed items as they are, although other failed parts are
-            retried.
-        marks: The new memory of the conditions in the step's frame.
+        settled: The ids of the maps whose failed items are not retried, although other failed parts of the run are.
+        marks: The values that conditions remember from now on, in the part of the run to which the step belongs.
         origin: The program and the user that resumed the run or branched it off; None if that is not known.
         code: The id of the current code if the run has recorded work under different code; "" if nothing changed.
         recoded: The paths of the nodes with recorded work whose code, or whose graph spec, has changed since.
@@ -842,13 +842,13 @@ class Step(Struct, gc=False):
     Attributes:
         seq: The number of the step: 1, 2, 3, … without gaps, counted through the run and the parents it branched from.
         at: When the step was decided, in epoch seconds.
-        data: The facts, in the class of the step's kind.
+        data: The content of the step. Each kind of step has a class for its content.
         frame: The id of the frame (subgraph, item or arm) to which the step belongs; "" for the run's own frame.
         node: The name of the node; "" for steps of the run as a whole.
         visit: The number of the node's visit in its frame, counted from 1.
         attempt: The number of the attempt in the visit, counted from 1.
         began: When the work of the attempt began, in epoch seconds; 0 for steps without work.
-        update: Operations on the state of the frame.
+        update: The operations with which the step changes the state of the frame.
         typed: For each operation, the typed value that it sets or adds. Only a step that was decided in this process
             has typed values.
     """
@@ -931,13 +931,14 @@ ALL: Final = "*"
 
 
 def replacing(given: Mapping[str, T], graph: str, path: str, name: str, owner: str | None = None) -> T | None:
-    """Return the setting that applies to an agent or another named part at a node: the one with the most specific key.
+    """Return the setting, such as a model, that applies to an agent or another named part at a node.
 
-    For example, the keys can name an agent, a node's path, or a whole graph. None if no key matches.
+    The keys of the settings can name, for example, an agent, the path of a node, or a whole graph. The most specific
+    key that matches decides. None if no key matches.
 
     Args:
         given: The settings, by key.
-        graph: The graph.
+        graph: The name of the graph.
         path: The path of the node.
         name: The name of the agent or other part for which a setting is looked up.
         owner: The name of the part to which the node belongs, or None if it belongs to no part in particular. A key

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 
 def default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, Mark]:
-    """Return what `changed(…)` conditions compare with until the node that resets them is left for the first time.
+    """Return the digests with which `changed(…)` conditions compare a field at the beginning of a run.
 
-    A `changed(…)` condition compares digests of the fields that it watches. At the beginning, it compares with the
-    digests of the fields' defaults.
+    A `changed(…)` condition holds if the digest of the fields that it watches differs from the digest that it
+    remembers. At the beginning it remembers the digest of the fields' defaults, until the node that resets the
+    condition is left for the first time.
     """
     if not changes:
         return {}
@@ -46,9 +47,9 @@ def default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, Mark
 
 
 def first_marks(plan: Plan[Any], frame: Frame) -> dict[str, Mark]:
-    """Return the initial memory of conditions that only the changed graph has, for a run that resumes under this graph.
+    """Return what new conditions of a changed graph remember at first, when a run resumes under this graph.
 
-    A `changed(…)` condition starts with the default of its field. A condition that counts visits since another node
+    A new `changed(…)` condition starts with the default of its field. A condition that counts visits since another node
     starts to count now, because the visits before the change were not counted.
     """
     new = [tracker for group in plan.epochs.values() for tracker in group if tracker.key not in frame.marks]
@@ -91,14 +92,14 @@ def digest_now(tracker: Tracker, view: View) -> str:
 
 
 def track(plan: Plan[Any], view: View, node: str, ops: Sequence[Op], *, failed: bool = False) -> None:
-    """Update what conditions remember about a node, such as its number of visits, when the node has completed.
+    """Update what conditions remember about a run, such as the number of visits of a node, after a node has completed.
 
-    Conditions that start again at this node are reset first. Then the new values of fields that the node wrote are
-    added.
+    Conditions that start again at this node are reset first. After that, conditions that look for a value that no
+    longer improves are given the new values of the fields that the node wrote.
 
     Args:
         plan: The plan of the node's graph.
-        view: The state, in which the new memory is set.
+        view: The state after the node. The new memory is set in it.
         node: The node.
         ops: The operations that the node wrote.
         failed: Whether the node failed, also if a fallback replaced its result.
@@ -118,9 +119,10 @@ def track(plan: Plan[Any], view: View, node: str, ops: Sequence[Op], *, failed: 
 
 
 def sample(plan: Plan[Any], view: View, written: Iterable[str]) -> None:
-    """Add the current value to the memory of each plateau condition whose field was written.
+    """Show the new values of written fields to the plateau conditions that watch these fields.
 
-    A plateau condition holds once a value has stopped improving.
+    A plateau condition holds once a value has stopped improving, so it remembers the best value and how many later
+    values were not better.
     """
     sampled: set[str] = set()
     for name in written:
@@ -131,7 +133,7 @@ def sample(plan: Plan[Any], view: View, written: Iterable[str]) -> None:
 
 
 def take_sample(tracker: Tracker, view: View) -> None:
-    """Compute the value that a plateau condition watches, and compare it with the best value so far.
+    """Compute the value that a plateau condition watches, and compare the value with the best value so far.
 
     If the function that computes the value raises an exception, the exception is remembered, and is raised when the
     condition is evaluated.
@@ -151,7 +153,7 @@ def take_sample(tracker: Tracker, view: View) -> None:
 
 
 def compare(tracker: Tracker, view: View, sample: float | str) -> None:
-    """Add a value to the memory of a plateau condition.
+    """Remember one more value of a plateau condition, which holds once a value has stopped improving.
 
     If the value is better than the best so far, it becomes the best. Otherwise the number of values without improvement
     is increased.
@@ -171,16 +173,20 @@ def set_mark(tracker: Tracker, view: View, mark: Mark) -> None:
 
 
 def note_trouble(tracker: Tracker, view: View, text: str) -> None:
-    """Remember the error because of which the value of a plateau condition could not be computed.
+    """Remember that the value of a plateau condition could not be computed, and the text of the error.
 
-    The condition raises an error with this text when it is evaluated.
+    A plateau condition holds once a value has stopped improving. It raises an error with this text when it is
+    evaluated.
     """
     view.new_marks[tracker.key] = [*(view.mark(tracker.key) or [None, None, 0])[:3], text]
     view.new_samples.append([tracker.key, [text]])
 
 
 def sample_again(plan: Plan[Any], view: View) -> None:
-    """Compute the values of plateau conditions again whose computation failed when the node completed."""
+    """Try again to compute values of plateau conditions, if computing them failed when a node completed.
+
+    A plateau condition holds once a value has stopped improving.
+    """
     for group in plan.samples.values():
         for tracker in group:
             mark = view.mark(tracker.key)
@@ -196,10 +202,11 @@ def note_changes(plan: Plan[Any], view: View) -> None:
 
 
 def sample_arm(plan: Plan[Any], view: View, arm: Frame, counted: Mapping[str, int]) -> None:
-    """Add what the conditions of one arm of a fork remember to the memory of the frame that was forked, at the join.
+    """Add what conditions remembered inside one arm of a fork to what they remember outside, when the arms join.
 
-    `counted` contains the numbers of visits in the arms before this arm. A cancelled arm contributes only its numbers
-    of visits, because its writes are dropped.
+    A condition can remember, for example, how often a node was visited. `counted` contains the numbers of visits in the
+    arms that were added before this arm. A cancelled arm contributes only its numbers of visits, because its writes are
+    dropped.
     """
     trackers = {t.key: t for groups in (plan.samples, plan.epochs) for group in groups.values() for t in group}
     for key, what in arm.samples:

@@ -135,10 +135,11 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
 
 
 def find_settled_maps(plan: Plan[Any], snapshot: Snapshot) -> Sequence[str]:
-    """Return the ids of the maps whose failed items stay failed, so that a resume does not retry these items.
+    """Return the ids of the maps that count as done although items of them failed.
 
-    Such a map is declared to complete with the items that succeeded. A map that failed itself is not included: either
-    all its items failed, or the graph did not yet declare that the map keeps going when they failed.
+    A resume does not retry the failed items of such a map, because the map is declared to complete with the items that
+    succeeded. A map that failed itself is not included: either all its items failed, or the graph did not yet declare
+    that the map keeps going when they failed.
     """
     return tuple(
         child_id(frame.id, frame.at)

@@ -57,9 +57,10 @@ def begin_run(run: RunState, event: RunStarted) -> Decided:
 
 
 def first_edge(run: RunState, facts: Outcome, plan: Plan[Any], frame: Frame, given: Iterable[str]) -> None:
-    """Choose the first edge of a run or a subgraph, record it in the step, and set up the memory of its conditions.
+    """Choose the first edge of a run or of a subgraph, and record the edge in the step.
 
-    `given` names the fields that the caller set.
+    Conditions that remember earlier values get their first memory here. `given` names the fields that the caller set;
+    only their values count as first values of such conditions.
     """
     view = at_start(plan, frame, given)
     view.checks = run.checks
@@ -149,9 +150,11 @@ def _under_changes(plan: Plan[Any], snapshot: Snapshot, event: RunResumed | Bran
 
 
 def _carry_marks(plan: Plan[Any], snapshot: Snapshot, there: Snapshot, facts: Continued) -> Iterator[tuple[str, Marks]]:
-    """Yield, by frame, the new digests that `changed(…)` conditions must remember after a change of the state's types.
+    """Yield the digests that `changed(…)` conditions must remember after the types of the state have changed.
 
-    Only conditions are included that watch a field whose record changed although no node wrote the field.
+    Such a condition compares the digest of a field with the digest that it remembers. If a new type changes the digest
+    although no node wrote the field, the condition would hold by mistake. Each yielded pair contains the id of a frame
+    (one position of the run in a graph) and the new digests of its conditions.
     """
     for frame in there.frames.values() if facts.field_changes else ():
         changes = facts.field_changes.get(frame.sub.id if frame.sub is not None else ROOT, ())
@@ -180,7 +183,8 @@ def stop_asked(snapshot: Snapshot, event: StopAsked) -> Decided:
 def _list_unended_effects(snapshot: Snapshot) -> list[str]:
     """Return the side effects of a run that began and of which nobody knows whether they happened.
 
-    Each is given as the path of its node and, for an effect inside the node, its name.
+    Each effect is described by the path of its node. For an effect inside the node, the name of its function follows,
+    as in `order/pay: charge`.
     """
     return [
         path_of(frame.id, frame.at) + (f": {own_name(memo.name)}" if key != BEGUN else "")

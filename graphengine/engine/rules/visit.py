@@ -68,7 +68,7 @@ def node_finished(  # noqa: C901, PLR0912, PLR0913 - the parts of a result, in t
     failed: NodeFailed | None = None,
     given: Iterable[JsonValue] = (),
 ) -> Decided:
-    """Return the step to record for the result of a node: write it and choose the next edge, or treat it as a failure.
+    """Return the step for the result of a node: the step writes the result and takes an edge, or records a failure.
 
     The result can come from an attempt, from a subgraph that ended with `stop`, or from a fallback that replaces the
     failure `failed`. `given` contains values that a person or a caller gave. A field to which the result writes such a
@@ -138,7 +138,8 @@ def _guard(run: RunState, inner: Plan[Any], ops: Sequence[Op], event: NodeFinish
 def _weigh_item(run: RunState, frame: Frame, view: View, item: Decided) -> Decided:
     """Check the size of the update of a map item, and add the size to the total of all items of the map.
 
-    The sizes of small values are not counted.
+    The total is needed because one step writes the results of all items at the end of the map. Small values are not
+    counted.
     """
     if view.update_bytes and isinstance(item.data, Item):
         item.state_bytes = size_of(run, view.update_bytes, item.data.writes, f"node {item.path}")
@@ -303,7 +304,7 @@ def _keep_work(facts: Attempt | Failed, node: NodePlan, frame: Frame, event: Nod
 
 
 def record_note(run: RunState, event: Noted) -> Decided:
-    """Return the step to record when a running node records something before its end, such as a call's result."""
+    """Return the step for something that a running node records before it ends, such as the result of a call."""
     facts = event.facts
     if isinstance(facts, Waiting) and (frame := run.snapshot.frames[event.id.frame]).asks:
         _ask_again(frame, facts)

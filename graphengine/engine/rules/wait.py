@@ -127,7 +127,7 @@ def message_came(run: RunState, event: MessageCame) -> Decided:
 
 
 def _find_asking_frame(snapshot: Snapshot, event: AnswerArrived) -> Frame | None:
-    """Find the frame whose node will ask an answered question again, although the question is not open now.
+    """Find the position of the run (a frame) whose node is about to ask again a question that is not open now.
 
     Example: the node of a map item asks two questions, and another item begins to work meanwhile. The first answer
     arrives. The node cannot run again yet, because as many items as `concurrency=` allows are working, and its second
