@@ -148,9 +148,10 @@ class Alone:
         return self.decide(AnswerArrived(name, wait.id, self.clock.now(), AnswerRecord(record)))
 
     def decide(self, event: Event) -> Decided:
-        """Turn an event of the node into the step that a run would record, and apply the step to the snapshot.
+        """Turn an event of the node into the step that a run would record, and apply the step in memory.
 
-        The step is not recorded. If it takes an edge, `EdgeCoverage` ignores the edge, because no run takes it.
+        No step is stored, because there is no run. If it takes an edge, `EdgeCoverage` ignores the edge, because no run
+        takes it.
         """
         step = self._session.commit([event], lambda _: None).steps[0]
         if step.data.error is not None:

@@ -60,8 +60,9 @@ class Asked(NamedTuple):
 
     Attributes:
         name: The name of the wait.
-        facts: The record of the wait.
-        frame: The place in the run that waits now; None if no node waits for the answer at the moment.
+        facts: What the run has recorded about the wait, such as the text of the question.
+        frame: The position of the run in its graph that waits for the answer now. None if no node waits for it at the
+            moment, for example because the node is running again.
     """
 
     name: str
@@ -87,8 +88,8 @@ class Asked(NamedTuple):
 async def find_asked_wait(store: RunStore, kept: CachedSnapshots, run_id: str, wait: str | Wait | None) -> Asked:
     """Find the question of a run for which an answer is meant. See `question_of` for the rules and the errors.
 
-    If the name or id identifies an open question, the inbox is not read. This saves time, because thousands of answers
-    may wait there to be processed.
+    The inbox of the run is read only if the name or id does not identify an open question. This saves time, because
+    thousands of unprocessed answers may be in the inbox.
     """
     named = wait.id if isinstance(wait, Wait) else wait
     if named is not None:
@@ -204,7 +205,8 @@ async def _find_reopened_question(store: RunStore, snapshot: Snapshot, wait_id: 
 async def _not_open(store: RunStore, snapshot: Snapshot, wait: str, open_ones: Sequence[Asked]) -> InputError:
     """Build the error for an answer that cannot be accepted.
 
-    Either its question is not open, or several questions of the run have the name that the answer gives.
+    The cause is either that the question is not open, or that the answer names its question by a name which several
+    questions of the run have.
     """
     run_id, where, asked_before = snapshot.run_id, f"run {snapshot.run_id}", snapshot.asked.get(wait)
     now = "; ".join(f"{each.facts.id} ({_first_line(show(each.facts.question))})" for each in open_ones[:_LISTED])

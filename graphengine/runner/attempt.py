@@ -81,10 +81,10 @@ _WITHOUT_RESULT: Final = ("sleep", STARTS)
 
 
 class _RestartedNode(NamedTuple):
-    """The result of a node that began as a side effect, and that a deployment has changed to another kind of node.
+    """Wraps the result of a node that had begun as a side effect, and that a deployment has changed to another kind.
 
-    A graph, map or question cannot be a side effect. So such a node begins again, and this class marks its result, so
-    that it is not recorded as the result of the effect.
+    If the node is a graph, a map or a question now, it is no side effect any more, so it begins again. The wrapper
+    tells the caller that the result must not be recorded as the result of the effect.
     """
 
     result: object
@@ -333,11 +333,11 @@ class Attempt(AttemptFacts):
         return Settled(task.frame, now, error, 1 + random.random())  # noqa: S311 - jitter, should there be a retry
 
     async def _end_with_rest(self, call: Call, result: object, *, has_begun: bool) -> object:
-        """Before a node ends, ask a person about side effects that only its old code did. Returns the node's result.
+        """Ask a person about side effects that only the old code of the node did, before the node ends.
 
-        After a deployment, the new code may no longer contain a side effect that the old code began in this visit. A
-        node that is itself an effect that must not be repeated is left out, because that question was asked before it
-        began.
+        After a deployment, the new code may no longer contain a side effect that the old code began in this visit.
+        Nobody is asked if the node itself is an effect that must not be repeated, because the question was then asked
+        before the node began. Returns the result of the node.
         """
         if has_begun or self.node.once is not None or self.node.effect == TRANSACTION:
             return result
@@ -431,8 +431,8 @@ class Attempt(AttemptFacts):
     def _note_results_of_earlier_code(self, unused: Sequence[str]) -> None:
         """Warn about results that an earlier version of the node's code recorded and the current code no longer uses.
 
-        Effects are left out, because a person was asked about them. Sleeps are left out too, because they have no
-        result.
+        The warning does not list side effects, because a person was asked about them, and it does not list sleeps,
+        because they have no result.
         """
         found = self.frame.recorded_results
         plain = [
@@ -447,9 +447,9 @@ class Attempt(AttemptFacts):
 
     @property
     def acts(self) -> bool:
-        """Whether the attempt is doing a side effect at this moment that cancelling the attempt would interrupt.
+        """Whether cancelling this attempt now would interrupt a side effect that is in progress.
 
-        A side effect in a thread does not count, because it cannot be interrupted.
+        A side effect in a thread does not count, because a thread cannot be interrupted.
         """
         if self.journal is not None and self.journal.in_flight.acting:
             return True
@@ -528,9 +528,10 @@ class Attempt(AttemptFacts):
         return await journal_of(self).effects.once(effect)
 
     def _call_in_transaction(self, call: Call, **values: object) -> Coroutine[Any, Any, object]:
-        """Call the node's function as a recorded call in a database transaction.
+        """Call the function of a node in a database transaction, and record the call in the same transaction.
 
-        The values that the function reads from the state identify the call, so that it is made once for these values.
+        The call is identified by the values that the function reads from the state. If the node runs again with the
+        same values, it gets the recorded result.
         """
         names = [name for name in values if name not in call.extras or name == "state"]
         try:
@@ -562,7 +563,7 @@ class Attempt(AttemptFacts):
         return call.function(**values)
 
     def _refresh(self, call: Call) -> None:
-        """Restore fields of the state that a task of an earlier node has changed in place.
+        """Undo changes that code left over from an earlier node has made, in place, to fields of the state.
 
         A node may leave a task, a timer or a thread running when it ends, and this task can still hold a value of the
         state. If it has changed a field that the next node reads, the next node gets the recorded value, and a warning
@@ -658,9 +659,10 @@ _SET_CURRENT: Final = CURRENT.set
 
 
 def _answer_in(result: object, work: StepJournal) -> str:
-    """Return the key of the recorded answer of a person, if the node returned exactly this answer; "" otherwise.
+    """Return the key under which the answer of a person is recorded, if the node returned exactly this answer.
 
-    The step of the node then records that its value came from the person.
+    The step of the node then records that its value came from the person. The result is "" if the node returned
+    something else.
     """
     key, answer = work.answer if work.answer is not None else ("", None)
     value = result.value if type(result) is Remembered else result

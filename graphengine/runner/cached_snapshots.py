@@ -68,7 +68,7 @@ class CachedSnapshots:
         return frozenset(self._kept)
 
     def keep(self, snapshot: Snapshot, size_bytes: int = -1) -> None:
-        """Keep a snapshot in the cache if the run waits, and if loading the snapshot again would take long.
+        """Keep a snapshot in the cache if the run waits, and if loading it again from the store would be slow.
 
         All steps of the snapshot must be recorded. The caller must not change the snapshot any more.
 
@@ -103,7 +103,8 @@ class CachedSnapshots:
 
         Args:
             run_id: The id of the run.
-            info: The row of the run, as for `take`.
+            info: The row of the run if the caller has just read it. With it, a kept snapshot of the last step is
+                returned without reading the log.
 
         Raises:
             UnknownRun, StoreCorrupt: The run cannot be loaded; see `load_snapshot`.

@@ -161,10 +161,11 @@ def _make_returned(annotation: Any) -> Returned:  # noqa: ANN401 - a type
 
 
 def identity_of(function: Callable[..., object]) -> tuple[str, object]:
-    """Return the name of a function, and an object by which two functions can be compared.
+    """Return the name of a function, and an object that tells whether two functions are the same.
 
-    The objects of two functions are equal only if they are the same function, bound to the same object. The name alone
-    would not distinguish two functions with the same name. For a `functools.partial`, the function inside it counts.
+    The objects for two functions are equal only if the functions are the same, and bound to the same object. The name
+    alone would not distinguish two functions with the same name. For a `functools.partial`, the function inside it
+    counts.
     """
     function = unwrap_partials(function, (), {})[0]
     name = getattr(function, "__qualname__", type(function).__name__)
@@ -191,12 +192,13 @@ class DoesNotFit(ValueError):
 
 
 class Shapes:
-    """The fields of types and parameters of functions as they were when a call was recorded.
+    """Knows which fields the types had, and which parameters the functions had, when the calls of a node were recorded.
 
-    They tell whether a call of the current code is the recorded call. A field or parameter that was added since then is
-    ignored if its value is the default, so adding a field with a default does not turn the call into another one. A
-    renamed class counts as the earlier class if exactly one earlier class can be meant. An added field whose type is a
-    `Literal` or an enum is never ignored, because such fields often distinguish one kind of value from another.
+    With this knowledge, a node that runs again under changed code can tell whether a call that it makes is the recorded
+    call. A field or parameter that was added since then is ignored if its value is the default, so adding a field with
+    a default does not turn the call into another one. A renamed class counts as the earlier class if exactly one
+    earlier class can be meant. An added field whose type is a `Literal` or an enum is never ignored, because such
+    fields often distinguish one kind of value from another.
 
     Args:
         then: The code that recorded the call, as `Code.body`.
@@ -216,9 +218,9 @@ class Shapes:
         return self._parameters.get(function)
 
     def narrow(self, value: object) -> Mapping[str, object] | None:
-        """Return the fields of a value, as they were when a call was recorded: fields added since then are left out.
+        """Return those fields of a value that its class already had when a call was recorded.
 
-        Return None if the value is neither a model nor a dataclass.
+        Fields that were added since then are left out. Return None if the value is neither a model nor a dataclass.
 
         Raises:
             DoesNotFit: An added field differs from its default, or is a `Literal` or an enum. Such a value cannot have
@@ -387,7 +389,7 @@ def _can_identify(value: object) -> bool:
 def arguments_of(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> tuple[Mapping[str, object], Mapping[str, object]]:
-    """Return the arguments of a call by the names of the function's parameters, and the function's defaults.
+    """Return the arguments of a call by the names of the parameters, and the default values of the function.
 
     For example, a call `pay(5)` of `def pay(amount, currency="EUR")` gives `{"amount": 5}` and `{"currency": "EUR"}`.
     If the signature of the function is not known, the arguments are named by their positions: `{"0": 5}`.
@@ -436,9 +438,9 @@ def held_call(
 
 
 def takes_key(function: Callable[..., object], kwargs: Mapping[str, object]) -> bool:
-    """Return whether a call has to give the function an idempotency key.
+    """Return whether the engine has to pass an idempotency key to the function of a call.
 
-    This is so if the function has a parameter `idempotency_key` for which the caller gave no argument.
+    This is necessary if the function has a parameter `idempotency_key`, and the caller gave no argument for it.
     """
     try:
         return KEY_NAME in signature_of(function).parameters and KEY_NAME not in kwargs
@@ -477,7 +479,7 @@ def _refuse_iterator(value: object) -> NoReturn:
 
 
 def shortened(values: JsonValue | UnsetType) -> JsonValue | UnsetType:
-    """Shorten the arguments that `recordable` has converted: a long value is replaced by the beginning of its text."""
+    """Shorten long arguments of a recorded call for people: a long value becomes the beginning of its text."""
     if not isinstance(values, dict):
         return values
     texts = {name: to_json(value).decode() for name, value in values.items()}
@@ -488,7 +490,10 @@ def shortened(values: JsonValue | UnsetType) -> JsonValue | UnsetType:
 
 
 class _Identity:
-    """Compares an object by identity, and keeps the object alive, so that no other object can get the same id."""
+    """Wraps an object so that two wrappers are equal only if they wrap the same object.
+
+    The wrapper keeps the object alive, so that no other object can get the same id.
+    """
 
     __slots__ = ("_held",)
 
@@ -579,9 +584,10 @@ def _encode_members(value: Mapping[str, object], shapes: Shapes | None) -> objec
 
 
 def _encode_contents(value: Any, shapes: Shapes | None) -> object:  # noqa: ANN401 - as above
-    """Convert the content of a value whose type does not exist in JSON, such as an enum, a set or a time.
+    """Convert a value of a type that JSON lacks, such as an enum, a set or a time, to JSON.
 
-    The result depends only on the content. For example, the items of a set are sorted.
+    The JSON depends only on the content of the value. For example, the items of a set are sorted, so that equal sets
+    have equal JSON.
     """
     if isinstance(value, enum.Enum):
         return _canonicalise(value.value, shapes)

@@ -90,7 +90,7 @@ _ALL: Final = 1_000_000
 
 
 class _StartRecord(Struct, omit_defaults=True, kw_only=True):
-    """The record of a started child run, as it is kept with the node that started it.
+    """What a node records when it starts a child run, so that it finds the same child when it runs again.
 
     Attributes:
         run_id: The id of the child.
@@ -104,7 +104,7 @@ class _StartRecord(Struct, omit_defaults=True, kw_only=True):
 
 
 class _EndRecord(Struct, omit_defaults=True, kw_only=True):
-    """The end of a child run, as it is recorded with the node that waited for it.
+    """What a node records about the end of a child run for which it waited.
 
     Attributes:
         attempt: The attempt of the node that received the end.
@@ -133,7 +133,7 @@ class _EndRecord(Struct, omit_defaults=True, kw_only=True):
 
 
 class _AttemptChild:
-    """A child run that an attempt of a node has started or found, together with the child's end.
+    """A child run that an attempt of a node has started or found, with the end of the child once it is known.
 
     Several tasks of a node can call `child.result()` at the same time. The lock lets only one of them wait for the end,
     and the others use what it has found.
@@ -145,12 +145,12 @@ class _AttemptChild:
 
 
 class _AttemptChildren:
-    """Data that an attempt of a node has read from the store, about its run and its child runs, to read it only once.
+    """Caches what an attempt of a node has read from the store about its own run and its child runs.
 
     The data must not keep the attempt alive, as the context of a task would.
 
     Attributes:
-        children: The children, by their ids.
+        children: The child runs of the attempt, by their ids.
         started_runs: The runs that the run has started since the attempt could begin; None if they were not read.
         parent: The row of the attempt's own run. Its tenant, user and place never change.
     """
@@ -282,7 +282,8 @@ class _Start(Generic[S]):
     def queue(self) -> str | None:
         """The queue from which a worker takes the child run; None if the child is driven at once.
 
-        It is also None if side effects are refused in this process, as in a test, because a worker would perform them.
+        It is also None if this process refuses side effects, as a test does. A worker would not refuse them, so the
+        child must not be given to one.
         """
         return self._options["queue"] if self.attempt.services.effects == "act" else None
 
@@ -419,8 +420,8 @@ class _Start(Generic[S]):
     async def _is_taken_over(self, chosen: str, derived: str, parent: RunInfo) -> bool:
         """Return whether the id that the caller chose belongs to a child of the run from which this run branched off.
 
-        In this case the branch starts a child of its own under a derived id. The answer is also True if the child with
-        the derived id exists already, because the child with the chosen id can have been removed since.
+        If so, the branch starts a child of its own under an id that is derived from the chosen id. The answer stays
+        True once the child with the derived id exists, even if the child with the chosen id has been removed since.
         """
         above, store = parent.parent, self.lives.shared.store
         if above is None:
@@ -475,7 +476,8 @@ class _Start(Generic[S]):
     def _note_place_in_tree(self, parent: RunInfo) -> None:
         """Record how many runs are above the child run, and which run is at the top of the tree.
 
-        A stop of the run at the top also stops the child, except if the child was started to outlive it (`stays`).
+        A run is above the child if it started the child, directly or through other runs. When the run at the top is
+        stopped, the child is stopped as well, unless the child was started to outlive it (`stays`).
         """
         self.starter.depth = parent.depth + 1
         if not self.starter.stays:
@@ -498,9 +500,9 @@ class _Start(Generic[S]):
         return InputError(text, where=_WHERE, repair=repair)
 
     async def _was_begun_otherwise(self, run_id: str, *, is_known: bool) -> bool:
-        """Return whether the existing run with the child's id cannot be the child of this call.
+        """Return whether the run that already has the id of the child belongs to something else than this call.
 
-        This is so if it has another graph, or if another call of this node started it with another input.
+        That is so if it is a run of another graph, or if another call of this node started it with another input.
         """
         store, new = self.lives.shared.store, self._initial
         assert new is not None  # noqa: S101 - the child was made with it
@@ -509,7 +511,7 @@ class _Start(Generic[S]):
         return is_known and bool(await begun_otherwise(store, run_id, self.plan, new))
 
     async def find_missed_end(self, run_id: str) -> int:
-        """Return the last step of an ended child whose message about its end is lost; 0 if nothing is lost.
+        """Return the number of the step with which a child ended, if its message about the end was lost; otherwise 0.
 
         A child reports its end by a message to the run that started it. The message can be lost when a node is moved:
 
@@ -523,13 +525,13 @@ class _Start(Generic[S]):
         return found[0].seq if is_over and not await self._has_end_message(run_id, found[0].seq) else 0
 
     async def _has_end_message(self, run_id: str, seq: int) -> bool:
-        """Return whether this run has, or has received, the message that the child run ended with this step.
+        """Return whether this run has the message that the child run ended with this step, or has received it earlier.
 
         Messages about earlier ends of the child do not count, because the waiting node must get the message about this
         end.
 
-        A message that a node has already received counts only if the caller chose its topic. Such a message is received
-        once, by any node:
+        A message that a node has already received counts only if the caller chose its topic. Such a message can be
+        received by any node, but only once:
 
         1. An item of a map starts a child, which ends.
         2. Another item receives the message.
@@ -593,7 +595,7 @@ class _Start(Generic[S]):
     async def continued(self, run_id: str, seq: int) -> None:
         """Continue a child run that no process drives, so that the node which waits for its end does not wait for ever.
 
-        Nothing is done if the child itself waits for an answer or a message, or has ended after the step `seq`.
+        The child is left alone if it waits itself for an answer or a message, or if it has ended after the step `seq`.
         """
         if self.lives.shared.ends.has(run_id, self.starter):
             return
@@ -755,10 +757,10 @@ class StartedRun(Generic[S]):
         return msgspec.structs.replace(end, **new)
 
     async def _read_end(self, seq: int) -> StepResult:
-        """Read the end of the child run at this step, and return it in the form in which the node records it.
+        """Read how the child run ended at this step, in the form in which the waiting node records the end.
 
-        If the child does not have this step any more, it has continued, and the returned record has the status
-        `running`:
+        If the child no longer has this step, the child has continued. The returned record then has the status
+        `running`. An example:
 
         1. The child fails, and reports its end to this run.
         2. It is resumed, and its old steps are trimmed.

@@ -51,7 +51,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The clock of this machine. It can jump while runs are driven, because somebody may set it.
+    """The clock of this machine, which somebody can set, so that its time can jump while runs are driven.
 
     Args:
         now: A function that returns the time, in epoch seconds.
@@ -65,10 +65,10 @@ class SystemClock:
 
 
 class SteadyClock:
-    """A clock that nobody can set. It counts the time during which a run is driven.
+    """A clock that nobody can set, for the time that passes while this process drives a run.
 
     Args:
-        start: The time, in epoch seconds, when this process begins to drive the run.
+        start: The time, in epoch seconds, at which this process begins to drive the run and the clock begins to count.
     """
 
     def __init__(self, start: float) -> None:
@@ -125,7 +125,7 @@ class Alarms:
         self._await_first()
 
     def drop(self, alarm: asyncio.Future[None]) -> None:
-        """Forget an alarm, because its run no longer waits."""
+        """Forget the alarm of a sleeping run, because the run no longer waits."""
         alarm.cancel()
         self._dropped += 1
         if self._dropped > len(self._set) // 2:

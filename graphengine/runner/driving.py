@@ -106,10 +106,11 @@ _MARGIN_SECONDS: Final = 0.01
 
 
 class LifeTask(asyncio.Task[None]):
-    """The asyncio task that drives a run, and remembers whether the code of a node has cancelled it.
+    """The asyncio task that drives a run, and that remembers whether the code of a node has cancelled the task.
 
-    A node can run directly in this task. If the node cancels its own asyncio task, the node has failed. But if an event
-    loop that ends, or a Runner that closes, cancels the task, the run must stay resumable.
+    A node can run directly in this task, so two cases must be distinguished. If the code of a node cancels the task,
+    the node has failed. If the task is cancelled because the event loop ends or the Runner closes, the run is
+    interrupted and must stay resumable.
     """
 
     cancelled_itself = False
@@ -117,8 +118,7 @@ class LifeTask(asyncio.Task[None]):
     def cancel(self, msg: object = None) -> bool:
         """Cancel the asyncio task that drives the run.
 
-        If the call comes from code that runs in this task itself, which is the code of a node, `cancelled_itself` is
-        set.
+        A call from code that runs inside this task comes from a node. Then `cancelled_itself` is set to True.
         """
         self.cancelled_itself = self.cancelled_itself or asyncio.current_task(self.get_loop()) is self
         return super().cancel(msg)
@@ -128,11 +128,12 @@ class Driving:
     """Drives one run in this process: starts nodes and records their results, until the run ends, waits or is given up.
 
     Attributes:
-        session: Decides and commits the events of the run.
+        session: The `Session` that turns the events of the run into steps and commits the steps.
         plan: The compiled graph.
         snapshot: The snapshot of the run.
-        audience: The watchers of the run.
-        fence: The fencing number of this claim. The store refuses writes with an older number.
+        audience: The watchers of the run, which are shown its events.
+        fence: The number that this process got when it claimed the run. If another process claims the run, it gets a
+            higher number, and the store then refuses writes with the lower number.
         claim: The claim, which decides whether steps may be recorded and nodes may start; see `engine.claim`.
         wrote_at: When the last append to the log began, by the machine's clock. Updated only if other processes can
             open the store.
@@ -479,8 +480,8 @@ class Driving:
     def _may_wait_again(self, task: Task) -> bool:
         """Return whether a node has started child runs or received messages before, in this visit.
 
-        Such a node gets an asyncio task of its own, because it probably waits again. Only a node with its own asyncio
-        task can be suspended while it waits, instead of running again from its beginning.
+        Such a node probably waits again, so it gets an asyncio task of its own. Only a node with its own asyncio task
+        can be suspended while it waits, instead of running again from its beginning.
         """
         frame = self.snapshot.frames.get(task.frame)
         results = {} if frame is None else frame.recorded_results
@@ -551,9 +552,9 @@ class Driving:
     async def _await_job_or_end(self, awake: asyncio.Future[None]) -> None:
         """Wait until a running node ends or a child run reports its end.
 
-        Meanwhile, a suspended attempt is ended if its child runs are no longer active in this process, or if it has
-        been suspended for too long. The alarm is set up before the inbox is read, so that no report between the two is
-        missed; compare `runner.life`.
+        While this method waits, an attempt that is suspended in memory is ended if its child runs are no longer active
+        in this process, or if it has been suspended for too long. The alarm of the run, which wakes this method, is set
+        up before the inbox is read, so that no report between the two is missed.
         """
         shared, run_id, suspended = self._shared, self.snapshot.run_id, self._suspended or {}
         alarm = shared.suspended.get(run_id)
@@ -576,7 +577,7 @@ class Driving:
                 timer.cancel()
 
     def _continues_soon(self, frame: str, ended: Collection[str]) -> bool:
-        """Return whether an attempt that is suspended in memory will soon continue, so that it need not be ended.
+        """Return whether a node that is suspended in memory while it waits will continue soon.
 
         That is so if a child run for which it waits is active in this process or has reported its end, or if a message
         for which it waits has arrived.
@@ -603,10 +604,10 @@ class Driving:
             await self._shared.store.release(snapshot.run_id, self.fence)
 
     async def _is_due(self, task: Task) -> bool:
-        """Wait until a task's time has come, for example the end of a timeout.
+        """Wait until a task's time has come, such as the end of a timeout, and return whether the task is still due.
 
-        Returns False if a stop or a message came first. Before a timeout takes effect, the inbox is read once more,
-        because an answer may have arrived in time:
+        The result is False if a stop or a message came first. Before a timeout takes effect, the inbox is read once
+        more, because an answer may have arrived in time:
 
         1. The time of a question ends in a second.
         2. Another process records an answer, and shows its caller that the answer is recorded.
@@ -647,7 +648,8 @@ class Driving:
     def _cancel_obsolete(self) -> None:
         """Cancel the attempts that the last steps made obsolete.
 
-        These are attempts in dropped arms of a fork, and attempts that wait for a time that no longer matters.
+        An attempt is obsolete if it runs in an arm of a fork that was dropped, or if it waits for a time that no longer
+        matters.
         """
         snapshot, changed = self.snapshot, dict.fromkeys(self.session.changed)
         for frame in [key for key in changed if key in self._jobs and key not in snapshot.frames]:
@@ -732,7 +734,7 @@ class Driving:
         return transactional(self._shared.store)
 
     async def note_within(self, events: Sequence[Noted], transaction: Transaction) -> None:
-        """Record events as the last statement of a function's database transaction, and commit the transaction.
+        """Record events as the last statement of the transaction of a node's function, and commit the transaction.
 
         The steps of the run are numbered without gaps, and a transaction can be undone until its end. So the steps of
         the transaction get their numbers when all earlier steps are durable. Until COMMIT has ended, no other step of
@@ -825,12 +827,13 @@ class Driving:
     def fields_at(self, status: RunStatus, *, begins: bool = False) -> Mapping[str, str]:
         """Return the values of the fields that the graph names in `search=`, by which lists of runs can be filtered.
 
-        The fields of the input are computed when the run begins, and those of the output when it finishes. At any other
-        time, the values computed before are returned.
+        Search fields of the input are computed when the run begins, and search fields of the output when it finishes.
+        At any other time, the method returns the values that were computed before.
 
         Args:
             status: The status of the run. With `finished`, the fields of the output are computed.
-            begins: True if the run begins now, so that the snapshot contains its input.
+            begins: Whether the run begins now. If so, the snapshot contains its input, and the fields of the input are
+                computed.
         """
         values = self.snapshot.root.values
         if begins:
@@ -881,7 +884,7 @@ class Driving:
         self.obey(self.claim.step(request))
 
     def obey(self, do: Do) -> None:
-        """Carry out what the claim on the run demands: start no further node, or also cancel the running nodes."""
+        """Do what the claim on the run (`engine.claim`) demands: start no more nodes, or also cancel running ones."""
         if self.is_halting:
             self._halted = self._halted or asyncio.Event()
             self._halted.set()
@@ -949,7 +952,8 @@ class Driving:
     def _can_record(self, message: InboxMessage) -> bool:
         """Return whether a message to the run can be recorded now.
 
-        An answer for which no wait is open is kept until its wait is open, or until nothing else can move:
+        An answer whose question is not open at this moment is not recorded yet. It is kept until the question is open
+        again, or until nothing else in the run can move. An example:
 
         1. A node waits for two answers.
         2. The first answer arrives, and the node runs again, so that no wait is open.
@@ -1009,9 +1013,10 @@ class Driving:
                 yield WaitOver(task.frame, task.wait, now, delivered=True)
 
     def _with_ends(self, events: Sequence[Event]) -> Iterator[Event]:
-        """Yield the given events, and then the end of each wait that they begin and whose message has arrived.
+        """Yield the given events, and then an event for the end of each wait that can end at once.
 
-        All are recorded in one transaction, so that a suspended attempt continues without a further write.
+        A wait that one of the events begins can end at once if its message has already arrived. All events are recorded
+        in one transaction, so that a node which is suspended in memory continues without a further write.
         """
         yield from events
         if self.claim.may_start and not self._mail:
@@ -1041,7 +1046,9 @@ class Driving:
         self.wrote_at = began
 
     async def may_begin(self, *, reads: bool) -> bool:
-        """Return whether a node may begin, after waiting for a process that may still run the same node.
+        """Return whether a node may begin, after waiting for another process that may still be running the same node.
+
+        The wait is needed in the following case:
 
         1. Another process drove the run, with a node in flight, and was cut off from the database.
         2. This process took the run.

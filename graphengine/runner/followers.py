@@ -53,9 +53,9 @@ class Follower:
 
 
 class Following:
-    """All followers of one run, with the methods that must be called on them.
+    """All followers of one run, which are the objects that extensions provide to be notified about the run.
 
-    A method that a follower does not override is never called, so it costs nothing.
+    Only methods that a follower overrides are called, so the others cost nothing.
     """
 
     __slots__ = ("all", "ended", "entered", "left", "recorded")
@@ -116,17 +116,17 @@ class Audience(Struct, eq=False):
             queue.put_nowait(event)
 
     def tell(self, event: StepRecorded | None) -> None:
-        """Send a recorded step to all watchers of the run.
+        """Send a recorded step to all watchers of the run, or tell them that this process no longer drives the run.
 
-        None instead of a step tells them that this process no longer drives the run.
+        For the latter, the watchers get None in place of a step.
         """
         for queue in self.watchers:
             queue.put_nowait(event)
 
     def joined(self, *, live: bool = True) -> Watcher:
-        """Add a watcher of the run, and return the queue from which the watcher reads events.
+        """Add a watcher of the run, and return the queue from which the watcher reads the events of the run.
 
-        A watcher who joins late first gets the live text that was shown so far.
+        A watcher that joins while a model response is being streamed first gets the text that was shown so far.
         """
         queue = Watcher()
         if live:

@@ -204,8 +204,8 @@ def _format_frames(frame: FrameType | None) -> str:
 def frames_of_threads() -> Mapping[int, FrameType]:
     """Return the current stack frame of every thread, by the id of the thread.
 
-    Garbage collection is disabled meanwhile. Before CPython 3.11.9, a thread that collects garbage in the middle of
-    this call waits for ever (gh-106883):
+    Garbage collection is disabled during this call. Before CPython 3.11.9, a thread that collects garbage in the middle
+    of this call waits for ever (gh-106883):
 
     1. It holds the lock of the list of threads.
     2. The collection lets another thread run.

@@ -15,9 +15,9 @@ IS_IMPORTING: Final = ContextVar("graphengine is importing a file for its graphs
 
 
 class RunAtImport(GraphEngineError):
-    """Raised when a file starts a run while it is being imported.
+    """Raised when a file starts a run while it is being imported only for the graphs that it defines.
 
-    The command line, for example, imports a file only for the graphs that it defines.
+    The command line, for example, imports files for this purpose, and must not start runs by doing so.
     """
 
     code = "run_at_import"

@@ -103,9 +103,10 @@ def _first_time(result: Result[Any]) -> float:
 
 
 class Life(Generic[S]):
-    """A run while this process is responsible for it: opens the run, drives it, waits for it, and keeps its result.
+    """Handles one run while this process is responsible for the run: opens it, drives it, and keeps its result.
 
-    A single asyncio task does all of this. The life ends when this process has nothing left to do for the run.
+    A single asyncio task opens the run, drives it and waits for it. The life ends when this process has nothing left to
+    do for the run.
 
     Args:
         shared: The objects that the run shares with other runs. The life is in `shared.lives` until it is over.
@@ -178,10 +179,10 @@ class Life(Generic[S]):
     # --- from its opening to its result ----------------------------------------------------------------------------
 
     async def _live(self, open_: Opening[S]) -> None:  # noqa: C901, PLR0912 - a life in the order it happens
-        """Open the run, drive it, and let it sleep while it waits, until this process has nothing left to do for it.
+        """Open the run, drive it, and let it sleep while it waits, as long as this process has to do with the run.
 
-        If the run was asleep when its Runner closed, the life has no result. Thousands of runs can sleep in a process,
-        so the objects that opened and drove the run, which hold its state, are freed before it sleeps.
+        If the run was asleep when its Runner closed, this life of the run has no result. Thousands of runs can sleep in
+        a process, so the objects that opened and drove the run, which hold its state, are freed before it sleeps.
         """
         claim = self.claim
         result: Result[S, Any] | None
@@ -304,8 +305,9 @@ class Life(Generic[S]):
     def is_retrieved(self) -> bool:
         """Whether a caller retrieved the result or the error of the run.
 
-        If no caller retrieves an error, it is logged when the handle is gone. When this becomes True, the finalizer
-        that would log the error is removed. Otherwise objects would never be freed:
+        If no caller retrieves an error, it is logged when the handle is gone. When a caller retrieves the result or the
+        error, the finalizer of the handle, which would log the error, is removed. If it stayed, some objects would
+        never be freed:
 
         1. A caller gets the error. The traceback of the error refers to the frame of the caller, and the frame refers
            to the handle.
@@ -344,11 +346,11 @@ class Life(Generic[S]):
             self.driving.deliver(messages)
 
     def is_taken(self) -> Coroutine[object, object, bool]:
-        """Return whether this process drives the run.
+        """Return whether this process drives the run, as soon as that is certain.
 
-        False if the run is over, still waits, or was claimed by another process. The coroutine returns as soon as this
-        is clear. Call this method right after the life was made: it watches the run from this call on, no matter when
-        the coroutine is awaited.
+        The result is False if the run is over, still waits, or was claimed by another process. Call this method right
+        after this object was made: the run is watched from the call on, no matter when the returned coroutine is
+        awaited.
         """
         return self._is_taken(self.audience.joined(live=False))
 
@@ -371,10 +373,11 @@ class Life(Generic[S]):
             self._wake_waiters("begun")
 
     async def until(self, point: Point) -> None:
-        """Wait until the life of the run in this process has reached a point.
+        """Wait until the run has begun in this process, or until this process has nothing left to do for the run.
 
-        The point `begun` is reached when the first step of this life is durable, and `over` when the life is over. A
-        caller that waits for `begun` also wakes if the life ends without a durable step.
+        The argument names the point to wait for. `begun` is reached when the first step that this process records is
+        durable, and `over` when this process has nothing left to do. A caller that waits for `begun` also wakes if the
+        life ends without a durable step.
         """
         if not (self.is_over or (self.seq and point == "begun")):
             waiter = self.task.get_loop().create_future()
@@ -527,7 +530,7 @@ class Life(Generic[S]):
         """Keep the last snapshot of a run in memory if code in this process will probably read it soon.
 
         The snapshot of a waiting run is read when an answer or a message arrives. The end of a finished child run is
-        read by its parent run, if that is active here too.
+        read by its parent run, so it is kept if the parent run is active in this process too.
         """
         shared, snapshot = self.shared, driving.snapshot
         if snapshot.status == "waiting":
@@ -625,7 +628,7 @@ class Life(Generic[S]):
         return await read_result(self.shared, self.plan, await self.shared.kept.read(self.id))
 
     def ask(self, request: Stop | Release | Closed) -> None:
-        """Pass on a request to stop the run, to release it, or to give it up because the Runner closes.
+        """Pass a request to the claim on the run: to stop the run, to release it, or to leave it as the Runner closes.
 
         A run that is released or given up is no longer driven here, and another process can continue it. Its log gets
         no step for this.

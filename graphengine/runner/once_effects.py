@@ -61,12 +61,12 @@ class Effecting(Generic[T]):
     """A side effect that must not be repeated, such as a payment, and the functions that do and read it.
 
     Attributes:
-        once: What the current code declares for the case that the end of the effect is unknown; None if the current
-            code allows that the effect is repeated.
-        place: The key under which its result is recorded; "" if the node itself is the effect.
-        key: Its idempotency key.
-        name: The name of its function.
-        arguments: Its arguments, by name.
+        once: What the current code declares for the case that nobody knows how the effect ended. None if the current
+            code allows the effect to be repeated.
+        place: The key under which the result of the effect is recorded; "" if the node itself is the effect.
+        key: The idempotency key of the effect.
+        name: The name of the function that does the effect.
+        arguments: The arguments of that function, by name.
         make: Runs the effect. It receives the idempotency key with which the effect begins.
         read: Converts the result that a person gives. Raises a ValidationError if that cannot be the result of the
             effect.
@@ -78,7 +78,8 @@ class Effecting(Generic[T]):
         may_wait: Whether the code may wait, because it no longer is an effect and does not run inside an effect.
         lost: What has become of the function since the effect began; "" if the function still exists. If it no longer
             exists, only a person can tell how the effect ended.
-        is_async: Whether a cancellation ends the effect. It does not end a function in a thread.
+        is_async: Whether a cancellation ends the effect. False for a function in a thread, which a cancellation cannot
+            end.
     """
 
     once: Once | None
@@ -118,7 +119,9 @@ class Decisions:
 
 
 class OnceEffects:
-    """Does the effects of one attempt that must not be repeated, and finds out how effects ended that began before.
+    """Does the side effects of one attempt that must not be repeated, and finds out how earlier ones ended.
+
+    An earlier effect is one that began in this visit of the node before the attempt, for example before a crash.
 
     Args:
         attempt: The attempt.
@@ -143,7 +146,7 @@ class OnceEffects:
     def _earlier(self) -> tuple[Collection[tuple[str, ...]], Collection[str | None]]:
         """The idempotency keys and the function names of the effects that began before this attempt.
 
-        The keys do not contain the id of the run, so that a branch finds the effects of its parent.
+        The id of the run is removed from the keys, so that a branch also finds the effects that its parent run began.
         """
         begun = [memo for memo in self._frame.recorded_results.values() if memo.begun and memo.id]
         return {self._strip_run(memo.id) for memo in begun}, {memo.name for memo in begun}
@@ -167,10 +170,11 @@ class OnceEffects:
         return [_effect_of_record(key, memo) for key, memo in left if self._is_of_this_code(memo)]
 
     def _is_of_this_code(self, memo: RecordedResult) -> bool:
-        """Return whether an earlier version of the code that runs now has recorded this work.
+        """Return whether recorded work belongs to the code that runs now: to the node, or to its fallback.
 
-        A node and its fallback are different code. Before a fallback runs, nobody is asked about the effects of the
-        node, because the fallback replaces the node and does not do the node's effects again.
+        The work may have been recorded by an earlier version of that code. A node and its fallback count as different
+        code, because the fallback replaces the node and does not do the node's effects again. So nobody is asked about
+        the effects of the node before its fallback runs.
         """
         fallback = self._frame.fallback
         if fallback is None:
@@ -180,6 +184,8 @@ class OnceEffects:
 
     async def settle(self) -> None:
         """Find out how the unfinished effects of a node's old code ended, before its new code runs.
+
+        Without this, an effect could happen twice:
 
         1. A call charges a card, and the process dies.
         2. A deployment changes the node, so that it makes the call with other arguments, or no longer makes it.
@@ -282,6 +288,8 @@ class OnceEffects:
 
     async def take_over(self, place: str, name: str, arguments: Mapping[str, object], once: Once | None) -> str | None:
         """Find out whether an effect that is about to begin was already done by an earlier version of the node's code.
+
+        Without this, an effect could happen twice:
 
         1. A call charges a card, and the node waits.
         2. A deployment moves the call, or changes its arguments.
@@ -481,10 +489,10 @@ class OnceEffects:
         return await self._find_out_result(effect, why)
 
     def _find_beginning(self, effect: Effecting[Any]) -> RecordedResult | None:
-        """Return the record that this effect has begun; None if it has not begun, or if its end is recorded too.
+        """Return the record that this effect has begun, if its end is not recorded; None if there is no such record.
 
-        A branch also finds the effects that its parent run began, because the id of the run in their idempotency keys
-        is ignored.
+        A branch also finds the effects that its parent run began, because idempotency keys are compared without the id
+        of the run.
         """
         found, at = self._frame.recorded_results, self._strip_run(effect.key)
         if f"{BEGUN}{effect.place}" in found or not any(at):
@@ -508,19 +516,19 @@ class OnceEffects:
         return await self._journal.act_inside(effect)
 
     async def forget(self, place: str, key: str) -> None:
-        """Record that an effect that had begun did not happen, so that it is no longer in doubt.
+        """Record that an effect which had begun did not happen, so that its end is no longer unknown.
 
-        A person said so, and the node now does something else.
+        This is recorded when a person has said so and the node now does something else than the effect.
         """
         await self._services.host.note(
             Noted(self._task, 0.0, self._services.now(), Begun(key=place, idempotency_key=key, not_done=True))
         )
 
     async def _note_begun(self, effect: Effecting[Any], *, not_done: bool = False) -> None:
-        """Record that an effect begins, before its function is called.
+        """Record that an effect begins, before the function of the effect is called.
 
-        If the process dies during the call, this record shows that the effect may have happened. With `not_done`,
-        record instead that the effect has reported that it did nothing.
+        If the process dies during the call, this record shows that the effect may have happened. With `not_done`, the
+        opposite is recorded: an effect that had begun has reported that it did nothing.
         """
         shown = UNSET if not_done else self._journal.show_arguments(effect.arguments)
         begun = Begun(key=effect.place, name=effect.name, arguments=shown, idempotency_key=effect.key)
@@ -663,7 +671,7 @@ class OnceEffects:
         return key, decision
 
     async def _begin_again(self, effect: Effecting[T]) -> T:
-        """Begin an effect again that did not happen. Before that, ask a person about each effect that began inside it.
+        """Do an effect again that began before and did not happen, after asking a person about effects inside it.
 
         Code inside an effect cannot wait for a person, so the question comes before the effect begins:
 
@@ -704,7 +712,7 @@ def _show_effect(key: str, memo: RecordedResult) -> str:
 
 
 def _as_begun(beginning: RecordedResult, now: Once | None) -> Once:
-    """Return what to do about an effect that has begun, if its end is unknown.
+    """Return what was declared for an effect that has begun, for the case that nobody knows how the effect ended.
 
     The declaration with which the effect began decides, not the current one. Only the function `reconcile=` comes from
     the current declaration. If the effect was declared with `reconcile=` when it began, but no longer is, a person is

@@ -185,7 +185,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
 async def _create(
     life: Life[Any], driving: Driving, tags: tuple[str, ...], place: InQueue | None, steps: Sequence[Decided]
 ) -> None:
-    """Record a new run in the store: its row, its first step and the claim of this process, in one transaction."""
+    """Store a new run: the row that describes it, its first step and the claim of this process, in one transaction."""
     plan, snapshot, first = life.plan, driving.snapshot, steps[0]
     for step in steps:  # as in `Driving.append`
         step.typed = None
@@ -232,10 +232,10 @@ async def _create(
 async def _continue_state(
     shared: Shared[Any], plan: Plan[S], after: str, given: object
 ) -> tuple[Initial, tuple[str, ...]]:
-    """Return the state with which a run begins that continues an earlier run (`after=`).
+    """Return the state with which a run begins that continues the state of an earlier run (`after=`).
 
-    This is the final state of the earlier run, changed by the given fields. The names of the fields that nodes wrote
-    are returned too.
+    This is the final state of the earlier run, changed by the given fields. The names of those fields that nodes wrote,
+    and not callers, are returned too.
     """
     where = f"after run {after}"
     left = await load_snapshot(shared.store, after, None)
@@ -362,7 +362,8 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
 async def _limits_of(store: RunStore, run_id: str, snapshot: Snapshot) -> LimitsRecord:
     """Return the limits that a run has at its last step, which a branch of the run takes over.
 
-    The given snapshot may be of an earlier step. Its limits are returned if the last step cannot be read.
+    The given snapshot may show the run after an earlier step. If the last step cannot be read, the limits in this
+    snapshot are returned.
     """
     try:
         return (await load_snapshot(store, run_id, None)).limits
@@ -380,14 +381,14 @@ _CUT_OFF: Final = (
 
 
 class Look(NamedTuple):
-    """The data that was read about a recorded run before a resume, and the claim on the run.
+    """What was read about a recorded run that is about to be resumed, and the claim of this process on the run.
 
     Attributes:
         info: The row of the run.
         kept: The snapshot of the run, if it is loaded.
-        inbox: The messages of the run, if they are loaded.
-        fence: The fencing number of the claim.
-        held: Whether another process owned the run before it was claimed. That process has died.
+        inbox: The messages in the inbox of the run, if they are loaded.
+        fence: The number of the claim, with which the store refuses writes of processes that claimed the run earlier.
+        held: Whether the run was still held by another process, which has died, when this process claimed it.
         former: For how many seconds the former process may still act, if it is not known to be dead but may be cut off.
     """
 
@@ -479,7 +480,7 @@ async def _look_at_run(life: Life[Any], taken: ClaimedRun | None) -> Look:
 
 
 async def _find_reason_to_leave(life: Life[S], look: Look, *, as_it_was: bool) -> Result[S, Any] | None:
-    """Return the result of a run that is over or still waits, so that it need not be resumed; otherwise None.
+    """Return the result of a run that need not be resumed, because the run is over or still waits; otherwise None.
 
     Raises:
         RunIsDriven: The run is driven here.
@@ -568,11 +569,11 @@ async def _record_resume(  # noqa: PLR0913 - what was seen, and what a caller as
 
 
 async def _settle_stop(life: Life[Any], info: RunInfo, *, by_starter: bool) -> None:
-    """Deal with earlier requests to stop a run that is about to be resumed.
+    """Decide whether earlier requests to stop a run are cancelled or take effect, when the run is about to be resumed.
 
-    If a caller resumes the run, the requests are cancelled. Otherwise the run stops now. A node that continues its
-    child run cancels a request to stop the child, but not one to stop a run above the child. A final stop is never
-    cancelled.
+    If a caller resumes the run, the requests are cancelled, because the caller wants the run to continue. Otherwise
+    they take effect, and the run stops now. A node that continues its child run cancels a request to stop the child,
+    but not one to stop a run above the child. A final stop is never cancelled.
     """
     store, asked = life.shared.store, life.claim.asked
     if info.stop_asked and asked:
@@ -653,7 +654,7 @@ async def _fit_to_plan(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot)
 async def _find_other_code(
     store: RunStore, plan: Plan[Any], snapshot: Snapshot, *, changed: bool
 ) -> tuple[str, Sequence[str]]:
-    """Find the nodes whose work was recorded by code that has changed since, so that they can deal with that work.
+    """Find the nodes that have recorded work under other code than the current code, and must deal with this work.
 
     Args:
         store: The store of the run.
@@ -674,7 +675,7 @@ async def _find_other_code(
 
 
 async def asks_anew(shared: Shared[Any], plan: Plan[Any], run_id: str, wait_id: str) -> bool:
-    """Return whether a resume under this version of the graph would replace the question of the run by a new one.
+    """Return whether the open question of a run would be replaced if the run were resumed under this graph.
 
     Args:
         shared: The objects that the runs of the Runner share.
@@ -693,7 +694,7 @@ async def asks_anew(shared: Shared[Any], plan: Plan[Any], run_id: str, wait_id: 
 
 
 async def is_better_alone(store: RunStore, info: RunInfo) -> bool:
-    """Return whether a run should be alone in its process, because one of its nodes was in flight at two crashes.
+    """Return whether a run should be the only run in its process, because one of its nodes was running at two crashes.
 
     Such a node may have caused the crashes, and must not end other runs with it. The run is read at the step that
     `info` names and not at its last step, because otherwise a crash could count twice:

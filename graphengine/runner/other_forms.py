@@ -40,7 +40,7 @@ _LEFT_OUT: Final = "run %s is left out of ctx.runs, because it cannot be read un
 
 
 class StateOf:
-    """A recorded state of a run, together with the version of the graph under which it was recorded.
+    """The recorded state of a run, with the version of the graph to which it belongs, so that it can be migrated.
 
     Args:
         run_id: The id of the run to which the state belongs.
@@ -128,7 +128,7 @@ class PastRuns:
 
     Args:
         store: The store of the runs.
-        extensions: The extensions of the Runner, which know the migrations.
+        extensions: The extensions of the Runner. They migrate states of earlier versions of a graph.
     """
 
     def __init__(self, store: Store, extensions: Sequence[Extension]) -> None:

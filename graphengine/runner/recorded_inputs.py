@@ -77,13 +77,13 @@ class RecordedInput:
 
     @classmethod
     def of_state(cls, record: Any, version: int) -> RecordedInput:  # noqa: ANN401 - JSON
-        """Convert a recorded state to an input, with which a run of this version of the graph can be started.
+        """Convert the recorded state of a run to an input, with which another run of the same graph can be started.
 
         Fields that were not set explicitly in the state go to `others`.
 
         Args:
             record: The JSON object of the state, which has the marks of `graphengine.state.marks`.
-            version: The version of the graph.
+            version: The version of the graph to which the state belongs.
         """
         others = {name: part for name, part in record.items() if name != FIELDS_SET}
         return cls({name: others.pop(name) for name in record.get(FIELDS_SET, list(others))}, version, "", others)

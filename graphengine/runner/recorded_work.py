@@ -91,13 +91,13 @@ T = TypeVar("T")
 
 
 class _Position(NamedTuple):
-    """Describes inside which recorded call or conversation of its node the running code is.
+    """Where the running code of a node is: inside which recorded call or conversation, if any.
 
     Attributes:
-        work: The recorded work of the attempt.
+        work: The recorded work of the attempt to which the code belongs.
         key: The key of the surrounding call or conversation, with which the keys of work recorded here begin.
         is_call: Whether the code runs inside a `ctx.call`.
-        around: The keys of the recorded work that contains the code.
+        around: The keys of all recorded calls and conversations that contain the code.
         seals: Whether nothing can be recorded here, because the code runs inside a transaction, which can be undone and
             repeated.
     """
@@ -122,13 +122,14 @@ class StepJournal:
         attempt: The attempt.
 
     Attributes:
-        in_flight: The work in flight, and the waits of the attempt.
-        answer: The last recorded answer: its key, and its value as the node gets it.
+        in_flight: The calls of the attempt that are in progress, and its waits.
+        answer: The last recorded answer of a person: the key of its record, and its value as the node gets it.
         has_run: Whether the node had recorded work before this attempt.
-        lost: Descriptions of work that failed or was cut off, by its key. They are recorded if the attempt fails.
+        lost: Descriptions of calls and other work that failed or was cut off, by the key of the work. They are recorded
+            if the attempt fails.
         effects: The effects of the attempt that must not be repeated.
-        shapes: The form that the types had when work was recorded, by the id of the code that recorded the work; None
-            for a code that is not known.
+        shapes: The fields that the types had when work was recorded, by the id of the code that recorded the work. None
+            for code that is not known.
     """
 
     def __init__(self, attempt: AttemptFacts) -> None:
@@ -178,7 +179,7 @@ class StepJournal:
         return key in self._asked_for
 
     def group_of(self, name: str, what: str) -> str:
-        """Begin a group of recorded work, such as a conversation of an agent, and return its key.
+        """Begin a group of recorded work, such as a conversation of an agent, and return the key of the group.
 
         The work in the group is recorded under keys that begin with this key. If a node begins several equal groups,
         they are numbered.
@@ -211,6 +212,8 @@ class StepJournal:
 
     def find_left_behind(self, place: str) -> Sequence[RecordedResult]:
         """Return the effects of an earlier conversation that the current code has replaced by another conversation.
+
+        Without these effects being found, an effect could happen twice:
 
         1. An agent acts, and the run waits.
         2. The code changes, and begins another conversation.
@@ -253,9 +256,9 @@ class StepJournal:
         self.answer = self._last_key(name, what), value
 
     def _last_key(self, name: str, what: str) -> str:
-        """Return the key of the latest call or wait of this attempt that has this name and input.
+        """Return the key under which the latest call or wait with this name and input was recorded in this attempt.
 
-        If there was none in this attempt, the returned key is one under which nothing is recorded.
+        If the attempt made no such call or wait, nothing is recorded under the returned key.
         """
         stem = self._stem(name, what)
         return numbered(stem, self._counts.get(stem, 0))
@@ -397,10 +400,10 @@ class StepJournal:
         return place
 
     def committed(self) -> str:
-        """Return the key of the database transaction in which the node itself was committed in this visit.
+        """Return the key of the transaction with which this node was committed in this visit, if there is one.
 
-        The result is "" if there is none. Transactions of a parent run do not count: a branch may begin with other
-        values, and then makes the transaction again.
+        The result is "" if there is none. Transactions that a parent run committed do not count, because a branch may
+        begin with other values and must then make the transaction again.
         """
         own, found = f"{self._services.run_id}/", self._frame.recorded_results
         return next((k for k, r in found.items() if str(r.id).startswith(own) and _is_node(k)), "")
@@ -449,10 +452,10 @@ class StepJournal:
         return result
 
     def read_outcome(self, function: Callable[..., object]) -> tuple[object] | None:
-        """Return the result that the node had before a person was asked about effects that its code no longer does.
+        """Return the result that the node returned before a person was asked about effects that its new code lacks.
 
         `end_with_rest` has recorded the result, so that the node need not run once more when the person has answered.
-        Only effects that were left at that time are asked about.
+        The person is asked only about the effects that were left when the result was recorded.
 
         Returns:
             `(result,)`, or None if no such result is recorded.
@@ -532,6 +535,8 @@ class StepJournal:
     async def keep_key(self, place: str, name: str, arguments: Mapping[str, object]) -> None:
         """Record the idempotency key of an effect before the effect begins, unless the key is already recorded.
 
+        The record is needed in the following case:
+
         1. The process dies during the call.
         2. A deployment adds a field to the type of an argument, so that the digest of the call changes.
         3. The next attempt makes the call again, and the receiver must see the first key.
@@ -555,6 +560,8 @@ class StepJournal:
 
     def as_recorded(self, place: str, digest_under: Callable[[Shapes | None], str]) -> str:
         """Return the key under which an earlier version of the code recorded the same call.
+
+        The key is needed in the following case:
 
         1. A node makes a call with an order as its argument, and then waits.
         2. A deployment adds a field with a default to the class of the order, or renames the class.
@@ -751,7 +758,7 @@ class StepJournal:
         await self.in_flight.park(self._here.around)
 
     def _repeat_known(self, place: str) -> JsonValue:
-        """Return the recorded value of a call that this attempt makes again, instead of making the call.
+        """Return the recorded value of a call, in place of making the call again.
 
         The messages and live data that the call produced then become part of this attempt's step.
         """
@@ -764,9 +771,10 @@ class StepJournal:
         return memo.value
 
     def note_output(self, what: OutputKind, record: JsonValue) -> None:
-        """Add a sent message or live data to the records of all calls by `ctx.call` that contain the calling code.
+        """Add a sent message, or live data, to the record of each `ctx.call` inside which the calling code runs.
 
-        When the node runs again, these calls are not repeated. Their records tell what they sent and showed.
+        When the node runs again, these calls are not repeated. So their records must contain what the calls have sent
+        and shown.
         """
         self.check_open(f"what is {what}")
         for place in self._here.around:
@@ -838,11 +846,14 @@ class StepJournal:
             )
 
     async def wait(self, wait: WaitRecord, what: object, answers: Answers | None, name: str | None = None) -> Any:  # noqa: ANN401 - of the type of the answer
-        """Return the answer for which the node waits. If there is none yet, end the attempt; the node runs again later.
+        """Wait for an answer, a message or a time, and return what ended the wait.
+
+        If the end of the wait is not recorded yet, this method ends the attempt. The node runs again later, and this
+        call then returns the recorded value.
 
         Args:
-            wait: The wait, without its id and key.
-            what: A value that distinguishes the wait from other waits of its kind.
+            wait: The description of the wait. Its id and key are filled in here.
+            what: A value that distinguishes the wait from other waits of its kind, such as the text of a question.
             answers: The type of the answer; None if the answer has no type.
             name: The name of the wait. If not given, a name is chosen.
 
@@ -923,9 +934,9 @@ class StepJournal:
             raise
 
     def _find_earlier_wait(self, place: str, wait: WaitRecord) -> RecordedResult:
-        """Return the data that an earlier attempt recorded when it began this wait, for example the end of a sleep.
+        """Return what an earlier attempt recorded when it began this wait, such as the time at which a sleep ends.
 
-        For a new wait, the returned data is empty.
+        For a new wait, the returned data is empty. A deployment can make it hard to tell which wait is meant:
 
         1. A node sleeps for an hour.
         2. A deployment inserts a sleep of a minute before that sleep.
@@ -952,7 +963,7 @@ class StepJournal:
     def is_over(self, kind: str, what: object) -> bool:
         """Return whether the node's next wait of this kind would return at once.
 
-        This is so if its answer is already recorded, or if its time is over.
+        That is the case if the answer for the wait is already recorded, or if the time for which it waits has passed.
 
         Args:
             kind: The kind of the wait, such as `sleep`.
@@ -966,9 +977,10 @@ class StepJournal:
         return bool(results) and (key in results or BEGUN + key in results or key in self._around)
 
     def inside(self, name: str, what: str, below: str) -> RecordedResult | None:
-        """Return a record from inside the node's first call or conversation with this name and input.
+        """Return a record that was made inside a call or conversation of the node, such as a model response.
 
-        None if there is no such record.
+        None if there is no such record. If the node has several calls or conversations with this name and input, the
+        first of them is meant.
 
         Args:
             name: The name of the call or conversation.
@@ -985,7 +997,7 @@ class StepJournal:
 
     @functools.cached_property
     def _around(self) -> Collection[str]:
-        """The keys of calls and conversations that an earlier attempt began: work inside them is recorded."""
+        """The keys of calls and conversations that an earlier attempt of the node began."""
         found: set[str] = set()
         for key in self._frame.recorded_results:
             work = WorkKey.read(key.removeprefix(BEGUN))

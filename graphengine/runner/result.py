@@ -191,7 +191,7 @@ class Result(Generic[S, Out_co]):
 
 
 class _OpenResult(Result[Any, Any]):
-    """A result under construction. It becomes a `Result` when its `__class__` is set.
+    """A `Result` that is being built, whose fields can still be set. Setting its `__class__` makes it a `Result`.
 
     Setting fields of this class is fast, whereas a frozen dataclass sets each of its fields by a call.
     """

@@ -32,10 +32,10 @@ RULES: Final = f"{RESERVED}rules"
 
 
 def answers_by_rules(snapshot: Snapshot, plan: Plan[Any], now: float) -> Iterator[InboxMessage]:
-    """Answer open questions about effects of earlier code by the rules that people have recorded for the run.
+    """Answer, by rules that people have recorded, open questions of a run about effects of earlier code.
 
-    Each answer is yielded as a message of the inbox. The number of the message is negative, and the same for the same
-    question, so that it cannot be mistaken for a message of the store.
+    Each answer is yielded in the form of a message in the inbox of the run. The number of the message is negative, so
+    that it cannot be mistaken for a message in the store. The same question always gets the same number.
     """
     kept = cast("Sequence[Mapping[str, Any]]", snapshot.mailbox[RULES])
     rules = [rule for rule in kept if rule["code"] == code_of(plan).id]

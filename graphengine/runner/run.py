@@ -183,13 +183,13 @@ class Run(Generic[S, Out_co]):
         return result
 
     async def _was_continued(self, life: Life[Any]) -> bool:
-        """Return whether the run has continued since this process last drove it, here or in another process.
+        """Return whether a process has continued the run since this process last drove it.
 
-        Then the result of `life` is no longer the current one. The answer is False if the result is final, if the
-        Runner is closed, if the run was removed, or if a new run has its id.
+        If so, the result in `life` is out of date. The answer is False if the result is final, if the Runner is closed,
+        if the run was removed, or if a new run has the id of the run.
 
         Args:
-            life: The run as this process drove it.
+            life: The run as this process drove it, with its last result.
         """
         result, shared = life.result, self._lives.shared
         if result is None or result.status in FINAL or shared.closed:
@@ -236,7 +236,7 @@ class Run(Generic[S, Out_co]):
     async def _wait_for_move(self, seq: int) -> None:
         """Wait until a waiting run moves on, in this process or another one.
 
-        That is so when the run has a step after step `seq`, or when its status is no longer `waiting`.
+        The wait is over when the run has a step after step `seq`, or when the status of the run is no longer `waiting`.
         """
         store = self._lives.shared.store
         async with aclosing(polled(store, await store.info(self.id), seq, wants_posted=False)) as polls:
@@ -341,10 +341,11 @@ class Run(Generic[S, Out_co]):
         return Posted(run_id, found.name, found.facts.id, driver)
 
     async def _post(self, found: Asked, answer: AnswerRecord) -> None:
-        """Put an answer into the run's inbox. Its key contains the question's id, so that only one answer is accepted.
+        """Put an answer to a question into the run's inbox, so that the store accepts only one answer to the question.
 
-        If the run has processed an earlier answer and still asks the same question, the run has refused that answer.
-        The next answer then gets another key.
+        The message has a key that contains the id of the question, and the store accepts each key once. If the run has
+        processed an earlier answer and still asks the same question, it has refused that answer. The next answer then
+        gets another key.
         """
         shared, payload = self._lives.shared, {"wait": found.name, **msgspec.to_builtins(answer)}
         key = f"answer {answer.id}"
@@ -859,10 +860,10 @@ def handle_on(life: Life[S], lives: Lives) -> Run[S, Any]:
 
 
 async def send_alone(run: Run[Any], topic: str, payload: object, key: str, alone: str) -> bool:
-    """Send a message to a run unless an earlier message to this run has an idempotency key that begins with `alone`.
+    """Send a message to a run, unless a message was sent before that belongs to the same place of a conversation.
 
-    Protocol adapters use this for a message that belongs to one place of a conversation, so that the place gets a
-    single message. Errors are raised as by `Run.send`.
+    Protocol adapters use this so that each place of a conversation gets a single message. An earlier message belongs to
+    the same place if its idempotency key begins with `alone`. Errors are raised as by `Run.send`.
 
     Returns:
         Whether the message was sent now. False if it, or a message for the same place, was sent before.
@@ -871,9 +872,10 @@ async def send_alone(run: Run[Any], topic: str, payload: object, key: str, alone
 
 
 def drive_here(lives: Lives, plan: Plan[S], run_id: str, resume: Opening[S]) -> Life[S]:
-    """Begin to drive a run in this process, unless it is driven already. Returns the run as this process follows it.
+    """Begin to drive a run in this process, unless this process drives it already.
 
-    If another process drives the run, this process waits and continues the run if the other process leaves it.
+    If another process drives the run, this process waits, and continues the run if the other process leaves it. Returns
+    the `Life` of the run, through which this process follows it.
     """
     here = lives.of(run_id)
     if here is None or not here.claim.may("be_wanted"):

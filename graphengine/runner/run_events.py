@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 class LiveEvent:
     """A live event that an extension shows while nodes run, such as a piece of an agent's model response.
 
-    Subclasses are dataclasses. A watcher gets the object as it is.
+    Each kind of live event is a subclass and a dataclass. A watcher gets the object itself.
 
     Attributes:
         event: The name of the event in JSON documents.
-        ends_growth: Whether later pieces must not be joined to pieces before this event.
+        ends_growth: Whether pieces of text after this event must not be joined to the pieces before it, when pieces are
+            joined for a slow watcher.
     """
 
     __slots__ = ()
@@ -52,7 +53,7 @@ class Growth(Protocol):
     """Joins the pieces of a text, or similar live events, to one event for a slow watcher.
 
     Attributes:
-        key: Pieces with equal keys are joined.
+        key: A value that tells which pieces belong together. Pieces with equal keys are joined.
     """
 
     @property

@@ -196,7 +196,7 @@ class Runner:
         user: str | None = None,
         wait_out: bool = True,
     ) -> Run[S, Out_co]:
-        """Start a run. It is driven in the background, or by a worker if a queue is given.
+        """Start a run of a graph. The run is driven in the background, or by a worker if a queue is given.
 
         With a queue, the run is only recorded here, and `result()` then returns at once, with the status `queued`. A
         `Worker` of that queue drives the run, in this process or another one. `get(run_id, graph).result()` waits for

@@ -97,7 +97,7 @@ class Host(Protocol):
     def wrote_at(self) -> float:
         """When this process last wrote to the store, in epoch seconds of the machine's clock.
 
-        A successful write proves that the process still owned the run at that time.
+        The time matters because a successful write proves that the process still owned the run then.
         """
         ...
 
@@ -118,12 +118,14 @@ class Host(Protocol):
         ...
 
     async def may_begin(self, *, reads: bool) -> bool:
-        """Return whether a node may begin, although this process may have lost the run.
+        """Return whether a node may begin, although another process may have taken the run or may still run the node.
 
-        Called if the last write was long ago, or if another process may still run the node.
+        The runner asks this before a node begins if the last write of this process was long ago, or if a process that
+        was cut off may still run the node.
 
         Args:
-            reads: Whether the node only reads. Such a node does not wait for another process.
+            reads: Whether the node has no side effects but only reads. Such a node need not wait for a process that was
+                cut off.
 
         Raises:
             LeaseLost: Another process has taken the run, or the run was released.
@@ -204,8 +206,8 @@ class Host(Protocol):
     def suspends(self, attempt: AttemptFacts, waits: Mapping[str, WaitRecord]) -> bool:
         """Return whether to suspend an attempt in memory while it waits, instead of ending it.
 
-        For a suspended attempt, its waits are recorded, and its code continues when a wait is over. An attempt that is
-        ended is repeated instead: the node runs again when a wait is over.
+        The waits are recorded in both cases. The code of a suspended attempt continues where it waits when a wait is
+        over. If the attempt is ended, the node runs again from its beginning instead.
 
         Args:
             attempt: The attempt.
@@ -293,7 +295,7 @@ class EarlierRuns(Protocol):
 
 
 class NodeServices(Struct):
-    """The objects that all attempts of a run share.
+    """The objects that the attempts of all nodes of one run share.
 
     Attributes:
         run: The run.
@@ -301,18 +303,19 @@ class NodeServices(Struct):
         host: The driver of the run.
         resources: The resources of nodes, by the id of their compiled graph.
         threads: The thread pool of blocking functions.
-        now: The clock of the run's log.
-        wall: The machine's clock, by which waits end.
+        now: Returns the time for the steps of the run, in epoch seconds.
+        wall: Returns the time of the machine's clock, by which waits end.
         past: Finds the earlier runs that nodes read; None if nodes cannot read any.
         executors: The executors of nodes with `on=`; None to run such nodes in this process.
-        children: The object that starts runs from nodes; None if nodes cannot start runs.
+        children: Starts child runs for nodes; None if nodes cannot start runs.
         following: The followers of the run, which extensions provide.
         loop: The event loop of the run.
         is_shared: Whether other processes can take the run if this process is suspended.
         guard: Keeps the graph's secrets out of recorded and shown data; None if the graph has no secrets.
         effects: Whether effects outside the run happen, and which functions replace them if not.
         types: Remembers the types with which nodes read answers; None if the types are not kept.
-        readers: The attempts that read mutable fields, as long as anything of these attempts is left.
+        readers: Weak references to the attempts that read mutable fields. An attempt disappears when none of its code
+            is left.
     """
 
     run: RunState
@@ -359,9 +362,10 @@ class Journal(Protocol):
         ...
 
     def note_output(self, what: OutputKind, record: JsonValue) -> None:
-        """Add a sent message or live data to the records of the `ctx.call`s inside which the calling code runs.
+        """Add a sent message, or live data, to the record of each `ctx.call` inside which the calling code runs.
 
-        When the node runs again, these calls are not repeated. Their records tell what they sent and showed.
+        When the node runs again, these calls are not repeated. So their records must contain what the calls have sent
+        and shown.
         """
         ...
 
@@ -375,7 +379,7 @@ class AttemptFacts:
 
     Args:
         task: The task to be done.
-        services: The objects that it shares with the other attempts of the run.
+        services: The objects that this attempt shares with the other attempts of the run.
 
     Attributes:
         within: The asyncio task in which the attempt runs.
@@ -388,8 +392,8 @@ class AttemptFacts:
         call: The body that the node runs; None if the node itself chooses between several bodies.
         choice: The name of the body that the node chose.
         began: When the node began, by the clock of the run's log.
-        usage: The usage that is not recorded with a piece of work.
-        outputs: Messages and recorded live data for the step of the node.
+        usage: The usage (model calls, tokens and cost) of the attempt that is not recorded with one of its calls.
+        outputs: The messages and the live data that will be recorded in the step of the node.
         journal: The recorded work and the waits of the attempt; None until something uses the journal.
         random: The generator of the node's random numbers, once it is used.
         settles: Whether the attempt finds out how effects of earlier code ended, before it runs any code of the node.
@@ -443,7 +447,8 @@ class AttemptFacts:
     def visit_key(self) -> str:
         """A key that identifies this visit of the node, from which idempotency keys are derived.
 
-        It differs in each visit, item of a map and branch. It stays the same if the run is removed and started again.
+        The key is different for each visit of the node, each item of a map and each branch of the run. It stays the
+        same if the run is removed and started again with the same id.
         """
         return f"{self.services.run.snapshot.key_base or self.services.run_id}/{place_of(self.frame)}"
 
@@ -472,9 +477,9 @@ class AttemptFacts:
         Substitutes are given with `Runner(effects={…})`, for example by a test that must not send real mail.
 
         Args:
-            effect: The declared effect of the function outside the run.
+            effect: The kind of side effect that the function declares.
             name: The name of the function.
-            where: The call or the agent, for the error.
+            where: A description of the call or the agent, for the error message.
 
         Raises:
             EffectRefused: Effects are refused here, and there is no substitute for this function.
@@ -525,7 +530,10 @@ class AttemptFacts:
             )
 
     def add_output(self, what: OutputKind, record: JsonValue) -> None:
-        """Add a sent message or live data to the node's step, and to the records of the calls around the caller."""
+        """Add a sent message or live data to the step of the node.
+
+        It is also added to the record of each `ctx.call` inside which the calling code runs.
+        """
         self.refuse_secrets(record, f"what is {what}")
         self.outputs = self.outputs or {}
         self.outputs.setdefault(what, []).append(record)
@@ -550,17 +558,17 @@ three turns: one for the task's callback, one for the race, one for the cancella
 
 
 class InFlight:
-    """The calls and waits of one attempt that are in progress, and the way in which a wait ends the attempt.
+    """The calls and waits of one attempt of a node that are in progress, and how a wait ends the attempt.
 
     A wait without an answer ends the attempt. First, recorded calls in progress finish. Then the node's asyncio task is
     cancelled, as by a timeout, and the runner records the waits. A tool call that contains a wait cannot finish: it is
     cut off with the attempt, and is repeated when the node runs again, with the work that was recorded inside it. If
     the attempt ends for another reason, calls in progress are cancelled.
 
-    If the host suspends the attempt instead, the same is recorded, and the asyncio task stays. When a wait is over, the
-    attempt continues where it waits, with the same values that it would get if it ran again. While it is suspended,
-    nothing that it does counts: if anything other than the end of a wait lets it continue, it ends, and the node runs
-    again.
+    If the runner suspends the attempt in memory instead, the waits are recorded in the same way, but the asyncio task
+    stays. When a wait is over, the attempt continues where it waits, with the same values that it would get if it ran
+    again. While it is suspended, nothing that it does counts: if anything other than the end of a wait lets it
+    continue, it ends, and the node runs again.
 
     Args:
         attempt: The attempt.
@@ -599,7 +607,7 @@ class InFlight:
             self.acting -= is_async
 
     def began(self, place: str, name: str) -> None:
-        """Note that the calling asyncio task makes a recorded call with this key.
+        """Note that the calling asyncio task begins a recorded call, which is identified by the key `place`.
 
         If another part of the node begins to wait meanwhile, the attempt ends only when this call has finished, unless
         the call contains the wait.
@@ -613,7 +621,7 @@ class InFlight:
             self._idle.set_result(None)
 
     async def park(self, around: Sequence[str], key: str = "") -> None:
-        """Wait here until the attempt is ended by a cancellation, because the calling code has to wait for an answer.
+        """Wait until the attempt is ended by a cancellation, because the calling code needs an answer that is missing.
 
         The attempt ends when nothing else in it can finish. If it is suspended instead, this method returns when the
         wait is over.
@@ -636,10 +644,10 @@ class InFlight:
             self._held.subtract(around)
 
     async def let_others_move(self, around: Sequence[str]) -> None:
-        """Let the other parts of the node run, and return when each of them has finished or waits.
+        """Let the other code of the node run, and return when each piece of it has finished or waits for something.
 
-        A node can run several pieces of code at the same time. If one of them waits for something, the attempt ends and
-        this call is cancelled.
+        A node can run several pieces of code at the same time. If a piece waits for something from outside, such as an
+        answer, the attempt ends and this call is cancelled.
 
         Args:
             around: The keys of the recorded calls that contain the caller, and so cannot finish meanwhile.
@@ -657,7 +665,7 @@ class InFlight:
     def go_on(self) -> bool:
         """Let a suspended attempt continue, because some of its waits are over.
 
-        The waits that are not over are then in the same state as if the node had run again and asked for them again.
+        The other waits stay open. They are treated as if the node had run again and had begun them again.
 
         Returns:
             False if the attempt cannot continue, because it is already ending.
@@ -681,7 +689,7 @@ class InFlight:
         return True
 
     async def end(self) -> None:
-        """Cancel the calls that are still in progress when the attempt ends, and wait until they have ended."""
+        """Cancel the calls of the node that are still in progress when its attempt ends, and wait for their ends."""
         for parked in tuple(self._parked):
             parked.cancel()
         self.cut_short = sorted({name for name, _ in self._busy.values()})

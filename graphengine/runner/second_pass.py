@@ -49,7 +49,7 @@ _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 
 
 class _RepeatedAttempt:
-    """An attempt of a node that runs again after a wait, and so repeats the code before the wait.
+    """Watches an attempt that runs again after a wait, to warn about actions that the attempt repeats.
 
     Args:
         attempt: The attempt.

@@ -73,7 +73,7 @@ class ActiveChildren:
     """The child runs of one run that are active in this process, so that their ends can be delivered together.
 
     Attributes:
-        started: The number of child runs that became active since the last time at which none was active.
+        started: How many child runs have become active since none was active.
         until: When the parent run gets the reported ends, by the event loop's time; None if no end was reported.
     """
 
@@ -132,16 +132,18 @@ class Shared(Generic[L]):
     Attributes:
         lives: The runs that are active here: opened, driven or asleep.
         driven: The runs that are driven now, by run id.
-        asleep: The alarms of sleeping runs, by run id. `wake` sets off an alarm.
-        suspended: The alarms of driven runs with attempts that wait for the ends of child runs, by run id.
+        asleep: The alarms of sleeping runs, by run id. An alarm is a future; `wake` completes it, and the run
+            continues.
+        suspended: The alarms of driven runs whose nodes are suspended in memory while they wait for child runs, by run
+            id.
         active_children: The child runs that are active here and will report their end, by the id of their parent run.
             The parent run sleeps here while it waits for these children.
         opening: How many runs are being resumed.
-        leaving: Asyncio tasks of nodes that were cancelled and have not ended yet.
+        leaving: The asyncio tasks of nodes that were cancelled but have not ended yet.
         kept: The snapshots of waiting runs.
-        types: The types with which nodes read answers.
+        types: The Python types of the answers to questions that nodes have asked.
         executors: The executors of nodes with `on=`; None to run such nodes in this process.
-        children: The object that starts runs from nodes; None if nodes cannot start runs.
+        children: Starts child runs for nodes; None if nodes cannot start runs.
         effects: Whether effects outside the runs happen, and which functions replace them if not.
         newest_plan: The compiled graph of the run that was opened here last.
         plans: The compiled graphs of all runs that were opened here, by fingerprint; None as long as there is only one.
@@ -401,7 +403,7 @@ class Shared(Generic[L]):
             self.wake(parent)
 
     def gathers(self, run_id: str) -> bool:
-        """Return whether the reported ends of child runs are held back, to deliver several of them together.
+        """Return whether ends of child runs are held back for a moment, so that the parent run gets several at once.
 
         If the parent run sleeps here, its wake-up is scheduled.
 

@@ -34,10 +34,11 @@ class EndHere(NamedTuple):
     """The end of a child run that finished in this process, kept in memory for its parent run.
 
     Attributes:
-        by: Who started the child: the id and the nonce of the parent run, and the number of the visit of the node.
+        by: What started the child: the id and the nonce of the parent run, and the number of the visit of the node that
+            called `ctx.start`.
         seq: The number of the child's last step.
-        body: The final state as JSON, in the form of the graph version with this fingerprint.
-        until: Until when the end can be used, by the monotonic clock.
+        body: The final state as JSON. It belongs to the version of the graph with the fingerprint in `fingerprint`.
+        until: The time of the monotonic clock until which this object is kept.
     """
 
     by: tuple[str, str, int]
@@ -129,10 +130,10 @@ def told_end(snapshot: Snapshot, starter: StarterRecord, status: RunStatus) -> P
 
 
 async def looks_after(store: RunStore, snapshot: Snapshot) -> bool:
-    """Check the child runs for which a run waits, and wake the run for each child that may never report its end.
+    """Let a waiting run look at those of its child runs that may never report their end by themselves.
 
-    Such a child was removed, is driven by no process, waits for a time, or belongs to the run from which this run
-    branched off. A message to the waiting run makes its node look at the child.
+    Such a child run was removed, is driven by no process, waits for a time, or belongs to the run from which this run
+    branched off. For each of them, a message is sent to the waiting run, so that its node looks at the child.
 
     Returns:
         Whether there are such children.

@@ -47,11 +47,11 @@ class CallOutcome(Generic[T_co]):
 
     @staticmethod
     async def of(call: Callable[[], Awaitable[T]]) -> CallOutcome[T]:
-        """Await a call in its own asyncio task, and return its result or its exception as data.
+        """Await a call in an asyncio task of its own, and return its result, or its exception as an object.
 
-        If the task raised SystemExit or KeyboardInterrupt, asyncio would end the event loop at once. The coroutine is
-        created in this task, because a task that is cancelled before it begins would leave a coroutine that is never
-        awaited.
+        An exception is returned and not raised, because asyncio would end the event loop at once if the task raised
+        SystemExit or KeyboardInterrupt. The coroutine is created in this task, because a task that is cancelled before
+        it begins would leave a coroutine that is never awaited.
         """
         try:
             return CallOutcome(await call())
@@ -297,10 +297,10 @@ class TimeLimit:
 
 @contextmanager
 def queued(function: Callable[[], object]) -> Iterator[Callable[[], object]]:
-    """Pause the time limits of the calling code until a thread of the pool begins to call this function.
+    """Stop the time limits of the calling code from counting while a function waits for a free thread of the pool.
 
-    The time in which a function only waits for a free thread does not count. The context manager yields the function to
-    give to the pool; calling it ends the pause.
+    The context manager yields a function that must be given to the pool in place of `function`. When a thread calls it,
+    the time limits count again.
     """
     limit = _limit_here()
     if limit is None:

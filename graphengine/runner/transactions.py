@@ -51,11 +51,11 @@ class Transacted:
     """A call that is to be made in a database transaction.
 
     Attributes:
-        work: Calls the function. It receives a connection or a session.
-        kind: The class of the connection or session.
+        work: Calls the function with the connection or session of the transaction, which it receives as its argument.
+        kind: The class of the connection or session that the function expects.
         noted: Returns the events that record the beginning and the result of the call. Raises an error if the result
             cannot be recorded.
-        where: The call, for errors.
+        where: A description of the call, for error messages.
     """
 
     work: Callable[[Any], object]
