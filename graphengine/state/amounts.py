@@ -114,7 +114,7 @@ def losses_of(usage: Usage, losses: Mapping[str, int]) -> dict[str, int]:
 
 
 def is_cost_unknown(usage: Usage) -> bool:
-    """Return whether the price of a call is unknown.
+    """Return whether a record of what a call used shows that the price of the call is unknown.
 
     >>> is_cost_unknown({"cost_usd": None}), is_cost_unknown({"cost_usd": 0.5}), is_cost_unknown({})
     (True, False, False)

@@ -23,7 +23,7 @@ _EMPTY: Final = (list, dict, set)
 
 
 class DeclaredModel(BaseModel):
-    """Base of the pydantic models that graphengine makes for states declared as a TypedDict or a dataclass.
+    """Base class of the pydantic models that graphengine makes for states declared as a TypedDict or a dataclass.
 
     `__declared__` is the class that the user declared. `__optional__` names the keys of a TypedDict that may be
     missing.

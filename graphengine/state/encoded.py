@@ -96,9 +96,10 @@ def check_numbers(body: bytes | memoryview) -> None:
 
 
 def body_of(value: object) -> bytes | None:
-    """Encode a value as JSON. Returns None if JSON cannot represent the value.
+    """Encode a value as JSON; the result is None if JSON cannot represent the value.
 
-    For example, a node may have put an object that is not JSON into a list that it read from the state.
+    That can happen to a value of the state: for example, a node may have put an object that is not JSON into a list
+    that it read.
     """
     try:
         return encode(value)
@@ -254,7 +255,10 @@ def _unproven(level: list[Any], columns: int, known: frozenset[object]) -> list[
 
 
 def _are_scalars(values: list[Any], known: frozenset[object]) -> bool:
-    """Return whether all of these values are scalars that JSON can represent and whose types are among `known`."""
+    """Return whether JSON can represent all of these values, and each has one of the scalar types in `known`.
+
+    Scalars are texts, numbers, booleans and None.
+    """
     if not values or type(values[0]) in _CONTAINERS:
         return not values
     kind = _list_of(known)
@@ -268,7 +272,7 @@ def _are_scalars(values: list[Any], known: frozenset[object]) -> bool:
 
 @functools.cache
 def _list_of(known: frozenset[object]) -> Any:  # noqa: ANN401 - a type
-    """Return a list type of the scalar types among `known`, with which msgspec can check many values at once.
+    """Return a list type with which msgspec can check in one call that many values have one of the `known` types.
 
     For `{str, int, list}` this is `list[str | int]`. Floats are left out, because msgspec could convert another number
     to a float. None if no scalar type is left, or if `known` contains both list and dict, as for `Any`.

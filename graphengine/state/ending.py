@@ -29,10 +29,10 @@ class Ending:
 
 
 class _OpenEnding(Ending):
-    """An `Ending` of a run whose attributes can still be set.
+    """An `Ending`, which tells why a run ended, while its attributes can still be set.
 
-    After that, `ended_at` sets its `__class__` to `Ending`, which makes it immutable. This is faster than calling the
-    constructor of `Ending`.
+    `ended_at` sets the attributes and then sets `__class__` to `Ending`, which makes the object immutable. This is
+    faster than calling the constructor of `Ending`.
     """
 
     __slots__ = ()
@@ -41,7 +41,7 @@ class _OpenEnding(Ending):
 
 
 def ended_at(label: str, condition: str, why: str) -> Ending:
-    """Return the `Ending` of a run that moved along an edge to END.
+    """Return the `Ending` (the reason for the end) of a run that moved along an edge to END.
 
     Most runs end in this way, so this function avoids the cost of a constructor call.
     """

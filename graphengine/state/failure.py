@@ -61,7 +61,7 @@ class Failure(BaseModel):
 
     @property
     def traceback(self) -> str:
-        """The recorded traceback, without lines of graphengine.
+        """The recorded traceback of the failure, without lines of graphengine.
 
         It is "" if graphengine raised the error and no code of the user caused it, or if the failure was read from a
         state.

@@ -79,23 +79,25 @@ class FieldType:
     Attributes:
         plain: `int`, `str`, `bool` or `float` if values of exactly this type need no validation; otherwise None.
         assigned: The same as `plain` if an update of this type replaces the old value; otherwise None.
-        one: How the result of an item of a map is recorded: `item`, as an element of the list that the field becomes,
-            or `append`; "" for any other way.
+        one: How the result of an item of a map is recorded. `item`: as one element of a list, which becomes the value
+            of the field when all items have ended. `append`: as an element to append to the list in the field. "" for
+            any other way.
         item: The type of a list's items if a value of exactly this type needs no validation; otherwise None.
-        scalar: Whether all its values are plain values or None, so that they are their own records.
-        models: The models of this field alone.
+        scalar: Whether all values of the field are plain values or None, which are recorded as they are.
+        models: The pydantic models that validate and encode this field alone.
         given: The type of the updates that a user's reducer accepts, if it is annotated.
         own: Whether the state defines a validator for the field.
         dumped: Whether the state defines a serialiser for the field.
         constrained: Whether the field as a whole has rules beyond the rules of its items, such as a length or a
             validator.
-        grows: Whether items can be added to the list under one of its keys without reading that list.
-        immutable: Whether its values cannot be changed in place.
-        secret: Whether its record is encrypted and its value is never shown.
-        cipher: The cipher that encrypts it, once the graph is compiled.
-        exact: The codec of its lists or dicts of JSON values, which need no other validation; otherwise None.
-        exact_models: Its type, if the type proves that the JSON of its models reads back as an equal value; otherwise
-            None.
+        grows: For a dict of lists: whether items can be added to the list under one key without reading that list.
+        immutable: Whether values of the field cannot be changed in place.
+        secret: Whether values of the field are encrypted when they are recorded, and never shown.
+        cipher: The cipher that encrypts values of a secret field, once the graph is compiled.
+        exact: The object that encodes and checks values of the field, if they are lists or dicts of JSON values that
+            need no other validation; otherwise None.
+        exact_models: The type of the field, if it contains models and proves that their JSON reads back as an equal
+            value; otherwise None.
     """
 
     name: str
@@ -177,9 +179,9 @@ class FieldType:
     def take(self, value: object, view: View, *, later: bool = False) -> tuple[Any, object]:
         """Validate a value that a node returned for this field, and encode it for the log.
 
-        The result is the JSON record, and the Python value as it is read back from the record (or an `Unread` value for
-        a large one). If the node passes on the very object that it read, or a list of such objects, the existing record
-        is used again.
+        The result is a pair: the JSON record, and the Python value as it is read back from the record. With `later`,
+        the Python value of a large record may be an `Unread` value, which is decoded when it is first used. If the node
+        passes on the very object that it read, or a list of such objects, the existing record is used again.
 
         Raises:
             InvalidUpdate: The value does not fit.
@@ -376,9 +378,10 @@ class FieldType:
         return encode(value) if self.exact is not None else bytes(self._inner(self._dump(value)))
 
     def is_changed(self, value: object, record: JsonValue, view: View) -> bool:
-        """Return whether a value was changed in place after it was decoded from this record.
+        """Return whether code changed a value in place, after the value had been decoded from this record.
 
-        This finds nodes that change a value that they have read, instead of returning an update.
+        In this way, nodes are found that change a value of the state which they have read, instead of returning an
+        update.
         """
         try:
             body = self.body(value)
@@ -443,7 +446,7 @@ class FieldType:
         return (str(self.operation), self.name, self._alone(value, view))
 
     def parts(self, ops: Sequence[Op], view: View) -> Sequence[object]:
-        """Convert the operations that the items of a map recorded for this field back to updates, in item order."""
+        """Convert the operations that the items of a map recorded for this field to updates, in item order."""
         kinds = {op[0] for op in ops}
         kind = kinds.pop() if len(kinds) == 1 else ""
         values = [op[-1] for op in ops]
@@ -466,9 +469,9 @@ class FieldType:
         return [self._raw(op[-1]) if op[0] == "raw" else self.again(op, view) for op in ops]
 
     def written_by_item(self, op: Op, view: View) -> Any:  # noqa: ANN401 - a field's value
-        """Return, as a Python value, what the operation of one map item writes to this field.
+        """Return the Python value that one item of a map writes to this field, according to its recorded operation.
 
-        For an operation that adds to the field, this is the part that is added.
+        If the item adds to the field, for example by appending to a list, this is only the part that it adds.
         """
         (update,) = self.parts([op], view)
         if isinstance(update, Puts):
@@ -482,9 +485,10 @@ class FieldType:
         return cast("list[object]", update)[0] if self.reducer is None else update  # without a reducer they are a list
 
     def _of_keys(self, ops: Sequence[Op], *, adds: bool) -> Sequence[object]:
-        """Combine operations of map items that each write one key of a dict field into updates of the field.
+        """Combine what the items of a map write to single keys of a dict field into updates of the field.
 
-        With `adds`, the values are lists, and all items for the same key are joined to one list.
+        With `adds`, each map item adds a list of values under a key, and all lists for the same key are joined to one
+        list.
         """
         if not adds:
             return [Puts(self._bare({op[2]: op[3] for op in ops}))]  # type: ignore[arg-type]
@@ -537,10 +541,10 @@ class FieldType:
         return record
 
     def joined(self, op: Op, view: View, typed: object) -> object:
-        """Convert an operation that an arm of a fork recorded to an update, so that the join can apply it.
+        """Convert what an arm of a fork has recorded for this field to an update that the join can apply.
 
         Args:
-            op: The operation.
+            op: The recorded operation of the arm.
             view: The state at the join.
             typed: The Python value that the operation sets or adds, if the arm still has it and no other object refers
                 to it; otherwise None.
@@ -675,10 +679,10 @@ class FieldType:
         return ("grow" if update.adds else "put", self.name, key, item), typed
 
     def _fit_update(self, view: View, update: Put) -> Put:
-        """Return the update of one key in the form in which it can be validated.
+        """Return an update of one key of a dict field in a form that can be validated by itself.
 
-        If items are added to a list and a rule applies to the list as a whole (such as a maximum length), the result
-        contains the whole list instead of only the new items.
+        If the update adds items to the list under the key, and a rule applies to the list as a whole (such as a maximum
+        length), the result contains the whole list instead of only the new items.
         """
         if not update.adds or self.grows:
             return update
@@ -738,7 +742,7 @@ class FieldType:
         return instance.__dict__[self.name]
 
     def _read_unchecked(self, validator: SchemaValidator, body: bytes) -> object:
-        """Decode a record without checks that may have changed since it was written, such as the user's validators.
+        """Decode a record, skipping checks that may have become stricter since then, such as the user's validators.
 
         The value is then encoded again and compared with the record, so that nothing is lost unnoticed.
 
@@ -823,7 +827,7 @@ def explain(error: ValidationError, *, hide: bool = False, without: Collection[s
 
 
 def another_of_its_name(name: str) -> str:
-    """Explain in an error that an object's class is not the expected class although it has the same name.
+    """Explain in an error message that an object's class is not the expected class, although it has the same name.
 
     This happens if the class was defined twice, for example by a notebook cell that was run again.
     """

@@ -85,10 +85,10 @@ def _find_update_type(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any]
 
 
 class _Declared:
-    """Finds out which shortcuts the declaration of a state field allows when its values are validated and recorded.
+    """Examines how a state field is declared, to find out which steps of validating and recording can be skipped.
 
     Args:
-        model: The model.
+        model: The pydantic model of the state.
         name: The name of the field.
         info: The field, in pydantic's form.
     """
@@ -153,7 +153,7 @@ class _Declared:
     def one(self) -> str:
         """How the result of one item of a map is recorded in this field: `item`, `append`, or "" for any other way.
 
-        See the attribute `one` of `FieldType`.
+        The attribute `one` of `FieldType` explains these ways.
         """
         if self.is_dumped or self.is_secret:
             return ""
@@ -167,7 +167,7 @@ def _is_for(name: str, fields: Sequence[str]) -> bool:
 
 
 def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
-    """Examine a field of a state's model, and return what is needed to validate and record its values quickly."""
+    """Examine one field of a state's model, and return the `FieldType` that validates and records its values."""
     declared = _Declared(model, name, info)
     annotation, reducer, operation = declared.annotation, declared.reducer, declared.operation
     own, info = bool(declared.validators), declared.info
@@ -229,7 +229,7 @@ def _find_plain_item_type(annotation: object) -> type | None:
 
 
 class FieldModels:
-    """Pydantic models that contain a single field of a state, for validating and encoding the field alone.
+    """Builds pydantic models that contain a single field of a state, for validating and encoding the field alone.
 
     Each model is made when it is first needed. Making a model takes 0.3 ms, which is most of the time of compiling a
     graph, and a field of plain values often needs none.
@@ -278,10 +278,11 @@ class FieldModels:
 
     @cached_property
     def unchecked(self) -> Sequence[SchemaValidator]:
-        """Two validators that decode records of this field without checks that depend on the clock or on files.
+        """Two validators that decode old records of this field, and skip checks whose result can change with time.
 
-        Such a check can pass when a value is recorded and fail later, which would make an old record unreadable. The
-        second validator also leaves out the checks of the user's own code.
+        A check that depends on the clock or on files can pass when a value is recorded and fail later, which would make
+        an old record unreadable. Both validators skip such checks. The second one also skips the checks of the user's
+        own code.
         """
         return unchecked(self.single, own=False), unchecked(self.single, own=True)
 

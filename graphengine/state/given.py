@@ -53,7 +53,7 @@ def as_record(value: object, what: str, most_bytes: int | None = None, *, marks:
 
 
 def in_utf8(take: Callable[[T], R], value: T) -> R:
-    """Call `take` with a value. If the call fails, repeat it with all texts in the value made valid UTF-8.
+    """Call the function `take` with a value, and if this fails, once more with all texts in the value made valid UTF-8.
 
     If all texts are valid already, the first exception is raised.
     """

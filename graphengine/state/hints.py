@@ -98,7 +98,7 @@ class _Closed(Exception):
 
 
 def _resolve_aliases(annotation: Any, inside: tuple[object, ...]) -> Any:  # noqa: ANN401 - any annotation
-    """Replace type aliases inside an annotation, while the aliases in `inside` are being replaced themselves.
+    """Replace the type aliases inside an annotation; `inside` contains the aliases that are being replaced already.
 
     Raises:
         _Closed: The annotation contains one of these aliases again, so the alias is recursive, or contains a text that

@@ -112,7 +112,7 @@ def _make_canonical(content: object) -> object:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ExactModels:
-    """A type whose values are known to be read back from JSON unchanged, so that they need not be compared.
+    """A type whose values certainly survive being written to JSON and read back, so that they need not be compared.
 
     Such a type consists of models, lists, dicts and scalars. pydantic's serializer already checks most of what is
     necessary if its warnings are raised as errors. It does not check instances of other classes, missing fields, None,
@@ -146,7 +146,7 @@ class ExactModels:
             return False
 
     def fits(self, values: Iterable[Any], *, has_null: bool) -> bool:
-        """Return whether these values fit the type in those respects that pydantic's serializer does not check.
+        """Check these values for what the serializer of pydantic does not check, and return whether they fit the type.
 
         For example, None must not occur where the type does not allow it. The class docstring lists the other respects.
         """
@@ -183,10 +183,10 @@ class ExactModels:
         return list(map(_set_fields, self.models([value])))
 
     def all_set(self, value: Any) -> bool:  # noqa: ANN401 - of this type
-        """Return whether all fields are set explicitly in every model inside a value.
+        """Return whether every field of every model inside a value was set explicitly.
 
-        Then nothing has to be recorded about which fields were set. Models that opt out of this record are not
-        examined.
+        If so, the record need not tell which fields were set and which have their defaults. Models that opt out of
+        recording this are not examined.
         """
         if self.flat:
             return value is None or not self.counts or len(value.__pydantic_fields_set__) == len(self.parts)

@@ -43,7 +43,7 @@ class Parameter:
 
     @property
     def allows_none(self) -> bool:
-        """Whether the parameter accepts None. True if its type is not known."""
+        """Whether the parameter accepts None. It is True if the type of the parameter is not known."""
         if self.default is None or self.annotation in (Any, object, None):
             return True
         arguments = typing.get_args(value_of(self.annotation) if is_alias(self.annotation) else self.annotation)
@@ -110,8 +110,8 @@ class Injected:
     def call(self, view: View, given: Mapping[str, object] | None = None) -> object:
         """Call the function with arguments from the state, and with the values in `given`, which take precedence.
 
-        If a state value was changed in place, the function is called again with fresh values, because a task that an
-        earlier node left running may have made the change.
+        If an argument was changed in place during the call, a task that an earlier node left running may have done so.
+        Therefore the function is called once more with fresh values, before it is blamed.
 
         Raises:
             MutatedInput: The function itself changed an argument in place.

@@ -54,9 +54,10 @@ _LISTS: Final = (list, tuple, deque, set, frozenset)
 
 @lru_cache
 def keeps_set_fields(model: type[BaseModel]) -> bool:
-    """Return whether it is recorded which fields of a model's instances were set explicitly.
+    """Return whether records of this model tell which fields of an instance were set explicitly.
 
-    A model can turn this off by listing `model_fields_set` in its `__unrecorded__`.
+    The other fields of the instance have their defaults. A model can turn this off by listing `model_fields_set` in its
+    `__unrecorded__`.
     """
     return not issubclass(model, RootModel) and "model_fields_set" not in getattr(model, "__unrecorded__", ())
 
@@ -192,9 +193,11 @@ def read(validate: Callable[[Any], T], json: Any) -> T:  # noqa: ANN401 - JSON
 
 
 def _find_refused_times(json: Any, error: ValidationError) -> Collection[_Place]:  # noqa: ANN401 - JSON
-    """Return the places of texts that a type refused as times only because they contain the name of a time zone.
+    """Return where in JSON a type refused a text as a time, although the text is a time with the name of its zone.
 
-    If the user's code refused a whole object, every text in the object may be such a time.
+    The name of the zone is an addition by which the record keeps the zone, and which the type does not know. If a
+    validator of the user refused a whole object, any text in the object may be the cause, so all times with a zone are
+    returned.
     """
     texts = dict(_find_zoned_texts(json))
     found: set[_Place] = set()
@@ -214,7 +217,7 @@ def _find_refused_times(json: Any, error: ValidationError) -> Collection[_Place]
 
 
 def _follow(json: Any, loc: _Place, place: _Place = ()) -> Iterator[_Place]:  # noqa: ANN401 - JSON
-    """Yield the places in JSON to which the location `loc` of a pydantic error can refer.
+    """Yield the places in JSON that the location of a pydantic error (`loc`) can mean.
 
     The location also contains the names of union members, which do not occur in the JSON, so several places are
     possible.
@@ -244,9 +247,9 @@ def _find_zoned_texts(json: Any, place: _Place = ()) -> Iterator[tuple[_Place, s
 
 
 def carries_marks(value: Any) -> bool:  # noqa: ANN401 - any value
-    """Return whether a value may be recorded JSON with marks, which keep details such as the name of a time zone.
+    """Return whether a value may be JSON from a record, with additions (marks) for details that plain JSON lacks.
 
-    False if the value is not JSON.
+    A mark keeps, for example, the name of a time zone. The result is False if the value is not JSON.
     """
     try:
         return has_marks(msgspec.json.encode(value))
@@ -273,7 +276,7 @@ def without_set_fields(json: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def _strip_marks(json: Any, times: Collection[_Place] | None, place: _Place = ()) -> Any:  # noqa: ANN401 - JSON
-    """Return JSON without its marks.
+    """Return JSON without the marks by which records keep details that plain JSON lacks.
 
     The marks that show which fields of models were set are removed everywhere. Marks of time zones are removed only at
     the places in `times`, or everywhere if `times` is None.
@@ -350,7 +353,7 @@ def _restore_parts(value: Any, json: dict[str, Any]) -> None:  # noqa: ANN401 - 
 
 
 def _restore_zone(value: Any, json: str) -> Any:  # noqa: ANN401 - a datetime or time
-    """Return a time in the named zone that its JSON contains. The moment in time does not change."""
+    """Return a time in the time zone whose name its JSON contains. The moment in time does not change."""
     found = _ZONED.fullmatch(json)
     if found is None:
         return value

@@ -27,7 +27,9 @@ _CONTAINERS: Final = (list, tuple, set, frozenset, Mapping)
 
 
 class Shown(Struct, omit_defaults=True, forbid_unknown_fields=True, frozen=True, tag="shown", tag_field="is"):
-    """A value that an edge's condition read, in a short form for the log, if it is long or cannot be written as JSON.
+    """A short form of a value that the condition of an edge has read, to show in the log why the edge was taken.
+
+    It is used for values that are long or that JSON cannot represent.
 
     Attributes:
         text: The text itself, or the `repr` of another value. Only the beginning if it is long.
@@ -36,7 +38,7 @@ class Shown(Struct, omit_defaults=True, forbid_unknown_fields=True, frozen=True,
         items: The number of items, if the value is a container of more than 8 items.
         digest: The digest of the whole value, if it was cut. "" for a container of more than 1,000 items in a step,
             because a step must cost only what its update costs.
-        unlike: Whether the value could not be compared with the constant.
+        unlike: Whether the value could not be compared with the constant of the condition.
     """
 
     text: str
@@ -95,9 +97,10 @@ def measured_of(value: object, *, unlike: bool = False, whole: bool = False) -> 
     """Convert a value that a condition of an edge has read to the form in which the step records it.
 
     Args:
-        value: The value, or a constant with which it is compared.
-        unlike: Whether the value could not be compared with the constant.
-        whole: Whether a large container gets its digest too. This is used for constants, which are recorded only once.
+        value: The value, or the constant with which the condition compares it.
+        unlike: Whether the value could not be compared with the constant of the condition.
+        whole: Whether the digest of a large container is computed as well. That is done for constants, which are
+            recorded only once.
     """
     kind = type(value)
     if kind is int and not unlike and value.bit_length() <= _BITS:  # type: ignore[attr-defined]  # most often

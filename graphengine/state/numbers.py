@@ -105,7 +105,7 @@ def is_nan(value: object) -> bool:
 
 
 def alike(value: Any, other: Any) -> tuple[Any, Any]:  # noqa: ANN401 - any two values
-    """Return two values, converted if necessary, so that a condition can compare them.
+    """Prepare two values so that a condition can compare them, and return them.
 
     A member of an Enum becomes its value. If only one of two numbers is a Decimal, the other becomes a Decimal too.
     """

@@ -183,7 +183,7 @@ def type_at(annotation: object, path: Path) -> tuple[tuple[object, ...], str]:
 
 
 def _find_part_type(member: object, part: Part, names: set[str]) -> object:  # noqa: PLR0911 - one return for each case
-    """Return the annotation that one part of a path leads to from a type; None if the type has no such part.
+    """Return the annotation of one part of a type, such as a field of a model; None if the type has no such part.
 
     For example, the part `items` leads from a model to the annotation of its field `items`. The names that would have
     been valid are added to `names`, for an error message.

@@ -108,7 +108,7 @@ class AnotherMember(ValueError):
 
 
 class _Member(NamedTuple):
-    """One member of a union type, with the fields by which it is told from the other members.
+    """One member of a union type such as `Cat | Dog`, with the names of its fields, by which it can be recognised.
 
     Attributes:
         name: The name of the member's class, or of the class of its items if the member is a list. "" if the member has
@@ -198,7 +198,7 @@ class EarlierReader:
         return prepared
 
     def _by_name_first(self, name: str, field: dict[str, Any], named: Collection[str]) -> None:
-        """Change the schema of a field so that its value is read under the field's name first, then under its aliases.
+        """Change the schema of a field so that the name of the field takes precedence over its aliases when it is read.
 
         An alias that is also the name of another field is not used.
         """
@@ -225,10 +225,10 @@ class EarlierReader:
 
 
 def _watch(schema: Any, members: Sequence[_Member], place: int) -> Any:  # noqa: ANN401 - a part of a core schema
-    """Return pydantic's schema of a union member, changed so that it notes which objects are decoded as this member.
+    """Change the schema of a union member so that decoding notes which objects were decoded as this member.
 
-    Scalar members become strict. Otherwise a text such as "12" that the right member refuses could be decoded as a
-    number.
+    Returns the changed schema. Members that are scalar types become strict. Otherwise a text such as "12" that the
+    right member refuses could be decoded as a number.
     """
     if type(schema) is tuple:
         return (_watch(schema[0], members, place), *schema[1:])
@@ -259,7 +259,7 @@ class _LossFinder:
     def follow(
         self, record: _Record, again: _Record, value: object, path: str, around: _Taken | None = None
     ) -> _Record:
-        """Compare one part of the record with its decoded value, and note the differences.
+        """Compare one part of an old record with the value that was decoded from it, and note the differences.
 
         Args:
             record: The part of the record.
@@ -345,9 +345,10 @@ class _LossFinder:
             raise AnotherMember(f"{path} was recorded as {meant[0].name}, and would be read as {as_what} today")
 
     def _list_recorded(self, record: _Record) -> Iterator[str]:
-        """Yield the names of the types, as they were when the record was written, that may have written an object.
+        """Yield the names of the recorded types that may have written an object.
 
-        If some of these types have exactly the keys of the object, only these are yielded.
+        Recorded types are the types as they were when the record was written. If some of them have exactly the keys of
+        the object, only these are yielded.
         """
         keys = record.keys() - {FIELDS_SET}
         found = [(name, {**parts}) for name, parts in self._recorded if _can_be(record, keys, parts)]
@@ -357,7 +358,7 @@ class _LossFinder:
         yield from exact or [name for name, _ in found]
 
     def _is_stricter(self, name: str) -> bool:
-        """Return whether a type has changed so that it may refuse values that it accepted at the time of the record."""
+        """Return whether a type has changed since a record was written, so that it may refuse recorded values."""
         now = self._today.get(name, {})
         before = next((parts for each, parts in self._recorded if each == name), {})
         names = {part: next((new for new in self._moved.get(part, ()) if new in now), part) for part in before}
@@ -366,10 +367,10 @@ class _LossFinder:
 
 
 def _can_be(record: _Record, keys: Collection[str], parts: Mapping[str, str]) -> bool:
-    """Return whether an object may have been recorded as an instance of a type whose fields are `parts`.
+    """Return whether an object in a record may have been an instance of the type with the fields `parts`.
 
-    The type must declare all keys of the object. The object must have all required fields, and a field whose type is a
-    `Literal` must have one of the listed values.
+    This is so if three conditions hold. The type declares all keys of the object, or allows extra keys. The object has
+    all required fields. Each field whose type is a `Literal` has one of the listed values.
     """
     fields = parts.keys() - {""}
     if not fields or (not fields.issuperset(keys) and "extra=allow" not in parts.get("", "")):

@@ -51,12 +51,12 @@ _SAMPLES: Final[Mapping[object, object]] = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Lost:
-    """A part of a state's type whose values cannot be restored from the log.
+    """A part of the type of a state field whose values cannot be restored from the log, with a repair to suggest.
 
     Attributes:
         text: A description of the part.
         repair: What to declare instead.
-        certain: Whether no value of the type can be restored.
+        certain: Whether no value of the type can be restored. If False, some values can.
     """
 
     text: str

@@ -37,16 +37,17 @@ class Comparison:
     """Compares a value with the value that is read back from its JSON, and notes how the two differ.
 
     Attributes:
-        unset: Whether models have other set fields. A mark can keep these.
-        times: Whether a detail of a time or of a complex number differs that a mark can keep: a time zone, `fold`, the
-            sign of a zero.
+        unset: Whether other fields of a model count as set explicitly after reading. A mark, which is an addition to
+            the JSON, can keep them.
+        times: Whether a detail of a time or of a complex number differs, such as the time zone, `fold` or the sign of a
+            zero. A mark can keep these details.
         sets: Whether the value contains sets, which have no order in JSON.
-        converted: Whether a number or text has another type. This is right if the new type is the declared type, and
-            wrong under `Any`.
-        shaped: Whether a list or dict has another type, in the same way.
+        converted: Whether a number or text has another type after reading. That is right if the new type is the
+            declared type, and wrong if the declared type is `Any`.
+        shaped: Whether a list or dict has another type after reading, which is right in the same cases.
         held: Whether the value contains models or dataclasses, whose contents may not have been validated.
         foreign: Whether a value has a type that cannot tell whether it is the same.
-        lost: A description of what the record cannot represent; "" if the two values show it.
+        lost: A description of what JSON cannot represent; "" if a look at the two values shows the difference.
     """
 
     __slots__ = ("converted", "foreign", "held", "lost", "sets", "shaped", "times", "unset")
@@ -202,7 +203,7 @@ class Changed(ValueError):
 
     Attributes:
         back: The value that would be read back.
-        lost: A description of what the record cannot represent; "" if the two values show it.
+        lost: A description of what the record cannot represent; "" if a look at the two values shows the difference.
     """
 
     def __init__(self, back: Any, lost: str) -> None:  # noqa: ANN401 - any value
@@ -218,11 +219,11 @@ def is_same(one: object, other: object) -> bool:
 
 
 class Ways(NamedTuple):
-    """The functions that read and write values of one type, as `kept` needs them.
+    """The functions that read, write and validate values of one type, for the function `kept`.
 
     Attributes:
-        load: Reads JSON with marks.
-        dump: Writes JSON without marks.
+        load: Reads JSON that may contain marks, which are additions for details that plain JSON lacks.
+        dump: Writes JSON without such marks.
         again: Validates a value once more. If its second argument is True, it validates the contents of the value, so
             that the contents of instances are validated too.
     """
@@ -233,16 +234,20 @@ class Ways(NamedTuple):
 
 
 def kept(body: bytes, value: T, back: T, ways: Ways) -> tuple[bytes, T]:
-    """Add marks to a value's JSON for details that would be lost, such as time zones, and check what is read back.
+    """Check that a value is read back from its JSON unchanged, and add marks to the JSON where this is necessary.
 
-    Some models have a serializer of their own that leaves no place for the mark of which fields were set. All fields of
-    such a model count as set when the JSON is read.
+    A mark keeps a detail that plain JSON loses, such as the name of a time zone. Some models have a serializer of their
+    own that leaves no place for the mark of which fields were set. All fields of such a model count as set when the
+    JSON is read.
 
     Args:
         body: The JSON of the value.
         value: The value.
         back: The value that is read back from `body`.
         ways: The functions that write and read values of the type.
+
+    Returns:
+        The JSON, with marks if they are necessary, and the value that is read back from it.
 
     Raises:
         Changed: The value would be read back as a different value.
@@ -266,7 +271,7 @@ def kept(body: bytes, value: T, back: T, ways: Ways) -> tuple[bytes, T]:
 
 
 def _is_declared(found: Comparison, value: T, back: T, ways: Ways) -> bool:
-    """Return whether a value and the value read back differ only by conversions that the type itself makes.
+    """Return whether a value changes by being recorded only in ways that its declared type itself demands.
 
     For example, a `float` field of a model may hold the int 1, which is read back as 1.0. To find out, the value is
     validated once more and compared with the value read back.

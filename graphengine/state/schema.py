@@ -71,12 +71,12 @@ _SMALL: Final = 1 << 62  # every JSON reader accepts ints below this
 
 
 class Change(Struct, gc=False):
-    """Changes to a state, as operations to record, each with the Python value that it adds or sets.
+    """Changes to a state: the operations to record, and for each operation the Python value that it adds or sets.
 
     Attributes:
-        ops: The operations.
-        typed: The Python values.
-        state_bytes: The size of the state after the operations; see `Decided`.
+        ops: The operations to record.
+        typed: The Python values, in the order of the operations.
+        state_bytes: An upper bound of the size of the state after the operations, in bytes; 0 if it was not measured.
     """
 
     ops: Sequence[Op]
@@ -93,10 +93,10 @@ class Initial(NamedTuple):
 
     Attributes:
         values: The JSON records of the fields.
-        typed: The Python values of the fields. A large field whose type proves that its record reads back the same has
-            no value here. Its value is built from the record when it is first read.
+        typed: The Python values of the fields. Some large fields have no value here: if the type of a field proves that
+            the value is read back unchanged, it is built from its record when it is first read.
         given: The names of the fields that were set explicitly.
-        size_bytes: The size of the state.
+        size_bytes: The size of the state, in bytes.
     """
 
     values: dict[str, JsonValue]
@@ -110,14 +110,15 @@ class StateType(Generic[S]):
     """The type of a graph's state, with everything that is needed to validate and record each of its fields.
 
     Attributes:
-        model: The model.
+        model: The pydantic model of the state.
         fields: The fields by name.
-        whole: Whether the model has validators of the model as a whole.
+        whole: Whether the model has validators that validate the whole model and not a single field.
         secrets: The fields whose record is encrypted.
         by_fields: Whether each field of an instance can be recorded and read back without the others. This is false if
             the model has validators of the whole model, serializers of its own or other code that depends on several
             fields.
-        plain: Whether an instance is its own record if each field has a value of its plain type.
+        plain: Whether an instance whose fields all have values of their plain types (such as `int`) can be recorded as
+            it is.
     """
 
     model: type[BaseModel]
@@ -256,7 +257,7 @@ class StateType(Generic[S]):
         return self._whole(instance)
 
     def _is_plain(self, values: Mapping[str, object]) -> bool:
-        """Return whether all fields have values of their plain type, so that the values are their own records."""
+        """Return whether all fields have values of plain types such as `int`, which are recorded as they are."""
         for name, field in self.fields.items():
             value = values.get(name)
             kind = field.plain
@@ -267,9 +268,7 @@ class StateType(Generic[S]):
         return True
 
     def _by_fields(self, instance: BaseModel, named: Sequence[str], record: Callable[..., Any]) -> Initial:
-        """Encode an instance of the state field by field, with `FieldType.record` or `FieldType.begin`.
-
-        This is the alternative to encoding and reading back the whole instance at once.
+        """Encode an instance of the state field by field, and not the whole instance at once.
 
         Raises:
             NotRecordable, InvalidUpdate: A field cannot be recorded.
@@ -450,9 +449,10 @@ class StateType(Generic[S]):
 
 
 def _is_same(value: object, record: object, bodies: dict[int, bytes]) -> bool:
-    """Return whether a list of lists or dicts still equals its record, or was changed in place since.
+    """Return whether a list of lists or dicts is still the same as its record, and was not changed in place.
 
-    `bodies` keeps the JSON of items that were encoded before, by id, because an item can occur in several fields.
+    `bodies` contains the JSON of items that were encoded before, by the `id` of the item. It saves time because an item
+    can occur in several fields.
     """
     if type(value) is not list or type(record) is not list:
         return False
@@ -484,7 +484,7 @@ def with_items(state: StateType[S], items: Mapping[str, object]) -> StateType[S]
 
 
 def lay_over(view: View, op: Op, typed: object) -> None:
-    """Add one recorded operation to a view of the state, so that code which reads the view sees its result."""
+    """Make the result of one recorded operation visible in a view of the state, to code that reads the view later."""
     kind, name = op[0], op[1]
     if kind == "append":
         view.add_items(name, (typed,))

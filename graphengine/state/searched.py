@@ -89,7 +89,7 @@ def field_text(value: JsonValue, *, is_decimal: bool = False) -> str:
 
 
 def whole_text(value: JsonValue | Decimal, *, is_decimal: bool = False) -> str:
-    """Return the complete text of a field's value. Equal numbers have equal texts, also if they are recorded as texts.
+    """Return the text of the value of a search field, without shortening it.
 
     Args:
         value: The value as it is recorded.

@@ -243,7 +243,7 @@ _REVEALED: Final[dict[type, Any]] = {
 
 
 def clear_texts(value: object) -> Iterator[str]:
-    """Yield all texts by which a secret value could be recognized, so that they can be hidden wherever they are shown.
+    """Yield all texts in which a secret value could appear, so that they can be hidden wherever they are shown.
 
     A text is yielded in each form in which Python, JSON or base64 would write it.
     """

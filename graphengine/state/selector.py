@@ -27,9 +27,9 @@ class Reading:
 
     @classmethod
     def of(cls, source: Source) -> Reading:
-        """Create a reading from a path written as text, or from a function.
+        """Create the object that reads a value from the state, by a path written as text or by a function.
 
-        A reading says where a condition or an argument gets its value.
+        Conditions and arguments of nodes get their values by such an object.
         """
         if isinstance(source, str):
             return cls(source, parse(source), None)
@@ -57,12 +57,13 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Tracker:
-    """Something about the past that a condition needs, such as how often a node has been visited.
+    """Describes something about the past of a run that a condition needs, such as how often a node was visited.
 
-    The run keeps the current value under `key`, among the marks of a frame.
+    The run keeps the current value of it, which is called a mark, under `key` with the position of the run to which it
+    belongs.
 
     Attributes:
-        key: The key under which the run keeps the value, which is called a mark.
+        key: The key under which the run keeps the mark.
         kind: `plateau` (the best sample, and how many samples since were not better), `count` (the number of visits of
             `node` when `since` was last completed), `change` (a digest of the value when `since` was last left) or
             `done` (whether `node` was completed with a result of its own that passes the `test`, since the last visit

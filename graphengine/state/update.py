@@ -45,7 +45,7 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class RecordedUpdate:
-    """An update that an arm of a fork has validated and recorded, so that the join need not validate it again.
+    """An update of one field that an arm of a fork has validated and recorded, so that the join only has to apply it.
 
     Attributes:
         op: The recorded operation.
@@ -62,11 +62,13 @@ UNREAD: Final = object()
 
 @dataclass(slots=True)
 class Unread:
-    """Stands for the Python value of a large record until the value is first read, which saves decoding it.
+    """Stands for the Python value of a large record that is not decoded yet, because it may never be needed.
+
+    The value is decoded when it is first read.
 
     Attributes:
-        record: The record.
-        value: The Python value, once it is built.
+        record: The JSON record of the value.
+        value: The Python value, once it has been decoded.
     """
 
     record: JsonValue

@@ -72,7 +72,7 @@ class StateFacts(Protocol):
 
 
 class FrameFacts(Protocol):
-    """The members of a frame (one position of a run in a graph) that `View` uses.
+    """The members of a frame (one position of a run in a graph) from which `View` reads the state.
 
     `graphengine.engine.snapshot.Frame` implements them.
     """
@@ -122,7 +122,7 @@ class View(Struct, eq=False):
         until: For the frame of an arm: the join of its fork; "" for other frames.
         checks: Whether functions that change their arguments in place are detected; True by default.
         completing: The node whose current visit counts as completed although the frame does not count it yet.
-        new_marks: Marks that the step being decided sets.
+        new_marks: The values that conditions remember (marks) and that the step which is being decided sets.
         usage: Tokens and cost so far, including the current step.
         elapsed_seconds: The time that the run has been driven so far.
         failure: The names of the exception's types while edges after a failure are evaluated; otherwise empty.
@@ -156,7 +156,7 @@ class View(Struct, eq=False):
         return self._frame.count(node) + (node == self.completing)
 
     def mark(self, key: str, default: Mark = None) -> Mark:
-        """Return what a condition of an edge remembers about earlier steps, such as a count of visits."""
+        """Return what a condition of an edge remembers about earlier steps under this key, such as visits."""
         if key in self.new_marks:
             return self.new_marks[key]
         frame: FrameFacts | None = self._frame
@@ -223,11 +223,11 @@ class View(Struct, eq=False):
         return late
 
     def passed_on(self, kind: Exact, value: object) -> tuple[Any, object] | None:
-        """Return the existing record of a list or dict that a node read and now writes unchanged, and the value.
+        """Return the existing record of a value that a node has read and now writes unchanged, with the value.
 
-        Encoding the value again is then not necessary. The same holds for a new list of objects that the node read: the
-        records of these objects are used, and a copy of the list is returned, because the node may still change its own
-        list. Returns None for any other value.
+        This saves encoding the value again. The value can be a list or dict, or a new list of objects that the node has
+        read. For a new list, the records of its objects are used, and a copy of the list is returned, because the node
+        may still change its own list. Returns None for any other value.
         """
         for name in self.passes:
             if self.holder(name).typed.get(name) is value and self._state.fields[name].exact is kind:
@@ -245,7 +245,7 @@ class View(Struct, eq=False):
         return found, [*value]
 
     def _items_read(self, kind: Exact, value: list[object]) -> dict[int, Raw]:
-        """Return the records of objects that a node read and that may be in the list which it writes, by `id(item)`.
+        """Return the records of objects that a node read and that it may now write as items of a list, by `id(item)`.
 
         Only fields that contain the first or the last item of the new list are searched, because most new lists contain
         no item that was read.
@@ -319,7 +319,7 @@ class View(Struct, eq=False):
         return value
 
     def holder(self, name: str) -> FrameFacts:
-        """Return the frame that caches the Python value of a field.
+        """Return the frame (one position of the run in a graph) that caches the Python value of a field for this view.
 
         This is the view's own frame, or a frame around it that holds the field. An arm of a fork caches a mutable value
         itself, so that an arm which changes its value in place does not affect the others.
@@ -362,7 +362,7 @@ class View(Struct, eq=False):
         return len(value) if isinstance(value, Sized) else None
 
     def add_keys(self, name: str, keys: Mapping[Any, object]) -> None:
-        """Make new values of some keys of a dict field visible in this view.
+        """Let this view of the state show new values of some keys of a dict field.
 
         The present value of the field is not decoded, because that can be slow.
         """
@@ -372,7 +372,7 @@ class View(Struct, eq=False):
             self._keys = {**self._keys, name: {**self._keys.get(name, {}), **keys}}
 
     def grow_keys(self, name: str, keys: Mapping[Any, Sequence[object]]) -> None:
-        """Make new items of lists inside a dict field visible in this view, by key.
+        """Let this view of the state show new items of lists in a dict field, by the key of the list.
 
         The present value of the field is not decoded, because that can be slow.
         """
@@ -389,7 +389,7 @@ class View(Struct, eq=False):
         self._new[name] = value
 
     def add_items(self, name: str, items: Sequence[object]) -> None:
-        """Make new items of a list field visible in this view.
+        """Let this view of the state show new items of a list field.
 
         The present value of the field is not decoded, because that can be slow.
         """
@@ -399,11 +399,11 @@ class View(Struct, eq=False):
             self._items = {**self._items, name: [*self._items.get(name, ()), *items]}
 
     def other_fields(self, name: str) -> dict[str, Any]:
-        """Return those other fields of the state that a validator of the field `name` may read.
+        """Return the other fields of the state that are already known when a validator of the field `name` runs.
 
-        A field that has validators itself is included only if it was read before, because decoding it may need the
-        others in turn. The same holds for a field without a record, for example when a single node runs on a part of a
-        state.
+        The validator may read these fields. A field that has validators itself is included only if it was read before,
+        because decoding the field could need other fields in turn. The same holds for a field without a record, for
+        example when a single node runs on a part of a state.
         """
         fields, new = self._state.fields, self._new
         readable = {
