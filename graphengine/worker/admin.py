@@ -393,7 +393,9 @@ class Admin:
     async def diff(
         self, first: str, second: str, *, first_at: At | None = None, second_at: At | None = None
     ) -> Sequence[Difference]:
-        """Compare the states of two runs, or of one run at two steps. Steps are named as for `state_at`.
+        """Compare the states of two runs, or of one run at two of its steps, and return the differences.
+
+        `first_at` and `second_at` name the steps as `Runner.state_at` does. By default they are the last steps.
 
         Raises:
             UnknownRun: One of the runs does not exist.

@@ -27,7 +27,7 @@ async def start_or_join(
     resume: bool,
     **options: Any,  # noqa: ANN401 - those of `Runner.start`
 ) -> Run[S, Out_co]:
-    """Start a run with this id, or join the run if it already exists.
+    """Start a run with the id in `options`, or join the run with this id if it already exists.
 
     If the existing run has not ended and no other process drives it, this process continues the run.
 

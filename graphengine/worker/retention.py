@@ -32,7 +32,7 @@ _LONGEST_REST_SECONDS: Final = 1.0
 
 
 def retention_in(settings: Settings) -> Retention | None:
-    """Read from a project's settings how long runs are kept; None if the settings do not say so.
+    """Read from the settings of a project how long old runs are kept; None if the project has no such setting.
 
     Raises:
         ProjectBroken: The setting is invalid.
@@ -88,7 +88,7 @@ class Remover:
 
     @property
     def role(self) -> Mapping[str, object]:
-        """What this worker announces to other workers: its name, and the graphs whose old runs it can remove.
+        """What this worker tells other workers: its name, and the graphs whose old runs it can remove.
 
         The workers use the announcements to agree which one of them removes the old runs of a graph.
         """
@@ -122,7 +122,7 @@ class Remover:
 
 
 async def _rest_between_bites(removing: AsyncGenerator[int]) -> int:
-    """Remove old runs or steps in small transactions, with pauses between them. Returns how many were removed.
+    """Remove old runs, or old steps, in small transactions with pauses between them, and return how many were removed.
 
     The pauses let other processes write their steps without long waits.
     """

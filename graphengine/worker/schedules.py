@@ -212,14 +212,14 @@ def _instant(local: datetime, zone: tzinfo) -> float:
 
 
 def ticks_around(schedule: Schedule, tick: float, now: float) -> tuple[float, float]:
-    """Return the schedule's last time up to now, and its next time.
+    """Return the last time of a schedule that is not later than now, and the next time after it.
 
     A binary search makes this fast, even if thousands of times were missed.
 
     Args:
         schedule: The schedule.
-        tick: Any tick that is not later than the time.
-        now: The time.
+        tick: Any time of the schedule that is not later than `now`.
+        now: The present time.
 
     Example:
         >>> each_second = Schedule("often", "* * * * * *", "report")
@@ -329,16 +329,16 @@ async def input_for(
 async def start_due(
     runner: Runner, graph: GraphDefinition[Any], schedule: Schedule, next_at: float, now: float
 ) -> float:
-    """Start the runs that are due, at most 100, and return the next time of the schedule.
+    """Start the runs of a schedule that are due, at most 100, and return the next time of the schedule.
 
-    The next time may be in the past: when 100 runs were started and more are due, or when `overlap="queue"` keeps a run
-    back until an earlier run has ended.
+    The returned time may be in the past. That is so if 100 runs were started and more are due, or if `overlap="queue"`
+    holds a run back until an earlier run has ended.
 
     Args:
         runner: The Runner that starts the runs.
         graph: The graph.
         schedule: The schedule.
-        next_at: The schedule's next tick, which is not later than now.
+        next_at: The first time of the schedule for which no run was started yet. It is not later than `now`.
         now: The present time.
 
     Raises:
@@ -382,10 +382,11 @@ def _due_ticks(schedule: Schedule, next_at: float, now: float) -> tuple[list[flo
 async def _without_overlap(  # noqa: PLR0913 - the ticks, and what they depend on
     runner: Runner, schedule: Schedule, due: list[float], after: float, next_at: float, now: float
 ) -> tuple[list[float], float]:
-    """Apply the setting `overlap` at a time when an earlier run of the schedule may still be running.
+    """Decide which due run of a schedule may start while an earlier run of the schedule may still be running.
 
-    Returns the times for which a run is started now, at most one, and the next time of the schedule. Runs that are
-    replaced are stopped. Several workers can call this function at the same time:
+    The setting `overlap` of the schedule decides: the new run is skipped, replaces the earlier run, which is then
+    stopped, or waits for its end. Returns the times for which a run is started now (at most one) and the next time of
+    the schedule. Several workers can call this function at the same time:
 
     - If two workers see the same time and the first worker starts its run, the second worker does not treat this run as
       an earlier run. So both workers come to the same result.
@@ -411,9 +412,9 @@ async def _without_overlap(  # noqa: PLR0913 - the ticks, and what they depend o
 
 
 async def _begin_to_stop(runner: Runner, run_id: str, why: str) -> None:
-    """Stop an earlier run of a schedule for good, which a new run replaces.
+    """Stop an earlier run of a schedule for good, because a new run replaces it.
 
-    Wait only a second for the end of the run, because a node that is at work may take long.
+    The function waits only a second for the end of the run, because a node that is at work may take long.
     """
     stop = asyncio.create_task(runner.stop(run_id, why, final=True))
     _STOPS.add(stop)
@@ -424,11 +425,11 @@ async def _begin_to_stop(runner: Runner, run_id: str, why: str) -> None:
 
 
 async def _load_open_runs(runner: Runner, schedule: Schedule, own: str) -> tuple[RunInfo | None, Sequence[RunInfo]]:
-    """Load the newest run of a schedule (None if there is none), and its runs that have not ended.
+    """Load the newest run of a schedule, if there is one, and all runs of the schedule that have not ended.
 
-    The run with the id `own` is left out. A caller of the service can give a run any tag and almost any id. Therefore a
-    run only counts as a run of the schedule if its id has the form that `run_id_of` makes, and if its graph and its
-    tenant are those of the schedule.
+    The run with the id `own`, which the caller is about to start, is left out. Runs are found by their tag, but a
+    caller of the HTTP service can give a run any tag and almost any id. Therefore a run only counts as a run of the
+    schedule if its id has the form that `run_id_of` makes, and if its graph and its tenant are those of the schedule.
     """
     tag, is_of_tick = schedule_tag(schedule.name), re.compile(rf"{re.escape(schedule.name)}@\d{{8}}T\d{{6}}Z").fullmatch
     found: list[RunInfo] = []
@@ -472,8 +473,8 @@ class Ticker:
     async def tick(self) -> InputError | GraphChanged | None:
         """Start the runs of all schedules whose time has come.
 
-        Returns the error of a schedule that could not start its run, after logging it. The start is tried again later.
-        A schedule whose input does not fit its graph keeps its next time, so that a worker with another version of the
+        If a schedule could not start its run, the error is logged and returned. The start is tried again later. A
+        schedule whose input does not fit its graph keeps its next time, so that a worker with another version of the
         graph can start the run. If several schedules do not fit, each call reports one of them, in turn.
 
         Raises:

@@ -95,8 +95,8 @@ class WorkerState:
         driven: The ids of the runs that the worker drives.
         concurrency: The maximum number of runs at the same time.
         polled_at: When the worker last looked for due runs successfully, epoch seconds; None if it has not yet.
-        idle_seconds: By how many seconds the next look for due runs is late; None if the worker has no room for more
-            runs.
+        idle_seconds: How many seconds ago the worker should have looked for due runs again. None if the worker drives
+            as many runs as it may, and so need not look.
         trouble: The error of the last look for due runs; None if it succeeded.
     """
 
@@ -278,7 +278,7 @@ class Worker:
         self._looking.set()
 
     async def _measure(self) -> None:
-        """Let the extensions of the Runner count the runs that wait in queues, at most every 15 seconds."""
+        """Tell the extensions of the Runner, at most every 15 seconds, to count the runs that wait in queues."""
         now = self._clock.now()
         if now >= self._measured_at + _MEASURE_SECONDS:
             self._measured_at = now
