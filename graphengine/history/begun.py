@@ -27,7 +27,7 @@ _SECRET: Final = "(secret)"  # noqa: S105 - the text that is shown in place of a
 
 
 class Difference(NamedTuple):
-    """A field that a run began with and that another start with the same run id would give another value.
+    """A field in which the input of an existing run differs from the input of a new start with the same run id.
 
     Attributes:
         name: The name of the field.
@@ -82,7 +82,7 @@ async def begun_otherwise(store: RunStore, run_id: str, plan: Plan[Any], initial
 
 
 def _is_read_as(plan: Plan[Any], was: Mapping[str, JsonValue], recorded: Types, name: str, new: JsonValue) -> bool:
-    """Return whether the recorded value of a field, read under the field's present type, equals a newly given value.
+    """Return whether a newly given value of a field equals the recorded value, read under the field's present type.
 
     The record may have been written when the field had an earlier type.
     """

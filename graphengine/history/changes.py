@@ -121,10 +121,10 @@ class ChangeFollower:
 
 
 class _Changes:
-    """All followers of the runs of one store, and the loop that reads the store to find changes for them.
+    """Looks for changes of the runs in one store, and wakes the followers of a run that has changed.
 
-    A follower is a reader that waits for changes, such as a page that shows a run. The loop runs only while there are
-    followers.
+    A follower is a reader that waits for changes, such as a page that shows a run. A loop reads the store as long as
+    there are followers.
     """
 
     def __init__(self, store: Store) -> None:
@@ -139,7 +139,7 @@ class _Changes:
         self._earliest = self._next = 0.0
 
     def join(self, follower: ChangeFollower, *, is_shown: bool = False) -> None:
-        """Add a follower of a run, and read the information about the run again a moment later.
+        """Add a follower, which is a reader that waits for changes of a run, and read the run again a moment later.
 
         Otherwise a step could be missed in the following race:
 
@@ -180,7 +180,7 @@ class _Changes:
             self._task = None
 
     def poke(self, run_id: str) -> None:
-        """Wake the followers of a run, and let the loop read the information about the run again.
+        """Wake the followers of a run, which are readers that wait for changes, and read the run in the store again.
 
         Both are needed. When this process begins to drive the run, the woken followers switch to the events of this
         process. But the run may end before the followers wake up. A second call at the end of the run makes the loop
@@ -254,7 +254,7 @@ class _Changes:
         return {each.run_id for found in self._followers.values() for each in found if each.has(status)}
 
     async def _find_moved_runs(self) -> set[str]:
-        """Return the ids of runs for which at least one follower has not seen the newest steps or answers."""
+        """Return the ids of the runs whose newest steps or answers at least one follower has not seen yet."""
         seqs = {run_id: min(each.seq for each in found) for run_id, found in self._followers.items() if run_id}
         moved = set(await self._store.moved(seqs)) if seqs else set()
         waiting = self._runs_with_status("waiting") - moved
@@ -298,7 +298,7 @@ followers.
 
 
 def poke(store: Store, run_id: str) -> None:
-    """Wake the followers of a run in this process at once, without waiting for the next check of the store.
+    """Wake the followers (readers that wait for changes) of a run in this process, before the next check of the store.
 
     This process calls the function when it begins or stops driving the run, and when it sends something to the run.
     """
@@ -315,7 +315,8 @@ def _changes_of(store: Store) -> _Changes | None:
 def _begin_following(store: Store) -> _Changes:
     """Create the object that looks for changes in a store's runs, for the current event loop.
 
-    All followers of this store in this event loop share the object. It is forgotten when the last of them is gone.
+    All followers (readers that wait for changes) of this store in this event loop share the object. It is forgotten
+    when the last of them is gone.
     """
 
     def forget(gone: ref[_Changes], key: int = id(store)) -> None:

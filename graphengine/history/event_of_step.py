@@ -370,9 +370,9 @@ def _update_of(state: StateType[Any], op: Op, view: View) -> object:
 
 
 def _shift(facts: Shift) -> Shift:
-    """Return a copy of the changes that a recorded resume or branch applied to the run because its graph had changed.
+    """Return a copy of what a recorded resume or branch changed in the run because the graph had changed.
 
-    The memory of conditions (`marks_of`) is left out, because a replay computes it again.
+    What conditions remember (`marks_of`) is left out, because a replay computes it again.
     """
     shift = Shift(**{name: getattr(facts, name) for name in Shift.__struct_fields__})
     shift.marks_of = {}

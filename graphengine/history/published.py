@@ -41,10 +41,10 @@ class Published(Generic[T]):
 
 
 def values_in(snapshot: Snapshot, most: int = 100) -> Sequence[Published[Any]]:
-    """Return the values that a run has published, at most `most`, the newest first, with their values as JSON.
+    """Return the newest values that a run has published, at most `most` of them, the newest first.
 
-    Only the newest value of each name and map item is kept. Replies to requests, which are published under a name of
-    the engine, are left out.
+    The values are returned as JSON. Only the newest value of each name and map item is kept. Replies to requests, which
+    are published under a name of the engine, are left out.
     """
     found = [each for each in find_published(snapshot) if not each.name.startswith(ENGINES_OWN)][-most:]
     if not found:
