@@ -150,9 +150,10 @@ def _drop(frame: Frame, op: Op) -> None:
 
 
 def list_of(frame: Frame, name: str) -> Any:  # noqa: ANN401 - a list, unless the log is damaged
-    """Return the list that a field holds, as JSON values.
+    """Return the list that a field of the state holds, as JSON values.
 
-    The list may still be encoded JSON text. It is then decoded once, and the decoded list replaces the text.
+    A list can be kept as encoded JSON text until it is needed. It is then decoded once, and the decoded list replaces
+    the text.
     """
     while frame.base is not None and name not in frame.values:
         frame = frame.base

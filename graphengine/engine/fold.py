@@ -229,9 +229,10 @@ def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912, PLR09
 
 
 def _begin_run(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
-    """Apply the first step of a run.
+    """Apply the first step of a run to its snapshot, which is empty before.
 
-    A graph without `title=` gets the first line of the first text of its input as title.
+    If the graph declares no title with `title=`, the run gets the first line of the first text of its input as its
+    title.
     """
     snapshot.run_id = facts.run_id
     snapshot.graph = facts.graph
@@ -321,9 +322,10 @@ def _continue(
 
 
 def _mark_recoded(snapshot: Snapshot, nodes: Collection[str], code: str) -> None:
-    """Mark the recorded results of nodes whose code has changed with the id of the code that recorded them.
+    """Mark results that were recorded by code which has changed since, so that the new code knows which code made them.
 
-    A changed node that is in a sleep is woken, because its new code may sleep for another length of time.
+    The mark is the id of the earlier code. It is set on the recorded results of the nodes in `nodes`. If such a node is
+    sleeping, it is woken, because its new code may sleep for another length of time.
     """
     for frame in snapshot.frames.values():
         if without_items(path_of(frame.id, frame.at)) in nodes:
@@ -709,7 +711,7 @@ def _refuse_answer(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None
 
 
 def _begin_frame(snapshot: Snapshot, frame: Frame, step: Step, facts: steps.Started | steps.Entered) -> None:
-    """Set the initial state of a run or of a subgraph, and move along its first edge."""
+    """Set the initial state of a run or of a subgraph, and move its first position along the first edge."""
     apply_ops(frame, step.update, step.typed)
     if facts.written:
         frame.written.update(dict.fromkeys(facts.written, True))

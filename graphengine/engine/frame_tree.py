@@ -317,9 +317,9 @@ def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None
 
 
 def fail_frame(snapshot: Snapshot, frame: Frame, phase: Phase, facts: Outcome) -> None:
-    """Mark one part of the run as failed: the whole run, a fork's arm or a subgraph.
+    """Mark one part of the run as failed: the whole run, an arm of a fork or a subgraph.
 
-    If an arm or a subgraph fails, the run itself goes on: the node around the failed part decides what follows.
+    A failed arm or subgraph does not end the run. The node around the failed part decides what follows.
     """
     frame.phase = phase
     error = failure_in(facts)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def shift_snapshot(snapshot: Snapshot, shift: Shift) -> Snapshot:
-    """Return the snapshot as it would be under a changed graph, without changing the given one.
+    """Return the snapshot of a run as it is under a changed graph; the snapshot that was given stays as it is.
 
     If the change does not affect the run, the given snapshot itself is returned.
     """

@@ -46,10 +46,10 @@ def plan_of(plan: Plan[Any], frame: Frame) -> Plan[Any]:
 
 
 def view_of(plan: Plan[Any], frame: Frame, *, checks: bool = True) -> View:
-    """Return the state as a frame, one position of the run in a graph, sees it.
+    """Return the part of the state that is visible at one position of the run, which is called a frame.
 
     For example, an arm of a fork does not see what other arms write, and a map item also sees its own values. `plan` is
-    the compiled graph in which the frame moves.
+    the compiled graph in which this position of the run moves.
     """
     each = plan.nodes[frame.at].each if frame.kind == "item" else None
     return View(plan.state if each is None else each.state, frame, checks)

@@ -134,7 +134,7 @@ def list_failed_items(frame: Frame, map_: Collecting) -> list[LostItem]:
 
 
 def list_lost_parts(snapshot: Snapshot) -> list[LostItem]:
-    """Return all map items and fork arms that failed for good and that no later retry has completed."""
+    """Return all map items and fork arms that failed for good, and that no later retry of the run has completed."""
     lost = list(snapshot.failures)
     for frame in snapshot.frames.values():
         if isinstance(frame.phase, Collecting):

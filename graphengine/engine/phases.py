@@ -178,10 +178,10 @@ class FailedItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class LostItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """An item of a map that failed for good.
+    """An item of a map that failed for good, as it is kept for the result of the run.
 
     Attributes:
-        error: The failure.
+        error: The failure of the item.
         values: The arguments of the item, by name.
     """
 

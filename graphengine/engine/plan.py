@@ -295,9 +295,10 @@ class Writer:
 
     @property
     def places(self) -> Mapping[str, bool]:
-        """Every place of the state that the node may write, as `field` or `field[key]`.
+        """All places of the state that the node may write, as the keys `field` or `field[key]`.
 
-        The value is True for a place to which the node only appends, so that two arms of a fork may both write there.
+        The value of a place is True if the node only appends there, so that two arms of a fork may both write to the
+        place.
         """
         found = dict.fromkeys(sorted(self.keys or ()) or [target.place for target, _ in self.parts], False)
         if self.messages is not None:
@@ -444,10 +445,10 @@ class NodePlan:
 
 
 class _WithWeakReferences:
-    """Give subclasses a slot for weak references.
+    """Lets other objects refer weakly to instances of a dataclass with slots: gives subclasses the slot `__weakref__`.
 
-    `dataclass(weakref_slot=True)` does not add the slot to a subclass of `Generic` on CPython 3.12.3, the python3 of
-    Ubuntu 24.04 (gh-105866, repaired in 3.12.4).
+    `dataclass(weakref_slot=True)` should do this, but does not add the slot to a subclass of `Generic` on CPython
+    3.12.3, the python3 of Ubuntu 24.04 (gh-105866, repaired in 3.12.4).
     """
 
     __slots__ = ("__weakref__",)

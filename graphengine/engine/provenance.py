@@ -159,7 +159,7 @@ def of_graph(frame: Frame) -> Iterator[str]:
 
 
 def _contains_record(whole: Any, value: object, depth: int) -> bool:  # noqa: ANN401 - records
-    """Return whether a JSON value equals another one or contains it, within `depth` levels of nesting."""
+    """Return whether a JSON value equals another JSON value, or contains it within `depth` levels of nesting."""
     if whole == value:
         return True
     if not depth:

@@ -105,9 +105,10 @@ def _wake(snapshot: Snapshot, frame: Frame) -> Task | None:
 
 
 def runnable_frame(snapshot: Snapshot) -> str | None:
-    """Return the id of a frame (one position of the run) that can continue without an answer, a message or a time.
+    """Return the id of a frame (one position of the run in a graph) that can move without anything from outside.
 
-    Returns None if everything waits. Only the frames in `Snapshot.maybe_runnable` are checked.
+    A frame that waits for an answer, a message or a time cannot move. Returns None if all frames wait. Only the frames
+    in `Snapshot.maybe_runnable` are checked.
     """
     frames = snapshot.frames
     among = frames if snapshot.maybe_runnable is None else snapshot.maybe_runnable

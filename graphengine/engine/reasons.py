@@ -137,7 +137,10 @@ class _OfSnapshot(Struct):
 
 
 def fingerprint_after(step: Step) -> str:
-    """Return the fingerprint of the graph that applies from this step on; "" if the step does not change the graph."""
+    """Return the fingerprint of the graph under which the run continues from this step on.
+
+    The result is "" if the step does not change the graph.
+    """
     if isinstance(step.data, (Started, Continued)):
         return step.data.fingerprint
     if isinstance(step.data, Removed) and bytes(step.data.snapshot):

@@ -244,7 +244,10 @@ def _texts_in(state: StateType[Any], frame: Frame) -> Iterator[str]:
 
 
 def _clear(state: StateType[Any], view: View, name: str, record: JsonValue) -> object:
-    """Return the decrypted value of a secret field. If the value no longer fits the field's type, return its JSON."""
+    """Return the decrypted value of a secret field.
+
+    If the value no longer fits the type of the field, its JSON is returned instead.
+    """
     try:
         return view.before(name)
     except InvalidUpdate:

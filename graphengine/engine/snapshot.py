@@ -375,7 +375,7 @@ class Snapshot(Struct, eq=False):
         return self.open
 
     def check_sound(self) -> None:
-        """Check that a snapshot read from a store has a complete tree of frames, as the engine expects.
+        """Check that a snapshot which was read from a store contains all frames (positions of the run in graphs).
 
         Raises:
             ValueError: The root frame, or a frame below another frame, is missing or has the wrong kind.

@@ -20,10 +20,10 @@ _NO_FACTS: Final = Raw(b"{}")
 
 
 class _Row(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """The JSON form of a step. The number of the step is left out, because a store keeps it in a column of its own.
+    """The JSON form of a step, from which the number of the step is left out.
 
-    Default values are left out of the JSON. msgspec recognizes a default `0.0` only by identity: a different object
-    with the same value would be written.
+    A store keeps the number in a column of its own. Default values are left out of the JSON. msgspec recognizes a
+    default `0.0` only by identity: a different object with the same value would be written.
     """
 
     kind: str

@@ -119,7 +119,7 @@ class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict
 
     @property
     def first(self) -> FailureRecord:
-        """The failure that happened first: the end of the chain of failures that replaced each other.
+        """The failure that happened first, if several failures replaced each other.
 
         For example, if a node failed and then its fallback failed too, this is the failure of the node.
         """
@@ -542,7 +542,7 @@ class Mapped(Facts, kw_only=True):
 
 
 class Entered(Outcome, kw_only=True):
-    """Step: a subgraph began, with limits of its own.
+    """Step: a subgraph began, which is a graph that a node runs, with limits of its own.
 
     Attributes:
         graph: The name of the subgraph.

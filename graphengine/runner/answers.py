@@ -294,9 +294,10 @@ def parse_answer(text: str, schema: Mapping[str, JsonValue] | None) -> JsonValue
 
 
 def fit_answer(value: object, schema: Mapping[str, JsonValue] | None) -> object:
-    """Return an answer unchanged if it fits the schema. A text that does not fit is parsed, as `parse_answer` does.
+    """Return an answer in a form that fits the schema of its question, if that is possible.
 
-    If the parsed value does not fit either, the text is returned.
+    An answer that fits is returned unchanged. A text that does not fit is parsed, as `parse_answer` does. If the parsed
+    value does not fit either, the text is returned.
     """
     if not isinstance(value, str) or schema is None or not whats_wrong(schema, value):
         return value

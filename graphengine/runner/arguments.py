@@ -55,9 +55,9 @@ def place_in(queue: str | None, priority: int, tenant: str | None, user: str | N
 
 @functools.cache
 def _memory_class() -> type[InMemoryStore]:
-    """Import the class of the in-memory store when it is first needed, and remember it.
+    """Return the class of the in-memory store, which is imported when it is first needed.
 
-    An `import` in a function takes 7,000 instructions each time, so the class is cached.
+    The class is cached, because an `import` in a function takes 7,000 instructions each time.
     """
     from graphengine.stores.memory import InMemoryStore  # noqa: PLC0415 - see above
 

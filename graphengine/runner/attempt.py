@@ -366,7 +366,8 @@ class Attempt(AttemptFacts):
     def _compare(self) -> None:
         """Warn about recorded work that a node did not ask for when it ran again after a wait (`run_again=True`).
 
-        Such a node does something else each time that it runs, so it would lose or repeat work after a crash.
+        A node that does not ask for the same work again does something else each time that it runs. After a crash, such
+        a node would lose or repeat work.
         """
         if (
             self.journal is not None
@@ -681,7 +682,7 @@ def _take_back_cancellation() -> bool:
 def _list_assigned_fields(state: object, view: View) -> list[str]:
     """Return the names of the fields that a node has assigned in its `state` argument.
 
-    Such a node fails: it must not change its input, and must return new values instead.
+    A node must not change its input but return new values, so a node with such fields fails.
     """
     held = values_of(state)
     return [name for name in view.names if held.get(name) is not view.get(name)]

@@ -332,8 +332,8 @@ class Driving:
     def _due_tasks(self) -> list[Task]:
         """Return the tasks of a waiting run whose time has come, such as the end of a sleep.
 
-        Tasks with a later time are not started by this process. The process that resumes the run at that time starts
-        them.
+        This process does not start tasks with a later time. They are started by the process that resumes the run at
+        that time.
         """
         # `next_due` is checked first, because there can be thousands of waits.
         now, due = self._shared.clock.now(), next_due(self.snapshot)

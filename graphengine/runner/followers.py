@@ -157,7 +157,7 @@ runs_log.addHandler(logging.NullHandler())
 
 
 def log_run(snapshot: Snapshot, following: Following, *, is_over: bool) -> None:
-    """Write a line to the log of runs: this process begins to drive the run, or has stopped driving it (`is_over`)."""
+    """Write a line to the log that this process begins to drive a run or, with `is_over`, no longer drives it."""
     level = logging.WARNING if is_over and snapshot.status == "failed" else logging.INFO
     if not runs_log.isEnabledFor(level):
         return

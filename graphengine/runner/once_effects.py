@@ -416,9 +416,9 @@ class OnceEffects:
     async def _ask_about_left(
         self, left: Sequence[str], now: str, about: Mapping[str, JsonValue], *, may_ask: bool, same: bool
     ) -> None:
-        """Ask a person whether the effect that is about to begin was already done by the node's earlier code.
+        """Ask a person whether the node's earlier code has already done the effect that is about to begin.
 
-        Waits for the answer.
+        The method waits for the answer.
 
         Args:
             left: The keys of the earlier effects that the current code has not asked for.

@@ -110,7 +110,7 @@ _TITLE_CHARACTERS: Final = 1000
 
 
 class InQueue(NamedTuple):
-    """Where in a queue a run waits for a worker, and for whom it runs.
+    """The queue in which a run waits for a worker, and the tenant and the user for whom it runs.
 
     Attributes:
         queue: The queue; None if the run is driven at once.

@@ -164,10 +164,10 @@ class StepJournal:
 
     @property
     def unused(self) -> Sequence[str]:
-        """The keys of recorded results that this attempt has not asked for.
+        """The keys of results that earlier attempts recorded and that this attempt has not asked for.
 
-        A result that was recorded inside another call is not listed if that call's result was used. Published values
-        are left out, because no code asks for them again.
+        The step that ends the node lists them. A result that was recorded inside another call is not listed if that
+        call's result was used. Published values are left out, because no code asks for them again.
         """
         below = tuple(f"{key}/" for key in self._reused)
         apart = (ASKED, BEGUN, KEYED, UNKNOWN, *below)
@@ -264,9 +264,10 @@ class StepJournal:
         return numbered(stem, self._counts.get(stem, 0))
 
     def track(self, what: str, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
-        """Note that a method of `ctx` returned this coroutine to the node, and return the coroutine.
+        """Remember a coroutine that a method of `ctx` returned to the node, and return the coroutine.
 
-        `check_awaited` lets the node fail if it never awaits the coroutine, because its work was then not done.
+        If the node never awaits the coroutine, its work is not done. `check_awaited` finds this, and the node then
+        fails.
         """
         self._tracked.append((what, coroutine))
         return coroutine
@@ -868,7 +869,7 @@ class StepJournal:
     def wait_for(self, wait: WaitRecord, digest: str, answers: Answers | None, name: str | None = None) -> Any:  # noqa: ANN401 - as `wait`
         """Wait as `wait` does, for a caller that has already computed the digest of what it waits for.
 
-        The digest distinguishes this wait from other waits of its kind in the node.
+        The digest distinguishes this wait from other waits of the same kind in the node, such as two questions.
         """
         return self.wait_at(self.key_of(wait.kind, digest), wait, answers, name)
 

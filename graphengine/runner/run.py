@@ -140,9 +140,10 @@ class Run(Generic[S, Out_co]):
             raise DefinitionError(text, where=repr(self), repair=repair)
 
     def _repr_html_(self) -> str | None:
-        """Return the HTML that a notebook shows: the progress or the result of a run that is or was driven here.
+        """Return the HTML by which a notebook shows a run: its progress, or its result.
 
-        For other runs, the notebook shows the `repr`.
+        This works for a run that is or was driven in this process. For other runs, the result is None, and the notebook
+        shows the `repr`.
         """
         life = self._life
         if life is not None and life.driving is not None:

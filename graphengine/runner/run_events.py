@@ -152,7 +152,7 @@ class StatusChanged:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """The last event of a run: the run is over, waits, or was released.
+    """The last event of a run that a watcher gets, because the run is over, waits, or was released.
 
     Attributes:
         result: The result. The result of a failed run contains its error.
@@ -175,10 +175,10 @@ class _Joined(NamedTuple):
 
 
 class Watcher(asyncio.Queue["Event | None"]):
-    """The queue of events of one watcher of a run. None is the last entry.
+    """The queue with the events for one watcher of a run. The entry None marks the end.
 
     Attributes:
-        is_behind: Whether recorded steps were left out, so that they must be read from the store.
+        is_behind: Whether recorded steps were left out of the queue, so that the watcher must read them from the store.
     """
 
     is_behind: bool

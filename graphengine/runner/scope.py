@@ -155,9 +155,9 @@ class Host(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise the error of an append to the log that failed earlier, if there was one.
+        """Raise the error of an earlier append to the log of this run, if an append has failed.
 
-        After such a failure the run must not continue in this process.
+        After such a failure, the steps in memory may be ahead of the log, so the run must not continue in this process.
 
         Raises:
             StoreError: A step could not be recorded, and the run ends here.

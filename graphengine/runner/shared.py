@@ -252,7 +252,7 @@ class Shared(Generic[L]):
         self._sleepers_task: asyncio.Task[None] | None = None
 
     def _register_extension(self, each: Extension) -> None:
-        """Find out which parts an extension provides and at which moments it must be called.
+        """Find out which services an extension provides to runs, and at which moments it must be called.
 
         A method that the class of the extension does not override is never called. The class is examined each time,
         because a decorator or a test can set a method on it later. If several extensions have executors, the executors
@@ -430,7 +430,10 @@ class Shared(Generic[L]):
         return loop.time() < children.until
 
     def gets_ends(self, run_id: str) -> None:
-        """Note that the parent run now receives all ends of its child runs, and stop the timer that held them back."""
+        """Stop holding back the ends of child runs, because their parent run is about to receive all of them.
+
+        The timer that would have woken the parent run later is stopped.
+        """
         children, timer = self.active_children.get(run_id), self._soon.pop(run_id, None)
         if children is not None:
             children.until = None

@@ -87,7 +87,7 @@ class EndsHere:
         return end is not None and end.by == (starter.run_id, starter.nonce, starter.visit)
 
     def take(self, run_id: str, seq: int, starter: StarterRecord) -> EndHere | None:
-        """Remove the end of a child run from this cache, and return it.
+        """Remove the end of a child run from this cache, and return what was removed.
 
         None if the cache does not have the end of this child at this step.
         """

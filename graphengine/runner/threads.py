@@ -242,7 +242,7 @@ class TimeLimit:
         return _limit_here()
 
     def begin_again(self, most_seconds: float) -> None:
-        """Give the block its full time again from now on, but no more than `most_seconds` in all."""
+        """Let the time limit of the block begin again now, with an end `most_seconds` after its start at the latest."""
         now = self.loop.time()
         if self._seconds is not None:
             self.is_longer, self._since = True, now
@@ -251,10 +251,10 @@ class TimeLimit:
                 self._set(now + self._left)
 
     def restart(self) -> None:
-        """Give this block and the blocks around it their full time again, because a wait is over.
+        """Let the time limits of this block and of the blocks around it begin again, because a wait is over.
 
-        If the node had run again after the wait, instead of being suspended, its time limits would have begun again
-        too.
+        A node that runs again after a wait begins with its full time. A node that was suspended in memory instead must
+        get the same time.
         """
         if self._seconds is not None:
             self._began = self._since = self.loop.time()

@@ -65,7 +65,7 @@ class Transacted:
 
 
 def no_transactions(where: str) -> TransactionRefused:
-    """Build the error for a transaction of a node that the store cannot make, because it is not in PostgreSQL."""
+    """Build the error for a node with a transaction that the store cannot make, because it is not in PostgreSQL."""
     return TransactionRefused(
         'effect="transaction" needs a store in PostgreSQL, but the store of this run is another one',
         where=where,

@@ -142,8 +142,9 @@ class _Declared:
     def operation(self) -> str | None:
         """The kind of operation that a step records for an update of the field, such as `append`.
 
-        It depends on the field's reducer. None if the field has no built-in reducer, or allows several list types,
-        because an item alone does not show to which of them it belongs.
+        The reducer of the field decides the kind. The result is None if the field has no built-in reducer. It is also
+        None if the field allows several list types, because a recorded item alone does not show to which of them it
+        belongs.
         """
         found = OPERATIONS.get(self.reducer) if self.reducer else None
         kinds = [getattr(each, "__origin__", each) for each in members(self.annotation)] if found else []

@@ -158,7 +158,8 @@ def type_at(annotation: object, path: Path) -> tuple[tuple[object, ...], str]:
     """Return the types of the values that a path into the state can lead to, starting from a field's annotation.
 
     Returns:
-        The types, and "". If the path cannot exist, no types and a message with a repair for its first wrong part.
+        A pair: the types, and an empty text. If the path cannot exist, the pair contains no types, and a message that
+        explains how to repair the first wrong part of the path.
     """
     current: tuple[object, ...] = members(annotation)
     walked = path.root

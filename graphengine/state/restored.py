@@ -117,7 +117,7 @@ def _find_lost_in_class(kind: type, annotation: object, config: ConfigDict, seen
 
 
 def _types_in_class(kind: type, config: ConfigDict) -> Iterator[tuple[object, ConfigDict]]:
-    """Yield the type of each field of a class, with the model settings under which its values are restored."""
+    """Yield the types of the fields of a class, each with the model settings by which its values are restored."""
     if issubclass(kind, BaseModel):
         own = kind.__pydantic_decorators__
         fields = () if own.field_serializers or own.model_serializers else kind.model_fields.values()

@@ -300,10 +300,10 @@ class StateType(Generic[S]):
             raise self._misfit(explain(error, hide=bool(self.secrets)), where, self._give(error)) from cause
 
     def _carries_marks(self, given: Any) -> bool:  # noqa: ANN401 - has keys
-        """Return whether a mapping that a user passed as state may be recorded JSON with marks.
+        """Return whether a mapping that a user passed as state may be JSON from a record, which can contain marks.
 
-        Marks keep details such as the name of a time zone. Fields declared as `str` are not searched, because marks
-        have no meaning in them and their texts can be long.
+        Marks are additions to the JSON that keep details such as the name of a time zone. Fields declared as `str` are
+        not searched, because marks have no meaning in them and their texts can be long.
         """
         fields = self.fields
         left = {key: given[key] for key in given if key not in fields or type(given[key]) is not fields[key].plain}

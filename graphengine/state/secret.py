@@ -201,7 +201,7 @@ def _find_nested_secret(annotation: object, seen: tuple[object, ...]) -> str:
 def revealed(annotation: Any) -> Any:  # noqa: ANN401 - annotations
     """Return an annotation without its marks for secrets, so that pydantic writes the values in clear text.
 
-    The JSON can then be encrypted. For example, `Annotated[str, Secret]` becomes `str`.
+    This is done to encrypt the JSON of the value afterwards. For example, `Annotated[str, Secret]` becomes `str`.
     """
     origin, inner = get_origin(annotation), get_args(annotation)
     if annotation is SecretStr or annotation is SecretBytes:
@@ -392,7 +392,7 @@ def concealed(value: object, texts: Sequence[str]) -> object:
 def _shows(value: object, texts: Sequence[str]) -> bool:
     """Return whether the text, the `repr` or the JSON of an object contains one of these secret texts.
 
-    The result is True if the object cannot be converted to text, because it then cannot be searched.
+    An object that cannot be converted to text cannot be searched, so the result is then True to be safe.
     """
     if value is None or isinstance(value, (int, float)):
         return holds(value, texts)
@@ -406,7 +406,7 @@ def _shows(value: object, texts: Sequence[str]) -> bool:
 
 
 def holds(value: JsonValue, texts: Sequence[str]) -> bool:
-    """Return whether a secret text, or a long part of one that was cut, occurs anywhere in a record."""
+    """Return whether a record contains a secret text, or a long part of a secret that was cut off."""
     if isinstance(value, str):
         return bool(_find_places(value, texts, LEAST_REFUSED))
     if isinstance(value, (int, float)):

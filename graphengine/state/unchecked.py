@@ -48,7 +48,7 @@ def _is_check(function: Any, own: bool) -> bool:  # noqa: ANN401, FBT001 - any f
 
 
 def has_made_fields(schema: object) -> bool:
-    """Return whether pydantic's schema contains a dataclass with a field that is declared with `init=False`."""
+    """Return whether pydantic's schema contains a dataclass with a field that is no parameter (`init=False`)."""
     if isinstance(schema, dict):
         is_made = schema.get("type") == "dataclass-field" and schema.get("init") is False
         return is_made or any(map(has_made_fields, schema.values()))

@@ -185,7 +185,7 @@ class View(Struct, eq=False):
         return value if self._state.fields[name].immutable or not self._is_pending(name) else deepcopy(value)
 
     def changed(self, names: Iterable[str]) -> list[str]:
-        """Return the names of those fields whose cached values were changed in place after they were decoded.
+        """Return the names of the fields whose Python values were changed in place after they had been decoded.
 
         The result is empty if the run does not check for such changes (`checks`).
         """
