@@ -64,7 +64,7 @@ class Attempted(Struct, gc=False):
 
 
 class Worked(Attempted):
-    """Base class of events that report on an attempt to run a node, with the time that the attempt took.
+    """Base class of the events that come from an attempt to run a node, with the times between which it worked.
 
     Attributes:
         began: When the attempt began to work, in epoch seconds.

@@ -95,7 +95,7 @@ if TYPE_CHECKING:
 
 
 def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
-    """Apply one step of the log to the snapshot of a run. The snapshot is changed in place and returned.
+    """Apply one step of the log to the snapshot of a run, and return the snapshot, which is changed in place.
 
     Raises:
         ValueError: The number of the step is not the number after the snapshot's last step.
@@ -720,7 +720,10 @@ def _begin_frame(snapshot: Snapshot, frame: Frame, step: Step, facts: steps.Star
 
 
 def _end_visit(snapshot: Snapshot, frame: Frame) -> None:
-    """Clean up after a node that completed: drop its map items or its subgraph, its waits and its recorded results."""
+    """Remove from the snapshot what a node no longer needs after it has completed.
+
+    This is what the node had started (map items or a subgraph), its waits, and the results that it recorded.
+    """
     if isinstance(frame.phase, (Collecting, Inside)):
         if isinstance(frame.phase, Collecting):
             keep_failures(snapshot, frame, frame.phase)

@@ -153,9 +153,10 @@ def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> N
 
 
 def _make_wait_id(snapshot: Snapshot, name: str, asked: WaitRecord) -> str:
-    """Return the id of a new wait.
+    """Return the id for a new wait of a node.
 
-    If the wait is a question, also increase the count of how often the run asked a question of that name.
+    If the wait is a question, this function also counts it, because a later answer may name a question only by its name
+    if the run has asked a single question of this name.
     """
     if asked.kind in ANSWERABLE:
         times = snapshot.asked[name].times if name in snapshot.asked else 0

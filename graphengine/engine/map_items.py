@@ -214,7 +214,7 @@ def upwards(frame: Frame | None) -> Iterator[Frame]:
 
 
 def _rests(snapshot: Snapshot, frame: Frame) -> bool:
-    """Return whether everything in a map item waits, so that the next item may begin.
+    """Return whether everything in an item of a map waits, so that another item of the map may begin meanwhile.
 
     A wait can be for a person, a message or a time.
     """

@@ -78,7 +78,7 @@ class Asking(Struct, frozen=True):
 
 
 class AskedName(Struct, frozen=True, omit_defaults=True):
-    """How often a run has asked questions with the same name.
+    """How often a run has asked questions with the same name, and when it did so last.
 
     Attributes:
         last: The number of the step that asked the last question.

@@ -184,9 +184,9 @@ class Redactor:
 
 
 def written_state(plan: Plan[Any], snapshot: Snapshot, step: Step) -> StateType[Any] | None:
-    """Return the type of the state to which a step writes, which is the state of the run or of a subgraph.
+    """Return the type of the state that a step changes: the state of the run, or the state of a subgraph.
 
-    Returns None if the graph was changed and no longer contains this place.
+    Returns None if the graph was changed and no longer contains the place of the step.
     """
     facts = step.data
     if isinstance(facts, Started):

@@ -48,9 +48,10 @@ def take_edge(  # noqa: PLR0913 - all that the choice of an edge depends on
     attempt: int = 1,
     observer: Observer | None = None,
 ) -> None:
-    """Choose the edge by which the run leaves a node, and record it in the step together with the memory of conditions.
+    """Choose the edge by which the run leaves a node, and record the edge in the step.
 
-    If no edge holds or a condition raises an error, the step records that this part of the run fails.
+    What conditions remember for later is recorded as well. If the conditions of all edges are false, or a condition
+    raises an error, the step records that this part of the run fails.
     """
     try:
         find_edge(facts, plan, edges, view, frame, observer)

@@ -117,10 +117,10 @@ def question_id(text: str) -> str:
 
 
 def _open_now(snapshot: Snapshot, wait: str) -> Asked | None:
-    """Return the open question with this id or name; None if no open question can be meant.
+    """Return the open question that has this id or name; None if the id or name does not identify one for certain.
 
-    A name counts only if the run has asked a single question of this name so far. Otherwise the caller might mean an
-    earlier question.
+    A name counts only if the run has asked a single question of this name so far. If there were several, the caller
+    might mean an earlier one.
     """
     if name_in(wait):
         found = snapshot.open_waits.asked(wait)

@@ -414,10 +414,10 @@ class Attempt(AttemptFacts):
         return failure_record(MutatedInput(text, where=self.where, repair=repair), self.path, task.attempt)
 
     def _list_further_facts(self) -> Node | None:
-        """Return what the node's step records besides the result: messages, live data, and unused recorded results.
+        """Return what the step of a node records besides the result of the node; None if there is nothing.
 
-        The step also lists calls and waits that the node began but did not await to their end. The method returns None
-        if there is nothing to add.
+        This consists of messages and live data, of recorded results that the node did not use, and of calls and waits
+        that the node began but did not await to their end.
         """
         outputs = self.outputs or {}
         found = Node(sent=outputs.get("sent", ()), emitted=outputs.get("emitted", ()))

@@ -385,8 +385,8 @@ class Driving:
     async def _run_alone(self, services: NodeServices, task: Task) -> list[Event]:
         """Run a node directly in the asyncio task of the run, because no other node runs at the same time.
 
-        Returns its event. This saves an asyncio task, which would cost as much as the whole step of a node that never
-        suspends. The node gets its own context variables.
+        This saves an asyncio task of its own, which would cost as much as the whole step of a node that never suspends.
+        The node still gets context variables of its own. Returns the event that ends the attempt.
         """
         is_shown = bool(self.audience.live) and self._announce(task)
         job = Attempt(task, services)
@@ -1150,7 +1150,7 @@ class Driving:
         return True
 
     def _show(self, steps: Sequence[Step]) -> None:
-        """Pass recorded steps to the followers of extensions and to the watchers of the run.
+        """Pass recorded steps to the watchers of the run and to the followers, by which extensions follow the run.
 
         Watchers also get the reason why each edge was taken.
         """

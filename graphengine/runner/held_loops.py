@@ -190,7 +190,10 @@ def _find_attempt(frame: FrameType | None, loop: asyncio.AbstractEventLoop) -> A
 
 
 def _format_frames(frame: FrameType | None) -> str:
-    """Format a stack as text, without the frames of graphengine and of the event loop unless there are no others."""
+    """Format a stack as text for users, without the frames of graphengine and of the event loop.
+
+    These frames are kept if there are no others.
+    """
     stack = traceback.extract_stack(frame) if frame is not None else []
     engine = [place for place, each in enumerate(stack) if is_engine_code(each.filename)]
     loops = [

@@ -231,10 +231,10 @@ class Life(Generic[S]):
             ) from error
 
     async def _open_as_claimed(self, do: Do, open_: Opening[S]) -> Driving | Result[S, Any]:
-        """Open the run in the way that the claim demands, and return the object that drives it.
+        """Open the run as the claim on it demands, and return the object that drives the run.
 
-        If another process drives the run already, wait for that process and try again. The method returns the result of
-        the run instead if there is nothing to drive.
+        If another process drives the run already, this method waits for that process and tries again. If there is
+        nothing to drive, the method returns the result of the run instead.
         """
         claim, shared = self.claim, self.shared
         while True:

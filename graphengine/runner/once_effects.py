@@ -540,7 +540,7 @@ class OnceEffects:
         await self._services.host.note(Noted(self._task, 0.0, self._services.now(), begun, size_bytes))
 
     async def _find_out_result(self, effect: Effecting[T], why: BaseException | None) -> T:
-        """Find out the result of an effect that has begun, but whose end is not recorded.
+        """Find out what became of an effect that has begun and whose end is not recorded, and return its result.
 
         The `reconcile=` function of the effect is called if there is one, and a person is asked otherwise. If a person
         has already answered that the effect must be done again, the function is called once more before that.

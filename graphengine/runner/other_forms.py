@@ -93,7 +93,7 @@ async def find_version(fingerprint: str, plan: Plan[Any] | None, store: RunStore
 
 
 class _Runs(Protocol):
-    """The store and the extensions of a Runner, which this module needs of `graphengine.runner.shared.Shared`."""
+    """The store and the extensions of a Runner: the part of `runner.shared.Shared` that this module needs."""
 
     @property
     def store(self) -> Store:

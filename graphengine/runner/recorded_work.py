@@ -555,7 +555,7 @@ class StepJournal:
     def is_recoded(self) -> bool:
         """Whether some of the recorded work of this visit was recorded by an earlier version of the code.
 
-        When the run was resumed, the work whose code has changed was marked.
+        Such work was marked when the run was resumed under the changed code.
         """
         return any(memo.recoded for memo in self._frame.recorded_results.values())
 

@@ -813,8 +813,8 @@ class Run(Generic[S, Out_co]):
     async def _poll(self, after: int, *, wait_out: bool) -> AsyncGenerator[Event, None]:
         """Yield the steps and status changes that another process records, by polling the store.
 
-        Ends when the run is over, or when this process begins to drive the run and its live events can be followed
-        instead.
+        The iteration ends when the run is over, or when this process begins to drive the run and its live events can be
+        followed instead.
         """
         store = self._lives.shared.store
         info = await store.info(self.id)

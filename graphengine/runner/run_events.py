@@ -69,7 +69,7 @@ class Growth(Protocol):
 
 
 class Showing(Protocol):
-    """A call in progress that shows live events, such as a model call."""
+    """A call in progress that shows live events, such as a model call whose response is being streamed."""
 
     def so_far(self) -> Iterable[LiveEvent]:
         """Return the events that a watcher who joins now has missed."""

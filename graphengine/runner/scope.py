@@ -167,8 +167,8 @@ class Host(Protocol):
     def give_up(self, error: GraphEngineError) -> None:
         """Release the run without recording a step, so that it neither fails nor continues here.
 
-        Its result raises the error. A node calls this for work that it cannot do in this process, but that a process
-        with another version of the graph can do.
+        `Run.result` then raises the error. A node calls this for work that it cannot do in this process, but that a
+        process with another version of the graph can do.
         """
         ...
 

@@ -70,7 +70,7 @@ This is much longer than the starting run needs to run again.
 
 
 class ActiveChildren:
-    """The child runs of one run that are active in this process, so that their ends can be delivered together.
+    """Counts the child runs of one run that are active in this process, to deliver several of their ends together.
 
     Attributes:
         started: How many child runs have become active since none was active.
@@ -314,7 +314,7 @@ class Shared(Generic[L]):
         return None if self.plans is None else self.plans.get(fingerprint)
 
     def origin(self, plan: Plan[Any], user: str | None, before: OriginRecord | None = None) -> OriginRecord:
-        """Return the record of the origin of a run: the program, the user, and models that were given to the run.
+        """Return the record of who started or resumed a run: the program, the user, and the models that were given.
 
         Args:
             plan: The compiled graph of the run.
@@ -368,9 +368,9 @@ class Shared(Generic[L]):
         return run_id in self.driven or run_id in self.asleep
 
     async def idle(self) -> None:
-        """Wait until this process drives no run and resumes no run.
+        """Wait until this process neither drives nor resumes any run.
 
-        A run that may crash the process is driven only then, so that it ends no other run.
+        A run that may crash the process is driven only after this wait, so that a crash interrupts no other run.
         """
         while self.opening or self.driven:
             self._fewer = self._fewer or asyncio.Event()

@@ -125,7 +125,7 @@ async def _open_transaction(transactions: Transactional) -> AsyncIterator[Transa
 
 
 async def _call_in_thread(transaction: Transaction, call: Transacted) -> object:
-    """Call the function of a node in the thread that holds its database transaction.
+    """Call the function of a node in the thread in which the database transaction for the call is open.
 
     If the call is cancelled, the database statement for which the function waits is cancelled too.
     """

@@ -134,9 +134,9 @@ class StateType(Generic[S]):
         return declared_of(self.model)
 
     def types_read(self, reading: Reading) -> Sequence[object]:
-        """Return the types that a value read from the state can have, as the field or the function declares them.
+        """Return the types that a value read from the state can have, according to the declared field or function.
 
-        The result is empty if they are not known.
+        The result is empty if the types are not known.
         """
         if reading.path is None:
             return members(reading.function.returns) if reading.function is not None else ()
@@ -145,9 +145,9 @@ class StateType(Generic[S]):
 
     @classmethod
     def of(cls, model: type[BaseModel]) -> StateType[Any]:
-        """Analyse the model of a graph's state.
+        """Examine the model of a graph's state, and return the `StateType` that validates and records such states.
 
-        Problems of the model are reported by `graphengine.compile.compiler`.
+        This method does not check the model. Problems are reported by `graphengine.compile.compiler`.
         """
         state_type = cls(model)
         decorators = model.__pydantic_decorators__

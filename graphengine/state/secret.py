@@ -340,10 +340,10 @@ def _without_places(value: str, places: Sequence[tuple[int, int]], mark: str) ->
 
 
 def screened(text: str, texts: Sequence[str], mark: str = HIDDEN) -> tuple[str, str]:
-    """Hide secrets in a text that is still being streamed, and split off an end that cannot be shown yet.
+    """Hide secrets in a text that is still being streamed, and return the part that can be shown now and the rest.
 
-    The end is held back if a secret may begin there. Parts of secrets next to `…` are replaced last, because the next
-    piece of the stream may complete the text around them.
+    The rest is the end of the text. It is held back if a secret may begin there. Parts of secrets next to `…` are
+    replaced last, because the next piece of the stream may complete the text around them.
     """
     whole = str(scrubbed(text, texts, mark, len(text) + 1))
     shown = len(whole) - max((begun_at_end(each, whole) for each in texts), default=0)

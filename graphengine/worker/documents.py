@@ -110,7 +110,7 @@ class WorkerEnded(WorkerLine, kw_only=True):
 
 
 class Refused(WorkerLine, kw_only=True):
-    """A line of the worker's log: a run that the worker took could not be resumed.
+    """A line of the worker's log: the worker took a run from the store, but could not resume it.
 
     Attributes:
         event: The kind of this line.

@@ -127,7 +127,7 @@ def next_tick(schedule: Schedule, after: float) -> float:
     """Return the first time of the schedule after the given time, in epoch seconds.
 
     Raises:
-        InputError: The times or the zone are invalid, or no tick ever comes.
+        InputError: The times or the zone are invalid, or the schedule has no further time.
     """
     for tick in ticks(schedule, after):
         return tick

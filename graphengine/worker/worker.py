@@ -47,10 +47,10 @@ Metrics are usually exported every minute, and a count reads an index.
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """A worker took a run and begins to drive it. This is one of the events that `on_event` receives.
+    """An event of a worker: it took a run and begins to drive the run. The callback `on_event` receives it.
 
     Attributes:
-        info: The run as it was found.
+        info: The row of the run, as the worker found it in the store.
         why: The reason: `queued` if the run begins; `due` if its time has come; `sent` if it was answered or received a
             message; `orphan` if the process that drove it has died.
     """
@@ -61,11 +61,12 @@ class Took:
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """A worker stopped driving a run. This is one of the events that `on_event` receives.
+    """An event of a worker: it no longer drives a run. The callback `on_event` receives it.
 
     Attributes:
-        info: The run as it was found.
-        result: The result. Its status is `running` if the run was released. A failed run has its error.
+        info: The row of the run, as the worker found it in the store.
+        result: The result of the run. Its status is `running` if the run was released. For a failed run, it contains
+            the error.
     """
 
     info: RunInfo
@@ -74,7 +75,7 @@ class RunOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Something failed in a worker, and will be tried again. This is one of the events that `on_event` receives.
+    """An event of a worker: something failed, and will be tried again. The callback `on_event` receives it.
 
     Attributes:
         info: The run that could not be resumed. None if a schedule could not start its run or the store could not be

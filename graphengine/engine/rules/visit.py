@@ -338,7 +338,7 @@ def _ask_again(frame: Frame, facts: Waiting) -> None:
 
 
 def node_left(run: RunState, frame: Frame, event: NodeLeft) -> Decided:
-    """Return the step that chooses, after a resume, an edge for a node that had already completed."""
+    """Return the step that chooses an edge for a node that has completed without one, when the run is resumed."""
     plan, snapshot = plan_of(run.plan, frame), run.snapshot
     view = View(plan.state, frame)
     view.checks = run.checks
