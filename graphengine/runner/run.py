@@ -736,6 +736,20 @@ class Run(Generic[S, Out_co]):
         child = new_id(lives.shared.clock.now()) if run_id is None else chosen_id(run_id)
         return handle_on(lives.begin(plan, child, when_recorded), lives)
 
+    async def branches(self) -> Sequence[RunInfo]:
+        """Return the runs that were branched directly from this run, the newest first.
+
+        Use it to find the corrected run if you have the id of the wrong one. A branch of a branch is in the `branches`
+        of its own parent.
+
+        Raises:
+            UnknownRun: No run with this id is recorded.
+        """
+        store = self._lives.shared.store
+        await self._wait_until_recorded()
+        await store.info(self.id)
+        return sorted(await store.branches([self.id]), key=lambda info: (info.created_at, info.id), reverse=True)
+
     def events(self, after: int | str = 0, *, wait_out: bool = False, live: bool = True) -> AsyncGenerator[Event, None]:
         """Iterate over the events of the run: recorded steps, live events while nodes run, status changes and the end.
 

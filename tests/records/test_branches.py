@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner, Secret
 from graphengine.engine.steps import Branched
+from graphengine.errors import UnknownRun
 from graphengine.kernel.reader import load_snapshot
 from graphengine.records.branches import branch_words, load_branch_tree, load_branches
 from graphengine.records.story import read_run, story_of_run
@@ -87,6 +88,18 @@ async def test_a_branch_is_called_after_what_it_changed(
     for run_id in ("right", "again"):
         assert (await runner.store.info(run_id)).title == called
         assert (await load_snapshot(runner.store, run_id, None)).title == called
+
+
+async def test_a_program_finds_the_branches_of_a_run(runner: Runner) -> None:
+    """The newest first, and without the branches of branches; a run that is not recorded is refused."""
+    await correct(runner)
+    await runner.branch("wrong", orders(), at="read:1", run_id="newer").result()
+    await runner.branch("right", orders(), at="read:1", run_id="lower").result()
+    assert [info.id for info in await runner.get("wrong").branches()] == ["newer", "right"]
+    assert [info.id for info in await runner.get("right").branches()] == ["lower"]
+    assert await runner.get("lower").branches() == []
+    with pytest.raises(UnknownRun):
+        await runner.get("wrng").branches()
 
 
 async def test_the_tree_of_branches_is_the_same_from_each_of_its_runs(runner: Runner) -> None:
