@@ -512,8 +512,8 @@ class At(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes n
         """Convert `5` to the number of a step, or `review:2` to the path of a node and the number of its visit."""
         node, _, number = str(value).rpartition(":")
         if not number.isdecimal() or len(number) > _DIGITS:
-            text = f"{value!r} is not a step: give the number of a step, or a node and its visit, e.g. review:2"
-            self.fail(text, param, ctx)
+            steps = "the number of a step (step 1 is the input), or a node and its visit, e.g. review:2"
+            self.fail(f"{value!r} is not a step: give {steps}", param, ctx)
         return (node, int(number)) if node else int(number)
 
 

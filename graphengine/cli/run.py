@@ -224,7 +224,7 @@ def resume(
     metavar="STEP",
     required=True,
     help="The last step that the branch shares with the run. STEP is the step's number, or a node and its "
-    "visit, e.g. review:2.",
+    "visit, e.g. review:2. Step 1 is the input: from there, every node runs again.",
 )
 @click.option(
     "--set",

@@ -170,7 +170,7 @@ async def load_snapshot(store: RunStore, run_id: str, at: At | None) -> Snapshot
             at = await seq_of_visit(store, run_id, node, visit)
     if isinstance(at, int | None):
         return snapshot_of(await store.load(run_id, at), run_id)
-    repair = "give the seq of a step, or a node's path and visit, as ('review', 2) or 'review:2'"
+    repair = "give the seq of a step (step 1 is the input), or a node's path and visit, as ('review', 2) or 'review:2'"
     raise InputError(f"a step is given as {at!r}", where=f"run {run_id}", repair=repair)
 
 

@@ -38,10 +38,11 @@ def unknown_run(run_id: str) -> UnknownRun:
 
 
 def unknown_step(run_id: str, seq: int, last: int) -> UnknownStep:
+    listed = f"`graphengine show {run_id}` lists those of a run in a database"
     return UnknownStep(
         f"run {run_id} has no step {seq}; its steps are 1 to {last}",
         where=f"run {run_id}",
-        repair=f"choose a step from 1 to {last}; `graphengine show {run_id}` lists those of a run in a database",
+        repair=f"choose a step from 1 (the input) to {last}; {listed}",
     )
 
 

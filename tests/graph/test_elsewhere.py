@@ -106,7 +106,7 @@ async def test_a_step_is_its_number_or_a_visit() -> None:
     async with Runner() as runner:
         await runner.start(graph, {"text": "hi"}, run_id="first").result()
         step: Any = (await runner.history("first"))[0]
-        repair = re.escape("give the seq of a step, or a node's path and visit")
+        repair = re.escape("give the seq of a step (step 1 is the input)")
         with pytest.raises(InputError, match=repair):
             await runner.state_at("first", step)
         with pytest.raises(InputError, match=repair):
