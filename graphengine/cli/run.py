@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graphengine.cli.project import Found
     from graphengine.cli.report import DriveJob
     from graphengine.kernel.extension import Plan, Run
-    from graphengine.kernel.reader import At
+    from graphengine.kernel.reader import At, Snapshot
     from graphengine.kernel.store import OwnerInfo, RunInfo, Store
 
 
@@ -232,7 +232,7 @@ def resume(
     metavar="FIELD=VALUE",
     multiple=True,
     help="Update this field before the branch begins, through the field's reducer. Values have the syntax of "
-    "--input. May be repeated.",
+    "--input. May be repeated. A warning says if no later node reads the field.",
 )
 @click.option(
     "--path",
@@ -268,14 +268,19 @@ def branch(  # noqa: PLR0913 - one for each option
     """
     from graphengine.cli.driving import drive, recorded_job
     from graphengine.cli.inputs import parse_pairs, texts_of, update_forms_of
+    from graphengine.kernel.reader import load_snapshot
 
     job = recorded_job(context, run_id, reference, at)
     graph = job.found.graph
     forms = update_forms_of(_find_plan_at(graph.compile(), path or "").state)
     update = parse_pairs(pairs, forms, "--set", job.notes)
+    shared = context.read(lambda store: load_snapshot(store, job.run_id, at))
+    unread = _warn_of_unread_updates(graph.compile(), shared, path, list(update))
     if dry_run:
-        return _show_dry_branch(context, job.run_id, at)
-    job.notes.extend(_warn_of_repeated_effects(context, job.run_id, at))
+        for warning in unread:
+            context.err.prose(warning)
+        return _show_dry_branch(context, shared)
+    job.notes.extend((*unread, *_warn_of_repeated_effects(context, job.run_id, shared.seq)))
     more: dict[str, Any] = {"path": path, "run_id": branch_id, "limits": job.limits}
     more |= {"pause_before": context.pauses or None, "tags": tags}
     more["instructions"] = texts_of(instructions, "--instructions")
@@ -304,15 +309,28 @@ def _list_repeated_effects(context: CommandContext, run_id: str, seq: int) -> Se
     ]
 
 
-def _warn_of_repeated_effects(context: CommandContext, run_id: str, at: At) -> Sequence[str]:
+def _warn_of_unread_updates(
+    plan: Plan[Any], shared: Snapshot, path: str | None, fields: Sequence[str]
+) -> Sequence[str]:
+    """Return a warning for each field of `--set` that no later node reads, so that the branch ignores its value."""
+    from graphengine.records.unread_changes import unread_changes
+
+    warnings = []
+    for field, replacing in unread_changes(plan, shared, path or "", fields).items() if fields else ():
+        why = "no later node or condition reads this field; only the recorded state changes"
+        if replacing:
+            listed = " and ".join(replacing)
+            why = f"{listed} will replace this value before another node reads it; branch after {listed} instead"
+        warnings.append(f"--set {field} has no effect on what runs next: {why}")
+    return warnings
+
+
+def _warn_of_repeated_effects(context: CommandContext, run_id: str, seq: int) -> Sequence[str]:
     """Return a warning about the side effects that a branch can repeat.
 
     If the log after the step is damaged, the warning says that the effects cannot be listed.
     """
-    from graphengine.kernel.reader import load_snapshot
-
     try:
-        seq = context.read(lambda store: load_snapshot(store, run_id, at)).seq
         effects = [f"{each.name} in {each.node}" for each in _list_repeated_effects(context, run_id, seq)]
     except StoreCorrupt as error:
         return [f"the effects that this branch can repeat cannot be listed: {error.message}"]
@@ -322,13 +340,18 @@ def _warn_of_repeated_effects(context: CommandContext, run_id: str, at: At) -> S
     return [f"this branch begins before effects that it can repeat ({listed}); --dry-run lists them"]
 
 
-def _show_dry_branch(context: CommandContext, run_id: str, at: At) -> int:
-    """Show what a branch would keep, leave out and repeat, without starting the branch."""
+def _show_dry_branch(context: CommandContext, shared: Snapshot) -> int:
+    """Show what a branch would keep, leave out and repeat, without starting the branch.
+
+    Args:
+        context: The context of the command.
+        shared: The run after the last step that the branch would share with it.
+    """
     from graphengine.cli.documents import DryBranch
     from graphengine.kernel.extension import spent_since
     from graphengine.kernel.reader import load_snapshot
 
-    shared = context.read(lambda store: load_snapshot(store, run_id, at))
+    run_id = shared.run_id
     current = context.read(lambda store: load_snapshot(store, run_id, None))
     seq, kept, left_out = shared.seq, shared.usage, spent_since(shared.usage, current.usage)
     repeated = DryBranch(
