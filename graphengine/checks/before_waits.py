@@ -23,7 +23,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from graphengine.checks.outside_acts import find_deed, find_qualified_name
-from graphengine.checks.waits import function_of
+from graphengine.checks.waits import function_of, outermost_of
 from graphengine.errors import Problem
 from graphengine.kernel.extension import hints_of
 from graphengine.kernel.inside import source_of
@@ -65,6 +65,7 @@ _OF_PART: Final = {**_INSIDE, "Await": "value", "Subscript": "value", "DictComp"
 """The part of each kind of expression from which the value of the whole expression is known."""
 _OF_PARTS: Final = {"List": "elts", "Tuple": "elts", "Set": "elts", "Dict": "values", "BoolOp": "values"}
 """The parts of each kind of expression that has all of its parts, or whose value is the value of a part."""
+_FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _LONGEST: Final = 60
 """How many characters of an expression a message shows at most."""
 _TWICE: Final = "does so again after {}, which starts the node again from its beginning"
@@ -183,39 +184,58 @@ def find_undeclared_acts(calls: Iterable[Call], resources: Mapping[str, object])
     """
     found: list[str] = []
     for call in calls:
-        reader = _read_function(call.body.call, resources) if call.body.kind == "function" else None
+        function = function_of(call.body.call) if call.body.kind == "function" else None
+        reader = _read_function(function, call.body.call, resources) if function is not None else None
         if reader is not None:
             found += [f"{call.body.name} {words} in line {line}" for line, words in sorted(reader.deeds)]
     return found
 
 
 def _find_acts(where: str, name: str, call: object, resources: Mapping[str, object]) -> Iterator[Problem]:
-    function = function_of(call)
-    reader = _read_function(call, resources, ast.AsyncFunctionDef)
-    source = source_of(function) if function is not None and reader is not None and reader.found else None
-    if reader is None or source is None:
-        return
-    (act, (wait, line)), *others = sorted(reader.found.items(), key=lambda each: each[0].line)
-    lines = sorted({other.line for other, _ in others} - {act.line})
-    more = f" (and does such a thing in line {', '.join(map(str, lines))})" if lines else ""
-    text = f"{name} {act.words} in line {act.line}{more}, and {act.outcome.format(f'{wait} in line {line}')}"
-    yield Problem("acts_before_wait", where, text, act.repair, warning=True, file=source[1].file, line=act.line)
+    for function in _list_functions(call):
+        reader, source = _read_function(function, call, resources), source_of(function)
+        if reader is not None and source is not None and reader.found:
+            (act, (wait, line)), *others = sorted(reader.found.items(), key=lambda each: each[0].line)
+            lines = sorted({other.line for other, _ in others} - {act.line})
+            more = f" (and does such a thing in line {', '.join(map(str, lines))})" if lines else ""
+            text = f"{name} {act.words} in line {act.line}{more}, and {act.outcome.format(f'{wait} in line {line}')}"
+            yield Problem("acts_before_wait", where, text, act.repair, warning=True, file=source[1].file, line=act.line)
+            return
 
 
-def _read_function(
-    call: object, resources: Mapping[str, object], kind: type[ast.stmt] = ast.stmt
-) -> _NodeReader | None:
-    """Read the source of a node's function, to find out what it does; None if the source is not available."""
+def _list_functions(call: object) -> Iterator[FunctionType]:
+    """Yield the function of a node, and then the functions of the project that decorators put around it, inside out."""
     function = function_of(call)
-    source = source_of(function) if function is not None else None
-    is_function = source is not None and isinstance(source[0], ast.FunctionDef | ast.AsyncFunctionDef)
-    if function is None or source is None or not is_function or not isinstance(source[0], kind):
+    if function is not None:
+        yield function
+    outer = outermost_of(call)
+    for each in reversed((outer, *_list_wrapped(outer))):
+        if isinstance(each, FunctionType) and each is not function and _is_of_project(each):
+            yield each
+
+
+def _list_wrapped(function: object) -> Sequence[object]:
+    """Return the functions around which decorators put a function, from the outside to the inside."""
+    inner = getattr(function, "__wrapped__", None)
+    return () if inner is None else (inner, *_list_wrapped(inner))
+
+
+def _read_function(function: FunctionType, call: object, resources: Mapping[str, object]) -> _NodeReader | None:
+    """Read the source of a node's function, to find out what it does; None if the source is not available.
+
+    Args:
+        function: The function to read: the function of the node, or a function that a decorator put around it.
+        call: What the node calls.
+        resources: The resources of the graph, by name, with what makes them.
+    """
+    source = source_of(function)
+    if source is None or not isinstance(source[0], _FUNCTIONS):
         return None
-    reader = _NodeReader(source[0].lineno - source[1].line)
     bound = {"ctx": _Value("context"), **{each: _know_resource(factory) for each, factory in resources.items()}}
     owner = getattr(call, "__self__", None if isinstance(call, FunctionType | functools.partial) else call)
-    if owner is not None and (first := source[0].args.args[:1]):  # type: ignore[attr-defined]  # a function
+    if owner is not None and (first := source[0].args.args[:1]):
         bound[first[0].arg] = _Value.of_object(owner)
+    reader = _NodeReader(source[0].lineno - source[1].line, _list_wrapped(function), bound)
     reader.read(source[0], _Scope(given=_list_globals(function)), bound)
     return reader
 
@@ -259,9 +279,15 @@ class _NodeReader(ast.NodeVisitor):
         pending: The actions so far on some path that leads to the present place.
         waits: How many waits have been read so far.
         deeds: The line and the words of each call that acts, whether a wait follows or not.
+
+    Args:
+        offset: The difference between the lines of the syntax tree and the lines of the file.
+        wrapped: The functions around which decorators put this function.
+        given: The arguments that the functions in `wrapped` get, as far as they are known.
     """
 
-    def __init__(self, offset: int) -> None:
+    def __init__(self, offset: int, wrapped: Sequence[object] = (), given: Mapping[str, _Value] | None = None) -> None:
+        self._wrapped, self._given = wrapped, given or {}
         self.found: dict[_EarlyAct, tuple[str, int]] = {}
         self.pending: dict[_EarlyAct, None] = {}
         self.waits = 0
@@ -526,6 +552,8 @@ class _NodeReader(ast.NodeVisitor):
                 self._read_code(node, self._value(part), ())
             if func.name.endswith(("create_task", "ensure_future")) and not self._is_known(node):
                 self._act(node, f"begins {_short_text(node.args[0] if node.args else node)}")
+        if isinstance(func.of, type):
+            func = func.attribute("__call__")
         if func.code is not None or isinstance(func.owner, FunctionType):
             self._read_code(node, func, node.args, {each.arg: self._value(each.value) for each in node.keywords})
         self._note_deed(node, func)
@@ -546,21 +574,26 @@ class _NodeReader(ast.NodeVisitor):
         code, scope, at, offset = func.code, func.scope, self._at, self._offset
         if code is None and isinstance(func.owner, FunctionType) and _is_of_project(func.owner):
             is_async = inspect.iscoroutinefunction(func.owner)
-            handed = [*map(self._value, given), *(named or {}).values()]
+            handed = [*map(self._value, given), *(named or {}).values(), *self._list_wrapped(func).values()]
             if is_async and not any(each.kind == "context" for each in handed):
                 return  # the await of the call is reported instead
             source = source_of(func.owner)
-            if source is None or not isinstance(source[0], ast.FunctionDef | ast.AsyncFunctionDef):
+            if source is None or not isinstance(source[0], _FUNCTIONS):
                 return
             code, scope, self._at = source[0], _Scope(given=_list_globals(func.owner)), self._line(node)
         if code is not None and scope is not None:
             names = [each.arg for each in (*code.args.posonlyargs, *code.args.args)]
             values = [*map(self._value, given)]
-            if isinstance(node.func, ast.Attribute) and names[:1] in (["self"], ["cls"]):
-                values.insert(0, self._value(node.func.value))
-            bound = {**dict(zip(names, values, strict=False)), **{str(name): v for name, v in (named or {}).items()}}
+            if names[:1] in (["self"], ["cls"]) and len(values) < len(names):
+                values.insert(0, self._value(node.func.value if isinstance(node.func, ast.Attribute) else node.func))
+            by_name = {str(name): value for name, value in (named or {}).items()}
+            bound = {**dict(zip(names, values, strict=False)), **by_name, **self._list_wrapped(func)}
             self.read(code, scope, bound)
         self._at, self._offset = at, offset
+
+    def _list_wrapped(self, func: _Value) -> Mapping[str, _Value]:
+        """Return the known arguments of a function that a decorator calls; empty for any other function."""
+        return self._given if any(func.owner is each for each in self._wrapped) else {}
 
     # --- what is known of values -------------------------------------------------------------------------------------
 
@@ -666,7 +699,8 @@ class _NodeReader(ast.NodeVisitor):
             return self._value(node).kind in ("ours", "child")
         func = self._value(node.func)
         arguments = [*node.args, *(each.value for each in node.keywords)]
-        if func.kind in ("ours", "child") or func.code is not None or self._hands_context(arguments):
+        is_read = func.code is not None or bool(self._list_wrapped(func))
+        if func.kind in ("ours", "child") or is_read or self._hands_context(arguments):
             return True
         if _gathers(func):
             return all(map(self._is_known, node.args if func.name.endswith("gather") else node.args[:1]))

@@ -15,7 +15,7 @@ from graphengine.errors import Problem
 from graphengine.kernel.inside import WAIT_ELSEWHERE, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from graphengine.kernel.extension import NodePlan
 
@@ -63,10 +63,16 @@ def function_of(function: object) -> FunctionType | None:
 
     None if there is no such function.
     """
-    inner = getattr(function, "func", function)  # of a functools.partial
-    inner = inspect.unwrap(inner if inspect.isroutine(inner) else type(inner).__call__)
+    inner = inspect.unwrap(outermost_of(function))
     inner = getattr(inner, "__func__", inner)
     return inner if isinstance(inner, FunctionType) else None
+
+
+def outermost_of(function: object) -> Callable[..., object]:
+    """Return the function behind a partial, a method or a callable object. Its decorators are kept."""
+    inner = getattr(function, "func", function)  # of a functools.partial
+    inner = inner if inspect.isroutine(inner) else type(inner).__call__
+    return getattr(inner, "__func__", inner)
 
 
 def _walk_function(node: ast.AST) -> Iterator[ast.AST]:
@@ -107,4 +113,4 @@ def _starts(value: ast.AST) -> bool:
     )
 
 
-__all__ = ["function_of", "wait_in", "wait_problems"]
+__all__ = ["function_of", "outermost_of", "wait_in", "wait_problems"]

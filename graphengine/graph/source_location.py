@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import ast
     from collections.abc import Iterable, Sequence
-    from types import FrameType, FunctionType
+    from types import CodeType, FrameType, FunctionType
 
     from graphengine.errors import Problem
     from graphengine.graph.definition import GraphDefinition
@@ -57,21 +57,34 @@ def origin_of_field(model: type, name: str) -> Origin | None:
     return found
 
 
-def source_of(owner: type | FunctionType) -> tuple[ast.stmt, Origin] | None:
-    """Return the statement that defines a class or a function, and its file and line; None if there is no source."""
+def source_of(owner: type | FunctionType) -> tuple[ast.stmt | ast.Lambda, Origin] | None:
+    """Return the code that defines a class or a function, and its file and line; None if there is no source."""
     import ast  # noqa: PLC0415
     import inspect  # noqa: PLC0415
     from tokenize import TokenError  # noqa: PLC0415
 
     kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    code: CodeType | None = getattr(owner, "__code__", None)
     try:
-        lines, first = inspect.getsourcelines(owner)
+        if code is not None and code.co_name == "<lambda>":
+            # The lines of a lambda can be a part of a statement, so the whole file is parsed.
+            file = ast.walk(ast.parse("".join(inspect.findsource(code)[0])))
+            written = next(node for node in file if isinstance(node, ast.Lambda) and _is_code_of(node, code))
+            return written, Origin(code.co_filename, written.lineno)
+        lines, first = inspect.getsourcelines(owner if code is None else code)  # not of the function that it wraps
         # Not dedented: a text in it can begin at the start of a line. It begins in line 2.
         tree = ast.parse("".join(["if True:\n" if lines[0][:1].isspace() else "\n", *lines]))
         found = next(node for node in ast.walk(tree) if isinstance(node, kinds))
         return found, Origin(inspect.getfile(owner), first + found.lineno - 2)
     except (OSError, TypeError, SyntaxError, ValueError, TokenError, StopIteration):  # from a prompt, or changed
         return None
+
+
+def _is_code_of(node: ast.Lambda, code: CodeType) -> bool:
+    """Return whether a lambda in the source is the one with this byte code. Several lambdas can be on one line."""
+    body = node.body
+    span = body.lineno, body.end_lineno, body.col_offset, body.end_col_offset
+    return node.lineno == code.co_firstlineno and span in code.co_positions()
 
 
 def place(problems: list[Problem], begin: int, origin: Origin | None) -> None:

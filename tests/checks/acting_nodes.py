@@ -21,7 +21,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen as fetch
@@ -52,8 +52,8 @@ def graph_of(*functions: Callable[..., object], **options: Any) -> Graph[Mails]:
     """Return a graph with a node for each function."""
     graph = Graph("mails", Mails, resources={"mailer": Mailer, "locks": lambda: None})
     for each in functions:
-        graph.add_node(each.__name__, each, writes="result", **options)
-    graph.add_path(START, *(each.__name__ for each in functions), END)
+        graph.add_node(name_of(each), each, writes="result", **options)
+    graph.add_path(START, *map(name_of, functions), END)
     return graph
 
 
@@ -365,3 +365,61 @@ INNOCENT: dict[str, Callable[..., object]] = {
         seeds,
     )
 }
+
+
+async def mails_and_waits(text: str, mailer: Mailer, ctx: Context) -> None:
+    await mailer.send(text)
+    await ctx.sleep(1)
+
+
+async def waits(ctx: Context) -> None:
+    await ctx.sleep(1)
+
+
+def announced(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    async def announce(*args: Any, **kwargs: Any) -> Any:
+        await OUTBOX.send("begins")
+        return await function(*args, **kwargs)
+
+    return announce
+
+
+def announced_after(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    async def announce(*args: Any, **kwargs: Any) -> Any:
+        result = await function(*args, **kwargs)
+        await OUTBOX.send("ended")
+        return result
+
+    return announce
+
+
+def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def count(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return count
+
+
+class Courier:
+    """An object that is itself a node."""
+
+    async def __call__(self, ctx: Context, text: str) -> None:
+        await OUTBOX.send(text)
+        await ctx.sleep(1)
+
+
+def returns_a_coroutine(ctx: Context, text: str) -> Any:
+    return mails_and_waits(text, OUTBOX, ctx)
+
+
+OUTBOX = Mailer()
+courier = Courier()
+in_a_lambda, a_lambda_that_waits = (lambda ctx, text: courier(ctx, text)), (lambda ctx: waits(ctx))  # noqa: PLW0108 - the lambdas are tested
+
+
+def name_of(function: Callable[..., object]) -> str:
+    """Return the name of a function, or of the class of another object."""
+    return getattr(function, "__name__", type(function).__name__).strip("<>")
