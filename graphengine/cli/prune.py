@@ -47,7 +47,8 @@ _LISTED: Final = 20
     metavar="NAME",
     multiple=True,
     shell_complete=options.complete_tags,
-    help="Keep runs with this tag. A tag that looks misspelt is refused. May be repeated.",
+    help="Keep runs with this tag. The command says if no run has the tag, and refuses a tag that looks misspelt. "
+    "May be repeated.",
 )
 @click.option(
     "--graph", metavar="NAME", shell_complete=options.complete_graph_names, help="Remove only runs of this graph."
@@ -130,9 +131,9 @@ def prune(
 
 
 def _check_words(context: CommandContext, given: Mapping[str, Any]) -> None:
-    """Warn about a misspelt `--graph`, and refuse a misspelt `--keep-tag`.
+    """Warn about a `--graph` or `--keep-tag` that no run has, and refuse a misspelt `--keep-tag`.
 
-    A word counts as misspelt if no run has this graph or tag, but some run has a similar one.
+    A tag counts as misspelt if some run has a similar tag.
 
     Raises:
         click.UsageError: A tag seems misspelt. The command removes nothing, because it would not keep the runs with the
@@ -140,6 +141,7 @@ def _check_words(context: CommandContext, given: Mapping[str, Any]) -> None:
     """
     from difflib import get_close_matches
 
+    from graphengine.kernel.extension import did_you_mean
     from graphengine.records.selection import other_words
 
     words: list[tuple[Literal["graph", "tag"], str]] = [("tag", tag) for tag in given["tags"]]
@@ -147,11 +149,14 @@ def _check_words(context: CommandContext, given: Mapping[str, Any]) -> None:
         words.append(("graph", given["graph"]))
     for what, word in words:
         others = context.read(partial(other_words, given=word, what=what))
+        if others is None:
+            continue
         near = get_close_matches(word, others, n=1)
         if near and what == "tag":
             raise click.UsageError(f"no run has the tag {word!r}; did you mean {near[0]!r}? Nothing was removed")
-        if near:
-            context.err.line(f"no run has the graph {word!r}; did you mean {near[0]!r}?")
+        effect = f", so --keep-tag {word} keeps no run" if what == "tag" else ""
+        known = did_you_mean(word, others)
+        context.err.prose(f"no run has the {what} {word!r}{effect}{f'; {known}' if known else ''}")
 
 
 def _retentions() -> list[Mapping[str, Any]]:

@@ -584,14 +584,14 @@ async def hint_of(store: Store, wanted: Wanted) -> str:
     return ""
 
 
-async def other_words(store: Store, given: str, what: Literal["graph", "tag"]) -> Sequence[str]:
-    """Return all existing names of graphs or tags, if the given graph or tag does not exist; otherwise an empty list.
+async def other_words(store: Store, given: str, what: Literal["graph", "tag"]) -> Sequence[str] | None:
+    """Return all existing names of graphs or tags if the given graph or tag does not exist; None if it exists.
 
     Only the tags of the newest runs are collected.
     """
     if what == "graph":
         graphs = {count.graph for count in await store.counts()}
-        return [] if given in graphs else sorted(graphs)
+        return None if given in graphs else sorted(graphs)
     if await store.runs(limit=1, tag=given):
-        return []
+        return None
     return sorted({tag for info in await store.runs(limit=NEWEST) for tag in info.tags})
