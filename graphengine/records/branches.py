@@ -12,7 +12,7 @@ from graphengine.kernel.reader import load_snapshot, status_of
 from graphengine.kernel.store import Status  # noqa: TC001 - msgspec reads it
 from graphengine.records.base_documents import Part
 from graphengine.records.run_diff import Difference, differences
-from graphengine.records.words import compact, one_line
+from graphengine.records.words import compact, one_line, quoted
 
 if TYPE_CHECKING:
     from graphengine.kernel.reader import Snapshot
@@ -115,7 +115,7 @@ def branch_words(found: BranchResult) -> str:
 
 
 def _format_value(value: object) -> str:
-    return f'"{compact(value, _VALUE)}"' if isinstance(value, str) else compact(value, _VALUE)
+    return quoted(value, _VALUE) if isinstance(value, str) else compact(value, _VALUE)
 
 
 __all__ = ["BranchResult", "branch_words", "load_branch_tree", "load_branches"]

@@ -81,6 +81,17 @@ def one_line(text: str, limit: int = 200) -> str:
     return joined if len(joined) <= limit and len(text) <= _ROOM * limit else joined[: limit - 1] + "…"
 
 
+def quoted(text: str, limit: int = 200) -> str:
+    r"""Put a text in quotes and on one line, cut to the limit. Quotes inside the text are escaped as in JSON.
+
+    >>> print(quoted("a long\n text", 7), quoted(""), quoted('"'))
+    "a long…" "" "\""
+    """
+    from json.encoder import encode_basestring  # noqa: PLC0415 - `--help` writes none
+
+    return encode_basestring(one_line(text, limit))
+
+
 def compact(value: JsonValue, limit: int = 200) -> str:
     """Format a value on one line, cut to the limit. A text stays as it is; any other value is written as JSON.
 

@@ -90,6 +90,25 @@ async def test_a_branch_is_called_after_what_it_changed(
         assert (await load_snapshot(runner.store, run_id, None)).title == called
 
 
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        ("", '""'),
+        ('"', r'"\""'),
+        ('""', r'"\"\""'),
+        ("a\nb", '"a b"'),
+        ("\\", r'"\\"'),
+        ("x" * 100, f'"{"x" * 59}…"'),
+    ],
+)
+async def test_texts_are_shown_in_quotes(runner: Runner, number: str, shown: str) -> None:
+    """An empty text and a text with quotes cannot be confused."""
+    await runner.start(orders(), run_id="wrong").result()
+    await runner.branch("wrong", orders(), at="read:1", update={"number": number}, run_id="right").result()
+    (found,) = await load_branches(runner.store, await load_snapshot(runner.store, "wrong", None))
+    assert branch_words(found) == f'branched off after step 2: finished (noted); number: "4711" → {shown}'
+
+
 async def test_a_program_finds_the_branches_of_a_run(runner: Runner) -> None:
     """The newest first, and without the branches of branches; a run that is not recorded is refused."""
     await correct(runner)
