@@ -11,14 +11,16 @@ added, is the proof that the drafts suffice.
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
-from types import MappingProxyType
+from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.errors import GraphChanged, GraphEngineError
 from graphengine.kernel.extension import START, Migration
+from graphengine.kernel.inside import source_of
 from graphengine.kernel.reader import Frame
 from graphengine.migration.apply import Walked, walk_frames
 from graphengine.migration.compatibility import field_changes, fit_fields
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 MISSING_STEP: Final = Migration()
 """The step that a plan gets where `migrate=` has a gap, so that a graph with such a gap can be compiled."""
+TO_DO: Final = "# to do:"
+"""The beginning of each comment in a draft that asks a person to complete the code."""
 _ROUNDS: Final = 12
 
 
@@ -210,7 +214,8 @@ class _GraphDraft:
             self._rename(before, self._name_before(near[0]), walked.version)
         else:
             step.moved[before] = None
-            step.notes.append(f"# moved: where runs at {before!r} continue: {', '.join(map(repr, today))}")
+            choices = ", ".join(map(repr, today))
+            step.notes.append(f"{TO_DO} choose in moved= where runs at {before!r} continue: {choices}")
         return True
 
     def _name_before(self, name: str) -> str:
@@ -243,7 +248,7 @@ class _GraphDraft:
     def lines(self) -> Iterator[str]:
         """Yield the lines of code of the draft, which a person can paste.
 
-        `...` stands where only a person can know the value.
+        `...` stands where only a person can know the value, and a comment with `TO_DO` says so.
         """
         names = {version: _name_of(step.state) for version, step in self.kept.items()}
         texts = {
@@ -258,7 +263,7 @@ class _GraphDraft:
             yield from step.notes
             texts[version] = _migration_text([name if function else ""], step.renamed, step.moved)
         for version in (version for version, name in names.items() if name == "..."):
-            yield f"# {version}: keep the present function of migrate={{{version}: …}} in place of `...`"
+            yield f"{TO_DO} put the present function of migrate={{{version}: …}} in place of `...`"
         steps = ", ".join(f"{version}: {texts[version]}" for version in sorted(texts))
         state = self.plan.state.model.__name__
         yield f"Graph({self.plan.graph!r}, {state}, version={self.version}, migrate={{{steps}}})"
@@ -274,9 +279,10 @@ class _GraphDraft:
         today = self.plan.graph_spec.get("state", {})
         yield f"def {name}(old: dict[str, Any]) -> dict[str, Any]:"
         for each, sources in step.state.items():
-            new = f"    old[{each!r}] = ...  # new: {today.get(each)}"
+            new = f"    old[{each!r}] = ...  {TO_DO} give a value for the new field, of type {today.get(each)}"
             if each in step.retyped:
-                yield f"    old[{each!r}] = ...  # was {self.types.get(each, 'another')}, is {today.get(each)}"
+                types = f"{self.types.get(each, 'another type')} to {today.get(each)}"
+                yield f"    old[{each!r}] = ...  {TO_DO} convert the value from {types}"
                 continue
             is_always = all(each not in recorded for recorded in step.given)
             if len(sources) == 1 and all(sources[0] in recorded for recorded in step.given):
@@ -297,12 +303,15 @@ class _GraphDraft:
 
 
 def _name_of(function: object) -> str:
-    """Return the name by which the drafted code can refer to the function of a migration that the graph already has.
+    """Return the code that stands for the function of an existing migration: its name, or the source of a lambda.
 
-    A function that cannot be named in code, such as a lambda, gives "...". A migration without a function gives "".
+    The result is "..." for a function without either, and "" if the migration has no function.
     """
     if function is None:
         return ""
+    source = source_of(function) if isinstance(function, FunctionType) else None
+    if source is not None and isinstance(source[0], ast.Lambda):
+        return ast.unparse(source[0])
     name = str(getattr(function, "__qualname__", "")).rpartition("<locals>.")[2]
     return name if name and all(part.isidentifier() for part in name.split(".")) else "..."
 
@@ -525,4 +534,4 @@ def change_plans(plan: Plan[Any], change: Callable[[Plan[Any]], Plan[Any]]) -> P
     return change(replace(plan, nodes=nodes))
 
 
-__all__ = ["MISSING_STEP", "RecordedRun", "change_plans", "draft_migrations"]
+__all__ = ["MISSING_STEP", "TO_DO", "RecordedRun", "change_plans", "draft_migrations"]

@@ -39,7 +39,7 @@ from graphengine.kernel.reader import (
     status_of,
 )
 from graphengine.migration.compatibility import field_changes, renamed_fields
-from graphengine.migration.draft import MISSING_STEP, RecordedRun, change_plans, draft_migrations
+from graphengine.migration.draft import MISSING_STEP, TO_DO, RecordedRun, change_plans, draft_migrations
 from graphengine.records.selection import list_unfinished
 from graphengine.records.words import counted
 
@@ -185,7 +185,9 @@ class Preflight:
             lines += [f"effect_in_flight: {each}" for each in group.unsettled]
             lines += [f"  changed: {change}" for change in group.changes if group.reasons]
         for name, codes in self.drafts.items():
-            lines += ["", f"a draft of migrate= for {name}, to be completed:", indent("\n".join(codes), "    ")]
+            code = "\n".join(codes)
+            what = "to be completed at each `...`" if TO_DO in code else "to be checked"
+            lines += ["", f"a draft of migrate= for {name}, {what}:", indent(code, "    ")]
         whole = f"{counted(self.runs, 'run')} that {'has' if self.runs == 1 else 'have'} not ended"
         fit = f"{self.refused:,} {'does' if self.refused == 1 else 'do'} not fit" if self.refused else "all fit"
         return "\n".join([*lines, f"{whole}: {fit}"])

@@ -4,8 +4,10 @@ Each program is what a project went through: the forms of a graph that were depl
 waits under each, and the form that is about to be deployed.
 """
 
+import ast
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -132,7 +134,8 @@ def options_of(found: Preflight, graph: str = "invoice") -> dict[str, Any]:
     assert draft.count("Graph(") == 1
     assert "not enough" not in draft, draft
     fills = {"str": "'given'", "int": "7"}
-    text = re.sub(r"= \.\.\.  # (?:new: |was \w+, is )(\w+)", lambda m: f"= {fills[m[1]]}", draft)
+    text = re.sub(r"= \.\.\.  # to do: .* (\w+)$", lambda m: f"= {fills[m[1]]}", draft, flags=re.MULTILINE)
+    assert "..." not in text.partition("# to do:")[0]
     head, _, call = text.rpartition("\n")
     options: dict[str, Any] = {}
     names: dict[str, Any] = {"Any": Any, "Migration": Migration, "to_sum": to_sum, "add_note": add_note}
@@ -210,13 +213,45 @@ async def test_a_draft_that_is_not_enough_says_so(runner: Runner) -> None:
     assert "2: from_2" in draft
 
 
-async def test_a_function_without_a_name_is_left_to_the_person(runner: Runner) -> None:
-    """The draft cannot name it, and says that it stays."""
+async def test_a_function_without_a_name_is_written_or_left_to_the_person(runner: Runner) -> None:
+    """The draft contains the source of a lambda. Where only a person can complete the draft, a comment says so."""
     await runner.start(form(NUMBER, "sign", {"version": 2}), run_id="new").result()
-    today = form(CUSTOMER, "sign", {"version": 2, "migrate": {1: lambda old: old}})
+    today = form(CUSTOMER, "sign", {"version": 2, "migrate": {1: lambda old: {**old, "number": 2}}})
     (draft,) = (await preflight([today], runner.store)).drafts["invoice"]
-    assert "# 1: keep the present function of migrate={1: …} in place of `...`" in draft
+    assert "migrate={1: lambda old: {**old, 'number': 2}, 2: from_2}" in draft
+    assert re.findall("# to do: .*", draft) == ["# to do: give a value for the new field, of type str"]
+    today = form(CUSTOMER, "sign", {"version": 2, "migrate": {1: partial(to_sum)}})
+    found = await preflight([today], runner.store)
+    (draft,) = found.drafts["invoice"]
+    assert "# to do: put the present function of migrate={1: …} in place of `...`" in draft
     assert "migrate={1: ..., 2: from_2}" in draft
+    assert "a draft of migrate= for invoice, to be completed at each `...`:" in str(found)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+async def test_a_comment_says_where_a_draft_has_to_be_completed(runner: Runner, name: str) -> None:
+    """In the line with the dots or before it; a draft without such a comment is complete code."""
+    forms, (fields, node, options) = PROGRAMS[name]
+    for number, each in enumerate(forms):
+        given = {"customer": "ada"} if "customer" in each[0] else {"sum": 5} if each[0] is TO_SUM else {}
+        await runner.start(form(*each), given, run_id=f"r{number}").result()
+    found = await preflight([form(fields, node, options)], runner.store)
+    (draft,) = found.drafts["invoice"]
+    dots = [each for each in ast.walk(ast.parse(draft)) if isinstance(each, ast.Constant) and each.value is ...]
+    assert len(dots) == draft.count("# to do:")
+    assert ("to be checked:" in str(found)) == (not dots)
+
+
+async def test_a_node_that_two_nodes_can_replace_is_left_to_the_person(runner: Runner) -> None:
+    """The comment lists the nodes of today's graph."""
+    await runner.start(form(NUMBER, "approve", {}), run_id="old").result()
+    today: Graph[Any] = Graph("invoice", create_model("Invoice", ok=(bool, False), **NUMBER))
+    for node in ("sign", "confirm"):
+        today.add_node(node, ask("Right?", bool), writes="ok")
+    today.add_path(START, "sign", "confirm", END)
+    (draft,) = (await preflight([today], runner.store)).drafts["invoice"]
+    assert "# to do: choose in moved= where runs at 'approve' continue: 'sign', 'confirm'" in draft
+    assert "moved={'approve': ...}" in draft
 
 
 async def test_of_several_the_similar_one_is_paired(runner: Runner) -> None:
