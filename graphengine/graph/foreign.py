@@ -86,7 +86,8 @@ add_loop, loop, while_, repeat, add_cycle: common
     graph.add_edge('a', 'a', when=iterations('a') < 3)
 add_interrupt, interrupt, add_human, human_input, add_approval, approve, add_question, ask, input: common
     graph.add_node('approve', ask('Publish {text}?', bool), writes='is_approved')
-add_retry, with_retry, set_retry, retry, set_node_defaults: LangGraph Prefect Celery
+add_retry, with_retry, set_retry, with_retry_policy, add_retry_policy, retry, set_node_defaults: LangGraph Prefect
+Celery Dagster
     graph.add_node('b', work, writes='n', retry=Retry(attempts=3))
 with_fallbacks, add_fallback: LangGraph
     graph.add_node('b', work, writes='n', fallback=0)
@@ -2371,6 +2372,8 @@ _VERBS: Final = frozenset(
     re.findall(r"\w+", "add create default define delete find get has is list make read register remove set update use")
 )
 """First words of names whose meaning is in what follows, as in `read_work_queue`."""
+_DETAILS: Final = frozenset(("as", "by", "for", "from", "in", "into", "of", "on", "to", "when", "with"))
+"""Words in the middle of a method's name that are followed by a detail, as in `read_flow_by_name`."""
 _OF_OTHERS: Final = frozenset(("async", "dag", "flow", "sync", "task", "workflow", "workflows"))
 """Words that no name of ours has: a name with one of them was meant for another library."""
 _AFTER: Final[Mapping[str, Sequence[str]]] = {
@@ -2436,9 +2439,11 @@ def _find_slip(name: str, own: Collection[str]) -> str:
 def _shorter(name: str, place: str) -> Sequence[str]:
     """Return shorter forms of a name, the longest first, to look them up in the table of foreign names.
 
-    The beginning of a method's or command's name says what it does, so `purge_history` is shortened to `purge`. The end
-    of a keyword's name says what it means, so `start_to_close_timeout` is shortened to `timeout`, among others. Names
-    of imports and options are not shortened.
+    The beginning of a command's name says what the command does, so `purge-history` is shortened to `purge`. The end of
+    a keyword's name says what it means, so `start_to_close_timeout` is shortened to `timeout`, among others. A method
+    means the same without a `get` at its beginning, and without a detail that follows a preposition, as in
+    `enqueue_with_options`. Any other word can change what a method does: `check_tools` checks no graph. Names of
+    imports and options are not shortened.
     """
     called, _, last = name.rpartition(".")
     words = re.split("[-_]", last)
@@ -2448,9 +2453,9 @@ def _shorter(name: str, place: str) -> Sequence[str]:
         ends = ["_".join(words[at:]) for at in range(1, len(words))]
         return [each for end in ends for each in (f"{called}.{end}", end)]
     least = 2 if words[0] in _PARTICLES | _FILLERS else 1
-    begins = ["_".join(words[:at]) for at in range(len(words) - 1, least - 1, -1)]
-    rest = words[1:] if words[0] in _VERBS else ()
-    return ["_".join(rest[:at]) for at in range(len(rest), 0, -1)] + begins
+    cuts = [at for at in range(len(words) - 1, least - 1, -1) if place == "command" or words[at] in _DETAILS]
+    whole = ["_".join(words[1:])] if words[0] in _VERBS else []
+    return whole + ["_".join(words[:at]) for at in cuts]
 
 
 def _known(name: str, place: str) -> str:
@@ -2467,7 +2472,7 @@ def repair_for(name: str, *places: str, own: Collection[str] = (), whole: bool =
     1. As it is, in the given places of the table of foreign names.
     2. By its words: `acancel`, `cancel_run` and `cancel_workflow` count as the same name.
     3. By its end, its beginning, or one of its words: `HttpOperator` matches `*Operator`, and `stop_sensor` `*sensor*`.
-    4. Without some of its words: `purge_history` as `purge`, `read_queue` as `queue`, `connect_timeout=` as `timeout=`.
+    4. Without some of its words (see `_shorter`): `enqueue_with_options` as `enqueue`, `connect_timeout=` as `timeout=`.
     5. In other places and calls. For example, a name that a result does not have may be something that a run has.
 
     Args:

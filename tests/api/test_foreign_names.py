@@ -371,6 +371,7 @@ KNOWN_BY_WORDS = ("acancel_workflow", "cancel_run", "list_flow_runs", "get_histo
 
 
 KNOWN_BY_PARTS = ("purge_instance_history", "cancel_with_reason", "read_work_queue_status", "delete_schedule_async")
+OTHER_METHODS = ("check_tools", "process_message", "reset_memories", "exit_code", "next_page_token", "add_defaults")
 
 
 @pytest.mark.parametrize("name", [*KNOWN_BY_WORDS, *KNOWN_BY_PARTS])
@@ -378,6 +379,16 @@ async def test_a_name_is_known_by_its_words(name: str) -> None:
     """What libraries put around a verb, such as `a`, `get_`, `_workflow` or what follows, is no part of it."""
     async with Runner() as runner:
         assert "repair: await runner." in answer_to(runner, name)
+
+
+@pytest.mark.parametrize("name", OTHER_METHODS)
+async def test_the_first_word_of_a_method_is_not_enough_for_an_answer(name: str) -> None:
+    """`check_tools` does not check a graph: a wrong form is worse than Python's own error."""
+    async with Runner() as runner:
+        for owner in (runner, defined("pass")["graph"]):
+            with pytest.raises(AttributeError, match="has no attribute") as caught:
+                getattr(owner, name)
+            assert not isinstance(caught.value, UnknownAttribute)
 
 
 async def test_a_name_is_known_by_what_other_objects_and_calls_have() -> None:
