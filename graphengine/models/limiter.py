@@ -52,12 +52,31 @@ _MOST_BEGINNINGS: Final = 1000
 """The number of beginnings from which expired beginnings are removed."""
 _LONG_WAIT_SECONDS: Final = 5.0
 """Pauses that are at least this long are logged."""
-_ABOUT_NAMED_TOOLS: Final = re.compile(
-    r"toolconfig|tool_config|must define tools|without `?tools|`?tools`?=? ?(param|parameter|field)?.{0,30}"
-    r"(must be (defined|provided|specified|set)|is required|required when|not (defined|provided|specified))",
+_IS_MISSING: Final = (
+    r"(?:\b(?:without|missing|must|need|require|never|unknown|undefined|undeclared|unregistered|unrecogni|unavailable)"
+    r"|(?:\bnot|n't) (?:\w+ ){0,2}(?:defin|declar|provid|found|availab|includ|given|present|known|list|offer|regist"
+    r"|exist))"
+)
+_NAMES_TOOLS: Final = re.compile(
+    r"\b(?:tools|functions)\b|tool_?config|tool_?spec|function[ _]?declaration|\btool (?:definition|description|list)"
+    rf"|\b(?:tool|function)\b.*{_IS_MISSING}|{_IS_MISSING}.*\b(?:tool|function)\b",
     re.IGNORECASE | re.DOTALL,
 )
-"""The texts with which servers refuse a conversation that calls tools which the request does not describe."""
+"""Matches a refusal that may ask for the descriptions of tools.
+
+The pattern is only used for a request that lacks the description of a tool which the conversation calls. Therefore any
+text about the tools of the request is enough.
+"""
+_NAMES_CALLS: Final = re.compile(
+    r"\btool[ _]choice\b|call_?id\b|\btool_?use_?id|\btool[ _]?(?:use|call)s?\W* ids?\b|\bmust be followed"
+    r"|\bmust be a response|\bcorresponding\b|\bfor (?:\w+ )?(?:function|tool) call\b|\bpreced|\bbeginning of\b"
+    r"|\btools?\W?[.\[]\W?\d|\bduplicate|\bunique\b|\bsupport(?:s|ed)? (?:tools|functions|function calling)\b",
+    re.IGNORECASE,
+)
+"""Matches a refusal that descriptions of tools do not change.
+
+Such refusals concern the pairs of calls and results, one of the described tools, or a model that cannot call tools.
+"""
 
 
 class _MachineClock:
@@ -582,9 +601,14 @@ async def _answer_with_tool_names(model: Model, request: Request, limiter: RateL
         return await model.answer(request)
     except BadRequest as error:
         named = request.with_tool_names()
-        if named is request or _ABOUT_NAMED_TOOLS.search(error.message) is None:
+        text = error.message
+        if named is request or _NAMES_CALLS.search(text) or not _NAMES_TOOLS.search(text):
             raise
-    response = await model.answer(named)
+        refusal = error
+    try:
+        response = await model.answer(named)
+    except BadRequest:
+        raise refusal from None  # the descriptions were not what the server missed
     if limiter is not None:
         _WANT_TOOL_NAMES.add(limiter)
     return response

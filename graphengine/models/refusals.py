@@ -37,7 +37,7 @@ from graphengine.models.errors import (
 )
 from graphengine.models.hiding import hide_secrets, start_of
 from graphengine.models.received import inside, list_at, text
-from graphengine.models.server_words import ANSWER_TOO_LONG, SAYS_NO_MODEL, SAYS_TOO_LONG
+from graphengine.models.server_words import ANSWER_TOO_LONG, SAYS_NO_MODEL, SAYS_REFUSED_SCHEMA, SAYS_TOO_LONG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -222,6 +222,8 @@ _PAGE = re.compile(r"\s*(<!doctype|<html|<head|<\?xml)", re.IGNORECASE)
 _REFUSED: Final = 400  # statuses from here on are errors of the caller
 _FAILED: Final = 500  # statuses from here on are errors of the server
 _LAST: Final = 599
+_MAY_BE_CALLERS: Final = frozenset({0, 500})
+"""Statuses with which a server may report a fault of the request. 0 is a failure inside an answer."""
 _TOO_LARGE: Final = 413
 _IS_LOADING: Final = 503  # with this status a server may say that its model is not loaded yet
 _BEHIND_PAGES: Final = frozenset(
@@ -340,6 +342,8 @@ def kind_of(report: Complaint) -> type[ModelError]:  # noqa: PLR0911 - a rule ea
         return ContextFull
     if found in _VAGUE and report.status != _IS_LOADING and SAYS_NO_MODEL.search(report.message):
         return UnknownModel
+    if found is ModelOverloaded and report.status in _MAY_BE_CALLERS and SAYS_REFUSED_SCHEMA.search(report.message):
+        return BadRequest if not report.call else found
     may_be_flagged = is_vague and coded is not NotAuthenticated and report.status in _OF_MODERATION
     return AnswerRefused if may_be_flagged and _FLAGGED.search(report.message) else found
 

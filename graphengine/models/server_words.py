@@ -1,4 +1,4 @@
-"""The texts with which servers report that a request is too long, or that a model does not exist: a table by server.
+"""The texts with which servers report a request that is too long, a model that does not exist, or a refused schema.
 
 Servers have no common code for these cases. The texts are from the servers' sources, documentation or answers. Each row
 names the first server with this text; other servers use the same. `tests/models/values/server_words.txt` contains a
@@ -56,6 +56,22 @@ ANSWER_TOO_LONG: Final = re.compile(
 )
 """The text about an answer that may not have so many tokens, however short the request is."""
 
+_SCHEMA: Final = (
+    r"(?:grammar|json[ _-]?schema|input_?schema|\btools?\b.{0,80}schema"
+    r"|schema (?:for|of|in) (?:the )?(?:tool|function))"
+)
+SAYS_REFUSED_SCHEMA: Final = re.compile(
+    r"^(?!.*not match).*(?:grammar_?error"
+    rf"|\b(?:pars|compil|conver|(?:un)?support|invalid|unrecogni)\w*.{{0,80}}{_SCHEMA}"
+    rf"|{_SCHEMA}.{{0,80}}(?:\b(?:fail|invalid|unsupported|unrecogni|error)"
+    r"|(?:\bnot|n't|cannot|unable to) ))",
+    re.IGNORECASE | re.DOTALL,
+)
+"""The text about a schema of the request that the server cannot convert to its own form.
+
+llama.cpp and others send this text with the status 500, or in an event of a stream that began with the status 200.
+"""
+
 
 def _compile_any_of(table: dict[str, str]) -> re.Pattern[str]:
     return re.compile("|".join(table.values()), re.IGNORECASE)
@@ -64,4 +80,4 @@ def _compile_any_of(table: dict[str, str]) -> re.Pattern[str]:
 SAYS_TOO_LONG: Final = _compile_any_of(TOO_LONG)
 SAYS_NO_MODEL: Final = _compile_any_of(NO_MODEL)
 
-__all__ = ["ANSWER_TOO_LONG", "NO_MODEL", "SAYS_NO_MODEL", "SAYS_TOO_LONG", "TOO_LONG"]
+__all__ = ["ANSWER_TOO_LONG", "NO_MODEL", "SAYS_NO_MODEL", "SAYS_REFUSED_SCHEMA", "SAYS_TOO_LONG", "TOO_LONG"]

@@ -32,13 +32,35 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("graphengine.models")
 
-_ABOUT_TOOLS: Final = re.compile(
-    r"^(?!.*(response_format|text\.format|output_format|guided_json|json_schema is not|not match|validation failed))"
-    r".*(grammar|\b(tools?|functions?|function_declarations)\b.{0,120}\b((input_)?schema|parameters|enum)\b"
-    r"|\b((input_)?schema|parameters|enum)\b.{0,120}\b(tools?|functions?|function_declarations)\b)",
+_TOOL: Final = r"(?:\b(?:tools?|functions?)(?:\b|_)|tool_?spec|function_?declarations?)"
+_OF_TOOLS: Final = re.compile(
+    rf"input_?schema|{_TOOL}.{{0,120}}(?:schema|\b(?:parameters|enum|propert(?:y|ies)|regex|keyword|pattern|params)\b)"
+    rf"|(?:schema|\bkeyword|\b(?:parameters|enum) (?:of|for|in)\b).{{0,120}}{_TOOL}",
     re.IGNORECASE | re.DOTALL,
 )
-"""Matches a refusal of a tool's schema, but not a refusal of the answer's schema, or of a call that a model wrote."""
+"""Matches a refusal that names tools together with a word for their arguments."""
+_OF_SCHEMA: Final = re.compile(
+    r"grammar|schema|\bebnf\b|structural[ _]tag"
+    r"|\$(?:ref|defs)\b|\b(?:(?:any|one|all)_?of|(?:additional|pattern)_?properties|property_?names"
+    r"|prefix_?items|unique_?items|(?:min|max)_?(?:items|length|properties)|multiple_?of|exclusive_?m\w+imum)\b",
+    re.IGNORECASE,
+)
+"""Matches a refusal of a schema or of a keyword of JSON Schema.
+
+If the request contains no other schema, such a refusal concerns the tools, even if it does not name them.
+"""
+_OF_ANSWER: Final = re.compile(
+    r"response_?format|response_?schema|text\.format|output_?(?:format|config)|guided_json|json_schema is not",
+    re.IGNORECASE,
+)
+"""Matches a refusal of the schema of a typed answer."""
+_OF_OTHERS: Final = re.compile(
+    r"\bmessages?\W{1,3}\d|\b(?:reasoning_effort|tool_choice|parallel_tool_calls)\b|\bcalls? validation failed"
+    r"|(?:\b(?:input|arguments|answer|output|json)|\bparameters for .{1,80}) (?:do|does|did) not match"
+    r"|\blone surrogate\b|(?:max|min)_?length of |\bnames?\b.{0,40}\bpattern\b",
+    re.IGNORECASE,
+)
+"""Matches a refusal of a message, of a setting, or of a call that the model wrote."""
 _ANY: Final[Sequence[dict[str, JsonValue]]] = (
     # Unless the schema allows it explicitly, llama.cpp's grammars forbid arguments that are not in `properties`.
     {"type": "object", "properties": {}, "additionalProperties": True},
@@ -76,7 +98,7 @@ async def answer_with_tool_forms(
         try:
             response = await ask(asked)
         except BadRequest as error:
-            if _ABOUT_TOOLS.search(error.message) is None:
+            if not _concerns_tools(error.message, request):
                 raise
             refusals += 1
             named = _find_named(error.message, request.tools) if refusals <= _MOST_NAMED else None
@@ -90,6 +112,17 @@ async def answer_with_tool_forms(
         else:
             _remember(name, limiter, request.tools, forms)
             return response
+
+
+def _concerns_tools(message: str, request: Request) -> bool:
+    """Return whether a refusal can concern the schemas of the request's tools.
+
+    Every server words such a refusal differently, so the rule looks for words about schemas and tools and not for known
+    sentences. A wrong guess costs at most one call for each form, and a server does not charge for a refused call.
+    """
+    if _OF_OTHERS.search(message) or (request.schema is not None and _OF_ANSWER.search(message)):
+        return False
+    return bool(_OF_TOOLS.search(message) or _OF_SCHEMA.search(message))
 
 
 def _find_named(message: str, tools: Sequence[ToolSpec]) -> ToolSpec | None:

@@ -17,7 +17,7 @@ from graphengine.agents.tools import Tool
 from graphengine.errors import DefinitionError
 from graphengine.models import ToolCall
 from graphengine.models.base import Message, Request, ToolSpec
-from graphengine.models.errors import ModelError
+from graphengine.models.errors import BadRequest, ModelError, ModelOverloaded
 from graphengine.models.limiter import limited
 from graphengine.models.tool_schemas import fitting_names, sent_schema, simple_schema
 from tests.conformance.model_scenes import Says
@@ -25,6 +25,7 @@ from tests.models import wire_schemas
 from tests.models.acts import Raw
 from tests.models.adapters import PATHS, Made, adapter
 from tests.models.edge_server import EdgeServer
+from tests.models.wire import Event
 
 SERVER = Path(__file__).parents[1] / "agents" / "wild_mcp_server.py"
 TEXT = {"type": "string"}
@@ -276,6 +277,16 @@ def test_a_grammar_of_the_simpler_form_allows_what_the_schema_allows() -> None:
         "guided_json schema invalid",
         "messages.3.content: Input does not match schema",
         "Tool call validation failed: parameters for tool f did not match schema: errors: [a is missing]",
+        "Invalid schema for response_format 'answer': In context=(), 'minItems' is not permitted.",
+        "litellm.UnsupportedParamsError: bedrock does not support parameters: ['tools'], for model=m",
+        "bedrock does not support parameters: {'tool_choice': {'type': 'function'}}, for model=m",
+        "Unsupported parameter: 'parallel_tool_calls' is not supported with this model",
+        "tool_choice: value is not a valid enumeration member; permitted: 'auto', 'none'",
+        "registry.ollama.ai/library/gemma does not support tools",
+        "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'.",
+        "messages.8: `tool_use` ids were found without `tool_result` blocks immediately after: c1.",
+        "Invalid 'messages[1].content': array too long. Expected an array with maximum length 1 for anyOf",
+        "temperature: range: must be in [0, 2]",
     ],
 )
 @pytest.mark.parametrize("path", PATHS)
@@ -283,9 +294,10 @@ async def test_other_refusals_leave_tools_as_they_are(edge: EdgeServer, words: s
     """What is about the answer, a setting, or a call that the model wrote asks for no simpler tools."""
     edge.always(Raw(400, {"error": {"message": words}}))
     model = adapter(path, edge.url, native_schema=False)
-    tool = ToolSpec("use", "Use it.", {"type": "object", "properties": {"a": {"type": "string"}}})
+    schema: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string"}}}
+    tool = ToolSpec("use", "Use it.", schema)
     with pytest.raises(ModelError):
-        await model.answer(Request("a", "", [Message(role="user", text="go")], tools=[tool]))
+        await model.answer(Request("a", "", [Message(role="user", text="go")], tools=[tool], schema=schema))
     assert len(edge.calls) == 1
     await model.close()
 
@@ -298,6 +310,40 @@ REFUSALS = {
     "vLLM": "The provided JSON schema contains features not supported by xgrammar.",
     "OpenAI": "Invalid schema for function 'use': In context=('properties', 'a'), 'minLength' is not permitted.",
 }
+OTHER_REFUSALS = {
+    "llama.cpp, conversion": "JSON schema conversion failed:\nUnrecognized schema: {}",
+    "llama.cpp, parser": "Unable to generate parser for this template. Automatic parser generation failed: JSON schema "
+    "conversion failed:\nPattern must start with '^' and end with '$'",
+    "Bedrock, value": "The value at toolConfig.tools.0.toolSpec.inputSchema.json is invalid",
+    "Bedrock, type": "The value at toolConfig.tools.0.toolSpec.inputSchema.json.type must be one of the following: "
+    "object.",
+    "Bedrock, definition": "The json schema definition at toolConfig.tools.0.toolSpec.inputSchema is invalid. Fix the "
+    "following errors and try again: $.properties: null found, object expected",
+    "Bedrock, key": "Malformed input request: #/toolConfig/tools/0/toolSpec/inputSchema/json: extraneous key [$defs] "
+    "is not permitted, please reformat your input and try again.",
+    "Cerebras": "Unsupported JSON schema fields: {'minItems', 'items'}",
+    "Cerebras, by a gateway": """Error from provider(cerebras,qwen: 400): {"message":"Unsupported JSON schema """
+    """fields: {'minItems'}","type":"invalid_request_error","param":"response_format","code":"wrong_api_format"}""",
+    "Fireworks": "JSON Schema not supported: could not understand the instance `{'required': ['criteria']}`.",
+    "Fireworks, conflict": "Conflict in schema definitions for key 'pattern'",
+    "Groq": "invalid JSON schema for tool use, tools[0].function.parameters: 'required' present but 'properties' is "
+    "missing",
+    "DeepSeek": """Invalid schema for function 'use': schema must be a JSON Schema of 'type: "object"', """
+    "got 'type: null'.",
+    "Anthropic": "tools.0.custom.input_schema: JSON schema is invalid. It must match JSON Schema draft 2020-12",
+    "Vertex": "Unable to submit request because `use` functionDeclaration `parameters.a` schema specified other fields "
+    "alongside any_of. When using any_of, it must be the only field set.",
+    "Gemini, unknown": """Invalid JSON payload received. Unknown name "additionalProperties" at """
+    "'tools[0].function_declarations[0].parameters': Cannot find field.",
+    "Gemini, object": "* GenerateContentRequest.tools[0].function_declarations[0].parameters.properties[a].properties: "
+    "should be non-empty for OBJECT type",
+    "Moonshot, reference": "Invalid request: tools.function.parameters is not a valid moonshot flavored json schema, "
+    "details: <At path 'properties.a': conflicting keywords found after $ref expansion: description>",
+    "a keyword alone": "'oneOf' is not supported",
+    "a keyword of a tool": "Unsupported keyword 'pattern' in tool 'use'",
+    "a grammar by its form": "EBNF parser error at line 3",
+}
+"""Further texts, mostly from public issues. Several of them do not name the tools."""
 KEYWORDS: dict[str, Any] = {
     "pattern": {"type": "string", "pattern": "^a"},
     "maxLength": {"type": "string", "maxLength": 65536},
@@ -365,6 +411,47 @@ async def test_a_server_that_refuses_a_keyword_gets_simpler_tools(edge: EdgeServ
         assert (numbers[0] in (2, 3, 4), numbers[1]) == (True, 1), (keyword, numbers)
         described = json.dumps(edge.calls[-1].body["tools"])
         assert keyword in described or keyword in ("title", "additionalProperties", "$ref", "allOf"), keyword
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("way", ["400", "500", "stream"])
+async def test_a_refusal_is_recognized_in_other_words(edge: EdgeServer, path: str, way: str) -> None:
+    """Also with the status 500, and as an event of a stream that began with the status 200."""
+    words = OTHER_REFUSALS | REFUSALS
+    if way != "400":  # without the status, only a text that says what failed is a refusal
+        names = ("llama.cpp", "LM Studio", "Bedrock, value", "Fireworks", "Cerebras", "Groq", *[*OTHER_REFUSALS][:2])
+        words = {name: words[name] for name in names}
+    for server, message in words.items():
+
+        def answer(_: object, message: str = message) -> Says | Raw:
+            if "pattern" not in _keywords(_schemas_in(edge.calls[-1].body["tools"])[0]):
+                return Says("done")
+            if way == "stream":
+                error = {"type": "error", "error": {"message": message, "code": "server_error", "type": "server_error"}}
+                return Raw(events=(Event(error | error["error"] if path == PATHS[1] else error, "error"),))  # type: ignore[operator]
+            return Raw(int(way), {"error": {"message": message, "type": "server_error" if way == "500" else ""}})
+
+        edge.answer(answer)
+        schema = sent_schema({"properties": {"a": {"type": "string", "pattern": "^a"}}}).schema
+        tools, key = [ToolSpec("use", "Use it.", schema)], f"sk-{server}-{way}-12345678".replace(" ", "-")
+        model, heard = adapter(path, edge.url, api_key=key), []
+        request = Request("a", "", [Message(role="user", text="go")], tools=tools, on_text=heard.append)
+        before = len(edge.calls)
+        assert (await model.answer(request)).content == "done", server
+        assert len(edge.calls) - before == 2, server
+        await model.close()
+
+
+@pytest.mark.parametrize("words", ["the database schema is being rebuilt", "Engine died", "tool server is restarting"])
+async def test_a_failure_of_the_server_stays_one(edge: EdgeServer, words: str) -> None:
+    """It may pass, and simpler tools would not help."""
+    edge.always(Raw(500, {"error": {"message": words, "type": "server_error"}}))
+    model = adapter(PATHS[2], edge.url)
+    tool = ToolSpec("use", "Use it.", {"type": "object", "properties": {"a": TEXT}})
+    with pytest.raises(ModelOverloaded):
+        await model.answer(Request("a", "", [Message(role="user", text="go")], tools=[tool]))
+    assert len(edge.calls) == 1
+    await model.close()
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -448,7 +535,20 @@ def test_what_some_providers_do_not_know_is_left_out() -> None:
     [
         "The toolConfig field must be defined when using toolUse and toolResult content blocks.",
         "Bedrock doesn't support tool calling without `tools=` param specified. Pass `tools=` param.",
+        "litellm.UnsupportedParamsError: Anthropic doesn't support tool calling without `tools=` param specified.",
         "Requests which include `tool_use` or `tool_result` blocks must define tools",
+        "Assistant message uses tools, but tools are not declared",
+        "'messages[3]' has a tool call, but the request is missing tool definitions in the 'tools' field.",
+        "Tool 'look' was called in the history but is not defined in tools",
+        "messages.1: unknown tool: look",
+        "tools: at least one tool is needed when messages have tool calls",
+        "Function look is not found in the function declarations",
+        "tool_calls in history require the tools field",
+        "The conversation has tool calls, but no tools were given",
+        "history has tool calls: resend the tools",
+        "Tool 'look' referenced in messages was never declared",
+        "Converse: toolConfig is null",
+        "`tools` cannot be empty if a message has the role `tool`",
     ],
 )
 async def test_a_conversation_goes_on_without_its_tools(edge: EdgeServer, model: Made, words: str) -> None:
@@ -469,3 +569,47 @@ async def test_a_conversation_goes_on_without_its_tools(edge: EdgeServer, model:
         assert (await limited(model, Request("a", "", messages))).content == "done"
         assert len(edge.calls) - before == number
     assert [*edge.received()[-1].tools] == ["look"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "messages.1: `tool_use` ids were found without `tool_result` blocks immediately after: c1.",
+        "Each `tool_use` block must have a corresponding `tool_result` block in the next message.",
+        "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'.",
+        "messages with role 'tool' must be a response to a preceding message with 'tool_calls'.",
+        "No tool output found for function call call_abc.",
+        "No tool call found for function call output with call_id call_abc.",
+        "max_tokens must be at least 1",
+        "registry.ollama.ai/library/gemma does not support tools",
+    ],
+)
+async def test_another_refusal_adds_no_tools(edge: EdgeServer, model: Made, words: str) -> None:
+    """One about the pairs of calls and results, or about something else, is reported at once."""
+    call = ToolCall(id="c1", name="look", arguments="{}")
+    messages = [
+        Message(role="user", text="go"),
+        Message(role="assistant", calls=(call,)),
+        Message(role="tool", text="found", call_id="c1"),
+    ]
+    edge.always(Raw(400, {"error": {"message": words}}))
+    with pytest.raises(BadRequest, match="does not accept the request"):
+        await limited(model, Request("a", "", messages))
+    assert len(edge.calls) == 1
+
+
+async def test_a_refusal_that_tools_do_not_change_is_reported(edge: EdgeServer, model: Made) -> None:
+    """The error is the one of the call without the descriptions, which is the call that the agent wanted to make."""
+    call = ToolCall(id="c1", name="look", arguments="{}")
+    messages = [
+        Message(role="user", text="go"),
+        Message(role="assistant", calls=(call,)),
+        Message(role="tool", text="found", call_id="c1"),
+    ]
+    edge.play(
+        Raw(400, {"error": {"message": "This model needs a license for tools."}}),
+        Raw(400, {"error": {"message": "second"}}),
+    )
+    with pytest.raises(BadRequest, match="license"):
+        await limited(model, Request("a", "", messages))
+    assert len(edge.calls) == 2
