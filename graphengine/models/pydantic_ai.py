@@ -32,7 +32,7 @@ from graphengine.models.errors import (
 from graphengine.models.openai_parts import call_id, sendable
 from graphengine.models.prices import STANDARD_TIERS, Spent, prices_sound
 from graphengine.models.received import list_at
-from graphengine.models.refusals import REPAIRS, WHAT, advised, kind_of_status, shorten_outside_text
+from graphengine.models.refusals import REPAIRS, WHAT, Complaint, advised, kind_of_status, shorten_outside_text
 from graphengine.models.sdk import check_allowed, load, schema_in_words, sound_json
 from graphengine.models.settings import refuse_lacking
 
@@ -275,7 +275,7 @@ def translated(error: Exception, model: str, *, began: bool = False, key: str = 
     )
     if kind is ModelUnreachable:
         model_error.usage = {}
-    return advised(model_error, headers or {})
+    return advised(model_error, headers or {}, Complaint(message=model_error.message))
 
 
 def key_of(model: PydanticModel | None) -> str:

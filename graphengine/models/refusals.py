@@ -205,6 +205,11 @@ _OF_MODERATION: Final = frozenset({0, 400, 403})
 """The statuses that moderation uses. 0 is a failure inside an answer. A 422 may quote the question itself."""
 _OF_ANSWER = re.compile(r"\bmax_?(completion_?|output_?|new_?)?tokens\b", re.IGNORECASE)
 _MOST = re.compile(r"(?:>|at most|maximum[^.\d]*|up to|less than or equal to|limit of)\s*`?(\d[\d,]*)", re.IGNORECASE)
+_OF_LIMIT: Final = {
+    "requests": re.compile(r"\brequests?[ -](?:per|limit|rate)|\bRP[MD]\b", re.IGNORECASE),
+    "tokens": re.compile(r"\btokens?[ -](?:per|limit|rate)|\bTP[MD]\b", re.IGNORECASE),
+}
+"""The texts of refusals that name a rate limit, by the kind of limit in OpenAI's headers."""
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TIME: Final = r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|sec(?:ond)?s?|m|min(?:ute)?s?|h|hours?)"
 _WAIT = re.compile(
@@ -258,6 +263,9 @@ class Complaint:
         Such a page comes from a web server or a gateway, and not from the API of a model.
         """
         return _PAGE.match(self.message) is not None
+
+
+NO_COMPLAINT: Final = Complaint()
 
 
 def complaint(body: JsonValue, status: int = 0) -> Complaint:
@@ -364,8 +372,7 @@ def _of_status(report: Complaint, coded: type[ModelError] | None) -> type[ModelE
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Read from the headers of a response how many seconds the server asks to wait; None if it does not ask.
 
-    `retry-after-ms` and `retry-after` are read first. Without them, OpenAI's `x-ratelimit-reset-requests` and
-    `x-ratelimit-reset-tokens` are read, each of them only if its limit is used up.
+    `retry-after-ms` is more precise than `retry-after` and is therefore read first.
 
     Args:
         headers: A response's headers. The mapping decides whether names are case-sensitive.
@@ -378,14 +385,50 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         seconds = _parse_finite_number(text)
         if seconds is None:
             seconds = _seconds_until(text)
-    if seconds is None:
-        resets = [
-            _read_duration(headers.get(f"x-ratelimit-reset-{kind}") or "")
-            for kind in ("requests", "tokens")
-            if headers.get(f"x-ratelimit-remaining-{kind}") == "0"
-        ]
-        seconds = max((each for each in resets if each is not None), default=None)
     return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
+
+
+def seconds_until_reset(headers: Mapping[str, str], report: Complaint) -> float | None:
+    """Read from OpenAI's headers when the limit that refused a call is reset; None if the headers do not say.
+
+    A provider limits both the number of requests and the number of tokens, and a response says when each of the two
+    limits is reset. The limit that refused the call is the one that the refusal names. Otherwise it is the one that is
+    used up, or of which the smaller share remains. A limit can refuse a call although some of it remains: a call that
+    needs 900 tokens is refused if 17 tokens remain.
+
+    Args:
+        headers: A response's headers. The mapping decides whether names are case-sensitive.
+        report: What the server reported about the refused call.
+
+    Example:
+        >>> headers = {"x-ratelimit-reset-requests": "12ms", "x-ratelimit-reset-tokens": "6m0s"}
+        >>> seconds_until_reset(headers, Complaint(429, message="Limit reached on requests per min (RPM): Limit 3"))
+        0.012
+        >>> seconds_until_reset(headers, Complaint(429, message="Limit reached on tokens per min (TPM): Limit 9000"))
+        360.0
+    """
+    resets: dict[str, float] = {}
+    for kind in ("requests", "tokens"):
+        text = headers.get(f"x-ratelimit-reset-{kind}") or ""
+        seconds = _parse_finite_number(text)  # Azure sends seconds without a unit
+        seconds = _read_duration(text) if seconds is None else seconds
+        if seconds is not None:
+            resets[kind] = min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
+    if not resets:
+        return None
+    named = [kind for kind in resets if kind in report.codes or _OF_LIMIT[kind].search(report.message)]
+    shares = {kind: _remaining_share(headers, kind) for kind in resets}
+    chosen = named if len(named) == 1 else [kind for kind in resets if shares[kind] == min(shares.values())]
+    return max(resets[kind] for kind in chosen)
+
+
+def _remaining_share(headers: Mapping[str, str], kind: str) -> float:
+    """Return which share of a limit remains: 0.0 if it is used up, 1.0 if the headers do not say."""
+    remaining = _parse_finite_number(headers.get(f"x-ratelimit-remaining-{kind}"))
+    most = _parse_finite_number(headers.get(f"x-ratelimit-limit-{kind}"))
+    if not remaining:
+        return 1.0 if remaining is None else 0.0
+    return remaining / most if most else 1.0
 
 
 def repaired(error: ModelError, report: Complaint) -> ModelError:
@@ -403,18 +446,20 @@ def repaired(error: ModelError, report: Complaint) -> ModelError:
     return error
 
 
-def advised(error: ModelError, headers: Mapping[str, str], wait_seconds: float | None = None) -> ModelError:
+def advised(error: ModelError, headers: Mapping[str, str], report: Complaint = NO_COMPLAINT) -> ModelError:
     """Set when a refused call may be repeated, from the headers of the server's response, and return the error.
 
-    If the headers name no time to wait, `wait_seconds` is used for temporary errors; this is the time that the server's
-    message names.
+    If the headers do not ask to wait, temporary errors get the time that the server's message names. Otherwise an error
+    about a rate limit gets the time until the limit is reset.
 
     The header `x-should-retry` decides whether the error counts as temporary, even against the HTTP status. Errors for
     which another attempt cannot help, such as a wrong key, stay permanent.
     """
     error.retry_after_seconds = retry_after(headers)
     if error.retry_after_seconds is None and isinstance(error, ModelTransient):
-        error.retry_after_seconds = wait_seconds
+        error.retry_after_seconds = report.wait_seconds
+    if error.retry_after_seconds is None and isinstance(error, RateLimited):
+        error.retry_after_seconds = seconds_until_reset(headers, report)
     advice = headers.get("x-should-retry")
     kind: type[ModelError] | None = None
     if advice == "false" and isinstance(error, ModelTransient):
@@ -457,5 +502,6 @@ __all__ = [
     "kind_of_status",
     "repaired",
     "retry_after",
+    "seconds_until_reset",
     "shorten_outside_text",
 ]

@@ -748,7 +748,7 @@ class Server:
         how += [f"request {request_id}"] if request_id else []
         what = WHAT[kind] + (f" ({', '.join(how)})" if how else "")
         error = self.error(kind, what, "a page of HTML" if report.is_page else report.message)
-        error = advised(repaired(error, report), headers or {}, report.wait_seconds)
+        error = advised(repaired(error, report), headers or {}, report)
         error.unread_call = report.call
         return error
 

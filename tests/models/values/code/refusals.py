@@ -36,3 +36,10 @@ WAITS = [
     "Please wait 2 minutes before retrying",
     "Try again later",
 ]
+
+
+def reset(*words, status=429, **headers):
+    """Return how long a refused call waits, whose headers say when a rate limit is reset."""
+    texts = dict(zip(("message", "type"), words, strict=False))
+    named = {name if name == "retry-after" else f"x-ratelimit-{name}": value for name, value in headers.items()}
+    return SERVER.refused(texts, status, named).retry_after_seconds
