@@ -12,9 +12,10 @@ import inspect
 import json
 import logging
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
@@ -28,12 +29,14 @@ from graphengine.kernel.extension import clipped, signature_of, utf8_text
 from graphengine.kernel.inside import evaluated, unaliased
 from graphengine.models.sdk import plain_arguments
 from graphengine.models.tool_schemas import SentSchema, sent_schema
-from graphengine.schemas.walking import resolve_reference
+from graphengine.schemas.walking import resolve_reference, variants
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from pydantic_core import ErrorDetails
+
+    from graphengine.schemas.walking import Schema
 
 log = logging.getLogger("graphengine.agents")
 
@@ -52,6 +55,9 @@ _SHOWN: Final = 80
 _LONGER: Final = 300
 _BEGINNING: Final = 20
 _KEPT: Final = 64  # how many repaired arguments are cached; the arguments of a turn's calls are read several times
+_MOST_LEVELS: Final = 32
+Place: TypeAlias = tuple[str | int, ...]
+"""Where a part of a JSON value is: the keys and indexes that lead to it."""
 _MISSING: Final = ("missing_argument", "missing_keyword_only_argument")
 
 
@@ -231,15 +237,19 @@ class ArgumentForm:
     def _without_nulls(self, text: str, error: ValidationError) -> str | None:
         """Remove the nulls that a model wrote for arguments whose types do not allow null, if they have defaults.
 
-        The defaults of the arguments then apply. Returns the new JSON text, or None if there is no such null.
+        The defaults of the arguments then apply. Fields of nested models are treated in the same way. Returns the new
+        JSON text, or None if no argument or field with a default has such a null.
         """
         sent = {declared: name for name, declared in self.names.items()}
-        required = cast("Sequence[str]", self.schema.get("required", ()))
-        items = error.errors(include_url=False)
-        names = {sent.get(str(item["loc"][0]), str(item["loc"][0])) for item in items if item["loc"]}
         given: dict[str, JsonValue] = from_json(text)
-        kept = {name: value for name, value in given.items() if value is not None or name not in names - {*required}}
-        return to_json(kept, inf_nan_mode="constants").decode() if len(kept) < len(given) else None
+        places: set[Place] = set()
+        for item in error.errors(include_url=False):
+            first, *inner = item["loc"] or ("",)
+            places.add(_find_place(given, [sent.get(str(first), first), *inner]))
+        kept = _leave_out_nulls(
+            self.schema, given, lambda place, _, *, is_required: place in places and not is_required, self.schema
+        )
+        return None if kept == given else to_json(kept, inf_nan_mode="constants").decode()
 
     def _use_declared_names(self, text: str) -> str:
         """Rename the arguments of a tool call from the names that models see to those that the validator expects.
@@ -312,20 +322,72 @@ def _is_rounded(value: object) -> bool:
 
 
 def without_nulls(schema: Mapping[str, JsonValue], arguments: dict[str, object]) -> dict[str, object]:
-    """Leave out each null whose argument has a default in the schema and does not accept null.
+    """Leave out each null whose property has a default in the schema and does not accept null.
 
-    Some models write null for every argument that they do not want to give. The tool then uses the default.
+    Some models write null for every argument that they do not want to give. The tool then uses the default. Properties
+    of nested objects, and of objects in lists, are treated in the same way.
     """
-    properties = schema.get("properties")
-    if not isinstance(properties, dict) or None not in arguments.values():
-        return arguments
     around = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
 
-    def is_left_out(name: str) -> bool:
-        inner = resolve_reference(properties.get(name, {}), schema)
+    def is_left_out(_: Place, inner: Schema, *, is_required: bool) -> bool:  # noqa: ARG001 - a default is enough
         return "default" in inner and bool(misfits({**around, **inner}, None))
 
-    return {name: value for name, value in arguments.items() if value is not None or not is_left_out(name)}
+    return cast("dict[str, object]", _leave_out_nulls(schema, arguments, is_left_out, schema))
+
+
+class _IsLeftOut(Protocol):
+    """Decides whether to leave out a null, by its place, the schema of its property, and whether that is required."""
+
+    def __call__(self, place: Place, inner: Schema, /, *, is_required: bool) -> bool: ...
+
+
+def _leave_out_nulls(schema: object, value: object, is_left_out: _IsLeftOut, root: Schema, place: Place = ()) -> object:
+    """Return a value without the nulls of declared properties for which `is_left_out` returns True.
+
+    If the schema is a union, a null is only left out if all alternatives that declare the property agree.
+    """
+    if len(place) == _MOST_LEVELS or not isinstance(value, (dict, list)):
+        return value
+    allowed = [resolve_reference(schema, root), *variants(schema, root)]
+    if isinstance(value, list):
+        items = next((each["items"] for each in allowed if isinstance(each.get("items"), Mapping)), None)
+        listed: list[object] = next(
+            (each["prefixItems"] for each in allowed if isinstance(each.get("prefixItems"), list)), []
+        )
+        parts = [*listed, *[items] * len(value)]
+        return [
+            _leave_out_nulls(part, each, is_left_out, root, (*place, number))
+            for number, (part, each) in enumerate(zip(parts, value, strict=False))
+        ]
+    found: dict[str, object] = {}
+    for name, each in value.items():
+        inside = (*place, name)
+        declared = [
+            (resolve_reference(one["properties"][name], root), name in (one.get("required") or ()))
+            for one in allowed
+            if isinstance(one.get("properties"), Mapping) and name in one["properties"]
+        ]
+        if each is None and declared and all(is_left_out(inside, one, is_required=need) for one, need in declared):
+            continue
+        more = next((one["additionalProperties"] for one in allowed if "additionalProperties" in one), None)
+        found[name] = _leave_out_nulls(
+            {"anyOf": [one for one, _ in declared]} if declared else more, each, is_left_out, root, inside
+        )
+    return found
+
+
+def _find_place(value: object, location: Sequence[str | int]) -> Place:
+    """Return the place of a part of a JSON value to which an error of pydantic refers.
+
+    The location of an error also contains the names of alternatives of unions. These names are left out.
+    """
+    place: list[str | int] = []
+    for part in location:
+        is_key = isinstance(value, dict) and part in value
+        if is_key or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
+            value = cast("Any", value)[part]
+            place.append(part)
+    return tuple(place)
 
 
 def with_defaults(

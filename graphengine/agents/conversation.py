@@ -222,7 +222,8 @@ class Conversation(Generic[T]):
         self._is_last = self._was_told = self._as_before = False
         self._not_made: dict[str, str] = {}  # why calls of the last turn were not made, by the index of the call
         self._refused: list[T] = []  # the answers that the check refused, the latest first
-        self._guarded: list[Message] = []  # the answers that a guard refused, each preceded by its parts that were cut
+        # The answers that a guard refused, each preceded by its parts that were cut, and the results of refused calls.
+        self._guarded: list[Message] = []
         self.messages: list[Message] = []
         identify = functools.partial(identity_of, inputs, agent.messages, runtime.given())
         self._by_name, self._key = ({}, "") if self._is_by_rules else runtime.conversation(agent, identify)
@@ -812,14 +813,27 @@ class Conversation(Generic[T]):
             raise
 
     def _leave_out_guarded(self, value: T) -> None:
-        """Remove answers that a guard refused from the messages, with the feedback about them, once there is an answer.
+        """Remove what a guard refused from the messages, with the feedback about it, once there is an answer.
 
-        Later calls of the agent read these messages, and could repeat the text that the guard refused.
+        Later calls of the agent read these messages, and could repeat the text that the guard refused. Of an answer
+        with several tool calls, only the refused calls are removed. If all of its calls were refused, the whole answer
+        is removed.
         """
-        places = [n for n, each in enumerate(self.messages) if any(each is one for one in self._guarded)]
+        guarded = [n for n, each in enumerate(self.messages) if any(each is one for one in self._guarded)]
+        places = [place for place in guarded if self.messages[place].role == "assistant"]
+        results = [place for place in guarded if place not in places]
         is_last = bool(places) and places[-1] == len(self.messages) - 1
-        gone = [place + after for place in places for after in (0, 1)]
-        self.messages = window.without_messages(self._before, self.messages, gone)
+        gone = {place + after for place in places for after in (0, 1)}
+        kept: dict[int, Message] = {}
+        for place in results:
+            asked = max(n for n, each in enumerate(self.messages[:place]) if each.role == "assistant")
+            message, refused = kept.get(asked, self.messages[asked]), self.messages[place].call_id
+            calls = tuple(call for call in message.calls if call.id != refused)
+            # The provider's own form contains the call as well. Without this form, the message is sent in ours.
+            kept[asked] = message.model_copy(update={"calls": calls, "native": None, "tokens": None})
+        gone |= {*results, *(place for place, message in kept.items() if not message.calls)}
+        messages = [kept.get(place, message) for place, message in enumerate(self.messages)]
+        self.messages = window.without_messages(self._before, messages, gone)
         if is_last:  # the answer is one that `best_effort=` chose
             self.messages.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
 
@@ -1112,7 +1126,10 @@ class Conversation(Generic[T]):
         # Fields that the tool wrote when it was called but no longer declares.
         apart = writes.keys() - {name for name, _ in found}
         self._written[place] = [*found, *((name, writes[name]) for name in apart if self._runtime.has_field(name))]
-        return result_message(call, record)
+        message = result_message(call, record)
+        if record.get("guarded"):
+            self._guarded.append(message)
+        return message
 
     def _struck(self, outcome: ToolOutcome) -> ToolOutcome:
         """Remove the API keys of model providers from a tool's result before it is recorded and sent to a model."""

@@ -7,7 +7,8 @@ again (`retry`), or the node fails (`fail`).
 A guard checks one of four kinds of text: the question before it is sent, the texts of the final answer, the arguments
 of tool calls before they are made, or the results of tools before the model receives them. Streamed text (`TextDelta`)
 is shown before a guard checks it. The log contains each answer as the model gave it. A conversation contains it as
-well, but an answer that a guard refused is removed from the conversation once the model has given another answer.
+well, but what a guard refused (an answer, or the arguments of a call) is removed from the conversation once the model
+has given another answer.
 
 `Hooks` can do more: they are async, see every call and the streamed text, and their results are recorded.
 """
@@ -132,7 +133,8 @@ class Guard:
             try:
                 arguments = await asyncio.to_thread(_check_text, self, call.arguments, f"tool {call.name}")
             except BadAnswer as error:
-                return ToolOutcome(f"This call of {call.name} was not made: {error.message}", is_error=True)
+                text = f"This call of {call.name} was not made: {error.message}"
+                return ToolOutcome(text, is_error=True, is_guarded=True)
             return await make(call.model_copy(update={"arguments": arguments}))
         outcome = await make(call)
         if self.on != "tool":
@@ -380,8 +382,8 @@ async def _call_through_hook(
         if not isinstance(hook, Guard) and all(error is not each for each in inside):
             if not isinstance(error, GraphEngineError):
                 mark_repair(error, f"fix the hook {name}, which raised this, and resume the run")
-            elif not error.where:
-                error.where = f"the hook {name}"
+            elif name not in error.where:
+                error.where = ", ".join(filter(None, (error.where, f"the hook {name}")))
         raise
     kind = Response if what == "around_model" else ToolOutcome
     if isinstance(found, kind) or any(found is each for each in inside):

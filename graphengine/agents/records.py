@@ -150,6 +150,8 @@ def result_record(outcome: ToolOutcome, arguments: str | None) -> dict[str, Json
         record["writes"] = dict(outcome.writes)
     if outcome.is_error:
         record["error"] = True
+    if outcome.is_guarded:
+        record["guarded"] = True
     if outcome.error is not None:
         record["traceback"] = traceback_text(outcome.error)
     return record
@@ -228,6 +230,7 @@ class ToolOutcome:
         error: The exception that the function raised, for the record and the log; None if it raised no exception.
         is_unknown: Whether it is unknown how the call ended, because its time was over or its server died.
         writes: The values that the call writes to the state, by field, as JSON.
+        is_guarded: Whether a guard refused the arguments, so that the call was not made.
     """
 
     text: str
@@ -236,6 +239,7 @@ class ToolOutcome:
     error: BaseException | None = field(default=None, compare=False, repr=False)
     is_unknown: bool = field(default=False, compare=False, repr=False)
     writes: Mapping[str, JsonValue] = field(default_factory=dict, repr=False)
+    is_guarded: bool = field(default=False, compare=False, repr=False)
 
     @property
     def cut_off(self) -> BaseException | None:

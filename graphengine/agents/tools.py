@@ -325,9 +325,9 @@ class Tool(Generic[P, R_co]):
         are replaced.
         """
         schema = cast("Mapping[str, JsonValue]", self.schema)
-        found = without_nulls(schema, sent.declared(as_object(arguments, _plain_object)))
+        found = sent.declared(as_object(arguments, _plain_object))
         read = texts_read(cast("dict[str, JsonValue]", found), schema)
-        return found if read is None else cast("dict[str, object]", read)
+        return without_nulls(schema, found if read is None else cast("dict[str, object]", read))
 
     def mismatch(self, arguments: str, given: Mapping[str, object]) -> ToolOutcome | None:
         """Validate the arguments that a model wrote without calling the function.

@@ -80,6 +80,7 @@ class CallRecord(Struct, frozen=True):
         arguments: The arguments that a person set when approving the call; None if the person changed nothing.
         writes: The values that the tool writes to the state, by field.
         media: Pictures and documents that the model receives with the text.
+        guarded: Whether a guard refused the arguments, so that the call was not made.
     """
 
     text: str
@@ -88,6 +89,7 @@ class CallRecord(Struct, frozen=True):
     arguments: str | None = None
     writes: JsonObject = {}
     media: Sequence[JsonObject] = ()
+    guarded: bool = False
 
 
 WorkRecord: TypeAlias = "TurnRecord | CallRecord"

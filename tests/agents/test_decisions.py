@@ -9,7 +9,7 @@ import pytest
 from graphengine import END, START, Agent, Graph, GraphEngineError, RunFailed, Runner, ScriptedModel, tool
 from graphengine.agents import Approval, Hooks, guard, result_of
 from graphengine.agents.records import ToolOutcome
-from graphengine.errors import DefinitionError
+from graphengine.errors import DefinitionError, InputError
 from graphengine.models import BadRequest, Request, Response, ToolCall, calls
 from tests.agents.run_kits import Work, one, within
 
@@ -235,6 +235,13 @@ async def test_an_error_that_passes_through_a_hook_does_not_name_the_hook() -> N
         with pytest.raises(RunFailed) as failed:
             await within(runner.start(one(agent.but(hooks=[Passes()]))))
         assert failed.value.repair == "ask less"
-        raising = agent.but(hooks=[Raises(BadRequest("not this"), after=False)])
-        with pytest.raises(RunFailed, match=r"the hook Raises\.around_model"):
-            await within(runner.start(one(raising)))
+        for error in (
+            BadRequest("not this"),
+            InputError("not this", where="column x"),
+            DefinitionError("no", where="y"),
+        ):
+            where = f"{error.where}, the hook" if error.where else "the hook"
+            raising = agent.but(hooks=[Passes(), Raises(error, after=False), Passes()])
+            for _ in range(2):  # the same error object is raised again
+                with pytest.raises(RunFailed, match=rf"at: work, {where} Raises\.around_model\n"):
+                    await within(runner.start(one(raising)))

@@ -1,5 +1,7 @@
 """What a guard refused is not in the conversation that later calls of the agent read."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from graphengine.agents import Window, guard
 from graphengine.agents.window import effective, without_messages
 from graphengine.engine.step_json import encode_step
 from graphengine.models import Response, calls
+from graphengine.models.errors import ModelOverloaded
 from tests.agents.test_window import conversations
 
 
@@ -112,6 +115,66 @@ async def test_a_summary_of_the_turn_still_replaces_what_it_did() -> None:
         await runner.run(agent, "Bye then.", chat="c")
     sent = model.requests[-1].messages
     assert [each.role for each in sent] == ["summary", "assistant", "tool", "assistant", "user"]
+
+
+CALLED: dict[str, tuple[list[Any], list[str], list[str]]] = {
+    "one call": (
+        [calls(("look", {"place": "sesame street"})), calls(("look", {"place": "cave"})), "I cannot tell."],
+        ["user", "assistant", "tool", "assistant"],
+        ["cave"],
+    ),
+    "no other call": (
+        [calls(("look", {"place": "sesame street"})), "I cannot tell."],
+        ["user", "assistant"],
+        [],
+    ),
+    "beside another call": (
+        [
+            calls(("look", {"place": "door"}), ("look", {"place": "sesame"}), ("look", {"place": "cave"})),
+            "I cannot tell.",
+        ],
+        ["user", "assistant", "tool", "tool", "assistant"],
+        ["door", "cave"],
+    ),
+    "each call of an answer": (
+        [calls(("look", {"place": "sesame"}), ("look", {"place": "sesame seed"})), "I cannot tell."],
+        ["user", "assistant"],
+        [],
+    ),
+    "with an answer that is refused": (
+        [calls(("look", {"place": "sesame"})), "It is sesame.", calls(("look", {"place": "door"})), "I cannot tell."],
+        ["user", "assistant", "tool", "assistant"],
+        ["door"],
+    ),
+}
+"""What a model says in a turn, the roles of the messages that stay, and the places of the calls that stay."""
+
+
+@pytest.mark.parametrize(("said", "roles", "places"), CALLED.values(), ids=CALLED)
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_later_turn_does_not_read_the_arguments_that_a_guard_refused(
+    said: list[Any],
+    roles: list[str],
+    places: list[str],
+    fails: bool,  # noqa: FBT001 - a case
+    tmp_path: Path,
+) -> None:
+    """Neither the call nor the reason, also if the node failed in the turn and was repeated."""
+    last: list[Any] = [ModelOverloaded("busy", retry_after_seconds=0.01), said[-1]] if fails else [said[-1]]
+    model = ScriptedModel([*said[:-1], *last, "Bye."])
+    guards = [guard(discreet, on="arguments"), guard(discreet)]
+    agent = Agent("doorman", guards=guards, model=model, tools=[look])
+    async with Runner(tmp_path / "runs.db") as runner:
+        await runner.run(agent, "What is the word?", chat="c")
+        await runner.run(agent, "Bye then.", chat="c")
+        log = b"".join([encode_step(step) for run in await runner.runs() for step in await runner.history(run.id)])
+    sent = model.requests[-1].messages
+    assert [each.role for each in sent] == [*roles, "user"]
+    assert "same" not in "".join(each.text for each in sent)
+    made = [call for each in sent for call in each.calls]
+    assert [json.loads(call.arguments)["place"] for call in made] == places
+    assert [call.id for call in made] == [each.call_id for each in sent if each.role == "tool"]
+    assert b"same" in log
 
 
 @given(conversations(), st.integers(0, 25), st.sets(st.integers(0, 25)))

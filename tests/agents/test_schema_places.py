@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from pydantic import BaseModel, Field
 
-from graphengine.agents.arguments import misfits, with_defaults, without_nulls
+from graphengine.agents.arguments import BadArguments, Signature, misfits, with_defaults, without_nulls
 from graphengine.agents.nested_texts import texts_read
 from graphengine.models.anthropic_forms import can_be_held_to
 from graphengine.models.tool_schemas import sent_schema
@@ -78,3 +79,80 @@ def test_null_is_left_out_where_only_the_default_fits() -> None:
     given = dict.fromkeys(schema["properties"])
     assert without_nulls(schema, given) == {"maybe": None, "wanted": None}
     assert without_nulls(schema, {"limit": 0, "other": None}) == {"limit": 0, "other": None}
+    places: dict[str, tuple[dict[str, Any], Any]] = {
+        "inside": (schema, {}),
+        "in a list": ({"type": "array", "items": schema}, [{}]),
+        "in a pair": ({"type": "array", "prefixItems": [{}, schema]}, [None, {}]),
+        "in a record": ({"type": "object", "additionalProperties": schema}, {"key": {}}),
+        "or null": ({"anyOf": [schema, {"type": "null"}], "default": None}, {}),
+        "in a list of unions": ({"type": "array", "items": {"oneOf": [{"type": "string"}, schema]}}, ["x", {}]),
+    }
+    for name, (around, shape) in places.items():
+        outer: dict[str, Any] = {"properties": {"of": around}, "$defs": schema["$defs"]}
+        text = json.dumps({"of": shape})
+        asked = json.loads(text.replace("{}", json.dumps(given)))
+        expected = json.loads(text.replace("{}", json.dumps({"maybe": None, "wanted": None})))
+        assert without_nulls(outer, asked) == expected, name
+    node: dict[str, Any] = {"properties": {"n": {"type": "integer", "default": 1}, "next": {"$ref": "#/$defs/Node"}}}
+    tree: dict[str, Any] = {"properties": {"top": {"$ref": "#/$defs/Node"}}, "$defs": {"Node": node}}
+    assert without_nulls(tree, {"top": {"n": None, "next": {"n": None}}}) == {"top": {"next": {}}}
+
+
+class Line(BaseModel):
+    """A line of an order."""
+
+    name: str
+    count: int = 1
+    note: str | None = "none"
+    tags: list[str] = Field(default_factory=lambda: ["new"])
+
+
+class Order(BaseModel):
+    """A nested argument."""
+
+    lines: list[Line]
+    first: Line | None = None
+    either: Line | int = 0
+    by_name: dict[str, Line] = {}
+    counts: dict[str, int] = {}
+    renamed: int = Field(default=5, alias="renamed-by")
+
+
+def order(order: Order, at: tuple[Line, int] | None = None) -> str:
+    """Order."""
+    return repr((order, at))
+
+
+LINE = {"name": "x", "count": None, "note": None, "tags": None}
+FILLED = Line(name="x", note=None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"order": {"lines": [LINE, LINE]}}, Order(lines=[FILLED, FILLED])),
+        ({"order": {"lines": [], "first": LINE}}, Order(lines=[], first=FILLED)),
+        ({"order": {"lines": [], "either": LINE}}, Order(lines=[], either=FILLED)),
+        ({"order": {"lines": [], "either": None, "by_name": None}}, Order(lines=[])),
+        ({"order": {"lines": [], "by_name": {"a": LINE}}}, Order(lines=[], by_name={"a": FILLED})),
+        ({"order": {"lines": [], "renamed-by": None}, "at": None}, Order(lines=[])),
+        ({"order": {"lines": [], "counts": {"a": None}}}, "order.counts.a: Input should be a valid integer"),
+        ({"order": {"lines": None}}, "order.lines: Input should be a valid array"),
+        ({"order": {"lines": [{**LINE, "name": None}]}}, "order.lines.0.name: Input should be a valid string"),
+        ({"order": {"lines": [None]}}, "order.lines.0: Input should be"),
+    ],
+)
+def test_null_for_a_field_with_a_default_is_the_default(arguments: dict[str, Any], expected: object) -> None:
+    """Also inside nested models; null for a field without a default, or for a key of a record, is an error."""
+    form = Signature.of(order, "order").form(())
+    if isinstance(expected, str):
+        with pytest.raises(BadArguments, match=expected):
+            form.read(json.dumps(arguments))
+    else:
+        assert form.read(json.dumps(arguments))["order"] == expected
+
+
+def test_null_in_a_pair_is_the_default() -> None:
+    """A tuple has a schema for each of its items."""
+    form = Signature.of(order, "order").form(())
+    assert form.read(json.dumps({"order": {"lines": []}, "at": [LINE, 3]}))["at"] == (FILLED, 3)
