@@ -120,6 +120,7 @@ class CallInputs:
         unread = {*named} - known.union(also)
         if has_servers:
             unread &= _FORMS.keys() - _OF_TOOLS
+        unread |= {ANSWER}.intersection(given) - known.union(also)  # the answer of the agent is never a question
         extra = sorted(unread if self.declared is None else unread & {*_FORMS, *self.tools})
         missing = [] if problems else self._list_missing(reads, given, options)
         if extra:

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typing_extensions import TypedDict
 
-from graphengine import Agent, Limits, Message, RunFailed, Runner, ScriptedModel, Settings
+from graphengine import Agent, Limits, Message, RunFailed, Runner, ScriptedModel, Settings, mcp
 from graphengine.errors import InputError
 from graphengine.models import calls
 from tests.agents.run_kits import one, within
@@ -151,6 +153,50 @@ async def test_in_a_run_a_parameter_of_a_tool_is_a_resource() -> None:
         with pytest.raises(RunFailed, match="no input 'deps'"):
             await within(runner.start(one(give_another, resources=factories)))
         assert (await within(runner.start(one(give_the_same, resources=factories)))).state.draft == "Rain."
+
+
+@pytest.mark.parametrize("more", [{"answer": "yes"}, {"answer": "yes", "task": "t"}])
+@pytest.mark.parametrize("kind", ["bare", "prompted", "with a tool", "remembering", "with a server"])
+async def test_the_answer_is_no_input(kind: str, more: dict[str, str], tmp_path: Path) -> None:
+    """Also without a text in first place, in a mapping, in a node, and if the tools of a server are not known yet."""
+    model = ScriptedModel([])
+    server = mcp([sys.executable, str(tmp_path / "never-started.py")])
+    agents = {**AGENTS, "with a server": Agent("assistant", tools=[server])}
+    agent = agents[kind].but(model=model)
+
+    async def node() -> str:
+        return await agent.run(**more)
+
+    ways: list[Callable[[], Any]] = [
+        lambda: agent.run(**more),
+        lambda: agent.run(more),
+        lambda: asyncio.to_thread(lambda: agent.run_sync(**more)),
+        lambda: agent.answer(**more),
+        lambda: agent.stream(**more).__anext__(),
+        lambda: agent.run("hi", answer="yes"),
+    ]
+    for way in ways:
+        with pytest.raises(InputError, match="no input 'answer'") as raised:
+            await way()
+        assert "leave answer= out, because 'answer' is the answer that the agent returns" in raised.value.repair
+    async with Runner() as runner:
+        with pytest.raises(InputError, match="no input 'answer'"):
+            await runner.run(agent, **more)
+        with pytest.raises(RunFailed, match="no input 'answer'"):
+            await within(runner.start(one(node)))
+    assert model.requests == []
+
+
+async def test_an_input_may_have_the_name_of_the_answer_where_it_is_declared() -> None:
+    """A prompt that shows an answer reads it, as the prompt of a judge does; so does a tool that takes one."""
+    judge = Agent("judge", prompt="Is this right? {answer}", model=ScriptedModel(["yes"]))
+    assert await judge.run(answer="4") == "yes"
+
+    def note(text: str, answer: str) -> str:
+        return text + answer
+
+    noting = Agent("noting", tools=[note], model=ScriptedModel([calls(("note", {"text": "a"})), "done"]))
+    assert await noting.run("go", answer="4") == "done"
 
 
 async def test_an_agent_without_a_prompt_shows_what_has_names() -> None:
