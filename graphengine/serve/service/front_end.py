@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 from graphengine.agents.call_inputs import ANSWER
 from graphengine.agents.chats import TURN, check_not_another, is_chat, refuse_before
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from graphengine.kernel.store import RunInfo
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.shown import FrontEvent, Have, Said
+
+_MOST_OTHERS: Final = 1000
+"""How many runs of the caller are searched for the thread to which a question belongs."""
 
 
 class Thread:
@@ -258,7 +261,7 @@ class Thread:
         The question may already be answered.
 
         Raises:
-            InputError: An id does not belong to a question.
+            InputError: An id does not belong to a question, or belongs to a question of another thread.
             RunReplaced: An earlier run with this id asked the question.
         """
         found = waits(await load_now(self._service.runner.store, self.run_id), ())
@@ -269,12 +272,22 @@ class Thread:
         for key in sorted(unknown):
             seq, _, nonce = key.rpartition("@")[2].partition(".")
             # The id of a question, such as `approve@7.hgcnpab`.
-            if seq.isdecimal() and nonce.isalpha() and nonce.islower():
+            is_id = seq.isdecimal() and nonce.isalpha() and nonce.islower()
+            if is_id and not await self._is_of_another_run(nonce):
                 (await self.existing()).check_nonce(nonce, f"the question {key}")
             repair = did_you_mean(key, found) or f"answer an open question of the run: {', '.join(found) or 'none'}"
             message = f"run {self.run_id} has no open question with the id {key!r}"
             raise InputError(message, where="answer", repair=repair)
         return found
+
+    async def _is_of_another_run(self, nonce: str) -> bool:
+        """Return whether one of the newest runs that the caller can see, apart from this run, has this nonce.
+
+        A question of such a run was sent to the wrong thread. If no run has the nonce, the run that asked the question
+        was removed.
+        """
+        runs = await self._service.runner.runs(limit=_MOST_OTHERS)
+        return any(nonce == info.nonce for info in runs if info.id != self.run_id)
 
     async def cancel(self, keys: Sequence[str]) -> None:
         """Stop the run, because a person cancelled one of these questions. Does nothing if none of them is open."""

@@ -215,10 +215,15 @@ DOORS_OF: Final = {
 """For each door what a client keeps of a run, and where the client sends it again."""
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def runner(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Runner]:
-    """A Runner in memory, then over a file."""
-    async with Runner(*([tmp_path / "runs.db"] if request.param == "sqlite" else [])) as made:
+    """A Runner in memory, then over a file, then over a server."""
+    stores: dict[str, Callable[[], Any]] = {
+        "memory": list,
+        "sqlite": lambda: [tmp_path / "runs.db"],
+        "postgres": lambda: [request.getfixturevalue("postgres")],
+    }
+    async with Runner(*stores[request.param]()) as made:
         yield made
 
 
@@ -275,6 +280,29 @@ async def test_what_a_removed_run_gave_out_is_refused(runner: Runner, door: str)
             assert code_of(await use.sent(client, first)) == code, use
         assert await runner.info(second["run"]) == there
         assert code_of(await uses[0].sent(client, second)) is None
+
+
+@pytest.mark.parametrize("door", ["ag_ui", "ai_sdk"])
+async def test_a_question_of_another_thread_is_not_valid(runner: Runner, door: str) -> None:
+    """The other thread lives, so that the answer was sent to the wrong one: nothing is recorded in either."""
+    begin, read, uses, _ = DOORS_OF[door]
+    other = begin._replace(body={**begin.body, **({"threadId": "u"} if door == "ag_ui" else {"id": "u"})})
+    async with serving(runner) as client:
+        mine = await read(client, await begin.sent(client, {}))
+        theirs = await read(client, await other.sent(client, {}))
+        assert mine["wait"] != theirs["wait"]
+        there = [await runner.info(f"ge:thread:posts:{name}") for name in "tu"]
+        for use in uses:
+            answer = await use.sent(client, theirs)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_input"), use
+        if door == "ag_ui":
+            both = [{"interruptId": "{wait}", "status": "resolved", "payload": True}]
+            both += [{**both[0], "interruptId": mine["wait"]}]
+            assert (await ag_ui(resume=both).sent(client, theirs)).status_code == 422
+        assert [await runner.info(f"ge:thread:posts:{name}") for name in "tu"] == there
+        await remove(runner, "ge:thread:posts:u")  # now nobody knows whose question it was
+        assert code_of(await uses[0].sent(client, theirs)) == "run_replaced"
+        assert code_of(await uses[0].sent(client, mine)) is None
 
 
 async def test_a_place_of_a_removed_task_gets_no_news_of_another(runner: Runner) -> None:
