@@ -157,7 +157,7 @@ async def test_in_a_run_a_parameter_of_a_tool_is_a_resource() -> None:
 
 @pytest.mark.parametrize("more", [{"answer": "yes"}, {"answer": "yes", "task": "t"}])
 @pytest.mark.parametrize("kind", ["bare", "prompted", "with a tool", "remembering", "with a server"])
-async def test_the_answer_is_no_input(kind: str, more: dict[str, str], tmp_path: Path) -> None:
+async def test_the_answer_is_no_input(kind: str, more: dict[str, Any], tmp_path: Path) -> None:
     """Also without a text in first place, in a mapping, in a node, and if the tools of a server are not known yet."""
     model = ScriptedModel([])
     server = mcp([sys.executable, str(tmp_path / "never-started.py")])
