@@ -15,12 +15,13 @@ window, nothing is spent and nothing is in flight: a call counts in the window i
 
 A process that interrupts a call reports this itself, unless the process was killed or is frozen. Therefore a
 reservation contains the id of its run. When calls in flight leave too little for a new call, the state of their runs is
-read. Reservations are dropped if their run has ended, was removed, or has a driver that no longer works. The process
-that drives a run also drops reservations of this run that it has not made itself: the process that made them has lost
-the run, so it repeats no call under them. A dropped
-reservation cannot become valid again, because the process that continues the run repeats the call under a reservation
-with another token. So the state that was read is still true in the transaction that drops the reservation. Code that
-only reads accounts computes the same result, but writes nothing.
+read. Reservations are dropped if their run has ended, was removed, or has a driver that no longer works. A process that
+takes over a run drops the reservations that were made for this run before: the processes that made them have lost the
+run, so they repeat no call under them.
+
+A dropped reservation cannot become valid again, because the process that continues the run repeats the call under a
+reservation with another token. So the state that was read is still true in the transaction that drops the reservation.
+Code that only reads accounts computes the same result, but writes nothing.
 """
 
 from __future__ import annotations
@@ -227,8 +228,6 @@ class Ledger:
             _IN_PROCESS[store] = InProcess(budget_tables())
         self._store: KeepsAccounts = store if isinstance(store, KeepsAccounts) else _IN_PROCESS[store]
         self._runs = store if isinstance(store, _KnowsRuns) else None
-        self._tokens: set[str] = set()
-        """The tokens of the calls that are in flight here, or about to begin."""
 
     async def reserve(
         self,
@@ -237,7 +236,6 @@ class Ledger:
         allowed: Collection[str] = (),
         *,
         continues: bool = False,
-        has_batches: bool = False,
     ) -> BudgetRefusal | None:
         """Reserve the amounts of a model call in all accounts, or return the reason why the call does not fit.
 
@@ -254,25 +252,41 @@ class Ledger:
             allowed: The names of the budgets that the call may exceed.
             continues: Whether the call continues at its provider, in a batch. In this case the earlier attempt was not
                 interrupted.
-            has_batches: Whether any call of the run continues in a batch, under a reservation of an earlier process.
         """
-        # Before the write: another call of the run can read the reservation as soon as it is committed.
-        self._tokens.add(hold.token)
-        is_held = False
-        try:
-            refusal = await self._reserve(places, hold, allowed, (), continues=continues)
-            if refusal is not None and not refusal.is_spent:
-                dead = [
-                    (place, each)
-                    for place in places
-                    for each in await self._dead_holds(*_order(place), None if has_batches else hold)
-                ]
-                refusal = await self._reserve(places, hold, allowed, dead, continues=continues) if dead else refusal
-            is_held = refusal is None
-            return refusal
-        finally:
-            if not is_held:
-                self._tokens.discard(hold.token)
+        refusal = await self._reserve(places, hold, allowed, (), continues=continues)
+        if refusal is not None and not refusal.is_spent:
+            dead = [(place, each) for place in places for each in await self._dead_holds(*_order(place))]
+            refusal = await self._reserve(places, hold, allowed, dead, continues=continues) if dead else refusal
+        return refusal
+
+    async def drop_former(self, run: str, nonce: str) -> None:
+        """Drop all reservations of a run, whose calls count as interrupted.
+
+        Call this method in a process that has taken over the run, before the process makes a call for the run. The
+        reservations are of processes that drove the run before. For example, a process was killed in the middle of a
+        call, and the run is resumed here. It has a driver again, so the old call would seem to be in flight: other
+        runs would wait for it, and the run itself would, too, if it asks something else this time.
+
+        Args:
+            run: The id of the run. None of its calls may continue in a batch, because such a call keeps its reservation
+                while the run sleeps.
+            nonce: The nonce of the run.
+        """
+        await self._store.open()
+        accounts = self._store.accounts
+        former = await self._store.read(partial(_load_holds_of_run, accounts=accounts, run=run, nonce=nonce))
+        if not former:
+            return
+
+        def drop(connection: object) -> None:
+            for budget, key, each in former:
+                account, hold = accounts.find(connection, budget, key, each.call)
+                if account is not None and hold is not None and hold.token == each.token:
+                    account.cut_off(hold)
+                    accounts.keep(connection, account, is_new=False)
+                    accounts.drop_hold(connection, account, hold.call)
+
+        await self._write(drop, run)
 
     async def _reserve(
         self,
@@ -349,7 +363,6 @@ class Ledger:
                     entry.keep(None if is_held else entry.hold)
 
         await self._write(settled, hold.run)
-        self._tokens.discard(hold.token)
 
     async def correct(self, place: Place, spent: Mapping[AmountName, float]) -> bool:
         """Set the amounts that are spent of an account, for example to the amounts of an invoice.
@@ -390,18 +403,8 @@ class Ledger:
                 return found
             after = page[-1].budget, page[-1].key
 
-    async def _dead_holds(self, budget: str, key: str, own: Hold | None = None) -> Sequence[Hold]:
-        """Return the reservations of model calls that have certainly ended, for example because their process died.
-
-        `own` is a reservation that this process is about to make for a run. Other reservations of this run are then
-        included, too, if another process made them. An example of why this is necessary:
-
-        1. A process is killed in the middle of a call of run r.
-        2. Another process resumes r. The node calls a model again. Its question contains the current time, so the call
-           counts as a new one.
-        3. The budget has room for one of the two calls. Run r has a driver, so the first call seems to be in flight,
-           and the run would wait for itself.
-        """
+    async def _dead_holds(self, budget: str, key: str) -> Sequence[Hold]:
+        """Return the reservations of model calls that have certainly ended, for example because their process died."""
         if self._runs is None:
             return ()
         holds = await self._store.read(partial(_load_holds, accounts=self._store.accounts, budget=budget, key=key))
@@ -411,19 +414,7 @@ class Ledger:
                 by_run[run] = await self._runs.info(run)
             except UnknownRun:
                 by_run[run] = None
-        return [
-            each
-            for each in holds
-            if each.run
-            and (
-                not _may_be_made(each, by_run[each.run])
-                or (
-                    own is not None
-                    and (each.run, each.nonce) == (own.run, own.nonce)
-                    and each.token not in self._tokens
-                )
-            )
-        ]
+        return [each for each in holds if each.run and not _may_be_made(each, by_run[each.run])]
 
     async def _write(self, work: Callable[[object], T], run_id: str) -> T:
         await self._store.open()
@@ -438,6 +429,12 @@ def _load_accounts(
 
 def _load_holds(connection: object, _: object, accounts: Accounts[object], budget: str, key: str) -> Sequence[Hold]:
     return accounts.holds(connection, budget, key)
+
+
+def _load_holds_of_run(
+    connection: object, _: object, accounts: Accounts[object], run: str, nonce: str
+) -> Sequence[tuple[str, str, Hold]]:
+    return accounts.holds_of_run(connection, run, nonce)
 
 
 def _may_be_made(hold: Hold, run: RunInfo | None) -> bool:

@@ -75,7 +75,11 @@ class Budgets(Extension):
 
     async def opened(self, run: OpenRun) -> SharedBudgets:
         """Return the budgets as they apply to one run. The Runner calls this method before it drives the run."""
-        return _BudgetsOfRun(self, Ledger(run.store), run)
+        ledger, snapshot = Ledger(run.store), run.snapshot
+        has_batches = any(any(find_calls_in_batches(frame)) for frame in snapshot.frames.values())
+        if run.info is not None and not has_batches:
+            await ledger.drop_former(snapshot.run_id, snapshot.nonce)
+        return _BudgetsOfRun(self, ledger, run)
 
     async def gauges(self, store: Store) -> Sequence[Gauge]:
         """Return the limits and amounts of all accounts, for telemetry."""
@@ -160,7 +164,6 @@ class _BudgetsOfRun(SharedBudgets):
                 hold,
                 allowed,
                 continues=_is_in_batch(runtime),
-                has_batches=any(any(find_calls_in_batches(each)) for each in self._run.snapshot.frames.values()),
             )
             if refusal is None:
                 return places

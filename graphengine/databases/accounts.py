@@ -179,6 +179,11 @@ class Accounts(Generic[ConnectionT]):
         """Return the reservations of all calls in flight, sorted by call."""
         return [_read_hold(row) for row in self._do(connection, "holds", {"budget": budget, "key": key})]
 
+    def holds_of_run(self, connection: ConnectionT, run: str, nonce: str) -> Sequence[tuple[str, str, Hold]]:
+        """Return the reservations that a run has made, with the budgets and keys of their accounts, sorted by these."""
+        rows = self._do(connection, "holds_of_run", {"run": run, "nonce": nonce})
+        return [(budget, key, _read_hold(row)) for budget, key, *row in rows]
+
     def page(self, connection: ConnectionT, after: tuple[str, str], limit: int) -> Sequence[Account]:
         """Return the next accounts after the given budget and key, sorted by budget and key."""
         values = {"budget": after[0], "key": after[1], "limit": limit}

@@ -46,6 +46,10 @@ VALUES (
 SELECT call, run, nonce, token, cost_usd, tokens, calls, asked_cost_usd, asked_tokens
 FROM budget_holds WHERE budget = :budget AND key = :key ORDER BY call
 
+-- name: holds_of_run
+SELECT budget, key, call, run, nonce, token, cost_usd, tokens, calls, asked_cost_usd, asked_tokens
+FROM budget_holds WHERE run = :run AND nonce = :nonce ORDER BY budget, key, call
+
 -- name: drop_hold
 DELETE FROM budget_holds WHERE budget = :budget AND key = :key AND call = :call
 

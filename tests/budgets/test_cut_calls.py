@@ -24,6 +24,7 @@ from graphengine.budgets.ledger import Hold, Ledger, Place, make_hold, window_of
 from graphengine.budgets.left import gauges_of, left_of, table_of
 from graphengine.models import AnswerRefused, Request, Response
 from tests.agents.run_kits import one, within
+from tests.budgets.spending import Noting, budgets, writing
 from tests.budgets.test_budgets import process
 
 T = TypeVar("T")
@@ -207,29 +208,35 @@ async def test_a_reservation_of_an_earlier_run_with_the_same_id_is_dropped(place
         assert (await within(run)).status == "finished"
 
 
-async def test_a_run_does_not_wait_for_a_call_of_the_process_before(place: str | None) -> None:
-    """After a kill, another process drives the run, and its call has another question, such as one with the time."""
-    model = Waiting()
-    async with Runner(place, models=model, extensions=[Budgets(BUDGET)]) as runner:
-        user = f"user {next(USERS)}"
-        run = runner.start(WRITING, user=user)
-        answered = await asyncio.wait_for(model.begun.get(), 20)
-        account = Place(BUDGET, user, window_of(BUDGET.window, time.time())[0])
-        nonce = (await runner.info(run.id)).nonce
-        before, now = (
-            make_hold(call, {"cost_usd": 3.0}, run=run.id, nonce=nonce, asked={"cost_usd": 0.25})
-            for call in ("before", "now")
-        )
-        ledgers = Ledger(runner.store), Ledger(runner.store)
-        assert await ledgers[0].reserve([account], before) is None
-        assert await ledgers[0].reserve([account], now) is not None, "the process has made the first call itself"
-        assert await ledgers[1].reserve([account], now, has_batches=True) is not None, "a batch goes on at its provider"
-        assert await ledgers[1].reserve([account], now) is None
-        found = next(each for each in await ledgers[1].accounts() if each.key == user)
-        assert (found.unknown_calls, found.calls_in_flight) == (2, 1), "the call of the run itself, and the one before"
-        assert 0.25 < found.spent["cost_usd"] < 0.5
-        answered.set_result(None)
-        await run.result()
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+async def test_a_run_that_is_taken_over_holds_nothing(
+    database: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Its process was killed in a call. Here the run has a driver again, long before it makes its next call.
+
+    The next call can be another one, for example if its question contains the time.
+    """
+    store = str(request.getfixturevalue("postgres")) if database == "postgres" else str(tmp_path / "runs.db")
+    assert await process(store, tmp_path / "calls", "killed", DIES="1", MOST="0.3") == 9
+    model, may_ask, is_asked = Noting(tmp_path / "calls"), asyncio.Event(), asyncio.Event()
+
+    async def late(task: str) -> str:
+        is_asked.set()
+        await may_ask.wait()
+        return f"{task} at another time"
+
+    async with Runner(store, models=model, extensions=[budgets(0.3, over="fail")]) as runner:
+        run = runner.resume("killed", one(Agent("writer", prompt=late)))
+        await asyncio.wait_for(is_asked.wait(), 20)
+        assert (await runner.info("killed")).driver is not None
+        (account,) = await Ledger(runner.store).accounts()
+        assert (account.calls_in_flight, account.unknown_calls, account.spent["calls"]) == (0, 1, 1)
+        assert (await within(runner.start(writing()))).status == "finished"
+        may_ask.set()
+        with pytest.raises(RunFailed, match="is spent: "):  # and not that calls in flight hold the rest
+            await within(run)
+        (account,) = await Ledger(runner.store).accounts()
+        assert (account.calls_in_flight, account.spent["calls"], account.spent["cost_usd"]) == (0, 2, 0.5)
 
 
 async def test_a_call_that_has_just_reserved_is_in_flight(place: str | None) -> None:
