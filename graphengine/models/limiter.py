@@ -68,9 +68,11 @@ The pattern is only used for a request that lacks the description of a tool whic
 text about the tools of the request is enough.
 """
 _NAMES_CALLS: Final = re.compile(
-    r"\btool[ _]choice\b|call_?id\b|\btool_?use_?id|\btool[ _]?(?:use|call)s?\W* ids?\b|\bmust be followed"
-    r"|\bmust be a response|\bcorresponding\b|\bfor (?:\w+ )?(?:function|tool) call\b|\bpreced|\bbeginning of\b"
-    r"|\btools?\W?[.\[]\W?\d|\bduplicate|\bunique\b|\bsupport(?:s|ed)? (?:tools|functions|function calling)\b",
+    r"\btool[ _]choice\b|call_?id\b|\btool_?use_?id|\btool[ _]?(?:use|call)s?\W* ids?\b|\bmust be followed\b"
+    r"|\bmust be a response\b|\bcorresponding \W?tool_?(?:use|call|result)|\bat the beginning of\b"
+    r"|\btools?\W?[.\[]\W?\d|\bduplicate|\bunique\b"
+    r"|\b(?:output|result|response)s? .{0,20}\bfor (?:\w+ )?(?:function|tool) call"
+    r"|\bsupport(?:s|ed)? (?:tools|functions|function calling)\b",
     re.IGNORECASE,
 )
 """Matches a refusal that descriptions of tools do not change.

@@ -549,6 +549,9 @@ def test_what_some_providers_do_not_know_is_left_out() -> None:
         "history has tool calls: resend the tools",
         "Tool 'look' referenced in messages was never declared",
         "Converse: toolConfig is null",
+        "No tool definition found for function call look",
+        "Tool calls in messages must have corresponding tools",
+        "tools must be specified if preceding messages contain tool calls",
         "`tools` cannot be empty if a message has the role `tool`",
     ],
 )
@@ -580,6 +583,7 @@ async def test_a_conversation_goes_on_without_its_tools(edge: EdgeServer, model:
         "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'.",
         "messages with role 'tool' must be a response to a preceding message with 'tool_calls'.",
         "No tool output found for function call call_abc.",
+        "Did not find 1 `tool_result` block(s) at the beginning of this message.",
         "No tool call found for function call output with call_id call_abc.",
         "max_tokens must be at least 1",
         "registry.ollama.ai/library/gemma does not support tools",
