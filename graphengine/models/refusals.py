@@ -333,7 +333,7 @@ def kind_of(report: Complaint) -> type[ModelError]:  # noqa: PLR0911 - a rule ea
         _BY_CODE.get(code.lower()) or (BadRequest if _CALLERS_FAULT.match(code) else None) for code in report.codes
     )
     coded = next(filter(None, kinds), None)
-    found = coded if coded is not None and coded not in _VAGUE else _of_status(report, coded)
+    found = coded if coded is not None and coded not in _VAGUE else _of_schema(report, coded)
     words = " ".join((*report.codes, report.message))
     is_vague = found in {BadRequest, NotAuthenticated} and not report.about
     if found is RateLimited and _OUT_OF_CREDIT.search(words) and report.wait_seconds is None:
@@ -350,10 +350,15 @@ def kind_of(report: Complaint) -> type[ModelError]:  # noqa: PLR0911 - a rule ea
         return ContextFull
     if found in _VAGUE and report.status != _IS_LOADING and SAYS_NO_MODEL.search(report.message):
         return UnknownModel
-    if found is ModelOverloaded and report.status in _MAY_BE_CALLERS and SAYS_REFUSED_SCHEMA.search(report.message):
-        return BadRequest if not report.call else found
     may_be_flagged = is_vague and coded is not NotAuthenticated and report.status in _OF_MODERATION
     return AnswerRefused if may_be_flagged and _FLAGGED.search(report.message) else found
+
+
+def _of_schema(report: Complaint, coded: type[ModelError] | None) -> type[ModelError]:
+    """Return the class for a status, or BadRequest if the server failed because it cannot use a schema."""
+    found = _of_status(report, coded)
+    may_be_schema = found is ModelOverloaded and report.status in _MAY_BE_CALLERS and not report.call
+    return BadRequest if may_be_schema and SAYS_REFUSED_SCHEMA.search(report.message) else found
 
 
 def _of_status(report: Complaint, coded: type[ModelError] | None) -> type[ModelError]:
