@@ -827,11 +827,11 @@ export interface Picture {
 }
 
 export interface PlaceState {
-  /** The most severe state of the frames at the node. */
+  /** The most severe state of these parts, such as failed. */
   how: "ended" | "failed" | "here" | "waiting";
-  /** The states of these frames, in words. */
+  /** The states of the parts, in words. */
   notes: string[];
-  /** The nodes from which frames came, if END or FAIL has a box for each source. */
+  /** For END or FAIL, the nodes from which these parts of the run came. */
   sources: string[];
 }
 
@@ -856,19 +856,19 @@ export interface Previewed {
 }
 
 export interface Problem {
-  /** The kind of problem. */
+  /** The kind of the problem. */
   code: string;
-  /** The place in the graph: a node, an outgoing edge, a field. */
+  /** The place in the graph, such as a node, an edge of a node, or a field of the state. */
   where: string;
-  /** What is wrong, with the values. */
+  /** What is wrong, with the values that are concerned. */
   message: string;
-  /** What to do about it. */
+  /** How to solve the problem. */
   repair: string;
-  /** Whether the graph can run in spite of it. */
+  /** Whether the graph can run in spite of the problem. */
   warning: boolean;
-  /** The file of the declaration concerned; None if unknown. */
+  /** The file that contains the declaration with the problem; None if the file is not known. */
   file: string | null;
-  /** The line in that file, from 1. */
+  /** The line in this file, counted from 1. */
   line: number | null;
 }
 
