@@ -2472,7 +2472,7 @@ def repair_for(name: str, *places: str, own: Collection[str] = (), whole: bool =
     1. As it is, in the given places of the table of foreign names.
     2. By its words: `acancel`, `cancel_run` and `cancel_workflow` count as the same name.
     3. By its end, its beginning, or one of its words: `HttpOperator` matches `*Operator`, and `stop_sensor` `*sensor*`.
-    4. Without some of its words (see `_shorter`): `enqueue_with_options` as `enqueue`, `connect_timeout=` as `timeout=`.
+    4. Without some of its words: `enqueue_with_options` as `enqueue`, `connect_timeout=` as `timeout=`; see `_shorter`.
     5. In other places and calls. For example, a name that a result does not have may be something that a run has.
 
     Args:
