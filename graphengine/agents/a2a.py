@@ -140,9 +140,11 @@ class _Remote:
     async def follow(self, task: str, answered: str, looked: int) -> dict[str, Any]:
         """Check a task of the remote agent repeatedly until it completes or asks a question, and return its record.
 
-        After `_HELD` checks, the record of the task is returned even if the task is still running. The node then
-        sleeps, and calls this method again. `answered` is the id of the agent's question that was answered last. The
-        task may repeat this question for a while, until it has read the answer, so the repeated question is ignored.
+        After 30 checks the record is returned even if the task is still running. The node then sleeps for a while and
+        calls this method again, so that a long task does not keep a process busy.
+
+        `answered` is the id of the agent's question that was answered last. The remote agent may repeat this question
+        until it has read the answer, so a question with this id is ignored.
         """
         del looked  # each look is recorded
         from a2a import types  # noqa: PLC0415 - the same

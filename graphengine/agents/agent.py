@@ -588,9 +588,10 @@ class Agent(Generic[T_co, Inputs]):
         return {name: value for name, value in inputs.items() if name not in read}
 
     def _for_tools(self, inputs: Mapping[str, object]) -> dict[str, object]:
-        """Return the inputs that are passed on to the agent's tools.
+        """Return the inputs of a call that only the agent's tools can use, so that they can be passed on to the tools.
 
-        These are the inputs that neither `inputs=` declares nor the agent's own texts and functions read.
+        These are the inputs that are not declared in `inputs=`, and that neither the agent's prompt and instructions
+        nor its own functions read.
         """
         if not (self._parts.kit or self._parts.maker):
             return {}
@@ -768,9 +769,9 @@ class AgentBody(Generic[T]):
         return [*found, *self._problems_of_model()]
 
     def hands_over(self) -> Iterator[tuple[str, str]]:
-        """Yield a problem with its repair if the agent has `hand_to=` but is used as a node or run without `chat=`.
+        """Report an agent with `hand_to=` that is used as a node, or that is run without `chat=`.
 
-        An agent can hand over to another agent only in a conversation.
+        An agent can hand over to another agent only in a conversation. Yields the problem with its repair, or nothing.
         """
         if self.agent.hand_to:
             names = ", ".join(repr(each if isinstance(each, str) else each.name) for each in self.agent.hand_to)
@@ -789,7 +790,9 @@ class AgentBody(Generic[T]):
         return needs([*parts.kit, parts.maker], resources)
 
     def waits(self) -> tuple[str, str] | None:
-        """Find out whether the agent may make its run wait, for example because a tool needs the approval of a person.
+        """Find out whether a call of the agent may make its run wait, for example for the approval of a tool call.
+
+        The check of a graph calls this method, because some nodes may not wait.
 
         Returns:
             What the agent waits for, and a repair for a node that may not wait. None if no wait can be recognised.
@@ -912,9 +915,10 @@ def reads_of(agent: Agent[Any, Any]) -> Sequence[Parameter]:
 
 
 def graphs_of(agent: Agent[Any, Any]) -> dict[tuple[str, frozenset[str]], GraphDefinition[Any]]:
-    """Return the dict in which an agent caches the graphs that were built to run it.
+    """Return the dict in which an agent caches the graphs that were built to run it, so that each is built only once.
 
-    Each key is a pair: what the graph is for, such as `"chat"`, and the names of the resources that the graph accepts.
+    Each key is a pair: the purpose of the graph, such as `"chat"` for a conversation, and the names of the Runner's
+    resources that the graph can use.
     """
     return agent._graphs  # noqa: SLF001 - of this module
 

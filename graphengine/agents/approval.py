@@ -54,7 +54,7 @@ BY_MESSAGE: Final = "x-by-message"
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """The answer of a person who refuses a call and gives a reason.
+    """The answer of a person who does not approve a tool call, and gives a reason for the refusal.
 
     Args:
         refuse: The reason, which the model reads.
@@ -65,7 +65,7 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """The answer of a person who approves a call with other arguments.
+    """The answer of a person who approves a tool call, but with other arguments than the model wrote.
 
     Args:
         arguments: The changed arguments by name. All other arguments stay as the model wrote them.
@@ -76,7 +76,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """When a person is asked before a tool is called, and what the person sees.
+    """The argument `approve=` of a tool in its long form: which calls a person must approve, and how they are asked.
 
     Args:
         when: A function that returns whether a call needs approval. Its parameters name arguments of the call, values
@@ -196,14 +196,15 @@ def call_words(text: str, agent: str, call: ToolCall) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequest:
-    """Asks a person to approve one tool call, if the call needs approval.
+    """Asks a person to approve one call of a tool, if the tool or another reason requires approval.
 
     Attributes:
         agent: The agent's name.
         tool: The tool.
         call: The call, as the model wrote it.
-        given: The values that the run supplies to the tool in addition to the model's arguments, such as resources.
-        identity: The text by which the recorded answer is found; see `question_about`.
+        given: The values that the run supplies to the tool's function besides the model's arguments, such as resources.
+        identity: The text of the question without its reason. A resumed run uses it to find the recorded answer of the
+            person; see `question_about`.
         why: The reason to ask a person even if the tool's `approve=` does not require approval; "" if `approve=` alone
             decides.
     """

@@ -412,7 +412,8 @@ def with_defaults(
 def _do_not_fit(tool: str, lines: list[str], count: int) -> str:
     """Return the message that tells a model why the arguments of its tool call are not accepted.
 
-    `lines` contains the first problems, and `count` is the number of all problems.
+    `lines` contains the descriptions of the first problems. `count` is the number of all problems, so the message can
+    tell how many problems are not described.
     """
     if count > len(lines):
         lines = [*lines, f"- and {count - len(lines)} more"]
@@ -472,15 +473,19 @@ class _Plain(GenerateJsonSchema):
 
 
 class _AnnotationEvaluator:
-    """Evaluates the annotations of a tool's function one by one, so that an unknown one does not affect the others."""
+    """Evaluates the annotations of a tool's function one at a time.
+
+    If one annotation names an unknown type, only this annotation fails. All other parameters keep their types.
+    """
 
     def __init__(self, function: Callable[..., object]) -> None:
         self._globals: dict[str, Any] = getattr(inspect.unwrap(_unwrap_callable(function)), "__globals__", {})
 
     def evaluated(self, annotation: object) -> tuple[object, str]:
-        """Evaluate an annotation, such as the text `"list[int]"`, and return the type that it denotes.
+        """Evaluate an annotation, such as the text `"list[int]"`, and return the type that it denotes: `list[int]`.
 
-        The second part of the result is "". If the annotation cannot be evaluated, the parts are `Any` and the reason.
+        The result is a pair of the type and a text. The text is "" if the annotation could be evaluated. Otherwise the
+        type is `Any`, and the text is the reason.
         """
         if annotation is _NONE:
             return Any, ""
@@ -554,9 +559,9 @@ def _descriptions(function: Callable[..., object]) -> tuple[str, dict[str, str]]
 
 
 def _json_problem(text: str, error: ValueError) -> str:
-    """Return the JSON parser's error for a text, with its position, as the reason that a model reads.
+    """Return the reason why a text is not valid JSON, with the position of the mistake, for the model that wrote it.
 
-    If the text is valid JSON, something else was wrong with it, so the text of `error` is returned.
+    If the text is valid JSON, it was refused for another reason, so the message of `error` is returned.
     """
     try:
         from_json(text)

@@ -138,8 +138,8 @@ def _read_request(
 ) -> TurnRequest | None:
     """Reconstruct the request to the model in one turn of an agent, from the records of the node that runs the agent.
 
-    If the call of the model failed, the turn has no record of its own. `by` then contains the names of the agent and
-    the model. It is None for a turn that was answered.
+    If the call of the model failed, the turn has no record of its own that names the agent and the model. The caller
+    then passes their names in `by`. For a turn that was answered, `by` is None.
     """
     asked = WorkKey.read(key)
     if asked.kind != "turn":

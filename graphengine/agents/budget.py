@@ -67,13 +67,14 @@ class _DearestCall:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What is known about a model call before the call is made, so that its cost and tokens can be estimated.
+    """What is known about a model call before it is made, so that its cost and tokens can be estimated.
 
     Attributes:
-        kinds: The kinds of earlier calls to compare it with, the most similar first. A kind is an agent and a model.
+        kinds: The kinds of earlier calls to compare the call with, the most similar kind first. A kind is a pair of an
+            agent and a model.
         characters: The length of the question.
-        guess: The estimated cost and tokens that apply while no earlier call of these kinds is known. Infinity stands
-            for everything that is left of a limit.
+        guess: The estimated cost and tokens if no earlier call of these kinds is known. Infinity means that the call is
+            expected to need the whole rest of a limit.
     """
 
     kinds: Sequence[tuple[str, str]]
@@ -82,7 +83,7 @@ class Estimate:
 
 
 class Estimates:
-    """Estimates the cost and tokens of a model call from the most expensive earlier call of its kind."""
+    """Estimates the cost and tokens of a model call: as much as the most expensive earlier call of its kind needed."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], _DearestCall] = {}
@@ -96,7 +97,10 @@ class Estimates:
         return Estimate(kinds, characters(request), {} if is_known else await estimate_use(model, request, most))
 
     def amounts(self, call: Estimate) -> Mapping[LimitedName, float]:
-        """Return the estimated cost and tokens of a call. Infinity stands for everything that is left of a limit."""
+        """Return the estimated cost and tokens of a model call, by the names of the limits.
+
+        Infinity means that the call is expected to need everything that is left of a limit.
+        """
         known = next((self._known[kind] for kind in call.kinds if kind in self._known), None)
         if known is None:
             return call.guess
@@ -104,7 +108,10 @@ class Estimates:
         return {name: amount * longer for name, amount in known.amounts.items()}
 
     def learn(self, call: Estimate, usage: Usage) -> None:
-        """Remember the usage of a finished call for later estimates, if the call is the most expensive so far."""
+        """Remember the usage of a finished model call, if no earlier call of the same kind used more.
+
+        The remembered usage is the estimate for later calls of this kind.
+        """
         amounts = {name: of_limit(name, usage) for name in _NAMES}
         for kind in call.kinds:
             known = self._known.get(kind, _DearestCall({}, 0))
@@ -120,7 +127,9 @@ _ALL_THAT_IS_LEFT: Final = Estimate((), 0, dict.fromkeys(_NAMES, math.inf))
 
 @dataclass(slots=True, eq=False)
 class _Reservation:
-    """A model call that waits until its estimated usage fits into the limits, or that has reserved this usage.
+    """A model call for which a run reserves cost and tokens, so that calls in parallel do not exceed the run's limits.
+
+    The call first waits until its estimated usage fits into the limits, and is then made with this usage reserved.
 
     Attributes:
         frame: The state of the node that makes the call.
@@ -214,7 +223,7 @@ class Reservations:
             self._release(reserved)
 
     def _release(self, reserved: _Reservation) -> None:
-        """End the reservation of a model call, so that the next waiting call may begin.
+        """End the reservation of a model call that has finished, and wake the calls that wait for room in the limits.
 
         If the node of the call sleeps, its reservation is kept until the node continues.
         """
@@ -243,7 +252,10 @@ class Reservations:
                     yield sub, name, limit, used
 
     async def _has_room(self, call: _Reservation, runtime: RunRuntime) -> bool:
-        """Wait until a call may begin; False if the run must stop first, or if a limit is reached."""
+        """Wait until the estimated usage of a model call fits into the limits, and return True.
+
+        Returns False if the run has to stop first, or if one of its limits is reached.
+        """
         while True:
             limits = [*self._find_limits(call.frame, runtime.around.host.spending())]
             if not runtime.work.is_inside and any(used >= limit for _, _, limit, used in limits):
@@ -295,7 +307,11 @@ def find_calls_in_batches(frame: Frame) -> Iterator[str]:
 
 
 def _is_in(frame: Frame, sub: Frame | None) -> bool:
-    """Return whether a node runs inside a subgraph; None stands for the whole run, which contains all nodes."""
+    """Return whether a node belongs to a subgraph, directly or in a subgraph of that subgraph.
+
+    `frame` is the state of the node, and `sub` is the state of the subgraph. If `sub` is None, it stands for the whole
+    run, to which every node belongs.
+    """
     if sub is None:
         return True
     around = frame.sub
@@ -313,13 +329,13 @@ class Opens(Protocol):
 
 
 class AgentPlace(NamedTuple):
-    """The place where an agent is called.
+    """Where in a graph an agent is called: the node, and the agents involved.
 
     Attributes:
         path: The path of the node.
-        agent: The agent's name.
-        owner: The name of the agent that is the node itself, which may be another agent. None if the node is a
-            function.
+        agent: The name of the agent that is called.
+        owner: The name of the agent that was added to the graph as this node. It differs from `agent` if, for example,
+            a tool of the node's agent calls another agent. None if the node is a function.
     """
 
     path: str
@@ -333,25 +349,27 @@ class Routes(Protocol):
     def of(
         self, graph: str, place: AgentPlace, own: Model | str | None, begun: Mapping[str, str] | None = None
     ) -> Model:
-        """Return the model that an agent uses at this place of a graph, which may replace the agent's own model.
+        """Return the model that an agent uses at this place of a graph: its own model, or a replacement.
 
-        `own` is the agent's own model. `begun` contains the names of the models that were passed when the run was
-        started, by agent or path.
+        `own` is the agent's own model. `begun` contains the names of the replacing models that were recorded when the
+        run was started, by the name of an agent or a path.
         """
         ...
 
     def instructions(self, given: Mapping[str, str], graph: str, place: AgentPlace) -> str | None:
-        """Return the instructions that replace an agent's own at this place of a graph; None if it keeps its own.
+        """Return the instructions that replace an agent's own instructions at this place of a graph, or None.
 
-        `given` contains the replacing texts, by the name of an agent or a path.
+        `given` contains all replacing texts, by the name of an agent or a path. None means that the agent keeps its own
+        instructions.
         """
         ...
 
     async def tools_of(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
-        """Return the tools of a source, which stays open until the Runner is closed.
+        """Return the tools of a source, such as an MCP server, which stays open until the Runner is closed.
 
-        `begins` is True at the start of an agent's call. For a later turn of the same call it is False, and the source
-        is asked again only if its tools are known to have changed.
+        `begins` is True in the first turn of a call of an agent: the source is then asked for its current tools. In a
+        later turn of the same call it is False, and the source is asked again only if its tools are known to have
+        changed.
         """
         ...
 

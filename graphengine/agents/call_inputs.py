@@ -142,7 +142,7 @@ class CallInputs:
     def _list_missing(
         self, reads: Mapping[str, bool], given: Mapping[str, object], options: Collection[str] | None
     ) -> list[str]:
-        """List the inputs that the agent needs and the caller did not give.
+        """List the inputs that the agent needs but that the caller did not pass.
 
         The list is empty if the call continues an earlier run, which already has its inputs. It is also empty if the
         graph of the run validates the inputs.
@@ -228,10 +228,10 @@ class CallInputs:
         raise InputError(text, where=f"agent {self.agent}", repair=f"give {wanted}")
 
     def _only_name(self, others: Collection[str]) -> tuple[str, str, str]:
-        """Find the agent's input that receives a text that the caller passed without a name.
+        """Decide which input of the agent a text belongs to that the caller passed without a name.
 
-        This is the only input that is missing in `others`. If several are missing, it is the only one without a
-        default.
+        This is the only input that is missing in `others`, the inputs that were passed by name. If several inputs are
+        missing, it is the only one of them without a default.
 
         Returns:
             The name of the input, followed by two empty texts. If there is no such input, an empty name, followed by

@@ -507,7 +507,10 @@ class ConversationCall(AgentCall[T]):
         return cast("T", answer.answer)
 
     def _chat(self) -> GraphDefinition[Any]:
-        """Return the graph of the conversations with this agent. The graph is built once for each set of resources."""
+        """Return the graph that runs conversations with this agent.
+
+        The graph is built once for each set of the Runner's resources and then cached.
+        """
         made, key = graphs_of(self.agent), ("chat", self.resources)
         if key not in made:
             made[key] = chat_of_agent(self.agent, self.graph())
@@ -515,9 +518,9 @@ class ConversationCall(AgentCall[T]):
 
 
 class Answers(Protocol):
-    """The methods of a Runner that a conversation needs.
+    """The part of a Runner that the functions for conversations need.
 
-    Functions that have this type can also be called with an object that allows less than a Runner.
+    The functions accept any object with these methods, so a caller may pass an object that can do less than a Runner.
     """
 
     @property

@@ -257,7 +257,7 @@ class Conversation(Generic[T]):
         return Message(role="user", text=text, media=tuple(media), agent=self._agent.name, tags=tuple(tags))
 
     def _show_events(self) -> AbstractContextManager[object]:
-        """Return a context in which the watchers of the run see the live events of this call of the agent.
+        """Return a context in which the watchers of the run see what this call of the agent does, such as its text.
 
         If nobody can watch, the context does nothing.
         """
@@ -268,10 +268,10 @@ class Conversation(Generic[T]):
         return live
 
     async def _by_rules(self) -> T:
-        """Compute the answer of an agent without a model: by `by_rules=`, or from the placeholder of a test.
+        """Compute the answer of an agent without a model, by its `by_rules=` or from the placeholder of a test.
 
-        An error in this function is marked, so that a retry policy does not repeat the call: the rules would fail
-        again.
+        If `by_rules=` raises an error, the error is marked, so that a retry policy does not repeat the call: the rules
+        would only fail again.
         """
         try:
             response = await self._model.answer(self._request())
@@ -382,18 +382,20 @@ class Conversation(Generic[T]):
         return any(self._runtime.has_begun(place) for place in places)
 
     def _read_skipped_calls(self) -> Mapping[str, str] | None:
-        """Return the recorded reasons why tool calls of this turn were not made, by the index of the call.
+        """Return the recorded reasons why tool calls of this turn were not made, so that a resumed run can reuse them.
 
-        The reasons are recorded with the next turn. Returns None if the next turn is not recorded yet.
+        The keys are the indexes of the calls. The reasons are recorded together with the next turn. Returns None if the
+        next turn is not recorded yet.
         """
         record: Any = self._runtime.record_of("turn", str(self._turn + 1))
         return None if record is None else record.get("not_made", NOTHING)
 
     @contextmanager
     def _refuse_turn_answer(self, *errors: type[BaseException]) -> Iterator[None]:
-        """Mark the recorded answer of this turn as unusable if the block raises one of these errors.
+        """If the block raises one of these errors, mark the recorded answer of this turn as unusable.
 
-        The next attempt of the node then asks the model again.
+        The next attempt of the node then asks the model again, instead of reading the same unusable answer from the
+        record.
         """
         try:
             yield
@@ -523,7 +525,9 @@ class Conversation(Generic[T]):
         extra: Mapping[str, JsonValue] = NOTHING,
         otherwise: Callable[[ModelError], Request | Response] | None = None,
     ) -> Response:
-        """Return a model's answer from the record of the turn, or else call the model and record its answer.
+        """Return a model's answer: from the record if the turn was recorded, or else by calling the model.
+
+        A new answer is recorded before it is returned.
 
         Args:
             model: The model.
@@ -562,10 +566,10 @@ class Conversation(Generic[T]):
         return self._read_record(record, fresh[0] if fresh else response_of(record))
 
     def _read_record(self, record: JsonObject, response: Response) -> Response:
-        """Add the usage of a model's answer to the usage of this call of the agent, and return the answer.
+        """Add the usage of a recorded answer to the usage of this call of the agent, and return the answer.
 
-        The note in the record, which was sent with the request, is remembered, so that the next turn records the note
-        again only if it has changed.
+        The record may contain a note that was sent to the model with the request. The note is remembered, so that the
+        next turn records it again only if it has changed.
         """
         self._noted = record.get("note", self._noted)
         if "failed" not in record:
@@ -580,10 +584,10 @@ class Conversation(Generic[T]):
         fresh: list[Response],
         reserved: AsyncExitStack,
     ) -> StepResult:
-        """Call a model and return the record of its answer.
+        """Call a model and return the record of its answer, which the caller has to store.
 
-        The answer itself is appended to `fresh`. The reservation of the call's estimated usage is handed over to
-        `reserved`, because the reservation must last until the caller has recorded the answer.
+        The answer itself is appended to `fresh`. The estimated usage of the call stays reserved until `reserved` is
+        closed, because the reservation must last until the caller has stored the record.
         """
         async with AsyncExitStack() as stack:
             used = await stack.enter_async_context(self._runtime.reserved(model, request))
@@ -636,7 +640,10 @@ class Conversation(Generic[T]):
         return found
 
     def _words(self) -> dict[str, JsonValue]:
-        """Return the instructions and question with which the conversation began, as its first turn records them."""
+        """Return what the first turn records about the start of the conversation: its instructions and its question.
+
+        A resumed run continues with these recorded texts, even if the agent would make other texts today.
+        """
         question = self.messages[0]
         texts = {"system": self._system, "question": self._question}
         found: dict[str, JsonValue] = {}
@@ -672,10 +679,10 @@ class Conversation(Generic[T]):
 
     @contextmanager
     def _count_dropped(self, answered: list[Response]) -> Iterator[None]:
-        """Count the usage of the answers that the model gave in this block but that the agent does not use.
+        """Count the usage of answers that the model gave in the block but that the agent does not use.
 
-        If the block succeeds, only the last answer of the list is used; a hook has dropped the answers before it. If
-        the block fails, none of the answers is used.
+        A hook may call the model several times, and the provider charges for each answer. If the block succeeds, the
+        agent uses only the last answer. If the block fails, it uses none of them.
         """
         try:
             yield
@@ -720,7 +727,7 @@ class Conversation(Generic[T]):
         raise AssertionError
 
     def _count_failed_call(self, usage: Usage) -> None:
-        """Count the usage of a failed model call for the attempt of the node and for this call of the agent.
+        """Add the usage of a failed model call to the usage of the node's attempt and of this call of the agent.
 
         A failed call has no record of its own that could contain its usage.
         """
@@ -1116,7 +1123,7 @@ class Conversation(Generic[T]):
     ) -> Message:
         """Return the result of a tool call from its record, or else make the call and record its result.
 
-        The fields of the state that the call writes are collected from the record.
+        The values that the call writes to fields of the state are collected from the record.
         """
         record = await self._runtime.step_result(
             f"tool {call.name}", f"{place[0]}.{place[1]}", make or _refuse_to_call_again
@@ -1141,7 +1148,7 @@ class Conversation(Generic[T]):
     def _refuse_missing_tool(
         self, call: ToolCall, place: tuple[int, int], offered: Sequence[str], *, by_person: bool
     ) -> Message:
-        """Tell the model that it called a tool that is not offered.
+        """Return the message that tells the model that it called a tool which the agent does not offer.
 
         A person may already have approved or refused this call. The person's answer then has no effect, which is
         logged.
@@ -1169,7 +1176,7 @@ class Conversation(Generic[T]):
         return [update for place in sorted(self._written) for update in self._written[place]]
 
     async def _once(self, tool: Tool, call: ToolCall, given: Mapping[str, object], lost: str) -> ToolOutcome:
-        """Make a tool call that must not be repeated; if the call began earlier, find out how it ended instead."""
+        """Make a tool call that must not be repeated. If the call has already begun, find out how it ended instead."""
         once = once_of(tool.effect)
 
         async def make(key: str) -> ToolOutcome:
@@ -1207,10 +1214,10 @@ class Conversation(Generic[T]):
     async def _allow_call(
         self, tool: Tool, call: ToolCall, given: Mapping[str, object], decided: _Decided
     ) -> ToolCall | str:
-        """Decide about a tool call after hooks may have changed its arguments.
+        """Decide whether a tool call is made after hooks may have changed its arguments.
 
         Returns the call to make, or a text that tells the model why the call is not made. If a hook changed the
-        arguments, the tool's approval rule is applied to the changed call.
+        arguments, the approval rule of the tool is applied again, to the changed call.
         """
         if call_text("", call.arguments) == call_text("", decided.call.arguments):
             return call
@@ -1272,7 +1279,7 @@ class Conversation(Generic[T]):
     def _compact_from(self) -> int | None:
         """The number of tokens above which the model's provider shortens the conversation itself.
 
-        None if the agent does not use this feature of its provider, or if the provider does not have it.
+        None if the agent does not use this feature of its provider, or if the provider does not offer it.
         """
         limit = self._agent.window
         if limit is None or not limit.native or not isinstance(self._model, Compacts):
@@ -1408,9 +1415,9 @@ async def _refuse_to_call_again() -> StepResult:
 
 
 def _stand_in_for_tool(name: str, outcome: ToolOutcome) -> Tool:
-    """Make a tool that takes the place of a tool that the agent no longer has, although a call of it had already begun.
+    """Make a substitute for a tool that the agent no longer has, although a model's call of the tool had already begun.
 
-    A call of the returned tool has no effect, and its result is `outcome`.
+    A call of the substitute does nothing and returns `outcome`, so that the recorded call can be completed.
     """
 
     def answer(arguments: dict[str, object]) -> ToolOutcome:
@@ -1434,9 +1441,9 @@ def _utf8(text: Filled | None) -> Filled:
 
 
 def _identify_cached_part(model: Model, request: Request) -> str:
-    """Return a digest of the part of a request that the provider caches; "" if nothing is cached.
+    """Return a digest of the instructions and tools of a request, which the provider caches; "" if nothing is cached.
 
-    Calls with the same digest wait for the first of them, which fills the cache.
+    Calls in parallel that have the same digest wait until the first of them has filled the provider's cache.
     """
     if not request.settings.cache:
         return ""

@@ -45,9 +45,9 @@ _CLASSES: Final[Mapping[str, Callable[[Any], object]]] = {
 
 
 def _taken(value: object) -> object:
-    """Convert an input of a run to the form in which the state keeps inputs: JSON lists and objects of scalars.
+    """Convert an input of a run to JSON lists and objects of scalars, which is how the state keeps inputs.
 
-    The scalars keep their Python class, such as a date. The input is either a new value or was read from a record.
+    A scalar keeps its Python class, for example as a date. The input is either a new value, or was read from a record.
     """
     if isinstance(value, enum.Enum):
         inner = _taken(value.value)

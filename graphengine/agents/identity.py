@@ -37,7 +37,8 @@ def identity_of(
 ) -> dict[str, JsonValue]:
     """Return a digest of each input of an agent's call, by the name of the input.
 
-    A resumed run compares these digests with recorded ones, to find the conversation that the call had begun.
+    When a run is resumed, the digests are compared with recorded ones, to find the conversation that the same call
+    began before.
 
     Args:
         inputs: The inputs.

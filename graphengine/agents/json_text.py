@@ -84,8 +84,8 @@ def strict(text: str) -> object:
 def is_json(text: str) -> bool:
     """Return whether a model's answer is pure JSON, apart from leading `<think>` text.
 
-    Every version of this module reads pure JSON in the same way. The record of such an answer therefore need not
-    contain the version of the rules by which the answer was read.
+    All versions of this package read pure JSON in the same way, but later versions can read more of the other answers.
+    A record therefore contains the version of the reading rules only if its answer is not pure JSON.
     """
     try:
         return strict(without_thoughts(text)) is not NOTHING
@@ -347,8 +347,8 @@ def _repair_quoted(piece: str) -> object:
 def _is_all_of(repaired: str, piece: str) -> bool:
     """Return whether repaired JSON has exactly the words, numbers and brackets of the original text.
 
-    The result is False, too, if a text inside the repaired JSON contains JSON itself, because the repair then swallowed
-    a part of the structure.
+    This shows that the repair neither lost nor invented anything. The result is also False if a text inside the
+    repaired JSON contains JSON itself, because the repair has then taken a part of the structure for text.
     """
     bare = _ESCAPE.sub("", piece)
     return (

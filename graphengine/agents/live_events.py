@@ -137,9 +137,9 @@ class ToolReturned(OfTurn):
 
 @dataclass(frozen=True, slots=True)
 class AnswerReset(OfTurn):
-    """The answer that was shown so far does not count, because the call failed or the answer did not fit.
+    """Tells watchers to discard the answer that they saw so far, because the call failed or the answer did not fit.
 
-    The answer is made again.
+    The model is asked for another answer.
 
     Attributes:
         why: The reason, on one line.
@@ -250,7 +250,7 @@ class Live:
         self._clear()
 
     def reset(self, why: str) -> None:
-        """Tell watchers that the text of this turn so far does not count, if they received any."""
+        """Tell watchers to discard the text of this turn that they saw so far. Nothing is sent if they saw none."""
         if not (self._text.length or self._thinking.length):
             return
         self._clear()
@@ -269,7 +269,10 @@ class Live:
         self._show(found)
 
     def so_far(self) -> list[AgentEvent]:
-        """Return events that bring a watcher who subscribed late up to date with this turn."""
+        """Return the events that show the current turn so far to a watcher who has just subscribed.
+
+        These are the text and the thinking until now, the partial answer, and the tools that are being called.
+        """
         if self._when_watched is not None:
             self._when_watched()
         found: list[AgentEvent] = []
@@ -329,7 +332,10 @@ class Live:
 
 
 class Kept:
-    """A text to which pieces are added while it is streamed. If it becomes very long, only its end is kept."""
+    """The text of a turn, to which pieces are added while the model writes.
+
+    If the text becomes very long, only its end is kept, for watchers who subscribe late.
+    """
 
     __slots__ = ("_pieces", "held_back", "length", "skipped")
 

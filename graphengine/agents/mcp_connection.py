@@ -132,10 +132,10 @@ class ServerConnection:
 
     @property
     def tells(self) -> bool:
-        """Whether a list of the server's tools stays valid until the server reports a change.
+        """Whether a list of the server's tools may be used until the server reports that its tools have changed.
 
         True if the server promises to report changes, and if one process of the server answers all requests of the
-        connection.
+        connection. Otherwise a report could be missed.
         """
         tools = self.client.server_capabilities.tools
         return bool(self._address.command and tools is not None and tools.list_changed and self.is_older)
@@ -185,7 +185,11 @@ class ServerConnection:
         )
 
     def _warn_if_slow(self, seconds: float) -> None:
-        """Log a warning if the server ignored the first request, because this makes each start of the server slow."""
+        """Log a warning if the server did not answer `server/discover`, the first request of a new connection.
+
+        A server of an older protocol revision may ignore this request. The client then waits for the whole timeout of
+        the request before it sends `initialize`, so that every start of the server takes this long.
+        """
         from mcp.client.session import DISCOVER_TIMEOUT_SECONDS  # noqa: PLC0415 - loaded by now
         from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS  # noqa: PLC0415
 
@@ -368,7 +372,10 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def _late(timeout_seconds: float) -> str:
-    """Return the part of an error message that explains which requests the server did not answer in time."""
+    """Return the part of an error message that explains which requests the server did not answer in time.
+
+    An example is `it did not answer within 60 seconds: neither server/discover nor initialize`.
+    """
     from mcp.client.session import DISCOVER_TIMEOUT_SECONDS  # noqa: PLC0415 - loaded by now
 
     late = f"it did not answer within {timeout_seconds:g} seconds"

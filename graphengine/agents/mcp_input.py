@@ -119,7 +119,7 @@ class _Sending:
     progressed: ProgressFnT
 
     async def send(self, pending: UnfinishedCall, responses: types.InputResponses | None) -> StepResult:
-        """Send the call, or its continuation with the answers of a person, to the server.
+        """Send a tool call to the server, or continue a call with the answers of a person.
 
         If the server needs more input or time, the returned value is recorded, so that another process can continue the
         call.

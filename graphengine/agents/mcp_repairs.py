@@ -269,9 +269,9 @@ def _repair_response(message: JsonObject) -> JsonObject:
 
 
 def _of_object(schema: JsonObject) -> JsonObject | None:
-    """Repair the JSON Schema of a tool's arguments so that it describes an object.
+    """Repair the JSON Schema of a tool's arguments so that it describes an object, and return it.
 
-    None if it clearly describes something else, such as a list.
+    Returns None if the schema clearly describes something else, such as a list. The tool cannot be used then.
     """
     kind = schema.get("type", "object")
     if kind is not None and "object" not in (kind if isinstance(kind, list) else [kind]):

@@ -570,9 +570,9 @@ class _Shared:
 
     @contextmanager
     def _count_in_flight(self, connection: ServerConnection) -> Iterator[None]:
-        """Count a request of a connection as in flight while the block sends it and waits for the response.
+        """Count a request as in flight on its connection while the block sends the request and waits for the response.
 
-        If the connection has been replaced meanwhile, it ends after its last request in flight.
+        A connection that has been replaced meanwhile is closed when its last request in flight is done.
         """
         connection.calls += 1
         try:

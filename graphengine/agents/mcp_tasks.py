@@ -29,7 +29,7 @@ class TaskFailed(Exception):
 
 
 class CreatedTask(types.Result):
-    """The answer of an MCP server that carries out a tool call as a task, with the id of the task."""
+    """The answer of an MCP server that carries out a tool call in the background, as a task with an id."""
 
     result_type: Literal["task"] = "task"
     task_id: str

@@ -157,9 +157,9 @@ class Models(Extension):
     def _find_replacement(
         self, graph: str, place: AgentPlace, begun: Mapping[str, str] | None = None
     ) -> Model | str | None:
-        """Return the model that `Runner(models=…)` or a command gives to the agent at this place of a graph.
+        """Return the model that `Runner(models=…)` or a command sets for the agent at this place of a graph.
 
-        The result is None if no replacement matches, so that the agent keeps its own model.
+        Returns None if nothing is set for this agent, so that the agent keeps its own model.
         """
         key = (graph, place.path, place.agent, place.owner)
         if self._as_begun is not None:
@@ -193,7 +193,7 @@ class Models(Extension):
             self._lacking[plan.graph] = lacking
 
     def _refuse(self, graph: str, lacking: Sequence[tuple[str, str]], begun: Mapping[str, str]) -> None:
-        """Raise an error if an agent has no model of its own and no other model was given for it either."""
+        """Raise an error if an agent has neither a model of its own nor one from `Runner(models=…)` or a command."""
         lacking = [
             (path, who) for path, who in lacking if self._find_replacement(graph, AgentPlace(path, who), begun) is None
         ]
@@ -274,12 +274,12 @@ class Models(Extension):
         return AgentsOfRun(self, self._clock, run.snapshot)
 
     async def tools_of(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
-        """Return the tools of a source. The source is opened when it is first needed, and stays open.
+        """Return the tools of a source, such as an MCP server. It is opened when it is first needed, and stays open.
 
         Args:
             source: The source.
-            begins: Whether a call of an agent begins. Otherwise the source is only asked again if its tools are known
-                to have changed.
+            begins: True in the first turn of a call of an agent. In later turns the source is asked again only if its
+                tools are known to have changed.
         """
         if id(source) not in self._sources:
             async with self._opening.setdefault(
@@ -506,7 +506,7 @@ def reached(thing: object, depth: int = 0, seen: set[int] | None = None) -> Iter
 
 
 def held_by(thing: object) -> Iterable[object]:
-    """Return the objects to which an object directly refers, such as the globals of a function."""
+    """Return the objects to which an object directly refers, such as the globals that a function uses."""
     if inspect.isfunction(thing):
         return _globals_of(thing)
     if inspect.ismethod(thing):

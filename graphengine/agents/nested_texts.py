@@ -75,9 +75,10 @@ def _inner(text: str, allowed: Sequence[Schema]) -> JsonValue:
 
 
 def _only(allowed: Sequence[Schema], kind: str, key: str) -> list[JsonValue]:
-    """Return the value that a schema contains under `key`, in its only variant of the type `kind`.
+    """Return the value under `key` in the only variant of a JSON Schema that describes the JSON type `kind`.
 
-    The value is returned as a list with one item. The list is empty if no variant or several variants have this type.
+    For example, with the kind `"array"` and the key `"items"`, the schema of a list's items is returned. The value is
+    returned as a list with one item. The list is empty if no variant or several variants have this type.
     """
     found = [variant.get(key) for variant in allowed if kind in kinds(variant)]
     return found if len(found) == 1 else []

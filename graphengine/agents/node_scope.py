@@ -50,13 +50,13 @@ class AsksPerson(Protocol):
     def __call__(self, *, was_asked: bool) -> Awaitable[Question | None]:
         """Make the question for a person; None if the person need not be asked.
 
-        `was_asked` is True if the person was asked the question before. In this case a question must be returned.
+        `was_asked` is True if the person has already been asked, in which case None must not be returned.
         """
         ...
 
 
 class NodeScope:
-    """The functions of a running node that an agent uses: recorded work, resources, questions and threads.
+    """What an agent needs from the node in which it runs: recorded work, resources, questions and threads.
 
     Args:
         attempt: The attempt of the node whose code runs.
@@ -138,10 +138,10 @@ class NodeScope:
         self.work.refuse(error, name, what)
 
     def answered(self, name: str, what: str, value: object) -> None:
-        """Remember which recorded turn of the model an answer comes from.
+        """Remember that an answer of a model comes from this recorded turn.
 
-        The answer may turn out not to fit the state, which refuses the node's update. The record of the turn is then
-        marked as unusable, so that the model is asked again.
+        The answer may turn out not to fit the state, so that the node's update is refused. The record of the turn is
+        then marked as unusable, so that the model is asked again.
         """
         self.work.answered(name, what, value)
 
@@ -154,7 +154,7 @@ class NodeScope:
         return self.work.is_over("sleep", what)
 
     async def record_usage(self) -> None:
-        """Record the usage of failed model calls as a step, before the attempt ends without a step of its own.
+        """Record the usage of failed model calls in a separate step, before the node's attempt ends without a step.
 
         Otherwise this usage would be lost.
         """

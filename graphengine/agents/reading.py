@@ -146,9 +146,10 @@ class Output(Generic[T]):
         return self._fit_value(await in_thread(functools.partial(self._repair_text, found.text, as_before)))
 
     def _at_once(self, content: object, *, as_before: bool = False) -> T | _NotJson:
-        """Convert a model's answer to a value at once. Return `_NotJson` if the text has to be repaired first.
+        """Convert a model's answer to a value, unless its JSON is malformed. `_NotJson` is returned for malformed JSON.
 
-        The repair of malformed JSON may take seconds, so the caller decides in which thread the text is repaired.
+        The repair of malformed JSON may take seconds. The caller therefore decides whether the text is repaired in the
+        event loop or in a thread.
         """
         if not isinstance(content, str):
             return self._validate_answer(content)
@@ -244,10 +245,10 @@ class Output(Generic[T]):
         return self._or(value, value[KEY])
 
     def _or(self, first: object, second: object) -> T:
-        """Convert `first` to the output type. If `first` does not fit, convert `second` instead.
+        """Convert a parsed answer, `first`, to the output type. If it does not fit, convert `second` instead.
 
-        `first` is a whole parsed answer, and `second` is its value under the key `answer`. If neither fits, the error
-        is about `second`.
+        `second` is the value that the answer contains under the key `answer`. If neither fits, the error is about
+        `second`.
         """
         try:
             return self._alone(first, ())

@@ -138,8 +138,8 @@ def response_of(record: JsonObject) -> Response:
 def result_record(outcome: ToolOutcome, arguments: str | None) -> dict[str, JsonValue]:
     """Convert the outcome of a tool call to the JSON that a run records.
 
-    If a person changed the arguments of the call, `arguments` are the changed ones. It is None if the model's own
-    arguments were used.
+    If a person or a hook changed the arguments of the call, `arguments` contains the changed arguments. It is None if
+    the model's own arguments were used.
     """
     record: dict[str, JsonValue] = {"text": outcome.text}
     if arguments is not None:
@@ -335,9 +335,9 @@ def _dump_result(value: object) -> str | bytes:
 
 
 def _passable(tool: str, text: str | bytes, *, is_error: bool = False) -> ToolOutcome:
-    """Return the outcome of a tool call with this text, or an error for the model if the text is too large.
+    """Return a text as the outcome of a tool call, or an error for the model if the text is too large.
 
-    The error contains only the beginning of the text, and a text that is too large is never copied.
+    The error shows only the beginning of the text. A text that is too large is never copied as a whole, to save memory.
     """
     unit, most_units = ("characters", 1) if isinstance(text, str) else ("bytes", _MOST_UTF8_BYTES)
     if len(text) <= MAX_RESULT_CHARACTERS * most_units:

@@ -94,9 +94,13 @@ class Replacements(Extension):
 def _effects_of(thing: object, resources: Sequence[str]) -> Iterator[tuple[str, Sequence[str], Collection[str] | None]]:
     """Yield the effects that an agent's tools or a function may have outside the run.
 
-    Each effect is a tuple of its name, the names of its parameters, and the names of more values that a replacing
-    function may have as parameters, such as `ctx`. The third part is None if the effect belongs to a function that is
-    called in code with `effect=`. Such a function may be called by position, and may turn out not to be an effect.
+    Each effect is a tuple of three parts:
+
+    1. The name of the effect, which is the name of a tool or function.
+    2. The names of its parameters.
+    3. The names of more values that a replacing function may have as parameters, such as `ctx`. This part is None if
+       the effect belongs to a function that is called in code with `effect=`. Such a function may be called by
+       position, and may turn out not to be an effect.
     """
     if is_agent(thing):
         from graphengine.agents.tools import Tool  # noqa: PLC0415 - an agent has loaded it

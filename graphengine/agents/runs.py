@@ -231,10 +231,7 @@ class AgentCall(Generic[T]):
         return await start_or_join(self.runner, self.graph(), self.inputs or None, resume=True, **self.options)
 
     def graph(self) -> GraphDefinition[Any]:
-        """Return the graph that runs the agent. The graph is cached for the same resources.
-
-        The graph contains the resources of the Runner that it can use.
-        """
+        """Return the graph that runs the agent. It is built once for each set of the Runner's resources, then cached."""
         is_turn = "chat" in self.options
         graphs, key = graphs_of(self.agent), ("turn" if is_turn else "once", self.resources)
         if key not in graphs:
@@ -250,9 +247,9 @@ class AgentCall(Generic[T]):
         return cast("T", result.output)
 
     def no_answer(self, result: Result[Any], again: str, *, queued: bool = False) -> RunWaits | DefinitionError:
-        """Return the error that explains why a run has no answer: the run waits or was stopped.
+        """Return the error that explains why a run has no answer: the run waits, or was stopped.
 
-        `again` is Python code that continues the run. The error shows this code as its repair.
+        `again` is Python code with which the caller can continue the run; the error shows it as its repair.
         """
         if result.status == "waiting":
             return RunWaits(self.agent.name, result, again, queued=queued)

@@ -98,7 +98,7 @@ def runtime_here() -> RunRuntime | None:
 
 
 class RunRuntime(NodeScope):
-    """Connects an agent with the run in which it is called.
+    """Connects an agent with the run in which it is called, for example to record the model's answers.
 
     Args:
         attempt: The attempt of the node whose code calls the agent.
@@ -222,7 +222,7 @@ class RunRuntime(NodeScope):
         return key
 
     def _find_begun_beside(self, name: str) -> Iterator[tuple[str, JsonValue]]:
-        """Yield the conversations that an agent has begun in this node, according to the records of the node.
+        """Yield the conversations that an agent has begun in this node before, as the records of the node show.
 
         Each conversation is yielded as its key and the record of its first turn.
         """
@@ -275,10 +275,10 @@ class RunRuntime(NodeScope):
             )
 
     async def may_continue(self, *awaited: asyncio.Future[Any]) -> bool:
-        """Wait for the first of these futures. Return False if the run must stop before that, or has reached a limit.
+        """Wait for the first of these futures, and return True when it is done.
 
-        Inside a `ctx.call`, the method always waits for a future and returns True, because a `ctx.call` finishes before
-        the run stops.
+        Returns False if the run must stop before that, or has reached a limit. Inside a `ctx.call`, the method always
+        waits for a future and returns True, because a `ctx.call` finishes before the run stops.
         """
         halted = asyncio.ensure_future(self.around.host.halted())
         try:
@@ -346,7 +346,9 @@ class RunRuntime(NodeScope):
         return bool(self.frame.recorded_results) and self.work.inside(name, number, asked) is not None
 
     async def acting_in(self, effect: Effect | None, function: object) -> AbstractContextManager[None]:
-        """Return a context for a part of the node that has an effect outside the run and may be repeated after a crash.
+        """Return a context that a node enters while it does something outside the run, such as sending a message.
+
+        A crash inside the context leaves open whether the effect has happened, and the node may then repeat it.
 
         Raises:
             LeaseLost: Another process has taken the run.
@@ -382,9 +384,9 @@ class RunRuntime(NodeScope):
             self.work.key_of("ask", digest_of_call("ask", ([each, None],), {}))
 
     async def objection(self, answer: RecordedResult) -> str:
-        """Return why a person's recorded answer no longer holds, such as a lost right to approve; "" if it still holds.
+        """Return why a person's recorded answer no longer counts, such as a lost right to approve; "" if it counts.
 
-        The extensions of the Runner decide.
+        The extensions of the Runner decide, for example the list of people who may approve.
         """
         if answer.by == "answer":
             for each in self.around.following.all:
@@ -407,10 +409,11 @@ class RunRuntime(NodeScope):
         return self.shown
 
     async def opened(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
-        """Return the tools of a source, which stays open until the Runner is closed.
+        """Return the tools of a source, such as an MCP server, which stays open until the Runner is closed.
 
-        `begins` is True at the start of an agent's call. For a later turn of the same call it is False, and the source
-        is asked again only if its tools are known to have changed.
+        `begins` is True in the first turn of a call of an agent: the source is then asked for its current tools. In a
+        later turn of the same call it is False, and the source is asked again only if its tools are known to have
+        changed.
         """
         return await self._run.models.tools_of(source, begins=begins)
 
@@ -471,7 +474,7 @@ class RunCallerWait:
         self.clock = clock
 
     async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
-        """Wait for the first of these futures, or end the attempt and never return if the run must stop first.
+        """Wait for the first of these futures. If the run must stop first, end the attempt and never return.
 
         The attempt also ends if the run has reached a limit when the future is done. Its recorded work is kept, and the
         node runs again when the run is resumed. Inside a `ctx.call`, the method only waits for a future, because a
@@ -723,9 +726,10 @@ AgentRuntime: TypeAlias = RunRuntime | StandaloneRuntime
 
 
 def _agree(then: object, now: Mapping[str, JsonValue]) -> bool:
-    """Return whether a recorded conversation can be continued by today's call, because their inputs have equal digests.
+    """Return whether a recorded conversation can be continued by today's call, because their inputs are equal.
 
-    Only inputs that both have read are compared. At least one input must occur in both, unless neither has any.
+    `then` contains the digests of the inputs that the recorded call read, and `now` those of today's call, by name.
+    Only inputs that both have read are compared. At least one input must occur in both, unless neither call has any.
     """
     if not isinstance(then, dict):
         return False

@@ -58,7 +58,7 @@ _EFFECTS: Final = frozenset(
 
 
 class ToolProblem(NamedTuple):
-    """A problem that an agent's tools have in a certain graph, with a repair."""
+    """A problem that an agent's tools have in a certain graph, with its error code and the text of a repair."""
 
     code: str
     message: str

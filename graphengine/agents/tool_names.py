@@ -91,7 +91,7 @@ def _allows(function: Callable[..., bool], values: Mapping[str, object]) -> bool
 
 
 def reads_of_offer(function: Callable[..., bool]) -> Iterator[Parameter]:
-    """Yield the fields of the state that an `offered=` function reads, as its parameters."""
+    """Yield the parameters of an `offered=` function that name fields of the state, which the function reads."""
     if isinstance(function, AllOffer):
         for each in function.functions:
             yield from reads_of_offer(each)

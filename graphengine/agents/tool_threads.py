@@ -29,7 +29,7 @@ MOST_LEFT: Final = 32
 
 
 class ToolThreads:
-    """The threads in which all calls of one sync tool run. Their number is limited."""
+    """The threads in which the calls of one sync tool run. Their number is limited."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -43,7 +43,7 @@ class ToolThreads:
         return self._left >= MOST_LEFT
 
     def begin(self, call: CallThread, *, at_once: bool) -> None:
-        """Run a call of a sync tool in a new thread. If too many threads are running, the call waits for one of them.
+        """Run a call of a sync tool in a new thread. If too many threads are running, the call waits until one is free.
 
         Args:
             call: The call.
@@ -70,7 +70,10 @@ class ToolThreads:
             _Thread(self, following).start()
 
     def after(self, call: CallThread) -> CallThread | None:
-        """Note that a thread has finished its call, and return its next call; None if the thread should end."""
+        """Note that the thread of this call has finished it, and return the call that the thread runs next.
+
+        Returns None if no call waits, or if the finished call had been given up. The thread then ends.
+        """
         with self._lock:
             call.is_over = True
             if call.is_left:

@@ -27,7 +27,7 @@ class WrittenPart:
 
     Attributes:
         field: The name of the field.
-        path: The path of the written part inside the result; None for the whole result.
+        path: Where the written part stands inside the tool's result; None if the whole result is written.
         kind: The type of that part, as far as the annotation of the result shows it.
         reader: Converts the part to JSON and back.
     """
@@ -38,9 +38,9 @@ class WrittenPart:
     reader: Output[Any]
 
     def is_in(self, result: object) -> bool:
-        """Return whether the result of a tool call contains this part, so that the field is written.
+        """Return whether the result of a tool call contains the part that is to be written to a field of the state.
 
-        The part may be None. The part is missing if a dict lacks the key or a list is too short.
+        A part that is None counts as contained. The part is missing if a dict lacks the key, or if a list is too short.
         """
         value = result
         for part in () if self.path is None else self.path.parts:

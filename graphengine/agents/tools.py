@@ -415,10 +415,10 @@ class Tool(Generic[P, R_co]):
         return await self._await_outcome(cast("Awaitable[object]", found))
 
     def _answer(self, call: Callable[[], object]) -> object:
-        """Call the tool's function in the thread of the call, and return what the event loop needs to continue.
+        """Call the tool's function in its thread, and return what the event loop needs to finish the tool call.
 
-        This is the outcome of the call, an awaitable for the result, or a `_Raised` with an error that the caller
-        raises.
+        This is one of three things: the outcome of the call; an awaitable, if the function returned one; or a `_Raised`
+        with an error that the caller has to raise.
         """
         try:
             found = call()

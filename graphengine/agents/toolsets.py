@@ -104,8 +104,8 @@ class _SourcePart:
     When it is opened, it opens the source that the user passed to `toolset`, and returns only the chosen tools.
 
     Attributes:
-        last: The tools that the source returned last, and the tools of the set among them. Empty before the source is
-            opened.
+        last: The last result of this part, as a pair: the tools that the source returned, and those of them that belong
+            to the set. The list is empty before the source is opened.
     """
 
     source: ToolSource

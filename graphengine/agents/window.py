@@ -324,9 +324,9 @@ def _count_covered(messages: Sequence[Message], place: int) -> int:
 
 
 def _callers(messages: Sequence[Message]) -> Sequence[int]:
-    """Return for each message of a conversation the index of the message that it belongs to.
+    """Return for each message of a conversation the index of the message that it must not be separated from.
 
-    The result of a tool belongs to the message with the tool call. Any other message belongs to itself.
+    For the result of a tool, this is the message with the tool call. For any other message, it is the message itself.
     """
     called: dict[str, int] = {}
     found: list[int] = []
@@ -337,7 +337,7 @@ def _callers(messages: Sequence[Message]) -> Sequence[int]:
 
 
 def _find_cut(callers: Sequence[int], place: int) -> int:
-    """Return the last index up to `place` at which a conversation can be cut.
+    """Return the last index up to `place` at which a conversation can be cut into an older and a newer part.
 
     A cut must not separate the result of a tool from its call. `callers` contains for each message the index of the
     message with its tool call; see `_callers`.

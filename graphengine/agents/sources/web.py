@@ -82,7 +82,7 @@ def read_media(url: str) -> Media:
 
 
 class _Answer(NamedTuple):
-    """The response of a web server, or a redirect. `target` is the address to which a redirect leads."""
+    """The response of a web server to a request for a page. For a redirect, `target` is the new address."""
 
     status: int
     content_type: str
