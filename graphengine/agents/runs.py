@@ -231,7 +231,7 @@ class AgentCall(Generic[T]):
         return await start_or_join(self.runner, self.graph(), self.inputs or None, resume=True, **self.options)
 
     def graph(self) -> GraphDefinition[Any]:
-        """Return the graph that runs the agent. It is built once for each set of the Runner's resources, then cached."""
+        """Return the graph that runs the agent. It is built once for each set of the Runner's resources."""
         is_turn = "chat" in self.options
         graphs, key = graphs_of(self.agent), ("turn" if is_turn else "once", self.resources)
         if key not in graphs:
