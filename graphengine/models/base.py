@@ -183,7 +183,7 @@ class CallerWait(Protocol):
         ...
 
     async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
-        """Wait until at least one of the given futures is done.
+        """Wait until at least one of the given futures is done, for a call that its rate limiter delays.
 
         If the run is cancelled or the worker shuts down meanwhile, the calling task is cancelled instead.
         """

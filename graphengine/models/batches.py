@@ -124,12 +124,14 @@ class _Group:
     Attributes:
         name: The name of the batch.
         began: The time at which the group was made, in epoch seconds.
-        recovers: Whether the batch may already have been submitted by a process that died.
+        recovers: Whether the batch may already have been submitted by another process that died. The provider's list of
+            batches is then searched first.
         requests: The requests by their ids, in the order in which they joined.
         joins: How many requests have joined, including requests that have left again.
         closed: Set when no more requests can join.
         joined: Set when a request joins.
-        ready: The ids of the requests whose tickets are recorded, so that they may be submitted.
+        ready: The ids of the requests whose tickets are recorded in their runs. The batch is submitted once all its
+            requests are ready.
         submission: The task that submits the group.
         changed: Set when a request becomes ready or leaves.
     """
@@ -157,7 +159,8 @@ class _Gathered:
             or the event loop with the name of the batch.
         groups: The groups that are complete but not submitted yet, by the name of the batch.
         submitted: The provider's ids of the submitted batches, by the name of the batch.
-        ended: For each batch, when the provider was last asked whether the batch has ended, and the provider's answer.
+        ended: By the name of each batch: the time at which the provider was last asked whether the batch has ended, and
+            the provider's answer.
         answers: The answers of the newest finished batches.
         tasks: The tasks in progress.
     """

@@ -57,7 +57,10 @@ _Named = TypeVar("_Named", Message, ToolCall)
 
 
 def _take_by_ids(found: Iterable[_Named], ids: Counter[str], key: str) -> list[_Named]:
-    """Return the items whose id is among the given ids. An id that occurs twice in the counter selects two items."""
+    """Return those tool calls or results whose ids are among the given ids, each id as often as the counter says.
+
+    If the counter contains an id twice, the first two items with this id are returned.
+    """
     left = ids.copy()
     taken = []
     for each in found:
@@ -69,9 +72,10 @@ def _take_by_ids(found: Iterable[_Named], ids: Counter[str], key: str) -> list[_
 
 
 def told_apart(messages: Sequence[Message]) -> Sequence[Message]:
-    """Give every tool call of a conversation an id of its own, and pair calls with their results (see `paired`).
+    """Give each tool call of a conversation a different id, and pair each call with its result (see `paired`).
 
-    If several answers use the same id, a result belongs to the call in the newest answer before it.
+    Some servers use the same id for several calls, which other providers refuse. If several answers use the same id, a
+    result belongs to the call in the newest answer before it.
     """
     messages = paired(messages)
     ids = [call.id for message in messages for call in message.calls]

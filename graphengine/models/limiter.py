@@ -96,7 +96,9 @@ MACHINE_CLOCK: Final[Clock] = _MachineClock()
 
 @dataclass(frozen=True)
 class PlainWaits:
-    """How a call waits for its rate limiter if it is made outside a run, so that nothing can end the wait early.
+    """Decides how a call waits for its rate limiter if the call is made outside a run.
+
+    Such a call simply waits, because no run can be stopped meanwhile.
 
     Attributes:
         clock: The clock by which to wait; the machine's clock by default.
@@ -179,9 +181,9 @@ class RateLimiter:
 
 
 class _Waiter:
-    """A call that waits for its turn in the queue of a rate limiter.
+    """A call that waits in the queue of a rate limiter.
 
-    The waiting call with the lowest number is next.
+    Each waiting call has a number. The call with the lowest number is next.
     """
 
     __slots__ = ("awake", "loop", "number", "shared")
@@ -229,9 +231,10 @@ class WaitQueue:
 
     @contextmanager
     def rates(self) -> Iterator[tuple[RateController, float]]:
-        """Give a `with` block exclusive access to the state of the limits, together with the current time.
+        """Give a `with` block exclusive access to the rate controller of the queue, together with the current time.
 
-        After the block the first waiting call is woken, because any change of the limits can allow it to begin.
+        After the block the first waiting call is woken, because the block may have changed the limits so that this call
+        can begin.
         """
         with self._lock:
             yield self._rates, self._now()
@@ -346,14 +349,14 @@ class WaitQueue:
 
 @dataclass(frozen=True, slots=True)
 class _UntilBegun:
-    """Tells a connection not to hold back bytes before the answer begins, even if nobody watches the answer.
+    """Makes a connection pass on the first piece of an answer at once, even if nobody watches the answer.
 
-    While nobody watches, the pieces of an answer are collected and passed on together. The first piece must not be held
-    back, however, because the queue has to learn at once that the server has begun to answer.
+    While nobody watches, the pieces of an answer are collected and passed on together. The first piece is an exception,
+    because the queue of the rate limiter has to learn at once that the server has begun to answer.
 
     Attributes:
-        watch: Tells whether somebody really watches the answer.
-        permit: The call, which knows whether its answer has begun.
+        watch: The real watch of the answer, which is asked once the answer has begun.
+        permit: The permission with which the call was made. It records whether the answer has begun.
     """
 
     watch: Watch
@@ -662,7 +665,7 @@ def limiter_for(key: Hashable, calls_at_once: int | None) -> RateLimiter:
 
 
 def limiter_of(model: Model) -> RateLimiter | None:
-    """Return the limiter of a model, or None if the model only calls other models.
+    """Return the rate limiter of a model, or None if the model has none because it only calls other models.
 
     A model object without the attribute `limiter` gets a limiter without limits, which is kept for this object.
     """

@@ -350,7 +350,8 @@ class ServedModel(PricedModel, ABC):
             response: The response.
             whole: The answer.
             is_batch: Whether the answer is part of a batch.
-            heard: Whether the question contains sound, whose tokens not every server counts separately.
+            heard: Whether the question contains sound. Not every server counts the tokens of sound separately, so the
+                cost may then be unknown.
         """
         spent = self._read_spent_tokens(whole, is_batch=is_batch, heard=heard)
         answered = utf8_text(text(whole, "model"))

@@ -518,7 +518,7 @@ class _Chunks(StreamReader):
 
 @dataclass(slots=True)
 class _PartialCall:
-    """A tool call in a streamed answer, as far as its pieces have arrived."""
+    """A tool call in an answer that is still being streamed, put together from the pieces that have arrived."""
 
     id: str = ""
     name: str = ""

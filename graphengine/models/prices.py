@@ -272,7 +272,10 @@ def _tokens_price(
 
 
 class PricedModel:
-    """Base of the models whose cost and context window come from the price tables or from the user's `price=`."""
+    """Base class of the models that compute the cost of their answers, from the price tables or the user's `price=`.
+
+    The context window is also read from the price tables.
+    """
 
     _prices: Prices
 

@@ -235,10 +235,10 @@ class RateController:
             self._era += 1
 
     def end(self, permit: Permit) -> None:
-        """Record that a call is over, whatever its outcome.
+        """Record that a call is over, whether it was answered, failed or was cancelled.
 
-        The trial, which tests a server that failed, can be cancelled before it has an outcome. The next call is then
-        the trial.
+        If the call was the trial, which tests a server that failed, it may have been cancelled before it had an
+        outcome. The next call is then the trial.
         """
         self._in_flight -= 1
         if self._trial is permit:

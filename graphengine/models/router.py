@@ -198,10 +198,10 @@ class Router(OverModels):
 
 
 class _TextRelay:
-    """Streams the text of only one of several models, so that a watcher does not see the beginnings of two answers.
+    """Streams the text of only one of a router's models, so that a watcher does not see the beginnings of two answers.
 
-    This is the first model that streams any text. If the caller can discard text (`on_reset`), the text of every model
-    is streamed.
+    This is the first model that streams any text. If the caller can discard text that was already shown (`on_reset`),
+    the text of every model is streamed instead.
     """
 
     def __init__(self, request: Request) -> None:
@@ -210,9 +210,9 @@ class _TextRelay:
         self._streamed = False
 
     async def call(self, model: Model, call: PacedCall | None, request: Request) -> Response:
-        """Call a model, and stream its text if no earlier model has streamed any.
+        """Call one of the router's models, and stream its text if no earlier model has streamed any.
 
-        Text that arrives after the call is dropped.
+        Text that arrives after the call has ended is dropped.
         """
         call_model = model.answer if call is None else call.once  # through the model's limiter if it has one
         if self._on_text is None or self._streamed:

@@ -30,7 +30,7 @@ _ABOUT_FORM: Final = re.compile(
 
 @runtime_checkable
 class SendsForms(Protocol):
-    """A model that can tell in which form it sends the schema of a typed answer.
+    """An interface of models that can tell in which of two forms they send the schema of a typed answer.
 
     The schema is sent in the API's own field for schemas, or as a text in the instructions.
     """

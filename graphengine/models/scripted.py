@@ -253,7 +253,7 @@ _REPAIR: Final = "add an answer to the script, or find out why the call was made
 
 
 class _Script:
-    """The prepared answers for one agent, or for all agents if `agent` is ""."""
+    """The answers that a `ScriptedModel` has left for one agent, or for all agents if `agent` is ""."""
 
     def __init__(self, agent: str, given: object) -> None:
         self._agent = agent
@@ -339,7 +339,10 @@ def _build_scripted_response(given: object, request: Request) -> Response:
 
 
 def _matches_message(item: object, message: Message) -> bool:
-    """Return whether a message of a conversation has the same text and tool calls as this prepared answer."""
+    """Return whether a message of a conversation is the use of this prepared answer: equal text and tool calls.
+
+    A resumed run skips prepared answers that its conversation already contains.
+    """
     if is_raised(item) or callable(item):
         return False
     scripted = _read_scripted_answer(item)
@@ -372,7 +375,7 @@ def _read_scripted_answer(item: object) -> str | Response:
 
 
 def _describe_item(item: object) -> str:
-    """Describe a prepared answer on one line of an error message."""
+    """Describe a prepared answer of a test on one line, for an error message."""
     if callable(item) and not isinstance(item, type):
         return f"a function, {getattr(item, '__name__', type(item).__name__)}"
     if is_raised(item):

@@ -153,7 +153,7 @@ class Settings:
 
 @runtime_checkable
 class ChecksSettings(Protocol):
-    """A model that can name the settings that its API does not support."""
+    """An interface of models that can list which settings of an agent their API does not support."""
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
         """Return the unsupported settings by name, each with a sentence that says what to do instead."""

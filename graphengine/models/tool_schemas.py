@@ -157,7 +157,7 @@ class _SimpleForm:
         self._root, self._parts = root, 0
 
     def simplify(self, part: JsonValue, seen: frozenset[str]) -> JsonObject:
-        """Simplify one part of the schema of a tool's arguments.
+        """Simplify one part of the schema of a tool's arguments, such as the schema of one property.
 
         `seen` contains the references that were followed to reach the part, so that a cycle of references ends.
         """
