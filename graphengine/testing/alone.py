@@ -195,7 +195,7 @@ class _Alone(Alone):
 
     @override
     def passes(self, wait: WaitRecord) -> bool:
-        """Return whether this wait of the node ends because its time is over.
+        """Return whether this wait of the node is ended by its timeout, instead of by an answer or a message.
 
         A sleep always ends in this way, and so does a question that the test answers with `NO_ANSWER`. A wait for a
         message ends in this way once all messages that the test passed for its topic have been received.
@@ -250,9 +250,9 @@ class _Alone(Alone):
 
     @override
     def noted(self, done: Recorded) -> None:
-        """Collect a result that the node recorded, or a value that it published, for `run_node` to return.
+        """Keep a result that the node recorded, or a value that it published, for the result of `run_node`.
 
-        They become `Done.work` and `Done.published`.
+        Results become the attribute `work` of `Done`, and published values become `published`.
         """
         if done.name.startswith(PUBLISH):
             self.published.append((done.name.removeprefix(PUBLISH), bare(done.value)))

@@ -149,7 +149,7 @@ async def bounds(graph: Graph[Any], models: GivenModels | None = None) -> Bounds
 
 
 class _Bounding:
-    """Collects the bounds of each node, and the edges that no run can take, while `bounds` walks through the graph."""
+    """Walks through a graph for `bounds`, and collects the bounds of each node and the edges that no run can take."""
 
     def __init__(self, graph: str, given: Mapping[str, Model | str]) -> None:
         self._graph, self._given = graph, given
@@ -230,9 +230,9 @@ class _Bounding:
 
 
 def _sum_up_to(amounts: Sequence[Any], limit: float | None = None) -> Any:  # noqa: ANN401 - of either kind of number
-    """Add up amounts of calls, tokens or money, but return the limit if it is lower than the sum.
+    """Return the sum of amounts, such as model calls, tokens or money, but at most `limit`.
 
-    None is an unknown amount, which makes the sum unknown. The result is then the limit, or None if there is no limit.
+    An amount of None is unknown and makes the sum unknown. The result is then the limit, or None if there is no limit.
     """
     return min((each for each in (None if None in amounts else sum(amounts), limit) if each is not None), default=None)
 

@@ -134,7 +134,7 @@ class EdgeCoverage:
 
     @property
     def edges(self) -> Mapping[str, bool]:
-        """Whether each edge was taken: a mapping from the edge in words, after the name of its graph, to a bool."""
+        """Whether each edge was taken, by the edge in words after the name of its graph: `essay: write -> review`."""
         return {
             f"{shape.graph}: {unit.edge}": (unit.place, unit.held) in self._seen[shape]
             for shape in self._shapes()
@@ -201,7 +201,10 @@ def _percent_of(seen: int, count: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Noted(Condition):
-    """A condition of an edge that behaves like another condition, and passes each of its results to `note`."""
+    """Wraps a condition of an edge in order to record its results. It behaves like the condition itself.
+
+    Each result is passed to `note`.
+    """
 
     of: Condition
     note: Callable[[bool], None]
@@ -223,7 +226,7 @@ class _Noted(Condition):
 
 
 class _Fan:
-    """Receives each edge that a running graph takes, and tells every `EdgeCoverage` that is recording."""
+    """Passes each edge that a running graph takes to all the `EdgeCoverage` objects that are recording."""
 
     def __init__(self) -> None:
         self.watching: list[EdgeCoverage] = []
@@ -346,9 +349,10 @@ def _begin_observed(session: Session, *args: Any, **options: Any) -> None:  # no
 
 
 def introduce(plan: Plan[Any]) -> None:
-    """Tell every coverage that is recording about a graph, so that the graph's edges count even if no test takes them.
+    """Tell every coverage that is recording about a graph, so that edges that no test takes are listed as well.
 
-    A walk calls this, because it runs a copy of the graph in which stubs replace the nodes.
+    `walk` calls this function, because it runs a copy of the graph with stubs in place of the nodes, and the edges of
+    the original graph should count.
     """
     _FAN.introduce(plan)
 

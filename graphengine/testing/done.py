@@ -161,6 +161,8 @@ def _value_of(op: Op, after: Callable[[str], object]) -> Any:  # noqa: ANN401 - 
 def written_by_item(writes: Sequence[Op], typed: Callable[[Op], Any] | None) -> dict[str, Any]:
     """Return, by field, what one item of a map would write to the state when all items have finished.
 
+    A test that runs a node for a single item shows these values as the node's update.
+
     Args:
         writes: The recorded operations of the item, such as `["set", "title", "Tides"]`.
         typed: A function that converts an operation to a value of the field's type; None to return the recorded values.
@@ -176,7 +178,7 @@ def written_by_item(writes: Sequence[Op], typed: Callable[[Op], Any] | None) -> 
 def typed_values(stage: Stage, view: View) -> Callable[[Op], Any] | None:
     """Return a function that converts what an item of a map wrote to values of the field's type.
 
-    The result is None in a graph with secrets, whose values are shown in the form in which they are recorded.
+    The result is None in a graph with secrets. The recorded form of the values is shown then.
     """
     fields = stage.inner.state.fields
     return None if stage.plan.secret else lambda op: fields[op[1]].written_by_item(op, view)

@@ -30,9 +30,9 @@ class Work(BaseModel):
 
 
 def noted(folder: str, what: str) -> int:
-    """Append the current time to a file, as one line, and return how many lines the file has then.
+    """Append the current time to a file as a line, and return how many lines the file then has.
 
-    A node may run in another process. The tests therefore read such files to find out when and how often it worked.
+    A node may run in another process. The tests read these files to find out when and how often the node worked.
     """
     path = Path(folder, what)
     with path.open("a", encoding="utf-8") as file:

@@ -179,7 +179,7 @@ class ExecutorConformance(ABC):
             asyncio.run(test())
 
     def test_waiting_for_a_place_takes_no_time(self) -> None:
-        """Check that the timeout of a call begins with its work, not while the call waits for a free place.
+        """Check that the timeout of a call begins when its work begins, not while the call waits for a free worker.
 
         This is tested only for executors that measure the timeout themselves.
         """

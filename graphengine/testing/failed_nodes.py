@@ -40,7 +40,9 @@ _ASKED: Final[ContextVar[list[Request] | None]] = ContextVar("graphengine_asked"
 
 
 def watch(test: str) -> None:
-    """Begin to collect the failed nodes of a test, and forget those of the previous test.
+    """Begin to collect the nodes that fail during a test, so that the report of the test can show them.
+
+    Nodes that failed in the previous test are forgotten.
 
     Args:
         test: The pytest node id of the test.

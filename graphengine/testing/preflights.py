@@ -134,7 +134,7 @@ class RunGroup:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """The facts that all runs of a group share. Two groups with the same key are merged.
+        """What all runs of a group have in common, as a key: groups with equal keys are merged.
 
         The texts of the reasons are not part of the key, because they may contain values of single runs.
         """
@@ -478,10 +478,10 @@ def _older_words(plan: Plan[Any], snapshot: Snapshot, spec: GraphSpec | None) ->
 
 
 def _words_at(spec: GraphSpec | None, frame: Frame) -> dict[str, list[str]] | None:
-    """Return the instructions and prompts of the agents at the node where a run is.
+    """Return the instructions and prompts of the agents at the node where a run currently is.
 
-    They are taken from the given description of the graph, which is the recorded one or today's. Returns None if it
-    contains no such node.
+    A preflight compares the texts in the recorded description of the graph with those in today's. Returns None if the
+    given description contains no such node.
     """
     node = _node_in(_graph_at(spec, frame), frame)
     if node is None:
@@ -491,7 +491,7 @@ def _words_at(spec: GraphSpec | None, frame: Frame) -> dict[str, list[str]] | No
 
 
 def _graph_at(spec: GraphSpec | None, frame: Frame) -> GraphSpec | None:
-    """Return the description of the graph in which this part of a run is: the run's graph or a graph nested in it."""
+    """Return the description of the graph in which this part of a run works: the run's own graph, or a nested graph."""
     around = frame.sub.up if frame.sub is not None else None
     if around is None:
         return spec

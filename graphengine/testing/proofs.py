@@ -87,7 +87,9 @@ class ProvenRun(Part):
 
 
 class Proof(Document):
-    """Whether a change repairs runs that failed: their failed nodes run with an older commit and with the working tree.
+    """Whether a change repairs runs that failed.
+
+    To find out, the failed nodes run twice: with the code of an older commit, and with the code of the working tree.
 
     Attributes:
         graph: The graph.
@@ -190,9 +192,10 @@ async def try_failed_node(graph: Graph[Any], run: str | PathLike[str] | Exported
 
 
 def _first_of_fallback(steps: Sequence[Step], failed: Step) -> Step:
-    """Return the step in which the node itself failed, given the step with which its visit failed.
+    """Return the step in which a node itself failed, for a visit that failed in the step `failed`.
 
-    The two differ if the node has a fallback that failed too: the node's own failure is then an earlier step.
+    The two steps differ if the node has a fallback that failed too: the failure of the node itself is then an earlier
+    step.
     """
     visit = (failed.frame, failed.node, failed.visit)
     own = (each for each in reversed(steps) if (each.frame, each.node, each.visit) == visit and each.seq < failed.seq)

@@ -27,7 +27,7 @@ Update: TypeAlias = "Mapping[str, object] | BaseModel | BaseException | type[Bas
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Stands for a nested graph in a walk, and says how the graph ends: with which label, and with which update.
+    """A stub for `walk` that stands for a nested graph: it says with which label and update the graph ends.
 
     Args:
         label: The label of an edge to END in the nested graph.
@@ -168,7 +168,10 @@ class Script:
         return self._updates[str(key)]
 
     def _parts(self, name: str, given: object) -> Iterator[tuple[str, object]]:
-        """Split the update of a field as the node itself would write it: as the whole value, by key, or by item."""
+        """Split what a stub gives for a field into the single updates that the node itself would write.
+
+        The node may write the whole value of the field, single keys of a dict, or the results of the items of a map.
+        """
         node = self.node
         targets = [target for target, _ in node.writer.parts]
         keyed = any(target.field == name and target.key is not None for target in targets)

@@ -37,7 +37,7 @@ NO_ITEM: Final = object()
 
 
 class _Entrance(NamedTuple):
-    """Describes how a run enters a nested graph: at which node, and through which case of that node.
+    """Describes how a run enters a nested graph: at which node of the outer graph, and through which case of that node.
 
     Attributes:
         outer: The part of the run that is at the node which runs the nested graph; None for the run's own graph.
@@ -178,7 +178,10 @@ def _map(snapshot: Snapshot, frame: Frame, records: Mapping[str, Sequence[JsonVa
 
 
 def _frame_of_item(snapshot: Snapshot, inner: Plan[Any], node: NodePlan, frame: Frame, given: Given) -> Frame:
-    """Start a map with the one item that the test passed, and return the part of the run that works on this item."""
+    """Start a map with the one item that the test passed, and return the part of the run that works on this item.
+
+    Raises an error if the node is not a map, or if the item lacks one of its parts.
+    """
     each = node.each
     if each is None:
         message = f"item= was given, but node {node.name!r} is not a map and runs only once"

@@ -97,7 +97,10 @@ def _stand_in(plan: Plan[Any], script: Script) -> NodePlan:
 
 
 def _script_call(plan: Plan[Any], script: Script) -> Call:
-    """Build the function that runs in place of a node. For each visit, it returns the updates of the visit's stub."""
+    """Build the function that runs in place of a node in a walk.
+
+    In each visit, the function returns the updates of the stub that the test passed for this visit.
+    """
     state = script.node.each.state if script.each and script.node.each is not None else plan.state
     bound = {id(function): _bind_parameters(plan, state, function, script.path) for function in script.functions}
 
@@ -165,7 +168,7 @@ ENDING: Final = "stands_in"
 
 @dataclass(frozen=True, slots=True)
 class _Kept(Writer):
-    """Writes the updates of a stub that replaces a nested graph, when the replacement has ended."""
+    """Writes the updates of a stub for a nested graph to the state, when the small graph in its place has ended."""
 
     script: Script | None = None
 

@@ -37,11 +37,9 @@ _ENDS: Final[dict[RunStatus, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word in the line that shows which nodes a run visited, such as the name of a node or a bracket.
+    """One entry in the line that shows the path of a run: the name of a node, a bracket, or the end, such as `END`.
 
-    The last word shows how the run ended, such as `END`.
-
-    `visit` is the visit of the node; None for brackets and for the final word.
+    `visit` is the visit of the node. It is None for brackets and for the end.
     """
 
     text: str
@@ -75,7 +73,7 @@ def _words_of_graph(track: Track, hidden: Collection[str]) -> Iterator[Word]:
 
 
 def _words_of_track(track: Track, hidden: Collection[str]) -> Iterator[Word]:
-    """Yield the words for visits that followed one another.
+    """Yield the names and brackets that show some visits in the line with a run's path, in the order of the visits.
 
     A visit in progress is included only if it has entered a map or a nested graph.
     """
@@ -87,7 +85,7 @@ def _words_of_track(track: Track, hidden: Collection[str]) -> Iterator[Word]:
 
 
 def _words_inside(visit: Visit, hidden: Collection[str]) -> Iterator[Word]:
-    """Yield, in brackets, the words of the nested graph that a visit ran, or of the graphs of a map's items.
+    """Yield the part in brackets of the line with a run's path, for a visit that ran a nested graph or a map.
 
     If retries ran the graph several times, only the last time is included.
     """

@@ -210,7 +210,10 @@ async def walk(
 
 
 class _NoModel:
-    """Used for agents in a fallback if the caller of `walk` passed no models. Any call raises an error that says so."""
+    """A model that answers no call: any call raises an error which says that `walk` got no models.
+
+    It is used for agents in a fallback, which really run in a walk.
+    """
 
     name = "none"
 

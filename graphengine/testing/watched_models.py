@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class WatchedModels(Models):
-    """The models for a node that runs alone. Each request and its response are collected in `asked`."""
+    """Provides the models for a node that runs alone, and collects each request with its response in `asked`."""
 
     def __init__(self, given: GivenModels | None) -> None:
         super().__init__(given)

@@ -131,7 +131,9 @@ class FromLogs(KnowsResults):
 
     @override
     def known(self, call: str) -> JsonValue | UnsetType:
-        """Return the recorded result of a call; UNSET if there is no result and the call has to be made.
+        """Return the recorded result of a call that a branch makes, so that the call is not made again.
+
+        Returns UNSET if there is no recorded result and the call has to be made.
 
         Raises:
             EffectRefused: The log contains no result of the call, and new calls are refused.
@@ -160,7 +162,10 @@ def first_matter(
     models: Mapping[str, Model | str],
     instructed: Mapping[str, str],
 ) -> int | None:
-    """Return the number of the first step of a run that a change could make different; None if there is no such step.
+    """Return the number of the first step of a recorded run that could be different with the changed graph.
+
+    `what_if` branches the run before this step, and so keeps the work that the change cannot affect. Returns None if no
+    step could be different.
 
     Args:
         graph: Today's graph.

@@ -106,7 +106,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     limits: Limits | None = None,
     tags: Sequence[str] = (),
 ) -> Run[EvaluationState]:
-    """Start an evaluation, or resume the one that is recorded under this id.
+    """Start an evaluation. If an evaluation with this id is already recorded, resume that evaluation.
 
     Raises:
         InputError: The recorded evaluation has other cases.

@@ -30,7 +30,7 @@ CONCURRENCY: Final = 8
 
 
 class Trial(BaseModel):
-    """The result of one version of the graph in one case.
+    """The result of one case of an evaluation, for one version of the graph.
 
     Attributes:
         output: The graph's result as JSON; None if the graph failed.
@@ -46,7 +46,7 @@ class Trial(BaseModel):
 
 
 class EvaluationState(BaseModel):
-    """The state of an evaluation.
+    """The state of the run that carries out an evaluation: its cases, and the results so far.
 
     Attributes:
         cases: The cases.
@@ -200,9 +200,10 @@ def _build_trial(output: object, label: str, scores: dict[str, Score]) -> Trial:
 
 
 def _score_failure(scorers: Sequence[str]) -> Callable[..., Trial]:
-    """Return a node function that gives every score the value 0, for a case in which the graph under test failed.
+    """Return a node function that gives the score 0 under the name of every scorer, for a case that failed.
 
-    The scorers are not called for such a case, because they would judge an empty result.
+    The scorers are not called for a case in which the graph under test failed, because they would judge an empty
+    result.
     """
 
     def failed(errors: list[Failure]) -> Trial:

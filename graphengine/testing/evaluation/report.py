@@ -81,7 +81,7 @@ class TrialReport(Part):
 
 
 class VersionReport(Part):
-    """The results of one version of the graph in all cases.
+    """The part of an evaluation's report about one version of the graph: its results in all cases.
 
     Attributes:
         name: The name of the version.
@@ -233,9 +233,10 @@ def _pairs(versions: Sequence[VersionReport], scorer: str) -> Iterator[tuple[flo
 
 
 def difference_of(pairs: Iterable[tuple[float | None, ...]]) -> PairedDifference | None:
-    """Compute the mean difference over pairs of (before, after), with its confidence interval.
+    """Compute the mean difference between two figures, such as the scores of two versions, with a confidence interval.
 
-    Pairs in which a value is None are left out. The result is None if no pair is left.
+    Each pair contains the figure before and the figure after. Pairs in which a figure is None are left out. The result
+    is None if no pair is left.
     """
     changes = [after - before for before, after in pairs if before is not None and after is not None]
     if not changes:

@@ -53,7 +53,9 @@ _OVER: Final = ("finished", "failed", "stopped", "cancelled")
 
 
 class RunEnd(Part):
-    """How a recorded run, or its branch with the change, ended. The figures count from the last step that both share.
+    """How one run of a comparison ended: the recorded run, or its branch with the change.
+
+    Both runs share the steps before the change. The figures, such as the cost, are counted after the last shared step.
 
     Attributes:
         status: `finished`, `failed`, `stopped`, or `waiting` if the log contains no answer to a question.
@@ -87,7 +89,7 @@ class RunEnd(Part):
 
 
 class BranchedRun(Part):
-    """A recorded run and its branch, which repeats the run with the change.
+    """A recorded run together with its branch, which repeats the run from some step on with the change.
 
     Attributes:
         run_id: The id of the recorded run.
@@ -296,7 +298,7 @@ class _Comparison:
         return BranchedRun(run_id, branch, seq, node, self._outcome(found.first), self._outcome(found.second))
 
     async def _where(self, fingerprint: str, steps: Sequence[Any]) -> int | None:
-        """Return the number of the step at which the branch of a run has to begin.
+        """Return the number of the step at which the branch of a run has to begin, because the change matters there.
 
         Returns None if the change cannot matter to the run.
         """
@@ -349,7 +351,11 @@ class _Comparison:
         return hashlib.blake2b(to_json(whole, fallback=repr), digest_size=8).hexdigest()
 
     async def _limits(self, run_id: str, seq: int) -> Limits | None:
-        """Return the limits of a branch: those of its run, with a cost limit that keeps to the rest of the budget."""
+        """Return the limits with which a branch runs: those of the recorded run, and at most the rest of the budget.
+
+        The budget is the amount that the whole comparison may cost. Without a budget, the result is None, so that the
+        limits of the recorded run apply.
+        """
         if self.budget_usd is None:
             return None
         store = self.runner.store
@@ -362,11 +368,9 @@ class _Comparison:
         )
 
     async def _await_branch(self, run: Run[Any], log: Answered) -> None:
-        """Wait until the branch ends.
+        """Wait until the branch of a run has ended, and answer its questions with the answers in the run's log.
 
-        Questions of the branch are answered with the answers in the log of the recorded run.
-
-        At a question that the log does not answer, the branch is left waiting.
+        If the log contains no answer to a question, the branch is left waiting.
         """
         while (result := await _await_result(run)).status == "waiting":
             found = [(wait, log.answer(wait.name, wait.question)) for wait in result.waits if wait.answerable]
