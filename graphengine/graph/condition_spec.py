@@ -38,12 +38,15 @@ Operator: TypeAlias = Literal[
 
 
 class MadeOf(TypedDict, total=False):
-    """Describes a quantity other than a field that a condition compares, in the JSON description of a graph.
+    """Describes, in the JSON description of a graph, what a condition compares if that is not a field of the state.
+
+    Only the key that applies is set, except that `since` may accompany `visits`.
 
     Attributes:
         visits: The name of a node, if the quantity is how often this node has completed.
         since: If visits are counted only since another node last completed: the name of that node.
-        usage: The name of an amount that the engine sums up, such as `cost_usd`, or `elapsed_seconds`.
+        usage: The name of an amount that the engine sums up, such as `cost_usd` for the cost of model calls, or
+            `elapsed_seconds` for the driven time.
         function: The name of a function, if the quantity is the result of the function.
         length: If the quantity is a length: what has this length.
     """
@@ -134,7 +137,9 @@ def _visits_text(of: QuantitySpec) -> str:
 
 
 def value_text(measured: object) -> str:
-    """Write a value that a condition found as text on one line.
+    """Format a value that was recorded when a condition was evaluated, as text on one line.
+
+    >>> value_text("done"), value_text(7) ("'done'", '7')
 
     >>> value_text("done"), value_text(7)
     ("'done'", '7')
@@ -163,7 +168,7 @@ def condition_text(spec: ConditionSpec) -> str:
 
 
 def _test_text(spec: ConditionSpec) -> str:
-    """Write a simple condition, which has no `and`, `or` or `not`, as text."""
+    """Write as text a condition that contains no `and`, `or` or `not`, such as `score >= 7`."""
     test, patience, names = spec["is"], spec.get("patience", 1), spec.get("names", ())
     texts: dict[str, str] = {
         "function": "",
@@ -187,9 +192,10 @@ def leaves_of(spec: ConditionSpec) -> Iterator[ConditionSpec]:
 
 
 def compared_in(spec: ConditionSpec, found: Found) -> Iterator[tuple[str, int | float]]:
-    """Yield the numbers that a condition compared with constants, each with the path that it was read from.
+    """Yield the numbers that an evaluated condition compared with constants, each with the path of its field.
 
-    Parts of the condition that were not evaluated are left out.
+    For the condition `score >= 7` and a score of 6, this is `("score", 6)`. Parts of the condition that were not
+    evaluated are left out.
     """
     evaluated: list[tuple[ConditionSpec, Measured]] = []
     if spec["is"] in _COMPOSED:
@@ -203,9 +209,10 @@ def compared_in(spec: ConditionSpec, found: Found) -> Iterator[tuple[str, int | 
 
 
 def _evaluate(spec: ConditionSpec, leaves: Iterator[Leaf], into: list[tuple[ConditionSpec, Measured]]) -> bool:
-    """Replay the evaluation of a condition from its recorded values, and return whether the condition held.
+    """Return whether a condition held, computed again from the values that were recorded when it was evaluated.
 
-    Each simple condition that was evaluated is added to `into`, with the value that it had found.
+    Each simple condition that was evaluated is added to `into`, with the value that it compared. Parts that were not
+    evaluated, because an earlier part of an `and` or `or` decided the outcome, are left out.
     """
     test = spec["is"]
     if test not in _COMPOSED:
@@ -237,7 +244,7 @@ def _name_in_part(part: ConditionSpec, word: str) -> str:
 
 
 def sentence(spec: ConditionSpec, found: Found, *, held: bool, source: str = "") -> str:
-    """Describe what a condition found when it was evaluated, such as `score 6 >= 7: no`.
+    """Describe the outcome of a condition and the values that decided it, such as `score 6 >= 7: no`.
 
     Args:
         spec: The condition.

@@ -241,7 +241,7 @@ class Negated(Condition):
 
 
 class Quantity(ABC):
-    """Something that can be compared in a condition: `value("score") >= 7`."""
+    """A value on the left side of a comparison in a condition, such as `value("score")` in `value("score") >= 7`."""
 
     __slots__ = ()
 
@@ -268,9 +268,10 @@ class Quantity(ABC):
         return ()
 
     def growth(self, state: StateType[Any]) -> GrowingQuantity | None:  # noqa: ARG002 - used by subclasses
-        """Return this quantity in the form that the check for endless loops needs, if it grows without limit.
+        """Describe how this quantity grows, for the check that every loop ends; None if it may not grow.
 
-        Returns None if the quantity may stay the same or become smaller.
+        For example, a number of visits grows in each round of a loop that visits the node, so a condition on this
+        number can end the loop. A quantity that may stay the same or become smaller cannot.
         """
         return None
 
@@ -445,7 +446,7 @@ class Value(Quantity):
 
 
 class _Given(Quantity):
-    """A known value that takes the place of a quantity, so that a condition can be tried out without a run."""
+    """A fixed value in place of one that is read from a run, so that a condition can be tried out without a run."""
 
     __slots__ = ("_value",)
 
@@ -622,9 +623,9 @@ class Plateau(Condition):
 
 @dataclass(frozen=True, slots=True)
 class Changed(Condition):
-    """A condition that holds if a value has changed since the run last left a certain node.
+    """A condition that holds if a value has changed since a certain node was last left by the run.
 
-    This is the node from which the edge leads, or the node in `since=`.
+    By default this is the node from which the condition's edge leads. `since=` names another node.
     """
 
     reading: Reading
@@ -843,7 +844,10 @@ def exception_name(kind: type[BaseException]) -> str:
 
 
 def compares_fields(condition: Condition) -> bool:
-    """Return whether a condition consists only of comparisons between values of the state and constants."""
+    """Return whether all parts of a condition compare a value at a path of the state with a constant.
+
+    This is not so if, for example, a part counts visits or calls a function of the user.
+    """
     return all(
         isinstance(leaf, Comparison) and isinstance(leaf.quantity, Value) and leaf.quantity.reading.path is not None
         for leaf in condition.leaves()

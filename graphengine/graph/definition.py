@@ -258,7 +258,7 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """A compiled graph, kept together with the nodes and edges from which it was compiled.
+    """A compiled graph in the cache, with what is needed to notice that the graph has been extended since.
 
     `declared` contains the list of nodes and the list of edges of the graph and of each graph inside it, each with its
     length and last item at the time of compiling. If a list has grown since then, the graph must be compiled again.
@@ -638,9 +638,10 @@ class GraphDefinition(Generic[S, Out_co]):
         self.rules.append(Rule(name, first, last, at_most or 0, answered=wanted, origin=origin_of_call()))
 
     def __body__(self) -> Body:
-        """Return this graph in the form in which a node of another graph runs it.
+        """Return an object through which a node of another graph can run this graph.
 
-        The fields of this graph's state become the parameters that the node reads.
+        The fields of this graph's state are the parameters of the object, so the node reads fields or `inputs=` with
+        these names.
         """
         fields = getattr(self.state, "model_fields", {})  # none if it is no state, which compiling it reports
         parameters = [
@@ -704,10 +705,10 @@ def _not_called(**_: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class GraphBody:
-    """The form of a graph in which a node of another graph runs it.
+    """Lets a node of another graph run this graph, through the interface that the engine also uses for functions.
 
-    The engine runs the inner graph node by node. The result of the node is the inner graph's result, or its whole
-    state.
+    The engine runs the inner graph node by node. The result of the node is the inner graph's result, or its whole state
+    if no result is declared.
     """
 
     graph: GraphDefinition[Any]

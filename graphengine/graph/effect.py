@@ -162,7 +162,7 @@ def check_tool_effect(effect: Effect | None, where: str) -> Effect | None:
 
 
 class KnowsResults(dict[str, "Callable[..., object]"]):
-    """A mapping for `effects=` that returns results recorded in another run, so that no side effect happens again.
+    """A mapping for `effects=` that answers calls with results of another run, so that no effect happens again.
 
     A subclass overrides `known` to supply these results.
     """

@@ -90,7 +90,7 @@ def _repr_of(owner: object) -> str:
 
 
 class _Elsewhere:
-    """A descriptor that takes the place of an attribute which users of other libraries expect.
+    """A descriptor for an attribute that graphengine does not have, but that users of other libraries expect.
 
     Reading the attribute raises the error of `missing`, which suggests what to write instead.
     """

@@ -2347,9 +2347,9 @@ def entries_of(place: str) -> Sequence[ForeignNames]:
 
 @functools.cache
 def forms_by_name(place: str) -> Mapping[str, str]:
-    """Return what to write in graphengine instead of each name of another library, for one place such as `Graph`.
+    """Return, by foreign name, what to write in graphengine instead, for one place such as the class `Graph`.
 
-    If a name has several entries in the table of foreign names, the first entry counts.
+    A foreign name is a name of another library. If the table contains a name several times, the first entry counts.
     """
     found: dict[str, str] = {}
     for entry in entries_of(place):

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GrowingQuantity:
-    """A quantity that must grow in each round of a loop, so that a condition eventually lets the run leave the loop.
+    """Something that grows in each round of a loop, so that a condition on it eventually lets the run leave the loop.
 
-    The check for endless loops uses these quantities.
+    The check for endless loops compares what an edge needs to grow with what a loop makes grow.
 
     Attributes:
         counted: The node whose visits are counted; "" if the quantity is not a count.
@@ -40,9 +40,10 @@ class GrowingQuantity:
 def may_improve_for_ever(
     path: Path | None, state: StateType[Any], mode: Literal["max", "min"], min_delta: float
 ) -> bool:
-    """Return whether a plateau condition on a score may never hold, as far as the type of the score tells.
+    """Return whether a score can keep improving for ever, so that a plateau condition on it may never hold.
 
-    The condition may never hold if the score may be missing, or may become better without end.
+    A plateau condition holds when a score stops improving. It may never hold if the score may be missing, or if the
+    type of the score does not limit it: an `int` without a maximum can grow for ever.
 
     Args:
         path: The path of the score; None for the result of a function, whose values are not known.

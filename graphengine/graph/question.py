@@ -192,7 +192,10 @@ def ask(  # noqa: PLR0913 - what is asked, until when, and what stands beside it
 
 @dataclass(frozen=True, slots=True)
 class AskBody:
-    """The form in which the engine runs a question as a node. The result of the node is the answer."""
+    """Lets a node ask a question, through the interface that the engine also uses for functions.
+
+    The result of the node is the answer.
+    """
 
     ask: Ask
     parameters: Sequence[Parameter]
@@ -257,7 +260,7 @@ def bad_braces(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def fill_question(text: str, values: Mapping[str, object]) -> str:
-    """Replace each `{path}` in the text of a question by the value of the path."""
+    """Fill in the text of a question: each `{path}` is replaced by the value at this path of the state."""
 
     def put(match: re.Match[str]) -> str:
         hole = match.group(1)

@@ -69,10 +69,10 @@ class Rule:
             yield from (Tracker(self.key, "done", name, self.node, test=self.is_answered) for name in since)
 
     def holds(self, view: View, arms: Mapping[str, int]) -> bool:
-        """Return whether the rule allows the node that it guards to begin now.
+        """Return whether a run may begin the node that this rule guards, without breaking the rule.
 
-        `arms` contains the number of visits of each node in the arms of a fork that are about to join, because these
-        visits are not part of `view` yet.
+        `view` contains the visits so far. `arms` contains the number of visits of each node in the arms of a fork that
+        are about to join, because `view` does not contain these visits yet.
         """
         visits = view.count(self.node) + arms.get(self.node, 0)
         if self.at_most:

@@ -107,7 +107,7 @@ class HasBody(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FunctionBody:
-    """The form in which the engine runs a plain function as a node."""
+    """Lets a node run a plain function, through the interface that the engine also uses for agents and graphs."""
 
     name: str
     parameters: Sequence[Parameter]
