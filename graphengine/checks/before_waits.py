@@ -83,7 +83,7 @@ _REPAIR_AROUND: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """What the check of a node's source code knows about the value of an expression.
+    """What is known about the value of an expression in a node's source code, without running the code.
 
     Attributes:
         kind: `context` for the `ctx` of the node; `ours` for a value that `ctx` or graphengine returned; `child` for
@@ -132,7 +132,7 @@ class _Value:
 
 @dataclass(slots=True)
 class _Scope:
-    """The names that code in a node's function can use, including names of the module and of surrounding functions."""
+    """The names that code in a node's function can use: of variables, of surrounding functions and of the module."""
 
     names: dict[str, _Value] = field(default_factory=dict)
     given: Mapping[str, object] = field(default_factory=dict)
@@ -302,7 +302,7 @@ class _NodeReader(ast.NodeVisitor):
         self._reading: list[ast.AST] = []
 
     def read(self, code: ast.AST, scope: _Scope, bound: Mapping[str, _Value]) -> None:
-        """Read the body of a function at the place where the node calls it.
+        """Read the source of a function at the place where the node calls it, to find its acts and waits.
 
         `bound` contains what is known about the arguments of the call, by parameter. A function that calls itself is
         read only once.
@@ -319,9 +319,9 @@ class _NodeReader(ast.NodeVisitor):
         self._scope, self._is_over, self._jumps = before
 
     def _enter(self, code: ast.AST, scope: _Scope, bound: Mapping[str, _Value]) -> None:
-        """Begin to read a function: make its parameters and the names in `scope` known.
+        """Begin to read the source of a function: make its parameters and the names in `scope` known.
 
-        Code that is read afterwards can then be understood.
+        Names in the code that is read afterwards can then be resolved.
         """
         self._scope = _Scope({**scope.names}, scope.given)
         arguments: ast.arguments = code.args  # type: ignore[attr-defined]  # a function
@@ -366,10 +366,10 @@ class _NodeReader(ast.NodeVisitor):
                 break
 
     def _branches(self, *blocks: Sequence[ast.stmt]) -> None:
-        """Read blocks of code of which only one runs, such as `if` and `else`.
+        """Read blocks of a node's source of which only one runs, such as the blocks after `if` and `else`.
 
-        The acts of each block are remembered for the code after the blocks, except for a block that leaves by `return`,
-        `raise` or the like.
+        Acts in any of these blocks count as done before the code after the blocks. A block that leaves the function by
+        `return`, `raise` or the like is an exception, because no code follows it.
         """
         before, after, is_over = self.pending, dict[_EarlyAct, None](), True
         for block in blocks:
@@ -647,9 +647,9 @@ class _NodeReader(ast.NodeVisitor):
         return reader._value(values[0]) if values else found
 
     def _join(self, nodes: Sequence[ast.expr]) -> _Value:
-        """Return what is known about a value that can be any of several expressions, as in `a if c else b`.
+        """Return what is known about the value of an expression like `a if c else b`, which can be one of several.
 
-        Only what is true of all of them is returned.
+        Only what is true of all of these values is returned.
         """
         values = [self._value(each) for each in nodes]
         if all(each.kind in ("ours", "child") for each in values):
@@ -687,9 +687,10 @@ class _NodeReader(ast.NodeVisitor):
         return False
 
     def _is_known(self, node: ast.expr) -> bool:
-        """Return whether an `await` of this expression in a node's source needs no report of its own.
+        """Return whether the check may ignore that a node's source awaits this expression.
 
-        Either it is harmless, or the check examines the awaited code separately.
+        The expression either is harmless, or awaits code that the check examines separately, such as a function of the
+        user's project.
         """
         kind = type(node).__name__
         if kind in _INSIDE or isinstance(node, ast.List | ast.Tuple):

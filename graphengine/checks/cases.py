@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def choice_problems(found: Compiling) -> Iterator[Problem]:
-    """Report switches and choices that lack a case for a value of an enum or a similar type."""
+    """Report switches and `choose` nodes that lack a case for a value of an enum or a similar type."""
     for declared in found.graph.nodes:
         if not isinstance(declared.runnable, Choose) or not isinstance(declared.runnable.source, str):
             continue

@@ -107,9 +107,10 @@ def dead_problems(found: Compiling) -> tuple[Sequence[Problem], Collection[str]]
 
 
 def _is_of_pattern(never: Never, made: Collection[tuple[str, object]]) -> bool:
-    """Return whether one call of the user created both the node and the edge, as functions for patterns do.
+    """Return whether one call of the user created both the node and its edge, as functions for patterns do.
 
-    No unused edge is reported then, because a pattern may contain a loop that runs only once in this graph.
+    The edge is then not reported as unused. A pattern may contain, for example, a loop that runs only once in this
+    graph.
     """
     origin = never.edge.origin
     return origin is not None and not origin.file.startswith("<") and (never.source, origin) in made
@@ -141,9 +142,10 @@ def _find_constant_conditions(edge: AnyEdge, paths: Paths, found: Compiling) -> 
 
 
 def _unwritten(sampled: Collection[str], found: Compiling) -> str:
-    """Return the fields that a plateau condition watches, as text, if no node of the graph writes any of them.
+    """Return the fields that a plateau condition watches, if no node writes any of them: the condition never changes.
 
-    The condition can never change then. The result is "" if a node writes one of the fields, or if this is not known.
+    The fields are returned as text for a message. The result is "" if a node writes one of the fields, or if it is not
+    known which fields nodes write.
     """
     if found.state.whole or found.unsound:
         return ""

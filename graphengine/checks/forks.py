@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class KnowsEffects(Protocol):
-    """An interface of node bodies that know which of their parts are side effects, such as an agent with tools."""
+    """An interface of what nodes run, such as an agent with tools, for listing the parts that must not be repeated."""
 
     def effects(self) -> Sequence[str]:
         """The names of the parts of the body, such as tools, that must not be repeated."""
@@ -98,7 +98,10 @@ def _conflicts(
 
 
 class _Write(NamedTuple):
-    """A write of a node in an arm of a fork: the place in the state, and whether the write only adds to it."""
+    """A write to the state by a node in an arm of a fork, to find out whether two arms write the same field.
+
+    It consists of the place in the state, the arm, the node, and whether the write only adds to the field.
+    """
 
     place: str
     arm: str

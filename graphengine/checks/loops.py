@@ -84,7 +84,7 @@ def find_unbounded_loops(nodes: Mapping[str, NodePlan], state: StateType[Any]) -
 
 
 class _Rounds:
-    """The loops that a set of edges forms, with answers to questions about each loop.
+    """The loops of a graph, to answer questions such as whether every loop with a certain edge visits a certain node.
 
     Args:
         nodes: The compiled nodes, by name.
@@ -106,9 +106,9 @@ class _Rounds:
             self.members[self.group[name]].append(name)
 
     def all_grow(self, arrow: _Arrow, needs: Iterable[GrowingQuantity]) -> bool:
-        """Return whether all of these counts or lists grow in every loop that contains the edge.
+        """Return whether certain counts or lists grow in every loop that contains this edge.
 
-        If so, the loop must end.
+        If so, a condition on them must end each of these loops.
         """
         return all(self._grows(arrow, growth) for growth in needs)
 
@@ -159,7 +159,11 @@ def _targets(edges: Iterable[AnyEdge]) -> list[str]:
 
 
 def _arrows(source: str, edges: Iterable[AnyEdge], state: StateType[Any]) -> Iterator[_Arrow]:
-    """Yield the edges of a node in declared order, each with what must grow so that a loop over the edge ends."""
+    """Yield the edges that leave a node, in declared order, each with what must grow so that a loop over it ends.
+
+    A loop over an edge ends if the condition of the edge must fail some day, or if the condition of an earlier edge of
+    the node must hold some day.
+    """
     before: list[frozenset[GrowingQuantity]] = []
     for edge in edges:
         condition = None if isinstance(edge, Switch) else edge.condition

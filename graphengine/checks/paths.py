@@ -344,7 +344,11 @@ class Paths:
     def _enter(
         self, target: str, point: Point, trail: Trail, until: str, visits: Mapping[str, float]
     ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
-        """Follow an edge to its target in the search for all paths, and note each rule that a run would break there.
+        """Follow an edge to its target in the search for all paths, and yield the point at the target.
+
+        Each rule that a run would break by entering the target is noted.
+
+        Raises:     Undecided: There are more points than the search may examine.
 
         Raises:
             Undecided: There are more points than the search may examine.
@@ -467,7 +471,7 @@ class Paths:
                     yield from self._enter(fork.join, joined, Trail(trails, trail), until, visits)
 
     def _arm(self, point: Point, target: str, fork: Fork, trail: Trail) -> Walked:
-        """Find all paths through one arm of a fork, from its first node to the join."""
+        """Find all paths that a run can take through one arm of a fork, from the arm's first node to the join."""
         if target == fork.join:
             return Walked({point._replace(node=target): Trail()}, [point._replace(node=target)])
         broken = {**self.broken}
@@ -571,9 +575,9 @@ def most_visits(walked: Walked) -> dict[str, float]:
 
 
 def leaves_of(edge: AnyEdge | Condition) -> Iterator[Condition | Switch]:
-    """Yield the parts of an edge's conditions that contain no `and`, `or` and `not`, such as `score > 3`.
+    """Yield the simple conditions of an edge, such as `score > 3`, which contain no `and`, `or` or `not`.
 
-    A switch has no condition and is yielded itself.
+    For a switch, which has no condition, the switch itself is yielded.
     """
     if isinstance(edge, Switch):
         yield edge

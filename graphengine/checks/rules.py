@@ -180,7 +180,7 @@ def _stubs(trail: Trail, paths: Paths) -> tuple[Stubs, Mapping[str, object]] | s
 
 
 def _needs(trail: Trail, paths: Paths) -> Mapping[tuple[int, int], int]:
-    """Return which example values a run must have to take a path, as bits.
+    """Return which values conditions must find so that a run takes a path, as bits for sets of example values.
 
     The keys are pairs of two numbers: the visit that wrote the value (0 for the initial state), and the index of the
     value among those that conditions read.
@@ -190,7 +190,7 @@ def _needs(trail: Trail, paths: Paths) -> Mapping[tuple[int, int], int]:
     numbers = count()
 
     def follow(trail: Trail, writers: list[int]) -> list[int]:
-        """Follow a path and note in `needs` which values conditions must find on it.
+        """Note in `needs` which values the conditions on a path must find, so that a run takes this path.
 
         Returns:
             For each value that conditions read, the number of the visit that wrote the value last.

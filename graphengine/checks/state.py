@@ -143,7 +143,10 @@ def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
 
 
 def _has_plain_bytes(schema: object, encoding: str = "utf8") -> bool:
-    """Return whether pydantic's schema contains bytes that would be written to JSON as plain text."""
+    """Return whether a value of this type contains bytes that pydantic would write to JSON as plain UTF-8 text.
+
+    Bytes that are not valid UTF-8 could not be recorded in this way.
+    """
     if isinstance(schema, dict):
         config = schema.get("config")
         if isinstance(config, dict):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class KnowsWaits(Protocol):
-    """An interface of node bodies that know whether they wait, such as an agent whose tools need approval."""
+    """An interface of what nodes run, for finding out whether it waits, as an agent whose tools need approval does."""
 
     def waits(self) -> tuple[str, str] | None:
         """The body's wait as code, and what to do if the node is an effect; None if nothing is known."""

@@ -123,7 +123,7 @@ def _find_unbounded(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Ite
 
 
 def _exhaustive(edge: AnyEdge, state: StateType[Any]) -> bool:
-    """Return whether an edge is a switch with a case for every possible value.
+    """Return whether an edge is a switch with a case for every possible value, so that a target always follows.
 
     The node then needs no other edge.
     """
