@@ -76,7 +76,9 @@ class Binder:
     unknowns: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
     def unknown(self, kind: str, name: str, problem: Problem) -> None:
-        """Report a name that does not exist. Problems about the same name are merged at the end.
+        """Report that a user's declaration contains a name that does not exist.
+
+        Problems about the same name are merged into one problem at the end.
 
         Args:
             kind: The kind of name: `node`, or `field` for everything that a parameter can name.
@@ -193,7 +195,7 @@ class Binder:
         )
 
     def _report_body(self, body: Body, where: str) -> None:
-        """Report the problems that a node's body, such as an agent, finds in itself or in the state of its graph."""
+        """Report the problems that an agent or another runnable finds in its settings or in the state of its graph."""
         for code, message, repair in body.problems():
             self.report(code, where, message, repair)
         if isinstance(body, HasScope):
@@ -201,9 +203,9 @@ class Binder:
                 self.report(code, where, message, repair, warning=is_warning)
 
     def _parameters(self, body: Body, inputs: Mapping[str, object], where: str) -> Sequence[Parameter]:
-        """Return the parameters of the body of a node.
+        """Return the parameters of what a node runs, whose values the node has to read.
 
-        An agent without a prompt puts all its inputs into the prompt, so each declared input counts as one of its
+        An agent without a prompt puts all its inputs into the question, so each declared input counts as one of its
         parameters.
         """
         found = list(body.parameters)
@@ -313,7 +315,7 @@ class Binder:
         return None
 
     def _source(self, name: str, inputs: Mapping[str, object]) -> object:
-        """Return what a parameter is read from: its declared input, or else the field of the state with its name.
+        """Return from where a parameter is read: its declared input, or else the field of the state with its name.
 
         The result is None if there is neither a declared input nor a field.
         """
@@ -363,10 +365,9 @@ class Binder:
             self.report("type_disagrees", where, text, repair)
 
     def body(self, runnable: Runnable | None, options: Options, where: str) -> Body | None:
-        """Convert what the user gave as the body of a node, such as a function or an agent, to an object of the engine.
+        """Convert the runnable that the user gave for a node, such as an agent, to the form that the engine runs.
 
-        None if it cannot be run by a node, which is reported. A node that chooses among several bodies is not handled
-        here.
+        The result is None if a node cannot run the object, which is reported. A node with `choose` is not handled here.
         """
         if runnable is None:
             return FunctionBody.of(_do_nothing, thread=False, kind="pass")
@@ -620,8 +621,8 @@ class Binder:
     def _takes_items(self, name: str, writer: Writer, where: str, item: str) -> None:
         """Check that a field can hold the list of results that a mapped node writes, one result for each map item.
 
-        A field with a reducer is not checked, because the reducer combines the results. If the node writes a key of a
-        dict field instead, check that each item has a key of its own.
+        A field with a reducer is not checked, because the reducer combines the results. If the node writes keys of a
+        dict field instead, check that the key differs from item to item, as in `totals[{item.name}]`.
         """
         found = self.state.fields.get(name)
         keys = [target for target, _ in writer.parts if target.field == name and target.key is not None]
@@ -804,11 +805,11 @@ class Binder:
 def _inputs_of_case(
     inputs: Mapping[str, object] | None, own: Mapping[str, object] | None, wanted: Collection[str]
 ) -> Mapping[str, object] | None:
-    """Merge the inputs that a node declares with those that one of its choices declares.
+    """Merge the inputs that a node declares with the `inputs=` of one of its choices, for a node with `choose`.
 
-    A node can choose among several bodies, and each choice can have `inputs=` of its own, which take precedence. Only
-    the names in `wanted` are kept. If none are left, the result is None, unless the node or the choice declares
-    explicitly that there are no inputs (`inputs={}`).
+    Such a node selects one of several bodies in each visit. Inputs of the choice take precedence. Only the names in
+    `wanted` are kept. If none are left, the result is None, unless the node or the choice explicitly declares that
+    there are no inputs (`inputs={}`).
     """
     found = {name: source for name, source in {**(inputs or {}), **(own or {})}.items() if name in wanted}
     is_empty = any(declared is not None and not declared for declared in (inputs, own))

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class Compiling(NamedTuple):
-    """A graph whose nodes have been compiled, as the checks of whole graphs receive it.
+    """A graph whose nodes have been compiled, with the problems so far. The checks of whole graphs receive this object.
 
     Attributes:
         graph: The graph.
         nodes: The compiled nodes.
         state: Its state.
-        unsound: The nodes with invalid options.
-        doubtful: The nodes with a problem on an outgoing edge.
+        unsound: The names of nodes with invalid options, about which some checks say nothing.
+        doubtful: The names of nodes that have a problem on an outgoing edge.
         unclear: The nodes with a problem in a switch.
         walks: Whether the checks may try out all paths through the graph. This is so if the graph is checked instead of
             compiled for a run, and no error has been found yet.

@@ -81,7 +81,10 @@ class HasFunctions(Protocol):
 
 
 def code_of(plan: Plan[Any]) -> Code:
-    """Return digests of the code of a graph's nodes, by which a resume notices changed code. The result is cached."""
+    """Return digests of the code of a graph's nodes. When a run is resumed, they show whether its code has changed.
+
+    The result is cached.
+    """
     if plan.code is not None:
         return plan.code
     digests: dict[str, list[str]] = {}
@@ -125,7 +128,7 @@ def nodes_with_work(snapshot: Snapshot) -> Sequence[str]:
 def other_code(
     nodes: Sequence[str], before: Mapping[str, Mapping[str, Any]] | None, now: Mapping[str, Mapping[str, Any]]
 ) -> Sequence[str]:
-    """Return those of the given nodes whose code has changed since an earlier version of the graph's code.
+    """Compare two versions of a graph's code, and return those of the given nodes whose code differs.
 
     Args:
         nodes: Paths of nodes, with the names that the nodes have in the current graph.
@@ -139,7 +142,10 @@ def other_code(
 
 
 class TodaysCode:
-    """Tells what changed between the current code of a graph and the code with which a run recorded its results.
+    """Compares the current code of a graph with the code with which a run recorded its results.
+
+    The checks of unfinished runs before a deploy use the result, because changed code may not fit results that the
+    earlier code recorded.
 
     Args:
         plan: The compiled current graph.

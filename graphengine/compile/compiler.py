@@ -506,7 +506,7 @@ class _Compiler:
         )
 
     def _unread(self, binder: Binder, each: Each, read: Collection[str], where: str) -> None:
-        """Warn about each name that `each=` gives to the items of a map although the node never reads the item.
+        """Warn about a map whose node never reads the item, although `each=` gives the item a name.
 
         Such a node does the same work for every item, which is probably a mistake.
         """

@@ -110,7 +110,7 @@ def _build_node_spec(node: NodePlan) -> NodeSpec:
 
 
 def _add_flow(facts: NodeSpec, node: NodePlan) -> None:
-    """Describe in a node's description what the node reads, which parts of its result it writes, and its body."""
+    """Add to a node's description which fields it reads, which parts of its result it writes, and what it runs."""
     reads = sorted({text for _, call in _calls_of_node(node) for text in _list_reads(call)})
     if reads:
         facts["reads"] = reads

@@ -64,10 +64,10 @@ def searched_fields(graph: GraphDefinition[Any], binder: Binder) -> Iterator[Sea
 
 
 def _path_of(name: str, result: str | None) -> str | None:
-    """Convert a name in `search=`, such as `input.country` or `output.total`, to a path in the state.
+    """Convert a name in `search=` to the path of the field in the state: `input.country` becomes `country`.
 
-    `output` stands for the field that holds the result of the graph, if the graph declares one. The result is None if
-    the name is not of this form.
+    `output` stands for the field that holds the result of the graph, if the graph declares one. With the result `bill`,
+    `output.total` becomes `bill.total`. The result is None if the name is not of this form.
     """
     part, dot, rest = name.partition(".")
     if part == "output" and result is not None:
