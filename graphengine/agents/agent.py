@@ -694,7 +694,7 @@ class AgentBody(Generic[T]):
         ]
 
     def _functions(self) -> Sequence[tuple[Callable[..., object], int]]:
-        """Return the agent's functions that read fields of the state, such as the functions in `prompt=` and `check=`.
+        """Return the functions of the agent that read fields of the state, such as those in `prompt=` and `check=`.
 
         Each function comes with the index of its first parameter that names a field. The index is 1 for `check(answer,
         **fields)`, whose first parameter is the answer, and 0 for a prompt function.

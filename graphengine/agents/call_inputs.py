@@ -187,9 +187,9 @@ class CallInputs:
         return {**dict.fromkeys(declared.fields), **typed, **others}
 
     def _list_reads(self, own: Collection[str], resources: Collection[str], *, is_recorded: bool) -> dict[str, bool]:
-        """List the inputs that the agent reads from the caller, in addition to the fields of `inputs=`.
+        """Return the names of the inputs that a caller has to give or may give, in addition to the fields of `inputs=`.
 
-        The result maps each name to whether the caller must give the input. An input with a default need not be given.
+        Each name is mapped to True if the caller must give the input, and to False if the input has a default.
         """
         reads = {QUESTION: is_recorded} if self.is_free else {}
         for each in self.reads:

@@ -271,7 +271,7 @@ def _optional(name: str, info: FieldInfo) -> tuple[str, Any, Any]:
 
 
 def _define_field(name: str, info: FieldInfo, reducer: object) -> tuple[str, Any, Any]:
-    """Define a field of a conversation's state for an input of the agent that its tools write as well.
+    """Define the field of a conversation's state for an input of the agent that the agent's tools also write.
 
     The field has the default and the reducer of the input. Without a default, the field is None before the first
     message.
@@ -420,7 +420,9 @@ class ConversationCall(AgentCall[T]):
                 yield event
 
     def _message(self, state: StateType[Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """Return the inputs to send with the message, and those of them that identify a repeated call.
+        """Return the inputs that are sent with the message, and those of them by which a repeated call is recognised.
+
+        Fields that the agent's tools write are only sent if the caller gave a value for them.
 
         Raises:
             InputError: The inputs do not fit.

@@ -769,10 +769,10 @@ class Conversation(Generic[T]):
         return request if most is None else replace(request, compact_from=most + self._estimate_fixed_tokens(request))
 
     def _settings(self) -> Settings:
-        """Return the model settings of this turn.
+        """Return the model settings that apply to this turn.
 
-        A setting that forces a tool call applies only to the first turn. Otherwise the model could never give its
-        answer.
+        A setting that forces a tool call applies only to the first turn of a call. Otherwise the model could never give
+        its answer.
         """
         settings = self._parts.settings
         if self._is_last:
@@ -952,10 +952,10 @@ class Conversation(Generic[T]):
         ]
 
     async def _renew_tools(self) -> None:
-        """Ask each source for its tools again if they may have changed since this call of the agent began.
+        """Ask each source of tools, such as an MCP server, for its current tools at the start of a turn.
 
-        Sources are asked at the start of a turn. If a list of tools has changed, the names of all tools are chosen
-        again.
+        Tools may have been added or removed since the call of the agent began. If a list of tools has changed, the
+        names of all tools are chosen again.
         """
         before = self._listed
         self._listed = [

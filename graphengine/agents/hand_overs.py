@@ -70,9 +70,10 @@ def hand_over_to(to: str, system: object, hops: str) -> HandOver:
 
 
 def handed_over(calls: Sequence[ToolCall], results: Sequence[Message], tools: Mapping[str, Tool]) -> HandedOver | None:
-    """Return the result of a turn in which the model handed the conversation over to another agent.
+    """Find out whether the model handed the conversation over to another agent in this turn, and return to which agent.
 
-    If the model called several hand-over tools, the first successful call counts. None if no hand-over succeeded.
+    If the model called several hand-over tools, the first successful call counts. The result is None if no hand-over
+    succeeded.
     """
     for call, result in zip(calls, results, strict=True):
         tool = tools.get(call.name)

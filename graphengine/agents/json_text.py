@@ -98,8 +98,8 @@ def unfenced(text: str, *, as_before: bool = False) -> str:
 
     Args:
         text: The answer.
-        as_before: Whether to recognise only the fences that earlier versions recognised. These versions recorded no
-            `reading` with an answer.
+        as_before: Whether to recognise only those fences that earlier versions of this package recognised. Answers that
+            these versions recorded, without a field `reading`, are read again in this way.
     """
     text = without_thoughts(text).strip()
     found = (_FENCED_BEFORE if as_before else _FENCED).fullmatch(text)
@@ -283,7 +283,7 @@ class _TooMuch(Exception):
 
 
 class Metered(str):
-    """A text that can be read only a limited number of times, which limits the time of a JSON repair.
+    """A text that raises an error after it was read a certain number of times, so that a JSON repair cannot take long.
 
     The limit is shared by all parts of the text. An example of a text that needs the limit:
 

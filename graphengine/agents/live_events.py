@@ -363,9 +363,9 @@ class Kept:
 
 
 class Growing:
-    """Joins the live events that arrive while a watcher is not reading, so that a slow watcher receives fewer events.
+    """Joins live events that belong together while a watcher is not reading, so that a slow watcher gets fewer events.
 
-    Pieces of text are joined, and of several partial answers only the newest is kept.
+    Pieces of one text are joined. Of several partial answers, only the newest is kept.
     """
 
     __slots__ = ("_event", "_kept")

@@ -95,9 +95,9 @@ class ServerAddress:
 
     @cached_property
     def forms(self) -> Sequence[str]:
-        """All forms in which the values of secret environment variables and headers may occur in a text of the server.
+        """All texts as which the secrets in this server's environment variables and headers can occur.
 
-        They are removed from the texts of the server.
+        These texts are removed from everything that the server sends.
         """
         given = (*self.env.items(), *self.headers.items())
         secrets = [value for name, value in given if names_secret(name) or "auth" in name.lower()]
@@ -297,7 +297,7 @@ class ServerConnection:
         return stdio_client(server, errlog=self._errors.ours)
 
     async def _receive_message(self, message: IncomingMessage) -> None:
-        """Process a notification or an unreadable line of the server.
+        """Receive a message that the server sends on its own: a notification, or a line that the client cannot read.
 
         A report of changed tools is counted. The first line that is not a message is kept, because it may explain in an
         error message why the server does not work.
@@ -329,9 +329,10 @@ class ServerConnection:
 
 
 async def refuse_to_ask(context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ErrorData:
-    """Refuse a question that the server asks during a tool call.
+    """Refuse a question that an older MCP server asks the client while a tool call is in progress.
 
-    The answer would be lost if this process died, because such a call cannot continue in another process.
+    The server expects the answer in the same process, so the answer would be lost if this process died before a person
+    answers.
     """
     from mcp.types import INVALID_REQUEST, ErrorData  # noqa: PLC0415 - loaded by now
 

@@ -366,9 +366,10 @@ class _Listed:
 
 
 class _Shared:
-    """The connection to an MCP server in one event loop.
+    """The state of an MCP source in one event loop: its connection, and how many users have opened it.
 
-    An MCP source may be opened several times in one event loop. All these openings use the same connection.
+    A source may be opened several times in one event loop, for example by several agents. All of them use the same
+    connection, which ends with the last close.
     """
 
     def __init__(self, server: McpServer) -> None:
@@ -592,10 +593,10 @@ class _Shared:
             connection.release()
 
     async def _renew(self, connection: ServerConnection) -> None:
-        """Begin a new session, and list the tools of the server in it.
+        """Begin a new session with the server, and list its tools before the first call of the session.
 
-        Without the list, the client would request it after the first call of the session, and would lose the result of
-        this call if the list failed.
+        Otherwise the client would request the list after the first call, and would lose the result of this call if the
+        request failed.
         """
         await self._forget(connection)
         with suppress(ToolsUnavailable):

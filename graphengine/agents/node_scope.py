@@ -79,9 +79,9 @@ class NodeScope:
         return {**self.around.resources.get(id(self.attempt.plan), {}), "ctx": Context(self.attempt)}
 
     def place(self, name: str, what: Callable[[], str]) -> str:
-        """Return the key below which one agent's call is recorded, made from the agent's name and a text.
+        """Return the key below which the records of one agent's call are kept, made from the agent's name and a text.
 
-        The key does not depend on other work that runs in parallel, so a resumed run finds the results again.
+        The key does not depend on other work that runs in parallel, so a resumed run finds the records again.
         """
         return self.work.group_of(name, what())
 
@@ -106,7 +106,7 @@ class NodeScope:
 
     @contextmanager
     def call(self, key: str) -> Iterator[None]:
-        """Run the block as the call of a tool, so that code in the block gets idempotency keys that end with `key`."""
+        """Mark a block as the code of one tool call, so that idempotency keys made in the block end with `key`."""
         before = TOOL_CALL.set((self.attempt, key))
         try:
             yield
@@ -208,10 +208,10 @@ class NodeScope:
         return await work.wait_at(place, wait, question)
 
     async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
-        """Call a blocking function in one of the given threads. By default, a thread of the Runner's pool is used.
+        """Call a blocking function in one of the given threads, or by default in a thread of the Runner's pool.
 
-        If the caller itself runs in a thread of this pool and waits for the result, extra threads are used. Otherwise a
-        pool in which every thread waits for another thread would never finish.
+        If the caller itself runs in a thread of this pool and waits for the result, an extra thread is used. Otherwise
+        the pool would never finish once each of its threads waits for another thread.
         """
         calls = FROM_THREAD.get()
         own = self.around.threads if calls is None else calls.pool

@@ -231,7 +231,7 @@ def as_text(value: object) -> str:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Text:
-    """A value that was converted to text for a prompt.
+    """A value as it stands in a prompt: its text, and how the text is separated from the words around it.
 
     Attributes:
         text: The text.
@@ -315,7 +315,7 @@ def _begin_next_part(text: str, *, after_lines: bool) -> str:
 
 
 def _format_prompt_value(value: object, *, lenient: bool = False, media: list[Media] | None = None) -> _Text:
-    """Convert a value to the text that stands for it in a prompt.
+    """Convert a value of the state to text for a prompt, with the way in which the text is inserted.
 
     With `lenient`, the text is not sent to a model, so bytes are converted as well instead of raising an error.
     """

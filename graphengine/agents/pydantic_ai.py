@@ -211,7 +211,9 @@ async def _answer_recorded_turn(  # noqa: PLR0913 - the parts of a call
 async def _tool_result(
     runtime: AgentRuntime, live: Live | None, call: Any, call_tool: Callable[[], Awaitable[object]]
 ) -> Any:
-    """Return the result of a tool call from its record, or else call the tool and record its result.
+    """Return the result of a tool call of a pydantic-ai agent: from its record, or else by calling the tool.
+
+    A new result is recorded, so that a resumed run does not call the tool again.
 
     Raises:
         ModelRetry: The tool asks the model to call it again.

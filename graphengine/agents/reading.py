@@ -419,9 +419,9 @@ def _strip_constraints(output: object) -> object:
 
 
 def _list_choice_texts(output: object) -> dict[str, bytes]:
-    """List the choices of a Literal, an enum or a bool, as the text that a model may write and the JSON value.
+    """List the choices that a Literal, an enum or a bool allows, each as a text for the model and as the JSON value.
 
-    The result is empty for every other type.
+    The list is empty for every other type.
     """
     found: dict[str, bytes] = {}
     for member in members(output):

@@ -98,7 +98,7 @@ def _build_invalid_answer_error(model: Model, agent: str, what: str) -> ModelErr
 
 
 def _problem(response: object) -> str:
-    """Return what is invalid in a model's answer, such as a negative number of tokens; "" if it is valid."""
+    """Find out what is wrong in a model's answer, such as a negative number of tokens; "" if the answer is valid."""
     if not isinstance(response, Response):
         return f"{type(response).__name__} instead of a Response"
     for name in _FIGURES:

@@ -243,13 +243,11 @@ class RunRuntime(NodeScope):
         return self.attempt.must_stop
 
     async def may_call(self, model: Model) -> None:
-        """Check that a model may be called now.
+        """Check that the run allows an agent to call its model now. If the run must stop, end the attempt instead.
 
-        If the run must stop first, the attempt ends and this method never returns.
-
-        Recorded work is kept. If the run stops inside a tool's call, the call is cut off. When the run is resumed, the
-        call is repeated, and the work that was recorded inside it is reused. A call that the node records with
-        `ctx.call` finishes before the run stops.
+        If the attempt ends, this method never returns. Recorded work is kept. If the run stops inside a tool's call,
+        the call is cut off. When the run is resumed, the call is repeated, and the work that was recorded inside it is
+        reused. A call that the node records with `ctx.call` finishes before the run stops.
 
         Raises:
             PriceUnknown: A limit on costs is in force, and the price of the model is unknown.
@@ -485,7 +483,7 @@ class RunCallerWait:
 
 
 class StandaloneRuntime:
-    """Takes the place of a `RunRuntime` for an agent that is called outside a run.
+    """Gives an agent that is called outside a run the same interface as an agent in a run (see `RunRuntime`).
 
     Nothing is recorded or limited, and nobody can be asked, so most methods do nothing or return an empty value.
 
@@ -554,9 +552,10 @@ class StandaloneRuntime:
         return nullcontext()
 
     def given_by_callers(self, agent: object, inputs: Mapping[str, object]) -> frozenset[str]:  # noqa: ARG002
-        """Return the names of all inputs, because outside a run the caller writes all of them.
+        """Return the names of the inputs that a caller wrote, so that the prompt shows their texts without tags.
 
-        If a tool of another agent calls this agent, only texts count that the other agent received from its caller.
+        Outside a run, these are all inputs. If the agent is called by a tool of another agent, they are only the texts
+        that the other agent received from its own caller.
         """
         known = _TEXTS_ABOVE.get()
         if known is not None:

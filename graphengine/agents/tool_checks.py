@@ -118,9 +118,9 @@ def given_by(name: str) -> str:
 
 
 def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str]) -> Iterator[ToolProblem]:
-    """Yield the problems of a tool's parameters.
+    """Yield the problems of the parameters of a tool that a model has to supply.
 
-    For example, a model may be unable to write a value for a parameter, or the parameter may have the name of a field.
+    For example, a parameter may have a type that a model cannot write, or a name that is nearly the name of a resource.
     """
     given = {*resources, ALWAYS_GIVEN}
     given.update(tool.not_for_models(given))

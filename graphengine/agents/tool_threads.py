@@ -90,7 +90,7 @@ class ToolThreads:
 
 
 class CallThread(Executor):
-    """Runs one call of a sync tool in a thread of the tool, with the interface of an Executor.
+    """Runs one call of a sync tool in a thread that belongs to the tool. It can be used like any `Executor`.
 
     Attributes:
         is_over: Whether the call has ended.

@@ -629,9 +629,9 @@ def refuse_writes(found: Tool, source: ToolSource) -> Tool:
 
 
 async def unhurried(items: Iterable[T]) -> AsyncIterator[T]:
-    """Yield the items of a long list, such as the thousands of tools of a server, without blocking the event loop.
+    """Yield the items of a long list one by one, without blocking the event loop for the whole list.
 
-    The event loop may run other tasks after every 100 items.
+    A server may list thousands of tools. After every 100 items, the event loop may run other tasks.
     """
     for number, item in enumerate(items, 1):
         yield item
@@ -679,9 +679,10 @@ async def _end_task(task: asyncio.Future[object]) -> None:
 
 
 def _abandon_function(task: asyncio.Future[object], name: str) -> None:
-    """Stop waiting for a sync function that exceeded its time. The function keeps running, and its result is dropped.
+    """Give up a sync function of a tool that has exceeded its time.
 
-    Agents that the function calls make no further model calls.
+    A thread cannot be stopped, so the function keeps running, and its result is dropped. Agents that the function calls
+    make no further model calls.
     """
 
     def ended(task: asyncio.Future[object]) -> None:

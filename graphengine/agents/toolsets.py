@@ -145,7 +145,7 @@ class _SourcePart:
         return await self._of(await self.source.current() if isinstance(self.source, Relists) else self.last[0][0])
 
     async def _of(self, tools: Sequence[Tool]) -> Sequence[Tool]:
-        """Choose those tools of the source that belong to the set.
+        """Choose those of the source's current tools that belong to the set.
 
         If `tools` is the same list object as in the last call, the same result object is returned. This shows the
         caller that the tools have not changed.

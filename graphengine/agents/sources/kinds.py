@@ -79,7 +79,7 @@ def source_from_bytes(name: str, content: bytes) -> TextFile:
 
 
 def read_bytes(name: str, content: bytes, process: DocumentProcess) -> TextFile:
-    """Convert the bytes of a file to text as `source_from_bytes` does, with a child process of the caller.
+    """Convert the bytes of a file to text like `source_from_bytes`, but in the child process that the caller started.
 
     Raises:
         SourceUnreadable: As for `source_from_bytes`.
