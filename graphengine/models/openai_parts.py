@@ -140,7 +140,9 @@ def file_name(one: Media) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A JSON Schema as it is sent to the API. In strict mode the API forces the model to follow it.
+    """A JSON Schema in the form in which it is sent to OpenAI's API: with a name, and with strict mode on or off.
+
+    In strict mode the API forces the model to follow the schema.
 
     Attributes:
         name: The name of the schema.

@@ -49,7 +49,7 @@ _KEPT: Final = 2_000
 
 
 class PastFailure(NamedTuple):
-    """The class and the message of an exception with which a call failed.
+    """What is kept of an exception with which a call failed: its class and its message.
 
     The exception itself is not kept, because its traceback would keep the whole run in memory.
 
