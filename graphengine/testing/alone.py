@@ -233,7 +233,7 @@ class _Alone(Alone):
         return None
 
     def _time_out(self, name: str, wait: WaitRecord) -> None:
-        """Let the timeout of a question pass, because the test answered with `NO_ANSWER`.
+        """Let a question end by its timeout, because the test passed `NO_ANSWER` as its answer.
 
         Raises:
             InputError: The question has no timeout.

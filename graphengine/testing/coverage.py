@@ -316,9 +316,9 @@ class _Fan:
         return replace(edge, condition=condition, arms=arms)
 
     def _tree(self, shape: Shape, place: Place, condition: Condition, number: Iterator[int]) -> Condition:
-        """Return a copy of an edge's condition in which each part reports its results to the coverages.
+        """Return a copy of an edge's condition that reports its results to all coverages that are recording.
 
-        A part is a condition that is composed with others by `&`, `|` or `~`.
+        If the condition is composed of several by `&`, `|` or `~`, each of them reports its own results.
         """
         if isinstance(condition, Composed):
             left = self._tree(shape, place, condition.left, number)

@@ -194,9 +194,9 @@ def with_notes(error: BaseException, lines: Sequence[str]) -> BaseException:
 
 
 def error_of(failure: FailureRecord) -> NodeError:
-    """Make an exception from a failure that a run has recorded.
+    """Make an exception from a failure that a run has recorded, to raise it again in a test.
 
-    The failure's code determines the class of the exception.
+    The code of the failure, such as `timeout`, determines the class of the exception.
     """
     kinds: dict[str, type[NodeError]] = {}
     left: list[type[NodeError]] = [NodeError]

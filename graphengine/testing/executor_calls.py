@@ -20,7 +20,7 @@ TICK_SECONDS: Final = 0.05
 
 
 class Work(BaseModel):
-    """The state of the graphs with which executors are tested: the inputs and the results of the nodes."""
+    """The state of the graphs with which executors are tested: what the nodes have to do, and their results."""
 
     folder: str = ""
     number: int = 0

@@ -142,7 +142,7 @@ class RunGroup:
         return self.graph, self.fingerprint, self.verdict, self.places, self.migrations, why, self.asks_again
 
     def add(self, info: RunInfo) -> None:
-        """Count a run in this group by its status, and keep its id as an example if there are only a few examples."""
+        """Add a run to this group: count it by its status, and keep its id if the group has only a few examples yet."""
         sleeps = info.status == "waiting" and info.summary is not None and info.summary.kind == "sleep"
         status = "sleeping" if sleeps else status_of(info)
         self.runs += 1
@@ -291,9 +291,9 @@ def _unknown(info: RunInfo) -> RunGroup:
 
 
 class _Look:
-    """Checks the unfinished runs of one preflight, and collects them in groups.
+    """Checks the unfinished runs of one preflight, and collects the runs that get the same verdict in groups.
 
-    Runs in the same situation get the verdict that the first of them got.
+    Only the first run of each situation is checked completely. The other runs in the same situation get its verdict.
     """
 
     def __init__(self, store: RunStore, plans: Mapping[str, Plan[Any]]) -> None:
@@ -304,7 +304,7 @@ class _Look:
         self.groups: dict[tuple[object, ...], RunGroup] = {}
 
     def add(self, info: RunInfo, group: RunGroup) -> None:
-        """Count a run in its group. If an earlier group has the same key, the run is counted there."""
+        """Add a run to the group with its verdict, or to an earlier group with the same key."""
         kept = self.groups.setdefault(group.key, group)
         if kept is not group:
             kept.unsettled = (*kept.unsettled, *group.unsettled)

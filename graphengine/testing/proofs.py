@@ -119,7 +119,7 @@ def pair_runs(old: Sequence[TriedNode], new: Sequence[TriedNode]) -> Sequence[Pr
 
 
 class _RefusedModel:
-    """Stands in for every model while a failed node is tried, and counts the requests. Each request fails.
+    """Takes the place of every model while a failed node is tried, so that no provider is called. Each request fails.
 
     Attributes:
         asked: How many requests were refused.

@@ -257,9 +257,9 @@ def _describe_marks(steps: Sequence[Step]) -> Iterator[str]:
 
 
 def _fewest(taken: Sequence[tuple[int, str, frozenset[str]]]) -> Iterator[SuiteRun]:
-    """Choose runs that together cover everything that any of the runs covers. The run that adds the most comes first.
+    """Choose runs that together cover everything that any of the runs covers, the run that adds the most first.
 
-    There may be a smaller choice, because the runs are chosen one after another.
+    The number of chosen runs is small, but not always the smallest possible, because runs are chosen one after another.
     """
     left = frozenset[str]().union(*(marks for _, _, marks in taken))
     rest = sorted(taken, key=lambda run: run[:2])

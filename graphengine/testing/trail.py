@@ -56,7 +56,7 @@ def text_of(words: Sequence[Word | str]) -> str:
 
 
 def trail(run: Visits, status: RunStatus, hidden: Collection[str] = ()) -> list[Word]:
-    """Return the words of the line that shows which nodes a run visited, such as `write`, `review`, `END`.
+    """Return the entries of the line that shows the path of a run, such as `write`, `review`, `END`.
 
     Args:
         run: The visits of the run.

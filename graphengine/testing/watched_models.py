@@ -67,7 +67,7 @@ class _WatchedPriced(_WatchedModel):
 
 
 class _WatchedRules(_WatchedPriced, RulesModel):
-    """Wraps a model that answers by rules, and records the requests to it.
+    """Wraps a model that answers by rules instead of a language model, in order to record the requests to it.
 
     This class inherits from RulesModel, because agents treat such models differently.
     """

@@ -249,7 +249,7 @@ def _rise(pair: BranchedRun, figure: str) -> float:
 
 @dataclass(slots=True)
 class _Comparison:
-    """The state of one call of `what_if`: the change to try, and what its branches have cost so far."""
+    """The change that one call of `what_if` tries, and what its branches share, such as the money spent so far."""
 
     runner: Runner
     graph: Graph[Any]
