@@ -139,8 +139,6 @@ def _visits_text(of: QuantitySpec) -> str:
 def value_text(measured: object) -> str:
     """Format a value that was recorded when a condition was evaluated, as text on one line.
 
-    >>> value_text("done"), value_text(7) ("'done'", '7')
-
     >>> value_text("done"), value_text(7)
     ("'done'", '7')
     """

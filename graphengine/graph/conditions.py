@@ -92,7 +92,7 @@ class Condition(ABC):
 
     @property
     def sampled(self) -> Collection[str]:
-        """The fields whose every new value the condition remembers, as a plateau condition does.
+        """The names of the fields whose new values the condition remembers one by one, as a plateau condition does.
 
         If no node writes these fields, the condition never holds.
         """

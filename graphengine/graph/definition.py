@@ -270,7 +270,7 @@ class _Compiled:
 
 
 class GraphDefinition(Generic[S, Out_co]):
-    """The nodes and edges of a graph, as they are declared. `Graph` describes the arguments.
+    """Holds the nodes and edges of a graph as the user declares them. `Graph` describes the arguments.
 
     Attributes:
         nodes: The nodes, in the order in which they were added.

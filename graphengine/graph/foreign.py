@@ -2509,7 +2509,7 @@ def _exact(name: str, places: Sequence[str]) -> str:
 
 
 def _alike(name: str, places: Sequence[str]) -> str:
-    """Return what to write instead of a foreign name that resembles an entry of the table of foreign names.
+    """Find an entry of the table of foreign names that resembles a name, and return what to write instead.
 
     An entry resembles the name if it consists of the same words, or is a pattern for its end or beginning, such as
     `*Operator`. Patterns of imported functions, such as `wait_*`, do not count for methods.
@@ -2524,7 +2524,7 @@ def _alike(name: str, places: Sequence[str]) -> str:
 
 
 def _partly(name: str, places: Sequence[str], *, verbs: bool = False) -> str:
-    """Return what to write instead of a foreign name of which the table of foreign names contains only a part.
+    """Find an entry of the table of foreign names for a part of a name, and return what to write instead.
 
     The entry is a pattern for a single word of the name, such as `*sensor*`, or it equals the name without some words.
 

@@ -76,7 +76,7 @@ class Body(Protocol):
 
 @runtime_checkable
 class HasScope(Protocol):
-    """Protocol of what a node runs, if it uses the state or the resources of its graph, such as an agent with tools.
+    """An interface of what nodes run, if it uses fields or resources of the graph, such as an agent with tools.
 
     The graph calls `problems_in` to check that these fields and resources exist.
     """
@@ -88,7 +88,7 @@ class HasScope(Protocol):
 
 @runtime_checkable
 class HasDetails(Protocol):
-    """Protocol of what a node runs, if it adds details to the graph's description, such as an agent's instructions."""
+    """An interface of what nodes run, if it adds details to the graph's description, such as instructions."""
 
     @property
     def details(self) -> Mapping[str, str]:

@@ -88,7 +88,7 @@ def _is_code_of(node: ast.Lambda, code: CodeType) -> bool:
 
 
 def place(problems: list[Problem], begin: int, origin: Origin | None) -> None:
-    """Add the file and line of the user's declaration to each problem from index `begin` on.
+    """Give each problem from index `begin` on the file and line where the user declared what the problem is about.
 
     A problem that already has a line of its own keeps it.
 
