@@ -343,9 +343,10 @@ class _NodeReader(ast.NodeVisitor):
 
     @contextmanager
     def _around(self, node: ast.AST, words: str) -> Iterator[None]:
-        """Report an act, such as a `with` block, if the code inside it waits.
+        """Report an act at the end of a block, such as leaving a `with` block, if the code inside the block waits.
 
-        The wait would end the block too early. Nothing is reported if `words`, the description of the act, is "".
+        A wait ends the node's function, which later starts again from its beginning. The act would therefore happen
+        already when the wait begins. Nothing is reported if `words`, the description of the act, is "".
         """
         before = self.waits
         yield  # an error here would be a fault of this check, so nothing is cleaned up
@@ -438,7 +439,7 @@ class _NodeReader(ast.NodeVisitor):
         self._is_over = self._is_over or is_over
 
     def _does(self, statement: ast.stmt) -> bool:
-        """Return whether a statement changes something or calls a function with an unknown effect.
+        """Return whether a statement in a node's source may have an effect: it changes an object or calls unknown code.
 
         Writing to the log and calling methods of `ctx` do not count.
         """

@@ -44,7 +44,7 @@ class Never(NamedTuple):
 
     @property
     def why(self) -> str:
-        """The reason why no run takes the edge, as text."""
+        """The reason why no run takes the edge, as text: for example, that no run reaches the node it leaves."""
         if not self.is_reached:
             return f"no run reaches node '{self.source}'"
         if isinstance(self.edge, Switch):
@@ -75,7 +75,7 @@ def never_taken(paths: Paths, reached: Collection[str]) -> Iterator[Never]:
 def dead_problems(found: Compiling) -> tuple[Sequence[Problem], Collection[str]]:
     """Report edges that no run takes and conditions that never change, by following all paths through a graph.
 
-    The second result contains the names of the nodes that can always be left, because one of their edges always holds.
+    Returns the problems, and the names of the nodes that can always be left because one of their edges always holds.
     Such a node needs no edge without a condition.
     """
     start = [edge for edge in found.graph.edges if edge.source == START]
@@ -154,7 +154,7 @@ def _unwritten(sampled: Collection[str], found: Compiling) -> str:
 
 
 def _decide_outcome(leaf: Comparison, paths: Paths) -> bool | None:
-    """Return True if a condition holds in every run, False if it holds in none, and None otherwise."""
+    """Return whether a comparison has the same outcome in all runs: True or False if it has, None if it has not."""
     if isinstance(leaf.quantity, Fact):
         below = isinstance(leaf.other, (int, float)) and leaf.other < 0
         if below or (leaf.other == 0 and leaf.operator in (">=", "<")):

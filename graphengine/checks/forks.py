@@ -110,10 +110,10 @@ class _Write(NamedTuple):
 
 
 def _clashes(where: str, written: Sequence[_Write]) -> Iterator[Problem]:
-    """Report each place of the state that several arms of a fork write, with the nodes that write it.
+    """Report fields, or keys of dict fields, that several arms of a fork write, with the nodes that write them.
 
-    A write to one key, such as `scores[a]`, conflicts with a write to the whole field `scores`. Writes that only append
-    do not conflict.
+    The arms run in parallel, so one value would be lost. A write to one key, such as `scores[a]`, conflicts with a
+    write to the whole field `scores`. Writes that only append do not conflict.
     """
     root = written[0].place.split("[")[0]
     whole = [write for write in written if write.place == root]

@@ -348,8 +348,6 @@ class Paths:
 
         Each rule that a run would break by entering the target is noted.
 
-        Raises:     Undecided: There are more points than the search may examine.
-
         Raises:
             Undecided: There are more points than the search may examine.
         """
@@ -523,10 +521,9 @@ class Paths:
         return tuple(counts)
 
     def _mark(self, at: int, rule: Rule, base: Point, pairs: Sequence[tuple[Walked, Point]]) -> tuple[str, str]:
-        """Return the mark of a rule when the arms of a fork join, and why the mark is not certain ("" if it is).
+        """Return how far a rule is fulfilled when the arms of a fork join, and why this is not certain ("" if it is).
 
-        The mark says how far the rule is fulfilled. It is not certain if several arms changed it, because their order
-        is not known.
+        It is not certain if several arms changed how far the rule is fulfilled, because their order is not known.
         """
         changed = {end.marks[at] for _, end in pairs} - {base.marks[at]}
         why = f"in which order arms visit {' and '.join(rule.names)}" if len(changed) > 1 else ""

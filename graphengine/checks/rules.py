@@ -73,7 +73,7 @@ def verdicts(found: Compiling) -> Sequence[Verdict]:
 
 
 def _verdict(rule: Rule, found: Compiling) -> Verdict:
-    """Return the result of checking one rule of a graph, after searching all paths through the graph.
+    """Find out whether any run of a graph can break a rule, by searching all paths through the graph for this rule.
 
     Each rule is searched for alone, so that doubts about other rules do not affect the result.
     """
@@ -134,7 +134,7 @@ def _unread_answers(found: Compiling) -> Iterator[Problem]:
 
 
 def _decisive(found: Compiling, guarded: Collection[str]) -> set[str]:
-    """Return the fields that influence which nodes a run visits.
+    """Return the fields whose values can influence which nodes a run visits.
 
     These are the fields that conditions and choices read, fields that the nodes in `guarded` read, and the fields from
     which other nodes compute such fields.
@@ -256,9 +256,9 @@ def _calls_graph(paths: Paths, node: str) -> bool:
 
 
 def _writes(paths: Paths, node: str, declared: FieldType) -> bool:
-    """Return whether a node can write any value to a field as a whole.
+    """Return whether a test can make a node set a field to any value: the node writes the field as a whole.
 
-    Then a test can let the node return the value that a path needs.
+    The test can then let the node return the value that a path needs.
     """
     writer = paths.nodes[node].writer
     whole = [target.field for target in writer.whole if target.key is None]
