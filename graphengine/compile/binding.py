@@ -128,9 +128,9 @@ class Binder:
         return self.checked(reading, where)
 
     def checked(self, reading: Reading, where: str) -> Reading | None:
-        """Check that the parsed source of a value fits the state; for example, that the field exists.
+        """Check that the source of a value fits the state; for example, that its field exists.
 
-        Return the source, or None if it has a problem, which is reported.
+        The source is a path into the state or a function of fields. Returns the source, or None if it has a problem, which is reported.
         """
         if reading.path is not None:
             return reading if self.types_at(reading.path, where) else None
@@ -236,7 +236,11 @@ class Binder:
         return inputs
 
     def _keep_secrets(self, body: Body, arguments: Sequence[Argument], inner: Plan[Any] | None, where: str) -> None:
-        """Check that a node does not pass a secret to a place where it would be shown or recorded unencrypted."""
+        """Report a secret that a node passes to an agent, a question or a nested graph without protection for it.
+
+        Prompts and questions are recorded and shown unencrypted. A nested graph may receive a secret if it declares the
+        field as secret, too.
+        """
         if body.kind not in ("agent", "ask", "graph"):
             return
         for argument in arguments:

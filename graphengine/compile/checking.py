@@ -46,9 +46,9 @@ class Compiling(NamedTuple):
 
 
 class Checks:
-    """Base class of the checks that find problems when a graph is compiled.
+    """Base class of the checks that are called at certain points while a graph is compiled, to find problems.
 
-    Each method finds no problems by default.
+    Each method finds no problems unless a subclass overrides it.
     """
 
     def model(self, model: type[BaseModel]) -> Iterable[Problem]:  # noqa: ARG002 - for those that override it

@@ -116,9 +116,9 @@ def names_in_code(functions: Iterable[object]) -> frozenset[str]:
 
 
 def nodes_with_work(snapshot: Snapshot) -> Sequence[str]:
-    """Return the paths of the nodes of a run for which it matters whether their code has changed.
+    """Return the paths of those nodes of a run for which it matters whether their code has changed.
 
-    These nodes have recorded results, or their code waits for an answer.
+    These are nodes that have recorded results, or whose code waits for an answer: they continue with the current code.
     """
     found = [frame for frame in snapshot.frames.values() if frame.recorded_results or frame.phase is not READY]
     found = [frame for frame in found if work_at(frame) or any(asked.key for asked in frame.waits.values())]
@@ -156,7 +156,7 @@ class TodaysCode:
         self._code = code_of(plan)
 
     def is_other(self, code: str) -> bool:
-        """Return whether the code with which the run last recorded something differs from the current code.
+        """Return whether the current code differs from the code with which the run last recorded something.
 
         Args:
             code: The id of the code that the run recorded last; "" if it has recorded none, which returns False.
@@ -295,7 +295,10 @@ def _contents_of(cell: CellType) -> Sequence[object]:
 
 
 def _values_in(function: FunctionType) -> Iterator[str]:
-    """Yield the names and values of the simple values on which a function depends, such as defaults and constants."""
+    """Yield the names and values of simple objects on which the code of a function depends, such as its defaults.
+
+    If one of them changes, the code of the function counts as changed.
+    """
     code, space = function.__code__, function.__globals__
     module = _read_module(code.co_filename, _read_time(code))
     cells = zip(code.co_freevars, function.__closure__ or (), strict=True)

@@ -244,7 +244,7 @@ class _Compiler:
         )
 
     def _inner(self, graph: GraphDefinition[Any], where: str) -> Plan[Any] | None:
-        """Compile a graph that another graph uses as a node. Its problems are reported at that node.
+        """Compile a graph that a node of this graph runs, and report its problems at that node.
 
         Returns:
             The plan of the nested graph; None if the graph contains itself, is nested too deeply, or has errors.
