@@ -393,7 +393,7 @@ def _find_place(value: object, location: Sequence[str | int]) -> Place:
 def with_defaults(
     schema: Mapping[str, JsonValue], value: object, root: Mapping[str, JsonValue] | None = None
 ) -> object:
-    """Return a value in which the missing properties have the defaults of the value's JSON Schema."""
+    """Fill in the defaults that a JSON Schema declares for properties which a value lacks, and return the new value."""
     whole = schema if root is None else root
     properties = resolve_reference(schema, whole).get("properties")
     if not isinstance(value, dict) or not isinstance(properties, dict):

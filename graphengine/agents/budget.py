@@ -321,7 +321,7 @@ def _is_in(frame: Frame, sub: Frame | None) -> bool:
 
 
 class Opens(Protocol):
-    """A resource that is opened before its use and closed afterwards, such as a source of tools."""
+    """An interface of objects that are opened before their use and closed afterwards, such as a source of tools."""
 
     async def open(self) -> Sequence[Any]: ...
 
@@ -344,7 +344,7 @@ class AgentPlace(NamedTuple):
 
 
 class Routes(Protocol):
-    """Chooses the model of each agent of a Runner; implemented by `graphengine.agents.model_routing.Models`."""
+    """An interface for choosing the model of each agent; implemented by `graphengine.agents.model_routing.Models`."""
 
     def of(
         self, graph: str, place: AgentPlace, own: Model | str | None, begun: Mapping[str, str] | None = None
@@ -375,7 +375,7 @@ class Routes(Protocol):
 
 
 class SharedBudgets(Follower, ABC):
-    """The budgets that several runs share, as one of these runs uses them; implemented in `graphengine.budgets`."""
+    """An interface of the budgets that several runs share, seen from one of these runs; see `graphengine.budgets`."""
 
     @abstractmethod
     def held(self, runtime: RunRuntime, model: Model, request: Request) -> AbstractAsyncContextManager[Settle]:

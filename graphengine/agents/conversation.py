@@ -510,7 +510,10 @@ class Conversation(Generic[T]):
         self.messages.append(message)
 
     def _estimate_fixed_tokens(self, request: Request) -> int:
-        """Estimate the tokens of the instructions and tools. The estimate is kept until the offered tools change."""
+        """Estimate how many tokens the instructions and tools of a request use.
+
+        The estimate is kept until the agent offers other tools.
+        """
         offered = self._offered
         if self._fixed is None or self._fixed[0] != offered:
             tools = [each for each in request.tools if offered is None or each.name in offered]

@@ -201,7 +201,7 @@ class ServerConnection:
         self._over.set()
 
     async def stop(self) -> None:
-        """End the connection and wait for its end, even if this wait is cancelled in between."""
+        """End the connection to the server and wait until it has ended, even if this wait itself is cancelled."""
         self.release()
         task, cancelled = self._task, False
         if task is not None and not self._ready.done():

@@ -348,7 +348,7 @@ _Sent: TypeAlias = "WriteStream[SessionMessage]"
 
 
 class _Stream(Generic[T_stream]):
-    """A stream of the `mcp` package that repairs the messages which pass through it."""
+    """Wraps a stream of the `mcp` package, and repairs the messages of the server before the package reads them."""
 
     def __init__(self, inner: T_stream, repairs: Repairs) -> None:
         self._inner = inner

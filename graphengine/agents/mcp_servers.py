@@ -278,7 +278,7 @@ class McpServer:
         return used_tools
 
     def _leave_out(self, left: Mapping[str, str]) -> None:
-        """Remember the server's tools that no model can call, with the reasons, and log each of them once."""
+        """Remember which of the server's tools no model can call, and log each of them once, with the reason."""
         for name, why in left.items():
             if self._left_out.get(name) != why:
                 log.warning(_LEFT_OUT, name, self.name, why)
@@ -318,7 +318,10 @@ def _read_loop_clock() -> float:
 
 
 def _unusable(found: Sequence[types.Tool]) -> dict[str, str]:
-    """Find tools in a server's list that cannot be called by their name, and say why."""
+    """Return the tools in a server's list that a client cannot call by their names, each with the reason.
+
+    For example, a server may list two different tools of the same name.
+    """
     first = {each.name: each for each in reversed(found)}
     left = {
         each.name: "the server lists two different tools of this name" for each in found if each != first[each.name]

@@ -345,7 +345,10 @@ def unmatched(plan: Plan[Any], given: Iterable[str], names: Collection[str]) -> 
 
 
 def by_agent(models: GivenModels | None) -> dict[str, Model | str]:
-    """Convert the argument `models=` of a Runner to a dict. A single model gets the key `*`."""
+    """Convert the argument `models=` of a Runner to a dict of models by the name of an agent or a path.
+
+    A single model, which is used for all agents, gets the key `*`.
+    """
     if isinstance(models, AsBegun):
         return dict(models.given)
     if models is None or isinstance(models, Mapping):
@@ -523,7 +526,10 @@ def held_by(thing: object) -> Iterable[object]:
 
 
 def _globals_of(function: FunctionType) -> Iterator[object]:
-    """Yield the objects that a function's code names: globals, closures, defaults, and attributes of modules."""
+    """Yield the objects that the code of a function names: globals, closures, defaults, and attributes of modules.
+
+    The search for agents follows these objects.
+    """
     held = inspect.getclosurevars(function)
     for value in (*held.nonlocals.values(), *held.globals.values(), *(function.__defaults__ or ())):
         if inspect.ismodule(value):

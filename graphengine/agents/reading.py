@@ -358,7 +358,7 @@ class Output(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class OutputFunction:
-    """The `output=` of an agent whose answers are the results of a function. Made by `result_of`."""
+    """A function whose results are the answers of an agent, as `result_of` returns it for `output=`."""
 
     function: Callable[..., object]
 

@@ -337,7 +337,7 @@ class RunRuntime(NodeScope):
         return self.work.has_begun(*record) or self.answered_outside(record)
 
     def answered_outside(self, record: tuple[str, str]) -> bool:
-        """Return whether another program has executed a tool call whose result is not recorded yet."""
+        """Return whether another program has executed a tool call whose result the run has not recorded yet."""
         name, number = record
         identity = outside(name.removeprefix("tool "))
         asked = f"ask|{digest_of_call('ask', ([identity, None],), {})}|1"

@@ -81,7 +81,7 @@ class Need(NamedTuple):
 
 
 def needs(tools: Iterable[object], resources: Collection[str]) -> Iterator[Need]:
-    """Yield the parameters of tools that need a resource of the same name, which `resources` does not contain."""
+    """Yield the parameters of tools that only a resource could supply, if `resources` does not contain their names."""
     for tool in tools:
         if isinstance(tool, Tool):
             for name, reason in tool.not_for_models({*resources, ALWAYS_GIVEN}).items():

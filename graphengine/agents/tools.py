@@ -375,7 +375,7 @@ class Tool(Generic[P, R_co]):
         return {*given, *self.inputs} - {KEY_NAME} | ({KEY_NAME} if has_key else set[str]())
 
     async def _await_outcome(self, found: Awaitable[object]) -> ToolOutcome:
-        """Wait at most `timeout_seconds` for the result of an async function, and return the outcome of the call."""
+        """Await the result of an async tool function for at most `timeout_seconds`, and return the call's outcome."""
         limit = TimeLimit(self.timeout_seconds)
         try:
             async with limit:
@@ -474,7 +474,7 @@ class ToolSource(Protocol):
 
 @runtime_checkable
 class Relists(ToolSource, Protocol):
-    """A source whose tools may change while it is open, such as an MCP server."""
+    """An interface of sources whose tools may change while they are open, such as an MCP server."""
 
     def is_outdated(self) -> bool:
         """Return whether the source already knows, without a request, that its tools have changed."""
@@ -491,7 +491,10 @@ class Relists(ToolSource, Protocol):
 
 @runtime_checkable
 class LeavesOut(ToolSource, Protocol):
-    """A source that leaves out tools that no model can call, for example because of their arguments."""
+    """An interface of sources that leave out some of their tools, because no model can call these.
+
+    For example, the declared arguments of a tool may be no JSON object.
+    """
 
     async def left_out(self) -> Mapping[str, str]:
         """Open the source and return the tools that it leaves out, by their listed names, each with the reason."""

@@ -236,7 +236,10 @@ def _room(messages: Sequence[Message], window: Window, tokens: int) -> int:
 
 
 def to_summarise(messages: Sequence[Message], covers: int) -> list[Message]:
-    """Return the first `covers` messages, with an earlier summary in place of the messages that it replaces."""
+    """Return the messages that a new summary has to summarise: the first `covers` messages of the conversation.
+
+    If an earlier summary exists, it is returned in place of the messages that it replaces.
+    """
     newest = _find_newest_summary(messages)
     if newest is None:
         return list(messages[:covers])

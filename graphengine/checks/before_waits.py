@@ -241,7 +241,10 @@ def _read_function(function: FunctionType, call: object, resources: Mapping[str,
 
 
 def _know_resource(factory: object) -> _Value:
-    """Return what the source shows about a resource, from the class or function that creates it."""
+    """Return what is known about a resource that a node's source uses: its class, if the declaration shows it.
+
+    The class is the factory itself, or the annotated return type of the factory.
+    """
     resource_type = factory if isinstance(factory, type) else hints_of(factory).get("return")
     return (
         _Value("", f"{find_qualified_name(resource_type)}()", of=resource_type)

@@ -128,7 +128,7 @@ def _put_at_line(edge: AnyEdge, problem: Problem) -> Problem:
 
 
 def _find_constant_conditions(edge: AnyEdge, paths: Paths, found: Compiling) -> Iterator[tuple[str, str]]:
-    """Report each simple condition of an edge that has the same outcome in all runs, with a repair."""
+    """Find the simple conditions of an edge that have the same outcome in all runs, and yield each with a repair."""
     for leaf in leaves_of(edge):
         if not isinstance(leaf, Switch) and leaf.sampled and (name := _unwritten(leaf.sampled, found)):
             text = f"the condition '{leaf}' never holds, because no node writes {name}"

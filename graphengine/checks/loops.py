@@ -127,7 +127,7 @@ class _Rounds:
         return True
 
     def _passes(self, arrow: _Arrow, names: Collection[str]) -> bool:
-        """Return whether every loop that contains the edge visits at least one of these nodes."""
+        """Return whether every loop that contains an edge visits at least one of the nodes in `names`."""
         if arrow.source in names or arrow.target in names:
             return True
         others = {name: [t for t in targets if t not in names] for name, targets in self.out.items()}

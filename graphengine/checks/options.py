@@ -124,7 +124,7 @@ def graph_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
 
 
 def _part_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
-    """Find problems in the resources of a graph and in the labels of its edges."""
+    """Find problems in the declared resources of a graph, and in the labels of its edges."""
     for name, factory in graph.resources.items():
         if not callable(factory):
             text = f"the resource {name!r} is of type {type(factory).__name__}, but must be a function that makes it"

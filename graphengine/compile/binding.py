@@ -130,7 +130,8 @@ class Binder:
     def checked(self, reading: Reading, where: str) -> Reading | None:
         """Check that the source of a value fits the state; for example, that its field exists.
 
-        The source is a path into the state or a function of fields. Returns the source, or None if it has a problem, which is reported.
+        The source is a path into the state or a function of fields. Returns the source, or None if it has a problem,
+        which is reported.
         """
         if reading.path is not None:
             return reading if self.types_at(reading.path, where) else None
@@ -437,7 +438,7 @@ class Binder:
         return replace(call, on=options.on)
 
     def each(self, options: Options, where: str) -> Each | None:
-        """Parse the option `each=` of a node, which names the lists over whose items the node is mapped."""
+        """Read the option `each=` of a node, which names the lists whose items the node processes one by one."""
         if options.each is None:
             return None
         sources: list[tuple[str, Reading, str]] = []
@@ -533,7 +534,10 @@ class Binder:
         return Fallback(call=self.call(body, None, f"{where}, fallback"))
 
     def substitute(self, value: object, writer: Writer, where: str, *, each: bool) -> None:
-        """Check that the value in `fallback=`, which replaces the result of a failed node, fits the written fields."""
+        """Check that the fixed value in `fallback=` fits the fields to which the node writes.
+
+        The value replaces the result of the node when the node fails.
+        """
         found = [(target.field, value) for target in writer.whole if target.key is None]
         if writer.keys is not None and isinstance(value, Mapping):
             found += [(name, part) for name, part in value.items() if name in writer.keys]

@@ -640,7 +640,7 @@ class _Compiler:
             self.binder.open(self.binder.reading(hole, "title="), "title=", "leave it out of the title")
 
     def _inputs(self) -> None:
-        """Report graphs with secret fields whose inputs this graph collects as messages. Messages are not encrypted."""
+        """Report graphs with secret fields if this graph collects their inputs as messages, which are not encrypted."""
         for topic, target in self.graph.collects.items():
             fields = getattr(target.state, "model_fields", {}).items()
             for name in (name for name, info in fields if is_secret(info.annotation, info.metadata)):

@@ -271,7 +271,10 @@ class _Fan:
                     coverage.knows(self.shape(inner))
 
     def watched(self, plan: Plan[Any], node: str, edges: Sequence[AnyEdge]) -> Sequence[AnyEdge]:
-        """Return copies of the edges that leave a node. Their conditions report each result to the coverages."""
+        """Return copies of the edges that leave a node, whose conditions report each result to the coverages.
+
+        A session uses these copies, so that the coverages know which parts of conditions were true and false.
+        """
         if not plan.fingerprint:  # The plan is a stub that replaces a graph.
             return edges
         self.introduce(plan)

@@ -91,7 +91,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - pytest-xdist's, which is optional
-    """Add the edges that a worker process of pytest-xdist has recorded, when the process ends."""
+    """Add the edges that one worker process of pytest-xdist has recorded to the coverage, when that process ends."""
     coverage = node.config.stash.get(_MEASURED, None)
     recorded = (getattr(node, "workeroutput", None) or {}).get(_OUTPUT_KEY)
     if coverage is not None and recorded is not None:

@@ -82,7 +82,10 @@ class ExecutorConformance(ABC):
         self._run(test)
 
     def test_a_node_knows_its_attempt(self) -> None:
-        """Check that a node sees the same run, attempt, key, time and random numbers as without an executor."""
+        """Check that an executor passes on a node's run, attempt, key, time and random numbers unchanged.
+
+        The values are compared with those that the node sees without an executor.
+        """
 
         async def test(runner: Runner, folder: str) -> None:
             facts: list[list[str]] = []

@@ -93,7 +93,7 @@ def _wrap_requests(conversation: type[Conversation[Any]]) -> None:
 
 
 def _report_failure(attempt: Attempt, event: NodeFailed, asked: list[Request]) -> tuple[str, str]:
-    """Return the title and the text that the test report shows about one failed node."""
+    """Return the title and the text with which a failed node appears in the report of the test."""
     plan, snapshot = attempt.services.run.plan, attempt.services.run.snapshot
     path = attempt.path
     where = f"visit {event.id.visit}, attempt {event.id.attempt}, after step {snapshot.seq} of run {snapshot.run_id}"

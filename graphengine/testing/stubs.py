@@ -86,7 +86,7 @@ def _walk_into(
 
 
 def _stand_in(plan: Plan[Any], script: Script) -> NodePlan:
-    """Copy a node so that its stubs run in place of its function, agent or graph."""
+    """Copy a node so that the stubs which a test passed run in place of the node's function, agent or graph."""
     node = script.node
     each = node.each if script.each else None
     common: dict[str, Any] = {"selector": None, "choices": {}, "each": each, "effect": None, "once": None}

@@ -132,7 +132,7 @@ def _build_unread_error(kind: Kind, name: str, code: int | None, *, is_late: boo
 
 
 def serve(max_memory_bytes: int) -> None:
-    """Read the documents that arrive on standard input, until it is closed. Runs in the child process."""
+    """Run in the child process: read documents that arrive on standard input, until the input is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the program, which ends this child
     answers, sys.stdout = sys.stdout.buffer, sys.stderr
     _limit_memory(max_memory_bytes)

@@ -39,7 +39,7 @@ interpreter, your own code. Returns what is printed, and the value of the last e
 
 
 class _Skill(NamedTuple):
-    """A folder with a SKILL.md. Links in the path of the folder are resolved."""
+    """What is known about one skill: a folder with a file SKILL.md. Links in the path of the folder are resolved."""
 
     folder: Path
     name: str

@@ -70,7 +70,10 @@ def sql_reader(
 
 
 class _OnlyReads(sqlite3.Connection):
-    """A connection to SQLite that only reads, stops when `must_stop` returns True, and returns small results."""
+    """A connection to SQLite with which a model can only read, and whose queries are limited in time and size.
+
+    A query stops when `must_stop` returns True.
+    """
 
     def __init__(self, must_stop: Callable[[], bool], *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # the arguments of sqlite3.connect

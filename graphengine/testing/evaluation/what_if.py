@@ -234,7 +234,10 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
 
 
 def _describe_update(graph: Graph[Any], update: Mapping[str, object]) -> Iterator[str]:
-    """Describe each field that a comparison changes, with its new value. Secret values are hidden."""
+    """Describe each field of the state that a comparison changes in its branches, with its new value.
+
+    Secret values are hidden.
+    """
     for name, value in update.items():
         field = graph.state.model_fields.get(name)
         if field is not None:
