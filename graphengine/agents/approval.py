@@ -443,7 +443,10 @@ def _table_of(arguments: str) -> str:
 
 
 def _format_arguments_table(values: Mapping[str, JsonValue]) -> str:
-    """Format the arguments of a call as a table of names and values, in which values may have several lines."""
+    """Format the arguments of a tool call as a table of names and values, for the person who is asked to approve it.
+
+    Values may have several lines.
+    """
     width = max(map(len, values), default=0) + 2
     lines: list[str] = []
     for name, value in values.items():

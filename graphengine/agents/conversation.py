@@ -1460,9 +1460,9 @@ def _read_response_usage(response: object) -> Usage:
 
 
 def _is_cancelled() -> bool:
-    """Return whether the running asyncio task is being cancelled.
+    """Return whether the running asyncio task itself is being cancelled.
 
-    False after a CancelledError means that the code of the tool raised this error itself.
+    If it is not, but a tool's code raised CancelledError, the tool's code raised this error itself.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -230,7 +230,7 @@ def as_guards(given: Sequence[Guard | Callable[[str], str]]) -> tuple[Guard, ...
 
 
 def misplaced(guards: Sequence[object], hooks: Sequence[object]) -> Iterator[tuple[str, str]]:
-    """Yield each item of `guards=` that is not a guard, and each item of `hooks=` that is not a hook, with a repair."""
+    """Yield each item of `guards=` or `hooks=` that was put into the wrong list or has a wrong type, with a repair."""
     for item in guards:
         if isinstance(item, Hooks) or (isinstance(item, type) and issubclass(item, Hooks)):
             yield f"guards=[{item!r}]", "write hooks=[…] for a hook: hooks see calls, and guards check texts"

@@ -559,9 +559,9 @@ class _Shared:
             return self._connection
 
     async def _remove_dead_server(self, connection: ServerConnection) -> str:
-        """Forget a server whose process has ended, so that the next call starts it again.
+        """Forget the connection to a server whose process has ended, so that the next call starts the server again.
 
-        Returns a message for the model.
+        Returns a message that tells the model what happened to its call.
         """
         async with self._lock:
             if self._connection is connection:

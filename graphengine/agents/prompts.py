@@ -304,7 +304,7 @@ def _resolve_hole(hole: str, values: Mapping[str, object]) -> object:
 
 
 def _begin_next_part(text: str, *, after_lines: bool) -> str:
-    """Return the text of a prompt that follows an inserted value.
+    """Prepare the text of a prompt that follows an inserted value.
 
     If the value stands on separate lines, the text begins on a new line, too.
     """

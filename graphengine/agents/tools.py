@@ -311,7 +311,7 @@ class Tool(Generic[P, R_co]):
         )
 
     def filled(self, arguments: str, given: Collection[str]) -> Mapping[str, object]:
-        """Convert the arguments that a model wrote to values, and add the defaults of those that it left out.
+        """Return the arguments of a tool call as values, including the defaults of those that the model left out.
 
         The arguments must fit the tool.
         """

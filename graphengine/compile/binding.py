@@ -575,7 +575,11 @@ class Binder:
         return replace(writer, messages=messages, also=also) if messages is not None or also else writer
 
     def _also(self, where: str, calls: Sequence[Call], *, each: bool) -> frozenset[str]:
-        """Return the fields of the state that the tools of a node's agents write, besides those for its result."""
+        """Return the fields that tools of a node's agents write with `writes=`, in addition to the fields of the node's
+        result.
+
+        Problems with these fields are reported.
+        """
         found: set[str] = set()
         for tool, name, kind in [part for call in calls for part in getattr(call.body, "also_writes", ())]:
             place = f"{where}, {tool}"

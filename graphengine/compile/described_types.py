@@ -254,7 +254,7 @@ def _rules_of_field(info: FieldInfo, *, is_state: bool = False) -> list[str]:
 
 
 def _rules_of_model(model: type[BaseModel]) -> list[str]:
-    """Return the rules for a model as a whole: its settings, and the names of its validators and serializers."""
+    """Describe what a model class checks as a whole: its settings, and the names of its validators and serializers."""
     groups = model.__pydantic_decorators__
     names = [
         name

@@ -64,7 +64,7 @@ def _split(model: type[BaseModel], checks: Checks) -> tuple[StateType[Any], tupl
 
 
 def set_up_encryption(graph: GraphDefinition[Any], state: StateType[Any]) -> Iterator[Problem]:
-    """Set up the encryption of secret fields with the keys of the graph, and yield problems such as missing keys."""
+    """Prepare the encryption of secret fields with the graph's keys, and yield problems such as missing keys."""
     for name, field in state.fields.items():
         yield from _secret_problems(graph, f"field {state.model.__name__}.{name}", field)
     if not state.secrets or graph.secret_key is None:

@@ -181,7 +181,7 @@ def _test_text(spec: ConditionSpec) -> str:
 
 
 def leaves_of(spec: ConditionSpec) -> Iterator[ConditionSpec]:
-    """Yield the simple conditions inside a condition with `and`, `or` and `not`, from left to right."""
+    """Yield the simple conditions of which a condition with `and`, `or` and `not` consists, from left to right."""
     if spec["is"] not in _COMPOSED:
         yield spec
         return

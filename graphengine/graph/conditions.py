@@ -356,7 +356,7 @@ class Fact(Quantity):
 
 
 class Value(Quantity):
-    """A value at a path of the state, or the result of a function of state fields."""
+    """What `value(…)` returns: a value at a path of the state, or the result of a function of state fields."""
 
     __slots__ = ("_field", "measure", "reading")
 
@@ -464,7 +464,7 @@ class _Given(Quantity):
 
 
 class Comparison(Condition):
-    """A condition that compares a quantity, such as a value of the state, with a constant."""
+    """A condition such as `value("score") >= 7`, which compares a value of the run with a constant."""
 
     __slots__ = ("_compare", "_kind", "operator", "other", "quantity")
     operator: Operator
@@ -855,7 +855,7 @@ def compares_fields(condition: Condition) -> bool:
 
 
 def is_on_failure(condition: Condition) -> bool:
-    """Return whether an edge with this condition is tried only after its node has failed."""
+    """Return whether an edge with this condition is only tried after its node has failed, as with `failed(ValueError)`."""
     if isinstance(condition, Failed):
         return True
     if isinstance(condition, Composed):

@@ -56,7 +56,7 @@ Migrate: TypeAlias = "Callable[[dict[str, JsonValue]], Mapping[str, JsonValue]] 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options of a node. `Graph.add_node` describes them."""
+    """The options that a user gave for one node. `Graph.add_node` describes them."""
 
     title: str | None = None
     inputs: Inputs | None = None

@@ -596,7 +596,7 @@ _PIECES: Final = {
 
 
 def _read_block_index(event: JsonObject) -> int:
-    """Return the index of the content block to which an event of the stream belongs."""
+    """Return the index in an event of a streamed answer, which tells to which content block the event belongs."""
     index = event["index"]
     if not isinstance(index, int):
         raise Unreadable(f"an event is about block {index!r}")

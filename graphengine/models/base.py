@@ -498,7 +498,7 @@ class Compacts(Protocol):
 
 @runtime_checkable
 class HasKeys(Protocol):
-    """A model that is called with a secret API key."""
+    """An interface of models that can list their secret API keys, so that the keys can be removed from texts."""
 
     def __keys__(self) -> Sequence[str]:
         """Return the API keys of the model, so that they can be removed from prompts, errors and logs."""
@@ -507,7 +507,7 @@ class HasKeys(Protocol):
 
 @runtime_checkable
 class ChecksSetUp(Protocol):
-    """A model that can check before a call whether its key and its packages are available."""
+    """An interface of models that can check, before a call, whether their key and their packages are available."""
 
     def check_set_up(self) -> None:
         """Check that the key and the packages are available, without loading packages or calling a server.
@@ -520,7 +520,7 @@ class ChecksSetUp(Protocol):
 
 @runtime_checkable
 class KnowsPrices(Protocol):
-    """A model that can say before a call whether the cost of its answers will be known.
+    """An interface of models that can say before a call whether the cost of their answers will be known.
 
     A run with a cost limit asks first, because it could not enforce the limit otherwise.
     """
@@ -532,7 +532,7 @@ class KnowsPrices(Protocol):
 
 @runtime_checkable
 class KnowsWindow(Protocol):
-    """A model that may know the size of its context window."""
+    """An interface of models that may know the size of their context window."""
 
     async def window_tokens(self) -> int | None:
         """Return the size of the context window, in tokens of question and answer together; None if it is unknown."""
@@ -541,7 +541,7 @@ class KnowsWindow(Protocol):
 
 @runtime_checkable
 class EstimatesCosts(Protocol):
-    """A model that can estimate the cost of a call from the number of tokens."""
+    """An interface of models that can estimate the cost of a call from its number of tokens."""
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
         """Return the cost in US dollars of a call with these numbers of tokens, without any cached tokens.

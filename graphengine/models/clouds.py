@@ -52,9 +52,10 @@ def _require_setting(model: str, given: str | None, *variables: str) -> str:
 class _NoBatches:
     @property
     def batches(self) -> Batches:
-        """Raise AttributeError, so that `hasattr(model, "batches")` is false.
+        """Raise AttributeError, because the SDK's clients for clouds do not support batches.
 
-        The SDK's clients for clouds do not support batches.
+        The class `AnthropicModel` has this attribute. For a model in a cloud, `hasattr(model, "batches")` must be
+        false.
         """
         raise AttributeError("batches")
 

@@ -11,9 +11,7 @@ if TYPE_CHECKING:
 
 
 class ModelError(NodeError):
-    """Base class of the errors that are raised when a call of a model fails. The subclass states the reason.
-
-    Trying the call again can only help if `retryable` is true.
+    """A call of a model failed. The subclass says why. Trying again can only help if `retryable` is true.
 
     Args:
         message: The description of the failure.
@@ -84,10 +82,10 @@ class AnswerTorn(ModelTransient):
 
 
 class ModelNotReady(ModelError):
-    """Raised if a model cannot be called at all until somebody fixes a key, an account, a name, an address or a limit.
+    """No call of this model can succeed until somebody fixes a key, an account, a name, an address or a limit.
 
-    Patterns that continue when one of their parts fails do not continue after this error, because every other call of
-    the model would fail in the same way. The run fails, and can be resumed where it stopped.
+    Patterns that continue when one of their parts fails do not continue after this error, because every other call
+    would fail in the same way. The run fails, and can be resumed where it stopped.
     """
 
     code = "model_not_ready"

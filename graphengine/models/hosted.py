@@ -143,7 +143,7 @@ def _domains(name: str, allowed: Sequence[str], blocked: Sequence[str]) -> dict[
 
 @runtime_checkable
 class HostsTools(Protocol):
-    """A model whose provider can run tools itself, such as a web search."""
+    """An interface of models whose provider can run tools itself, such as a web search."""
 
     def lacks_tool(self, tool: HostedTool) -> str:
         """Return advice for an agent with a hosted tool that the model's provider cannot run.

@@ -82,7 +82,7 @@ Such refusals concern the pairs of calls and results, one of the described tools
 
 
 class _MachineClock:
-    """A clock for waiting that is not affected when the time of the machine is changed."""
+    """A clock by which calls wait. It is not affected when the time of the machine is changed."""
 
     def now(self) -> float:
         return time.monotonic()

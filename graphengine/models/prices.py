@@ -130,7 +130,7 @@ class Spent:
     output_audio_tokens: int = 0
 
     def on(self, response: Response) -> Response:
-        """Return a copy of a response in which these token counts are filled in."""
+        """Return a copy of a response that contains these token counts."""
         return replace(
             response,
             input_tokens=self.input_tokens,

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
             ...
 
     class Gathers(Protocol):
-        """A connection that can collect the received bytes of a response and pass them on together."""
+        """An interface of connections that can collect the received bytes of a response and pass them on together."""
 
         def gather(self, marks: Collection[bytes] | None) -> None:
             """Hold received bytes back from now on, until one of these marks arrives, so that they are read together.

@@ -235,7 +235,7 @@ class _Fan:
         self._noted: dict[int, tuple[Sequence[AnyEdge], Sequence[AnyEdge]]] = {}
 
     def add(self, coverage: EdgeCoverage) -> None:
-        """Begin to report edges to this coverage.
+        """Begin to report the edges of running graphs to this coverage.
 
         All graphs are reported again, because this coverage has not seen them.
         """
@@ -249,9 +249,9 @@ class _Fan:
         self._noted.clear()
 
     def shape(self, plan: Plan[Any]) -> Shape:
-        """Return the edges and conditions of a graph that a test can cover.
+        """Return everything in a graph that a test can cover: its edges, and the parts of their conditions.
 
-        The result is kept, and found again by the fingerprint of the graph.
+        The result is kept by the graph's fingerprint, so that it is computed once.
         """
         if plan.fingerprint not in self._shapes:
             self._shapes[plan.fingerprint] = shape_of(plan)

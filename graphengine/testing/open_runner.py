@@ -163,7 +163,7 @@ class OpenRunner(Runner):
 
 
 class _NotedLives(Lives):
-    """Tells the Runner of a test about each run that it begins to drive, so that unfinished runs can be reported."""
+    """Registers each run that the Runner of a test begins to drive, so that the test fails if a run stays unfinished."""
 
     def __init__(self, shared: Shared[Life[Any]], runner: OpenRunner) -> None:
         super().__init__(shared)
@@ -176,7 +176,7 @@ class _NotedLives(Lives):
 
 
 def close_leftover(store: Store) -> None:
-    """Close a store that a test left open, although the event loop in which the test used the store has ended."""
+    """Close a store that a test has not closed, although the event loop in which the test used the store has ended."""
     abandon = getattr(store, "abandon", None)
 
     def close() -> None:

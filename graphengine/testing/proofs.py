@@ -203,7 +203,10 @@ def _first_of_fallback(steps: Sequence[Step], failed: Step) -> Step:
 
 
 def _read_recorded_state(plan: Plan[Any], node: NodePlan, frame: Frame) -> tuple[Mapping[str, object], object]:
-    """Return the state that was recorded before the node failed, and the item of a map for which the node ran."""
+    """Return the state that was recorded before the node failed, as the start of another attempt of the node.
+
+    If the node ran for an item of a map, the item is returned too.
+    """
     held: set[str] = set()
     around: Frame | None = frame
     while around is not None:
