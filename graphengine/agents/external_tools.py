@@ -110,7 +110,7 @@ def external_tool(  # noqa: PLR0913 - the options of a tool that is called elsew
 
 @dataclass(frozen=True, slots=True)
 class _ExternalCall:
-    """The function inside a tool that another program executes. It makes the run wait until that program sends a result."""
+    """The function inside a tool that another program executes. It makes the run wait for the result."""
 
     name: str
     schema: Mapping[str, JsonValue]

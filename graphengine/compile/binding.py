@@ -575,8 +575,7 @@ class Binder:
         return replace(writer, messages=messages, also=also) if messages is not None or also else writer
 
     def _also(self, where: str, calls: Sequence[Call], *, each: bool) -> frozenset[str]:
-        """Return the fields that tools of a node's agents write with `writes=`, in addition to the fields of the node's
-        result.
+        """Return the fields that the tools of a node's agents write, in addition to the fields of the node's result.
 
         Problems with these fields are reported.
         """

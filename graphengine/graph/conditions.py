@@ -855,7 +855,7 @@ def compares_fields(condition: Condition) -> bool:
 
 
 def is_on_failure(condition: Condition) -> bool:
-    """Return whether an edge with this condition is only tried after its node has failed, as with `failed(ValueError)`."""
+    """Return whether an edge with this condition is only tried after its node failed, as with `failed(ValueError)`."""
     if isinstance(condition, Failed):
         return True
     if isinstance(condition, Composed):

@@ -54,8 +54,8 @@ class _NoBatches:
     def batches(self) -> Batches:
         """Raise AttributeError, because the SDK's clients for clouds do not support batches.
 
-        The class `AnthropicModel` has this attribute. For a model in a cloud, `hasattr(model, "batches")` must be
-        false.
+        The base classes for models outside clouds have this attribute. For a model in a cloud,
+        `hasattr(model, "batches")` must be false.
         """
         raise AttributeError("batches")
 

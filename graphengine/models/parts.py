@@ -196,7 +196,7 @@ def _build_call_finder(message: Message) -> Callable[[str], ToolCall | None]:
 
 
 def _iter_anthropic_parts(message: Message, native: JsonObject) -> Iterator[Part]:
-    """Yield the parts of an answer of Anthropic's Messages API in their order: texts, thinking, tool calls and others."""
+    """Yield the parts of an answer of Anthropic's Messages API in order: texts, thinking, tool calls and others."""
     call_of, at = _build_call_finder(message), 0
     for block in list_at(native, "content"):
         kind = _str(block, "type")

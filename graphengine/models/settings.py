@@ -122,7 +122,7 @@ class Settings:
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.recorded().items())})"
 
     def given(self) -> dict[str, Any]:
-        """Return the settings that differ from the provider's default because the user has set them, by name."""
+        """Return the settings for which the user has given a value, by name."""
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         if not self.cache:
             del found["cache"]

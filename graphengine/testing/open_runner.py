@@ -163,7 +163,7 @@ class OpenRunner(Runner):
 
 
 class _NotedLives(Lives):
-    """Registers each run that the Runner of a test begins to drive, so that the test fails if a run stays unfinished."""
+    """Registers each run that a test's Runner begins to drive, so that the test fails if a run stays unfinished."""
 
     def __init__(self, shared: Shared[Life[Any]], runner: OpenRunner) -> None:
         super().__init__(shared)
