@@ -268,9 +268,10 @@ class Reservations:
                 return False
 
     def _fits(self, call: _Reservation, sub: Frame | None, name: LimitedName, limit: float, used: float) -> bool:
-        """Return whether the estimated usage of a call fits into a limit, in addition to the calls that are in flight.
+        """Return whether a model call may begin without exceeding a limit, judged by its estimated usage.
 
-        If no other call is in flight, the call always fits, so that a run with a small limit does not wait for ever.
+        The usage that is reserved for the calls in flight is counted as well. If no other call is in flight, the call
+        may always begin, so that a run with a small limit does not wait for ever.
         """
         inside = [each.amounts[name] for each in self._reserved if _is_in(each.frame, sub)]
         return not inside or used + call.amounts[name] + sum(inside) <= limit + _ROUNDING

@@ -346,9 +346,10 @@ def _copy_with(value: object, new: Mapping[str, object]) -> object:
 def around(
     hooks: Sequence[Hooks | Guard], what: Literal["around_model", "around_tool"], call: Callable[[A], Awaitable[R]]
 ) -> Callable[[A], Awaitable[R]]:
-    """Wrap a function that calls a model or a tool in all these hooks. The first hook is the outermost.
+    """Wrap a function that calls a model or a tool, so that all these hooks can act before and after the call.
 
-    The wrapped function raises a DefinitionError if a hook returns something other than an answer or outcome.
+    The first hook is the outermost. The wrapped function raises a DefinitionError if a hook returns something other
+    than an answer or outcome.
     """
     for hook in reversed(hooks):
         inherited = getattr(Hooks, what)

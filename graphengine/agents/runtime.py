@@ -606,7 +606,9 @@ class StandaloneRuntime:
         return f"{self._id}/{key}"
 
     async def once(self, effect: Effecting[T]) -> T:
-        """Perform an effect that must not be repeated. An agent outside a run cannot record that the effect has begun.
+        """Perform an effect that must not be repeated, for an agent that is called outside a run.
+
+        Only a run can record that the effect has begun. If the effect fails here, it is unknown whether it happened.
 
         Raises:
             EffectUnknown: The effect raised an exception or was cut off, so its outcome is unknown.

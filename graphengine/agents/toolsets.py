@@ -70,7 +70,7 @@ class _Chosen:
     listed: dict[_SourcePart, Sequence[str]] = field(default_factory=dict)
 
     def of(self, tools: Sequence[Tool]) -> list[Tool]:
-        """Choose the tools that `only=` names, and apply the prefix and the `offered=` of the set to them."""
+        """Choose the tools that `toolset(only=…)` names, and apply the prefix and `offered=` of the set to them."""
         return [
             replace(
                 each,

@@ -56,7 +56,7 @@ class Never(NamedTuple):
 
 
 def never_taken(paths: Paths, reached: Collection[str]) -> Iterator[Never]:
-    """Yield the edges that no path through a graph takes, from the result of the search for all paths.
+    """Yield the edges that no run takes, after a search for all paths through the graph.
 
     Args:
         paths: The search for all paths.

@@ -97,7 +97,7 @@ def _verdict(rule: Rule, found: Compiling) -> Verdict:
 def rule_problems(found: Compiling) -> Iterator[Problem]:
     """Report each rule of a graph that a run can break as an error, and each undecided rule as a warning.
 
-    A rule that is fulfilled by any answer to its question is a warning too.
+    A rule that requires a question to be asked, but accepts any answer, is a warning too.
     """
     yield from _unread_answers(found)
     for each in verdicts(found) if any(rule.is_checked for rule in found.graph.rules) else ():

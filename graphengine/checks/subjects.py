@@ -88,7 +88,7 @@ def key_of(test: Comparison | Switch) -> str:
 
 
 def subjects_of(tests: Iterable[Comparison | Switch], state: StateType[Any]) -> dict[str, Subject]:
-    """Return the values that conditions and switches read and that the search for all paths can follow, by path."""
+    """Return the values that conditions and switches read, if the search for all paths can follow them, by path."""
     groups: dict[str, list[Comparison | Switch]] = {}
     for test in tests:
         if key_of(test):

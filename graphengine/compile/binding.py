@@ -425,9 +425,9 @@ class Binder:
         return None, selector, choices
 
     def _call_on(self, body: Body, given: Mapping[str, object] | None, where: str, options: Options) -> Call:
-        """Decide where the arguments of a node's body come from, and record the executor (`on=`) that the node names.
+        """Decide where the arguments of a node's function, agent or graph come from, and record the node's executor.
 
-        An executor for a body that is not a function is reported, because executors only run functions.
+        The executor, `on=`, runs only functions. An executor for anything else is reported.
         """
         call = self.call(body, given, where)
         if options.on is None:

@@ -76,7 +76,7 @@ class Stage:
 
 @dataclass(slots=True)
 class Given:
-    """The state, item and time with which a test runs a node alone.
+    """What a test passes to run a node alone: the state, the item of a map, and the time.
 
     Attributes:
         state: The state of the node's graph, or a mapping of some of its fields.

@@ -39,7 +39,7 @@ def quoted_at(quotation: str, text: str, line: int = 1) -> int:
 
 @lru_cache(8)
 def _join_plain_lines(text: str) -> tuple[str, Sequence[int]]:
-    """Remove the markup of a text and join its lines by blanks.
+    """Remove the markup of a text and join its lines by blanks, so that a quotation can be found across lines.
 
     Also returns the end of each line in the joined text, so that a position can be converted to a line number.
     """
