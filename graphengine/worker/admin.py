@@ -96,8 +96,11 @@ class Admin:
         self._lives.check_usable()
         plan = compiled(graph)
         if schedule.graph != plan.graph:
-            text = f"it names the graph {shown(schedule.graph)}, and is given {plan.graph!r}"
-            repair = f"Schedule({schedule.name!r}, {schedule.cron!r}, {plan.graph!r}, …)"
+            text = (
+                f"the schedule names the graph {shown(schedule.graph)}, but the graph that was passed "
+                f"to schedule(…) is {plan.graph!r}"
+            )
+            repair = f"write Schedule({schedule.name!r}, {schedule.cron!r}, {plan.graph!r}, …)"
             raise InputError(text, where=f"schedule {schedule.name!r}", repair=repair)
         now = self._lives.shared.clock.now()
         found = check_schedule(replace(schedule, graph=plan.graph), plan, state, now)
@@ -243,8 +246,9 @@ class Admin:
         """
         self._lives.check_usable()
         if retention is not None and (keep_last, older_than, *keep_tags) != (None, None):
-            repair = "give prune(retention=…) alone, or with graph="
-            raise InputError("retention= is given with other reasons to keep a run", where="prune", repair=repair)
+            text = "prune() accepts either retention= or keep_last=, older_than= and keep_tags=, but got both"
+            repair = "write prune(retention=…), or prune(retention=…, graph='review')"
+            raise InputError(text, where="prune", repair=repair)
         rules = (
             [pruning.rule(keep_last, older_than, keep_tags, graph, statuses)]
             if retention is None

@@ -38,14 +38,14 @@ def retention_in(settings: Settings) -> Retention | None:
         ProjectBroken: The setting is invalid.
     """
     found, where = settings.table, settings.place
-    repair = "write [tool.graphengine.retention] and below it keep_days = 30"
+    repair = "write the line [tool.graphengine.retention], and below it keep_days = 30"
     if found is None:
         return None
     if not isinstance(found, dict):
-        raise ProjectBroken(f"retention is {found!r}, not a table", where=where, repair=repair)
+        raise ProjectBroken(f"the setting retention is {found!r}, but it must be a table", where=where, repair=repair)
     names = list(Retention.__dataclass_fields__)
     for name in found.keys() - set(names):
-        message = f"[tool.graphengine.retention] has {name} = …, which is not read"
+        message = f"the table [tool.graphengine.retention] contains the unknown setting {name!r}"
         raise ProjectBroken(message, where=where, repair=did_you_mean(name, names))
     try:
         retention: Retention = checked(Retention)(**found)

@@ -99,21 +99,26 @@ def check_schedule(schedule: Schedule, plan: Plan[Any], given: object, now: floa
     """
     where = f"schedule {schedule.name!r}"
     if not is_tag(schedule.name) or any(map(str.isspace, schedule.name)) or "@" in schedule.name:
-        raise InputError(
-            f"{schedule.name!r} cannot be the name of a schedule", repair="use a word, such as daily-report"
-        )
+        text = f"{schedule.name!r} cannot be the name of a schedule, because the name must be one word without '@'"
+        raise InputError(text, where=where, repair="choose a name such as 'daily-report'")
     if schedule.missed not in get_args(Missed):
-        raise InputError(f"missed={schedule.missed!r} is not valid", where=where, repair='write "skip", "one" or "all"')
+        text = f"missed={schedule.missed!r}: missed must be 'skip', 'one' or 'all'"
+        raise InputError(text, where=where, repair='write missed="one" to start one run for all missed times')
     if schedule.overlap not in get_args(Overlap):
-        repair = 'write "all", "skip", "queue" or "replace"'
-        raise InputError(f"overlap={schedule.overlap!r} is not valid", where=where, repair=repair)
+        text = f"overlap={schedule.overlap!r}: overlap must be 'all', 'skip', 'queue' or 'replace'"
+        raise InputError(text, where=where, repair='write overlap="skip" to start no run beside one that goes on')
     if schedule.overlap != "all" and not is_tag(schedule_tag(schedule.name)):
-        raise InputError("its name is too long for the tag of its runs", where=where, repair="use a shorter word")
+        text = (
+            f"the name of the schedule is too long: with overlap={schedule.overlap!r} each of its runs gets a tag with "
+            "this name, and a tag has at most 100 characters"
+        )
+        raise InputError(text, where=where, repair="choose a shorter name, such as 'daily-report'")
     fields = given_in(given if given is not None else {})
     secret = sorted(plan.state.secrets & fields.keys())
     if secret:
-        message = f"a schedule keeps its input in clear text, and {', '.join(secret)} is secret"
-        raise InputError(message, where=where, repair="read the secret in a node")
+        names = ", ".join(map(repr, secret))
+        message = f"the input of a schedule cannot contain the secret {names}, because it is stored in clear text"
+        raise InputError(message, where=where, repair="leave it out of the input, and read the secret in a node")
     kept = to_jsonable_python(fields)
     written = RecordedInput.of(plan, kept, where)
     recorded = {"version": written.version, "fingerprint": written.fingerprint, "others": written.others}
@@ -132,7 +137,10 @@ def next_tick(schedule: Schedule, after: float) -> float:
     for tick in ticks(schedule, after):
         return tick
     where = f"schedule {schedule.name!r}"
-    raise InputError(f"the times {schedule.cron!r} never come", where=where, repair="choose a date that exists")
+    text = f"the times {schedule.cron!r} never come: no such date exists in the next years"
+    raise InputError(
+        text, where=where, repair='choose a date that exists: "0 7 28 2 *" is each 28th of February at 7:00'
+    )
 
 
 def ticks(schedule: Schedule, after: float) -> Iterator[float]:

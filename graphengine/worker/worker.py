@@ -148,9 +148,11 @@ class Worker:
         retention: Retention | None = None,
     ) -> None:
         if isinstance(queues, str):
-            raise DefinitionError(f"Worker(queues={queues!r}) is not valid", repair=f"give a list: queues=[{queues!r}]")
+            text = f"Worker(queues={queues!r}): queues must be a list of names, but it is a text"
+            raise DefinitionError(text, where="Worker(runner, …)", repair=f"write queues=[{queues!r}]")
         if not graphs:
-            text, repair = "a Worker without graphs would leave all runs alone", "give them: Worker(runner, graph, …)"
+            text = "the Worker has no graphs, so it would leave all runs alone"
+            repair = "pass the graphs whose runs it takes: Worker(runner, graph, …)"
             raise DefinitionError(text, where="Worker(runner, …)", repair=repair)
         self._runner = runner
         self._lives = lives_of(runner)

@@ -153,9 +153,9 @@ async def test_a_memory_that_is_not_awaited_fails_the_node() -> None:
 async def test_a_worker_needs_graphs() -> None:
     """It would run for ever, and drive nothing."""
     async with Runner() as runner:
-        with pytest.raises(DefinitionError, match="would leave all runs alone"):
+        with pytest.raises(DefinitionError, match="so it would leave all runs alone"):
             Worker(runner)
-        with pytest.raises(DefinitionError, match=re.escape("give a list: queues=['mail']")):
+        with pytest.raises(DefinitionError, match=re.escape("write queues=['mail']")):
             Worker(runner, graph_of(word), queues="mail")
 
 
@@ -163,7 +163,8 @@ async def test_a_schedule_is_of_its_graph() -> None:
     """The graph that it names is not replaced by another one."""
     other: Any = graph_of(word, name="other")
     async with Runner() as runner:
-        with pytest.raises(InputError, match=re.escape("it names the graph 'g', and is given 'other'")):
+        said = "the schedule names the graph 'g', but the graph that was passed to schedule(…) is 'other'"
+        with pytest.raises(InputError, match=re.escape(said)):
             await runner.admin.schedule(Schedule("daily", "0 7 * * *", "g"), other)
         with pytest.raises(InputError, match=re.escape("rate=100")):
             await runner.admin.limit_queue("mail", QueueLimits(rate=100))  # type: ignore[arg-type]
