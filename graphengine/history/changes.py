@@ -386,7 +386,7 @@ async def polled(store: Store, info: RunInfo, after: int, *, wants_posted: bool 
                 follower.posted = await _load_posted_now(store, follower.info, wanted=wants_posted)
             before, info = info, follower.info or info
             if (info.nonce, info.created_at) != (before.nonce, before.created_at) or info.seq < before.seq:
-                raise UnknownRun(f"run {info.id} was removed while it was watched", where=f"run {info.id}")
+                raise UnknownRun(f"run {info.id!r} was removed while it was watched", where=f"run {info.id}")
     finally:
         if changes is not None:
             changes.leave(follower)

@@ -57,11 +57,11 @@ def own_id(snapshot: Snapshot, wait_id: str) -> str:
     if found is None:
         return wait_id
     if found[3] not in (None, snapshot.nonce):
-        text = (
-            f"run {snapshot.run_id} did not ask the question {wait_id}: an earlier run with its id did, or another one"
-        )
+        text = f"run {snapshot.run_id!r} did not ask the question {wait_id!r}: it belongs to an earlier or another run"
         raise RunReplaced(
-            text, where=f"run {snapshot.run_id}", repair="look at what the run asks now, and answer this question"
+            text,
+            where=f"run {snapshot.run_id}",
+            repair="look at the questions that the run asks now, and answer one of them",
         )
     return make_wait_id(found[1], int(found[2]), snapshot.nonce)
 

@@ -210,12 +210,13 @@ def _walked(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Pla
     """
     frame = snapshot.frames.get(step.frame)
     if frame is None:
-        raise Mismatch("ready", f"the run is not at {step.path or 'its beginning'} at this step", "look at the log")
+        at = repr(step.path) if step.path else "its beginning"
+        raise Mismatch("ready", f"the run is not at {at} at this step", "look at the steps before this one in the log")
     try:
         return frame, plan_of(plan, frame)
     except (KeyError, NoChoice) as error:
-        message = f"the graph around {step.path} no longer exists"
-        raise Mismatch("ready", message, "restore it, under its old name") from error
+        message = f"the graph that contains node {step.path!r} no longer exists"
+        raise Mismatch("ready", message, "restore the graph under its old name") from error
 
 
 def _node_of(plan: Plan[Any], step: Step) -> NodePlan:
@@ -226,7 +227,8 @@ def _node_of(plan: Plan[Any], step: Step) -> NodePlan:
     """
     node = plan.nodes.get(step.node)
     if node is None:
-        message = f"today's graph {plan.graph!r} has no node {step.node!r}; it has {', '.join(plan.nodes)}"
+        names = ", ".join(map(repr, plan.nodes))
+        message = f"today's graph {plan.graph!r} has no node {step.node!r}; its nodes are {names}"
         raise Mismatch("ready", message, f"restore {step.node!r}, or give the new node its name")
     return node
 
@@ -332,9 +334,9 @@ def _check_targets(plan: Plan[Any], node: NodePlan, ops: Sequence[Op], step: Ste
     others = sorted(written - writer.fields - {plan.collect_errors})
     missing = sorted(always - written)
     if others or missing:
-        parts = [f"no longer writes {', '.join(others)}"] if others else []
-        parts += [f"writes {', '.join(missing)} too"] if missing else []
-        message = f"today {step.path} {' and '.join(parts)}"
+        parts = [f"no longer writes {', '.join(map(repr, others))}"] if others else []
+        parts += [f"also writes {', '.join(map(repr, missing))}"] if missing else []
+        message = f"today's node {step.path!r} {' and '.join(parts)}"
         raise Mismatch("update", message, "give writes= its old value, or accept that runs diverge here")
 
 

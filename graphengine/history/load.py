@@ -147,7 +147,7 @@ async def graph_spec_of(store: RunStore, fingerprint: str) -> GraphSpec | None:
         check_graph_spec(graph_spec or {})
     except ValueError as error:
         raise StoreCorrupt(
-            f"the graph spec of graph {fingerprint} cannot be read: {error}",
+            f"the recorded description (graph spec) of graph {fingerprint} cannot be read: {error}",
             where=f"the graph spec of graph {fingerprint}",
             repair="run `graphengine doctor` for details; runs of other graphs are usable",
         ) from error
@@ -170,8 +170,9 @@ async def load_snapshot(store: RunStore, run_id: str, at: At | None) -> Snapshot
             at = await seq_of_visit(store, run_id, node, visit)
     if isinstance(at, int | None):
         return snapshot_of(await store.load(run_id, at), run_id)
-    repair = "give the seq of a step (step 1 is the input), or a node's path and visit, as ('review', 2) or 'review:2'"
-    raise InputError(f"a step is given as {at!r}", where=f"run {run_id}", repair=repair)
+    steps = "the number of a step, such as 7 (step 1 is the input)"
+    repair = f"give {steps}, or a node's path and visit, as ('review', 2) or 'review:2'"
+    raise InputError(f"{at!r} does not name a step of run {run_id!r}", where=f"run {run_id}", repair=repair)
 
 
 async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> int:
@@ -195,8 +196,10 @@ async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> i
     if len(found) == 1:
         return found[0]
     listed = ", ".join(f"{number} (step {seq})" for number, seq in here[-_LISTED:])
-    repair = f"give the step; its visits: {'… ' if len(here) > _LISTED else ''}{listed}"
-    text = f"{len(found) or 'no'} completed visits of {node!r} in run {run_id} have the number {visit}"
+    repair = f"choose a step; the visits of the node are {'… ' if len(here) > _LISTED else ''}{listed}"
+    text = f"node {node!r} of run {run_id!r} has no completed visit {visit}"
+    if found:
+        text = f"node {node!r} of run {run_id!r} has {len(found)} completed visits with the number {visit}"
     if not here:
         from graphengine.state.path import did_you_mean  # noqa: PLC0415 - it needs pydantic, which a list of runs does not
 
@@ -258,9 +261,9 @@ def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
 
 def unfoldable(run_id: str, error: Exception) -> StoreCorrupt:
     return StoreCorrupt(
-        f"the log of run {run_id} does not fold: {type(error).__name__}: {error}",
+        f"the steps of run {run_id!r} do not follow from each other: {type(error).__name__}: {error}",
         where=f"run {run_id}",
-        repair="run `graphengine doctor` for details; the other runs are usable; restore this one from a backup",
+        repair="restore this run from a backup, other runs are not affected; `graphengine doctor` shows the details",
     )
 
 
@@ -275,7 +278,7 @@ def _check_row(found: Snapshot, info: RunInfo) -> None:
     """
     if info.seq <= info.parent_seq:
         raise StoreCorrupt(
-            f"run {info.id} has none of its own steps",
+            f"run {info.id!r} is damaged: the database contains none of its own steps",
             where=f"run {info.id}",
             repair="run `graphengine doctor` for details; `graphengine doctor --repair` saves what can be read",
         )
@@ -284,10 +287,12 @@ def _check_row(found: Snapshot, info: RunInfo) -> None:
         pairs += [("id", info.id, found.run_id), ("fingerprint", info.fingerprint, found.fingerprint)]
         if info.status != "running" or found.status not in LET_GO_LATER:
             pairs.append(("status", info.status, found.status))
-    mismatches = [f"{name} {stored!r}, its log {logged!r}" for name, stored, logged in pairs if stored != logged]
+    mismatches = [
+        f"{name} is {stored!r} there and {logged!r} in the log" for name, stored, logged in pairs if stored != logged
+    ]
     if mismatches:
         raise StoreCorrupt(
-            f"the row of run {info.id} was changed since it was written: it has {'; '.join(mismatches)}",
+            f"the row of run {info.id!r} in the database was changed since it was written: {'; '.join(mismatches)}",
             where=f"run {info.id}",
             repair="`graphengine doctor --repair` restores the row from the log",
         )

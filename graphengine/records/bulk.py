@@ -89,19 +89,26 @@ class Order:
     def __post_init__(self) -> None:
         if self.action not in ACTIONS:
             repair = did_you_mean(self.action, ACTIONS)
-            raise InputError(f"there is no action {self.action!r}", where="bulk", repair=repair)
+            raise InputError(f"bulk has no action {self.action!r}", where="bulk", repair=repair)
         wanted = wanted_of(self.search or "", Wanted(sys.maxsize))
         # Words without a letter or a digit find every run.
         is_all = wanted == Wanted(sys.maxsize) or not (wanted.text is None or sought_words(wanted.text))
         if is_all and self.search is not None:
-            repair = 'say which: "graph:review since:1d", or "since:9999d" for all'
-            raise InputError("the action does not say which runs", where=f"bulk {self.action}", repair=repair)
+            text = f"the action {self.action!r} has no search that says which runs it changes"
+            repair = 'write a search such as "graph:review since:1d", or "since:9999d" for all runs'
+            raise InputError(text, where=f"bulk {self.action}", repair=repair)
         if (self.tag is not None) != (self.action in ("tag", "untag")):
-            repair = "give a tag with the actions tag and untag, and with no other action"
-            raise InputError(f"tag={self.tag!r} is not valid", where=f"bulk {self.action}", repair=repair)
+            text = f"tag={self.tag!r}: the action {self.action!r} accepts no tag"
+            if self.tag is None:
+                text = f"the action {self.action!r} needs a tag, but got none"
+            repair = "give a tag such as 'checked' with the actions tag and untag, and with no other action"
+            raise InputError(text, where=f"bulk {self.action}", repair=repair)
         if (self.value is not None) != (self.action == "answer"):
+            text = f"value={self.value!r}: the action {self.action!r} accepts no value"
+            if self.value is None:
+                text = "the action 'answer' needs a value, but got none"
             repair = "give a value with the action answer, and with no other action"
-            raise InputError(f"value={self.value!r} is not valid", where=f"bulk {self.action}", repair=repair)
+            raise InputError(text, where=f"bulk {self.action}", repair=repair)
         check_tags([] if self.tag is None else [self.tag], "tag=")
         graphs_by_name(self.graphs, "bulk(graphs=")
 
@@ -209,7 +216,7 @@ async def _act(runner: Records, order: Order, info: RunInfo, graphs: Mapping[str
         case _:
             now = status_of(await runner.store.info(info.id))
             if now != status_of(info):  # another process was faster
-                raise RunNotResumable(f"it is {now} by now")
+                raise RunNotResumable(f"the run is {now} by now, because another process was faster")
             run = runner.resume(info.id, graphs[info.graph], retry_failed=order.action == "retry")
             await runner.release(info.id)  # the resume is recorded, and no node begins here
             await run.result()

@@ -375,8 +375,10 @@ def read_file(path: Path) -> Exported:
     try:
         body = path.read_bytes()
     except OSError as error:
-        message = f"the file cannot be read: {error.strerror or error}"
-        raise BadExport(message, where=str(path), repair="name a file that `graphengine export` wrote") from error
+        message = f"the file {path.name!r} cannot be read: {error.strerror or error}"
+        raise BadExport(
+            message, where=str(path), repair="give the path of a file that `graphengine export` wrote"
+        ) from error
     return parse(body, str(path))
 
 
@@ -399,13 +401,15 @@ def parse(body: bytes | str, where: str) -> Exported:
     try:
         run_file = convert(content, RunFile)
     except ValidationError as error:
-        _refuse_export(f"it is not an exported run: {str(error)[:500]}", where)
+        _refuse_export(f"the file is not an exported run: {str(error)[:500]}", where)
     if (found := digest_of_content({name: content[name] for name in content if name != "digest"})) != run_file.digest:
-        _refuse_export(f"its content was changed: its digest is {found}, and it records {run_file.digest}", where)
+        _refuse_export(
+            f"the content of the file was changed: its digest is {found}, but the file records {run_file.digest}", where
+        )
     run = run_file.run
     _check_names_in_file(run, where)
     if run.parent is not None and run.parent.seq >= run.seq:
-        _refuse_export(f"it branched after step {run.parent.seq}, but has {run.seq} steps", where)
+        _refuse_export(f"the run branched after step {run.parent.seq}, but has only {run.seq} steps", where)
     graph_specs: dict[str, Any] = dict(run_file.graph_specs)
     try:
         for graph_spec in graph_specs.values():
@@ -415,10 +419,10 @@ def parse(body: bytes | str, where: str) -> Exported:
             for number, step in enumerate(content["steps"], start=1)
         ]
     except ValueError as error:
-        _refuse_export(f"one of its steps or graph specs cannot be read: {error}", where)
+        _refuse_export(f"a step or a graph spec in the file cannot be read: {error}", where)
     count = len(run_file.steps)
     if run.seq != count or [step.seq for step in run_file.steps] != list(range(1, count + 1)):
-        _refuse_export(f"its steps are not 1 to {run.seq} without gaps", where)
+        _refuse_export(f"the steps of the run are not numbered from 1 to {run.seq} without gaps", where)
     parent, parent_seq = (run.parent.run_id, run.parent.seq) if run.parent is not None else (None, 0)
     info = RunInfo(
         run.id, run.graph, run.fingerprint, run.status, run.seq, run.created_at, steps[-1].at, parent, parent_seq
@@ -430,7 +434,7 @@ def parse(body: bytes | str, where: str) -> Exported:
     info = structs.replace(info, due_at=run.due_at, tags=tuple(run.tags), summary=summary)
     _check_fold(info, steps, where)
     if info.fingerprint not in run_file.graph_specs:
-        _refuse_export(f"it has no spec of the graph {info.fingerprint}", where)
+        _refuse_export(f"the file contains no spec of the graph {info.fingerprint}", where)
     inbox = [(message.kind, message.payload) for message in run_file.inbox]
     _check_inbox(inbox, where)
     inbox_keys = [message.key for message in run_file.inbox]
@@ -447,9 +451,11 @@ def _check_names_in_file(run: FileRun, where: str) -> None:
     if any(c.isspace() or ord(c) < ord(" ") for c in run.id):
         _refuse_export(f"{run.id!r} cannot be a run's id", where)
     if run.tags != sorted({*run.tags}) or not all(map(is_tag, run.tags)):
-        _refuse_export("its tags are invalid: tags are sorted, unique and made of printable characters", where)
+        _refuse_export(
+            "the tags of the run are invalid: tags must be sorted, unique and made of printable characters", where
+        )
     if not Summary.can_have(run.fields):
-        _refuse_export("the fields by which searches find it are not as a run records them", where)
+        _refuse_export("the search fields of the run do not have the form in which a run records them", where)
 
 
 def _check_queue(queue: FileQueue, run_file: RunFile, where: str) -> None:
@@ -459,11 +465,11 @@ def _check_queue(queue: FileQueue, run_file: RunFile, where: str) -> None:
         BadExport: The name of the queue or tenant is invalid, or the run is said to be queued although it was driven.
     """
     if not is_tag(queue.name) or not (queue.tenant is None or is_tag(queue.tenant)):
-        _refuse_export("its queue or tenant is not made of printable characters", where)
+        _refuse_export("the queue or the tenant of the run is not made of printable characters", where)
     if queue.queued and (run_file.run.status != "running" or len(run_file.graph_specs) > 1):
-        _refuse_export("it is queued, so that no process has driven it, and yet it was driven", where)
+        _refuse_export("the run is queued, but it has steps that only a process that drives the run records", where)
     if queue.queued and run_file.keys:
-        _refuse_export("it is queued, so that no process has driven it, and yet it has taken messages", where)
+        _refuse_export("the run is queued, but it has taken messages, which only a driven run does", where)
 
 
 def _decode_file(body: bytes | str, where: str) -> dict[str, Any]:
@@ -481,17 +487,17 @@ def _decode_file(body: bytes | str, where: str) -> dict[str, Any]:
         )
         to_json(content)  # rejects text that no database can store and numbers that no reader accepts
     except (ValueError, RecursionError, UnicodeError) as error:
-        _refuse_export(f"it is not JSON that can be stored: {str(error).splitlines()[0][:200]}", where)
+        _refuse_export(f"the file is not JSON that can be stored: {str(error).splitlines()[0][:200]}", where)
     if not isinstance(content, dict) or not {"format", "steps", "run"} <= set(content):
-        _refuse_export("it is JSON, but not an exported run", where)
+        _refuse_export("the file is JSON, but not an exported run", where)
     number = content["format"]
     if type(number) is not int or number < 1:
-        _refuse_export(f"its format is {str(number)[:40]!r}, which never existed", where)
+        _refuse_export(f"the format of the file is {str(number)[:40]!r}, which never existed", where)
     if number > FORMAT_WITH_FIELDS:
-        message = f"it has format {number}; this version of graphengine reads up to {FORMAT_WITH_FIELDS}"
+        message = f"the file has format {number}; this version of graphengine reads formats up to {FORMAT_WITH_FIELDS}"
         raise ExportTooNew(message, where=where, repair="update graphengine")
     if number < OLDEST:
-        message = f"it has format {number}, of a development version; this version reads formats from {OLDEST} on"
+        message = f"the file has format {number} of a development version; this version reads formats from {OLDEST} on"
         repair = "record the run again: what was recorded before version 0.1.0 is not converted"
         raise ExportTooOld(message, where=where, repair=repair)
     return content
@@ -531,26 +537,35 @@ def _check_fold(info: RunInfo, steps: Sequence[Step], where: str) -> None:
     snapshot = Snapshot()
     for step in steps:
         if (step.kind == "started") != (step.seq == 1):
-            _refuse_export(f"step {step.seq} is of kind {step.kind!r}: a run begins with 'started', once", where)
+            _refuse_export(
+                f"step {step.seq} is of kind {step.kind!r}: only the first step of a run must be of kind 'started'",
+                where,
+            )
         try:
             evolve(snapshot, step)
         except (KeyboardInterrupt, SystemExit):
             raise
         except Exception as error:
-            message = f"step {step.seq} does not fold: {type(error).__name__}: {str(error)[:200]}"
+            message = (
+                f"step {step.seq} does not follow from the steps before it: {type(error).__name__}: {str(error)[:200]}"
+            )
             raise BadExport(message, where=where, repair=_REPAIR) from error
     facts = {"id": snapshot.run_id, "graph": snapshot.graph, "fingerprint": snapshot.fingerprint}
     for name, fact in facts.items():
         if fact != getattr(info, name):
-            _refuse_export(f"its steps have {name} {fact!r}, but the file states {getattr(info, name)!r}", where)
+            _refuse_export(
+                f"the steps of the run have {name} {fact!r}, but the file states {getattr(info, name)!r}", where
+            )
     try:
         ready(copy_of(snapshot))
         next_due(snapshot)
     except Exception as error:
-        message = f"it cannot continue after its last step: {type(error).__name__}: {str(error)[:200]}"
+        message = f"the run cannot continue after its last step: {type(error).__name__}: {str(error)[:200]}"
         raise BadExport(message, where=where, repair=_REPAIR) from error
     if snapshot.status not in get_args(RunStatus) or info.status not in (snapshot.status, "running"):
-        _refuse_export(f"its steps leave it {snapshot.status}, but the file states {info.status}", where)
+        _refuse_export(
+            f"the steps of the run lead to status {snapshot.status!r}, but the file states {info.status!r}", where
+        )
 
 
 def _check_inbox(inbox: Sequence[tuple[str, JsonValue]], where: str) -> None:
@@ -574,7 +589,7 @@ def _check_inbox(inbox: Sequence[tuple[str, JsonValue]], where: str) -> None:
             try:  # who gave it, through which door, why and when
                 msgspec.convert({name: payload[name] for name in payload if name not in texts}, AnswerRecord)
             except msgspec.ValidationError as error:
-                _refuse_export(f"an answer in its inbox is not one: {error}", where)
+                _refuse_export(f"an answer that waits for the run cannot be read: {error}", where)
 
 
 def _check_keys(keys: Sequence[str], where: str) -> None:
@@ -584,7 +599,7 @@ def _check_keys(keys: Sequence[str], where: str) -> None:
         BadExport: A key occurs twice, or is no valid key.
     """
     if len({*keys}) < len(keys):
-        _refuse_export("two of its messages have one key", where)
+        _refuse_export("two messages of the run have the same key", where)
     for key in keys:
         if not is_name(key) or not key.startswith(_SENT):
             _refuse_export(f"{key[:40]!r} cannot be the key of a message", where)
@@ -619,7 +634,7 @@ async def check_ids(store: RunStore, runs: Sequence[Exported]) -> None:
     ids: set[str] = set()
     for run in runs:
         if run.info.id in ids:
-            message = f"two of the files contain a run {run.info.id}"
+            message = f"two of the files contain a run {run.info.id!r}"
             raise RunExists(message, where=f"run {run.info.id}", repair="import each run once")
         ids.add(run.info.id)
         await _is_recorded(store, run)
@@ -641,7 +656,7 @@ async def _is_recorded(store: RunStore, run: Exported) -> bool:
         _file_facts(exported), _file_rows(exported)
     ):
         return True
-    message = f"another run is already recorded as {run.info.id}"
+    message = f"the database already contains another run {run.info.id!r}"
     repair = "import into another database with --store PATH, or keep the recorded run"
     raise RunExists(message, where=f"run {run.info.id}", repair=repair)
 

@@ -46,7 +46,8 @@ async def fill_fields(store: Store, info: RunInfo, graph: GraphDefinition[Any]) 
         StoreError: The run cannot be read.
     """
     if not isinstance(store, Filling):
-        raise StoreNotSupported("this store cannot fill in fields of runs", where=f"run {info.id}")
+        repair = "keep the runs in a store that can, such as Runner('runs.db')"
+        raise StoreNotSupported("this store cannot fill in fields of runs", where=f"run {info.id}", repair=repair)
     plan = compiled(graph)
     begun = await load_snapshot(store, info.id, 1)
     own = {} if info.summary is None else info.summary.fields  # its graph can have declared others
@@ -60,5 +61,7 @@ async def fill_fields(store: Store, info: RunInfo, graph: GraphDefinition[Any]) 
         ended = await load_snapshot(store, info.id, None)
         fields |= plan.fields_of(ended.root.values, at_end=True)
     if not await store.set_fields(info, fields):
-        text = "a process drives the run, or has driven it meanwhile, and records its fields"
-        raise RunNotResumable(text, where=info.id, repair="fill in its fields again once it waits or has ended")
+        text = (
+            f"the fields of run {info.id!r} cannot be filled in, because a process drives the run or has just driven it"
+        )
+        raise RunNotResumable(text, where=info.id, repair="fill in the fields again once the run waits or has ended")

@@ -82,9 +82,11 @@ class Records(CoreRunner):
         """
         self._lives.check_usable()
         if status is not None and status not in STATUSES:
-            raise InputError(f"no run has the status {status!r}", where="runs", repair=did_you_mean(status, STATUSES))
+            text = f"{status!r} is not a status of a run"
+            raise InputError(text, where="runs", repair=did_you_mean(status, STATUSES))
         if limit < 1:
-            raise InputError(f"runs(limit={limit}) is not valid", repair="give 1 or more")
+            text = f"runs(limit={limit}): the number of runs to return must be at least 1"
+            raise InputError(text, where="runs", repair="write runs(limit=20)")
         await self.store.open()
         wanted = Wanted(limit + 1, status, graph, tag, before=before, tenant=tenant)
         found = await newest(self.store, wanted_of(search, wanted))

@@ -115,26 +115,24 @@ def rule(
         InputError: Both `keep_last` and `older_than` are None, or a value is invalid.
     """
     if keep_last is None and older_than is None:
-        repair = "say what to keep: keep_last=100, or older_than=timedelta(days=30), or both"
-        raise InputError("neither keep_last nor older_than is given", where="prune", repair=repair)
+        repair = "write prune(keep_last=100), or prune(older_than=timedelta(days=30)), or both"
+        raise InputError("prune() got no rule that says which runs to keep", where="prune", repair=repair)
     given_last: object = keep_last
     is_count = isinstance(given_last, int) and not isinstance(given_last, bool) and given_last >= 0
     if given_last is not None and not is_count:
-        raise InputError(
-            f"keep_last={given_last!r} is not valid", where="prune", repair="give how many runs to keep, 0 or more"
-        )
+        text = f"keep_last={given_last!r}: the number of runs to keep must be a whole number of at least 0"
+        raise InputError(text, where="prune", repair="write prune(keep_last=100)")
     given_age: object = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
     if given_age is not None and not is_seconds(given_age, zero=True):
-        raise InputError(
-            f"older_than={older_than!r} is not valid", where="prune", repair="give seconds, or a timedelta"
-        )
+        text = f"older_than={older_than!r}: the age must be a timedelta, or a number of seconds of at least 0"
+        raise InputError(text, where="prune", repair="write prune(older_than=timedelta(days=30))")
     wanted = (statuses,) if isinstance(statuses, str) else tuple(statuses)
     for status in wanted:
         if status in {"running", "waiting"}:
-            repair = f"stop them first; statuses may name {', '.join(ENDED)}"
-            raise InputError(f"runs that are {status} are never pruned", where="prune", repair=repair)
+            repair = f"stop the runs first, and choose from these for statuses=: {', '.join(ENDED)}"
+            raise InputError(f"runs with the status {status!r} are never pruned", where="prune", repair=repair)
         if status not in ENDED:
-            raise InputError(f"unknown status {status!r}", where="prune", repair=did_you_mean(status, ENDED))
+            raise InputError(f"{status!r} is not a status of a run", where="prune", repair=did_you_mean(status, ENDED))
     seconds = None if older_than is None else float(given_age)  # type: ignore[arg-type]  # seen above
     return Rule(keep_last, seconds, frozenset(check_tags(keep_tags, "keep_tags=")), graph, wanted)  # type: ignore[arg-type]
 

@@ -43,7 +43,8 @@ async def check_same(
     """
     plan, where = compiled(graph), f"run {info.id}"
     if info.graph != plan.graph:
-        text, repair = f"run {info.id} is of the graph {info.graph}, not {plan.graph}", "give another run_id"
+        text = f"run {info.id!r} belongs to graph {info.graph!r}, not to {plan.graph!r}"
+        repair = "give another run_id=, or start the graph of this run"
         raise RunExists(text, where=where, repair=repair)
     if state is None or is_sequel:  # The final state of the earlier run is not known here.
         return
@@ -52,10 +53,10 @@ async def check_same(
     if not others:
         return
     first, *more = others
-    rest = f", and other values of {', '.join(each.name for each in more)}" if more else ""
-    values = f"{first.name} {first.began}, not {first.given}"
-    text = f"run {info.id} began with {f'another {first.name}' if first.is_secret else values}{rest}"
-    repair = "give what it began with, or nothing, to continue it; give another run_id for another run"
+    rest = f", and with other values of {', '.join(repr(each.name) for each in more)}" if more else ""
+    values = f"{first.name}={first.began}, not with {first.name}={first.given}"
+    text = f"run {info.id!r} began with {f'another {first.name!r}' if first.is_secret else values}{rest}"
+    repair = "to continue this run, give the same values or none; to start another run, give another run_id="
     raise RunExists(text, where=where, repair=repair)
 
 

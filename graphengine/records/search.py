@@ -74,7 +74,7 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
     """
     for name in ("graph", "tag", "tenant"):
         if not isinstance(value := getattr(wanted, name), str | None):
-            raise InputError(f"{name}={value!r} is not a text", where="search", repair=f"give {FILTERS[name]}")
+            raise InputError(f"{name}={value!r}: {name} must be a text", where="search", repair=f"give {FILTERS[name]}")
     parts = [*_PART.finditer(search)]
     fields = tuple(_checked(each[1], each[2], each[3], each[4]) for each in parts if each[1])
     words: list[str] = []
@@ -86,9 +86,10 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
             continue
         kind, value = name or f"{cost}>", quoted or plain
         if given.setdefault(kind, value) != value:
-            raise InputError(f"{kind} is given twice: {given[kind]} and {value}", where="search", repair="give it once")
+            raise _given_twice(kind, given[kind], value)
         if not value:
-            raise InputError(f"{search!r} has no value for {kind}", where="search", repair=f"give {FILTERS[kind]}")
+            text = f"the search {search!r} has no value for the filter {kind!r}"
+            raise InputError(text, where="search", repair=f"give {FILTERS[kind]}")
     now = time.time()
     since = now - _check_number("since", seconds_of(given["since"]), given) if "since" in given else None
     after = _check_number("after", _time(given["after"]), given) if "after" in given else None
@@ -117,8 +118,13 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
     for name, value in made.items():
         old = getattr(wanted, name)
         if value is not None and old not in (None, (), value):
-            raise InputError(f"{name} is given twice: {old} and {value}", where="search", repair="give it once")
+            raise _given_twice(name, old, value)
     return replace(wanted, **{name: value for name, value in made.items() if value is not None})  # type: ignore[arg-type]  # each of its kind
+
+
+def _given_twice(name: str, first: object, second: object) -> InputError:
+    text = f"{name} is given twice, as {first!r} and as {second!r}"
+    return InputError(text, where="search", repair="remove one of the two")
 
 
 def _checked(name: str, sign: str, quoted: str | None, plain: str | None) -> FieldComparison:
@@ -130,15 +136,16 @@ def _checked(name: str, sign: str, quoted: str | None, plain: str | None) -> Fie
     found = FieldComparison(name, sign, quoted or plain or "")
     source, _, path = name.partition(".")
     if not found.value and quoted is None:
-        raise InputError(f"{found} compares with nothing", where="search", repair=f"give a value, as in {name}{sign}7")
+        text = f"the search '{found}' has no value to compare {name!r} with"
+        raise InputError(text, where="search", repair=f"write a value, as in {name}{sign}7")
     is_field = name.isprintable() and (name == "output" or bool(path) or name.startswith("output["))
     if found.is_scan and is_field:
         from graphengine.kernel.inside import is_path  # noqa: PLC0415 - most searches compare no state
 
         is_field = is_path(path)
     if not is_field:
-        repair = f"name a field, as in {source.partition('[')[0]}.country{sign}{found.value}"
-        raise InputError(f"{name!r} is no field", where="search", repair=repair)
+        repair = f"write the path of a field, as in {source.partition('[')[0]}.country{sign}{found.value}"
+        raise InputError(f"{name!r} in the search does not name a field of a run", where="search", repair=repair)
     return found
 
 
@@ -161,7 +168,7 @@ def _check_word(word: str) -> None:
     if near:
         kept = next(each for each in FILTERS if each.rstrip(">") == near[0])
         repair = f"did you mean {kept if kept.endswith('>') else kept + ':'}{value}?"
-        raise InputError(f"{word!r} is no filter", where="search", repair=repair)
+        raise InputError(f"the search has no filter {word!r}", where="search", repair=repair)
 
 
 def _check_number(name: str, value: float | None, given: Mapping[str, str]) -> float:
@@ -174,7 +181,9 @@ def _wrong(name: str, value: str) -> InputError:
     from graphengine.kernel.extension import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
 
     repair = did_you_mean(value, STATUSES) if name == "status" else f"give {FILTERS[name]}"
-    return InputError(f"{name.rstrip('>')} cannot be {value!r}", where="search", repair=repair)
+    return InputError(
+        f"the filter {name.rstrip('>')!r} of the search cannot have the value {value!r}", where="search", repair=repair
+    )
 
 
 def _time(text: str) -> float | None:

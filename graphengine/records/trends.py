@@ -128,10 +128,12 @@ async def trends(
         InputError: An argument is not valid.
     """
     wanted = wanted_of(search, Wanted(0)) if isinstance(search, str) else search
-    if by not in ("graph", "tag") or not 1 <= every_seconds < math.inf:
-        raise InputError(
-            f"trends(by={by!r}, every_seconds={every_seconds!r}) is not valid", repair="by graph or tag, of 1 s or more"
-        )
+    if by not in ("graph", "tag"):
+        text = f"trends(by={by!r}): runs can only be counted by 'graph' or by 'tag'"
+        raise InputError(text, where="trends", repair="write trends(by='graph')")
+    if not 1 <= every_seconds < math.inf:
+        text = f"the intervals of trends() are {every_seconds:g} s long, but must have a length from 1 s on"
+        raise InputError(text, where="trends", repair="write trends(every=timedelta(hours=1))")
     found, looked_at = await load_groups(store, wanted, by, every_seconds)
     trends_found: list[Trend] = []
     for key, groups in sorted(found.items(), key=lambda item: (-item[0][0], item[0][1])):

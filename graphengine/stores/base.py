@@ -226,9 +226,12 @@ class RunInfo(Struct, frozen=True, gc=False):
             return cursor
         seq, _, nonce = cursor.partition(".")
         if not (seq.isascii() and seq.isdecimal() and len(seq) < len(str(1 << 32))):
-            repair = "give the seq of a step, or the cursor of a run or an event"
-            raise InputError(f"{cursor!r} is not a cursor", where=f"run {self.id}", repair=repair)
-        self.check_nonce(nonce, f"the cursor {cursor}")
+            text = (
+                f"{cursor!r} is not a cursor: a cursor is the number of a step, or a text that a run or event gave you"
+            )
+            repair = "give the number of a step, such as 7, or the cursor of an event: event.cursor"
+            raise InputError(text, where=f"run {self.id}", repair=repair)
+        self.check_nonce(nonce, f"the cursor {cursor!r}")
         return int(seq)
 
     def check_nonce(self, nonce: str, what: str) -> None:
@@ -242,7 +245,7 @@ class RunInfo(Struct, frozen=True, gc=False):
             RunReplaced: The object belongs to an earlier run with this id.
         """
         if nonce not in ("", self.nonce):
-            text = f"{what} is of an earlier run {self.id}, which was removed since, or of another run"
+            text = f"{what} belongs to an earlier run {self.id!r}, which was removed, or to another run"
             raise RunReplaced(
                 text, where=f"run {self.id}", repair="read from the beginning: another run has this id now"
             )

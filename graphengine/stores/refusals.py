@@ -26,9 +26,9 @@ def not_open() -> RunnerClosed:
 def lease_lost(run_id: str, fence: int) -> LeaseLost:
     """Return the error with which a store refuses steps from a process that no longer drives the run."""
     return LeaseLost(
-        f"run {run_id} is no longer driven from here (fence {fence} is out of date)",
+        f"run {run_id!r} is no longer driven from here, because it was released or taken over (claim {fence})",
         where=f"run {run_id}",
-        repair="another process took the run over or it was released; resume it to continue",
+        repair="if no other process continues the run, resume it: await runner.resume(run_id, graph)",
     )
 
 
@@ -38,9 +38,9 @@ def unknown_run(run_id: str) -> UnknownRun:
 
 
 def unknown_step(run_id: str, seq: int, last: int) -> UnknownStep:
-    listed = f"`graphengine show {run_id}` lists those of a run in a database"
+    listed = f"`graphengine show {run_id}` lists the steps of a run in a database"
     return UnknownStep(
-        f"run {run_id} has no step {seq}; its steps are 1 to {last}",
+        f"run {run_id!r} has no step {seq}; its steps are 1 to {last}",
         where=f"run {run_id}",
         repair=f"choose a step from 1 (the input) to {last}; {listed}",
     )
@@ -49,24 +49,24 @@ def unknown_step(run_id: str, seq: int, last: int) -> UnknownStep:
 def step_removed(run_id: str, seq: int) -> UnknownStep:
     """Return the error for a step whose content was removed, so that only its number and time are left."""
     return UnknownStep(
-        f"step {seq} of run {run_id} was removed by the retention of its graph (keep_steps)",
+        f"step {seq} of run {run_id!r} was removed by the retention of its graph (keep_steps)",
         where=f"run {run_id}",
-        repair=f"choose step 1, or one after those that were removed: `graphengine show {run_id}` says which",
+        repair=f"choose step 1, or one of the later steps that are left: `graphengine show {run_id}` lists them",
     )
 
 
 def run_exists(run_id: str) -> RunExists:
-    message = f"a run {run_id} is already recorded"
+    message = f"a run {run_id!r} is already recorded"
     return RunExists(
         message,
         where=f"run {run_id}",
-        repair="choose another id, or go on with that run: runner.run(graph, state, run_id=…)",
+        repair="choose another id, or continue that run: await runner.run(graph, state, run_id=…)",
     )
 
 
 def tree_stopped(run_id: str, by: str) -> TreeStopped:
     """Return the error for a child run that cannot be started, because run `by` above it was stopped."""
-    message = f"run {run_id} is not started: run {by} was stopped, and all below it"
+    message = f"run {run_id!r} is not started, because run {by!r} above it was stopped together with all its child runs"
     return TreeStopped(by, message, where=f"run {run_id}", repair=f"resume run {by}")
 
 
@@ -78,7 +78,7 @@ def check_not_cancelled(info: RunInfo) -> None:
 
 def not_dense(run_id: str, seq: int, expected: int) -> StoreError:
     """Return the error for a step whose number does not directly follow the run's last step."""
-    message = f"step {seq} of run {run_id} cannot be recorded: the next step is {expected}"
+    message = f"step {seq} of run {run_id!r} cannot be recorded: the next step is {expected}"
     return StoreError(message, where=f"run {run_id}", repair="resume the run from its recorded steps")
 
 

@@ -53,11 +53,12 @@ async def test_another_input_is_an_error_that_shows_the_difference() -> None:
     """The values of both, and the names of the others; another graph too."""
     async with Runner() as runner:
         await runner.run(report(lambda: 1), {"day": "monday", "factor": 2}, run_id=RUN)
-        with pytest.raises(RunExists, match=r'began with day "monday", not "sunday", and other values of factor\n'):
+        said = """began with day="monday", not with day="sunday", and with other values of 'factor'\n"""
+        with pytest.raises(RunExists, match=said):
             await runner.run(report(lambda: 1), Report(day="sunday", factor=3), run_id=RUN)
         other = Graph("other", Report)
         other.add_path(START, END)
-        with pytest.raises(RunExists, match="is of the graph report, not other"):
+        with pytest.raises(RunExists, match="belongs to graph 'report', not to 'other'"):
             await runner.run(other, run_id=RUN)
 
 
@@ -73,7 +74,7 @@ async def test_a_secret_is_compared_and_not_shown() -> None:
     async with Runner() as runner:
         for _ in range(2):
             await runner.run(graph, {"key": "first-secret-value"}, run_id=RUN)
-        with pytest.raises(RunExists, match="began with another key") as refused:
+        with pytest.raises(RunExists, match="began with another 'key'") as refused:
             await runner.run(graph, {"key": "other-secret-value"}, run_id=RUN)
         assert "secret-value" not in str(refused.value)
 
@@ -217,7 +218,9 @@ async def test_options_of_agents_are_refused(option: dict[str, str]) -> None:
     """A graph has no turns, and its state is one mapping."""
     async with Runner() as runner:
         given: Any = option
-        with pytest.raises(DefinitionError, match=f"{next(iter(option))}= is of a run of an agent"):
+        with pytest.raises(
+            DefinitionError, match=f"{next(iter(option))}= is only for runs of an agent, but 'report' is a graph"
+        ):
             await runner.run(report(lambda: 1), **given)
 
 

@@ -48,7 +48,7 @@ READING = ["import old.json", "replay old.json", "replay old.json --graph review
 OF_DATABASE = (
     "error store_too_old: the {what} has format 1, of a development version; this version reads formats from 2 on"
 )
-OF_FILE = "error export_too_old: it has format 1, of a development version; this version reads formats from 2 on"
+OF_FILE = "error export_too_old: the file has format 1 of a development version; this version reads formats from 2 on"
 NOT_CONVERTED = "what was recorded before version 0.1.0 is not converted"
 
 

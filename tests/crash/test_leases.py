@@ -29,7 +29,7 @@ SHORT_SECONDS = 1.0
 RENEWED_SECONDS = 5.0
 """A lease that its owner renews in time although the machine is busy."""
 _REFUSED = re.compile(
-    r"error run_is_driven run r is driven by process (?P<pid>\d+) on (?P<host>\S+) \(owner \w+\), "
+    r"error run_is_driven run 'r' is driven by process (?P<pid>\d+) on (?P<host>\S+) \(owner \w+\), "
     r"whose lease ends at (?P<ends>[\d: -]+) UTC unless it is renewed"
 )
 
@@ -160,8 +160,10 @@ def test_a_process_that_was_suspended_past_its_lease_writes_no_more(
     before = log(database)
     os.kill(first.pid, signal.SIGCONT)
     out, _ = first.end()
-    assert out.startswith("error lease_lost run r is no longer driven from here (fence 1 is out of date)")
-    assert "another process took the run over" in out
+    assert out.startswith(
+        "error lease_lost run 'r' is no longer driven from here, because it was released or taken over (claim 1)"
+    )
+    assert "if no other process continues the run, resume it" in out
     assert log(database) == before
     assert [step.seq for step in before] == list(range(1, len(before) + 1))
     assert updates(database) == [("first", first.pid), ("second", second.pid), ("third", second.pid)]

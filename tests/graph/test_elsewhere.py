@@ -106,7 +106,7 @@ async def test_a_step_is_its_number_or_a_visit() -> None:
     async with Runner() as runner:
         await runner.start(graph, {"text": "hi"}, run_id="first").result()
         step: Any = (await runner.history("first"))[0]
-        repair = re.escape("give the seq of a step (step 1 is the input)")
+        repair = re.escape("give the number of a step, such as 7 (step 1 is the input), or a node's path and visit")
         with pytest.raises(InputError, match=repair):
             await runner.state_at("first", step)
         with pytest.raises(InputError, match=repair):

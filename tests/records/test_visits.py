@@ -61,5 +61,5 @@ async def test_visits_are_loaded_from_a_store() -> None:
         async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
             return [entry.step for entry in run.entries[1:]]
 
-    with pytest.raises(StoreCorrupt, match="does not fold"):
+    with pytest.raises(StoreCorrupt, match="do not follow from each other"):
         await load_visits(Damaged(), "loop")

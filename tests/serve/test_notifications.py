@@ -347,7 +347,7 @@ async def test_news_of_a_removed_run_is_not_that_of_another(
         assert [body["data"]["wait"] for body in receiver.bodies] == waits[1:] * 2
         failed = await runner.store.runs(graph="notification", status="failed")
         reasons = [info.summary.reason for info in failed if info.summary is not None]
-        assert ["the news is of an earlier run p" in each for each in reasons] == [True] * 2 * is_handed_on
+        assert ["the news belongs to an earlier run 'p'" in each for each in reasons] == [True] * 2 * is_handed_on
 
 
 @pytest.mark.parametrize("answer", [302, 404])

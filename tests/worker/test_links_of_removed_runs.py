@@ -37,7 +37,7 @@ async def test_the_link_to_a_removed_runs_question_answers_no_other(runner: Runn
     await runner.stop("post", final=True)
     await runner.admin.prune(statuses=["cancelled"], older_than=0)
     (wait,) = (await runner.start(graph, Draft(text="B"), run_id="post").result()).waits
-    with pytest.raises(RunReplaced, match=rf"run post did not ask the question {link}"):
+    with pytest.raises(RunReplaced, match=rf"run 'post' did not ask the question '{link}'"):
         await runner.answer("post", "yes", graph, wait=link)
     assert wait.id != link
     assert (await (await runner.answer("post", "yes", graph, wait=typed)).result()).state.ok
@@ -65,7 +65,7 @@ async def test_a_cursor_of_a_removed_run_skips_no_step_of_another(runner: Runner
     await runner.admin.prune(statuses=["cancelled"], older_than=0)
     await runner.start(graph, Draft(text="B"), run_id="post").result()
     await runner.stop("post", final=True)
-    with pytest.raises(RunReplaced, match=f"the cursor {seen.cursor} is of an earlier run post"):
+    with pytest.raises(RunReplaced, match=f"the cursor '{seen.cursor}' belongs to an earlier run 'post'"):
         [event async for event in runner.watch("post", graph, after=seen.cursor)]
     with pytest.raises(InputError, match="'x' is not a cursor"):
         [event async for event in runner.watch("post", graph, after="x")]
@@ -130,6 +130,6 @@ async def test_a_cursor_of_a_removed_run_reads_nothing_of_another(
     await runner.stop("run", final=True)
     (earlier, seen), (own, _) = places
     for cursor in (earlier, seen):
-        with pytest.raises(RunReplaced, match=f"the cursor {cursor} is of an earlier run run"):
+        with pytest.raises(RunReplaced, match=f"the cursor '{cursor}' belongs to an earlier run 'run'"):
             await read(runner, cursor)
     assert await read(runner, own) == await read(runner, 1) == await read(runner, "1") == seqs

@@ -118,7 +118,7 @@ async def test_a_removed_step_is_refused_by_name(runner: Runner) -> None:
     seq = (await runner.store.info("r")).seq
     await pass_over(runner)
     for ask_for in (runner.state_at("r", 5), runner.branch("r", endless(), 5, run_id="child").result()):
-        with pytest.raises(UnknownStep, match="step 5 of run r was removed by the retention of its graph"):
+        with pytest.raises(UnknownStep, match="step 5 of run 'r' was removed by the retention of its graph"):
             await ask_for
     with pytest.raises(UnknownStep):
         await load_visits(runner.store, "r", 5)
@@ -236,7 +236,7 @@ def test_show_says_what_was_removed_in_a_line(tmp_path: Path) -> None:
     ends = f"steps 2 to {steps + 2} were removed by retention: the run goes on from a snapshot after step {steps + 2}"
     assert [line for line in shown.output.splitlines() if "removed" in line] == [ends]
     refused = CliRunner().invoke(main, ["show", "r", "--step", "5", "--store", str(path)])
-    assert (refused.exit_code, "step 5 of run r was removed" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "step 5 of run 'r' was removed" in refused.stderr) == (2, True)
 
 
 async def test_steps_are_removed_while_the_run_is_driven(database: Path | str) -> None:

@@ -127,7 +127,7 @@ def replay(graph: GraphDefinition[Any], run: Exported | Sequence[Step]) -> Repla
     for recorded in steps:
         step = _encrypt_step_today(plan, replayer.snapshot, recorded) if plan.secret else recorded
         if isinstance(step.data, Started) and step.data.graph != plan.graph:
-            message = f"the run is of graph {step.data.graph!r}, not {plan.graph!r}"
+            message = f"the run belongs to graph {step.data.graph!r}, not to {plan.graph!r}"
             raise GraphChanged(message, where="step 1", repair=f"pass the graph named {step.data.graph!r}")
         replayer.look(step)
         replayer.fold(step)
@@ -220,7 +220,7 @@ class _Replayer:
         try:
             evolve(self.snapshot, self._with_marks(step))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            message = f"step {step.seq} does not fold: {type(error).__name__}: {error}"
+            message = f"step {step.seq} does not follow from the steps before it: {type(error).__name__}: {error}"
             raise StoreCorrupt(message, where=f"step {step.seq}", repair="use a complete copy of the run") from error
         self._add_fields(step)
 

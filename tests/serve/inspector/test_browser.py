@@ -560,7 +560,7 @@ def test_removed_steps_are_one_line(database: Path, visit: Opened) -> None:
     with served(database) as url:
         page = visit(url, "/run?id=r&at=50", is_refused=True)
         expect(page.locator(".tr.selected")).to_contain_text(re.compile(r"steps 2 to \d+ removed"))
-        expect(page.locator(".panel")).to_contain_text("choose step 1, or one after those that were removed")
+        expect(page.locator(".panel")).to_contain_text("choose step 1, or one of the later steps that are left")
 
 
 def test_a_run_is_stopped_and_tagged(acting: str, visit: Opened) -> None:

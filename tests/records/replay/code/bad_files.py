@@ -1,7 +1,6 @@
 import json
 import re
 from pathlib import Path
-from tempfile import gettempdir
 
 from graphengine.records.export import (
     BadExport,
