@@ -156,11 +156,14 @@ def refuse_address(location: str | PathLike[str]) -> None:
         shown = f"{scheme}://…"
         message = f"runs cannot be stored at {shown}"
         if scheme.lower() in _POSTGRES:
-            message += ": this needs the path of a file"
+            message += ", because this call needs the path of a file"
         repair = f"give the path of a file, such as runs.db, or an address: {_EXAMPLE}"
         raise StoreNotSupported(message, where=shown, repair=repair)
     if _is_like_address(os.fsdecode(location)):
-        message = "this is neither a file path nor a valid address; it is not shown because it may have a password"
+        message = (
+            "the name of the database is not the path of a file and cannot be read as an address; it is not shown, "
+            "because it may contain a password"
+        )
         repair = f"give the path of a file, such as runs.db, or an address: {_EXAMPLE}"
         raise StoreNotSupported(message, where="the name of the database", repair=repair)
 
@@ -188,8 +191,8 @@ def path_of(location: str | PathLike[str]) -> Path:
         raise StoreNotSupported(message, where=repr(text), repair=repair)
     variable = _VARIABLE.search(text)
     if variable is not None and not (path.is_absolute() and path.parent.is_dir()):
-        message = f"{text!r} has the variable {variable[0]}, which only a shell replaces"
-        repair = "write the folder itself, ~ for the home folder, or os.path.expandvars(…)"
+        message = f"{text!r} contains the variable {variable[0]}, which only a shell replaces with its value"
+        repair = f"write the folder itself, ~ for the home folder, or os.path.expandvars({text!r})"
         raise StoreNotSupported(message, where=repr(text), repair=repair)
     return path
 
@@ -234,8 +237,8 @@ def parse(location: str) -> Address:
     given_options = dict(options)
     schema = given_options.pop("schema", SCHEMA)
     if not _SCHEMA_NAME.fullmatch(schema):
-        message = f"{schema!r} cannot be the name of a schema"
-        raise StoreNotSupported(message, where="postgresql://…", repair="use small letters, digits and underscores")
+        message = f"{schema!r} cannot be the name of a schema, which has up to 50 small letters, digits and underscores"
+        raise StoreNotSupported(message, where="postgresql://…", repair="write postgresql://HOST/NAME?schema=runs")
     plain = {key: value for key, value in given_options.items() if key not in _SECRETS}
     shown_options = plain if schema == SCHEMA else {**plain, "schema": schema}
     base, shown = f"{authority}{slash}{name}", f"{user}{at}{hosts}{slash}{name}"

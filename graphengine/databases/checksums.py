@@ -67,9 +67,9 @@ def read_steps(
             found.append(decode_step(seq, whole(*row)))
         except (ValueError, KeyError, TypeError) as error:
             why = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-            raise damaged_error(f"step {seq} of run {run_id}", why) from error
+            raise damaged_error(f"step {seq}", why, run_id=run_id) from error
     if expected <= upto:
-        raise damaged_error(f"step {expected} of run {run_id}", "its row is missing")
+        raise damaged_error(f"step {expected}", "its row in the database is missing", run_id=run_id)
     return found
 
 

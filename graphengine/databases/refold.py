@@ -80,7 +80,7 @@ def refold(run: StoredRun, counted: Counted) -> tuple[list[Finding], Snapshot | 
     except (StoreCorrupt, *FOLD_ERRORS) as error:
         whole = f"the steps before it are intact: `graphengine branch {info.id} --at {seq}` continues from there"
         code = "step_damaged" if isinstance(error, StoreCorrupt) else "not_foldable"
-        what = f"its log is not whole at step {seq + 1}: {_words_of_error(error)}"
+        what = f"its log is damaged at step {seq + 1}: {_words_of_error(error)}"
         return [*found, Finding(code, what, info.id, seq + 1, whole if seq else BACKUP)], None
     return found, snapshot
 
@@ -116,7 +116,7 @@ def _check_snapshot(run: StoredRun, snapshot: Snapshot) -> Iterator[Finding]:
         what = f"the snapshot after step {seq} differs from the log"
     except (GraphEngineError, *FOLD_ERRORS) as error:
         what = f"the snapshot after step {seq} cannot be read: {_words_of_error(error)}"
-    repair = "no step is affected: the run is read from what precedes it"
+    repair = "no step is affected, because the run is read from earlier steps instead"
     yield Finding("snapshot", what, run.info.id, seq, repair)
 
 

@@ -236,8 +236,8 @@ async def test_a_database_that_stays_read_only_is_named(postgres_server: Postgre
 @pytest.mark.parametrize(
     ("limit", "kind", "words"),
     [
-        ("CONNECTION LIMIT 0", StoreUnreachable, "takes no more sessions"),
-        ("CONNECTION LIMIT 1", StoreNotSupported, "one session and no second one"),
+        ("CONNECTION LIMIT 0", StoreUnreachable, "accepts no more sessions"),
+        ("CONNECTION LIMIT 1", StoreNotSupported, "only one session, but it needs at least two"),
     ],
 )
 async def test_a_limit_of_sessions_is_named(

@@ -101,7 +101,7 @@ async def test_a_format_that_this_version_cannot_read_is_migrated_first(
     with made_up.formats(SECOND):
         with refused(StoreReadOnly) as caught:
             await SQLiteStore(path, read_only=True).open()
-        assert f"format {PRESENT} and must be brought to format {PRESENT + 1}" in caught[0].message
+        assert f"format {PRESENT}, which must be updated to format {PRESENT + 1}" in caught[0].message
         assert "write access" in caught[0].repair
         assert path.read_bytes() == before
         await (await open_store()).close()

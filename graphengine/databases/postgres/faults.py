@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _UNREACHABLE: Final = Meaning(
     StoreUnreachable,
     "the database server cannot be reached",
-    "check that it runs, and the host and port of the address; runs that were interrupted can be resumed",
+    "check that the server runs, and check the host and port in the address; interrupted runs can be resumed",
 )
 _WRONG_PASSWORD: Final = Meaning(
     StoreForbidden,
@@ -43,8 +43,8 @@ _WRONG_PASSWORD: Final = Meaning(
 _NO_RIGHT: Final = Meaning(
     StoreForbidden,
     "this user has no right to do that in the database",
-    "open it once as the owner of the schema, who creates and migrates all its tables and needs CREATE on the database "
-    "for that; as the owner, GRANT other users USAGE on the schema, and ALL on all tables in it",
+    "open the database once as the owner of the schema, who creates and migrates all its tables and needs CREATE on "
+    "the database for that; as the owner, GRANT other users USAGE on the schema, and ALL on all tables in it",
 )
 _NO_DATABASE: Final = Meaning(
     StoreMissing, "there is no such database on the server", "create it with `createdb`, or check the address"
@@ -64,21 +64,21 @@ _LOCKED: Final = Meaning(
 )
 _CANCELLED: Final = Meaning(
     StoreLocked,
-    "the server cancelled the statement: it took longer than statement_timeout, or somebody cancelled it",
-    "give this role more time, ALTER ROLE … SET statement_timeout = '1min'; if it waited for a lock, end the "
-    "session that has it",
+    "the server cancelled the statement, because it took longer than statement_timeout or somebody cancelled it",
+    "give this role more time: ALTER ROLE … SET statement_timeout = '1min'; if the statement waited for a lock, end "
+    "the session that holds the lock",
 )
 _ENDED_SESSION: Final = Meaning(
     StoreUnreachable,
-    "the server ended the session by a limit of time, again and again",
-    "give this role more: ALTER ROLE … SET with the setting that the message is of, transaction_timeout, "
+    "the server ended the session again and again, because of a time limit",
+    "raise the limit that the message names: ALTER ROLE … SET transaction_timeout = '1min', or "
     "idle_in_transaction_session_timeout or idle_session_timeout; runs that were interrupted can be resumed",
 )
 _CROWDED: Final = Meaning(
     StoreUnreachable,
-    "the server takes no more sessions",
-    "a process uses 2 to 6: end some, or raise max_connections, or CONNECTION LIMIT of the role or the database; runs "
-    "that were interrupted can be resumed",
+    "the server accepts no more sessions",
+    "end some sessions (a process uses 2 to 6), or raise max_connections, or CONNECTION LIMIT of the role or the "
+    "database; interrupted runs can be resumed",
 )
 _CORRUPT: Final = Meaning(StoreCorrupt, "the database is damaged", "restore a backup")
 _ALTERED: Final = Meaning(
@@ -93,15 +93,15 @@ _POOLED: Final = Meaning(
 )
 _BEHIND: Final = Meaning(
     StoreError,
-    "a number that the database gave a new row is in use: its sequences are behind its rows, as after a switch-over by "
-    "logical replication",
+    "the database gave a new row a number that is in use, because its sequences are behind its rows, as after a "
+    "switch-over by logical replication",
     "as the owner of the schema: `graphengine doctor --repair` moves the sequences",
 )
 _ALONE: Final = Meaning(
     StoreNotSupported,
-    "the server gave this process one session and no second one",
-    "a process uses 2 to 6: raise max_connections, or CONNECTION LIMIT of the role or the database; a server with one "
-    "session, such as PGlite, cannot be used",
+    "the server gave this process only one session, but it needs at least two",
+    "raise max_connections (a process uses 2 to 6 sessions), or CONNECTION LIMIT of the role or the database; a "
+    "server with one session, such as PGlite, cannot be used",
 )
 _OTHER: Final = Meaning(StoreError, "the database operation failed", "the server's log says more")
 

@@ -73,12 +73,14 @@ def check_readable(connection: Connection, address: Address) -> None:
     _check_server(connection, address)
     version = format_of(connection, address)
     if version == 0:
-        message = f"there is no schema {address.schema} of graphengine in the database"
+        message = f"there is no schema {address.schema!r} of graphengine in the database"
         raise StoreMissing(message, where=address.shown, repair="check the address; the first run creates the schema")
     if version < OLDEST_READ:
-        message = f"the schema has format {version} and must be brought to format {latest_format()} before it is read"
+        message = (
+            f"the schema has format {version}, which must be updated to format {latest_format()} before it is read"
+        )
         raise StoreReadOnly(
-            message, where=address.shown, repair="open it once with write access, as by `graphengine run`"
+            message, where=address.shown, repair="open the database once with write access: `graphengine run` does"
         )
 
 
@@ -93,7 +95,7 @@ def format_of(connection: Connection, address: Address) -> int:
     row = connection.execute("SELECT to_regclass(%s)", (f"{address.quoted}.meta",)).fetchone()
     if row is None or row[0] is None:
         if _count(connection, "tables", address.schema):
-            message = f"the schema {address.schema} of the database belongs to another application"
+            message = f"the schema {address.schema!r} of the database belongs to another application"
             raise StoreNotADatabase(message, where=address.shown, repair="name another schema: ?schema=NAME")
         return 0
     version, oldest = _formats(connection)
@@ -129,11 +131,11 @@ def _count(connection: Connection, statement: str, schema: str) -> int:
 
 def _check_server(connection: Connection, address: Address) -> None:
     if connection.info.server_version < _OLDEST_SERVER:
-        message = f"the server runs PostgreSQL {connection.info.server_version // 10_000}"
+        message = f"the server runs PostgreSQL {connection.info.server_version // 10_000}, which is too old"
         raise StoreNotSupported(message, where=address.shown, repair="use PostgreSQL 13 or newer")
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
-        message = f"the database has the encoding {encoding}, and runs can hold any text"
+        message = f"the database has the encoding {encoding}, which cannot represent every text of a run"
         raise StoreNotSupported(message, where=address.shown, repair="create it with: createdb --encoding=UTF8 NAME")
 
 
@@ -156,7 +158,7 @@ def _check_writable(connection: Connection, address: Address) -> None:
     ).fetchone()
     if row is not None and not row[1]:
         raise StoreForbidden(
-            f"this user has no right to use the schema {address.schema}",
+            f"this user has no right to use the schema {address.schema!r}",
             where=address.shown,
             repair=f"as its owner: GRANT USAGE ON SCHEMA {address.schema} TO the user, and ALL on all tables in it",
         )

@@ -156,13 +156,13 @@ def snapshot_at(connection: Connection, run_id: str, seq: int, own: Own) -> byte
         StoreCorrupt: The snapshot is missing or damaged.
     """
     found = _log(connection, run_id, seq, seq - 1, seq, own)
-    what = f"the snapshot after step {seq} of run {run_id}"
+    what = f"the snapshot after step {seq}"
     if found.shot is None or found.shot.at[1] != seq:
-        raise damaged_error(what, "it is missing")
+        raise damaged_error(what, "it is missing", run_id=run_id)
     try:
         return found.whole(found.shot, in_snapshot=True)
     except ValueError as error:
-        raise damaged_error(what, str(error)) from error
+        raise damaged_error(what, str(error), run_id=run_id) from error
 
 
 def steps(connection: Connection, run_id: str, after: int = 0, upto: int | None = None) -> list[Step]:

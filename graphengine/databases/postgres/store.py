@@ -117,9 +117,8 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     ) -> None:
         if not is_postgres(address):
             refuse_address(address)
-            raise DefinitionError(
-                f"PostgresStore({address!r}) is not valid", repair='write PostgresStore("postgresql://…")'
-            )
+            text = f"PostgresStore({address!r}): the address of a PostgreSQL database must begin with postgresql://"
+            raise DefinitionError(text, where="PostgresStore", repair='write PostgresStore("postgresql://HOST/NAME")')
         self.address: Final[Address] = parse(address)
         super().__init__(self.address.shown, reads.shared.rows)
         self._lease_seconds = lease_seconds

@@ -94,7 +94,9 @@ class HandedConnection(psycopg.Connection[tuple[Any, ...]]):
 
 
 def _refusal_to_end(what: str) -> TransactionRefused:
-    return TransactionRefused(f'the function was about to {what} its transaction, effect="transaction"', repair=_OWN)
+    return TransactionRefused(
+        f'a function with effect="transaction" was about to {what} its transaction, which graphengine ends', repair=_OWN
+    )
 
 
 class Transactions:
@@ -192,7 +194,7 @@ class FunctionTransaction:
                     raise explain(error, server.address) from None
                 continue
             if self._is_cancelled:  # `cancel` found no connection that it could end
-                raise TransactionUndone("the call was cancelled before it began")
+                raise TransactionUndone("the call of the function was cancelled before its transaction began")
             return self._connection
 
     def _begin(self, connection: HandedConnection, kind: type[object]) -> None:
@@ -221,21 +223,27 @@ class FunctionTransaction:
         if time.monotonic() - self._began > self._around.limit_seconds:
             raise self._late()
         if status == TransactionStatus.INERROR:
-            text = "the function caught an error of the database, after which its transaction can only be rolled back"
-            repair = "let it raise; or put what may fail into a savepoint: with db.transaction(): …"
+            text = (
+                "the function caught an error of the database, but after that its transaction can only be rolled back"
+            )
+            repair = (
+                "let the error raise, or put the statement that may fail into a savepoint: with db.transaction(): …"
+            )
             raise TransactionRefused(text, repair=repair)
         if status == TransactionStatus.IDLE:
             raise _refusal_after_end()
         if status == TransactionStatus.ACTIVE or connection.pgconn.pipeline_status != PipelineStatus.OFF:
             # A stream or a COPY holds the connection's lock, for ever; in a pipeline COMMIT returns before its answer.
-            text = "the function left a stream, a COPY or a pipeline of its connection open"
-            raise TransactionRefused(text, repair="read it to its end, or close it, before the function returns")
+            text = "the function returned while a stream, a COPY or a pipeline of its connection was open"
+            raise TransactionRefused(
+                text, repair="read the stream to its end, or close it, before the function returns"
+            )
 
     def _late(self) -> NodeTimeout:
         seconds = self._around.limit_seconds
         return NodeTimeout(
-            f'the transaction took longer than {seconds:g} s, a third of the lease; effect="transaction"',
-            repair="do less in it, and no other work than that of the database; or PostgresStore(…, lease_seconds=…)",
+            f'a function with effect="transaction" took longer than {seconds:g} s, a third of the lease',
+            repair="do only the work of the database in the function, or raise PostgresStore(…, lease_seconds=60)",
         )
 
     def _undone(self, connection: HandedConnection, error: Exception) -> None:
@@ -256,15 +264,15 @@ class FunctionTransaction:
     def _again(self, error: BaseException) -> TransactionUndone:
         found = next((each for each in _list_causes(error) if isinstance(each, psycopg.Error)), error)
         words = words_of(found, self._around.server.address) if isinstance(found, Exception) else str(found)
-        repair = "nothing was done: retry= tries it again; touch rows in one order, and as few as possible"
+        repair = "retry= tries again, since nothing was done; change rows in the same order everywhere, and few of them"
         return TransactionUndone(f"the database undid the transaction: {words}", repair=repair)
 
     def _refusal_of_record(self, error: psycopg.Error) -> TransactionRefused:
         words = words_of(error, self._around.server.address)
         return TransactionRefused(
-            f"the result cannot be recorded in the transaction as the function left it: {words}",
-            repair="leave the role and READ ONLY as they are, or RESET ROLE before it returns; else look whether the "
-            "role of the runs may still write",
+            f"the function changed its transaction so that the result cannot be recorded in it: {words}",
+            repair="do not change the role or READ ONLY in the function, or write RESET ROLE before it returns; else "
+            "check that the role of the runs may still write",
         )
 
     def cancel(self) -> None:
@@ -363,8 +371,8 @@ class FunctionTransaction:
 
 def _refusal_after_end() -> TransactionRefused:
     return TransactionRefused(
-        'the function ended the transaction in which it was called, effect="transaction", so its result is not '
-        "recorded with what it did",
+        'a function with effect="transaction" ended its transaction itself, so its result cannot be recorded together '
+        "with what it did",
         repair=_OWN,
     )
 
@@ -425,8 +433,10 @@ class _Handles:
         if kind is psycopg.Connection:
             return connection
         if issubclass(kind, psycopg.Connection):
-            text = f"a function asks for {kind.__qualname__}, a class of its own"
-            raise TransactionRefused(text, repair="annotate the parameter with psycopg.Connection itself")
+            text = f"the function asks for a connection of class {kind.__qualname__!r}, but gets a psycopg.Connection"
+            raise TransactionRefused(
+                text, repair="annotate the parameter with psycopg.Connection: def f(db: psycopg.Connection)"
+            )
         import sqlalchemy  # noqa: PLC0415 - only functions that name it need it
         from sqlalchemy.orm import Session  # noqa: PLC0415
         from sqlalchemy.pool import NullPool  # noqa: PLC0415

@@ -57,11 +57,11 @@ def back_up(path: Path, target: Path, *, progress: Progress | None = None) -> in
         StoreError: A file cannot be read or written.
     """
     if os.path.lexists(target):
-        repair = "name another one, such as with the date, or move that one away"
-        raise InputError(f"the file {target} exists already", where=str(target), repair=repair)
+        repair = "choose another name, such as runs-2026-01-31.db, or move the existing file away"
+        raise InputError(f"the file '{target}' exists already", where=str(target), repair=repair)
     if not target.absolute().parent.is_dir():
-        repair = "make it first: it is not made here, since it may be a disk that is not mounted"
-        raise InputError(f"there is no folder {target.parent}", where=str(target), repair=repair)
+        repair = f"create the folder: mkdir -p {target.parent}; or mount its disk"
+        raise InputError(f"there is no folder '{target.parent}' for the backup", where=str(target), repair=repair)
     part = target.with_name(target.name + ".part")
     try:
         while not _copy_file(path, part, progress):
@@ -120,5 +120,7 @@ def _copy_file(path: Path, part: Path, progress: Progress | None) -> bool:
 def _check_space(path: Path, part: Path) -> None:
     needed, free = path.stat().st_size + bytes_of_log(path), shutil.disk_usage(part.absolute().parent).free
     if free < needed:
-        message = f"a backup needs up to {needed} bytes, and {free} are free"
-        raise StoreFull(message, where=str(part.absolute().parent), repair="free some space, or name another disk")
+        message = f"the backup needs up to {needed} bytes, but only {free} bytes are free on the disk"
+        raise StoreFull(
+            message, where=str(part.absolute().parent), repair="free some space, or choose a file on another disk"
+        )

@@ -55,13 +55,13 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path, version: int) -> 
     altered = [f"{kind} {name}" for kind, name in expected if found.get((kind, name)) != expected[kind, name]]
     if not foreign and not altered:
         return
-    problems = [f"it has {_name_first(foreign)}, which graphengine did not make"] if foreign else []
-    problems += [f"it lacks or changes {_name_first(altered)}"] if altered else []
+    problems = [f"it contains {_name_first(foreign)}, which graphengine did not create"] if foreign else []
+    problems += [f"{_name_first(altered)} is missing or was changed"] if altered else []
     raise StoreAltered(
-        f"{path} was altered by another program: {'; '.join(problems)}",
+        f"the database '{path}' was altered by another program: {'; '.join(problems)}",
         where=str(path),
-        repair="if you know where it comes from, `graphengine doctor --repair` copies it and restores the definitions; "
-        "else do not use it",
+        repair="if you trust the file, `graphengine doctor --repair` copies it and restores the definitions; "
+        "otherwise do not use it",
     )
 
 

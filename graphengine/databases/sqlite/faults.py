@@ -46,15 +46,15 @@ _CORRUPT: Final = Meaning(
     "`graphengine doctor` shows what is damaged, `graphengine doctor --repair` saves what can be read",
 )
 _NOT_A_DATABASE: Final = Meaning(
-    StoreNotADatabase, "the file is not a database", "name another file, or move this one away"
+    StoreNotADatabase, "the file is not a database", "choose another file for the runs, or move this file away"
 )
 _MOVED: Final = Meaning(
-    StoreMoved, "the database file was moved or deleted while open", "put it back, then open it again"
+    StoreMoved, "the database file was moved or deleted while open", "put the file back, then open the database again"
 )
 _CANNOT_OPEN: Final = Meaning(
     StoreError,
     "the database file cannot be opened",
-    "check that the path is a file this user may read and write",
+    "check that the path is a file that this user may read and write",
 )
 _NO_DESCRIPTOR: Final = Meaning(
     StoreError,

@@ -66,7 +66,7 @@ def prepare_file(path: Path) -> None:
         StoreError: The file cannot be created, has a second name, or is itself a mount point.
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-        message = f"SQLite {sqlite3.sqlite_version} is too old"
+        message = f"this Python uses SQLite {sqlite3.sqlite_version}, which is too old"
         raise StoreError(message, where="python's sqlite3 module", repair="use a Python with SQLite 3.37 or newer")
     _refuse_others(path)
     try:
@@ -96,11 +96,13 @@ def _refuse_second_names(path: Path) -> None:
     """
     real = path.resolve()
     if real.stat().st_nlink > 1:
-        message = f"{path} has a second name (a hard link): its log, {real.name}-wal, is beside one of the names only"
-        repair = "remove the other name, which `find -samefile` finds, or copy the file with `graphengine backup`"
+        message = f"the file '{path}' has a second name (a hard link), but its log, {real.name}-wal, has only one"
+        repair = (
+            f"remove the other name: `find / -samefile {path}` shows it; or copy the file with `graphengine backup`"
+        )
         raise StoreError(message, where=str(path), repair=repair)
     if _is_mount_point(real):
-        message = f"{path} is a single file that is mounted: its log, {real.name}-wal, is outside the mount"
+        message = f"only the file '{path}' is mounted, so its log, {real.name}-wal, would be written outside the mount"
         raise StoreError(message, where=str(path), repair="mount the folder that contains the database")
 
 
@@ -184,7 +186,9 @@ class OpenFiles:
             return
         for path, identity in self._files:
             if _identity_of_file(path) != identity:
-                message = f"{path} was moved, deleted or replaced while it was open: nothing more is recorded"
+                message = (
+                    f"the database '{path}' was moved, deleted or replaced while open, so nothing more is recorded"
+                )
                 repair = (
                     "close this Runner, put the file back if it was moved, and resume; never open the file of a live "
                     "database yourself in a process that has it open, not even to read or copy it"
@@ -311,8 +315,8 @@ def require_file(path: Path) -> None:
     """
     _refuse_others(path)
     if not path.exists():
-        message = f"no database at {path}"
-        raise StoreMissing(message, where=str(path), repair="check the path; a database is made by the first run")
+        message = f"there is no database '{path}'"
+        raise StoreMissing(message, where=str(path), repair="check the path; the first run creates the database")
 
 
 def _refuse_others(path: Path) -> None:
@@ -326,12 +330,16 @@ def _refuse_others(path: Path) -> None:
         return
     except OSError as error:
         raise explain(error, path) from error
-    message = f"{path} is not a database"
-    repair = "name another file, or move this one away"
+    message = f"the file '{path}' is not a database"
+    repair = "choose another file for the runs, or move this file away"
     if stat.S_ISDIR(found.st_mode):
-        message, repair = f"{path} is a folder, not a database", f"name a file in it, such as {path / 'runs.db'}"
+        message, repair = (
+            f"'{path}' is a folder, not a database",
+            f"give a file in the folder, such as {path / 'runs.db'}",
+        )
     elif not stat.S_ISREG(found.st_mode):
-        message, repair = f"{path} is {_name_file_kind(found.st_mode)}, not a file", "name a file for the runs"
+        message = f"'{path}' is {_name_file_kind(found.st_mode)}, not a file"
+        repair = "give the path of a file for the runs, such as runs.db"
     elif not 0 < found.st_size < _SMALLEST_BYTES:
         return
     raise StoreNotADatabase(message, where=str(path), repair=repair)
@@ -394,11 +402,15 @@ def set_up_reader(connection: sqlite3.Connection, path: Path, *, uri: str = "", 
         _check_log(path)
     version = _check_definitions(connection, path)
     if version == 0:
-        message = f"{path} is empty: it is not a database yet"
-        raise StoreMissing(message, where=str(path), repair="check the path; the first run makes it a database")
+        message = f"the file '{path}' is empty, so it is not a database yet"
+        raise StoreMissing(message, where=str(path), repair="check the path; the first run makes the file a database")
     if version < OLDEST_READ:
-        message = f"the database has format {version} and must be brought to format {latest_format()} before it is read"
-        raise StoreReadOnly(message, where=str(path), repair="open it once with write access, as by `graphengine run`")
+        message = (
+            f"the database has format {version}, which must be updated to format {latest_format()} before it is read"
+        )
+        raise StoreReadOnly(
+            message, where=str(path), repair="open the database once with write access: `graphengine run` does"
+        )
 
 
 def _check_definitions(connection: sqlite3.Connection, path: Path) -> int:
@@ -430,11 +442,13 @@ def check_format(connection: sqlite3.Connection, path: Path) -> int:
     application, version, tables = connection.execute(_IDENTITY).fetchone()
     if application != APPLICATION_ID and (application or version or tables):
         if has_our_tables(connection):
-            message = f"{path} has graphengine's tables without its mark, as after a `.dump` that was loaded"
-            repair = "if you know where it comes from, `graphengine doctor --repair` saves all that it has"
+            message = (
+                f"the database '{path}' has the tables of graphengine without its mark, as after loading a `.dump`"
+            )
+            repair = "if you trust the file, `graphengine doctor --repair` saves everything in it"
             raise StoreNotADatabase(message, where=str(path), repair=repair)
-        message = f"{path} is the database of another application"
-        raise StoreNotADatabase(message, where=str(path), repair="name another file for the runs")
+        message = f"the file '{path}' is the database of another application"
+        raise StoreNotADatabase(message, where=str(path), repair="choose another file for the runs, such as runs.db")
     if version > latest_format():
         message = f"the database has format {version}; this version of graphengine reads up to {latest_format()}"
         raise StoreTooNew(message, where=str(path), repair="update graphengine, or use another file for the runs")

@@ -42,6 +42,8 @@ KEY_BITS: Final = 32
 
 SEQ_MASK: Final = (1 << KEY_BITS) - 1
 
+_LABELS: Final = {"run_id": "id", "parent": "parent run", "parent_seq": "step of the parent run"}
+"""What error messages call the facts about a run that its row and its log contain."""
 REPAIR: Final = "`graphengine doctor` shows what is damaged, `graphengine doctor --repair` repairs what it can"
 
 _LARGEST_LIMIT: Final = 1 << 62
@@ -116,12 +118,12 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
     if row is None and is_name(run_id):
         row = connection.execute(DOCTOR_SQL["run_by_scan"], (run_id,)).fetchone()
         if row is not None:
-            raise damaged_error(f"the row of run {run_id}", "the index of ids does not have it", REPAIR)
+            raise damaged_error("the row", "the index of ids does not contain it", REPAIR, run_id=run_id)
     if row is None:
         raise unknown_run(run_id)
     (stored,) = connection.execute(SQL["id_of"], (row[0],)).fetchone() or (None,)
     if stored != run_id:  # the index leads to another run's row
-        raise damaged_error(f"the row of run {run_id}", f"it has the id {stored!r}", REPAIR)
+        raise damaged_error("the row", f"it has the id {stored!r}", REPAIR, run_id=run_id)
     return from_row(connection, row, onlooker)
 
 
@@ -222,8 +224,11 @@ def _read_checked(
             in_row, in_log = identities(connection, part.key, found)
             differing = [name for name, fact in in_log.items() if fact != in_row[name]]
             if differing:
-                values = ", ".join(f"{name} {in_row[name]!r}, its log {in_log[name]!r}" for name in differing)
-                raise damaged_error(f"the row of run {in_row['run_id']}", f"it has {values}", REPAIR)
+                values = ", ".join(
+                    f"its {_LABELS.get(name, name)} is {in_row[name]!r}, but {in_log[name]!r} in the log"
+                    for name in differing
+                )
+                raise damaged_error("the row", values, REPAIR, run_id=str(in_row["run_id"]))
     return found
 
 

@@ -120,8 +120,9 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         self.path: Final = path_of(path).absolute()
         super().__init__(str(self.path), reads.shared.rows)
         if synchronous not in ("FULL", "NORMAL"):
+            text = f"SQLiteStore(synchronous={synchronous!r}): synchronous must be 'FULL' or 'NORMAL'"
             raise DefinitionError(
-                f"SQLiteStore(synchronous={synchronous!r}) is not valid", repair="give 'FULL' or 'NORMAL'"
+                text, where="SQLiteStore", repair="write SQLiteStore('runs.db', synchronous='NORMAL')"
             )
         self._synchronous: Synchronous = synchronous
         self._options = LeaseOptions(self.path.resolve(), lease_seconds, busy_timeout_seconds, clock)

@@ -155,8 +155,8 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
         return
     version = check_format(connection, path)
     if version < latest_format():
-        message = f"the database has format {version} and must be brought to format {latest_format()} first"
-        repair = "open it once with write access, as by `graphengine run`"
+        message = f"the database has format {version}, which must be updated to format {latest_format()} first"
+        repair = "open the database once with write access: `graphengine run` does"
         raise StoreReadOnly(message, where=str(path), repair=repair)
 
 
@@ -278,7 +278,11 @@ def _refuse_live_owners(path: Path) -> None:
                 alive[owner.id] = owner
     if alive:
         message = f"the database is in use by {'; '.join(map(str, alive.values()))}"
-        raise StoreLocked(message, where=str(path), repair="end it, then repair; checking without --repair is safe")
+        raise StoreLocked(
+            message,
+            where=str(path),
+            repair="end these processes, then repair; `graphengine doctor` without --repair can be used now",
+        )
 
 
 def _copy_with_log(path: Path, now: float) -> Path:
@@ -298,8 +302,12 @@ def _copy_with_log(path: Path, now: float) -> Path:
     size = path.stat().st_size + bytes_of_log(path)
     free = shutil.disk_usage(path.parent).free
     if free < 2 * size:
-        message = f"a repair needs {2 * size} bytes for a copy and a new file, and {free} are free"
-        raise StoreFull(message, where=str(path.parent), repair="free some space, or repair a copy on another disk")
+        message = f"the repair needs {2 * size} bytes for a copy and a new file, but only {free} bytes are free"
+        raise StoreFull(
+            message,
+            where=str(path.parent),
+            repair="free some space, or copy the database to another disk and repair the copy",
+        )
     try:
         for source, target in ((path, copy), (log, log_of(copy))):
             if source.exists():

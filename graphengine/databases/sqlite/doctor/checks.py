@@ -249,7 +249,7 @@ def _check_run(connection: sqlite3.Connection, key: int, counted: Counted) -> It
             yield finding
             continue
         shot = key << KEY_BITS | (finding.seq or 0)
-        repair = f"{_DOCTOR} drops it: the run is read from what precedes it"
+        repair = f"{_DOCTOR} drops the snapshot; the run is then read from earlier steps"
         yield replace(finding, repair=repair).repaired_by(DOCTOR_SQL["drop_snapshot"], (shot,))
     if snapshot is not None:
         yield from _check_row_of_run(connection, key, info, RunRow._make(row).wanted_at, snapshot)
@@ -311,7 +311,7 @@ def _check_graph_specs(connection: sqlite3.Connection) -> Iterator[Finding]:
 def _check_codes(connection: sqlite3.Connection) -> Iterator[Finding]:
     for row, code, body, recorded in connection.execute(DOCTOR_SQL["codes"]):
         if sum_of(code, body) != recorded:
-            message = f"what is recorded about the code {code} was changed since it was written"
+            message = f"the record of the code {code} was changed since it was written"
             repair = f"{_DOCTOR} drops it; runs that began under it count as begun under changed code"
             yield Finding("code_damaged", message, repair=repair).repaired_by(DOCTOR_SQL["drop_code"], (row,))
 
@@ -328,7 +328,7 @@ def _check_texts(connection: sqlite3.Connection) -> Iterator[Finding]:
     for row, listed in connection.execute(DOCTOR_SQL["texts_held"]):
         for key in sorted(keys_in(listed)):
             if not connection.execute(DOCTOR_SQL["has_text_use"], (key, row)).fetchone()[0]:
-                what, repair = f"text {key} is not known to be used by row {row}", f"{_DOCTOR} records it"
+                what, repair = f"the use of text {key} by row {row} is not recorded", f"{_DOCTOR} records this use"
                 yield Finding("text_use", what, repair=repair).repaired_by(SQL["use_text"], (key, row))
 
 
@@ -336,7 +336,7 @@ def _check_strays(connection: sqlite3.Connection) -> Iterator[Finding]:
     for table, condition in STRAYS.items():
         (count,) = connection.execute(f"SELECT count(*) FROM {table} WHERE {condition}").fetchone()  # noqa: S608 - constants
         if count:
-            what, repair = f"{count} rows of {table} belong to nothing", f"{_DOCTOR} drops them"
+            what, repair = f"{count} rows of the table {table!r} are left over", f"{_DOCTOR} drops these rows"
             statement = f"DELETE FROM {table} WHERE {condition}"  # noqa: S608 - constants
             yield Finding("stray", what, repair=repair).repaired_by(statement)
 
