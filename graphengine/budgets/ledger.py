@@ -97,25 +97,26 @@ class Budget:
     def __post_init__(self) -> None:
         check_stored_name(self.name, "the name of a budget", "Budget(name=…)")
         if not self.name:
-            raise DefinitionError("the name of a budget is empty", where="Budget(name=…)", repair="give it a name")
+            raise DefinitionError(
+                "the name of a budget is empty", where="Budget(name=…)", repair="write Budget(name='day')"
+            )
         for what, known in (("by", By), ("window", Window), ("over", Over)):
             if (given := getattr(self, what)) not in get_args(known):
-                repair = f"write one of {', '.join(get_args(known))}"
-                raise DefinitionError(
-                    f"Budget({what}={given!r}) is not valid", where=f"budget {self.name!r}", repair=repair
-                )
+                text = f"Budget({what}={given!r}): {what} must be one of {', '.join(map(repr, get_args(known)))}"
+                repair = f"write {what}={get_args(known)[0]!r}"
+                raise DefinitionError(text, where=f"budget {self.name!r}", repair=repair)
         for name in AMOUNTS:
             limit = getattr(self, name)
             is_number = type(limit) is int or (name == "cost_usd" and type(limit) is float and math.isfinite(limit))
             if limit is not None and not (is_number and limit > 0):
-                raise DefinitionError(
-                    f"Budget({name}={limit!r}) is not valid",
-                    where=f"budget {self.name!r}",
-                    repair="give a number above 0",
-                )
+                number = "a number" if name == "cost_usd" else "a whole number"
+                text = f"Budget({name}={limit!r}): the limit must be {number} greater than 0"
+                repair = f"write Budget({name}={20 if name == 'cost_usd' else 100_000})"
+                raise DefinitionError(text, where=f"budget {self.name!r}", repair=repair)
         if not self.limits:
-            repair = "give cost_usd=, tokens= or calls="
-            raise DefinitionError("a budget without a limit", where=f"budget {self.name!r}", repair=repair)
+            text = f"the budget {self.name!r} has no limit"
+            repair = f"add a limit: Budget(name={self.name!r}, cost_usd=20), or tokens= or calls="
+            raise DefinitionError(text, where=f"budget {self.name!r}", repair=repair)
 
     @property
     def limits(self) -> dict[AmountName, float]:

@@ -30,10 +30,14 @@ def budgets_in(settings: Settings) -> Sequence[Budget]:
     if found is None:
         return ()
     if not (isinstance(found, list) and all(isinstance(each, dict) for each in found)):
-        repair = 'write [[tool.graphengine.budgets]] and below it name = "day" and a limit, such as cost_usd = 20'
-        raise ProjectBroken(f"budgets is {found!r}, not a list of tables", where=settings.place, repair=repair)
+        repair = (
+            'write the line [[tool.graphengine.budgets]], and below it name = "day" and a limit, such as cost_usd = 20'
+        )
+        raise ProjectBroken(
+            f"the setting budgets is {found!r}, but it must be a list of tables", where=settings.place, repair=repair
+        )
     for name in (name for each in found for name in each if name not in known):
-        message = f"a budget has {name} = …, which is not read"
+        message = f"a table [[tool.graphengine.budgets]] contains the unknown setting {name!r}"
         raise ProjectBroken(message, where=settings.place, repair=did_you_mean(name, known))
     return [Budget(**{"name": "", **each}) for each in found]
 

@@ -71,7 +71,9 @@ class Budgets(Extension):
         names = [budget.name for budget in budgets]
         for name in names:
             if names.count(name) > 1:
-                raise DefinitionError(f"two budgets are named {name!r}", where="Budgets", repair="rename one of them")
+                raise DefinitionError(
+                    f"two budgets have the name {name!r}", where="Budgets", repair="rename one of them"
+                )
 
     async def opened(self, run: OpenRun) -> SharedBudgets:
         """Return the budgets as they apply to one run. The Runner calls this method before it drives the run."""
@@ -133,9 +135,9 @@ class _BudgetsOfRun(SharedBudgets):
                 continue
             if not await model.knows_price():
                 raise PriceUnknown(
-                    f"the price of {model.name} is not known, and a budget limits costs",
+                    f"the price of model {model.name!r} is not known, but the budget {budget.name!r} limits costs",
                     where=f"budget {budget.name!r}",
-                    repair="allow it: Budget(…, unknown_cost=True); or give the model price=Price(…)",
+                    repair="give the model price=Price(…), or allow unknown costs: Budget(…, unknown_cost=True)",
                 )
 
     async def _reserve_place(self, runtime: RunRuntime, agent: str, hold: Hold) -> Sequence[Place]:
@@ -185,7 +187,7 @@ class _BudgetsOfRun(SharedBudgets):
             raise BudgetSpent(
                 _words_of_refusal(refusal),
                 where=f"budget {budget.name!r}",
-                repair="resume the run in the next window, or raise the budget"
+                repair="resume the run in the next window, or raise the limit of the budget"
                 if budget.over == "fail"
                 else 'call the agent outside of ctx.call and of effect="once", where the run can wait',
             )
@@ -203,7 +205,7 @@ class _BudgetsOfRun(SharedBudgets):
         """
         wait = WaitRecord(kind="ask", question=to_show(question), schema=_YES.schema, keeps_slot=True)
         if not await runtime.work.wait(wait, _ask_of(budget), _YES):
-            text = f"the budget {budget.name!r} is spent, and a person refused to exceed it"
+            text = f"the budget {budget.name!r} is spent, and a person refused a call that exceeds it"
             raise BudgetSpent(text, where=f"budget {budget.name!r}", repair="resume the run in the next window")
 
     async def _keys(self, agent: str) -> Mapping[str, str]:

@@ -91,10 +91,10 @@ async def erase(runner: Records, user: str, *, also: Collection[str] = (), dry_r
     found, whys = await _follow_user(store, user)
     others = sorted(i.id for i in found.values() if i.user not in (None, "", user) and i.id not in also)
     if others and not dry_run:
-        named = ", ".join(f"{each} ({whys[each]}, of {found[each].user})" for each in others)
-        repair = f"erase these too, also={others!r}, or leave the user's runs"
+        named = ", ".join(f"{each!r} ({whys[each]}, of {found[each].user})" for each in others)
+        repair = f"erase these runs too: also={others!r}"
         raise InputError(
-            f"runs of other users were started by runs of {user}: {named}", where=f"erase {user}", repair=repair
+            f"the runs of user {user!r} started runs of other users: {named}", where=f"erase {user}", repair=repair
         )
     kept = {each: f"of {found[each].user}: name it in also" for each in others}
     memories = await _memories(store, user)

@@ -100,8 +100,8 @@ def _record_calls(effect: Effect) -> Callable[[_Method[P, T]], _Method[P, T]]:
                 return method(memory, *args, **kwargs)
             if not isinstance(here, Attempt):
                 raise DefinitionError(
-                    "a memory was used where nothing can be recorded: in a node that runs elsewhere",
-                    repair="read and write the memory in a node without on=, and pass its entries on",
+                    "a memory was used in a node that runs on an executor (on=), where its calls cannot be recorded",
+                    repair="read and write the memory in a node without on=, and pass the entries through the state",
                 )
             # `call` also has a parameter named `key`.
             _, *given = (bound := signature.bind(memory, *args, **kwargs)).args
@@ -147,8 +147,8 @@ class Memory:
         if self._at is None:
             self._shared = InProcess() if store is None else cast("SQLStore[Any, Any, Any]", store)
             if not isinstance(self._shared, SQLStore | InProcess):
-                repair = 'give a path, as Memory("runs.db"), or a store in a database'
-                raise DefinitionError(f"Memory({store!r}) is not valid", repair=repair)
+                text = f"Memory({store!r}): a memory needs the path of a database, a store in a database, or nothing"
+                raise DefinitionError(text, where="Memory", repair='write Memory("runs.db")')
         self._embed = embed
         self._stores: dict[asyncio.AbstractEventLoop, SQLStore[Any, Any, Any]] = {}
 
@@ -187,15 +187,21 @@ class Memory:
         _check_entry_names(namespace, key)
         record = as_record(value, "a memory")
         if changed := _find_changed(value, "value"):
-            repair = "put what JSON has (lists, texts as keys, str(…)), or a model, to validate when read"
-            raise InputError(f"a memory would change {changed}", where=f"{namespace} {key}", repair=repair)
+            repair = "convert the value first, such as list(…) or str(…), or put a pydantic model"
+            raise InputError(
+                f"the memory would not store the value unchanged, because JSON changes {changed}",
+                where=f"{namespace} {key}",
+                repair=repair,
+            )
         if text is None:
             text = record if isinstance(record, str) else to_json(record).decode()
         text = utf8_text(text)
         body = to_json(as_record({"value": record, "text": text}, "a memory"))
         if len(body) > MOST_BYTES:
-            message = f"the memory takes {len(body):,} bytes, {MOST_BYTES:,} are allowed"
-            repair = "keep it in a file or a table of your own, and its name here"
+            message = (
+                f"the value takes {len(body):,} bytes, but a memory stores at most {MOST_BYTES:,} bytes under a key"
+            )
+            repair = "keep the value in a file or a table of your own, and put its name into the memory"
             raise InputError(message, where=f"{namespace} {key}", repair=repair, code="too_large")
         words = words_of(text)
         vector = await self._vector_of(text) if self._embed is not None and words else None
@@ -288,13 +294,16 @@ class Memory:
     async def _vector_of(self, text: str) -> Sequence[float] | None:
         """Compute the vector of a text with `embed=`, and scale it to length 1; None if all its numbers are 0."""
         if self._embed is None:
-            repair = "say how texts become vectors: Memory(…, embed=function), or search by words"
-            raise DefinitionError("search(by='meaning') of a memory without embed=", repair=repair)
+            repair = "write Memory(…, embed=function), or search by words: search(…, by='words')"
+            text = "search(by='meaning') needs the vectors of texts, but the memory was created without embed="
+            raise DefinitionError(text, where="memory.search", repair=repair)
         found = await self._embed([text])
         if len(found) != 1 or not len(found[0]) or not all(map(math.isfinite, found[0])):
             shown = f"{len(found)} vectors" if len(found) != 1 else f"a vector of {len(found[0])} numbers"
-            message = f"embed returned {shown} for one text, or numbers that are not finite"
-            raise DefinitionError(message, where="Memory(embed=…)", repair="return one list of numbers for each text")
+            message = f"the function of embed= returned {shown} for one text, or numbers that are not finite"
+            raise DefinitionError(
+                message, where="Memory(embed=…)", repair="return one list of finite numbers for each text: [[0.1, 0.7]]"
+            )
         length = math.hypot(*found[0])
         return [number / length for number in found[0]] if length else None
 
@@ -373,16 +382,19 @@ def _check_entry_names(namespace: str, key: str = "key") -> None:
     for name, what in ((namespace, "a namespace"), (key, "a key")):
         check_stored_name(name, what, "memory")
         if not name:
-            raise InputError(f"{what} is empty", where="memory", repair="give a text")
+            raise InputError(f"{what} of a memory is empty", where="memory", repair="give a text, such as 'users/ada'")
     if namespace.startswith(_RESERVED):
-        text, repair = f"the namespace {namespace!r} is reserved for the engine", "give it another beginning"
+        text = f"the namespace {namespace!r} of a memory is reserved for the engine"
+        repair = "choose a namespace with another beginning, such as 'users/ada'"
         raise InputError(text, where="memory", repair=repair)
     if not all(namespace.split("/")):
-        repair = "name each part between the slashes: users/ada"
-        raise InputError(f"{namespace!r} cannot be a namespace", where="memory", repair=repair)
+        repair = "write a text between all slashes, such as 'users/ada'"
+        text = f"{namespace!r} cannot be the namespace of a memory, because a part between the slashes is empty"
+        raise InputError(text, where="memory", repair=repair)
 
 
 def _positive(limit: int) -> int:
     if type(limit) is not int or limit < 1:
-        raise InputError(f"limit={limit!r} of a memory", where="memory", repair="give a number of entries above 0")
+        text = f"limit={limit!r}: the number of entries that a memory returns must be a whole number of at least 1"
+        raise InputError(text, where="memory", repair="write limit=10")
     return limit

@@ -28,8 +28,8 @@ def tools_of(
         if not of:
             return namespace
         if owner is None or "/" in f"{owner}":  # such an owner would be below the namespace of another owner
-            text = f"{of} is {owner!r}, which cannot be the last part of a namespace"
-            raise InputError(text, where="memory.tools(of=…)", repair="give a text without a slash")
+            text = f"the field {of!r} is {owner!r}, which cannot be the last part of the namespace of a memory"
+            raise InputError(text, where="memory.tools(of=…)", repair=f"set {of!r} to a text without a slash")
         return f"{namespace}/{owner}"
 
     async def remember(owner: object, subject: str, text: str, idempotency_key: str) -> str:

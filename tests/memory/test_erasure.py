@@ -143,7 +143,9 @@ async def test_what_belongs_to_another_user_is_erased_only_by_name(tmp_path: Pat
         await runner.start(saying(), {"text": "a"}, run_id="first", user="ada").result()
         await runner.branch("first", saying(), at=1, run_id="bobs", user="bob").result()
         await runner.start(saying(), {}, run_id="next", after="first", user="cy").result()
-        with pytest.raises(InputError, match=r"bobs \(branch of first, of bob\), next \(later turn of first, of cy\)"):
+        with pytest.raises(
+            InputError, match=r"'bobs' \(branch of first, of bob\), 'next' \(later turn of first, of cy\)"
+        ):
             await erase(runner, "ada", also=["none"])
         assert [*(await erase(runner, "ada", dry_run=True)).kept] == ["bobs", "next"]
         assert len(await runner.runs()) == 3

@@ -212,23 +212,26 @@ async def test_faults_of_the_caller_are_explained(memory: Memory) -> None:
         return []
 
     wrong: list[tuple[Coroutine[Any, Any, object], str]] = [
-        (memory.put("", "k", 1), "a namespace is empty"),
-        (memory.put("a//b", "k", 1), "cannot be a namespace"),
-        (memory.put("/a", "k", 1), "cannot be a namespace"),
+        (memory.put("", "k", 1), "a namespace of a memory is empty"),
+        (memory.put("a//b", "k", 1), "cannot be the namespace of a memory"),
+        (memory.put("/a", "k", 1), "cannot be the namespace of a memory"),
         (memory.put("a\0", "k", 1), "cannot be a namespace"),
         (memory.put("ge:budgets", "k", 1), "is reserved for the engine"),
         (memory.list("\U0010ffffbudgets"), "is reserved for the engine"),
         (memory.clear("\U0010ffff"), "is reserved for the engine"),
-        (memory.put("a", "", 1), "a key is empty"),
+        (memory.put("a", "", 1), "a key of a memory is empty"),
         (memory.put("a", "\ud800", 1), "cannot be a key"),
         (memory.put("a", "ß" * 501, 1), "cannot be a key"),
         (memory.put("a", "k", object()), "cannot be written as JSON"),
-        (memory.put("a", "k", {"at": [Decimal("1.50")]}), r"would change value\['at'\]\[0\], a Decimal"),
-        (memory.put("a", "k", {"pair": (1, 2)}), r"would change value\['pair'\], a tuple"),
-        (memory.put("a", "k", [{1: "one"}]), r"would change the key 1 of value\[0\]"),
-        (memory.put("a", "k", Kind.WORD), r"would change value, a Kind"),
+        (memory.put("a", "k", {"at": [Decimal("1.50")]}), r"JSON changes value\['at'\]\[0\], a Decimal"),
+        (memory.put("a", "k", {"pair": (1, 2)}), r"JSON changes value\['pair'\], a tuple"),
+        (memory.put("a", "k", [{1: "one"}]), r"JSON changes the key 1 of value\[0\]"),
+        (memory.put("a", "k", Kind.WORD), r"JSON changes value, a Kind"),
         (memory.put("a", "k", {"n": float("nan")}), "a memory cannot be written as JSON: JSON has no nan and inf"),
-        (memory.put("a", "k", "x" * 500_000), "the memory takes 1,000,022 bytes, 1,000,000 are allowed"),
+        (
+            memory.put("a", "k", "x" * 500_000),
+            "the value takes 1,000,022 bytes, but a memory stores at most 1,000,000 bytes",
+        ),
         (memory.search("a", "x", limit=0), "limit=0"),
         (memory.list("a", limit=-1), "limit=-1"),
     ]
@@ -238,7 +241,7 @@ async def test_faults_of_the_caller_are_explained(memory: Memory) -> None:
     assert await memory.list() == []
     with pytest.raises(DefinitionError, match="without embed="):
         await Memory().search("a", "x", by="meaning")
-    with pytest.raises(DefinitionError, match="embed returned 0 vectors for one text"):
+    with pytest.raises(DefinitionError, match="the function of embed= returned 0 vectors for one text"):
         await Memory(embed=no_vector).put("a", "k", "x")
     with pytest.raises(DefinitionError, match=r"Memory\(1\)"):
         Memory(1)  # type: ignore[arg-type]
@@ -505,7 +508,7 @@ async def test_a_node_that_runs_elsewhere_cannot_use_a_memory() -> None:
     """Nothing would be recorded there."""
     before = CURRENT.set(object())
     try:
-        with pytest.raises(DefinitionError, match="runs elsewhere"):
+        with pytest.raises(DefinitionError, match="runs on an executor"):
             await Memory().get("n", "k")
     finally:
         CURRENT.reset(before)
