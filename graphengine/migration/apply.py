@@ -239,7 +239,7 @@ def _check_names(graph: Walked, now: Mapping[str, JsonValue], before: Mapping[st
             f"the migrations of graph {graph.plan.graph!r} gave {_clip_repr(now)}, "
             f"which does not fit its state: {hints}",
             where=where,
-            repair="return only fields of today's state",
+            repair="return only fields of today's state: {'field': value}",
         )
 
 
@@ -249,32 +249,37 @@ def does_not_fit(graph: Walked, values: Mapping[str, JsonValue], problems: Seque
         f"the migrations of graph {graph.plan.graph!r} gave {_clip_repr(values)}, which does not fit its state: "
         + "; ".join(problems),
         where=where,
-        repair="return values that fit today's state",
+        repair="return values that fit the fields of today's state",
     )
 
 
 def name_record(snapshot: Snapshot) -> str:
-    """Return how messages call this snapshot: "run r", or "the input of run r" for a run that has no step yet."""
+    """Return how messages call this snapshot: "run 'r'", or "the input of run 'r'" for a run that has no step yet."""
+    return f"run {snapshot.run_id!r}" if snapshot.seq else f"the input of run {snapshot.run_id!r}"
+
+
+def place_of_record(snapshot: Snapshot) -> str:
+    """Return the place that an error about this snapshot names: "run r", or "the input of run r" without a step."""
     return f"run {snapshot.run_id}" if snapshot.seq else f"the input of run {snapshot.run_id}"
 
 
 def _plan_walk(plan: Plan[Any], graph_spec: GraphSpec, snapshot: Snapshot, path: str) -> Walked:
     version: int = graph_spec.get("version", plan.version)
     what = name_record(snapshot)
-    where = f"{what} at step {snapshot.seq}, graph {path}"
+    where = f"{place_of_record(snapshot)} at step {snapshot.seq}, graph {path}"
     if version > plan.version:
         raise GraphChanged(
-            f"{what} was recorded under version {version} of graph {plan.graph!r}, which is version "
-            f"{plan.version} here",
+            f"{what} was recorded under version {version} of graph {plan.graph!r}, but this process has version "
+            f"{plan.version}",
             where=where,
-            repair="resume it with that version; migrations cannot go back to an older one",
+            repair=f"deploy version {version} of the graph, then resume; migrations cannot go back to an older version",
         )
     steps: list[tuple[int, Migration]] = []
     for older in range(version, plan.version) if plan.migrate else ():
         if older not in plan.migrate:
             raise GraphChanged(
-                f"{what} was recorded under version {version} of graph {plan.graph!r}, and no migration "
-                f"leads from version {older} to {older + 1}: migrate= has {', '.join(map(str, plan.migrate))}",
+                f"{what} was recorded under version {version} of graph {plan.graph!r}, but migrate= contains no "
+                f"migration from version {older} to {older + 1}, only from {', '.join(map(str, plan.migrate))}",
                 where=where,
                 repair=f"add migrate={{{older}: f}}, or {older}: Migration() if nothing has to change",
             )
@@ -359,11 +364,11 @@ def _call_migration(
         raise MigrationFailed(
             f"{name} raised {type(error).__name__}: {error}; its input was {_clip_repr(values)}",
             where=where,
-            repair=f"fix {getattr(function, '__name__', 'it')}; the run is unchanged",
+            repair=f"fix the function {getattr(function, '__name__', name)!r}; the run is unchanged",
         ) from error
     if not hasattr(migrated, "keys") or not all(isinstance(key, str) for key in migrated):  # type: ignore[attr-defined]
         raise MigrationFailed(
-            f"{name} returned {type(migrated).__name__} {_clip_repr(migrated)}, not fields; "
+            f"{name} returned {_clip_repr(migrated)}, which does not contain fields by name; "
             f"its input was {_clip_repr(values)}",
             where=where,
             repair="return the fields of the next version: {'field': value}",

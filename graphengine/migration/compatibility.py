@@ -32,6 +32,7 @@ from graphengine.migration.apply import (
     in_new_names,
     moves_of,
     name_record,
+    place_of_record,
     shift_of,
     state_of,
     walk_frames,
@@ -180,8 +181,9 @@ def mismatch_error(plan: Plan[Any], snapshot: Snapshot, found: GraphFit) -> Grap
     repairs = [" and ".join([*repairs, *defaults]) or "put back what the run needs"]
     what = "run" if snapshot.seq else "input"
     repairs += [f"or migrate the {what}: {', or '.join(migrations[:2])}"] if migrations else []
-    repairs += ["or branch it from a step where it still fits"] if snapshot.seq else []
-    where = f"{name_record(snapshot)} at step {snapshot.seq}" if snapshot.seq else name_record(snapshot)
+    repairs += ["or branch the run from a step where it still fits"] if snapshot.seq else []
+    where = place_of_record(snapshot)
+    where += f" at step {snapshot.seq}" if snapshot.seq else ""
     return GraphChanged("\n".join(lines), where=where, repair="; ".join(repairs))
 
 
@@ -224,7 +226,7 @@ def _states(
             text = f"the run is inside graph {was!r} at {path}, and that is graph {graph.plan.graph!r} now"
             mismatches.append(Mismatch(text, f"graph {was!r} at {path}"))
             continue
-        where = f"{name_record(there)} at step {there.seq}, graph {key.rstrip('/') or graph.plan.graph}"
+        where = f"{place_of_record(there)} at step {there.seq}, graph {key.rstrip('/') or graph.plan.graph}"
         values = state_of(graph, frame.values, where)
         done = _operations(frame.values, values)
         apply_shift(there, Shift(field_changes={key: done}))

@@ -92,8 +92,8 @@ def place_mismatches(plan: Plan[Any], frame: Frame, version: int) -> list[Mismat
         if frame is not sub:
             return []  # the frame of that graph itself reports it, so that it is reported once
         hint = f"Migration(moved={{{up.at!r}: 'the node to continue at'}})" if up is not None else ""
-        text = f"the run is inside a graph at {path}, which is no longer one"
-        return [Mismatch(text, f"the graph at {path}", hint, place=path)]
+        text = f"the run is inside the graph at node {path!r}, but this node is no longer a graph"
+        return [Mismatch(text, f"the graph at {path!r}", hint, place=path)]
     hint = migration_hint(inner, version, f"Migration(moved={{{frame.at!r}: 'the node to continue at'}})")
     found = list(_at_node(inner, frame, _version_to_leave(inner, version), hint))
     if isinstance(frame.phase, Ended):
@@ -157,22 +157,27 @@ def _at_node(plan: Plan[Any], frame: Frame, older: int, hint: str) -> Iterator[M
         )
         return
     if isinstance(phase, Forked) and not _has_fork(plan, frame, phase):
-        arms = ", ".join(key.rsplit("~", 1)[-1] for key in phase.arms)
-        text = f"the fork at {path} into {arms} with the join {phase.fork.join}, which is in progress, no longer exists"
-        yield Mismatch(text, f"the fork at {path}", hint)
+        arms = ", ".join(repr(key.rsplit("~", 1)[-1]) for key in phase.arms)
+        text = (
+            f"the run is in the fork at {path!r} into {arms} with the join {phase.fork.join!r}, which no longer exists"
+        )
+        yield Mismatch(text, f"the fork at {path!r}", hint)
     if frame.at == START:
         return
     node = plan.nodes[frame.at]
     if isinstance(phase, Collecting):
         names = sorted({*phase.fields, *phase.items})
         if node.each is None or sorted(name for name, _, _ in node.each.sources) != names:
-            text = f"the map at {path} over {', '.join(names)}, which is in progress, no longer exists"
-            yield Mismatch(text, f"each= of {path}", hint)
+            listed = ", ".join(map(repr, names))
+            text = f"the run is in the map at {path!r} over {listed}, which no longer exists"
+            yield Mismatch(text, f"each= of {path!r}", hint)
     elif isinstance(phase, Inside) and frame.kind != "item" and node.each is not None:
-        yield Mismatch(f"the run is inside the graph at {path}, which is a map now", f"node {path!r}", hint)
+        yield Mismatch(f"the run is inside the graph at {path!r}, which is a map now", f"node {path!r}", hint)
     elif _is_in_fallback(frame) and (node.fallback is None or node.fallback.call is None):
         yield Mismatch(
-            f"the fallback of {path} is in progress, and it has no function to run now", f"fallback= of {path}", hint
+            f"the run is in the fallback of {path!r}, which no longer has a function to run",
+            f"fallback= of {path!r}",
+            hint,
         )
 
 
@@ -217,11 +222,11 @@ def _regions(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
     path = path_of(frame.id, frame.at)
     declared_in = {arm for arm, nodes in _arms(plan).items() if frame.at in nodes}
     for source, target, join in sorted(is_in - declared_in):
-        text = f"the run is at {path} in the arm to {target} of the fork at {source}, which no longer leads there"
-        yield Mismatch(f"{text} before the join {join}", f"the edges to {path} in that arm", hint)
+        text = f"the run is at {path!r} in the arm to {target!r} of the fork at {source!r}, which no longer leads there"
+        yield Mismatch(f"{text} before the join {join!r}", f"the edges to {path!r} in that arm", hint)
     for source, target, _ in sorted(declared_in - is_in):
-        text = f"the run is at {path}, which is in the arm to {target} of the fork at {source} now"
-        yield Mismatch(f"{text}, and the run is not forked there", f"{path} before or after that fork", hint)
+        text = f"the run is at {path!r}, which is now in the arm to {target!r} of the fork at {source!r}"
+        yield Mismatch(f"{text}, but the run has not taken this fork", f"{path!r} before or after that fork", hint)
 
 
 def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
@@ -246,12 +251,12 @@ def _check_updates(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatc
     path = path_of(frame.id, frame.at)
     if frame.kind == "arm":
         target = frame.id.rsplit("~", 1)[-1]
-        yield from _updates(plan, View(plan.state, frame), frame.journal, f"the arm to {target}", hint)
+        yield from _updates(plan, View(plan.state, frame), frame.journal, f"the arm to {target!r}", hint)
     phase = frame.phase
     if isinstance(phase, Collecting) and plan.nodes[frame.at].each is not None:
         view = View(plan.state, frame)
         done = [op for writes in phase.done for op in writes or ()]
-        yield from _updates(plan, view, done, f"an item of the map at {path}", hint)
+        yield from _updates(plan, view, done, f"an item of the map at {path!r}", hint)
         yield from _check_recorded_items(plan.nodes[frame.at], frame, phase.items, path, hint)
     elif frame.kind == "item" and plan.nodes[frame.at].each is not None:
         yield from _check_recorded_items(
@@ -274,7 +279,9 @@ def _updates(plan: Plan[Any], view: View, ops: Sequence[Op], who: str, hint: str
             reported.add(name)
             reducer = getattr(field.reducer, "__name__", "none")
             yield Mismatch(
-                f"{who} wrote {op[0]} to field {name!r}, whose reducer is {reducer} now", "the reducer", hint
+                f"{who} wrote {op[0]} to field {name!r}, whose reducer is {reducer} now",
+                f"the reducer of {name!r}",
+                hint,
             )
             continue
         try:
@@ -283,7 +290,9 @@ def _updates(plan: Plan[Any], view: View, ops: Sequence[Op], who: str, hint: str
             reported.add(name)
             why = error.message if isinstance(error, InvalidUpdate) else " ".join(str(error).split())
             yield Mismatch(
-                f"{who} wrote {op[-1]!r:.100} to field {name!r}, which does not fit: {why}", "its type", hint
+                f"{who} wrote {op[-1]!r:.100} to field {name!r}, which does not fit: {why}",
+                f"the type of {name!r}",
+                hint,
             )
 
 
@@ -298,7 +307,8 @@ def _check_recorded_items(
                 View(state, held).get(name)  # type: ignore[arg-type]
             except (InvalidUpdate, KeyError) as error:
                 why = error.message if isinstance(error, InvalidUpdate) else f"unknown item {error}"
-                yield Mismatch(f"item {name} {value!r:.100} of the map at {path} does not fit: {why}", "its type", hint)
+                text = f"item {name!r} of the map at {path!r}, which is {value!r:.100}, does not fit: {why}"
+                yield Mismatch(text, f"the type of item {name!r}", hint)
                 return
 
 
@@ -315,15 +325,16 @@ def _asks(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
         try:
             body = plan.nodes[frame.at].chosen(facts.choice).body
         except NoChoice as error:
-            yield Mismatch(f"the run waits for an answer to {name}, and {error.message}", f"that case of {path}", hint)
+            text = f"the run waits for an answer to {name!r}, but {error.message}"
+            yield Mismatch(text, f"that case of {path!r}", hint)
             continue
         if not facts.key and facts.kind == "ask" and body.kind != "ask":
-            text = f"the run waits for an answer to {name}, which is no longer a question"
-            yield Mismatch(text, f"the question at {path}", hint)
+            text = f"the run waits for an answer to {name!r}, which is no longer a question"
+            yield Mismatch(text, f"the question at {path!r}", hint)
         elif facts.key and (body.kind not in ("function", "agent") or _is_map(plan, frame)):
             kind = "a map" if _is_map(plan, frame) else _KINDS[body.kind]
-            text = f"the run waits inside {path} for {facts.question!r}, and that node is {kind} now"
-            yield Mismatch(text, f"what {path} was", hint)
+            text = f"the run waits inside node {path!r} for {facts.question!r}, but this node is {kind} now"
+            yield Mismatch(text, f"the former node {path!r}", hint)
 
 
 def _is_in_fallback(frame: Frame) -> bool:

@@ -226,7 +226,7 @@ async def test_a_state_of_a_newer_version_is_left_for_a_newer_process(
     await door.write(place, 2)
     before = {info.id: info.status for info in await timed.runs()}
     if door.gives_newer is None:
-        with pytest.raises(GraphChanged, match="version 2 of graph 'price', which is version 1 here"):
+        with pytest.raises(GraphChanged, match="version 2 of graph 'price', but this process has version 1"):
             await door.read(place, 1)
     else:
         assert plain(await door.read(place, 1)) == door.gives_newer

@@ -82,7 +82,7 @@ async def test_a_resume_of_a_run_of_a_newer_version_is_refused(runner: Runner) -
     await runner.start(price(2), run_id="one").result()
     await runner.get("one").answer(True)  # noqa: FBT003
     before = await runner.history("one")
-    with pytest.raises(GraphChanged, match="recorded under version 2 of graph 'price', which is version 1 here"):
+    with pytest.raises(GraphChanged, match="recorded under version 2 of graph 'price', but this process has version 1"):
         await runner.resume("one", price(1)).result()
     assert (await runner.history("one"), (await runner.info("one")).status) == (before, "waiting")
 

@@ -152,7 +152,7 @@ async def test_an_input_of_a_newer_version_waits_for_that_version(
     await new.send({"cents": 5})
     await new.end()
     await old.pass_window()
-    assert "version 2 of graph 'index', which is version 1 here" in (await old.collected())["trouble"]
+    assert "version 2 of graph 'index', but this process has version 1" in (await old.collected())["trouble"]
     assert "the input that run k has collected cannot be started" in caplog.text
     assert await old.started() == []
     await old.end()

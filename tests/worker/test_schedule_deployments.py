@@ -111,7 +111,7 @@ async def test_an_input_of_a_newer_version_is_left_to_workers_of_that_version(ti
     """During a deployment, a worker of the old version starts nothing, and the schedule stays due."""
     older, newer = report(FIRST), report(CENTS, **IN_CENTS)
     await timed.admin.schedule(HOURLY, newer, {"cents": 5})
-    assert "version 2 of graph 'report', which is version 1 here" in str(await tick(timed, clock, older))
+    assert "version 2 of graph 'report', but this process has version 1" in str(await tick(timed, clock, older))
     assert await begun(timed) == []
     assert await Ticker(timed, {"report": newer}).tick() is None
     assert await begun(timed) == [{"cents": 5, "note": "new"}]
