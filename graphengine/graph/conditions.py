@@ -562,10 +562,12 @@ class Plateau(Condition):
         self, source: Source, patience: int, min_delta: float, mode: Literal["max", "min"], since: str | None
     ) -> None:
         if not patience >= 1 or mode not in ("max", "min") or not min_delta >= 0:
-            raise DefinitionError(
-                f"plateau(patience={patience}, min_delta={min_delta}, mode={mode!r}) has an option out of range",
-                repair="give patience=1 or more, min_delta=0 or more, and mode='max' or mode='min'",
-            )
+            text = f"plateau(mode={mode!r}): mode must be 'max' or 'min'"
+            if not patience >= 1:
+                text = f"plateau(patience={patience}): patience must be at least 1"
+            elif not min_delta >= 0:
+                text = f"plateau(min_delta={min_delta}): min_delta must be at least 0"
+            raise DefinitionError(text, repair="write plateau('score', patience=3, min_delta=0.01, mode='max')")
         self.reading = Reading.of(source)
         self.patience, self.min_delta, self.mode, self.since = patience, min_delta, mode, since
         self._key = f"plateau:{self.reading.text}:{mode}:{min_delta!r}:{since or ''}"
@@ -817,8 +819,8 @@ def failed(*types: type[BaseException]) -> Condition:
     return Failed(types)
 
 
-def as_condition(given: object) -> Condition:
-    """Return a condition unchanged, and turn a function into a condition.
+def as_condition(given: object, where: str = "") -> Condition:
+    """Return a condition unchanged, and turn a function into a condition. Errors name `where`, such as an edge.
 
     Raises:
         DefinitionError: The argument is neither a condition nor a function.
@@ -827,15 +829,18 @@ def as_condition(given: object) -> Condition:
         given.check_depth()
         return given
     if isinstance(given, Quantity):
-        message = f"the condition '{given}' is only a value, and is not compared with anything"
-        raise DefinitionError(message, repair="compare the value, as in value('score') >= 7, or use .is_true()")
+        message = f"the condition '{given}' is only a value, which is not compared with anything"
+        repair = "compare the value, as in value('score') >= 7, or use .is_true()"
+        raise DefinitionError(message, where=where, repair=repair)
     if getattr(given, "__module__", "") == __name__ and callable(given):
         name = getattr(given, "__name__", given)
-        raise DefinitionError(f"the function {name!r} was given without being called", repair=f"call it: {name}(…)")
+        text = f"the condition is the function {name!r} itself, but must be the result of calling it"
+        raise DefinitionError(text, where=where, repair=f"call the function: {name}(…)")
     if callable(given):
         return Function(Injected.of(given))
     repair = "compare a field, as in value('score') >= 7, use failed(…), or give a function of fields"
-    raise DefinitionError(f"{given!r} was given as a condition, but is no condition and no function", repair=repair)
+    text = f"{given!r} was given as a condition, but a condition is a comparison or a function of fields"
+    raise DefinitionError(text, where=where, repair=repair)
 
 
 def exception_name(kind: type[BaseException]) -> str:

@@ -481,7 +481,7 @@ class GraphDefinition(Generic[S, Out_co]):
         """
         left = named_node(source, "source", target)
         entered = named_node(target, "target", left)
-        condition = None if when is None else as_condition(when)
+        condition = None if when is None else as_condition(when, f"add_edge({left!r}, {entered!r})")
         self.edges.append(Edge(left, entered, condition, label or "", origin_of_call()))
 
     def add_path(self, *nodes: str | Runnable) -> None:
@@ -569,13 +569,14 @@ class GraphDefinition(Generic[S, Out_co]):
         if isinstance(targets, str):
             message = f"the targets of a fork must be a list of nodes, not the text {targets!r}"
             raise DefinitionError(message, where="add_fork", repair=f"give a list: add_fork(…, [{targets!r}], join=…)")
+        where = f"add_fork({left!r}, …, join={joined!r})"
         arms = [
-            (named_node(t[0], "target", left), as_condition(t[1]))
+            (named_node(t[0], "target", left), as_condition(t[1], where))
             if isinstance(t, tuple)
             else (named_node(t, "target", left), None)
             for t in targets
         ]
-        condition = None if when is None else as_condition(when)
+        condition = None if when is None else as_condition(when, where)
         self.edges.append(Fork(left, tuple(arms), joined, condition, label or "", need, origin_of_call()))
 
     def require(
@@ -618,11 +619,16 @@ class GraphDefinition(Generic[S, Out_co]):
         first = "" if before is None else named_node(before, "before", name)
         last = "" if after is None else named_node(after, "after", name)
         if len(kinds) != 1 or not sound or name in (first, last):
-            raise DefinitionError(
-                f"require({name!r}, before={before!r}, after={after!r}, at_most={at_most!r}) does not make a rule",
-                repair="give exactly one of before='another node', after='another node' and at_most=1 or more",
-            )
-        wanted = None if answered is None else as_condition(answered)
+            text = f"require({name!r}, before={before!r}, after={after!r}, at_most={at_most!r})"
+            if len(kinds) != 1:
+                text += " needs exactly one of before=, after= and at_most="
+            elif not sound:
+                text += ": at_most must be a whole number of at least 1"
+            else:
+                text += f" names node {name!r} twice, but a rule needs another node"
+            repair = f"write require({name!r}, before='another node'), after='another node' or at_most=1"
+            raise DefinitionError(text, where=f"require {name}", repair=repair)
+        wanted = None if answered is None else as_condition(answered, f"require {name}")
         if wanted is not None and (before is None or not compares_fields(wanted)):
             raise DefinitionError(
                 f"require({name!r}, before={before!r}, answered='{wanted}') needs before= and a comparison of fields",

@@ -193,5 +193,6 @@ def check_effects(effects: Effects, where: str) -> Effects:
     given: object = effects
     if given == "act" or (isinstance(given, Mapping) and all(map(callable, given.values()))):
         return effects
-    repair = 'give "act", or a function to call in place of each effect, by name: effects={"pay": function}'
-    raise DefinitionError(f"effects={given!r} is neither 'act' nor a mapping of functions", where=where, repair=repair)
+    repair = 'write effects="act", or give a function to call in place of each effect: effects={"pay": function}'
+    text = f"effects={given!r}: effects must be 'act' or a mapping from names to functions"
+    raise DefinitionError(text, where=where, repair=repair)

@@ -104,8 +104,8 @@ class Retry:
         >>> Retry(attempts=0)
         Traceback (most recent call last):
             ...
-        graphengine.errors.DefinitionError: Retry(attempts=0, ...) has a value that is out of range
-          repair: give attempts >= 1, seconds >= 0 and finite, multiplier >= 1, and jitter between 0 and 1
+        graphengine.errors.DefinitionError: Retry(attempts=0): attempts must be at least 1
+          repair: write Retry(attempts=3)
     """
 
     attempts: int = 3
@@ -130,13 +130,19 @@ class Retry:
             raise DefinitionError(message, repair="give a whole number of 1 or more, as in attempts=3")
         if self.max_seconds == math.inf:
             object.__setattr__(self, "max_seconds", LONGEST_SECONDS)
-        lengths = is_seconds(self.initial_seconds, zero=True) and is_seconds(self.max_seconds, zero=True)
-        sane = self.attempts >= 1 and lengths and 1 <= self.multiplier < math.inf
-        if not sane or not 0 <= self.jitter <= 1:
-            raise DefinitionError(
-                f"{self} has a value that is out of range",
-                repair="give attempts >= 1, seconds >= 0 and finite, multiplier >= 1, and jitter between 0 and 1",
-            )
+        seconds = "a finite number of seconds of at least 0"
+        for name, is_sound, allowed in (
+            ("attempts", self.attempts >= 1, "at least 1"),
+            ("initial_seconds", is_seconds(self.initial_seconds, zero=True), seconds),
+            ("multiplier", 1 <= self.multiplier < math.inf, "a finite number of at least 1"),
+            ("max_seconds", is_seconds(self.max_seconds, zero=True), seconds),
+            ("jitter", 0 <= self.jitter <= 1, "a number from 0 to 1"),
+        ):
+            if not is_sound:
+                text = f"Retry({name}={getattr(self, name)!r}): {name} must be {allowed}"
+                raise DefinitionError(
+                    text, repair=f"write Retry({name}={type(self).__dataclass_fields__[name].default!r})"
+                )
 
     def pause_seconds(self, failures: int, chance: float = 0.5) -> float:
         """Return how many seconds to wait before a failed node is tried again.
@@ -246,14 +252,11 @@ class Limits:
             object.__setattr__(self, name, limit)
             is_whole = name in ("visits", "tokens", "depth")
             if limit is not None and not (type(limit) in (int, float) and limit >= 0):  # NaN too
-                raise DefinitionError(
-                    f"Limits({name}={limit!r}) is not a number of 0 or more",
-                    repair="give 0 or more, or None for no limit",
-                )
+                text = f"Limits({name}={limit!r}): {name} must be a number of at least 0, or None for no limit"
+                raise DefinitionError(text, repair=f"write Limits({name}=10)")
             if is_whole and limit is not None and limit % 1:
-                raise DefinitionError(
-                    f"Limits({name}={limit!r}) is not a whole number", repair=f"give a whole number, as in {name}=10"
-                )
+                text = f"Limits({name}={limit!r}): {name} must be a whole number"
+                raise DefinitionError(text, repair=f"write Limits({name}=10)")
 
 
 _DAY_SECONDS: Final = 86400.0
@@ -288,10 +291,8 @@ class Retention:
             days = none_for_ever(getattr(self, name))
             object.__setattr__(self, name, days)
             if days is not None and not (is_seconds(days, zero=True) and is_seconds(days * _DAY_SECONDS, zero=True)):
-                raise DefinitionError(
-                    f"Retention({name}={days!r}) is not a number of days",
-                    repair="give 0 or more days, or None for ever",
-                )
+                text = f"Retention({name}={days!r}): {name} must be a number of days of at least 0, or None for ever"
+                raise DefinitionError(text, repair=f"write Retention({name}=30)")
         if not (isinstance(self.keep_tags, (list, tuple)) and all(map(is_tag, self.keep_tags))):
             raise DefinitionError(
                 f"Retention(keep_tags={self.keep_tags!r}) is not a list of tags",

@@ -81,10 +81,8 @@ def web_search(
         {'allowed_domains': ['example.org']}
     """
     if location is not None and not (location and set(location) <= set(_PLACES)):
-        raise DefinitionError(
-            f"web_search(location={location!r}) is not valid",
-            repair=f"give a dict with some of the keys {', '.join(_PLACES)}, as in location={{'city': 'Bern'}}",
-        )
+        text = f"web_search(location={location!r}): location must be a dict with keys from {', '.join(_PLACES)}"
+        raise DefinitionError(text, where="web_search", repair="write location={'city': 'Bern'}")
     options = {"max_uses": max_uses, "location": None if location is None else dict(location)}
     return _build_hosted_tool("web_search", options | _domains("web_search", allowed_domains, blocked_domains), extra)
 
@@ -133,11 +131,11 @@ def _domains(name: str, allowed: Sequence[str], blocked: Sequence[str]) -> dict[
     for option, domains in (("allowed_domains", allowed), ("blocked_domains", blocked)):
         texts = [] if isinstance(domains, str) else [*domains]
         if isinstance(domains, str) or not all(each and "://" not in each for each in texts):
-            repair = f"give a list of domains without https://, as in {option}=['example.org']"
-            raise DefinitionError(f"{name}({option}={domains!r}) is not valid", repair=repair)
+            text = f"{name}({option}={domains!r}): {option} must be a list of domains without https://"
+            raise DefinitionError(text, where=name, repair=f"write {option}=['example.org']")
     if allowed and blocked:
-        repair = "give only allowed_domains= or only blocked_domains="
-        raise DefinitionError(f"{name}(allowed_domains=…, blocked_domains=…) is not valid", repair=repair)
+        text = f"{name}() got both allowed_domains= and blocked_domains=, but accepts only one of them"
+        raise DefinitionError(text, where=name, repair="leave out allowed_domains= or blocked_domains=")
     return {"allowed_domains": [*allowed], "blocked_domains": [*blocked]}
 
 

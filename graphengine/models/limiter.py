@@ -158,8 +158,10 @@ class RateLimiter:
 
     def __post_init__(self) -> None:
         if not (is_seconds(self.patience_seconds) or self.patience_seconds == math.inf):
-            text = f"RateLimiter(patience_seconds={self.patience_seconds!r}) is not valid"
-            raise DefinitionError(text, repair="give seconds above 0, or math.inf")
+            seconds = self.patience_seconds
+            text = f"RateLimiter(patience_seconds={seconds!r}): the seconds must be a number greater than 0"
+            repair = "write patience_seconds=120, or patience_seconds=math.inf to wait without a limit"
+            raise DefinitionError(text, where="RateLimiter", repair=repair)
 
     def __repr__(self) -> str:
         shown = (f"{each.name}={getattr(self, each.name)}" for each in fields(self) if self._is_given(each))

@@ -74,9 +74,8 @@ class Price:
                 continue
             if not (isinstance(usd, (int, float)) and 0 <= usd < float("inf")):  # also false for NaN
                 unit = "a thousand searches" if name == "search_usd" else "million tokens"
-                raise DefinitionError(
-                    f"Price({name}={usd!r}) is not valid", repair=f"give US dollars per {unit}, 0 or more"
-                )
+                text = f"Price({name}={usd!r}): a price must be a finite number of US dollars of at least 0"
+                raise DefinitionError(text, where="Price", repair=f"write the US dollars per {unit}: {name}=3.0")
 
     def of(self, spent: Spent) -> float | None:
         """Compute the cost of a call at this price, in US dollars.

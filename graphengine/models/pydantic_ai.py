@@ -98,8 +98,9 @@ class PydanticAIModel:
         self, model: str | PydanticModel, *, timeout_seconds: float = 600.0, limiter: RateLimiter | None = None
     ) -> None:
         if not (isinstance(model, str) and model.strip()) and not hasattr(model, "model_name"):
-            repair = "give the name of a model, as 'google:gemini-2.5-pro', or a model object of pydantic-ai"
-            raise DefinitionError(f"PydanticAIModel({model!r}) is not valid", repair=repair)
+            text = f"PydanticAIModel({model!r}): the model must be a name or a model object of pydantic-ai"
+            repair = "write PydanticAIModel('google:gemini-2.5-pro')"
+            raise DefinitionError(text, where="PydanticAIModel", repair=repair)
         name = model if isinstance(model, str) else f"{model.system}:{model.model_name}"
         self.name = f"pydantic-ai:{name}"
         self._given = model

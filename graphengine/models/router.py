@@ -121,9 +121,8 @@ class Router(OverModels):
         on: type[Exception] | tuple[type[Exception], ...] = (ModelTransient,),
     ) -> None:
         if isinstance(models, str) or not isinstance(models, Iterable):
-            raise DefinitionError(
-                f"Router({models!r}) is not valid", repair="give a list: Router(['anthropic:…', 'openai:…'])"
-            )
+            text = f"Router({models!r}): the models must be a list of names or of model objects"
+            raise DefinitionError(text, where="Router", repair="write Router(['anthropic:…', 'openai:…'])")
         self._on = on if isinstance(on, tuple) else (on,)
         self._models = [as_model(model) for model in models]
         self.limiter = RateLimiter(
@@ -134,8 +133,8 @@ class Router(OverModels):
         kinds: tuple[object, ...] = self._on
         wrong = [kind for kind in kinds if not (isinstance(kind, type) and issubclass(kind, Exception))]
         if wrong:
-            repair = "give classes of exceptions, as in on=(ModelTransient, QuotaExceeded)"
-            raise DefinitionError(f"Router(on={wrong[0]!r}) is not valid", repair=repair)
+            text = f"Router(on={wrong[0]!r}): on must contain only classes of exceptions"
+            raise DefinitionError(text, where="Router", repair="write on=(ModelTransient, QuotaExceeded)")
 
     @property
     def name(self) -> str:

@@ -531,9 +531,11 @@ class Server:
         needs: Sequence[tuple[str, str]],
     ) -> None:
         if not model.partition(":")[2].strip():
-            raise DefinitionError(f"{model!r} names no model", repair="write the name of a model after the colon")
+            text = f"the name {model!r} contains no model after the colon"
+            raise DefinitionError(text, repair=f"write the name of a model: {model.strip()}MODEL")
         if not is_seconds(timeout_seconds):
-            raise DefinitionError(f"timeout_seconds={timeout_seconds!r} is not valid", repair="give seconds above 0")
+            text = f"timeout_seconds={timeout_seconds!r}: the time limit must be a number of seconds greater than 0"
+            raise DefinitionError(text, where=f"model {model}", repair="write timeout_seconds=60")
         self.model, self.address, self.key = model, address, key
         self.limiter = limiter or limiter_for((model, address, key.identity), calls_at_once(address))
         self._timeout_seconds = float(timeout_seconds)

@@ -111,9 +111,9 @@ class Settings:
     extra: Mapping[str, JsonValue] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        for name, repair in (*_iter_invalid_settings(self), *_invalid_parts(self)):
+        for name, reason, repair in (*_iter_invalid_settings(self), *_invalid_parts(self)):
             shown = "…" if name == "headers" else f"{getattr(self, name)!r}"
-            raise DefinitionError(f"Settings({name}={shown}) is not valid", where="settings", repair=repair)
+            raise DefinitionError(f"Settings({name}={shown}): {reason}", where="settings", repair=repair)
         object.__setattr__(self, "stop", tuple(self.stop))
         object.__setattr__(self, "headers", dict(self.headers))
         object.__setattr__(self, "extra", dict(self.extra))
@@ -226,71 +226,86 @@ def _is_budget(value: object) -> bool:
     return isinstance(value, bool) or (type(value) is int and value >= _LEAST_BUDGET)
 
 
-_VALID: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
-    "effort": (_one_of(*_EFFORTS), f"give one of {', '.join(_EFFORTS)}"),
-    "thinking": (_is_budget, f"give True, False, or a number of tokens that is at least {_LEAST_BUDGET}"),
-    "temperature": (_build_number_check(0, _HOTTEST), "give a number from 0 to 2"),
-    "top_p": (lambda value: value != 0 and _build_number_check(0, 1)(value), "give a number above 0, at most 1"),
-    "top_k": (_build_whole_number_check(1), "give a whole number that is at least 1"),
-    "max_tokens": (_build_whole_number_check(1), "give a whole number that is at least 1"),
-    "seed": (_build_whole_number_check(float("-inf")), "give a whole number"),
-    "presence_penalty": (_build_number_check(-_HOTTEST, _HOTTEST), "give a number from -2 to 2"),
-    "frequency_penalty": (_build_number_check(-_HOTTEST, _HOTTEST), "give a number from -2 to 2"),
-    "verbosity": (_one_of(*get_args(Verbosity)), f"give one of {', '.join(get_args(Verbosity))}"),
-    "parallel_tool_calls": (lambda value: isinstance(value, bool), "give True or False"),
-    "cache": (lambda value: isinstance(value, bool) or value == "conversation", 'give True, False or "conversation"'),
-    "tool_choice": (_is_filled_text, "give a text"),
-    "service_tier": (_is_filled_text, "give a text"),
+_VALID: Final[Mapping[str, tuple[Callable[[object], bool], str, str]]] = {
+    "effort": (_one_of(*_EFFORTS), f"one of {', '.join(map(repr, _EFFORTS))}", "'low'"),
+    "thinking": (_is_budget, f"True, False, or a number of tokens of at least {_LEAST_BUDGET}", "True"),
+    "temperature": (_build_number_check(0, _HOTTEST), "a number from 0 to 2", "0.2"),
+    "top_p": (
+        lambda value: value != 0 and _build_number_check(0, 1)(value),
+        "a number greater than 0 and at most 1",
+        "0.9",
+    ),
+    "top_k": (_build_whole_number_check(1), "a whole number of at least 1", "40"),
+    "max_tokens": (_build_whole_number_check(1), "a whole number of at least 1", "4000"),
+    "seed": (_build_whole_number_check(float("-inf")), "a whole number", "7"),
+    "presence_penalty": (_build_number_check(-_HOTTEST, _HOTTEST), "a number from -2 to 2", "0.5"),
+    "frequency_penalty": (_build_number_check(-_HOTTEST, _HOTTEST), "a number from -2 to 2", "0.5"),
+    "verbosity": (_one_of(*get_args(Verbosity)), f"one of {', '.join(map(repr, get_args(Verbosity)))}", "'low'"),
+    "parallel_tool_calls": (lambda value: isinstance(value, bool), "True or False", "True"),
+    "cache": (
+        lambda value: isinstance(value, bool) or value == "conversation",
+        "True, False or 'conversation'",
+        "True",
+    ),
+    "tool_choice": (_is_filled_text, "a text that is not empty", "'auto'"),
+    "service_tier": (_is_filled_text, "a text that is not empty", "'flex'"),
 }
-"""A check for each setting with a single value, and the repair for values that fail the check."""
+"""A check for each setting with a single value, the values that pass the check, and an example of them."""
 
 
-def _iter_invalid_settings(settings: Settings) -> Iterator[tuple[str, str]]:
+def _iter_invalid_settings(settings: Settings) -> Iterator[tuple[str, str, str]]:
     """Check the settings that are a number, a name or a flag.
 
-    Yields the name of each invalid setting, with advice on how to fix it.
+    Yields the name of each invalid setting, with the reason and with advice on how to fix it.
     """
-    for name, (is_valid, repair) in _VALID.items():
+    for name, (is_valid, allowed, example) in _VALID.items():
         value = getattr(settings, name)
         if value is not None and not is_valid(value):
-            yield name, repair
+            yield name, f"{name} must be {allowed}", f"write {name}={example}"
             return  # the rules below assume valid values
     most, budget = settings.max_tokens, settings.thinking
     if most is not None and budget is not None and not isinstance(budget, bool) and budget >= most:
-        yield "max_tokens", f"give more than thinking={budget}, because max_tokens= includes the tokens of thinking"
+        reason = f"max_tokens includes the tokens of thinking, so it must be greater than thinking={budget}"
+        yield "max_tokens", reason, f"write max_tokens={budget + 4000}"
     if budget:
         yield from _unthinkable(settings)
 
 
-def _unthinkable(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the settings that Anthropic refuses in a request with thinking, each with advice on how to fix it."""
+def _unthinkable(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Yield the settings that Anthropic refuses in a request with thinking, each with the reason and with advice."""
     if settings.temperature not in (None, 1):
-        yield "temperature", "leave out temperature=, which cannot be combined with thinking="
+        yield "temperature", "temperature cannot be combined with thinking=", "leave out temperature= or thinking="
     if settings.top_k is not None:
-        yield "top_k", "leave out top_k=, which cannot be combined with thinking="
+        yield "top_k", "top_k cannot be combined with thinking=", "leave out top_k= or thinking="
     if settings.top_p is not None and settings.top_p < _LEAST_TOP_P:
-        yield "top_p", f"leave out top_p=, or give {_LEAST_TOP_P} or more, which thinking= requires"
+        reason = f"thinking= requires that top_p is at least {_LEAST_TOP_P}"
+        yield "top_p", reason, f"leave out top_p=, or write top_p={_LEAST_TOP_P}"
     if settings.tool_choice not in (None, "auto", "none"):
-        yield "tool_choice", "leave out tool_choice=, because with thinking= the model itself decides about tool calls"
+        reason = "with thinking=, the model itself decides about tool calls"
+        yield "tool_choice", reason, "leave out tool_choice= or thinking="
 
 
-def _invalid_parts(settings: Settings) -> Sequence[tuple[str, str]]:
-    """Check the settings that contain several values: `stop`, `headers` and `extra`.
+def _invalid_parts(settings: Settings) -> Sequence[tuple[str, str, str]]:
+    """Check the settings `stop`, `headers` and `extra`, which contain several values.
 
-    Returns the names of the invalid settings, each with advice on how to fix it.
+    Returns the names of the invalid settings, each with the reason and with advice on how to fix it.
     """
-    found: list[tuple[str, str]] = []
+    found: list[tuple[str, str, str]] = []
     stop, headers, extra = (cast("object", getattr(settings, name)) for name in ("stop", "headers", "extra"))
     texts = stop if isinstance(stop, (list, tuple)) and len(stop) <= _MOST_STOPS else [None]
     if not all(isinstance(text, str) and text for text in texts):
-        found.append(("stop", f"give a list of at most {_MOST_STOPS} texts"))
+        reason = f"stop must be a list of at most {_MOST_STOPS} texts that are not empty"
+        found.append(("stop", reason, "write stop=['END']"))
     if not isinstance(headers, Mapping) or not all(_is_header(name, value) for name, value in headers.items()):
-        found.append(("headers", "give a dict of header names and values, both printable ASCII text"))
+        reason = "headers must be a dict of names and values, both printable ASCII text"
+        found.append(("headers", reason, "write headers={'X-Team': 'search'}"))
     if not isinstance(extra, Mapping) or not all(isinstance(name, str) for name in extra) or not _is_json(extra):
-        found.append(("extra", "give a dict of names and values that JSON can represent"))
+        reason = "extra must be a dict of names and values that JSON can represent"
+        found.append(("extra", reason, "write extra={'user': 'ada'}"))
     elif own := sorted(set(extra) & set(_OWN_FIELDS)):
-        repair = "give max_tokens=" if own == ["max_tokens"] else "leave it out, because the agent sets it"
-        found.append(("extra", f"{own[0]!r} cannot be given in extra=; {repair}"))
+        reason = f"extra cannot contain {own[0]!r}, because the agent sets it"
+        repair = "write Settings(max_tokens=4000)" if own == ["max_tokens"] else f"leave {own[0]!r} out of extra="
+        found.append(("extra", reason, repair))
     return found
 
 

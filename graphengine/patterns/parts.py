@@ -87,8 +87,12 @@ def check_names(call: str, names: Collection[str], own: Collection[str]) -> None
         DefinitionError: There is no name, or one is the name of a node of the pattern.
     """
     if not names or not set(own).isdisjoint(names):
-        repair = f"give at least one name. The names {', '.join(sorted(own))} cannot be used"
-        raise DefinitionError(f"{call}={sorted(names)}) is not valid", repair=repair)
+        nodes = ", ".join(map(repr, sorted(own)))
+        text = f"{call}={sorted(names)}): the names {nodes} belong to nodes of the pattern itself"
+        if not names:
+            text = f"{call}={sorted(names)}): the pattern needs at least one agent"
+        repair = f"give at least one agent, under another name than {nodes}"
+        raise DefinitionError(text, where=call.partition("(")[0], repair=repair)
 
 
 def validating(kind: type[T], check: Callable[[T], object]) -> Callable[..., object]:
