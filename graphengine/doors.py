@@ -53,12 +53,12 @@ _CALLED_BACK: Final = tuple(f"graphengine.{name}" for name in ("databases", "sto
 """The modules whose objects have methods that the engine calls, some of them at every step."""
 _CHECKED: Final[set[object]] = set()
 _RANGES: Final = {
-    "NonNegativeInt": "a whole number, 0 or more",
-    "PositiveInt": "a whole number, 1 or more",
-    "Seconds": "seconds above 0",
-    "SecondsOrZero": "seconds, 0 or more",
+    "NonNegativeInt": ("a whole number of at least 0", "3"),
+    "PositiveInt": ("a whole number of at least 1", "3"),
+    "Seconds": ("a number of seconds greater than 0", "60.0"),
+    "SecondsOrZero": ("a number of seconds of at least 0", "60.0"),
 }
-"""The annotations that state a range, and the values that they allow."""
+"""The annotations that state a range, each with the values that it allows and an example of them."""
 _OR_NONE: Final = " | None"
 
 
@@ -276,7 +276,7 @@ def _refuse_outside(
         else:
             continue
         if not _checker(kind)(value, strict=True):
-            raise _outside(kind, f"{_called(function, args)}({name}=", value)
+            raise _outside(kind, _called(function, args), name, value)
 
 
 def _range(annotation: object) -> str:
@@ -298,12 +298,16 @@ def _checker(kind: str) -> Callable[..., bool]:
     return adapter.validator.isinstance_python
 
 
-def _outside(kind: str, call: str, value: object) -> GraphEngineError:
+def _outside(kind: str, called: str, name: str, value: object) -> GraphEngineError:
     from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs these
     from graphengine.kernel.inside import shown  # noqa: PLC0415
 
-    repair = f"give {_RANGES[kind.removesuffix(_OR_NONE)]}{', or None' if kind.endswith(_OR_NONE) else ''}"
-    return DefinitionError(f"{call}{shown(value)}) is not valid", repair=repair)
+    allowed, example = _RANGES[kind.removesuffix(_OR_NONE)]
+    or_none = ", or None" if kind.endswith(_OR_NONE) else ""
+    text = f"{called}({name}={shown(value)}): {name} must be {allowed}{or_none}"
+    if name.endswith(("tokens", "bytes")):
+        example = "100_000"
+    return DefinitionError(text, repair=f"write {name}={example}{or_none}")
 
 
 def _refuse_texts(function: Callable[..., object], args: Sequence[object], flags: Mapping[str, object]) -> None:
@@ -315,9 +319,8 @@ def _refuse_texts(function: Callable[..., object], args: Sequence[object], flags
         if isinstance(given, str):
             from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs it
 
-            raise DefinitionError(
-                f"{_called(function, args)}({name}={given!r}) is not valid", repair="give True or False"
-            )
+            text = f"{_called(function, args)}({name}={given!r}): {name} must be True or False, but it is a text"
+            raise DefinitionError(text, repair=f"write {name}=True or {name}=False")
 
 
 def _refusal_of(
@@ -467,8 +470,9 @@ def _ill_typed(
             if not _fits(_annotation(function, name), value):
                 text = str(signature.parameters[name].annotation).removesuffix(" | None")
                 is_list = text.startswith(("Sequence", "Iterable", "list", "tuple")) and not isinstance(value, list)
-                repair = f"give a list, {name}=[…]: {text}" if is_list else f"its type is {text}"
-                return DefinitionError(f"{_called(function, args)}({name}={shown(value)}) is not valid", repair=repair)
+                repair = f"write a list: {name}=[…]" if is_list else f"give a value of type {text}"
+                message = f"{_called(function, args)}({name}={shown(value)}): {name} must be of type {text}"
+                return DefinitionError(message, repair=repair)
     return None
 
 

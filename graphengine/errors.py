@@ -252,8 +252,8 @@ class RunCancelled(GraphEngineError):
 
     def __init__(self, run_id: str, why: str) -> None:
         reason = f": {why}" if why not in ("", "asked") else ""
-        repair = "branch it, which begins another run at one of its steps, or start another run"
-        super().__init__(f"run {run_id} was cancelled{reason}", where=f"run {run_id}", repair=repair)
+        repair = "start another run, or branch this one, which begins another run at one of its steps"
+        super().__init__(f"run {run_id!r} was cancelled{reason}", where=f"run {run_id}", repair=repair)
 
 
 class RunIsDriven(GraphEngineError):
@@ -271,7 +271,7 @@ class RunIsDriven(GraphEngineError):
     def __init__(self, run_id: str, owner: str, expires_at: float) -> None:
         self.run_id, self.owner, self.expires_at = run_id, owner, expires_at
         super().__init__(
-            f"run {run_id} is driven by {owner}{_lease(expires_at)}",
+            f"run {run_id!r} is driven by {owner}{_lease(expires_at)}",
             where=f"run {run_id}",
             repair=_repair(run_id, expires_at),
         )
@@ -279,8 +279,8 @@ class RunIsDriven(GraphEngineError):
 
 def _repair(run_id: str, expires_at: float) -> str:
     if expires_at == math.inf:
-        return f"use its handle: runner.get({run_id!r}), or wait until it is no longer driven"
-    return f"wait until that process is done, stop it, or follow it: graphengine watch {run_id}, or runner.watch(…)"
+        return f"use the handle of the run, runner.get({run_id!r}), or wait until no process drives the run"
+    return f"wait until that process is done, or stop it; `graphengine watch {run_id}` shows what the run does"
 
 
 def _lease(expires_at: float) -> str:
@@ -574,10 +574,12 @@ class ChildFailed(NodeError):
 
     def __init__(self, run_id: str, status: str, why: str, where: str) -> None:
         self.run_id, self.status = run_id, status
-        repair = f"fix the cause and resume this run, which resumes {run_id}; retry=Retry(on=(ChildFailed,)) does too"
+        repair = (
+            f"fix the cause and resume this run, which resumes {run_id!r} too; or write retry=Retry(on=(ChildFailed,))"
+        )
         if status in ("removed", "cancelled"):
-            repair = "branch this run at a step before the child's start, which starts another child"
-        super().__init__(f"run {run_id} {_CHILD_ENDS[status]}: {why}", where=where, repair=repair)
+            repair = "branch this run at a step before the start of the child, so that another child is started"
+        super().__init__(f"child run {run_id!r} {_CHILD_ENDS[status]}: {why}", where=where, repair=repair)
 
 
 _CHILD_ENDS: Final = {
@@ -619,7 +621,7 @@ class NotDone(NodeError):
     code = "not_done"
 
     def __init__(
-        self, message: str = "it did not happen", *, where: str = "", repair: str = "", code: str | None = None
+        self, message: str = "the effect did not happen", *, where: str = "", repair: str = "", code: str | None = None
     ) -> None:
         super().__init__(message, where=where, repair=repair, code=code)
 
@@ -637,7 +639,12 @@ class EffectUnknown(NodeError):
     retryable = False
 
     def __init__(
-        self, message: str = "nobody knows how it ended", *, where: str = "", repair: str = "", code: str | None = None
+        self,
+        message: str = "it is not known how the effect ended",
+        *,
+        where: str = "",
+        repair: str = "",
+        code: str | None = None,
     ) -> None:
         super().__init__(message, where=where, repair=repair, code=code)
 

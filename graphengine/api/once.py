@@ -43,6 +43,6 @@ def run_alone(function: Callable[[], Coroutine[Any, Any, T]], where: str) -> T:
     else:
         is_running = True
     if is_running:  # not in the `except`, so that errors of the run do not have a missing loop as their context
-        message = "run_sync was called where an event loop is running"
+        message = "run_sync was called where an event loop is running, which it would block"
         raise DefinitionError(message, where=where, repair="write: result = await graph.run(…), or use SyncRunner")
     return asyncio.run(function())

@@ -102,11 +102,16 @@ class Portal:
 
     def _check_caller(self) -> None:
         if self._pid != os.getpid():
-            text = "this SyncRunner belongs to the process that this one was forked from"
-            raise RunnerClosed(text, repair="create one in each process, after the fork")
+            text = "this SyncRunner belongs to the process from which this process was forked"
+            raise RunnerClosed(
+                text, repair="create one in each process after the fork: with SyncRunner(path) as runner"
+            )
         if self._thread is threading.current_thread():
-            text = "a node waits for its own SyncRunner, which would wait for the node"
-            raise DefinitionError(text, repair="use ctx, or a graph as a node; or make the node a plain function")
+            text = "a node called the SyncRunner that runs this node, so that both would wait for each other"
+            raise DefinitionError(
+                text,
+                repair="start runs with ctx.start(…), add the graph as a node, or write the node with def",
+            )
 
     def _ensure_started(self) -> asyncio.AbstractEventLoop:
         if self._stopped:
@@ -120,7 +125,7 @@ class Portal:
 
 
 def _error_of_closed() -> RunnerClosed:
-    return RunnerClosed("this SyncRunner is closed", repair="create a new one: with SyncRunner(path)")
+    return RunnerClosed("this SyncRunner is closed", repair="create a new one: with SyncRunner(path) as runner")
 
 
 def _run_loop(started: Future[asyncio.AbstractEventLoop]) -> None:

@@ -120,7 +120,10 @@ class Runner(Records, metaclass=_AskedOfTheClass):
         deploy: str | None = None,
     ) -> None:
         if CURRENT.get() is not None:
-            text = "a Runner is made in a node: its runs are no children of the node's run, which may begin them twice"
+            text = (
+                "a Runner was created inside a node, so its runs are not child runs of the node's run, and another "
+                "attempt of the node starts them again"
+            )
             repair = "child = await ctx.start(graph, …); result = await child.result()"
             warnings.warn(f"{text}\n  repair: {repair}", UserWarning, stacklevel=3)
         self._given, children = frozenset(resources or ()), ChildRuns()
@@ -262,13 +265,14 @@ class Runner(Records, metaclass=_AskedOfTheClass):
             resume = more.pop("resume", False)
             others = {**more, "chat": chat, "idempotency_key": idempotency_key}
             if wrong := sorted(name for name, given in others.items() if given is not None):
-                repair = f"await runner.run({agent.name}, {{…}}, run_id=…): the fields of its state are one mapping"
-                raise DefinitionError(f"{wrong[0]}= is of a run of an agent", where=shown(agent), repair=repair)
+                repair = f"pass the fields of the state in one mapping: await runner.run({agent.name}, {{…}}, run_id=…)"
+                text = f"{wrong[0]}= is only for runs of an agent, but {agent.name!r} is a graph"
+                raise DefinitionError(text, where=shown(agent), repair=repair)
             options: dict[str, Any] = {"run_id": run_id, "limits": limits, "after": after, "tags": tags or ()}
             return await (await start_or_join(self, agent, inputs, resume=bool(resume), **options)).result()
         if not isinstance(self, Runner):  # another library calls `run` on the class, so `self` is the agent
             repair = "async with Runner('runs.db') as runner: answer = await runner.run(agent, 'Hi')"
-            raise DefinitionError("run was called on the class Runner, not on an object of it", repair=repair)
+            raise DefinitionError("run was called on the class Runner, but needs a Runner object", repair=repair)
         from graphengine.agents.runs import agent_call  # noqa: PLC0415 - other runs do not need agents
 
         options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags, "chat": chat}
@@ -334,7 +338,7 @@ class Runner(Records, metaclass=_AskedOfTheClass):
 
         def __enter__(self) -> NoReturn:
             repair = "write: async with Runner(…) as runner; in a script: with SyncRunner(…) as runner"
-            raise DefinitionError("a Runner is entered with async with", repair=repair)
+            raise DefinitionError("a Runner was entered with `with`, but needs `async with`", repair=repair)
 
         __exit__ = __enter__
 
@@ -351,8 +355,8 @@ def _store_of(given: Any) -> Store | None:  # noqa: ANN401 - whatever a program 
     if isinstance(given, (str, os.PathLike)):
         return store_at(given)
     if isinstance(given, type) or (given is not None and not hasattr(given, "open")):
-        repair = "give a path, an address, or a Store, as SQLiteStore('runs.db')"
-        raise DefinitionError(f"Runner({given!r}) is not valid", repair=repair)
+        text = f"Runner({given!r}): the runs must be kept at a path, at an address, or in a Store object"
+        raise DefinitionError(text, where="Runner", repair="write Runner('runs.db') or Runner(SQLiteStore('runs.db'))")
     return given  # type: ignore[no-any-return]
 
 
@@ -365,7 +369,7 @@ def _deploy_of(given: str | None) -> str:
     label = os.environ.get(_DEPLOY, "") if given is None else given
     if label and not is_tag(label):
         where = f"the environment variable {_DEPLOY}" if given is None else "Runner"
-        repair = "use up to 100 printable characters, as for a tag of a run"
+        repair = "write a label of 1 to 100 printable characters, such as deploy='v31'"
         raise DefinitionError(f"deploy={label!r} cannot be the label of a deploy", where=where, repair=repair)
     return label
 

@@ -105,9 +105,8 @@ class FakeClock:
             DefinitionError: The number is negative or infinite.
         """
         if not 0 <= seconds < math.inf:
-            raise DefinitionError(
-                f"move({seconds!r}) is not valid", where="FakeClock", repair="give seconds, 0 or more"
-            )
+            text = f"move({seconds!r}): the clock can only be moved by a finite number of seconds of at least 0"
+            raise DefinitionError(text, where="FakeClock", repair="write clock.move(60)")
         self._set(self._now + seconds)
 
     def _set(self, now: float) -> None:

@@ -139,7 +139,7 @@ async def _bulk(runner: Records, order: Order, chosen: Sequence[RunInfo], *, dry
         questions = await asyncio.gather(*(_list_questions(runner, order, info.id) for info in found))
         found = [info for info, asked in zip(found, questions, strict=True) if asked]
     if order.action in ("resume", "retry", "fill"):
-        refused = {i.id: f"its graph {i.graph} is not given" for i in found if i.graph not in graphs}
+        refused = {i.id: f"its graph {i.graph!r} was not passed" for i in found if i.graph not in graphs}
     actionable = {info.id: info for info in found if info.id not in refused}
     if not dry_run:
         refused |= await _act_on_all(runner, order, [*actionable.values()], graphs)

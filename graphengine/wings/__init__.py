@@ -112,7 +112,7 @@ def leave_out(name: str, error: BaseException) -> None:
     if name not in _LEFT_OUT:
         import logging  # noqa: PLC0415 - not needed for `--help`
 
-        logging.getLogger("graphengine").warning("the wing %s is left out: %s", name, reason)
+        logging.getLogger("graphengine").warning("the wing %r is left out: %s", name, reason)
     _LEFT_OUT[name] = reason
 
 
@@ -125,19 +125,19 @@ def _check_wing(name: str, wing: object, known: Sequence[Wing]) -> None:
             option of `serve`.
     """
     if not isinstance(wing, Wing):
-        raise TypeError(f"its entry point names {wing!r}, not a Wing")
+        raise TypeError(f"the entry point of the wing names {wing!r}, which is not a Wing")
     for part, kind in (*((each, Command) for each in wing.commands.values()), *((each, Door) for each in wing.doors)):
         if not isinstance(part, kind):
-            raise TypeError(f"it has {part!r}, not a {kind.__name__}")
+            raise TypeError(f"the wing contains {part!r}, which is not a {kind.__name__}")
     if wing.name != name:
-        raise ValueError(f"its entry point is named {name!r}, and the wing {wing.name!r}")
+        raise ValueError(f"the entry point has the name {name!r}, but the wing has the name {wing.name!r}")
     doors = {door.name for door in wing.doors}
     if taken := doors & {*SERVE_OPTIONS}:
-        raise ValueError(f"{', '.join(sorted(taken))} is an option of `serve` already")
+        raise ValueError(f"the door {', '.join(map(repr, sorted(taken)))} has the name of an option of `serve`")
     for each in known:
         same = {wing.name} & {each.name} or wing.commands.keys() & each.commands.keys()
         if same := same or doors & {door.name for door in each.doors}:
-            raise ValueError(f"{', '.join(sorted(same))} is of the wing {each.name!r} already")
+            raise ValueError(f"the name {', '.join(map(repr, sorted(same)))} belongs to the wing {each.name!r} already")
 
 
 def _entry_points() -> Sequence[EntryPoint]:

@@ -175,7 +175,7 @@ async def test_a_misspelt_filter_is_no_word() -> None:
     async with Runner() as runner:
         with pytest.raises(InputError, match=re.escape("did you mean status:failed?")):
             await runner.runs("statsu:failed")
-        with pytest.raises(InputError, match="is not a text"):
+        with pytest.raises(InputError, match="graph must be a text"):
             await runner.runs(graph=graph_of(word))
         assert list(await runner.runs("order:17")) == []
 
@@ -183,7 +183,7 @@ async def test_a_misspelt_filter_is_no_word() -> None:
 @pytest.mark.parametrize("store", [b"runs.db", object(), SQLiteStore])
 def test_a_runner_is_given_a_store(store: Any) -> None:
     """Not when it is entered: it is made with it."""
-    with pytest.raises(DefinitionError, match="give a path, an address, or a Store"):
+    with pytest.raises(DefinitionError, match="the runs must be kept at a path, at an address, or in a Store object"):
         Runner(store)
 
 

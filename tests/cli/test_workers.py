@@ -193,7 +193,7 @@ def test_a_worker_takes_over_what_a_killed_one_drove(folder: Path) -> None:
     second = worker(folder)
     other = call(folder, "resume", "r")
     assert other.returncode == 6
-    message = rf"run r is driven by process {first.pid} on \S+ \(owner \w+\), whose lease ends at [\d-]+ [\d:]+ UTC"
+    message = rf"run 'r' is driven by process {first.pid} on \S+ \(owner \w+\), whose lease ends at [\d-]+ [\d:]+ UTC"
     assert re.search(message, other.stderr)
     first.kill()
     first.communicate(timeout=60)

@@ -24,5 +24,5 @@ class TestInMemoryStore(StoreConformance):
 
 def test_a_suite_that_makes_no_store_is_refused() -> None:
     """A collected class must define how its store is made; otherwise its tests would be skipped silently."""
-    with pytest.raises(DefinitionError, match="TestNothing makes no store"):
+    with pytest.raises(DefinitionError, match="the test class 'TestNothing' does not create the store to test"):
         type("TestNothing", (StoreConformance,), {})

@@ -157,7 +157,7 @@ def test_a_broken_wing_is_named_once_and_left_out(theirs: Environment, project: 
     """Commands work beside it; one that needs no wing does not name it; a project that names it cannot run."""
     installed(project / "run-broken", BROKEN, "install", "--target", str(project / "more"))
     made = Environment(theirs.folder, project / "more")
-    named = "the wing broken is left out: ModuleNotFoundError: No module named 'no_such_module'"
+    named = "the wing 'broken' is left out: ModuleNotFoundError: No module named 'no_such_module'"
     for line in ("--help", "schema", "check count.py", "serve --help", "audit"):
         ended = said(made, line, project)
         assert ended.stderr.count("is left out") == 1, line

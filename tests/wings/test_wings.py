@@ -50,11 +50,20 @@ def points(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Point]]:
     [
         (ImportError("no module"), "ImportError: no module"),
         (SystemExit(3), "SystemExit: 3"),
-        ("a text", "TypeError: its entry point names 'a text', not a Wing"),
-        (Wing(name="other"), "ValueError: its entry point is named 'theirs', and the wing 'other'"),
-        (Wing(name="theirs", commands={"budgets": SHOW}), "ValueError: budgets is of the wing 'budgets' already"),
-        (Wing(name="theirs", doors=[Door("mcp", "", "", "/x", "x")]), "ValueError: mcp is of the wing 'serve' already"),
-        (Wing(name="theirs", doors=[Door("port", "", "", "/x", "x")]), "ValueError: port is an option of `serve`"),
+        ("a text", "TypeError: the entry point of the wing names 'a text', which is not a Wing"),
+        (Wing(name="other"), "ValueError: the entry point has the name 'theirs', but the wing has the name 'other'"),
+        (
+            Wing(name="theirs", commands={"budgets": SHOW}),
+            "ValueError: the name 'budgets' belongs to the wing 'budgets' already",
+        ),
+        (
+            Wing(name="theirs", doors=[Door("mcp", "", "", "/x", "x")]),
+            "ValueError: the name 'mcp' belongs to the wing 'serve' already",
+        ),
+        (
+            Wing(name="theirs", doors=[Door("port", "", "", "/x", "x")]),
+            "ValueError: the door 'port' has the name of an option of `serve`",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_named_once_and_left_out(
@@ -66,7 +75,7 @@ def test_what_cannot_be_used_is_named_once_and_left_out(
         assert list(wings.others()) == ["good"]
         wings.others()
     (said,) = [record.getMessage() for record in caplog.records]
-    assert said.startswith(f"the wing theirs is left out: {reason}")
+    assert said.startswith(f"the wing 'theirs' is left out: {reason}")
     assert (wings.left_out("theirs") or "").startswith(reason)
 
 
@@ -75,7 +84,7 @@ def test_a_part_of_another_kind_leaves_the_wing_out(points: list[Point], caplog:
     wrong: Any = {"show it": "somewhere:show"}
     points.append(Point("theirs", Wing(name="theirs", commands=wrong)))
     assert wings.others() == {}
-    assert "it has 'somewhere:show', not a Command" in caplog.text
+    assert "the wing contains 'somewhere:show', which is not a Command" in caplog.text
 
 
 def test_the_name_of_a_command_of_ours_stays_ours(points: list[Point], caplog: pytest.LogCaptureFixture) -> None:
@@ -106,7 +115,7 @@ def test_live_events_of_others_have_schemas(points: list[Point], caplog: pytest.
     points.append(Point("wrong", Wing(name="wrong", events=f"{__name__}:SHOW")))
     found: Any = schema_of("watch")["$defs"]
     assert found["Sounded"]["properties"]["times"] == {"type": "integer", "description": "How often."}
-    assert "the wing wrong is left out" in caplog.text
+    assert "the wing 'wrong' is left out" in caplog.text
 
 
 async def test_what_is_done_to_many_runs_leaves_those_that_a_wing_keeps(points: list[Point]) -> None:

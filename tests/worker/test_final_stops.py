@@ -36,7 +36,7 @@ async def test_a_cancelled_child_is_a_failure_that_no_retry_repairs(runner: Runn
     await runner.start(graph, run_id="p", wait_out=False).result()
     await runner.stop("kid", "no", final=True)
     for _ in range(2):
-        with pytest.raises(RunFailed, match="run kid was cancelled: no") as failed:
+        with pytest.raises(RunFailed, match="child run 'kid' was cancelled: no") as failed:
             await asyncio.wait_for(runner.resume("p", graph).result(), SOON)
         error = failed.value.result.error
         assert error is not None

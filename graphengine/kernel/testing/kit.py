@@ -30,7 +30,8 @@ class StoreSuite(ABC):
         super().__init_subclass__()
         if cls.__name__.startswith("Test") and cls.make_store is StoreSuite.make_store:
             # pytest skips abstract classes silently, so nothing would be tested without notice
-            raise DefinitionError(f"{cls.__name__} makes no store to test", repair="define async make_store in it")
+            text = f"the test class {cls.__name__!r} does not create the store to test"
+            raise DefinitionError(text, repair="define `async def make_store(self)` in the class")
 
     @abstractmethod
     async def make_store(self) -> Store:
