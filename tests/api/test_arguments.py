@@ -183,9 +183,9 @@ SAID: dict[str, tuple[Callable[[], Any], str]] = {
     "another library's": (lambda: one(Retry)(delay_seconds=1), "repair: retry = Retry(attempts=3, initial_seconds=1)"),
     "of an argument": (lambda: one(Graph)("g", State, keep_days=1), "repair: retention=Retention(keep_days=…)"),
     "of settings": (lambda: one(Agent)("a", temperature=1), "settings=Settings(temperature=…)"),
-    "no list": (lambda: one(Runner)(extensions=Budgets()), "repair: give a list, extensions=[…]: Sequence[Extension]"),
+    "no list": (lambda: one(Runner)(extensions=Budgets()), "repair: write a list: extensions=[…]"),
     "turned round": (lambda: one(Worker)(GRAPH, Runner()), "repair: give a value of type CoreRunner"),
-    "awaited": (lambda: asyncio.run(one(preflight)(GRAPH, "x.db")), "repair: give a list, graphs=[…]: Iterable[Graph"),
+    "awaited": (lambda: asyncio.run(one(preflight)(GRAPH, "x.db")), "repair: write a list: graphs=[…]"),
     "a method": (lambda: GRAPH.require("n", after="m", at_moost=1), "repair: did you mean 'at_most'?"),
 }
 

@@ -46,7 +46,7 @@ LINES = [line for name in COMMANDS if name not in NO_DATABASE | ENDLESS for line
 MORE = ["check --store checkpoints/runs.db", "worker", "serve", "inspect", "mcp review", "watch tides"]
 READING = ["import old.json", "replay old.json", "replay old.json --graph review"]
 OF_DATABASE = (
-    "error store_too_old: the {what} has format 1, of a development version; this version reads formats from 2 on"
+    "error store_too_old: the {what} has format 1 of a development version; this version reads formats from 2 on"
 )
 OF_FILE = "error export_too_old: the file has format 1 of a development version; this version reads formats from 2 on"
 NOT_CONVERTED = "what was recorded before version 0.1.0 is not converted"

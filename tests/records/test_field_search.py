@@ -177,7 +177,7 @@ async def test_filling_keeps_what_is_recorded(runner: Runner) -> None:
     seen = await runner.store.info("a")
     await runner.answer("a", "paid")
     await runner.resume("a", paying(*SEARCH)).result()
-    with pytest.raises(RunNotResumable, match="has driven it meanwhile"):
+    with pytest.raises(RunNotResumable, match="has just driven it"):
         await fill_fields(runner.store, seen, paying(*SEARCH, "input.status"))
     assert await ids(runner, "output.status=paid") == ["a"]
     assert (await runner.admin.bulk("fill", "graph:pay", graphs=[paying("input.status")])).runs == ["a"]
