@@ -171,7 +171,7 @@ async def test_an_input_that_no_longer_fits_is_kept(
     await old.end()
     with caplog.at_level(logging.ERROR, "graphengine.runner"):
         await new.pass_window()
-    assert "the input of run k no longer fits it" in caplog.text
+    assert "the input of run 'k' no longer fits it" in caplog.text
     assert "field 'title' is new and has no default" in (await new.collected())["trouble"]
     if is_repaired:
         await new.end()
