@@ -180,7 +180,7 @@ def test_a_worker_that_was_suspended_past_its_lease_goes_on_with_other_runs(
     other = start(LONG_SECONDS, "insist")
     other.line("in second")
     os.kill(worker.pid, signal.SIGCONT)
-    assert "is no longer driven from here" in worker.line("refused run r ")
+    assert "is no longer driven from here" in worker.line("refused run 'r' ")
     (tmp_path / "gate").touch()
     assert other.line("finished")
     assert worker.line("s ") == "s finished"
