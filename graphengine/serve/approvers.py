@@ -48,7 +48,9 @@ class _RunApprovers(ChecksAnswers):
         self._snapshot = snapshot
 
     async def objection(self, frame: str, answer: RecordedResult) -> str:
-        """Return why the person who gave a recorded answer may no longer answer questions; "" if the person still may.
+        """Return why a recorded answer no longer counts, because its author lost the right to answer; "" if it counts.
+
+        A user can lose this right between the answer and its use by the run.
 
         An answer that was recorded without a name is accepted. An answer that is not in the log of the run is refused,
         because nobody knows who gave it.

@@ -41,10 +41,10 @@ async def preview(store: Store, graph: Graph[Any], asked: PreviewRequest) -> Pre
 
 
 async def begins_alike(store: Store, graph: Graph[Any], asked: BranchRequest, branch: RunInfo) -> bool:
-    """Return whether an existing branch has the same first step as the branch that a request asks for.
+    """Return whether an existing branch of a run is the branch that a request asks for.
 
-    A client that repeats a request then gets the existing branch instead of an error. The ids and the tags are not
-    compared.
+    The two are the same branch if their first steps are equal. A client that repeats its request then gets the existing
+    branch instead of an error. The ids and the tags of the branches are not compared.
     """
     if branch.parent != asked.run_id or branch.parent_seq != asked.at:
         return False
@@ -67,9 +67,9 @@ async def _first_step(store: Store, graph: Graph[Any], asked: PreviewRequest) ->
 
 
 async def _load_states_around(store: Store, run_id: str, at: int, step: Step) -> tuple[JsonValue, JsonValue]:
-    """Return the state to which a branch applies its update, as it is before and after the update.
+    """Return the state that a branch changes at its start, before and after this change.
 
-    This is the state of the run, or of an inner graph or an arm.
+    The state belongs to the run itself, to an inner graph, or to an arm of a fork.
     """
     before, after = [await load_snapshot(store, run_id, at) for _ in range(2)]
     evolve(after, step)

@@ -80,7 +80,7 @@ class Caller:
         return not self.rights.isdisjoint(rights)
 
     def own_id(self, run_id: str) -> str:
-        """Convert a run id that the caller chose to the id in the store, which contains the caller's tenant.
+        """Convert the id that a caller chose for a run to the id in the store, which also contains the caller's tenant.
 
         Two tenants can therefore choose the same id. See `tenants_id`.
 
@@ -190,13 +190,13 @@ def acting(who: Caller) -> Iterator[None]:
 
 
 def no_run(run_id: str, graphs: Collection[str] | None = None) -> UnknownRun:
-    """Return the error for a run id that does not exist, or whose run the caller cannot see.
+    """Return the error for a run id that does not exist, or whose run the caller may not see.
 
-    Both cases have the same error, so that a caller cannot find out the ids of other tenants' runs.
+    The error is the same in both cases. Otherwise a caller could find out which run ids of other tenants exist.
 
     Args:
         run_id: The id of the run.
-        graphs: The graphs that this server serves, for the words of the error message; None if it serves all graphs.
+        graphs: The graphs that this server serves, which the error message names; None if it serves all graphs.
     """
     if graphs is None:
         return unknown_run(run_id)
@@ -243,7 +243,7 @@ class CallersStore:
         return [info for info in await self._store.infos(run_ids) if self._has(info)]
 
     async def owners(self) -> Sequence[OwnerInfo]:
-        """Return the live processes that drive runs, without the ids and the number of their runs.
+        """Return the live processes that drive runs, without saying which and how many runs each process drives.
 
         A caller with a tenant gets an empty list, because a process can drive runs of several tenants.
         """
@@ -309,10 +309,10 @@ class CallersStore:
         return [each for own in self._pages(page) for each in await summaries(self._store, own, *rest)]
 
     async def unsearched(self, page: Page, names: Mapping[str, bool]) -> int | None:
-        """Return how many runs a search cannot find because their state lacks a field that the search compares.
+        """Return how many runs a search over state fields cannot judge, because their state lacks a searched field.
 
-        A field counts as missing in a run only if other runs of the same graph have the field. The result is None if no
-        run has such a field.
+        Example: a search for `score>3` cannot judge a run whose state has no field `score`. Such a run only counts if
+        other runs of the same graph have the field. The result is None if no run has the field.
         """
         from graphengine.records.selection import count_lacking  # noqa: PLC0415 - only what lists runs needs it
 
@@ -320,7 +320,7 @@ class CallersStore:
         return sum(filter(None, found)) if any(each is not None for each in found) else None
 
     def _pages(self, page: Page) -> Sequence[Page]:
-        """Return the queries with which the store finds the caller's runs.
+        """Return the queries that together find the runs which the current caller may see.
 
         If this server serves only some graphs, there is one query for each of these graphs. The list is empty if `page`
         selects a tenant or a graph that the caller cannot see.
@@ -351,7 +351,7 @@ class CallersStore:
 
 
 def _restrict_to_tenant(page: Page) -> Page | None:
-    """Restrict a query for runs to the tenant of the caller.
+    """Limit a query for runs to the tenant of the caller, so that the caller only finds runs of this tenant.
 
     Returns:
         The query with the caller's tenant; unchanged if the caller can see all tenants. None if the query names another

@@ -211,10 +211,10 @@ class CallersRunner:
         )
 
     async def send_alone(self, run: str | RunInfo, topic: str, payload: object, *, key: str, alone: str) -> bool:
-        """Send a message to a run, unless the run has already received a message whose key begins with `alone`.
+        """Send a message to a run, unless the run already has a message whose key begins with the text `alone`.
 
-        This excludes a conflict: if two requests continue a conversation at the same turn, only the first request's
-        message is sent.
+        This resolves a conflict between two requests that continue a conversation at the same turn: both pass the same
+        text `alone`, and only the message of the first request is sent.
 
         Returns:
             Whether the message was sent.
@@ -268,7 +268,7 @@ class CallersRunner:
         return self._graphs[name]
 
     async def result_under(self, graph: Graph[Any], snapshot: Snapshot) -> Result[Any]:
-        """Return the result of a recorded run as the current version of its graph declares the result.
+        """Return the result of a recorded run in the form that the current version of the run's graph declares.
 
         If the run was recorded by an earlier version, its state is converted first: see `Result.is_migrated`.
         """
@@ -344,9 +344,10 @@ class CallersRunner:
         return run.id, True
 
     async def _is_same(self, found: RunInfo, graph: Graph[Any], state: Mapping[str, Any]) -> bool:
-        """Return whether a recorded run belongs to this graph and was started with this state.
+        """Return whether a request to start a run would start the same run that is already recorded.
 
-        Values that are generated at the start, such as the current time, may differ.
+        This is the case if the graph and the initial state are equal. Values that are generated at the start, such as
+        the current time, may differ.
         """
         plan: Plan[Any] = graph.compile()
         if found.graph != plan.graph:
@@ -354,7 +355,7 @@ class CallersRunner:
         return not await begun_otherwise(self.store, found.id, plan, plan.state.initial(state, f"run {found.id}"))
 
     async def _let_begin(self, run: Run[Any]) -> None:
-        """Let a resumed or branched run go on, in this process or in a worker.
+        """Make sure that a run which was just resumed or branched is driven, by this process or by a worker.
 
         If a worker drives the run, this method returns once the run's first step is recorded.
         """

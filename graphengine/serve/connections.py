@@ -59,7 +59,7 @@ class Connections:
             self._abort(next(iter(self._waiting)))
 
     def wait(self, transport: asyncio.WriteTransport) -> None:
-        """Register that the server waits until the client of a connection sends a request or reads an answer.
+        """Register that a connection waits for its client: for the next request, or until the client reads an answer.
 
         The connection is closed when it has waited too long. Calling this method again does not restart the time.
         """
@@ -87,7 +87,7 @@ class Connections:
 
 
 class Shares:
-    """Limits how many requests each caller can have in progress, so that nobody uses up the server's connections.
+    """Limits how many requests of each caller a server works on at a time, so that one caller cannot block the others.
 
     A request beyond the share of its caller is refused. Requests in progress are never interrupted. The shares are
     parts of the maximum number of connections:

@@ -221,7 +221,7 @@ class AccessMiddleware:
 
 
 class _EndingStream:
-    """An ASGI `send` function that ends a stream of events when the stream's user loses access.
+    """An ASGI `send` function that ends a stream of events when the user who reads the stream loses access.
 
     A user loses access when the user is removed or gets other rights, or when the user's token expires. A stream can
     last for days, but it sends at least a heartbeat every few seconds, and the user is checked each time.
@@ -232,7 +232,7 @@ class _EndingStream:
         self.has_ended = False
 
     async def __call__(self, message: Message) -> None:
-        """Send a part of an answer to the client, or end the stream if the client's user has lost access.
+        """Send a part of an answer to the client. If the client's user has lost access, end the stream instead.
 
         Raises:
             OSError: The stream was ended. The application sees the same error as if the client had disconnected.
@@ -419,9 +419,9 @@ class PageAccess(Access):
         return found
 
     def _of_place(self, client: tuple[str, int] | None, host: str) -> Sequence[tuple[bool, int, str, str]]:
-        """Return the checks of the client's address and of the host name to which a request was sent.
+        """Return checks that refuse a request which comes from another machine, or names another host than this server.
 
-        Each check consists of whether the request is refused, the HTTP status, the reason, and the repair.
+        Each check is a tuple: whether the request is refused, the HTTP status, the reason, and the repair.
         """
         return (
             (client is None or client[0] not in _LOCAL, 403, "the inspector serves only this machine", _FOR_OTHERS),
@@ -477,9 +477,10 @@ class PageAccess(Access):
 
 
 def _row_of(scope: Scope) -> Endpoint | None:
-    """Return the endpoint of the page that a request asks for, from the table of all endpoints.
+    """Return the entry of the endpoint that a request asks for, from the table of all endpoints of the page's server.
 
-    None if the table has no such endpoint, such as for a request to sign in, which the access rules answer themselves.
+    The result is None if the table has no such endpoint. For example, it has no endpoint to sign in, because the access
+    rules answer such a request themselves.
     """
     method, path = "GET" if scope["method"] in _READS else scope["method"], scope["path"]
     return next((row for row, places in _ROWS if row.method == method and places.match(path)), None)

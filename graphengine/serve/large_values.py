@@ -46,10 +46,10 @@ _UNIONS: Final = (Union, UnionType)
 
 
 class Large(Struct):
-    """A large value that was left out of a document of the page. The page can request the value separately.
+    """A placeholder for a large value that was left out of a document of the page. The page can load the value later.
 
     Attributes:
-        part: The place of the value in the document, as a JSON Pointer.
+        part: The place of the value in the document, as a JSON Pointer such as `/state/text`.
         digest: A digest of the value. A request for the value sends the digest, so that a value that has changed in the
             meantime is detected.
         characters: The length of the value: of the text, or of the JSON text of a list or an object.
@@ -65,7 +65,7 @@ class Large(Struct):
 
 
 def shorten_document(document: object) -> object:
-    """Convert a document of the page to plain values, and replace large values by null.
+    """Convert a document for the page to plain JSON values, with null in place of values that are too large to send.
 
     The field `large` of the result lists the values that were left out. Values are left out, the largest first, until
     every value has at most `MOST_OF_VALUE` characters and all together have at most `MOST_OF_DOCUMENT`. If a large list
@@ -138,7 +138,7 @@ def _read_place(plain: Any, place: Pointer) -> Any:  # noqa: ANN401 - JSON
 
 
 def _places(content: object, plain: Any, kind: object, place: Pointer) -> Iterator[tuple[int, Pointer]]:  # noqa: ANN401 - JSON
-    """Yield the size and the place of each value of a document that may be left out because it is large.
+    """Yield the values of a document that may be left out because they are large, each with its size and its place.
 
     Only texts, and values whose declared type allows any JSON value, may be left out. Otherwise the document would no
     longer fit its type.

@@ -38,7 +38,7 @@ class _LimitedState(ServerState):
 
 
 class _Protocol(H11Protocol):
-    """An HTTP connection that tells `Connections` whether the server or the client has to act next.
+    """A connection of a server to an HTTP client, which reports to `Connections` whose turn it is: server or client.
 
     `Connections` closes connections that have waited too long for their client.
     """

@@ -114,7 +114,7 @@ def json_answer(content: object, status: int = 200) -> Response:
 
 
 def is_outcome(error: GraphEngineError) -> bool:
-    """Return whether an error says that a run or a turn of a chat failed, and not that the request was wrong.
+    """Return whether an error means that a run or a turn of a chat failed, although the request itself was correct.
 
     A client should not repeat such a request, because it would get the same error.
     """

@@ -101,7 +101,7 @@ class Webhook:
     """An HTTP address to which news about runs is sent: questions, ends, failures and losses.
 
     Args:
-        name: The name, by which the runs that deliver to the webhook are found.
+        name: The name of the webhook. The runs that deliver notifications to the webhook find it by this name.
         url: The address, http or https. Redirects are not followed.
         secret: The secret with which requests are signed, as in Standard Webhooks: `whsec_` and base64, or any text.
         kinds: The kinds of news to send: see `KINDS`.
@@ -189,8 +189,8 @@ class Posting(NamedTuple):
 
     Attributes:
         post: Sends the request, and returns the status of the answer.
-        shares: The names of the parties that the request is for, such as a webhook, a tenant or a host. The number of
-            requests for the same party at a time is limited, so that a slow party does not delay the others.
+        shares: The names of the parties that the request concerns, such as a webhook, a tenant or a host. Only a
+            limited number of requests for one party is sent at a time, so that a slow party does not delay the others.
     """
 
     post: Callable[[], int]
@@ -198,7 +198,7 @@ class Posting(NamedTuple):
 
 
 class _OutboxNews(msgspec.Struct):
-    """A piece of news in the outbox, which was not yet passed on to webhooks.
+    """A message in the outbox with news about a run, which was not yet turned into notifications for the webhooks.
 
     `wait_id` is the id of a question if the news is about a single question, such as that the question was delegated.
     """
@@ -216,9 +216,9 @@ class _WebhookMessage(msgspec.Struct):
 
 
 async def rest(ctx: Context) -> None:
-    """The only node of a graph whose runs exist only to store data: it never ends.
+    """The only node of a graph whose runs never work, but store data. The node never ends.
 
-    Such a run keeps messages in its inbox, or a state.
+    Such a run is a place for data in the database: it keeps messages in its inbox, or values in its state.
     """
     await ctx.sleep(math.inf)
 
@@ -231,10 +231,10 @@ _OWN: Final = ("outbox", "notification", "a2a push", "a2a notification")
 
 
 class _Deliverer(Worker):
-    """A worker for the runs that deliver notifications.
+    """A worker that only drives the runs which deliver notifications, next to the main worker of the same process.
 
-    Unlike other workers, this worker does not record in the store which graphs and queues it serves. A process has only
-    one such record, so the record of this worker would replace that of the process's main worker.
+    Unlike other workers, this worker does not record in the store which graphs and queues it serves. The store has only
+    one such record for each process, and this worker would overwrite the record of the main worker.
     """
 
     async def _introduce(self) -> None:
@@ -283,9 +283,10 @@ class Notifications(Extension):
         await self.open_outbox(run.store)
 
     def told(self, snapshot: Snapshot, status: RunStatus) -> Post | None:
-        """Return the message about a run's new status that the runner posts to the outbox; None if no webhook wants it.
+        """Return the news about a change of a run's status, to store in the outbox; None if no webhook wants the news.
 
-        The runner writes the message in the same transaction as the step, so the news cannot be lost.
+        The outbox is where news waits until it is delivered. The runner writes the news in the same transaction as the
+        step that changes the status, so the news cannot be lost.
         """
         if snapshot.graph in _OWN or not self._is_news(snapshot, status):
             return None
@@ -326,10 +327,10 @@ class Notifications(Extension):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def open_outbox(self, store: Store) -> None:
-        """Start the run `OUTBOX`, whose inbox collects the news to deliver, unless this run exists already.
+        """Start the run `OUTBOX`, whose inbox collects the news for webhooks, unless this run exists already.
 
-        The run must have begun to sleep before news arrives. While a process drives the run, the messages in its inbox
-        would be delivered to the run itself.
+        This method returns only when the run sleeps. While a process drives a run, messages to it are delivered at once
+        instead of staying in its inbox.
         """
         if store not in self._known:
             with suppress(RunExists):
@@ -354,9 +355,9 @@ class Notifications(Extension):
                     await asyncio.sleep(_LOOK_SECONDS / 20)  # the news is just being recorded
 
     async def hand_on(self, runner: CoreRunner) -> int:
-        """Empty the outbox: start one run for each piece of news and each webhook that wants the news.
+        """Empty the outbox of news about runs, and start a delivery of all news to each webhook that wants this news.
 
-        Each of these runs sends one request to its webhook.
+        Each delivery is a run of its own, which sends one request to its webhook.
 
         Returns:
             The number of messages that were in the outbox.
@@ -430,7 +431,7 @@ class Notifications(Extension):
         return self._webhooks[name]
 
     async def _send(self, ctx: Context, state: News) -> int:
-        """Send the notification of this run to its webhook.
+        """Send the notification for which this run was started to the webhook.
 
         Returns:
             The number of reminders that may follow; 0 if the webhook wants none.
@@ -464,7 +465,7 @@ class Notifications(Extension):
     async def post_of(self, news: News, number: str) -> Posting | None:
         """Return the HTTP request that delivers a notification, ready to be sent.
 
-        A subclass can return None if the notification is no longer relevant.
+        A subclass can return None if the notification is out of date, for example because its question was answered.
 
         Args:
             news: The notification to deliver.
@@ -477,7 +478,7 @@ class Notifications(Extension):
         return Posting(posting, [news.webhook])
 
     async def _remind(self, ctx: Context, state: News) -> int:
-        """Wait until a reminder of the question is due.
+        """Wait until it is time to remind people of an open question.
 
         Returns:
             1 if the question is still open, so that the reminder must be sent; otherwise 0.
@@ -589,9 +590,9 @@ def _questions(snapshot: Snapshot) -> Iterator[tuple[Any, str, Any]]:
 
 
 def _kinds_of(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """Yield what there is to tell about a run in its current state, such as `asked`, `finished` or `losses`.
+    """Yield the kinds of news that a webhook can get about a run in its current state, such as `asked` or `finished`.
 
-    Each of these kinds comes with the id of the question; "" if it is not about a question.
+    Each kind comes with the id of the question that it is about, or with "" if it is not about a question.
     """
     if snapshot.status in OVER:
         yield snapshot.status, ""

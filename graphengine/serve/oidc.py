@@ -109,7 +109,7 @@ class Provider:
         return found
 
     async def caller_of(self, token: str) -> Caller:
-        """Check a token of the provider, and return the caller whom the token describes.
+        """Check the token of a user of the OpenID provider, and return the caller whom the token describes.
 
         Raises:
             NotAuthorized: The token is not valid here.
@@ -195,10 +195,10 @@ class Provider:
         return token, (await self.caller_of(token)).until
 
     def _count_code(self) -> None:
-        """Check the limit on refused authorization codes before a code is exchanged, and count this code as refused.
+        """Refuse to exchange an authorization code if too many codes were refused lately; otherwise count the code.
 
-        The limit protects the provider from too many requests. The count is reduced again when the provider accepts the
-        code. Until then it counts, so that exchanges in progress are limited, too.
+        The limit protects the provider from too many requests. A code counts as refused from the start of its exchange,
+        so that exchanges in progress are limited, too. When the provider accepts the code, it is no longer counted.
 
         Raises:
             RequestInvalid: The provider has refused too many codes in the last seconds.
@@ -294,7 +294,7 @@ class Provider:
         return key
 
     async def _refresh(self, *, is_known: bool) -> None:
-        """Make sure that the provider's keys are known and not too old, by reading them again if necessary.
+        """Read the provider's keys again if they are old, or if the key that is needed is not among them.
 
         Args:
             is_known: Whether the key that is needed has already been read. If not, the keys are read again even if they

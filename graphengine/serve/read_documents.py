@@ -32,7 +32,7 @@ class Drivable(Part):
 
 
 class Session(Part):
-    """What the page must know about its inspector and about the user who reads the page.
+    """What the inspector page must know about its server and about the user who reads the page.
 
     `user` is the name of the user; "" for a reader who opened the page with the server's own token. `rights` are the
     rights of this user.
@@ -53,8 +53,9 @@ class Page(Document):
     Attributes:
         runs: The runs.
         next: The value of the parameter `before` for the next page; null if this is the last page.
-        looked_at: How many states were read to find the runs; omitted if the search compares no field of a state.
-        unseen: How many runs could not be found because they lack a field of the search that other runs of their graph
+        looked_at: How many runs' states were read to find the runs of this page; omitted if the search compares no
+            state field.
+        unseen: How many runs the search cannot judge, because they lack a searched field that other runs of their graph
             have; null if no run has the field, omitted if the search names no field.
     """
 
@@ -71,7 +72,7 @@ class Tables(Part):
 
 
 class Numbers(Part):
-    """The numbers of runs that began in a period, with their costs.
+    """Numbers about the runs that began in one period, such as today: how many there were, and what they cost.
 
     `lost` counts runs that finished but lost something, such as a failed item of a map. `cost_usd` is the sum of the
     costs of the runs' own steps that are known, and `unknown_costs` counts the runs whose cost is not known.
@@ -110,18 +111,18 @@ class NewError(Part):
 
 
 class Group(Part):
-    """The runs of one graph, version, tenant or agent, compared with earlier runs.
+    """The runs of one graph, version, tenant or agent today, compared with its earlier runs.
 
-    The runs of an agent are those in which the agent called a model, with the costs of its model calls only.
+    For an agent, the runs are those in which the agent called a model, with the costs of its model calls only.
 
     Attributes:
         name: The name of the graph, version, tenant or agent.
         graph: The graph.
         version: The newest version of the graph; "" for a tenant or agent.
-        since: When this version had its first run; null if there is no other version to compare with.
+        since: When this version had its first run; null if the graph has no other version to compare with.
         today: The numbers of today's runs.
         yesterday: The numbers of yesterday's runs that began before this time of day.
-        now: The failures that are compared: of the newest version, or of today.
+        now: The number of runs and of failures that are compared: of the newest version, or of today.
         was: The failures that they are compared with: of the version before, or of yesterday.
         errors_off: The number of standard errors by which the failure rate `now` is above the rate `was`.
         verdict: What the comparison shows: `new` if there was no run yesterday and no other version, `few` if there are
@@ -156,7 +157,7 @@ class Groups(Part):
 
 
 class Culprit(Part):
-    """The graph that got worse most clearly: its failures, and the failures with which they are compared.
+    """The graph whose failure rate rose most clearly today, with its failures now and before.
 
     Attributes:
         graph: The graph.
@@ -196,7 +197,7 @@ class RetriedRuns(Part):
 
 
 class Spender(Part):
-    """The agent whose model calls cost most today, with the number of runs in which it called a model."""
+    """The agent whose model calls cost most today, with their cost and the number of runs that contain them."""
 
     name: str
     runs: int
@@ -240,7 +241,7 @@ class Today(Document):
 
 
 class Line(Part):
-    """The current state of a run, for its line in the list of runs.
+    """What a run is doing now, for the line of this run in the list of runs.
 
     `at` lists the nodes at which the run is. For a conversation that waits for the next message, it contains the last
     message instead. `below` counts the child runs, their child runs and so on, and how many of them failed.
@@ -254,7 +255,7 @@ class Line(Part):
 
 
 class Overview(Part):
-    """The numbers of runs that a search finds, by their status and by the time at which they began.
+    """How many runs a search finds, counted by the runs' status and by the time at which they began.
 
     The numbers over time are shown as bars. Each of the `bars` has the beginning of an interval of `width` seconds, a
     status, and the number of runs. `questions` counts the open questions to people in all runs, even if the search
@@ -344,17 +345,17 @@ class Found(Part):
 
 
 class About(Part):
-    """The context that a person needs to answer a question.
+    """The context that a person needs to answer a question of a run, such as what the agent did before it asked.
 
     Attributes:
         id: The id of the question.
         agent: The agent that asks; "" if a node asks without an agent.
-        said: The question to the agent, or the last message of a person.
+        said: The question that the agent was given, or the last message of a person to it.
         writes: What the agent wrote together with the tool call.
-        found: The last tool calls that the agent made before, with their results.
+        found: The last tool calls that the agent made before it asked, with their results.
         tool: The tool that the agent wants to call; "" if the question is not about a call.
         arguments: The arguments of this tool call.
-        words: The text of the question without these facts.
+        words: The text of the question, without the parts that other attributes contain.
         differs: Fields of the run's state that distinguish this question from similar questions of other runs.
     """
 
@@ -370,14 +371,16 @@ class About(Part):
 
 
 class Questions(Document):
-    """The runs that ask people something, with their open questions, and the answers of the last seven days.
+    """The content of the page of open questions: the runs that ask people something, and recent answers.
+
+    The answers are those of the last seven days.
 
     Attributes:
         runs: The runs.
-        about: The context of each run's questions, by the id of the run.
+        about: The context of each run's open questions, by the id of the run.
         done: The answers.
         answerers: The names of the users who may answer; empty if the server has no users.
-        looked_at: The number of runs that were searched for answers; null if all runs were searched.
+        looked_at: The number of runs whose logs were searched for answers; null if the logs of all runs were searched.
     """
 
     runs: Sequence[ListedRun]
@@ -388,13 +391,14 @@ class Questions(Document):
 
 
 class Row(Part, omit_defaults=True):
-    """A step in the trace of a run, with the parts of the graph's picture to highlight.
+    """A row of the trace on a run's page: one step, with the parts of the graph's picture to highlight for it.
 
     Attributes:
         account: The description of the step.
         spots: The numbers of the picture's nodes that the step visits.
         edges: The numbers of the picture's edges that the step takes.
-        compared: The numbers of the state that the edges' conditions compared with other numbers, by their paths.
+        compared: The numbers in the state that the conditions of the edges compared with limits, each by its path in
+            the state, such as `score`.
     """
 
     account: Account
@@ -429,7 +433,7 @@ class Head(RunHead, tag=False):
 
 
 class Above(Part):
-    """A parent run: its node started a run, or started the parent of that run, and so on."""
+    """A run above another run: the parent run whose node started that run, the parent of the parent, and so on."""
 
     run_id: str
     title: str
@@ -456,7 +460,8 @@ class State(Document):
 
     Attributes:
         state: The fields of the run's state. Secret fields are encrypted.
-        inside: The states of inner graphs, of the arms of forks and of the items of maps, by their places.
+        inside: The states of inner graphs, of the arms of forks and of the items of maps. The keys are their places in
+            the run.
     """
 
     state: Mapping[str, Any]
@@ -464,15 +469,15 @@ class State(Document):
 
 
 class Moment(Part, omit_defaults=True):
-    """What a run did at each of its nodes directly after one of its steps.
+    """Where a run was directly after one of its steps: what it did at each node, and its cost until then.
 
     Attributes:
         seq: The number of the step.
         status: The status of the run after this step.
         cost_usd: The cost of the model calls until then; null if it is not known.
-        standings: What the run did at each node, by the number of the node.
-        tokens: The number of tokens in the picture at each node, by its number: one for each part of the run that is at
-            work or waits there.
+        standings: What the run did at each node. The keys are the numbers of the nodes in the picture.
+        tokens: The number of tokens to draw at each node of the picture, by the node's number. A token is a mark for
+            one part of the run that works or waits at the node.
         value: The value of the chosen field, if the step changed it; null if the field has no value.
     """
 
@@ -485,13 +490,13 @@ class Moment(Part, omit_defaults=True):
 
 
 class Moments(Document):
-    """The positions of a run after several consecutive steps.
+    """Where a run was after each of several consecutive steps, so that a page can replay these steps.
 
     Attributes:
-        fields: The fields that can be chosen: of the state, and of the states of inner graphs, arms and items. If there
-            are more than a hundred, fields of items are left out.
-        field: The chosen field; "" if none was chosen.
-        before: The value of the chosen field before the first of the steps.
+        fields: The state fields whose values the reader can follow: of the run's state, and of the states of inner
+            graphs, arms and items. If there are more than a hundred, fields of items are left out.
+        field: The field that the reader follows; "" if none was chosen.
+        before: The value of the followed field before the first of the steps.
         moments: The position after each step.
     """
 
@@ -502,9 +507,9 @@ class Moments(Document):
 
 
 class Tried(Part):
-    """An edge whose condition a run evaluated at a step, with the result.
+    """An edge whose condition was evaluated at a step of a run, with the result of the evaluation.
 
-    `why` contains the values that the condition compared.
+    `why` contains the values that the condition compared, such as the score and its limit.
     """
 
     to: str
@@ -515,16 +520,16 @@ class Tried(Part):
 
 
 class Decision(Part):
-    """A step at which a run chose among the edges of a node, and what that meant for the edge in question.
+    """A step at which a run chose which edge to take from a node, seen from one edge: was this edge taken, and why?
 
     Attributes:
         seq: The number of the step.
         visit: The number of the visit to the node.
-        how: `taken` if the edge was taken, `missed` if its condition was false, `earlier` if an edge before it was
-            taken.
+        how: `taken` if the run took the edge in question; `missed` if the condition of the edge was false; `earlier` if
+            the run took another edge that is tried before it.
         why: The values that the edge's condition compared, and how far a number was from the limit; for `earlier`, the
             same for the edge that was taken.
-        before: For `earlier`, the label or the target of the edge that was taken; otherwise "".
+        before: For `earlier`: the label or the target of the edge that was taken. Otherwise "".
     """
 
     seq: int
@@ -535,11 +540,11 @@ class Decision(Part):
 
 
 class AsIf(Part):
-    """A suggestion for a branch of the run in which an edge would be taken.
+    """A suggestion to start a branch of a run in which the run would take an edge that it did not take.
 
     Attributes:
         at: The step after which the branch begins.
-        path: The place of the state to change.
+        path: The place of the state to change: the run itself, an inner graph or an arm.
         update: The fields and values with which the edge's condition is true; empty if no values can be named.
         note: What the update does, and what it cannot guarantee.
     """
@@ -551,7 +556,7 @@ class AsIf(Part):
 
 
 class WhyNot(Part):
-    """The reasons why a run did not take an edge.
+    """The explanation of why a run did not take a certain edge of its graph.
 
     Attributes:
         edge: The number of the edge in the picture.
@@ -563,8 +568,8 @@ class WhyNot(Part):
         decisions: The last steps at which the run chose among the node's edges, newest first.
         runs: The number of the graph's newest runs that were examined.
         took: How many of these runs took the edge.
-        unmapped: How many of these runs had a version of the graph that lacks this edge.
-        as_if: A branch in which the edge would be taken; null if there is no suggestion.
+        unmapped: How many of these runs had a version of the graph without this edge.
+        as_if: A branch of the run in which the edge would be taken; null if there is no suggestion.
     """
 
     edge: int
@@ -596,7 +601,7 @@ class Lost(Part):
 
 
 class Attempt(Part):
-    """One attempt of a visit to a node, with the model calls that failed during the attempt."""
+    """One attempt of a node during one visit, with the model calls that failed during this attempt."""
 
     number: int
     seq: int
@@ -607,7 +612,7 @@ class Attempt(Part):
 
 
 class Call(Part):
-    """A recorded result of a call in a visit to a node: a model's response or a tool's result.
+    """A call whose result was recorded during a visit to a node: a model's response or a tool's result.
 
     For a model's response, `asked` contains the new messages that were sent to the model.
     """
@@ -624,10 +629,10 @@ class StepDetails(Document, kw_only=True):
         account: The description of the step.
         step: The step.
         waited: The time between this step and the step before, during which the run waited, in seconds.
-        tried: The edges whose conditions were evaluated at this step.
+        tried: The edges whose conditions were evaluated at this step, with the results.
         changes: The changes of the state by this step.
         attempts: All attempts of the visit.
-        calls: All recorded results of the visit.
+        calls: All recorded results of model calls and tool calls in the visit.
         agents: The settings of the node's agents.
         commands: Command lines for the run as of this step; empty if the reader has no command line.
     """
@@ -689,7 +694,7 @@ class ComparedRun(Part):
     """What one of two compared runs did, for the page that shows the two runs side by side.
 
     Attributes:
-        parted: The first step that the other run does not have; null if there is none.
+        parted: The first step of this run that the other run does not have; null if there is none.
         asked: The last step at which each agent called a model, by the name of the agent.
         visits: How often each node was visited, by the number of the node.
         edges: How often each edge was taken, by the number of the edge.
@@ -751,10 +756,10 @@ class Previewed(Document):
 
 
 class LiveText(Part):
-    """A piece of the text that a running model call streams.
+    """A new piece of the text that a model is writing in a run, for a page that already shows the text before it.
 
     Attributes:
-        number: A unique number of the text.
+        number: A number that identifies the text. All pieces of one text have the same number.
         path: The path of the node.
         agent: The name of the agent.
         at: The position in the text at which the piece begins.
@@ -769,7 +774,7 @@ class LiveText(Part):
 
 
 class Doing(Part):
-    """The activity of a run between two steps. The stream of a run sends it as the event `now`.
+    """What happens in a run between two recorded steps. The stream of a run sends it to a page as the event `now`.
 
     Attributes:
         nodes: The nodes at work.
@@ -823,7 +828,7 @@ class BranchForm(Part):
 
 
 class Unused(Part, rename={"source": "from"}):
-    """An edge of a graph that none of the graph's newest runs took, so that it may be superfluous."""
+    """An edge that none of the newest runs of its graph took. It may not be needed."""
 
     source: str
     to: str
@@ -832,7 +837,7 @@ class Unused(Part, rename={"source": "from"}):
 
 
 class Graph(Part):
-    """The newest recorded version of a graph, with the number of times that its newest runs took each edge.
+    """The newest recorded version of a graph, with counts of how often its newest runs took each edge.
 
     `is_changed` is true if the graph's file differs from this version. `counted` is the number of runs whose edges and
     visits were counted.

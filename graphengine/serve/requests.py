@@ -78,7 +78,7 @@ class StartParameters(Struct):
             key.
         field: The input field whose value is the whole body of the request, such as the body of a webhook. By default,
             the body is an object with the input's fields.
-        queue: The queue from which a worker takes the run.
+        queue: The queue into which the run is put. Workers take runs from it.
         priority: The priority of the run in its queue. Workers take runs with a higher priority first.
         tenant: The tenant of the run. Workers take the runs of a queue's tenants in turn.
         user: The name of the person who starts the run. A user of the server can only give their own name.
@@ -133,7 +133,7 @@ class ListParameters(Filters, kw_only=True):
 
 
 class TallyParameters(Filters, kw_only=True):
-    """The parameters of a request for the number of runs that a search finds.
+    """The parameters of a request that asks how many runs a search finds.
 
     Attributes:
         change: Any word. The server may reuse a count for requests with the same word. A page that has changed a run
@@ -156,7 +156,7 @@ class SortedParameters(ListParameters, kw_only=True):
 
 
 class SumParameters(Filters, kw_only=True):
-    """The parameters of a request for the sums of many runs, such as their costs by day.
+    """The parameters of a request for totals over many runs, such as their costs by day.
 
     Attributes:
         midnight: The time at which some day begins in the reader's time zone, in epoch seconds. By default, days begin

@@ -59,7 +59,7 @@ class Router:
     Attributes:
         own: The server's object. Its methods answer the endpoints that need more than one read or one change.
         reads: Functions that return the objects with the read methods. The first object that has the method is used.
-        acting: Provides the Runner for a request that changes runs, given the id of the run, or None if the request
+        acting: Provides the Runner for a request that changes runs. It gets the id of the run, or None if the request
             names no run.
     """
 
@@ -98,11 +98,11 @@ class Router:
         return _answer_with(row, request, found if row.is_of_page and caller().sees_all else for_clients(found))
 
     async def _acts(self, row: Endpoint, needs_body: bool, request: Request) -> Response:  # noqa: FBT001 - of the row
-        """Answer a request that changes runs, by calling a method of `CallersRunner`.
+        """Answer a request that changes a run, by calling the method of `CallersRunner` with the name of the endpoint.
 
-        A method whose name ends with `_asked` makes the change only once for each idempotency key, and returns the id
-        of the run. The answer is then the current document of this run. The document of any other method is the answer
-        itself.
+        If the name of the method ends with `_asked`, a repeated request with the same idempotency key makes the change
+        only once. Such a method returns the id of the run, and the answer is the current document of this run. Any
+        other method returns the answer itself.
         """
         parameters_of(request, NoParameters, ignores_others=row.is_of_page)
         body = await json_body(request, ... if needs_body else {})
@@ -213,9 +213,10 @@ register_url_convertor("of_value", _OfValue())
 
 
 class _Route(Route):
-    """A route that looks at the end of a request's path before it tries its whole pattern.
+    """A route that first compares the end of a request's path, so that requests for other routes are ruled out fast.
 
-    There are many routes for a run, and their patterns are slow because the id of a run can contain slashes.
+    There are many routes for a run. Comparing the whole pattern of a route is slow, because the id of a run can contain
+    slashes.
     """
 
     def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], methods: Sequence[str]) -> None:

@@ -103,10 +103,12 @@ class Driver:
 
     @cached_property
     def fingerprints(self) -> Mapping[str, str]:
-        """The current fingerprint of each graph that can be driven here, by the graph's name.
+        """The fingerprint of each graph that the inspector can drive, by the graph's name.
 
-        Reading this property also makes the graphs known to the cache of runs, so that their pictures can be drawn
-        before they have a run.
+        A fingerprint identifies a version of a graph.
+
+        Reading this property also puts the graphs into the cache of runs, so that a picture of a graph can be drawn
+        before the graph has a run.
         """
         plans = [each.graph.compile() for each in self.drives.graphs.values()]
         for plan in plans:

@@ -93,7 +93,7 @@ class LiveRun:
             del self.texts[key]
 
     def document(self, sent: Mapping[int, int]) -> Doing:
-        """Return the running nodes and the new parts of streamed texts, in the form that a page receives.
+        """Return the running nodes of a run, and the streamed text that the page does not have yet.
 
         Args:
             sent: How many characters of each text the page already has. The key is the number of the text.

@@ -31,7 +31,10 @@ _MOST_BEHIND: Final = 2000
 
 
 class _StreamedActivity:
-    """Remembers which parts of a driven run's activity one stream has sent, so that each piece of text is sent once."""
+    """Remembers how much of a driven run's live activity one stream has already sent to its page.
+
+    The stream then sends each piece of a model's text only once.
+    """
 
     def __init__(self, live: Mapping[str, LiveRun], run_id: str) -> None:
         self.run_id = run_id
@@ -41,7 +44,7 @@ class _StreamedActivity:
         self._was_shown = False
 
     def document(self) -> Doing | None:
-        """Return the running nodes and the pieces of text that are new since the last call.
+        """Return what is new in the activity of a run since the last call: running nodes and pieces of streamed text.
 
         When this process stops driving the run, one empty document is returned, and then None.
         """

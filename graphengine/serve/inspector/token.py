@@ -18,7 +18,9 @@ _TOKEN: Final = re.compile(r"[\w-]{43}")
 
 
 def kept_token(path: Path | None) -> str:
-    """Return the token of a local page from a file, so that saved links work after a restart.
+    """Return the token that opens the local inspector page, from a file that keeps it over restarts of the server.
+
+    Saved links to the page therefore still work after a restart.
 
     If the file does not exist, a new token is written that only the owner can read. The file is ignored if others can
     read or write it or if it belongs to somebody else, because its token may then be known. In this case, or if the

@@ -81,14 +81,14 @@ def is_chat(values: Mapping[str, Any]) -> bool:
 def told_apart(
     asking: Iterable[tuple[ListedRun, Snapshot]], known: Mapping[str, Sequence[About]]
 ) -> Mapping[str, Sequence[About]]:
-    """Extend the context of questions that look the same by the values that distinguish their runs.
+    """Add facts to questions of different runs that read the same, so that a person can tell the questions apart.
 
-    Example: two runs of a graph ask "Refund this order?". A person can only tell the questions apart if they show the
-    orders' numbers.
+    Example: two runs of a graph ask "Refund this order?". The added facts are then the numbers of the orders, because
+    these values differ between the runs.
 
     Args:
         asking: The runs with open questions, and their snapshots.
-        known: The context of each run's questions, by the id of the run.
+        known: The context of each run's questions, by the id of the run. The facts are added to it.
     """
     alike: dict[bytes, list[tuple[ListedRun, Snapshot]]] = {}
     for run, snapshot in asking:
@@ -106,9 +106,9 @@ def told_apart(
 
 
 def _find_differing_fields(states: Sequence[Mapping[str, Any]]) -> Sequence[str]:
-    """Return the names of the fields whose values distinguish several states: at most three, the shortest values first.
+    """Return the names of the state fields whose values differ between several runs, to tell the runs apart.
 
-    Fields with secrets are left out.
+    At most three names are returned, those with the shortest values first. Fields with secrets are left out.
     """
     sizes: dict[str, int] = {}
     for name in dict.fromkeys(name for state in states for name in state):

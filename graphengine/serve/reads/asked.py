@@ -44,7 +44,8 @@ _DAYS: Final = 7 * 86_400.0
 async def asking(store: Store) -> Sequence[RunInfo]:
     """Return the runs that wait and may have an open question to a person, newest first.
 
-    The summary of a run does not tell exactly what the run waits for, so some of these runs may have no question.
+    The short summary of a run does not tell exactly what the run waits for, so some of the returned runs may have no
+    question.
     """
     found: list[RunInfo] = []
     before: str | None = None
@@ -77,11 +78,13 @@ def _list_open_asks(snapshot: Snapshot) -> list[Wait]:
 
 @dataclass(slots=True)
 class _AskLog:
-    """The part of a run's log that has been read so far, with the questions and answers in it.
+    """The questions and answers in the part of a run's log that was read so far.
+
+    When the log grows, only its new steps have to be read.
 
     Attributes:
         graph: The name of the run's graph.
-        seq: The step up to which the log was read.
+        seq: The number of the last step that was read.
         questions: The text of the last question under each name, such as `approve`.
         answers: The step of each answer, with the name of its wait and its question.
     """
@@ -148,7 +151,7 @@ class QuestionLog:
         )
 
     async def _list_runs_to_look_at(self, open_now: Sequence[RunInfo]) -> tuple[Sequence[RunInfo], bool]:
-        """Return the runs whose logs are searched for answers, and whether further runs may contain answers.
+        """Return the runs whose logs are searched for people's answers, and whether other runs may contain answers.
 
         Three kinds of runs are searched: the newest runs, the newest runs of each graph that is known to ask questions,
         and each run that is known to have asked a question, whenever the run began.
@@ -173,7 +176,7 @@ class QuestionLog:
         return [*found.values(), *await self._store.infos(asked)], is_cut
 
     async def _load_log(self, info: RunInfo) -> _AskLog:
-        """Return the questions and answers in the log of a run, after reading the steps that were not read before."""
+        """Return the questions and answers in the log of a run. Only steps that were not read before are read."""
         key = (info.id, info.nonce, info.created_at)
         log = self._logs.setdefault(key, _AskLog(info.graph, max(info.parent_seq, info.seq - _STEPS)))
         self._logs.move_to_end(key)

@@ -33,7 +33,9 @@ class Held(Generic[T]):
         self._held: dict[Hashable, tuple[float, asyncio.Task[T]]] = {}
 
     async def of(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
-        """Return the result under a key, and compute the result if it is not in the cache. Errors are not kept.
+        """Return the cached result under a key. If the cache does not contain it, compute the result and keep it.
+
+        Errors are not kept.
 
         Args:
             key: Identifies the result. The key must contain the tenant of the caller, so that no tenant gets a result

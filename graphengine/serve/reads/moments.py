@@ -61,7 +61,7 @@ async def moments(  # noqa: PLR0913 - which steps, and which field
 
 
 def _list_field_names(snapshot: Snapshot) -> list[str]:
-    """Return the names of all fields that a person can follow over time.
+    """Return the names of all state fields whose values a person can follow from step to step of a run.
 
     These are the fields of a run's state and of the states inside the run. The name of a field of an inner graph or an
     arm begins with its place, such as `draft/text`.

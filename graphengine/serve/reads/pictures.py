@@ -36,7 +36,7 @@ _MOST_BOXES: Final = 12
 
 @dataclass(frozen=True, eq=False)
 class GraphLayout:
-    """A graph with its inner graphs, and a number for each of their nodes and edges.
+    """A graph with its inner graphs, in which each node and each edge has a number.
 
     Pictures, traces and statistics refer to nodes and edges by these numbers.
     """

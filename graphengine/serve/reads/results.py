@@ -77,16 +77,16 @@ def _split_fields(text: str) -> tuple[Sequence[tuple[str, str]], str]:
 
 
 def _has_field(values: Mapping[str, Any], texts: Mapping[str, str], path: str, text: str) -> bool:
-    """Return whether the state of a run fits one part `path:text` of a search, such as `order.city:Paris`.
+    """Return whether the state of a run matches one filter of a search, such as `order.city:Paris`.
 
-    The value at the path must be equal to the text. If there is no text or number at the path, the search was not meant
-    as a field: the words of `path:text` are then searched for in all fields.
+    A filter has the form `path:text`, and the value at the path must be equal to the text. If there is no text or
+    number at the path, the user did not mean a field. The words of `path:text` are then searched for in all fields.
 
     Args:
         values: The state of the run.
         texts: The text of each field.
-        path: The path.
-        text: The text.
+        path: The part of the filter before the colon.
+        text: The part of the filter after the colon.
     """
     found, value = find_value(dict(values), path)
     if not found or not isinstance(value, (str, int, float)):
@@ -103,7 +103,7 @@ def _has_field(values: Mapping[str, Any], texts: Mapping[str, str], path: str, t
 
 
 def _find_best_field(texts: Mapping[str, str], sought: Sequence[str]) -> tuple[str, str]:
-    """Return the name of the field that contains the most words of a search, and the first of these words in the field.
+    """Return the name of the state field that contains the most of the searched words, with the first of these words.
 
     If several fields contain the same number of words, the last of them is returned.
     """

@@ -44,10 +44,12 @@ _Failed: TypeAlias = "tuple[str, float]"
 
 @dataclass(slots=True)
 class _RetryRecord:
-    """The part of a run's log that has been read so far, with the failures and retries in it.
+    """The failures and retries in the part of a run's log that was read so far.
+
+    When the log grows, only its new steps have to be read.
 
     Attributes:
-        seq: The last step that was read.
+        seq: The number of the last step that was read.
         failed: The last failure, if the run was not retried since.
         retried: The failure after which the run was last retried.
         at: The time of this retry.
@@ -95,10 +97,10 @@ class RetryLog:
         return sorted(found.values(), key=lambda each: -each.runs)
 
     async def _list_still_runs(self, tenant: str | None, midnight: float) -> Sequence[RunInfo]:
-        """Return the runs, newest first, that can have been retried today.
+        """Return the runs that may have been retried today, newest first.
 
-        These are runs that have changed today and that no process has driven for some time before: a retried run has
-        stood still between its failure and its retry.
+        A retried run is not driven between its failure and its retry. Therefore these are the runs that changed today,
+        and that no process drove for some time before.
         """
         found: list[RunInfo] = []
         before: str | None = None

@@ -41,7 +41,7 @@ _NO_GRAPH: Final = GraphLayout({"graph": "", "nodes": [], "ways": []})
 
 
 class Book:
-    """The history of a run up to one of its steps, as the page shows it. It is kept in memory.
+    """The history of a run up to one of its steps, in the form in which the run's page shows it, kept in memory.
 
     Attributes:
         atlas: The graph of the run, with the numbers by which the page refers to its nodes and edges.
@@ -78,10 +78,12 @@ class Book:
         return Moment(snapshot.seq, snapshot.status, spent, standings, Counter(self.tokens(standings).values()))
 
     def tokens(self, standings: Mapping[int, PlaceState]) -> dict[str, int]:
-        """Return where to draw a token in the picture of the graph: the number of a node for each part of the run.
+        """Return the nodes at which the picture of the graph marks that a part of the run is there.
 
-        The parts are the run itself, its inner graphs, the arms of forks and the items of maps. A part inside which
-        other parts are at work has no token.
+        Such a mark is called a token. The result contains the number of a node for each part of the run.
+
+        The parts are the run itself, its inner graphs, the arms of forks and the items of maps. A part has no token
+        while other parts inside it are at work.
         """
         frames, spots, found = self.visits.snapshot.frames, self.atlas.spots, dict[str, int]()
         last: str | None = None
@@ -191,9 +193,10 @@ class RunCache:
         return book
 
     async def recent(self, info: RunInfo, seq: int) -> Book:
-        """Return the part of a run's history that ends with the step `seq` and contains some steps before it.
+        """Return the history of a run from some steps before the step `seq` up to this step.
 
-        Reading this part takes the same time for short and for long runs. The result is not kept in the cache.
+        It takes the same time for short and for long runs, because the log is not read from its beginning. The result
+        is not kept in the cache.
         """
         book = Book(await self.atlas(info.fingerprint), await load_start(self._store, info.id, seq - _RECENT))
         steps = await self._store.steps(info.id, book.visits.snapshot.seq, seq)

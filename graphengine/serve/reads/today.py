@@ -73,7 +73,8 @@ _DECODER: Final = msgspec.json.Decoder(list[_RunSummary | None])
 class _ErrorGroup:
     """A group of runs that failed with similar error messages.
 
-    It has an example message, the times, the number of runs, and their versions and tenants.
+    It contains an example of the message, the times of the failures, the number of runs, and the versions and tenants
+    of the runs.
     """
 
     example: str
@@ -86,11 +87,11 @@ class _ErrorGroup:
 
 @dataclass(slots=True)
 class _Cell:
-    """The numbers of the runs of two days that have the same graph, version, tenant and agent.
+    """Numbers about those runs of two days that have the same graph, version, tenant and agent.
 
-    In lists of three numbers, the first is about yesterday until the same time of day, the second about today, and the
-    third about all of yesterday. If `agent` is set, only the runs in which this agent called a model are counted, with
-    the cost of its answers.
+    In a list of three numbers, the first is about yesterday until the same time of day, the second about today, and the
+    third about all of yesterday. If `agent` is set, only runs in which this agent called a model are counted, and the
+    cost is that of this agent's model calls.
     """
 
     graph: str = ""
@@ -109,12 +110,12 @@ class _Cell:
     had: set[str] = field(default_factory=set)
 
     def feed(self, status: str, at: float, ended: Iterable[_RunSummary | None], midnight: float, now: float) -> None:
-        """Count a group of runs that have the same status and began in the same minute.
+        """Add a group of runs to the counts of this cell. The runs have the same status and began in the same minute.
 
         Args:
             status: The status of the runs.
             at: The time at which they began.
-            ended: The summary of each run; None for a run that has not ended.
+            ended: The summary of each run of the group; None for a run that has not ended.
             midnight: When today began.
             now: The current time.
         """
@@ -280,7 +281,7 @@ def _rank_group(group: Group) -> tuple[float, float, int]:
 def _find_culprit(
     cells: Sequence[_Cell], versions: dict[tuple[str, ...], _Cell], graphs: Sequence[Group] | None
 ) -> Culprit | None:
-    """Return the graph whose failure rate rose the most today; None if no graph got clearly worse."""
+    """Return the graph whose failure rate rose the most today. The result is None if no graph got clearly worse."""
     groups = sorted(_iter_today_groups(cells, versions, "graph"), key=_rank_group) if graphs is None else graphs
     if not groups or groups[0].verdict != "worse":
         return None
@@ -338,9 +339,10 @@ def _iter_today_groups(cells: Sequence[_Cell], versions: dict[tuple[str, ...], _
 
 
 def _find_versions_before(versions: dict[tuple[str, ...], _Cell]) -> dict[tuple[str, ...], _Cell]:
-    """Return the predecessor of each version of a graph, which is the version whose first run was directly before.
+    """Return, for each version of a graph, the version that was used before it.
 
-    The first version of a graph has no entry.
+    That is the version whose first run came directly before the first run of the other version. The first version of a
+    graph has no entry.
     """
     found: dict[tuple[str, ...], _Cell] = {}
     last: dict[str, _Cell] = {}
@@ -358,9 +360,11 @@ def _age(cell: _Cell) -> tuple[float, Sequence[tuple[int, str]]]:
 
 
 def _compare_versions(cell: _Cell, older: _Cell | None) -> tuple[Rate, Rate] | None:
-    """Return the numbers of failed runs of a version of a graph and of its predecessor, for both days together.
+    """Return how often the runs of a graph's version failed, and how often those of the version before it failed.
 
-    None if there is no predecessor, or if one of the two has too few runs to compare.
+    The runs of yesterday and today are counted together.
+
+    The result is None if there is no earlier version, or if one of the two has too few runs to compare.
     """
     if older is None or min(each.runs[1] + each.runs[2] for each in (cell, older)) < _FEW:
         return None

@@ -160,7 +160,7 @@ _ACCOUNT_TEXT: Final = 10_000
 
 @dataclass(slots=True)
 class Views:
-    """Answers the requests of one server that read runs.
+    """Answers those requests to a server that only read runs, such as the requests of the inspector page.
 
     Attributes:
         store: The database, limited to what the caller can see.
@@ -285,7 +285,7 @@ class Views:
         return Overview(statuses, questions, width, [(*each, runs) for each, runs in bars.items()])
 
     async def _counts(self, wanted: Wanted, key: Hashable, width: float = _DAY) -> Sequence[tuple[float, str, int]]:
-        """Count the runs that a search finds, in intervals of time and by status.
+        """Count the runs that a search finds, for each interval of time and each status.
 
         For the store, a `queued` run also has the status `running`. A search for one of these statuses therefore counts
         both.
@@ -365,7 +365,7 @@ class Views:
         return Tables(found)
 
     async def lines(self, asked: OfRuns) -> Mapping[str, Line]:
-        """Return the current state of the runs that are visible on a page with the list of runs.
+        """Return what each run that is visible on a page of the list of runs is doing now.
 
         The summary of a run in the store is from the last change of its status. This is too old for a run that is being
         driven, and it lacks the last message of a conversation. In these cases, the snapshot is read.
@@ -415,7 +415,7 @@ class Views:
         return Run(**asdict(head), above=above, **more)
 
     async def head(self, info: RunInfo, book: Book) -> Head:
-        """Describe a run after the last step of a `Book`.
+        """Describe a run, with its current picture and steps, as it was after the last step of the history in `Book`.
 
         If this is the newest step, answers that wait in the run's inbox are included.
         """
@@ -517,9 +517,9 @@ class Views:
         )
 
     async def _calls(self, info: RunInfo, visit: Visit) -> list[Call]:
-        """Return the recorded results in a visit to a node: the models' responses and the tools' results.
+        """Return the calls whose results were recorded during a visit to a node: model calls and tool calls.
 
-        Each response comes with the new messages that were sent to the model.
+        The result of a model call is the model's response, and comes with the new messages that were sent to the model.
         """
         found: list[Call] = []
         for each in visit.entries:
@@ -531,7 +531,7 @@ class Views:
         return found
 
     async def _attempts(self, info: RunInfo, visit: Visit) -> list[Attempt]:
-        """Return the attempts of a visit to a node, each with the model calls that failed in this attempt."""
+        """Return the attempts of a node during one visit, each with the model calls that failed during it."""
         steps = {each.step.seq: each.step for each in visit.entries}
         found: list[Attempt] = []
         for each in visit.attempts:
@@ -566,7 +566,7 @@ class Views:
         return diff_document(await diff(self.store, asked.run_id, asked.other, most=MOST_PLACES))
 
     async def compare(self, asked: OfTwo) -> Comparison:
-        """Compare two runs: return the differences between them, and which nodes and edges each of them took."""
+        """Compare two runs: return how they differ, and which nodes and edges of the graph each of them took."""
         found = await self.compared(asked)
         infos = [await self.store.info(run_id) for run_id in (asked.run_id, asked.other)]
         books = [await self.books.book(info) for info in infos]
@@ -652,7 +652,7 @@ def _count_fitting(groups: Iterable[tuple[str, str, float, str]], wanted: Wanted
 def _find_fitting(
     groups: Iterable[tuple[str, str, float, str]], wanted: Wanted
 ) -> Iterator[tuple[float, str, Sequence[Summary | None]]]:
-    """Yield those runs that pass all filters of a search, from groups that the store has already filtered in part.
+    """Yield the runs that pass all filters of a search, from groups of runs that only passed some of the filters yet.
 
     Yields:
         When the runs of a group began, their status, and the summary of each run.

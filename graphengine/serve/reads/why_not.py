@@ -41,13 +41,13 @@ _SHOWN: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """How many of the newest runs of a graph took each edge.
+    """Counts of how many of the newest runs of a graph took each edge.
 
     Attributes:
         runs: The number of runs that were examined.
-        took: The number of runs that took an edge. An edge is identified by the place of its graph, by its declaration,
-            and by its target.
-        known: The number of runs whose version of the graph contains the edge at all.
+        took: The number of runs that took each edge. An edge is identified by the place of its graph, by its
+            declaration, and by its target.
+        known: The number of runs whose version of the graph contains the edge, whether or not they took it.
     """
 
     runs: int
@@ -73,12 +73,14 @@ async def taken_in(store: Store, graph: str) -> Taken:
 
 @dataclass(frozen=True, slots=True)
 class _Specs:
-    """Several versions of a graph, prepared for finding the edges that runs of these versions took.
+    """The versions of a graph under which its runs were recorded, in a form in which edges can be looked up by a step.
+
+    With them, `taken` finds out which edges a run took.
 
     Attributes:
         specs: The recorded description of each version, by fingerprint.
-        places: The place and the edges of each inner graph. The key is the `id()` of the list of edges in the
-            description, because `InForce.ways` returns this list for a step.
+        places: The place and the edges of each inner graph. A key is the `id()` of the list of edges in the description
+            of the graph: `InForce.ways` returns exactly this list for a step, so the list itself identifies the graph.
     """
 
     specs: dict[str, GraphSpec]
@@ -91,7 +93,7 @@ class _Specs:
                 self.places.update(_list_graph_places(spec))
 
     def taken(self, steps: Sequence[Step]) -> set[tuple[Place, Declaration, str]]:
-        """Return the edges that a run took, according to its steps.
+        """Return the edges that a run took, as its recorded steps show.
 
         Each edge is looked up in the version of the graph that the run had at that step.
         """
@@ -119,10 +121,10 @@ class _Specs:
 
 
 def _list_graph_places(spec: GraphSpec) -> Mapping[int, tuple[Place, Sequence[Declaration]]]:
-    """Return the place and the edges of a graph and of each of its inner graphs.
+    """Return the place and the edges of a graph and of each of its inner graphs, for looking up edges by a step.
 
-    The key is the `id()` of the list of edges in the description of the graph, because `InForce.ways` returns this list
-    for a step.
+    A key is the `id()` of the list of edges in the description of the graph: `InForce.ways` returns exactly this list
+    for a step, so the list itself identifies the graph.
     """
     found: dict[int, tuple[Place, Sequence[Declaration]]] = {}
     left: list[tuple[Place, GraphSpec]] = [((), spec)]
@@ -136,15 +138,15 @@ def _list_graph_places(spec: GraphSpec) -> Mapping[int, tuple[Place, Sequence[De
 
 
 def why_not(book: Book, number: int, at: int, taken: Taken) -> WhyNot | None:
-    """Return the reasons why a run had not taken an edge when it had recorded the step `at`.
+    """Explain why a run had not taken a certain edge of its graph when the run had recorded the step `at`.
 
-    None if the graph has no edge with this number.
+    The result is None if the graph has no edge with this number.
 
     Args:
         book: The run.
         number: The number of the edge in the picture.
         at: The step.
-        taken: How often the newest runs of the graph took each edge.
+        taken: How many of the newest runs of the graph took each edge.
     """
     spot = next((key for key, each in book.atlas.edges.items() if each == number), None)
     if spot is None:
@@ -185,9 +187,10 @@ def why_not(book: Book, number: int, at: int, taken: Taken) -> WhyNot | None:
 
 
 def _find_edge_decision(entry: Entry, scope: Scope, edge: DrawnEdge) -> Decision | None:
-    """Return whether a run took an edge when it chose among the edges of a node at a step, and why.
+    """Explain for one step of a run whether the run took a certain edge at this step, and why.
 
-    None if the step is no such choice, or if the version of the graph at that step did not contain the edge.
+    The result is None if the run did not choose among the edges of the edge's node at this step, or if the graph did
+    not contain the edge yet.
     """
     if entry.edge is None:
         return None
@@ -244,10 +247,10 @@ _STEP: Final = {">": 1, "<": -1}
 
 
 def _find_satisfying_values(condition: ConditionSpec) -> Sequence[tuple[str, Any]]:
-    """Return fields and values with which a condition of an edge is true.
+    """Return values for state fields with which the condition of an edge becomes true.
 
-    Example: `score > 3` results in the field `score` with the value 4. The list is empty if no values can be read from
-    the condition.
+    Example: the condition `score > 3` results in the field `score` with the value 4. The result is empty if no values
+    can be derived from the condition.
     """
     if condition["is"] == "and":
         parts = [_find_satisfying_values(part) for part in condition.get("parts", ())]

@@ -178,10 +178,10 @@ def _answer_cacheable(card: object, headers: Mapping[str, str]) -> Response:
 
 
 def _check_request(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Wrap an endpoint of the A2A SDK, and refuse requests that the SDK would misunderstand.
+    """Wrap an endpoint of the A2A SDK, to refuse two kinds of wrong requests before the SDK misunderstands them.
 
-    The SDK reports a body of another content type as a parse error. In a request for a list, it ignores an unknown
-    status, and would list all tasks.
+    The SDK reports a body of another content type as a parse error. In a request for a list of tasks, the SDK ignores
+    an unknown status, so that it would list all tasks.
     """
 
     async def checked(request: Request) -> Response:
@@ -464,14 +464,14 @@ class _Agent(RequestHandler):
         return turn
 
     async def _next(self, info: RunInfo, message: a2a.Message, key: str, value: object, seen: RunInfo) -> Turn:
-        """Give a client's message to an existing task, and return the turn of the message.
+        """Give a client's message to an existing task, and return the turn of the conversation that begins with it.
 
         Args:
             info: The current entry of the task's run in the store.
             message: The message.
-            key: The key of the turn.
+            key: The key of the turn, by which a message that is sent again is recognized.
             value: The value to deliver: the data part or the text of the message.
-            seen: The entry of the run when the message arrived.
+            seen: The entry of the run in the store when the message arrived. It shows what the client could have seen.
         """
         if message.context_id not in ("", _read_context(info)):
             raise errors.InvalidParamsError(f"task {info.id} belongs to the context {_read_context(info)}: send its id")
@@ -508,7 +508,7 @@ class _Agent(RequestHandler):
         return await self._turns.begin(self._graph, state, Turn(0, run_id), key, said, tags=tags)
 
     async def _follow_task(self, turn: Turn) -> AsyncGenerator[Any, None]:
-        """Yield a task as it was when a message arrived, and then its events, until its run has ended or waits."""
+        """Yield the state of a task at the time of a message, then the task's events until the run ends or waits."""
         task = await self.task(turn.identity)
         place: dict[str, Any] = {"task_id": task.id, "context_id": task.context_id}
         if task.status.state != _STATES["queued"] and (turn.after >= 0 or task.status.state in _STATES.values()):
@@ -583,7 +583,7 @@ def _build_file_part(medium: Media) -> a2a.Part:
 
 
 def _check_history(params: a2a.GetTaskRequest | a2a.ListTasksRequest | a2a.SendMessageConfiguration) -> None:
-    """Check that the length of the history which a client asks for is not negative.
+    """Check the length of the task history that a client asks for: it must not be negative.
 
     The length is otherwise not used, because tasks have no history.
 
@@ -639,7 +639,7 @@ def _check_numbers(value: object) -> None:
 
 
 class _Push(BaseModel):
-    """The state of a run that exists to store one address for notifications about a task.
+    """The state of a run that only stores an address to which notifications about a task of a client are sent.
 
     `task` is the identity of the task's run, and `name` is the id that the client gave to the address.
     """
@@ -662,7 +662,8 @@ _MOST_PLACES: Final = 20
 class _PushNotifications(Notifications):
     """Sends the push notifications that A2A clients have requested, when a task ends or waits.
 
-    The address of a client is stored in a run of its own, a *place*. This run sleeps until the task has ended.
+    Each address of a client is stored in a run of its own, which this module calls a *place*. The run sleeps until the
+    task has ended.
 
     Args:
         service: The service that starts, follows and answers the runs.

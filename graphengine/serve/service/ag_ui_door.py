@@ -179,7 +179,7 @@ def _find_shown(messages: Sequence[Any]) -> Have:
 
 
 class _AgUiWriter:
-    """Converts the events of a run that a front end shows to events of the AG-UI protocol, for one request.
+    """Converts the events of a run to events of the AG-UI protocol, for one request of a front end.
 
     Args:
         given: The request.

@@ -206,7 +206,7 @@ def _answer_id(thread: Thread, turn: str) -> str:
 
 
 def _approvals(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[str, Any]]]:
-    """Yield the decisions of a person about tool calls, which a page sends as parts of a message.
+    """Yield the answers of a person to requests for approval of tool calls, from a message that a page has sent.
 
     Yields:
         The id of the question, with the id of the tool call and the answer: True for an approval, False or a reason for
@@ -280,7 +280,7 @@ class _ChunkWriter:
         self._data: dict[str, Chunk] = {}
 
     def begin(self, run_id: str) -> Iterator[Chunk]:
-        """Yield the chunks with which the assistant's message begins.
+        """Yield the chunks with which a message of the assistant begins in the AI SDK's protocol.
 
         All content of the message is in one step of the AI SDK, because `reset-step` can remove the content of a step.
         """
@@ -423,7 +423,9 @@ def _build_sdk_messages(thread: Thread, events: Iterable[FrontEvent]) -> list[di
 
 
 class _MessageParts:
-    """Builds the parts of a message from its chunks, in the same way as the AI SDK does in a page.
+    """Builds the parts of a chat message from its chunks, in the same way as the AI SDK does in a page.
+
+    The service needs this to show a recorded chat to a page that was loaded again.
 
     Attributes:
         found: The parts so far.

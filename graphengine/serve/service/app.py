@@ -192,7 +192,9 @@ class Service:
         return await self.runner.begin(graph, state, run_id, **place)
 
     def wake_worker(self) -> None:
-        """Let this process look at once for runs that can be driven, if the process has a worker.
+        """Let this process look at once for runs that it can drive, instead of waiting for its next regular search.
+
+        This has an effect only if the process has a worker.
 
         If this process drives a run, clients also get the live events of the run.
         """
@@ -260,7 +262,7 @@ class Service:
         return await self.info_of(request.path_params["run_id"])
 
     async def info_of(self, run_id: str, right: Right = "read") -> RunInfo:
-        """Return a run's entry in the store, after checking that the caller has the right and can see the run.
+        """Return a run's entry in the store, after checking that the caller has a right and may see the run.
 
         Args:
             run_id: The id of the run, or its identity (`RunInfo.identity`), which also contains the run's nonce. An

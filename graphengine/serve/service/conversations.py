@@ -61,7 +61,9 @@ _PAGE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation of a client with a graph. It consists of one or more runs, which all have a tag with its name.
+    """Identifies a conversation of a client with a graph.
+
+    A conversation consists of one or more runs. All these runs have a tag with the name of the conversation.
 
     Attributes:
         graph: The name of the graph.
@@ -84,7 +86,7 @@ class Conversation:
 
     @classmethod
     def of(cls, info: RunInfo) -> Conversation:
-        """Return the conversation to which a run belongs, which is found by the tags of the run.
+        """Return the conversation to which a run belongs, according to the tags of the run.
 
         Raises:
             UnknownRun: The run does not belong to a conversation.
@@ -98,10 +100,10 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A first request of a conversation that may have been sent before, so that its conversation may already exist.
+    """Identifies a conversation by its first request, for a client that may be repeating this request.
 
-    The client has marked the request as a retry, but has sent no idempotency key. The earlier request is therefore
-    found by its content.
+    The client has marked the request as a retry, but has sent no idempotency key and no name of a conversation. If the
+    first copy of the request arrived, the conversation already exists, and is found by the content of the request.
 
     Attributes:
         graph: The name of the graph.
@@ -114,7 +116,7 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class RunOfResponses:
-    """Identifies the run of a response, given only the id of the response.
+    """Identifies the run to which a response of OpenAI's API belongs, given only the id of the response.
 
     Attributes:
         run: The digest of the run's id, which is a part of the ids of the run's responses.
@@ -129,7 +131,7 @@ class RunOfResponses:
 
 
 def request_digest(*parts: object) -> str:
-    """Return a digest by which a repeated request is recognized.
+    """Return a digest of a request, by which the same request is recognized when its client sends it again.
 
     The digest contains the caller. Two digests are therefore equal only if the same caller has sent the same request
     twice.
@@ -139,9 +141,9 @@ def request_digest(*parts: object) -> str:
 
 
 async def find(service: Service, wanted: str | Conversation | Repeated | RunOfResponses) -> RunInfo | None:
-    """Return the newest run of a conversation, or the run that is identified in another way.
+    """Return the newest run of a conversation, or the newest run that fits another description.
 
-    None if there is no such run, so that a new run must be started.
+    The result is None if there is no such run. The caller then starts a new run.
 
     Args:
         service: The service.
@@ -189,13 +191,14 @@ async def _load_newest_runs(service: Service, page: Page, most: int) -> Sequence
 
 
 async def _may_lack_reply(service: Service, info: RunInfo) -> bool:
-    """Return whether the reply of a conversation's first run may have been lost on the way to the client.
+    """Return whether a client may have missed the reply to the first message of a conversation.
 
-    In this case, a client that repeats its request gets the reply of this run. Otherwise the request begins a new
-    conversation.
+    This decides what a repeated first message means. If the reply may have been lost on its way, the client gets the
+    same reply again. Otherwise the message begins a new conversation.
 
-    The clocks of servers differ. Therefore a run whose reply seems to be long before or after the current time is
-    treated as a run whose reply was received.
+    The reply counts as received if the conversation has further turns or a newer run, or if the run rests (it has ended
+    or waits) and was last changed long ago. Because the clocks of servers differ, a time far in the future counts as
+    long ago, too.
     """
     is_late = abs(time.time() - info.updated_at) > RETRY_SECONDS
     if len(await turns(service.runner.store, info)) > 1 or (is_late and await rest_of(service, info.id) is not None):

@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 
 
 class Opening(NamedTuple):
-    """The arguments with which the support for one protocol, a *door*, is opened when a service starts.
+    """What the support for one protocol, such as A2A or MCP, is given when a service starts.
+
+    The support for a protocol is called a *door*.
 
     Attributes:
         service: The service that starts, follows and answers runs.
         access: The rules that check the credentials of requests.
         version: The version of this package.
-        secret: A secret that all processes of this service share. Strangers do not know it if the service has a token.
+        secret: A secret that all processes of this service share. If the service has a token, strangers cannot guess
+            the secret.
         stack: The exit stack that closes what the door opens.
         a2a_root: The graph whose A2A agent represents the host; None if there is only one graph.
         live_text: Whether chat completions stream each piece of text at once, although it may be replaced later.

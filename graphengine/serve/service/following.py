@@ -34,11 +34,11 @@ _RESTS: Final = 16
 
 
 class Open(NamedTuple):
-    """A wait of a run that has not ended: an open question, or a wait for a message.
+    """Something that a run still waits for: an answer to a question, or a message.
 
     Attributes:
         frame: The part of the run that waits: the run itself, or one of its inner graphs, arms or items.
-        record: The wait in its recorded form.
+        record: The wait as the run's state contains it.
         wait: The same wait in the form that readers see.
     """
 
@@ -71,7 +71,7 @@ def waits(snapshot: Snapshot, topics: Collection[str | None] | None = None) -> M
 
 
 class Rest(NamedTuple):
-    """The snapshot of a run that has ended or waits. It is kept so that the next request need not load the run.
+    """The snapshot of a run that has ended or waits, kept in memory so that the next request need not load the run.
 
     Attributes:
         run: The snapshot.
@@ -85,10 +85,10 @@ class Rest(NamedTuple):
 
 
 class Rests:
-    """A small cache of the snapshots of runs that have just been shown to a client.
+    """A small cache of the snapshots of runs that were just shown to a client, because a message may follow soon.
 
-    With a cached snapshot, the next message to a run need not load the run. The code that gets a snapshot applies the
-    next steps of the run to it. Therefore a snapshot is handed out only once.
+    With a cached snapshot, the run need not be loaded for this message. The code that takes a snapshot changes it by
+    applying the next steps of the run. Therefore each snapshot is given to one user only.
     """
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class Rests:
 
 
 async def rest_of(service: Service, run_id: str, topics: Collection[str | None] | None = None) -> Snapshot | None:
-    """Return the snapshot of a run that has ended, or that waits for a person or a message; None while the run works.
+    """Return the snapshot of a run if the run has ended, or waits for a person or a message; None while it works.
 
     Args:
         service: The service that has the run.

@@ -54,7 +54,7 @@ class Thread:
     Args:
         service: The service that starts, follows and answers runs.
         graph: The name of the graph.
-        thread: The id of the thread, which the front end chose.
+        thread: The id of the thread. The front end has chosen it.
 
     Attributes:
         run_id: The id of the thread's run.
@@ -296,10 +296,10 @@ class Thread:
             await self._service.runner.stop(self.run_id, f"{names[0]} was cancelled")
 
     async def newest(self) -> tuple[str, int]:
-        """Return the id of the chat's newest message, and the number of the step before its turn.
+        """Return the newest message of the chat: its id, and the number of the step before the run received it.
 
-        If this request has sent a message, the message before it is returned. The result is "" and 0 if the chat has no
-        message.
+        If this request has sent a message, newer messages of other clients are ignored. The result is "" and 0 if the
+        chat has no message.
         """
         found = "", 0
         for step in await self._service.runner.history(self.run_id) if self.is_chat else ():

@@ -195,7 +195,7 @@ class McpDoor:
     async def _start_call(
         self, ctx: ServerRequestContext[Any], params: types.CallToolRequestParams, tool: _Tool
     ) -> _ToolRequest:
-        """Start the run of a tool call. If the request continues an earlier call, find the run of this call instead."""
+        """Start a run for a tool call, or return the run of an earlier call that the request continues."""
         run, is_new = params.request_state or "", False
         if params.request_state is None:
             sent_id = (params.meta or {}).get(RUN_ID)
@@ -209,8 +209,8 @@ class McpDoor:
     ) -> types.CallToolResult | types.InputRequiredResult:
         """Return the result of a tool call, or the questions that a person must answer before the call can go on.
 
-        If the run takes long, a client of a modern revision gets an answer without questions, and sends the request
-        again.
+        If the run is not finished soon, a client of a modern protocol revision gets an answer without a result and
+        without questions, and asks again. An older client waits.
         """
         ctx, run_id = call.ctx, call.run_id
         is_modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
@@ -361,7 +361,7 @@ async def _unsent(message: Message) -> None:
 
 @dataclass(slots=True)
 class _ToolRequest:
-    """A request with which a client calls a tool, or continues a tool call that is still running.
+    """A request of an MCP client that calls a tool, or that asks for the result of a call that is still running.
 
     Attributes:
         ctx: The SDK's context of the request.

@@ -163,8 +163,8 @@ class _ClientMessage:
         text: The text of the message.
         before: The earlier messages of both sides. A new conversation with an agent begins with them.
         key: The key of the message's turn. The key is the same if the message is sent again.
-        is_known: Whether an existing turn with this key is certainly the same turn. If False, the client may have sent
-            the same words twice on purpose.
+        is_known: Whether an existing turn with this key certainly belongs to this message. If False, the client may
+            have sent the same words twice on purpose.
         conversation: The conversation to which the message belongs.
         tags: Further tags for a run that this message starts, by which the run can be found.
         is_kept: Whether the client can continue the conversation.
@@ -228,7 +228,7 @@ class _Reply:
 
 
 class _ReplyTexts:
-    """Decides which texts of an agent are streamed, for a client that can only append to the text that it shows.
+    """Decides when pieces of an agent's text are streamed to a client that cannot remove a text which it has shown.
 
     A text is *held back* while it may still be dropped, because the model's answer may be interrupted and requested
     again, or a check may refuse it. The text *counts* as soon as another text follows, a tool is called, or the run has
@@ -537,7 +537,7 @@ class OpenAiDoor:
         return _ClientMessage(last.text, before, key, is_known, place, tags, is_kept, previous, results)
 
     async def _turn(self, model: TextGraph, said: _ClientMessage) -> Turn:
-        """Return the turn of a client's message. If the message was not delivered before, deliver it first."""
+        """Return the turn that a client's message began. If the message was not delivered yet, deliver it first."""
         conversation = said.conversation
         found = await find(self._service, conversation)
         if found is not None and said.is_known and turn_of(await self._turns.of(found), said.key) is not None:
@@ -548,13 +548,13 @@ class OpenAiDoor:
     async def _turn_in(
         self, found: RunInfo | None, model: TextGraph, said: _ClientMessage, seen: RunInfo | None = None
     ) -> Turn:
-        """Return the turn of a client's message in a conversation. If the message is new, deliver it first.
+        """Return the turn that a client's message has in a conversation, after delivering the message if it is new.
 
         Args:
             found: The newest run of the conversation, as it is now; None if the conversation has no run.
             model: The graph that is used as a model.
             said: The message.
-            seen: The newest run when the message arrived.
+            seen: The newest run when the message arrived. It shows what the client could have seen.
 
         Raises:
             InputError: The message does not fit the state of the conversation.
@@ -606,7 +606,7 @@ class OpenAiDoor:
         return await self._turns.begin(model.graph, state, Turn(0, run_id), said.key, message, **place)
 
     async def _leave_conversation(self, turn: Turn, said: _ClientMessage, reply: _Reply) -> str:
-        """Handle a run that waits for the next message of a client that cannot continue the conversation.
+        """Deal with a run that waits for an answer or a message which this client cannot send.
 
         If the run asks a question, the reply gets a note on how to answer it elsewhere. Otherwise the run is stopped,
         unless it waits for the results of the client's tools.
@@ -854,7 +854,7 @@ def _read_conversation_header(request: Request) -> str:
 
 
 def _read_ending_results(given: Sequence[Mapping[str, Any]]) -> Results:
-    """Return the tool results at the end of the messages in a request, by the ids of their calls.
+    """Return the tool results that a client sends at the end of the messages in its request, by the ids of the calls.
 
     The client has executed these tools, and the run waits for the results.
     """
@@ -870,7 +870,7 @@ def _read_ending_results(given: Sequence[Mapping[str, Any]]) -> Results:
 
 
 def _find_called_tools(message: Mapping[str, Any]) -> dict[str, str]:
-    """Return the names of the tools that a message in a request calls, by the ids of the calls."""
+    """Return the names of the tools that a message of an assistant calls, by the ids of the calls."""
     if message.get("type") == "function_call":
         return {str(message.get("call_id")): str(message.get("name"))}
     calls = message.get("tool_calls")
@@ -932,7 +932,7 @@ def _read_given_messages(given: Sequence[Mapping[str, Any]], where: str) -> tupl
 
 
 def _encode_turn(turn: Turn) -> str:
-    """Encode a turn of a run as a text, to use as a part of the ids in a response.
+    """Encode which turn of which run a response belongs to, as a text for the ids in the response.
 
     The text contains only a digest of the run's id, because this id names the tenant, the graph and the conversation,
     and an application may pass the ids of responses on to browsers. `_decode_turn` finds the run by the tag of the run.
@@ -970,9 +970,9 @@ def _build_output_part(text: str) -> Mapping[str, Any]:
 
 
 def _build_output_item(turn: Turn, reply: _Reply | None) -> Mapping[str, Any]:
-    """Return the item of a response that contains the text of the reply, in the form of OpenAI's Responses API.
+    """Return the text of a reply as an item of a response, in the form of OpenAI's Responses API.
 
-    If `reply` is None, the response has just begun.
+    If `reply` is None, the response has just begun, and the item contains no text yet.
     """
     status, content = ("in_progress", []) if reply is None else ("completed", [_build_output_part(reply.text)])
     return {

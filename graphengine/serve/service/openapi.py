@@ -56,9 +56,9 @@ _FORMATS: Final = {"integer": "int64", "number": "double"}
 
 
 class AnyJson(GenerateJsonSchema):
-    """Generates JSON Schemas for types that may have no JSON Schema.
+    """Generates JSON Schemas, also for types that cannot be described by a JSON Schema.
 
-    Such a type is described as a type with any value, instead of raising an error.
+    Such a type is described as any value, instead of raising an error.
     """
 
     def handle_invalid_for_json_schema(self, schema: object, error_info: str) -> JsonSchemaValue:

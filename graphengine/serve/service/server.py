@@ -168,7 +168,7 @@ class Serving:
         """Serve one MCP client over stdin and stdout, until the client disconnects or `stop` is called.
 
         Args:
-            talk: Serves the client until it disconnects.
+            talk: The function that exchanges messages with the client until the client disconnects.
 
         Raises:
             StoreError: The database cannot be used.
