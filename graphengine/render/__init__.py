@@ -62,7 +62,8 @@ def render_graph_spec(  # noqa: PLR0913 - one for each property of a picture
     Args:
         graph_spec: The graph's spec, from its plan or from a store.
         path: The file. Its ending, one of `ENDINGS`, selects the format.
-        steps: All steps of a run from seq 1 on, which are read once; None to draw the graph alone.
+        steps: All steps of the run to draw, beginning with the step 1. They are read only once. None draws the graph
+            alone.
         specs: Other specs of the graph by fingerprint, if steps were recorded under other versions of the graph.
         fold: The nested graphs to draw as one box each: a depth folds all graphs at this depth or deeper (0: all); a
             list of paths folds these nodes, as in `["articles", "desk/article"]`.

@@ -16,12 +16,14 @@ _LONG_STEPS: Final = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_8
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """How long a node (or a run) worked, what its model calls used, and how often it failed.
+    """The resources that a node or a whole run used: its working time, its model calls, and its failures.
 
     Attributes:
-        seconds: The driven time; None if no time was measured, as for a node that has not ended.
-        usage: The calls, tokens and cost as steps record them. An unknown cost is None.
-        waited: The seconds for which answered questions were open.
+        seconds: The time in which a process drove the node or the run; None if no time was measured, as for a node that
+            has not ended.
+        usage: The number of model calls, their tokens and their cost, as the steps recorded them. An unknown cost is
+            None.
+        waited: The time for which questions to people were open until they were answered, in seconds.
         failures: The number of failed attempts, including attempts that were retried or replaced by a fallback.
     """
 
@@ -37,7 +39,9 @@ class Used:
         return Used(driven, usage, self.waited + other.waited, self.failures + other.failures)
 
     def in_words(self, *, is_offline_known: bool = False) -> str:
-        """Describe the used time and cost in words, for a picture. The cost is left out if no models were called.
+        """Describe the time and the cost of a node or a run in words, for a picture.
+
+        The cost is left out if no models were called.
 
         Args:
             is_offline_known: Whether the caption already says that the whole run was offline, so that the word

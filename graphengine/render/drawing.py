@@ -59,7 +59,9 @@ def draw_graph(  # noqa: PLR0913 - as for `render_graph_spec`
     detail: Detail = "full",
     status: str = "",
 ) -> Drawing:
-    """Create the picture of a graph, optionally with a run on it.
+    """Create a picture of a graph in a form that can be written as SVG, Mermaid, DOT or text.
+
+    A run can be drawn on the graph.
 
     Args:
         graph_spec: A graph's description, from `Plan.graph_spec` or from a store.
@@ -109,10 +111,10 @@ def _with_large_text(drawing: Drawing) -> Drawing:
 
 
 class _Place(NamedTuple):
-    """A box that stands for a part of a graph: a node, START, END or FAIL.
+    """A part of a graph that is drawn as a box: a node, START, END or FAIL.
 
-    If many edges lead to END, END gets a box for each node from which they come. `source` is then the name of this
-    node.
+    If many edges lead to END, END has a separate box for each node from which such edges come. `source` is then the
+    name of this node.
     """
 
     name: str
@@ -120,10 +122,11 @@ class _Place(NamedTuple):
 
 
 class _Doors(NamedTuple):
-    """The boxes of a node at which arrows begin and end.
+    """The boxes to which arrows to a node lead, and from which arrows of the node begin.
 
-    For a node that is drawn as a frame around a graph, `entry` and `exit` are boxes inside the frame, and `cluster` is
-    the id of the frame. For any other node, both are the node's box, and `cluster` is "".
+    Most nodes are drawn as one box. Both `entry` and `exit` are then this box, and `cluster` is "". A node that
+    contains a graph is drawn as a frame around this graph. `entry` and `exit` are then boxes inside the frame, and
+    `cluster` is the id of the frame.
     """
 
     entry: str
@@ -269,7 +272,7 @@ class _Drafter:
         return "plain" if self.trace is None else "done" if times else "unused"
 
     def _at(self, spot: Spot, source: str = "") -> tuple[Tone, list[str], Sequence[str]]:
-        """Return what a picture shows of the run at a node.
+        """Describe what a picture shows at a node about a run that is drawn on the graph.
 
         Returns:
             The colour, the past events in words, and what the run does at the node now, in words.
@@ -361,7 +364,10 @@ class _Drafter:
         return self._box(Box("", "fork", (), name, tone, cluster, name=name), place, "")
 
     def _link(self, source: str, target: _Doors, words: str, spoken: str, count: int) -> None:
-        """Draw an arrow that is no edge of the graph, such as from a node to one of its choices."""
+        """Draw an arrow that does not stand for an edge of the graph.
+
+        Example: the arrow from a node that chooses among graphs to one of these graphs.
+        """
         lines = tuple(Line(text) for text in wrap(words, LABEL_COLUMNS["full"], CONDITION_LINES))
         tone, labels = self._tone(count), (one_line(words),) if words else ()
         arrow = Arrow("", source, target.entry, lines, one_line(spoken), tone=tone, words=labels, head=target.cluster)
@@ -401,9 +407,10 @@ def _list_places(scope: Scope, *ends: str) -> list[_Place]:
 
 
 def signs_of(drawing: Drawing) -> Iterable[str]:
-    """Yield the explanations for the legend of a picture: one for each sign in it that has no words next to it.
+    """Yield the lines of a picture's legend. Each line explains one sign in the picture, such as a dashed arrow.
 
-    Example: a dashed arrow is explained as an edge that is tried after a failure.
+    Only signs that occur in the picture are explained. For example, a dashed arrow is explained as `dashed: after a
+    failure`.
     """
     shapes = {box.shape for box in drawing.boxes}
     if any(arrow.number > 1 for arrow in drawing.arrows):
@@ -462,9 +469,10 @@ class Taken(NamedTuple):
 
 
 class _Words(NamedTuple):
-    """The facts about an edge from which the text next to its arrow is made.
+    """What the text next to an arrow of a picture must tell about one of the arrow's edges.
 
-    `number` is the position in which the edge is tried among the edges of its node; 0 for a single edge.
+    `number` is the position of the edge in the order in which the edges of its node are tried; 0 if the node has only
+    one edge.
     """
 
     label: str

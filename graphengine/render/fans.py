@@ -41,7 +41,9 @@ _BETWEEN: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Similar arms of a fork that are drawn as a block of several rows. Each arm is a single box.
+    """Similar arms of a fork that a picture shows in several rows, because they would be too wide in one row.
+
+    Each arm is a single box. For the layout, all these boxes together are one box, the *block*.
 
     Attributes:
         id: The id of the block as a part of the layout.
@@ -161,9 +163,10 @@ def _size_of_block(columns: int, rows: int, cell: Point) -> Point:
 
 
 def _shrinkage_by_rows(arms: int, cell: Point) -> Callable[[int], float]:
-    """Return a function that computes how much a picture must shrink to fit a window.
+    """Return a function that computes how much smaller a picture must be shown to fit into a window.
 
-    The function gets the number of rows in which the arms of a fork are placed.
+    The function is called with the number of rows in which the arms of a fork are placed, to find the best number of
+    rows.
     """
 
     def small(rows: int) -> float:

@@ -163,9 +163,9 @@ def layout(drawing: Drawing, *, is_wide: bool = False) -> Layout:
 
 
 class _Request:
-    """The description of a picture's parts for the layout program graphlay, which computes where to draw them.
+    """Describes a picture to the layout program graphlay, which computes where to draw the parts of the picture.
 
-    `read` converts the answer of the program.
+    The method `read` converts the answer of the program.
     """
 
     def __init__(self, drawing: Drawing, *, is_wide: bool) -> None:
@@ -201,11 +201,13 @@ class _Request:
         self._keep_order()
 
     def _straighten_forks(self) -> None:
-        """Keep the join of each fork straight below the fork, so that several forks in a row stand in one column.
+        """Make the layout draw the join of each fork straight below the fork.
 
-        The arrows of the middle arm get a large weight, so that they are drawn straight and the join stands below the
-        fork. If the number of arms is even, an invisible box between the two middle arms takes the place of the middle
-        arm. The search for an order of the arms begins with the order in which they are declared.
+        Several forks in a row then stand in one column.
+
+        To achieve this, the arrows of the middle arm get a large weight, so that they are drawn straight. If the number
+        of arms is even, an invisible box between the two middle arms takes the place of the middle arm. The search for
+        an order of the arms begins with the order in which they are declared.
         """
         onward: dict[str, list[Arrow]] = {}
         for arrow in self.lone:
@@ -256,8 +258,8 @@ class _Request:
     def _keep_order(self) -> None:
         """Make the layout program keep the arms of wide forks in their declared order.
 
-        The program changes the order only where this saves crossings. The positions that are passed to it are the
-        numbers of the arms in the row. They decide only the order.
+        The layout program changes this order only where this saves crossings. The positions that are passed to the
+        program are the numbers of the arms in the row, and they only tell the program the order.
         """
         forks = {box.id for box in self.drawing.boxes if box.shape == "fork"}
         fans: dict[str, list[Arrow]] = {}
@@ -358,7 +360,7 @@ class _Request:
 
 
 def _size_of(box: Box, arrows: int) -> Point:
-    """Return the size of a box with its borders.
+    """Return the size that a box of a picture needs, including its borders.
 
     The box is wide enough for the text, and for the given number of arrows at one side.
     """
@@ -371,10 +373,12 @@ def _size_of(box: Box, arrows: int) -> Point:
 
 
 def _cost_of_layout(found: graphlay.Layout) -> float:
-    """Return a penalty for a layout that is hard to read, to choose the better of two layouts.
+    """Return how hard a layout of a picture is to read, as a number: the lower, the better.
 
-    The penalty grows with the width beyond the limit, with lines that touch boxes or each other, and with the
-    crossings, the bends and the length of lines.
+    The number is used to choose the better of two layouts.
+
+    It grows if the layout is wider than the limit, if lines touch boxes or run beside each other, and with the
+    crossings, the bends and the length of the lines.
     """
     facts = found.metrics()
     clear = facts["min_edge_node_clearance"]
@@ -460,9 +464,10 @@ def _in_columns(found: Layout) -> Layout:
 
 
 def _list_break_heights(found: Layout) -> list[float]:
-    """Return the heights at which a tall picture can be broken into columns.
+    """Return the heights at which a tall picture can be cut to place its parts side by side, as columns.
 
-    Only one downward arrow crosses such a height.
+    A picture can be cut at a height where a single arrow crosses, if the arrow leads down. The arrow then continues
+    from one column to the next.
     """
     pieces = [piece for lines in found.routes.values() for line in lines for piece in pairwise(line)]
     bottom, places = found.bounds.y, list[float]()

@@ -36,7 +36,7 @@ _RED = "#9a2a00"
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The colours of a part of a picture (as `#rrggbb`), and the width of its line in points.
+    """The colours (as `#rrggbb`) with which one part of a picture is painted, and the width of the part's line.
 
     Attributes:
         fill: The colour of the area.

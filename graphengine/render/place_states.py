@@ -50,9 +50,9 @@ _POSITIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class PlaceState:
-    """What a run is doing at one node at present.
+    """What a run is doing at one node, as a picture of the run shows it.
 
-    Several parts of the run, such as items of a map, can be at the same node.
+    Several parts of the run, such as items of a map, can be at the same node. Their states are combined.
 
     Attributes:
         how: The most severe state of these parts, such as failed.
@@ -70,8 +70,8 @@ def states_of(snapshot: Snapshot, places: Mapping[str, Place], moves: Mapping[st
 
     Args:
         snapshot: The run's snapshot.
-        places: The place of the graph that each frame runs, by the frame's id. A frame is a part of the run, such as an
-            arm.
+        places: The place of the graph that each frame runs, by the frame's id. A frame is one part of the run that
+            moves through a graph, such as the run itself or an arm of a fork.
         moves: The last edge that each frame took, by the frame's id.
     """
     if ROOT not in snapshot.frames:
@@ -95,9 +95,9 @@ def states_of(snapshot: Snapshot, places: Mapping[str, Place], moves: Mapping[st
 
 
 def _sources_of_end(moves: Mapping[str, Move]) -> frozenset[str]:
-    """Return the last nodes of the arms whose fork joins at END.
+    """Return the last nodes of those arms of forks that lead to END.
 
-    END gets a box for each of them in the picture.
+    In the picture, each of these nodes has its own box for END.
     """
     return frozenset(
         source
@@ -129,8 +129,8 @@ def _combine_states(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources
 def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
     """Yield what one part of a run is doing, with the node at which it is.
 
-    A part (a frame) is the run itself, a nested graph, an arm or an item. Items of a map that do not wait are left out,
-    because the map itself reports their progress.
+    A part of the run, in the code a *frame*, is the run itself, a nested graph, an arm or an item. Items of a map that
+    do not wait are left out, because the map itself reports their progress.
     """
     phase, failure = frame.phase, frame.failure
     match phase:

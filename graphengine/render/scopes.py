@@ -36,14 +36,14 @@ Fold: TypeAlias = "int | Collection[str] | None"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A graph in the form that drawing needs: the run's own graph, or a graph nested in it.
+    """A graph that a picture shows, prepared for drawing: the run's own graph, or a graph nested in it.
 
     Attributes:
         name: The graph's own name.
         fields: The names of the fields of the graph's state.
         nodes: The recorded descriptions of the nodes, by name.
         edges: The graph's edges in declared order.
-        ways: The index of each edge in the recorded description of the graph. The key is the declaration of the edge.
+        ways: The index of each edge in the recorded description of the graph. A key is the declaration of an edge.
         joins: A note such as `joins 2 of 3 arms` for each node at which arms of a fork come together.
         bounds: A note such as `3 visits at most` for each node whose visits are limited.
     """
@@ -114,7 +114,9 @@ def plain_start(scope: Scope) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Folding:
-    """Which nested graphs a picture shows as a single box, without their nodes. Such a graph is *folded*.
+    """Decides which nested graphs a picture shows as a single box, instead of showing their nodes.
+
+    A graph that is shown as a single box is called *folded*.
 
     Attributes:
         depth: Graphs at this depth or deeper are folded; None if no depth is given.

@@ -89,7 +89,7 @@ def trace_of(
     specs: Mapping[str, GraphSpec] | None = None,
     status: str = "",
 ) -> Trace:
-    """Count what a picture of a graph shows about a run, such as the visits to nodes.
+    """Read the steps of a run, and count what a picture of the run's graph shows, such as the visits to each node.
 
     The steps are read one by one and not kept, so that a long run needs little memory.
 
@@ -133,7 +133,7 @@ def visits_of(steps: Sequence[Step], seen: Callable[[Visits, Entry], None] | Non
 
 @contextmanager
 def _read_as_a_run() -> Iterator[None]:
-    """Convert errors in the block that report missing or misplaced steps to a `RenderError`."""
+    """Raise a `RenderError` if code in the block finds that steps of the run are missing or in the wrong order."""
     try:
         yield
     except (ValueError, LookupError) as error:
@@ -163,11 +163,11 @@ def ending(snapshot: Snapshot) -> str:
 
 
 class Counted(NamedTuple):
-    """The changes that one step of a run makes to a picture that counts visits and taken edges.
+    """What one step of a run adds to the counts in a picture: visits that ended and edges that were taken.
 
     Attributes:
-        visits: The nodes whose visits the step completed. START is included if the step begins a graph.
-        edges: The taken edges, each by its graph and its index.
+        visits: The nodes to which a visit ended with this step. START is included if the step begins a graph.
+        edges: The edges that were taken at this step, each by its graph and its index.
     """
 
     visits: Sequence[Spot]
@@ -183,7 +183,7 @@ class _At(Struct):
     used: Used = Used()
 
     def add(self, other: _At) -> None:
-        """Add the counts under another name of the same node, which was renamed."""
+        """Add the counts that were made under an earlier name of the same node."""
         self.visits += other.visits
         self.picked += other.picked
         self.events += other.events
@@ -191,7 +191,7 @@ class _At(Struct):
 
 
 class _EdgeKey(NamedTuple):
-    """Identifies an edge of a graph while a picture counts how often the edge was taken.
+    """The key under which a picture of a run counts how often an edge was taken.
 
     It consists of the place of the graph, the declaration of the edge, and the targets.
     """
@@ -205,12 +205,12 @@ class _Taken(Struct):
     """How often a run took one edge, and why the run took it the last time.
 
     Attributes:
-        indices: Which of the drawn edges stand for the edge, as indexes; empty if the drawn graph does not have the
+        indices: The indexes of the drawn edges that stand for this edge; empty if the drawn graph does not contain the
             edge.
         times: How often the edge was taken.
         last: The last step that took the edge.
-        reasons: The reasons in that step. The key "" contains the reason for the edge itself, and the targets of a
-            fork's arms are the keys of the reasons for the arms.
+        reasons: The reasons for which the edge was taken at that step. The key "" contains the reason for the edge
+            itself. If the edge is a fork, the other keys are the targets of its arms, with the reasons for the arms.
     """
 
     indices: Sequence[int]
@@ -312,7 +312,7 @@ class Tally:
         return facts is not None and facts.get("kind") == "ask"
 
     def _take(self, place: Place, edge: TakenEdge, seq: int) -> Sequence[int]:
-        """Count that a run took an edge.
+        """Count that a run took an edge, and return which of the drawn edges stand for this edge.
 
         Joins are not counted, because each arm of the fork counts the edges that it took.
 
@@ -348,9 +348,9 @@ class Tally:
         return found
 
     def _prepare_renaming(self, shift: Shift) -> Callable[[], None]:
-        """Prepare for a step that renames nodes: return a function that moves the counts to the new names.
+        """Prepare for a step that renames nodes: return a function that moves all counts to the nodes' new names.
 
-        Call the function after the step was passed to the visits.
+        Call the returned function after the step was passed to `Visits`, because only then the new names are in use.
         """
         names = {self.run.live[frame].place: each for frame, each in shift.renamed.items() if frame in self.run.live}
         frames = {track.frame: track for track in self.run.live.values()}
@@ -426,7 +426,7 @@ class Tally:
     def _facts(self, standings: Mapping[Spot, PlaceState]) -> dict[Spot, list[str]]:
         """Describe in words what happened at each node: retries, fallbacks, failures, refused answers and ended items.
 
-        Facts that are part of the node's present state anyway are left out.
+        A failure or a progress of items is left out if the picture already shows it as the node's present state.
         """
         facts: dict[Spot, list[str]] = {}
         events = ((spot, what, times) for spot, at in self._spots.items() for what, times in at.events.items())
@@ -444,7 +444,7 @@ class Tally:
 
 
 def _what(step: Step) -> Iterator[str]:
-    """Yield the events at a node that a picture counts besides visits, such as a retry or a fallback, for one step."""
+    """Yield what a step recorded about its node besides a visit, such as a retry or a fallback, to count it."""
     kind = step.kind
     if kind == "item":
         yield "done"

@@ -237,7 +237,7 @@ class Users:
         return caller if user_in_file is None else replace(_caller(user_in_file), until=caller.until)
 
     def still_has(self, who: Caller) -> bool:
-        """Return whether a caller who was accepted earlier would still be accepted with the same tenant and rights.
+        """Return whether a caller whose token was accepted earlier still has the same tenant and the same rights.
 
         A long stream calls this method repeatedly, so that it ends when its user is removed. The rights in a token of
         an OpenID provider apply until the token expires, unless the file contains its user.

@@ -226,7 +226,7 @@ class Canvas:
         anchor: Anchor = "start",
         strong: bool = False,
     ) -> None:
-        """Add a line of text to the chart, with its baseline at y.
+        """Add a line of text to the chart. The baseline of the text is at the height y.
 
         Invisible characters are replaced by visible marks.
         """

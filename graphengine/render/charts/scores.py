@@ -66,7 +66,9 @@ _SHOWN_PATHS: Final = 4
 
 
 class Threshold(NamedTuple):
-    """A limit in a condition of an edge, which a chart shows as a line, such as the 8 in `score >= 8`.
+    """A limit that a condition of an edge compares with a number, such as the 8 in `score >= 8`.
+
+    A chart of the number shows the limit as a line.
 
     `sign` is the sign of the comparison, and `label` is the label of the edge.
     """
@@ -138,7 +140,7 @@ class Series:
 
 
 class _Point(NamedTuple):
-    """One point of a line in a chart.
+    """One point of a line in a chart of numbers.
 
     A long line has fewer points than numbers, so a point can stand for several neighbouring numbers. `start` is the
     index of the first of these numbers.
@@ -366,7 +368,7 @@ def watched_of(graph_spec: GraphSpec, path: str = "") -> list[Watched]:
 
 
 def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> tuple[Snapshot, list[Series]]:
-    """Read from the steps of a run how some numbers in its state changed.
+    """Read from the steps of a run how the numbers that a chart shows changed.
 
     Args:
         steps: All steps of the run from seq 1 on, including the steps that it shares with its parents.

@@ -93,7 +93,7 @@ _BARS: Final[Mapping[What, tuple[Paint, str]]] = {
 
 
 class Span(NamedTuple):
-    """One bar of a timeline: a time in which a node worked, waited, or did something else.
+    """One bar of a timeline. It stands for a time in which a node worked, waited, or did something else.
 
     Attributes:
         what: The kind of the bar, such as work or a wait.
@@ -212,7 +212,7 @@ def _spans(entry: Entry) -> Iterator[Span]:
 
 
 def _stays(visit: Visit) -> Iterator[tuple[What, str, WaitTime | Nested]]:
-    """Yield the bars of a timeline for the waits, the map or the nested graph of a visit to a node.
+    """Yield the bars that show in a timeline what a visit to a node waited for, or that it ran a map or a nested graph.
 
     Waits that began together are shown as one bar.
     """
@@ -354,7 +354,7 @@ def scale_of(start: float, end: float, busy: Iterable[tuple[float, float]], left
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
-    """What the functions that draw a timeline share: the canvas, the time axis, and the width of the rows' names."""
+    """What all functions that draw one timeline need: the canvas, the time axis, and the width of the names."""
 
     canvas: Canvas
     scale: Scale

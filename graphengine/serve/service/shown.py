@@ -81,7 +81,7 @@ class Text(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """An event that tells a front end to remove a text that it shows.
+    """An event that tells a front end to remove a text that it shows, because the text is no longer valid.
 
     If a text follows under the same id, it replaces the removed text.
 
@@ -137,7 +137,7 @@ class Visited(NamedTuple):
 
 
 class State(NamedTuple):
-    """An event for front ends: the current state of the run, without the clear text of secrets.
+    """An event that sends the current state of the run to front ends, without the clear text of secrets.
 
     Attributes:
         values: The values of the fields.
@@ -200,7 +200,7 @@ class Unanswered(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """The run waits for a person, or for the next message of a chat. This is the last event of a stream.
+    """The last event of a stream for front ends, if the run now waits for a person or for the next message of a chat.
 
     Attributes:
         questions: The open questions; empty if the run waits for a message.
@@ -244,7 +244,7 @@ FrontEvent: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Have:
-    """What a front end already shows of a run, so that only the rest is sent.
+    """What a front end already shows of a run. Only the rest is then sent to it.
 
     Attributes:
         texts: The texts by their ids, including the messages of persons.
@@ -264,9 +264,9 @@ NOTHING: Final = Have()
 
 
 class _GrowingText:
-    """A text that an agent is writing, compared with the part of it that the front end already shows.
+    """Compares a text that an agent is writing with the part that a front end already shows, to send only the rest.
 
-    A client that reconnects already shows the beginning of the text. Only what comes after it is sent.
+    A client that reconnects, for example, already shows the beginning of the text.
     """
 
     def __init__(self, had: str) -> None:
@@ -286,7 +286,7 @@ class _GrowingText:
         self.attempt, self._had, self._pieces, self._held = attempt, self.shown, [], ""
 
     def add(self, piece: str, *, is_end: bool = False) -> tuple[bool, str]:
-        """Add a piece of the text, and find out what the front end must do.
+        """Add a new piece of the agent's text, and return what the front end must do to show the text.
 
         The end of a piece can be held back until the next piece, because a secret may begin there.
 
@@ -420,7 +420,7 @@ class Fold:
         return f"{_visit_of(frame)}:{work.around}/{calls[index].id}" if index < len(calls) else ""
 
     def _call_of(self, event: OfTurn) -> str:
-        """Return an id for the agent's work in one visit of a node, to which a live event belongs.
+        """Return an id for the work of an agent during one visit to a node, given a live event of this work.
 
         The ids of the texts in this visit begin with this id.
         """
@@ -443,11 +443,11 @@ class Fold:
             yield from _piece_events(key, text.add(event.text), is_thinking=is_thinking)
 
     def _before(self, call: str, turn: int) -> Iterator[FrontEvent]:
-        """Yield the events that must come before the text that an agent writes in a turn.
+        """Yield the events that a front end must get before the text which an agent writes in a turn.
 
-        These are the end of the turn's thinking, and the results of calls of the turn before that have no result yet. A
-        call that a person refused, or that exceeded the limit of calls, has no record. Its result says that the call
-        was not made.
+        First, the agent's thinking of this turn ends. Then calls of the turn before get a result, if they have none
+        yet: a call that a person refused, or that exceeded the limit of calls, has no recorded result. Its result then
+        says that the call was not made.
         """
         thinking = self._texts.get(f"{call}:{turn}:thinking")
         if thinking is not None and not thinking.has_gap:
@@ -545,7 +545,7 @@ class Fold:
                 yield from self._result(call, calls[index].id, result.text, is_error=result.error)
 
     def _text(self, key: str) -> _GrowingText:
-        """Return the object that collects the pieces of one text.
+        """Return the object that collects the pieces of one text of an agent, such as the reply that is being written.
 
         A text that is new here begins with the part that the front end already shows.
 

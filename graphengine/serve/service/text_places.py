@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TextGraph:
-    """A graph that clients can use as a chat model, because its runs can receive the text of a message.
+    """A graph that clients can use as a chat model, because its runs can receive the text of a person's message.
 
     Attributes:
         name: The name of the graph.

@@ -81,9 +81,8 @@ class Turn:
         run_id: The id of the run.
         is_late: Whether the message came too late to be used, because the question had been answered elsewhere.
         nonce: The nonce of the run, because another run can have the same id later; "" if the nonce is unknown.
-        place: The entry of the run in the store and its snapshot after the step `after`, if both were just read for a
-            new turn, so that they are not read again. The code that shows the turn applies the later steps to this
-            snapshot.
+        place: The entry of the run in the store and its snapshot after the step `after`, if both were just read. They
+            are not read again to show a new turn. The code that shows the turn applies the next steps to this snapshot.
     """
 
     after: int
@@ -124,7 +123,7 @@ class Turns:
         self._orders = WeakValueDictionary[str, asyncio.Lock]()
 
     def order(self, conversation: str) -> asyncio.Lock:
-        """Return the lock that makes the messages of one conversation wait for each other.
+        """Return the lock with which the messages of one conversation are delivered one after the other.
 
         A caller holds the lock while it determines the turn of a message and delivers the message. Without the lock,
         two messages could share a turn:
@@ -181,7 +180,7 @@ class Turns:
         return await self.say(found, message, key)
 
     async def find(self, info: RunInfo, key: str, *, is_known: bool = True) -> tuple[Turn, Snapshot | None]:
-        """Find the turn of a message that the run has already received, or determine the turn of a new message.
+        """Return the turn of a message that the run has already received, or choose the turn of a new message.
 
         For a new message, this method first waits until the run has ended or waits.
 
@@ -232,7 +231,7 @@ class Turns:
         return Turn(rest.seq, info.id, is_late=answers > own, nonce=row.nonce), row, rest
 
     async def say(self, turn: Turn, message: object, key: str) -> Turn:
-        """Deliver a client's new message to a run, and return the turn that the message has got.
+        """Deliver a client's new message to a run, and return the turn in which the run will work on the message.
 
         Two processes can deliver to the run after the same step:
 
@@ -340,9 +339,9 @@ class Turns:
             raise error
 
     async def said(self, turn: Turn, field: str | None) -> str | None:
-        """Return the text of the message that began a turn, as the run has recorded it.
+        """Return the text of the message that began a turn, in the form that the run has recorded.
 
-        None if the run has not used the message.
+        The result is None if the run has not used the message.
 
         Args:
             turn: The turn.
@@ -373,7 +372,10 @@ class Turns:
         return await (rest_of(self._service, turn.run_id) if end is None else load_snapshot(store, turn.run_id, end))
 
     async def _end(self, turn: Turn) -> int | None:
-        """Return the number of the step at which a turn ended because the next turn began; None for the newest turn."""
+        """Return the number of the step at which a turn ended because a later message began the next turn.
+
+        The result is None for the newest turn.
+        """
         if turn.after < 0:
             return None
         recorded = await self.of(await self._service.info_of(turn.identity))
@@ -419,9 +421,11 @@ class Turns:
                 self._service.rests.keep(run_id, Rest(rest, after, answers))
 
     async def _load_turn_end(self, turn: Turn, event: Event | Snapshot) -> Snapshot | None:
-        """Return the run as it was at the end of a turn, if an event already belongs to a later turn; otherwise None.
+        """Return the run as it was at the end of a turn, if the turn has ended without this process noticing it.
 
-        Another process may be faster than this one:
+        This is the case if an event already belongs to a later turn. Otherwise the result is None.
+
+        Another process can be faster than this one:
 
         1. The run waits.
         2. Another process delivers the next message, before this process has noticed that the run waits.
@@ -460,7 +464,7 @@ def _is_answer(step: Step) -> bool:
 
 
 async def turns(store: Store, info: RunInfo) -> Sequence[tuple[Turn, str]]:
-    """Return the turns of a run that are recorded, each with the key of its message.
+    """Return the turns of a run that are still recorded, each with the key of the message that began it.
 
     Turns are recorded in tags of the run, and in the keys of messages in the run's inbox.
     """
@@ -507,7 +511,7 @@ def newest_turn(known: Sequence[tuple[Turn, str]], info: RunInfo) -> Turn:
 
 
 def check_seen(turn: Turn, rest: Snapshot, message: object, seen: RunInfo | None) -> None:
-    """Check that a message was not sent before the question that it would answer was asked.
+    """Check that a message was not sent before the run asked the question which the message would answer.
 
     Otherwise it would answer a question that its sender has not seen:
 
@@ -546,9 +550,10 @@ def _takes_text(wait: Wait) -> bool:
 
 
 def _is_refused_by(wait: Wait, message: object) -> bool:
-    """Return whether a message does not answer a question, but may follow it as the next message of a chat.
+    """Return whether a person's message refuses what the chat asked for, by saying something else instead.
 
-    Example: the chat asks for the approval of a tool call, and the person writes something else.
+    Example: the chat asks for the approval of a tool call, and the person writes "Why that customer?". The message is
+    not an answer, but it may follow as the next message of the chat.
     """
     schema = wait.schema or {}
     return BY_MESSAGE in schema and bool(whats_wrong(schema, fit_answer(message, schema)))
@@ -564,9 +569,9 @@ def digest(given: object) -> str:
 
 
 def _build_payload(wait: Wait, graph: Graph[Any], message: object, key: str) -> object:
-    """Return a client's message in the form in which a run that waits for a message expects it.
+    """Convert a client's message to the form of answer or message that a waiting run expects.
 
-    None if the message does not fit.
+    The result is None if the message does not fit.
     """
     if wait.topic == TURN:  # in a conversation with an agent
         field = text_field(compiled(graph))
