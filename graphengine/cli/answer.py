@@ -266,9 +266,10 @@ def read_answer(raw: str) -> str:
 
 
 def _is_left_to_others(error: GraphEngineError) -> bool:
-    """Return whether another process may be able to resume a run, although this process failed with this error.
+    """Return whether another process may be able to resume a run that this process could not resume.
 
-    For example, a worker on another machine may have the graph's file, which is missing on this machine.
+    `error` tells why this process could not. For example, the graph's file is missing on this machine, but a worker on
+    another machine may have it.
     """
     from graphengine.cli.project import GraphFileBroken
 
@@ -278,16 +279,16 @@ def _is_left_to_others(error: GraphEngineError) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Delivery:
-    """An answer or a message that a command records for a run.
+    """The job of `graphengine answer` or `graphengine send`: record an answer or a message for a run, then resume it.
 
     Attributes:
         context: The context of the command.
         run_id: The id of the run.
         reference: The value of `--graph`; None without the option.
-        send: Records the answer or the message, with the runner that it gets.
+        send: A function that records the answer or the message with a given runner.
         name: What is recorded, as the user reads it: "answer" or "message".
         outcome: What was done, as the JSON document states it: "recorded" or "sent".
-        note: A note for the user, if any.
+        note: A note to show to the user; "" if there is none.
         asked: The question that is answered; None for a message.
     """
 
@@ -333,9 +334,9 @@ class _Delivery:
             return self._report(error)
 
     def _check_question(self, asked: Asked, snapshot: Snapshot) -> None:
-        """Check that the graph, which can have changed, still asks the question that is about to be answered.
+        """Check that the run's graph, which can have changed, still asks the question which the user answers.
 
-        If the graph asks another question, the run is first resumed until it asks the new question.
+        If the graph now asks another question, the run is first resumed until it asks this question.
 
         Raises:
             QuestionChanged: The graph asks another question, so the answer is not recorded.
@@ -424,7 +425,10 @@ class _Delivery:
         return code
 
     def _describe_process(self, info: RunInfo) -> str:
-        """Return the process that drives the run, or else a live worker that can take the run; "" without either."""
+        """Describe the process that will go on with the run: the one that drives it, or a worker that can take it.
+
+        The result is "" if there is no such process.
+        """
         from graphengine.records.at_work import DrivingProcess, process_words
 
         owners = self.context.read(lambda store: store.owners())

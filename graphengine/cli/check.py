@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _CheckResult:
-    """What `check` found in one file: a graph with its problems, or in `broken` why the file cannot be run."""
+    """What `graphengine check` found in one file: a graph with its problems, or an error.
+
+    The attribute `broken` contains the error if the file cannot be run.
+    """
 
     file: Path
     graph: Graph[Any] | None = None
@@ -186,7 +189,7 @@ def check(  # noqa: PLR0913 - the options of the command
 
 
 def _refuse_lone_options(context: CommandContext, given: Mapping[str, Any]) -> None:
-    """Refuse options of `check` that have no effect, because another option that they need is not given.
+    """Raise an error for options of `check` that only have an effect together with an option that is missing.
 
     For example, `--by` describes the rule that `--accept` records.
 
@@ -263,7 +266,7 @@ def _with_servers(context: CommandContext, checked: _CheckResult) -> _CheckResul
 
 
 def _list_wing_problems(graph: Graph[Any], file: Path) -> Sequence[Problem]:
-    """Return the problems that wings (extensions of graphengine) find in a graph without errors."""
+    """Return the problems that wings (extensions of graphengine) find in a graph which graphengine itself accepts."""
     found: list[Problem] = []
     for wing in wings():
         if wing.checks:
@@ -453,10 +456,10 @@ def _record_rule(
     graph_name: str | None,
     given: Mapping[str, str | None],
 ) -> None:
-    """Record the rule that `--accept` gives for the unfinished runs whose code has changed.
+    """Record the answer of `--accept` to a question about runs whose code has changed since they began.
 
-    The rule answers in advance whether the new code makes the same call as the earlier code. Without the option,
-    nothing is recorded.
+    The question is whether the new code makes the same call as the earlier code. The recorded rule answers this
+    question for all unfinished runs in advance. Without `--accept`, nothing is recorded.
 
     Raises:
         StoreError: There is no database, or it cannot be written.

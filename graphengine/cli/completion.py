@@ -71,7 +71,7 @@ def schema(context: CommandContext, name: tuple[str, ...]) -> int:
 
 
 def _complete_command(ctx: click.Context, incomplete: str) -> list[str]:
-    """Complete the next word of a command's name, such as `set` after `graphengine schema queues`."""
+    """Offer the words that can complete the name of a command, such as `set` after `graphengine schema queues`."""
     from graphengine.cli.main import commands
 
     typed = " ".join([*(ctx.params["name"] or ()), incomplete])

@@ -124,10 +124,10 @@ class CommandContext:
 
     @property
     def is_for_operator(self) -> bool:
-        """Whether the output is the log of a service or a worker, which must not contain the contents of runs.
+        """Whether the output of the command is the log of a service or a worker, and so must not show what users wrote.
 
-        True for `serve`, `worker` and `mcp`, if the log is JSON or the output does not go to a terminal. Somebody may
-        then read the log who must not see what users wrote.
+        This is the case for `serve`, `worker` and `mcp`, if the log is JSON or the output does not go to a terminal.
+        People who may not see the contents of runs may then read the log.
         """
         is_log = self.log_format == "json" or not (self.out.is_terminal and self.err.is_terminal)
         return is_log and self.words[:1] in (["serve"], ["worker"], ["mcp"])
@@ -202,7 +202,7 @@ class CommandContext:
         return self._runner.run(work)
 
     def drive(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine that drives runs, while a `Stopper` handles the signals.
+        """Run a coroutine that drives runs, with a `Stopper` that stops the runs when a signal arrives.
 
         If a node creates an asyncio task that raises SystemExit or KeyboardInterrupt, asyncio stops the event loop.
         This method starts the loop again, so that only the node fails, and not the command.
@@ -232,7 +232,7 @@ class CommandContext:
         self._has_answered = True
 
     def show_rows(self, document: object, columns: Sequence[Column[T]], rows: Sequence[T], no_row: str) -> int:
-        """Write a JSON document under `--json`, otherwise a table.
+        """Write the result of a command: as a JSON document under `--json`, otherwise as a table.
 
         Args:
             document: The document, which contains all rows.
@@ -366,7 +366,7 @@ def harmless_json(text: str) -> str:
 
 
 def unexpected(error: Exception) -> Unexpected:
-    """Convert an exception that nobody expected to an error that names its location and a repair."""
+    """Convert an unexpected exception, a fault in graphengine or a graph's file, to an error with its location."""
     import traceback
 
     kind, frames = type(error).__name__, traceback.extract_tb(error.__traceback__)

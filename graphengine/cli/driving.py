@@ -65,7 +65,7 @@ _LEAVING: Final = "leaving the run waiting"
 
 
 def recorded_job(context: CommandContext, run_id: str, reference: str | None, at: At | None = None) -> DriveJob:
-    """Find a recorded run and its graph, and return everything that is needed to continue the run.
+    """Find a recorded run and its graph, and return what is needed to continue the run: a `DriveJob`.
 
     If the log of the run is damaged and `at` names a step, the state after this step is used, so that the run can be
     branched from there.
@@ -122,7 +122,7 @@ def resume_to_rest(job: DriveJob, *, retry_failed: bool = False) -> StoredOutcom
 
 
 def drive(job: DriveJob, begin: Begin) -> int:
-    """Drive a run until it ends or waits, report its outcome, and return the exit code.
+    """Drive a run until it ends or waits, tell the user how it ended, and return the exit code of the command.
 
     Raises:
         GraphEngineError: The run cannot be started or recorded.
@@ -172,7 +172,7 @@ def until_stopped(
 
 
 class Fleet(NamedTuple):
-    """Everything that a command needs to drive runs of several graphs.
+    """What a command needs to drive runs of several graphs: the graphs, their models, executors and extensions.
 
     Attributes:
         found: The graphs by name.
@@ -232,7 +232,9 @@ def fleet_of(
 
 
 def list_lacking_executors(graphs: Mapping[str, Found], executors: Collection[str]) -> dict[str, str]:
-    """Return the graphs that need an executor which this process does not have, each with a message that names it.
+    """Return the graphs that this process cannot drive, because it lacks an executor that they need.
+
+    Each graph comes with a message that names the executor.
 
     If all graphs need such an executor, the result is empty, and the worker raises an error instead.
     """
@@ -249,9 +251,10 @@ def list_lacking_executors(graphs: Mapping[str, Found], executors: Collection[st
 
 
 def _warn_of_missing_models(context: CommandContext, models: AsBegun, graphs: Mapping[str, Found]) -> None:
-    """Warn about agents that have no model in this process.
+    """Warn about agents of the graphs for which this process has no model.
 
-    This process refuses the runs that were not given a model for these agents, so that other processes can drive them.
+    This process does not drive the runs that need such a model, so that another process can drive them. Runs that were
+    started with a model of their own are driven.
     """
     for found in graphs.values():
         plan = found.graph.compile()
@@ -265,7 +268,7 @@ def _warn_of_missing_models(context: CommandContext, models: AsBegun, graphs: Ma
 
 
 def last_words(context: CommandContext, error: Interrupted) -> list[tuple[int, str]]:
-    """Return the messages to write if a second Ctrl-C ends the process at once, each with its file descriptor.
+    """Return the messages to write when a second Ctrl-C ends the process at once, each with its file descriptor.
 
     The messages are made beforehand, because a signal handler can do little more than write.
     """
@@ -314,9 +317,9 @@ class _EventDisplay:
     """Shows the events of a run that this process drives, and decides what a signal does to the run.
 
     Attributes:
-        before_last: The number of the step before the last visit that ended, with the first field that this step wrote,
-            or "" if it wrote none. After the run, the command suggests a `branch` that begins at this step. Steps that
-            a visit records before its end do not count.
+        before_last: Where a branch that the command suggests after the run would begin: just before the last visit that
+            ended. The number is that of the step which ended the visit before the last one. The text is the first field
+            that this step wrote, or "" if it wrote none.
     """
 
     def __init__(self, job: DriveJob, stopper: Stopper, runner: Runner, run: Run[Any]) -> None:
@@ -361,7 +364,7 @@ class _EventDisplay:
                 self.before_last, self._last = self._last, (event.seq, written)
 
     async def _catch_up(self, event: Event) -> None:
-        """Load the state of the run before an event, if this process has missed the events before it.
+        """Load the state that the run had before an event, if this process has not followed the run until then.
 
         This is the case for the first event of a run that is resumed.
         """
@@ -384,9 +387,9 @@ class _EventDisplay:
         self._stopper.drives(self._stop)
 
     async def _asleep_until(self) -> float | None:
-        """Return the time at which the run wakes up, if the run only sleeps and this command waits for that.
+        """Return the time at which a sleeping run wakes up, if this command waits for that; otherwise None.
 
-        Returns None if the run waits for anything else, or if the command does not wait for it.
+        The result is also None if a part of the run waits for something else, such as an answer.
         """
         if not self._job.sleeps or not life_of(self._run).claim.may("sleep"):
             return None

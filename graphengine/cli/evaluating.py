@@ -153,10 +153,13 @@ def eval_(  # noqa: PLR0913 - one for each option
 
 @dataclass(slots=True)
 class _EvaluationJob(DriveJob):
-    """The run of an evaluation. Only the `eval` command can resume it, because no file contains the graph of the run.
+    """The run in which `graphengine eval` evaluates a graph.
+
+    Only the `eval` command can resume this run, because the command makes the graph of the run, which is in no file.
 
     Attributes:
-        again: The words of this command without `--run-id`.
+        again: The words of this command line, without `--run-id`. The suggested command that continues the run repeats
+            them.
     """
 
     again: Sequence[str] = ()
@@ -236,7 +239,7 @@ def _plan_evaluation(
 
 
 def _names_graph(text: str, found: Found) -> bool:
-    """Return whether a value of `--against` names a graph. If it does not, it names a model.
+    """Return whether the value of `--against` names a graph to compare with. Otherwise it names a model.
 
     Raises:
         InputError: The text names neither a graph nor a model.
@@ -284,7 +287,7 @@ def scorers_of(found: Found, given: str | None) -> Mapping[str, Runnable]:
 
 
 def judges_in(scorers: Mapping[str, Runnable]) -> set[str]:
-    """Return the names of the scorers that are agents, so that `--model` can choose their models."""
+    """Return the names of those scorers that are agents. The option `--model` can choose models for them."""
     from graphengine.agents import Agent
     from graphengine.kernel.extension import Node
 
@@ -293,9 +296,9 @@ def judges_in(scorers: Mapping[str, Runnable]) -> set[str]:
 
 
 def _parse_thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> dict[str, float]:
-    """Parse the values of `--threshold`: the lowest acceptable mean of each scorer.
+    """Parse the values of `--threshold`, which set the lowest acceptable mean of a scorer's scores.
 
-    The key "" applies to all scorers.
+    The result contains the means by the names of the scorers. The mean under the key "" applies to all scorers.
 
     Raises:
         click.BadParameter: A number is not from 0 to 1, or there is no such scorer.
@@ -317,7 +320,7 @@ def _parse_thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> 
 
 
 def _remove_option(words: Sequence[str], option: str, start: str = "") -> list[str]:
-    """Remove an option from the words of a command line, wherever its value begins with the text `start`."""
+    """Remove an option from the words of a command line, wherever its value begins with the given text."""
     rest, kept = iter(words), list[str]()
     for word in rest:
         option_words = (word, next(rest, "")) if word == option else (word,)

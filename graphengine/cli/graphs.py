@@ -110,7 +110,7 @@ def broken(file: Path, error: GraphEngineError) -> Broken:
 
 
 def file_and_line(error: GraphEngineError) -> tuple[str, int | None]:
-    """Split the location of an error, such as `graphs/review.py:12`, into the file and the line.
+    """Split a text such as `graphs/review.py:12`, the location of an error, into the file and the line.
 
     The line is None if the location contains only a file.
     """

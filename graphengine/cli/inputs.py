@@ -52,7 +52,7 @@ _SHOWN: Final = 60  # the maximum number of characters of an option in a message
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How the values of a field are written in options such as `--input`.
+    """The form in which a user writes the values of a field in options such as `--input`.
 
     Attributes:
         kinds: The JSON types that the field accepts; empty for any type.
@@ -75,7 +75,7 @@ class Form:
 
 
 def forms_of(state: type[BaseModel]) -> dict[str, Form]:
-    """Return how the values of each field of a state are written on the command line."""
+    """Return the form in which a user writes the values of each field of a state on the command line."""
     schema = state.model_json_schema(by_alias=False)
     properties = resolve_reference(schema, schema).get("properties", {})
     forms: dict[str, Form] = {}
@@ -86,7 +86,7 @@ def forms_of(state: type[BaseModel]) -> dict[str, Form]:
 
 
 def update_forms_of(state: StateType[Any]) -> dict[str, Form]:
-    """Return how an update of each field is written on the command line.
+    """Return the form in which a user writes an update of each field of a state on the command line.
 
     An update is written like the field's value. If the field's reducer appends one item to a list, an update is written
     like an item.

@@ -206,7 +206,7 @@ def _check_drive_options(
     is_driving: bool,
     is_read_only: bool,
 ) -> None:
-    """Check the options that need `--drive`, and the options that exclude `--drive`.
+    """Refuse options that only have an effect with `--drive`, and options that cannot be combined with `--drive`.
 
     Raises:
         click.UsageError: Two options contradict each other, or an option needs `--drive`.

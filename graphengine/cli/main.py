@@ -193,7 +193,7 @@ class Program(click.Group):
         return [CompletionItem(name, help=text) for name, text in found if name.startswith(incomplete)]
 
     def _texts(self, among: Mapping[str, Command]) -> dict[str, str]:
-        """Return the words that can follow `prefix` in a command, each with its description.
+        """Return the words that can follow some words of a command line, each with its description, for completion.
 
         `prefix` is "" for the words after `graphengine`. For the words of a group such as `queues`, it is `queues` and
         a blank.

@@ -100,10 +100,10 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
 
 
 class _StdinLines:
-    """Reads lines from stdin, so that other code of this process, such as a node, cannot take them away.
+    """Reads lines from stdin in a thread, so that code of this process such as a node cannot take lines away.
 
-    A thread reads the lines. The thread may still wait for the next line when the process ends, so it holds no lock
-    that Python needs at its end.
+    The thread may still wait for the next line when the process ends. Therefore it holds no lock that Python needs at
+    its end.
     """
 
     def __enter__(self) -> Self:

@@ -111,7 +111,7 @@ def as_begun(given: Sequence[str], graphs: Mapping[str, Found]) -> AsBegun:
 
 
 def in_force(models: AsBegun, found: Found, snapshot: Snapshot | None) -> Chosen:
-    """Return the models that the agents of one run use.
+    """Return the model that each agent of a run uses, according to the options, the run and the graph's file.
 
     For each agent, `--model` comes first, then the model with which the run began, then the set `default` of the
     graph's file.
@@ -154,7 +154,7 @@ def _list_local_models() -> Sequence[str]:
 
 
 def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:
-    """Return the models that the options `--model` choose for the runs of several graphs.
+    """Return the models that the options `--model` choose, for a command that drives runs of several graphs.
 
     An option for an agent applies to all graphs that contain this agent.
 
@@ -175,10 +175,12 @@ def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:
 
 
 def _select_for_graph(chosen: Chosen, found: Found) -> dict[str, Model | str]:
-    """Return the part of a set of models that applies to this graph.
+    """Return the models of a set that belong to agents of a certain graph.
 
-    All graphs of a file share the file's sets of models, although the graphs can have different agents. Models for
-    agents of another graph in the file are left out.
+    A set gives each agent a model. It is defined in a graph's file.
+
+    All graphs of the file share the sets, although the graphs can have different agents. Models for agents of another
+    graph in the file are left out.
 
     Raises:
         UnknownAgent: No graph of the file has an agent or a node with a name in the set.

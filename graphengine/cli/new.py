@@ -106,7 +106,7 @@ def files_of(name: str) -> dict[str, str]:
 
 
 def _read_module_text(file: Path) -> str:
-    """Read a bundled module, and change it so that placeholders answer for its agents instead of rules (see `_DRY`)."""
+    """Read a bundled module, and make its agents answer with placeholders (see `_DRY`) instead of rules."""
     text = file.read_text(encoding="utf-8")
     for here, there in _DRY.items():
         text = text.replace(here, there)
@@ -323,7 +323,7 @@ def _check_empty(folder: Path, again: Path) -> None:
 
 
 def _remove_created(created: list[Path]) -> None:
-    """Remove the files and folders that were created for a project which cannot be completed.
+    """Remove the files and folders that were already created for a new project, after an error.
 
     An entry that cannot be removed is left.
     """

@@ -83,7 +83,7 @@ def _remove_contents(record: logging.LogRecord) -> logging.LogRecord:
 
 
 def _replace_run_text(argument: object) -> object:
-    """Replace an argument of a log message if it can contain text from a run, such as the message of an error."""
+    """Replace an argument of a log message by a harmless text if it can contain what a user wrote."""
     if isinstance(argument, RunText):
         return "(see the run)" if argument else ""
     if isinstance(argument, BaseException) and not isinstance(argument, StoreError):
@@ -152,7 +152,7 @@ def line_of(text: str, level: int = logging.INFO, **fields: str) -> str:
 
 
 class _LogStream(io.StringIO):
-    """A stream for a command's own messages that writes each line to the log, so that a JSON log contains them too."""
+    """A stream that turns each line of a command's own messages into a log entry, so that a JSON log contains them."""
 
     def write(self, text: str) -> int:
         for line in text.splitlines():

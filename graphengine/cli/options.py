@@ -61,7 +61,7 @@ DRIVES: Final[Mapping[int, str]] = {
 
 
 class Command(click.Command):
-    """A command whose help contains examples and exit codes.
+    """A command of the command line whose help also contains examples and the meaning of exit codes.
 
     Args:
         examples: Commands as they are typed, one per line; a comment after ` # ` explains each.
@@ -88,7 +88,7 @@ class Command(click.Command):
         return dict(sorted({**always, **self.exits}.items()))
 
     def _list_suggested(self) -> Sequence[str]:
-        """Return the options that an error message may suggest.
+        """Return the options that an error message may suggest in place of a misspelt option.
 
         The option `--yes` is left out, because it skips a confirmation.
         """
@@ -317,7 +317,7 @@ async def _load_newest(store: Store) -> Sequence[RunInfo]:
 def _read_for_completion(
     ctx: click.Context, reading: Callable[[Store], Awaitable[Sequence[RunInfo]]]
 ) -> Sequence[RunInfo]:
-    """Return the runs that `reading` finds in the command's database.
+    """Return the runs to offer as completions, which the function `reading` finds in the command's database.
 
     If the database cannot be read, return no runs: an error message would appear in the line that the user is typing.
     """
@@ -518,7 +518,7 @@ class At(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes n
 
 
 class ValueCommand(Command):
-    """A command with an argument VALUE, which can be a negative number and must not be mistaken for an option then."""
+    """A command whose argument VALUE may be a negative number, such as -5, which must not be taken for an option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments of the command, and accept words such as -5 as values."""

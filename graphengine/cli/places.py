@@ -215,7 +215,7 @@ def naming(name: str, files: Iterable[Path]) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseOption:
-    """A database, and the value of `--store` with which suggested commands name the database."""
+    """The database of a command, together with the value of `--store` that names it in suggested commands."""
 
     database: Database
     option: str = ""
@@ -295,7 +295,7 @@ def shown(database: Database) -> str:
 
 
 def graph_words(graph: str) -> list[str]:
-    """Return the option with which a suggested command finds the graph of a run.
+    """Return the option, if any, that a suggested command needs to find the graph of a run.
 
     A run records the name of its graph, but not the file. If the current project seems to define the graph in one file,
     no option is needed. Otherwise the option is `--graph FILE`, and the user must fill in the file. The project's files
@@ -314,7 +314,7 @@ def can_inspect() -> bool:
 
 
 def program() -> Sequence[str]:
-    """Return the words with which the user called this program, for the beginning of suggested commands."""
+    """Return the words with which the user started this program, because suggested commands must begin with them."""
     called = sys.argv[0]
     if Path(called).parts[-2:] == ("graphengine", "__main__.py"):
         return [sys.orig_argv[0] if sys.orig_argv else "python", "-m", "graphengine"]

@@ -55,9 +55,9 @@ def ready(context: CommandContext) -> Ready:
 
 
 async def _load_production(store: Store) -> tuple[Sequence[OwnerInfo], Sequence[RunInfo], int]:
-    """Read what the checks need: the live processes, the interrupted runs, and how many runs of the last day failed.
+    """Read from the database what the checks need, such as the live processes and the interrupted runs.
 
-    A run counts if it began in the last day.
+    The result also tells how many of the runs that began in the last day failed.
     """
     from graphengine.records.selection import Wanted, newest
 

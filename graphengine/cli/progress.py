@@ -77,18 +77,17 @@ _INSIDE: Final = ("recorded", "message", "refused", "begun")
 
 @dataclass(slots=True)
 class _MapProgress:
-    """Counts how many items of a map have ended, for the progress that a command shows.
+    """Counts how many items of one map have ended, so that a command can show the progress of the map.
 
     Attributes:
         path: The path of the map.
         total: The number of items.
-        since: The time from which the remaining time is estimated: when the map began, its run was last resumed, or
-            this process joined.
+        since: The time from which on items are counted to estimate the remaining time. It is the time at which the map
+            began, its run was last resumed, or this process joined.
         done: The number of items that have ended.
         failed: The number of items that failed.
         by_fallback: The number of items with the result of their fallback, as far as this process saw them end.
-        before: The number of items that had already ended at `since`. The estimate of the remaining time leaves them
-            out.
+        before: The number of items that had already ended at the time `since`. The estimate does not use them.
         shown: The number of items that had ended when a line about the map was last written.
     """
 
@@ -133,12 +132,12 @@ class _MapProgress:
 
 @dataclass(slots=True)
 class _RepeatedVisits:
-    """Visits of a node in a loop that all took the same edge. Only the first of them are shown one by one.
+    """Counts visits to a node in a loop that all took the same edge, because only the first are shown one by one.
 
     Attributes:
         visits: The number of visits.
         last: The last visit.
-        unshown: The number of visits that were not shown yet.
+        unshown: The number of visits that were not shown yet, and that a later line will sum up.
         took: The duration of the unshown visits, in seconds.
     """
 
@@ -389,7 +388,7 @@ class Progress:
                 self._show_line("changed", text.removeprefix("the graph changed: "))
 
     def _show_inside(self, step: Step, account: Account) -> None:
-        """Show that a visit has started the items of a map or a nested graph, or that it recorded a call."""
+        """Show that a visit to a node has begun a nested graph or the items of a map, or has recorded a call."""
         path = account.path
         if account.kind == "mapped":
             self._maps[child_id(step.frame, step.node)] = _MapProgress(path, account.count, account.at)
@@ -471,7 +470,7 @@ class Progress:
             self._show_below(f"in place of {step.error}" if verb == "fallback" else step.error)
 
     def _is_own(self, entry: Entry) -> bool:
-        """Return whether the node itself worked in this visit, so that its start must be shown before its end.
+        """Return whether a node did the work of this visit by itself, so that its start must be shown before its end.
 
         The result is False if a nested graph or a map did the work, or if the visit ended with an answer.
         """

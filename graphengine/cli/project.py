@@ -341,7 +341,7 @@ def load(file: Path) -> ModuleType:
 
 
 def graphs_of(module: ModuleType) -> Iterator[tuple[str, Graph[Any]]]:
-    """Yield each graph in the variables of a module once, with the name of the variable."""
+    """Yield the graphs that the variables of a module contain, each once, with the name of its variable."""
     from graphengine.api.graph import Graph
 
     seen: set[int] = set()
@@ -406,10 +406,9 @@ def _select_graph(module: ModuleType, file: Path, inner: str, name: str) -> Grap
 
 
 def _suggest_graph(module: ModuleType, name: str) -> str:
-    """Suggest code that makes a graph, to a user whose file contains no graph.
+    """Return code to suggest to a user whose file contains agents, but no graph. The code makes a graph of an agent.
 
-    The suggestion uses an agent of the file: the agent with the name `name`, or else an agent that hands over to
-    others, or else any agent.
+    The agent is the one with the name `name`, or else one that hands over to other agents, or else any agent.
     """
     bodies = {
         variable: value.__body__()
@@ -517,7 +516,7 @@ def _build_broken_file_error(error: BaseException, path: Path) -> GraphEngineErr
 
 
 def _near_path(path: Path) -> str:
-    """Return a path relative to the current folder if the path is inside this folder."""
+    """Return a path in the form that is shorter for the user: relative to the current folder if it is inside."""
     try:
         return str(path.relative_to(Path.cwd())) if path.is_absolute() else str(path)
     except ValueError:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class ProofRequest(Struct):
-    """The request of the parent process.
+    """The request with which the command `prove` asks its child process to try failed runs with a version of the code.
 
     Attributes:
         tree: The folder with the files of the version that is tried: the working tree, or a worktree of a commit.

@@ -194,7 +194,7 @@ def _choose_failed(context: CommandContext, wanted: Wanted) -> tuple[Sequence[Ex
 
 
 def _compare_runs(context: CommandContext, wanted: Wanted) -> InCommon:
-    """Return what the failed runs have in common. An unexpected error in the comparison does not stop the proof.
+    """Compare failed runs, and return what they have in common. An unexpected error does not stop the proof.
 
     Raises:
         GraphEngineError: The runs cannot be read.
@@ -357,7 +357,7 @@ def _git(folder: Path, *words: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """Runs the failed nodes of runs in child processes, one process for each version of the code."""
+    """Runs the failed nodes of recorded runs again, in one child process for each of two versions of the code."""
 
     found: Found
     trees: _Trees
@@ -365,7 +365,7 @@ class _Trial:
     time_limit: float
 
     def run(self, runs: Sequence[Exported], tree: Path, *, act: bool = False) -> Sequence[TriedNode]:
-        """Return for each run whether its failed node goes through with the code of a tree.
+        """Return for each failed run whether its failed node succeeds with one version of the code.
 
         Args:
             runs: The failed runs.

@@ -212,7 +212,7 @@ def _find_graph_or_run(context: CommandContext, reference: str) -> Graph[Any] | 
 
 
 def _find_run(context: CommandContext, run_id: str) -> RunInfo | None:
-    """Return what the database lists about the run with this id; None if there is no such run."""
+    """Return the entry of a run in the list of runs of the database; None if the run does not exist."""
     try:
         return context.read(lambda store: store.info(run_id)) if context.place.exists else None
     except UnknownRun:

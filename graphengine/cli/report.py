@@ -141,7 +141,10 @@ class DriveJob:
         return self.context.place.command("resume", run_id, *more)
 
     def announce(self, run_id: str) -> None:
-        """Show which run this process drives, with notes and warnings. Called when the start of the run is recorded."""
+        """Show the user which run this process drives, with notes and warnings.
+
+        It is called when the start of the run is recorded.
+        """
         self.is_announced = True
         err = self.context.err
         plan = self.found.graph.compile()
@@ -178,8 +181,8 @@ class StoredOutcome:
         snapshot: The state of the run.
         asked_by: The signal that stopped the run; "" if no signal did.
         steps: The steps of the run, if the job needs them.
-        before_last: The number of the step before the last visit that ended here, and a field that this step wrote; 0
-            and "" if no visit ended here.
+        before_last: Where a suggested branch would begin: the number of the step before the last visit that ended in
+            this process, and a field that this step wrote. It is 0 and "" if no visit ended here.
         below: The costs of the child runs; None if they were not requested.
         specs: The specs of the graph, by fingerprint, if the job needs them.
     """
@@ -412,9 +415,9 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
 
 
 def _cut_to_beginning(job: DriveJob, output: object) -> object:
-    """Return only the first lines of a text result if the whole text is written to a file.
+    """Return a short form of a result for the terminal, if the whole result is written to a file.
 
-    Other results are returned unchanged.
+    Of a text, only the first lines are kept. Other results are returned unchanged.
     """
     if job.context.output is None or not isinstance(output, str):
         return output
@@ -476,7 +479,7 @@ def _dump_output(output: object) -> str:
 
 
 def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
-    """Return whether all agents in the graph's nodes are known to answer by rules or placeholders.
+    """Return whether all agents of a graph are known to answer without a model: by rules or by placeholders.
 
     Return False if the graph has no agent.
     """

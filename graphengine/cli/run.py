@@ -379,9 +379,9 @@ def _show_dry_branch(context: CommandContext, shared: Snapshot) -> int:
 
 
 def _find_plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
-    """Return the graph to which the option `--path` leads, so that its fields are known.
+    """Return the graph whose state the option `--path` selects, because the names of its fields are needed.
 
-    A part of the path that does not exist is skipped here, because starting the branch reports it as an error.
+    A part of the path that does not exist is ignored here. An error is raised later, when the branch is started.
     """
     for part in path.split("/"):
         node = plan.nodes.get(part.partition("~")[0].partition("[")[0])
@@ -532,7 +532,7 @@ def _enqueue(job: DriveJob, begin: Begin) -> int:
 
 
 def _check_needs(job: DriveJob, state: Any) -> None:  # noqa: ANN401 - a state, or a dict of its fields
-    """Refuse to start a run if a field is empty that one of the chosen models needs.
+    """Refuse to start a run if a state field is empty that one of the chosen models needs.
 
     The variable `NEEDS` in the graph's file lists these fields by model.
 

@@ -218,7 +218,7 @@ def runs(  # noqa: PLR0913 - options
 
 
 def show_seen(context: CommandContext, wanted: Wanted, seen: Found | Bulk | Sums | Trends) -> None:
-    """After a search by fields, show how many runs it has read, so that the user knows if runs may be missing."""
+    """Show how many runs a search by state fields has read, because older runs may be missing from the result."""
     from graphengine.records.selection import list_absent_fields, seen_lines
 
     if context.json or not wanted.fields:
@@ -305,7 +305,7 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
 
 
 def _load_waiting(context: CommandContext, found: Sequence[RunInfo]) -> Mapping[str, Snapshot]:
-    """Read the states of the runs that wait, because only the states contain the schemas of the expected answers."""
+    """Read the states of waiting runs, because only a state tells what kind of answer a run expects."""
     from graphengine.records.now import load_now
 
     async def load(store: Store) -> Mapping[str, Snapshot]:
@@ -438,7 +438,7 @@ def _format_summary_cost(summary: Summary | None) -> str:
 
 
 def _format_state_reason(info: RunInfo, *, due: bool = False) -> str:
-    """Return what a run waits for or why it ended, and what it lost on the way.
+    """Describe in a line below a run what the run waits for or why it ended, and what it lost on the way.
 
     If the run waits for several things, the first is named and the others are counted. With `due`, the text also says
     until when the run waits, and leaves out why a run finished.

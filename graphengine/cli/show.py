@@ -341,9 +341,10 @@ def _show_steps(out: Channel, recorded: _RecordedRun) -> None:
 
 
 class _StepRow(NamedTuple):
-    """A row in the table of steps.
+    """A row in the table of steps that `graphengine show` prints.
 
-    A row is about one step, or it sums up many items of a map. In the second case, `entry` and `account` are None.
+    A row is about one step of the run. Or it sums up the steps of many items of a map; `entry` and `account` are then
+    None.
     """
 
     seq: str
@@ -431,7 +432,7 @@ def _format_took(took: float | None) -> str:
 
 
 def _because(entry: Entry, account: Account, *, is_last: bool) -> str:
-    """Return why a step ended as it did: its error, and the reasons for the edge that it took.
+    """Return the reason for which a step ended as it did: its error, or the conditions of the edge that it took.
 
     An error that ended the run is left out, because the outcome of the run already shows it.
     """

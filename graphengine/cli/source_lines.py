@@ -20,7 +20,7 @@ _MARGIN: Final = 12
 
 
 class Excerpt(NamedTuple):
-    """A line of a graph's file, and the part of the line to underline because an error or a warning is about it.
+    """A line of a graph's file that is shown with an error or a warning, with the part of the line to underline.
 
     Attributes:
         line: The number of the line, from 1.
@@ -94,7 +94,7 @@ def _statements(lines: Sequence[str], at: int) -> Sequence[ast.stmt]:
 
 
 def _iter_name_places(statement: ast.stmt, name: str) -> Iterator[_LineSpan]:
-    """Yield the places where a statement contains a name: as a string, option, parameter, field or variable."""
+    """Yield the places where a name stands in a statement: as a string, option, parameter, field or variable."""
     for node in ast.walk(statement):
         match node:
             case ast.Constant(value=str(text)) if text == name:

@@ -35,7 +35,7 @@ _QUESTION: Final = 20_000
 
 
 def arrow(account: Account) -> Sequence[Part]:
-    """Return what a step leads to, for the end of the step's line: an arrow, the next nodes and the edge's label."""
+    """Return the end of a step's line: an arrow, the nodes that the step leads to, and the label of its edge."""
     if not account.targets:
         return ()
     parts: list[Part] = [" -> ", (", ".join(account.targets), "bold")]
@@ -139,7 +139,7 @@ def _format_whole_wait(wait: OpenWait, run_id: str) -> list[str]:
 
 
 def example(facts: WaitRecord) -> tuple[str, str]:
-    """Return an example of a valid answer to a question, and a note with other valid answers.
+    """Return an example of a valid answer to a question, and a note that describes other valid answers.
 
     A suggested `graphengine answer` command contains the example, and the note stands after the command.
     """
@@ -164,7 +164,7 @@ def _suggest_fitting_answer(schema: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _iter_other_answers(schema: Mapping[str, Any]) -> Iterator[str]:
-    """Yield an example for each kind of answer that a question accepts, except for yes and no.
+    """Yield examples of valid answers to a question, one for each kind of answer, except for yes and no.
 
     An example that is too long is replaced by a description.
     """

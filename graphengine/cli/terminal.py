@@ -75,7 +75,7 @@ def _end_of(text: str, columns: int) -> str:
 
 
 def _find_breaks(text: str, columns: int, first_columns: int) -> list[int]:
-    """Return the positions between words at which a long line is broken. A word that is wider than a line stays whole.
+    """Return the positions at which a long line is broken into several lines, which are between words.
 
     `first_columns` is the width of the first line, and `columns` the width of the others.
 
@@ -357,7 +357,9 @@ class Channel:
         self.write(captured.get())
 
     def transient(self, head: str, text: str, *, keeps_end: bool = True) -> None:
-        """Show a line that the next output replaces, if the stream is a terminal that can erase a line.
+        """Show a transient line, such as the progress of a run, which the next output replaces.
+
+        It is shown only if the stream is a terminal that can erase a line.
 
         Args:
             head: The label, which is never cut.
@@ -378,7 +380,9 @@ class Channel:
 
     @contextmanager
     def other(self, text: str) -> Iterator[None]:
-        """Hold back progress lines while other code writes `text` to the same terminal, and erase the current one.
+        """Keep a text that other code writes to the same terminal apart from the progress line.
+
+        The current progress line is erased, and no progress line is shown until the text ends its line.
 
         The other code can be a node that prints in a thread, or a library that writes to the log.
         """
@@ -469,9 +473,9 @@ def _show_paged(pager: str, text: str) -> bool:
 
 
 class _SharedTerminal:
-    """Replaces stdout or stderr, so that a progress line on the same terminal is erased before other output.
+    """Replaces stdout or stderr, so that other output of this process does not continue a progress line.
 
-    The progress line is the transient line of a `Channel`.
+    Before the other output is written, the progress line is erased. It is the transient line of a `Channel`.
     """
 
     def __init__(self, stream: TextIO, channel: Channel) -> None:

@@ -195,7 +195,7 @@ async def _run_worker(  # noqa: PLR0913 - how a worker works
 
 
 def show_event(context: CommandContext, event: WorkerEvent) -> None:
-    """Write a line about an event of a worker, such as that it took a run.
+    """Write a line for the operator about something that the worker did, such as that it took a run.
 
     If a run failed, the command that resumes it is shown too.
     """
