@@ -35,9 +35,11 @@ class NodeLogFilter(logging.Filter):
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the run, node, visit and attempt to a log record.
+        """Add the attributes `run`, `node`, `visit` and `attempt` to a log record.
 
-        A filter of `logging` can drop records. This filter keeps all of them, so it always returns True.
+        They tell which node of which run logged the record.
+
+        `logging` drops a record if a filter returns False. This filter drops none, so it always returns True.
         """
         facts = node_facts()
         for name, nothing in _OUTSIDE.items():
@@ -46,17 +48,14 @@ class NodeLogFilter(logging.Filter):
         return True
 
     def __call__(self, logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ARG002 - as structlog calls it
-        """Add the run, node, visit and attempt to an event of structlog.
-
-        This makes the object a processor of structlog.
-        """
+        """Add the run, node, visit and attempt to an event of structlog, so that the object can be its processor."""
         for name, fact in node_facts().items():
             event.setdefault(name, fact)
         return event
 
 
 def node_facts() -> Mapping[str, str | int]:
-    """Return the run, node, visit and attempt to which the code that is running now belongs; {} outside a node."""
+    """Return to which run, node, visit and attempt the code that is running now belongs; {} outside a node."""
     here: Any = CURRENT.get()
     if here is None:
         return {}

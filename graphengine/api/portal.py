@@ -129,7 +129,9 @@ def _error_of_closed() -> RunnerClosed:
 
 
 def _run_loop(started: Future[asyncio.AbstractEventLoop]) -> None:
-    """Run the event loop of a portal until it is stopped. Then cancel its remaining tasks, as `asyncio.run` does.
+    """Run the event loop of a portal in this thread until the portal is stopped, then cancel the loop's open tasks.
+
+    `asyncio.run` ends its tasks in the same way.
 
     Args:
         started: Receives the event loop as soon as it exists, or the error that prevented it.

@@ -74,9 +74,9 @@ def _forward(method: Callable[..., object]) -> Callable[..., Any]:
 
 
 def _as_sync(portal: Portal, result: Any) -> Any:
-    """Convert the result of an async method to what a caller without an event loop can use.
+    """Convert the result of an async method for a caller without an event loop.
 
-    For example, a Run becomes a SyncRun.
+    For example, a Run becomes a SyncRun, whose methods block.
     """
     if isinstance(result, Run):
         return SyncRun(portal, result)
@@ -87,9 +87,9 @@ def _as_sync(portal: Portal, result: Any) -> Any:
 
 @_forwards_to(Admin)
 class SyncAdmin:
-    """Tools for operators, such as schedules and statistics, for callers without an event loop.
+    """The operator's tools of a SyncRunner, such as schedules and statistics, for callers without an event loop.
 
-    `runner.admin` of a SyncRunner is such an object.
+    `runner.admin` of a SyncRunner is such an object. Its methods block.
     """
 
     def __init__(self, portal: Portal, admin: Admin) -> None:

@@ -102,7 +102,7 @@ class NodeExecutor(Executor, ABC):
 
 
 class Ongoing(Protocol):
-    """A call that runs in another process. A thread of the executor waits for its result."""
+    """A call of a node's function that runs in another process. A thread of the executor waits for the result."""
 
     def end(self) -> None:
         """End the process of the call, so that the thread that waits for it returns."""
@@ -147,7 +147,7 @@ class ThreadedExecutor(NodeExecutor, Generic[C]):
         return self._begin(partial(calls.load_packed, packed), timeout_seconds)
 
     def end(self, future: Future[bytes]) -> None:
-        """End the process that runs a call, and return when the process has ended."""
+        """End the process that runs a call. This method returns when the process has ended."""
         call = self._calls.get(future)
         if call is not None and not future.cancel():
             call.end()
@@ -225,9 +225,10 @@ class OtherExecutor(NodeExecutor):
             wait([future])
 
     def why_died(self, error: BaseException) -> str:
-        """Return how the process of a call ended; "" if the error does not mean that the process died.
+        """Explain how the process of a call died, given the error of the call; "" if the process did not die.
 
-        Exceptions of nodes are part of the returned bytes, so they are never passed to this method.
+        An exception of the node itself is not passed to this method, because it is part of the bytes that the process
+        returns.
         """
         if isinstance(error, SystemExit):
             return f"a signal handler ended it with {error}"

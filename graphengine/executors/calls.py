@@ -81,7 +81,7 @@ def _find_unpicklable(
 
 
 def facts_of(packed: bytes) -> DetachedContext:
-    """Read to which attempt a packed call belongs: its run, node, visit, attempt and idempotency key.
+    """Read from the bytes of a packed call which run, node, visit and attempt it belongs to, and its idempotency key.
 
     Args:
         packed: The bytes that `NodeExecutor.begin` received.
@@ -91,7 +91,7 @@ def facts_of(packed: bytes) -> DetachedContext:
 
 
 def run_packed(packed: bytes) -> bytes:
-    """Run a packed call. The other process calls this function, and sends the returned bytes back.
+    """Run the packed call of a node in the other process, and return its outcome as bytes.
 
     If the node raises an exception, the bytes contain the exception. If the process was started by `multiprocessing`,
     it ends when its parent process ends.

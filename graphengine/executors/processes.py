@@ -134,7 +134,7 @@ class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
 
 
 class _ProcessCall:
-    """A call that runs in a child process. Another thread can end it by killing the child process."""
+    """A call of a node's function that runs in a child process. Another thread can end it by killing this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -148,9 +148,10 @@ class _ProcessCall:
             return not self._is_over
 
     def leave(self) -> None:
-        """Forget the child process when the call is over.
+        """Forget which child process ran the call, because the call is over.
 
-        A late `end` of this call would otherwise kill the child while it runs another call.
+        The child process may run another call next. An `end` of this call that comes late would kill the child process
+        in the middle of the other call.
         """
         with self._lock:
             self._child = None
@@ -168,7 +169,7 @@ class _Child:
 
     Attributes:
         process: The process.
-        tasks: The number of calls that it has finished.
+        tasks: The number of calls that the child process has finished. After a limit, a new process replaces it.
     """
 
     def __init__(self, initializer: Callable[[], object] | None) -> None:
@@ -232,9 +233,10 @@ class _Child:
 
 
 def _context() -> ForkServerContext | SpawnContext:
-    """Return the `multiprocessing` context with which child processes are started.
+    """Return the `multiprocessing` context that decides how child processes are started.
 
-    A child is not forked from this process, because it would inherit locks and the pipes of other children.
+    A child process is not forked from this process, because it would inherit this process's locks and the pipes of
+    other child processes.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")

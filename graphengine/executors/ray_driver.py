@@ -161,13 +161,14 @@ def main() -> None:
 
 
 class _DriverCall:
-    """A call that the child process has submitted to Ray, or is about to submit.
+    """A call in the child process of a `RayExecutor`: it was submitted to Ray, or is about to be.
 
     Attributes:
         begin: The message that requested the call.
         task: Ray's generator; None before the task is submitted.
         is_unwanted: Whether the call must be ended.
-        is_begun: Whether the call was loaded and its first value was taken, so that it may be running.
+        is_begun: Whether the cluster has loaded the call, so that it may be running. The child process knows this when
+            it has received the first value of Ray's generator.
     """
 
     def __init__(self, begin: Begin) -> None:
@@ -226,7 +227,7 @@ class Calls:
             os._exit(1)  # Ray neither ends nor replaces a connection that no longer works.
 
     def _how(self, error: BaseException, call: _DriverCall) -> tuple[How, bool]:
-        """Find out from an error how a call ended on the cluster, and whether the connection to the cluster is lost."""
+        """Return how a call on the cluster ended, and whether the connection to the cluster is lost, given an error."""
         is_of_ray = isinstance(error, self._ray.exceptions.RayError)
         was: How = "died" if call.is_begun else "again"
         if isinstance(error, TimeoutError):

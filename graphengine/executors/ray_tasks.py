@@ -260,7 +260,7 @@ class _TaskCall:
                 raise
 
     def _follow_call(self, driver: _Driver, waiting: _Waiting) -> Over:
-        """Read the child's messages about this call until the call is over, and return how it ended.
+        """Wait for the messages of the child process about this call until the call is over, and return how it ended.
 
         Raises:
             ExecutorUnreachable: No machine offers the resources of the call, and the call was given up before it began.
@@ -291,7 +291,7 @@ class _TaskCall:
                     driver.send(End(self._number))
 
     def end(self) -> None:
-        """End a call that is no longer wanted on the cluster, so that the thread that waits for it returns."""
+        """End a call on the cluster that is no longer wanted, so that the thread which waits for the call returns."""
         with self._lock:
             self._is_unwanted, driver = True, self._driver
         if driver is not None:
@@ -299,7 +299,7 @@ class _TaskCall:
 
 
 class _Waiting:
-    """Measures how long a call waits for its cluster, and gives up after `reach_seconds`.
+    """Measures how long a call has waited for its Ray cluster, and gives the call up after `reach_seconds`.
 
     A call waits for an answer of the cluster, or for a machine that has room for the call.
     """
@@ -311,7 +311,9 @@ class _Waiting:
         self._why = ""
 
     def note(self, why: str) -> None:
-        """Note that the cluster has not answered this call. If that lasts, a warning is logged, at most once a minute.
+        """Register that the cluster has not answered this call yet.
+
+        If this lasts, a warning is logged at most once a minute.
 
         Args:
             why: The error with which the cluster could not be reached; "" if it is not known.
@@ -324,7 +326,7 @@ class _Waiting:
         self._note(f"{self._connection.place} does not answer{answer}", "start it, or correct the address")
 
     def note_place(self, lacks: str) -> None:
-        """Note that the call has not begun because no machine has room for it.
+        """Register that the call has not begun yet, because no machine of the cluster has room for it.
 
         The time counts against `reach_seconds` only if no machine offers the resources. If machines are only busy, the
         call may wait as long as it takes.
@@ -361,7 +363,7 @@ class _Connection:
     """This process's connection to a Ray cluster. A child process holds the connection, and is replaced if it ends.
 
     Attributes:
-        place: The cluster, in words.
+        place: A description of the cluster for messages.
         by_settings: The connections of this process, by their settings.
         made: The lock that is held while a connection is added.
     """
@@ -378,7 +380,7 @@ class _Connection:
         atexit.register(self._close)
 
     def driver(self) -> _Driver:
-        """Return the child process that holds the connection to the cluster. It is started if it does not run.
+        """Return the child process that holds the connection to the cluster, after starting it if it does not run.
 
         The child process may not be connected to the cluster yet.
         """
@@ -400,7 +402,9 @@ class _Connection:
 
 
 class _Driver:
-    """The child process that holds the connection to a Ray cluster; see `ray_driver`.
+    """Represents the child process that holds the connection to a Ray cluster, in the process that started it.
+
+    The module `ray_driver` contains the program of the child process.
 
     Attributes:
         ready: A future whose result is None when the child is connected, or the reason why it could not connect.

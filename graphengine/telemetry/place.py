@@ -23,19 +23,21 @@ if TYPE_CHECKING:
 
 
 class Ids:
-    """Computes the ids of a run's spans from positions in the run, so that every process gives a span the same id.
+    """Computes the ids of the OpenTelemetry spans of a run, so that every process gives the same span the same id.
 
-    When a run stops or fails, the span of an attempt in progress ends. After a resume the attempt continues in a second
-    span. The id of an attempt's span therefore also depends on the last resume.
+    A span's id depends on what the span describes, such as the node, the visit and the attempt. When a run stops or
+    fails, the span of an attempt in progress ends. After a resume, the same attempt continues in a second span. The id
+    of an attempt's span therefore also depends on the last resume.
 
     Args:
         trace: The trace id.
 
     Attributes:
         run: The id of the run's span, the root of its trace.
-        resumes: The resumes after the run had ended: their times and the numbers of their steps.
-        retried: For failed attempts that a resume continued while other parts of the run waited: the number of the
-            resume's step, by the frame, node, visit and attempt.
+        resumes: The resumes of the run after it had stopped or failed: their times, and the numbers of their steps.
+        retried: The failed attempts that were resumed while other parts of the run waited, so that the run itself had
+            not ended. The value is the number of the resume's step. The key is the frame (the part of the run), the
+            node, the visit and the attempt.
     """
 
     def __init__(self, trace: int = 0) -> None:
@@ -65,7 +67,7 @@ class Ids:
         return self.span("attempt", key_of(frame), frame.attempt, self.leg(frame))
 
     def leg(self, frame: Frame) -> int:
-        """Return which step resumed the frame's attempt after its span had ended, by number; 0 if no step did.
+        """Return the number of the step that resumed an attempt after the attempt's span had ended; 0 if none did.
 
         When a run stops or fails, the spans of its attempts end. A resume begins a further span for the same attempt.
         """
@@ -75,10 +77,10 @@ class Ids:
         return last
 
     def around(self, frame: Frame) -> int:
-        """Return the id of the span around a frame's span.
+        """Return the id of the span that contains the spans of a frame, which is one part of the run.
 
-        This is the span of the attempt that runs the map or the nested graph to which the frame belongs. For the run's
-        own graph, it is the span of the run.
+        It is the span of the attempt that runs the frame's map or nested graph. For the run's own graph, it is the span
+        of the run.
         """
         while frame.kind == "arm" and frame.up is not None:
             frame = frame.up
@@ -86,10 +88,12 @@ class Ids:
 
 
 def key_of(frame: Frame) -> str:
-    """Return a text that identifies a visit of a node within its run: the visit that a frame is executing.
+    """Return a text that identifies, within its run, the visit to a node which a part of the run is working on.
 
-    The text includes the attempts of the maps and nested graphs around the frame, so that the visits in a repeated map
-    have other texts.
+    The part of the run is called a *frame*: the run itself, a nested graph, an arm or an item.
+
+    The text includes the attempts of the maps and nested graphs around the frame. If a map is repeated, the visits in
+    it therefore get other texts.
     """
     if frame.up is None:
         return f"{frame.at}:{frame.visit}"
@@ -101,12 +105,13 @@ def key_of(frame: Frame) -> str:
 
 
 class AttemptPlace(NamedTuple):
-    """Identifies the attempt of a node that a frame was executing just before a step.
+    """Identifies the attempt of a node that was in progress just before a step of the run.
 
-    The step may end the attempt, so the facts are read before the step is applied.
+    The step may end the attempt. Therefore these values are read before the step is applied to the run's state.
 
     Attributes:
-        frame: The id of the frame, which is the run's position in a graph.
+        frame: The id of the frame that executes the attempt. A frame is a part of the run: the run itself, a nested
+            graph, an arm or an item.
         key: A text that identifies the visit within the run.
         path: The path of the node in the run.
         node: The name of the node.
@@ -139,7 +144,7 @@ class AttemptPlace(NamedTuple):
 
     @classmethod
     def of(cls, frame: Frame, ids: Ids) -> AttemptPlace:
-        """Read from a frame which attempt of which node the frame is executing."""
+        """Read which attempt of which node a frame (one part of the run) is executing."""
         where = frame.id, key_of(frame), path_of(frame.id, frame.at), frame.at, frame.visit, frame.attempt
         work = dict(frame.recorded_results), {name: wait.id for name, wait in frame.waits.items()}
         first, leg, is_item = frame.attempt - frame.tries, ids.leg(frame), frame.kind == "item"
@@ -164,9 +169,10 @@ class AttemptPlace(NamedTuple):
 
 
 def see_resumes(ids: Ids, steps: Iterable[Step]) -> None:
-    """Find the resumes in a part of the run's log, and add them to `ids`.
+    """Find the steps in a part of a run's log that resume the run, and add them to the object that computes span ids.
 
-    Only those resumes are added after which an attempt continues in a further span.
+    Only a resume is added after which an attempt continues in a further span, because only such a resume changes span
+    ids.
     """
     failed: list[tuple[str, str, int, int]] = []
     is_over = False
@@ -188,7 +194,7 @@ def see_resumes(ids: Ids, steps: Iterable[Step]) -> None:
 
 
 def _item_around(frame: str, maps: Iterable[str]) -> str | None:
-    """Return the item of one of these maps that contains a frame; None if the frame is outside of all these maps.
+    """Return the item of a map to which a part of the run (a frame) belongs; None if it is outside of the given maps.
 
     >>> _item_around("article/research[3]/~a", ["article/research"])
     'article/research[3]'

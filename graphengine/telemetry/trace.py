@@ -172,8 +172,8 @@ class RunTrace(Follower):
     An error in this class is logged and ends the trace. The run is not affected.
 
     Attributes:
-        links: The links of the run's span.
-        labels: The `trace_id`, 32 hexadecimal digits; nothing without a tracer.
+        links: The links from the run's span to other spans.
+        labels: Contains the run's `trace_id` as 32 hexadecimal digits. It is empty if no spans are made.
     """
 
     def __init__(
@@ -218,9 +218,9 @@ class RunTrace(Follower):
             self.labels = {"trace_id": f"{self._ids.trace:032x}"}
 
     async def resume(self, info: RunInfo, links: Sequence[Link]) -> None:
-        """Continue the trace of a run that already has steps.
+        """Continue the trace of a run that already has recorded steps, for example because it is resumed.
 
-        Begins the span of the run, and reads from the log what the ids of later spans depend on.
+        This begins the span of the run. The log of the run is read, because the ids of later spans depend on it.
         """
         try:
             self.begin(info.id, info.graph, info.created_at, links)
@@ -234,7 +234,7 @@ class RunTrace(Follower):
         self._early.clear()
 
     async def _catch_up(self) -> None:
-        """Read from the log after which resumes the open attempts of the run continued.
+        """Read from the run's log which resumes the attempts in progress have gone through.
 
         The ids of the attempts' spans depend on these resumes. The log is read back to the time at which the oldest
         open attempt began.
@@ -323,9 +323,9 @@ class RunTrace(Follower):
                 self._metrics.waits.add(1, {**self._graph, names.KIND: wait.kind})
 
     def _before(self, step: Step) -> list[tuple[AttemptPlace, Visit]]:
-        """Return the attempts that a step may end.
+        """Return the attempts that may end with a step, before the step is applied.
 
-        These are the attempt at the step's node, and attempts inside its map, graph or fork.
+        These are the attempt of the step's own node, and the attempts inside its map, graph or fork.
         """
         frames, live = self._visits.snapshot.frames, self._visits.live
         found: list[tuple[AttemptPlace, Visit]] = []
@@ -340,7 +340,9 @@ class RunTrace(Follower):
         return found
 
     def _note_resumed(self, step: Step, facts: Resumed, snapshot: Snapshot) -> None:
-        """Remember which attempts continue in a further span after a resume that this process has recorded.
+        """Remember which attempts continue after a resume that was just recorded, because their spans get new ids.
+
+        When the run stopped or failed, the first spans of these attempts ended.
 
         `see_resumes` does the same for steps that another process has recorded.
         """
@@ -353,9 +355,9 @@ class RunTrace(Follower):
                     self._ids.retried[frame.id, frame.at, frame.visit, frame.attempt] = step.seq
 
     def _link_caller(self, step: Step) -> None:
-        """Export a span in the trace of the caller that started the run, with a link to the run's span.
+        """Export a span in the trace of the program that started or resumed the run, with a link to the run's span.
 
-        A viewer can then go from the caller's trace to the run's trace.
+        In a trace viewer, a person can then go from the trace of the program to the trace of the run.
         """
         caller, self._caller = self._caller, None
         if caller is None or self._context is None or not caller.run(spans.current).is_valid:
@@ -450,9 +452,10 @@ class RunTrace(Follower):
         self._piece(place, facts.key, piece, (step.began, step.at), {names.SEQ: step.seq})
 
     def _around_work(self, place: AttemptPlace, visit: Visit | None, end: float) -> None:
-        """Export the spans that group the recorded calls of an attempt, such as the span of an agent's call.
+        """Export the spans that contain the spans of several calls in an attempt, such as the span of an agent's call.
 
-        A group that is itself a recorded call gets its span from its own step.
+        A call can contain other calls and also be recorded itself. It then gets its span when its own record is
+        exported.
         """
         entries = visit.entries if visit is not None else ()
         steps = [each.step for each in entries if each.step.attempt == place.attempt]
@@ -522,7 +525,7 @@ class RunTrace(Follower):
         span.end(spans.nanoseconds(max(times)))
 
     def _mark(self, span: Span, failure: FailureRecord | None, error: str, at: float) -> None:
-        """Mark a span as failed, if an error has ended it.
+        """Mark a span as failed if what it describes has ended with an error.
 
         The error's message is only included if the content of calls is included, because the message may quote a
         prompt.
@@ -540,7 +543,7 @@ class RunTrace(Follower):
     # The run.
 
     async def left(self) -> None:
-        """When this process stops driving the run, export the span of the run if the run is over."""
+        """Export the span of the run if the run is over. Called when this process stops driving the run."""
         snapshot = self._visits.snapshot
         if self._is_broken or snapshot.status not in OVER:
             return
@@ -551,7 +554,7 @@ class RunTrace(Follower):
             log.exception("the span of run %s was not exported", snapshot.run_id)
 
     async def _turns(self) -> Sequence[Milestone]:
-        """Return the times at which the run began, was resumed and stopped.
+        """Return when the run began, when it was resumed, and when it stopped.
 
         If other processes have driven the run too, these times are read from its log.
         """

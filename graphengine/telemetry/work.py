@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Described(NamedTuple):
-    """What a span for a recorded call contains: the name, the kind, the attributes and the error.
+    """What a span for a call within a run contains: its name, its kind, its attributes and its error.
 
     `error` is "" if the call has not failed.
     """
@@ -62,10 +62,10 @@ def describe_work(
 
 
 def describe_around(key: str) -> Described:
-    """Describe the span that groups recorded calls: the call of an agent, or a call that was interrupted.
+    """Describe a span that contains the spans of other calls: the call of an agent, or a call that was interrupted.
 
     Args:
-        key: The key under which the grouping call is recorded.
+        key: The key that identifies the containing call within its visit.
     """
     work = WorkKey.read(key)
     if work.kind == "agent":
@@ -142,9 +142,9 @@ def definitions(tools: Iterable[object]) -> str:
 
 
 def _attributes_of_answer(record: TurnRecord) -> dict[str, AttributeValue]:
-    """Return the attributes of a model's answer, as far as they were recorded.
+    """Return the attributes of a span that describe a model's answer: the model, the server, and the answer's id.
 
-    They name the model, the server, and the id of the answer.
+    Only attributes that were recorded are returned.
     """
     host, _, port = record.server.rpartition(":")
     found: dict[str, AttributeValue] = {
