@@ -96,7 +96,7 @@ def draw_graph(  # noqa: PLR0913 - as for `render_graph_spec`
 
 
 def _with_large_text(drawing: Drawing) -> Drawing:
-    """Return the picture with its small text enlarged, so that it stays readable when it is shown smaller."""
+    """Return a copy of the picture with larger small text, which stays readable when the picture is shown smaller."""
 
     def large(lines: Sequence[Line]) -> tuple[Line, ...]:
         return tuple(replace(line, weight="normal") if line.weight == "small" else line for line in lines)
@@ -257,7 +257,7 @@ class _Drafter:
         return _Doors(picked, left.exit, cluster)
 
     def _dot(self, place: Place, shape: Literal["entry", "exit"], cluster: str) -> _Doors:
-        """Draw the dot in the frame of a nested graph at which the graph begins or ends."""
+        """Draw the dot that marks, in the frame around a nested graph, where this graph begins or ends."""
         name = START if shape == "entry" else END
         times = self._began(place)
         if self.trace is not None and shape == "exit":
@@ -355,7 +355,7 @@ class _Drafter:
         return self.trace.forked.get(((place, edge.source), edge.order), 0) if self.trace is not None else None
 
     def _bar(self, place: Place, edge: DrawnEdge, source: _Doors) -> _Doors:
-        """Draw the bar of a fork, which the arrows to the fork's arms leave."""
+        """Draw the bar that stands for a fork. The arrows to the arms of the fork begin at this bar."""
         cluster = next(box.cluster for box in self.boxes if box.id == source.exit)
         if source.cluster:
             cluster = next(frame.cluster for frame in self.clusters if frame.id == source.cluster)

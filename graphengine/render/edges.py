@@ -74,7 +74,7 @@ def edges_of(graph_spec: GraphSpec) -> list[DrawnEdge]:
 
 
 def joins_of(graph_spec: GraphSpec) -> dict[str, str]:
-    """Return a note such as `joins 2 of 3 arms` for each node at which the arms of a fork come together."""
+    """Return a note for each node of a graph at which arms of a fork come together, such as `joins 2 of 3 arms`."""
     notes: dict[str, list[str]] = {}
     for facts in graph_spec.get("ways", ()):
         if "arms" in facts and "join" in facts:
@@ -117,7 +117,7 @@ def _targets_by_node(edges: Iterable[DrawnEdge]) -> dict[str, list[str]]:
 
 
 def find_reached(begin: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return all nodes that can be reached along edges from the nodes `begin`, which are included.
+    """Return all nodes of a graph that can be reached along edges from some first nodes, together with these nodes.
 
     Args:
         begin: The first nodes.
@@ -168,7 +168,7 @@ def _switch(facts: EdgeSpec) -> list[DrawnEdge]:
 
 
 def _read_arms(facts: EdgeSpec) -> list[DrawnEdge]:
-    """Return the edges to draw for a fork: one to each arm, and one to the join if all arms can be skipped."""
+    """Return the edges that a picture shows for a fork: one to each arm, and one to the join if no arm has to run."""
     if "arms" not in facts or "join" not in facts:
         raise KeyError("join")
     source, join, label = str(facts["from"]), str(facts["join"]), str(facts.get("label") or "")
@@ -249,7 +249,7 @@ def _caps(edge: DrawnEdge) -> Iterable[_Cap]:
 
 
 def _alternatives(condition: ConditionSpec) -> Iterable[ConditionSpec]:
-    """Yield the parts of a condition that are combined with `or`. If one part is true, the condition is true."""
+    """Yield the parts of a condition that are joined by `or`. If one of the parts is true, the condition is true."""
     if condition["is"] != "or":
         yield condition
         return

@@ -298,9 +298,9 @@ class _Request:
         return len(self.edges) - 1
 
     def _around(self, part: str) -> list[str]:
-        """Return the ids of the frames around a part of the picture, the innermost first.
+        """Return the ids of the frames that contain a part of the picture, from the innermost to the outermost.
 
-        The last id is "", which stands for the whole picture.
+        The last id is always "", which stands for the whole picture.
         """
         found = [self.parents[part]]
         while found[-1]:
@@ -308,7 +308,7 @@ class _Request:
         return found
 
     def read(self, found: graphlay.Layout) -> Layout:
-        """Convert the answer of the layout program graphlay to the places of boxes, frames and arrows."""
+        """Convert the answer of the layout program graphlay to the places at which the parts of a picture are drawn."""
         rects = {}
         for name, index in self.places.items():
             centre, size = found.nodes[index]["center"], found.nodes[index]["size"]
@@ -411,7 +411,7 @@ def _shorter(loop: list[list[Point]], label: Rect, routes: _Routes) -> Rect:
 
 
 def _go_around(loop: list[list[Point]], label: Rect) -> None:
-    """Lead an arrow from a node to itself around its label, so that its two lines meet below the label."""
+    """Draw an arrow from a node to itself in such a way that it runs around its label."""
     out, back = loop
     (x, y), (other, _) = out[-1], back[0]
     if round(out[-2][0] - x) or round(back[1][0] - other):  # The picture is read from left to right.

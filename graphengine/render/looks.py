@@ -180,9 +180,9 @@ def mermaid_line(part: Arrow | Cluster) -> str:
 
 
 def look_of_arrow(arrow: Arrow) -> Look:
-    """Return the colours and the width of the line with which an arrow is drawn.
+    """Return how the line of an arrow is drawn: its colours and its width.
 
-    The fill colour of the result is not used.
+    The result also contains a fill colour, which arrows do not use.
     """
     if arrow.tone == "unused":
         return Look(PAPER, _PALE_LINE, PALE, PALE, 1.0)

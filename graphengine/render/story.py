@@ -154,7 +154,7 @@ def _tell_way(account: Account) -> str:
 
 
 def _safe(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Return a JSON value in a form that can be shown, without secrets and control codes in its texts and keys."""
+    """Return a JSON value in a form that can be shown: secrets and control codes in its texts are replaced."""
     if isinstance(value, str):
         return clean(hide_secrets(value))
     if isinstance(value, float) and not isfinite(value):

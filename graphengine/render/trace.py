@@ -147,7 +147,7 @@ def _read_as_a_run() -> Iterator[None]:
 def standing(snapshot: Snapshot, status: str = "") -> str:
     """Describe the status of a run and the reason for its end in words.
 
-    `status` is the status from the store. It is used if the last step leaves the run running.
+    `status` is the run's status in the store. It is used if the run is still running after its last step.
     """
     if not snapshot.frames:
         return "not begun"
@@ -388,7 +388,7 @@ class Tally:
         return states_of(self.run.snapshot, places, moves)
 
     def trace(self, status: str = "") -> Trace:
-        """Return everything that was counted so far.
+        """Return everything that a picture shows about the run, as counted from the steps so far.
 
         Args:
             status: The status of the run from the store, if it says more than the steps.

@@ -45,7 +45,7 @@ class NotAllowed(GraphEngineError):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The person or program that sent the current request to a server, with its tenant and its rights.
+    """The person or program that sent the current request to a server, with the tenant and the rights of the sender.
 
     Attributes:
         name: The name of the user; "" for a caller who sent the server's own token instead of a user's token.
@@ -69,7 +69,7 @@ class Caller:
         return self.tenant in (None, tenant)
 
     def owns(self, tenant: str | None) -> bool:
-        """Return whether a run with this tenant belongs to the caller's own tenant.
+        """Return whether a run belongs to the tenant of the caller, given the tenant of the run.
 
         A caller without a tenant can see the runs of all tenants, but owns only the runs that have no tenant.
         """
@@ -118,7 +118,7 @@ def caller() -> Caller:
 
 
 def require(right: Right) -> Caller:
-    """Return the caller of the current request, after checking that the caller has a right such as `read`.
+    """Return who sent the current request, after checking that this caller has a certain right, such as `read`.
 
     Raises:
         NotAllowed: The caller does not have the right.
@@ -177,7 +177,7 @@ def signed_by(by: str, what: str = "answer", where: str = "by") -> str:
 
 @contextmanager
 def acting(who: Caller) -> Iterator[None]:
-    """Make a person or program the caller of the current request until the end of the block.
+    """Make a person or program the caller of the current request until the end of the `with` block.
 
     Args:
         who: The caller, whom functions in the block get from `caller()`.
@@ -231,7 +231,7 @@ class CallersStore:
         return self._graphs is None and caller().sees_all
 
     async def info(self, run_id: str) -> RunInfo:
-        """Return a run's entry in the store (`RunInfo`), which contains its graph, status and times."""
+        """Return what the list of runs shows about a run (`RunInfo`), such as its graph, status and times."""
         with suppress(UnknownRun):
             info = await self._store.info(run_id)
             if self._has(info):
@@ -258,10 +258,7 @@ class CallersStore:
         return [info for info in await self._store.started(run_ids) if self._has(info)]
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
-        """Load the state of a run as the store keeps it.
-
-        This is a snapshot of the run, and the steps that were recorded after the snapshot.
-        """
+        """Load the state of a run in the form in which the store keeps it: a snapshot, and the steps after it."""
         with suppress(UnknownRun):
             found = await self._store.load(run_id, upto)
             if self._has(found.info):
@@ -287,7 +284,7 @@ class CallersStore:
         return await self._store.message_keys(run_id, newest)
 
     async def runs(self, **page: Unpack[Page]) -> Sequence[RunInfo]:
-        """Return a page of the list of runs, newest first. The runs of several graphs are merged by their start."""
+        """Return a page of the list of runs, newest first. The runs of several graphs are merged into one list."""
         before = page.get("before")
         if before is not None:
             await self.info(before)

@@ -370,7 +370,7 @@ class CallersRunner:
     # --- what requests ask: each with the key that is the same when it is sent again ---------------------------------
 
     async def answer_asked(self, asked: Answer, key: str | None) -> str:
-        """Fulfil a request to answer a question of a run, and return the id of the run.
+        """Record the answer that a request gives to a question of a run, and return the id of the run.
 
         If this server drives runs of the graph, it resumes the run. Otherwise a worker does.
         """

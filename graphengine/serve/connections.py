@@ -153,10 +153,9 @@ async def until_gone() -> None:
 
 @contextmanager
 def watched(body: bytes, receive: Receive) -> Iterator[Receive]:
-    """Watch during the block whether the client of a request disconnects, so that `until_gone` returns in this case.
+    """Watch during the block whether the client disconnects, so that a handler waiting in `until_gone` stops waiting.
 
-    A request handler that waits uses a part of its caller's share of requests, so it must stop waiting when the client
-    has gone.
+    This matters because a waiting handler counts as one of its caller's requests in progress, whose number is limited.
 
     Yields:
         The function `receive` to pass to the application. It returns the body, and later the disconnection.

@@ -53,7 +53,7 @@ class WebhookSecret(Document):
 
 
 class Serving(Document):
-    """The addresses and graphs of a service, printed when `graphengine serve` begins to accept requests.
+    """What `graphengine serve` prints when it begins to accept requests: the addresses of the service, and its graphs.
 
     Attributes:
         url: The address of the service.

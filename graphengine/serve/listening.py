@@ -79,7 +79,7 @@ class _Protocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that does not handle signals, because the program that starts it does.
+    """A uvicorn server that leaves signals such as Ctrl-C to the program that starts the server.
 
     uvicorn's own server handles signals, and raises them again after it has ended.
     """

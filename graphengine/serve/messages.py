@@ -86,7 +86,7 @@ async def body_of(receive: Receive, most: int = BODY_BYTES) -> bytes:
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:
-    """Return an ASGI `receive` function for an application whose request body has already been read from the client.
+    """Return an ASGI `receive` function that passes on a request body which was already read from the client.
 
     The function first returns `body`, and then calls `receive`.
     """
@@ -144,7 +144,7 @@ def refused(error: GraphEngineError, other: int = 500, document: object = None) 
 
     Args:
         error: The error.
-        other: The status for kinds of errors that have no status of their own.
+        other: The HTTP status for errors of a kind that has no status of its own.
         document: The body of the answer in the form of another protocol; None for the service's own form.
     """
     is_later = isinstance(error, StoreError | RunnerClosed) or error.code == "provider_unreachable"

@@ -185,7 +185,7 @@ class News(BaseModel):
 
 
 class Posting(NamedTuple):
-    """An HTTP request that is ready to be sent and delivers a notification.
+    """An HTTP request that delivers a notification and is ready to be sent.
 
     Attributes:
         post: Sends the request, and returns the status of the answer.
@@ -340,9 +340,9 @@ class Notifications(Extension):
     # --- from the outbox to runs that deliver -------------------------------------------------------------------------
 
     async def _hand_on(self, runner: CoreRunner, worker: Worker) -> None:
-        """Start the runs that deliver the news in the outbox, as soon as news arrives, until the task is cancelled.
+        """Wait for news about runs in the outbox, and start runs that deliver the news, until the task is cancelled.
 
-        If the store fails, try again later.
+        If the store fails, this is tried again later.
         """
         while True:
             with suppress(StoreError):
@@ -410,9 +410,10 @@ class Notifications(Extension):
     # --- a run that delivers ------------------------------------------------------------------------------------------
 
     def graph(self) -> Graph[News]:
-        """Return the graph of the runs that deliver notifications.
+        """Return the graph whose runs each deliver one notification to one webhook.
 
-        Such a run sends the notification to its webhook. While the question is open, it waits and sends reminders.
+        A run of this graph sends the notification to its webhook. If the notification is about a question, the run then
+        waits, and sends reminders while the question is open.
         """
         graph = Graph(self.name, News)
         graph.add_node("send", self._send, writes="reminders", retry=self._retry)

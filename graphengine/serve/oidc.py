@@ -283,9 +283,9 @@ class Provider:
         return claims
 
     async def _key(self, kid: str) -> PyJWK:
-        """Return the provider's key with the id that a token names; for "", the provider's only key.
+        """Return the provider's key with the id that a token names. For the id "", return the provider's only key.
 
-        The keys are read again if the key is not among them.
+        If the provider's known keys do not include this key, the keys are read again.
         """
         await self._refresh(is_known=self._find_key_of(kid) is not None)
         key = self._find_key_of(kid)
@@ -403,9 +403,10 @@ def _read_claim(claims: Mapping[str, Any], name: str) -> str:
 
 
 def _read_rights(claims: Mapping[str, Any], name: str) -> Sequence[str]:
-    """Return the rights in a claim of a token.
+    """Return the rights that a claim of a user's token names.
 
-    The claim can contain other words, such as roles in other systems. They are ignored.
+    The claim can also contain words that are no rights here, such as the user's roles in other systems. These words are
+    ignored.
     """
     found = claims.get(name)
     words = found.split() if isinstance(found, str) else found if isinstance(found, list) else []

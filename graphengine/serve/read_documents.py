@@ -86,7 +86,7 @@ class Numbers(Part):
 
 
 class Rate(Part):
-    """The number of runs and of failed runs that have the same version of a graph, or that began on the same day."""
+    """How many runs there were, and how many of them failed, for one version of a graph or for one day."""
 
     name: str
     runs: int
@@ -175,7 +175,7 @@ class Culprit(Part):
 
 
 class RetriedRuns(Part):
-    """Runs that had failed with similar error messages and were retried today.
+    """A group of runs that failed with similar error messages and were retried today, with their status now.
 
     Attributes:
         graph: The graph of the runs.
@@ -441,7 +441,7 @@ class Above(Part):
 
 
 class Run(Head, tag=False, kw_only=True):
-    """A run as it was after one of its steps, with everything that its page shows.
+    """Everything that the page of a run shows about the run as it was after one of its steps.
 
     `rows` are the steps before. `above` lists the parent runs, from the top. `branches` lists the branches of the run,
     newest first. `result` tells which fields of the state are the run's result. `commands` are command lines for the
@@ -649,9 +649,9 @@ class StepDetails(Document, kw_only=True):
 
 
 class Box(Part):
-    """A box in the picture of a graph, which shows a node.
+    """A box that shows a node in the picture of a graph.
 
-    `folded` is true if the node contains an inner graph that is not drawn.
+    `folded` is true if the node contains an inner graph whose nodes the picture does not show.
     """
 
     spot: int | None
@@ -746,7 +746,7 @@ class Bulked(Document):
 
 
 class Previewed(Document):
-    """A preview of a branch: what its update would change in the state of the run.
+    """A preview of a branch: what its update of the state would change, before the branch is started.
 
     Attributes:
         changes: The differences between the state of the run and the state with which the branch would begin.

@@ -239,7 +239,7 @@ def _refuse_page(error: GraphEngineError) -> Response:
 def answering(
     handler: Callable[[Request], Awaitable[Response]], shape: Callable[[GraphEngineError], Response] = refused
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Wrap a request handler so that the client gets an answer for every error.
+    """Wrap a request handler so that every error in it becomes an answer to the client.
 
     Args:
         handler: The request handler.

@@ -491,7 +491,7 @@ def _name_tracks(run: Visits) -> dict[Track, str]:
 
 
 def _read_written_number(snapshot: Snapshot, step: Step, path: Path) -> float | None:
-    """Return the number at a path of the state; None if this step did not write it, or if there is no number."""
+    """Return the number at a path of the state, if this step wrote the field that contains it; otherwise None."""
     frame = snapshot.frames.get(step.frame)
     if frame is None or not any(op[1] == path.root for op in step.update):
         return None

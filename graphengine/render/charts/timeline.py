@@ -260,7 +260,7 @@ def _list_enclosing_paths(path: str) -> list[str]:
 
 
 class Stretch(NamedTuple):
-    """A part of a time axis on which all seconds have the same width.
+    """A part of a time axis in which every second has the same width.
 
     The part shows the time from `start` to `end` (in epoch seconds) between the places `left` and `right` (in pixels).
     """
@@ -287,7 +287,7 @@ class Scale:
     step: float
 
     def x(self, at: float) -> float:
-        """Return the horizontal place of a time on the axis, in pixels from the left."""
+        """Return the place of a time on the horizontal axis, in pixels from the left border of the picture."""
         part = self.stretches[-1]
         for each in self.stretches:
             if at <= each.end:
@@ -437,7 +437,7 @@ def _indent(row: TimelineRow) -> float:
 
 
 def _describe_row(row: TimelineRow) -> str:
-    """Describe a row of a timeline in words: the number of visits, the time, and the cost."""
+    """Describe a row of a timeline in words, such as the number of visits, the time, and the cost."""
     is_item = "[" in _name_of_row(row)
     parts = [f"{row.items} items"] if is_item and row.items > 1 else []
     parts += [counted(row.visits, "visit")] if row.visits and not is_item else []

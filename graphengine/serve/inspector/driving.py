@@ -157,10 +157,10 @@ class Driver:
         await asyncio.gather(*releasing, *following, return_exceptions=True)
 
     async def _follow_from_first_step(self, run: Run[Any]) -> None:
-        """Begin to collect the live events of a run that this process drives, and wait for its first recorded step.
+        """Begin to follow a run that this process drives, for its page, and wait for the run's first recorded step.
 
-        The events are collected in a background task. A run that only sleeps records its first step when the sleep
-        ends, so the wait has a limit.
+        The live events of the run are collected in a background task. The wait has a limit, because a run that only
+        sleeps records its first step when its sleep ends.
 
         Raises:
             GraphEngineError: The run could not be started.
@@ -177,9 +177,9 @@ class Driver:
                 await run.result()
 
     async def _follow(self, run: Run[Any], events: asyncio.Queue[Event | None]) -> None:
-        """Collect the live events of a run for the page, until this process no longer drives the run.
+        """Collect the live events of a run for its page, until this process no longer drives the run.
 
-        The streams of the run are woken at most 20 times a second.
+        The streams that send these events to pages are woken at most 20 times a second.
         """
         live = LiveRun()
         try:

@@ -89,7 +89,7 @@ class Settings:
 
 
 class Signals(Protocol):
-    """The interface of the object with which an inspector learns that it must end, for example by Ctrl-C.
+    """The interface of an object that tells an inspector when it must end, for example because of Ctrl-C.
 
     `graphengine.cli.driving.Stopper` is such an object.
     """
@@ -185,9 +185,9 @@ def application(settings: Settings) -> Starlette:
 
 @asynccontextmanager
 async def _acts(writer: Callable[[], Store], seen: Store, run_id: str | None) -> AsyncIterator[CallersRunner]:
-    """Provide a Runner for one request that changes a run, in an inspector that does not drive runs.
+    """Provide a Runner for a single request that changes a run, in an inspector that does not drive runs.
 
-    The Runner is opened for each request, so that the inspector never holds the lease of a run, and so that it does not
+    A new Runner is opened for each request. The inspector therefore never holds the lease of a run, and does not
     migrate an old database before a person changes something.
     """
     from graphengine.api.runner import Runner  # noqa: PLC0415 - the page opens without it
@@ -203,7 +203,7 @@ async def _serve_index(_: Request) -> Response:
 
 
 def _provider(users: Users | None) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint that tells the sign-in page at which OpenID provider users can sign in."""
+    """Return the endpoint that tells the sign-in page whether and where users can sign in at an OpenID provider."""
 
     async def answer(_: Request) -> Response:
         found = None if users is None else users.signs_in

@@ -118,7 +118,7 @@ class RunStream:
         self._shown: object = None
 
     async def events(self) -> AsyncIterator[bytes]:
-        """Yield the server-sent events of the stream, and a heartbeat every few seconds if nothing changes."""
+        """Yield the server-sent events that keep the page current, and a heartbeat every few seconds in between."""
         yield b"retry: 500\n\n"
         with follow(self._store, self._run_id) as follower:
             while True:

@@ -95,7 +95,7 @@ class _AskLog:
     answers: list[tuple[Step, str, str]] = field(default_factory=list)
 
     def feed(self, steps: Sequence[Step]) -> None:
-        """Add the questions and answers in some new steps of the run's log."""
+        """Record the questions and answers that some new steps of the run's log contain."""
         for step in steps:
             self.seq, facts = step.seq, step.data
             if isinstance(facts, Waiting):
@@ -201,7 +201,10 @@ class QuestionLog:
 
 
 def _read_posted(run: ListedRun) -> list[Decided]:
-    """Return the answers that people have given to a run and that wait in its inbox until the run uses them."""
+    """Return the answers of people to a run's questions that the run has not used yet.
+
+    Until the run uses such an answer, the answer waits in the inbox of the run.
+    """
     found = [wait for wait in run.waits if wait.kind in ASKS]
     return [
         _build_decision(run, (each.name, each.id, each.question), each.answered, each.answered.at, is_taken=False)

@@ -119,7 +119,7 @@ class RetryLog:
         return found
 
     async def _read_log(self, info: RunInfo, read: _RetryRecord) -> None:
-        """Read the new steps of a run's log, and record in `read` how the run failed and when it was retried."""
+        """Read the new steps of a run's log, and update `read`: the run's last failure, and its last retry."""
         with suppress(StoreError):  # it was removed meanwhile, or cannot be read
             for step in await self._store.steps(info.id, read.seq, info.seq):
                 facts = step.data

@@ -140,7 +140,7 @@ class Book:
 
 
 class RunCache:
-    """Keeps the history of the runs that pages have read last in memory, each as a `Book`."""
+    """Keeps the history of recently read runs in memory, each as a `Book`, so that pages load them fast."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -148,7 +148,7 @@ class RunCache:
         self._atlases: dict[str, GraphLayout] = {}
 
     async def atlas(self, fingerprint: str) -> GraphLayout:
-        """Return a graph by its fingerprint, with the numbers of its nodes and edges.
+        """Return the graph with a certain fingerprint, with numbers for its nodes and edges.
 
         If the store has no record of this graph, an empty graph is returned.
         """

@@ -156,7 +156,7 @@ class _Cell:
             error.tenants[self.tenant] += 1
 
     def add(self, other: _Cell) -> None:
-        """Add the numbers of another cell to this cell, which then counts the runs of both."""
+        """Add the numbers of another cell to this cell, so that this cell then covers the runs of both."""
         self.first = min(self.first, other.first)
         for name in ("runs", "failed", "lost", "cost", "unknown"):
             mine, theirs = getattr(self, name), getattr(other, name)
@@ -173,7 +173,7 @@ class _Cell:
 
 
 class TodayBook:
-    """Compares the runs of today with those of yesterday, for all pages that show one store.
+    """Compares the runs of today with those of yesterday. All pages that show the same store share one such object.
 
     The runs are read again only after a while, because reading them takes long.
 
@@ -313,7 +313,7 @@ def _group_cells(cells: Iterable[_Cell], key: Callable[[_Cell], tuple[str, ...]]
 
 
 def _iter_today_groups(cells: Sequence[_Cell], versions: dict[tuple[str, ...], _Cell], by: By) -> Iterator[Group]:
-    """Yield how today's runs differ from earlier runs, for each graph, version, tenant or agent with a run today."""
+    """Yield one comparison for each graph, version, tenant or agent with a run today: how do today's runs differ?"""
     before = _find_versions_before(versions)
     if by == "version":
         for (graph, version), cell in versions.items():

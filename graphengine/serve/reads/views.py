@@ -691,7 +691,7 @@ def _find_unused_edges(atlas: GraphLayout, taken: Mapping[int, int]) -> list[Unu
 
 
 def _list_tried_edges(entry: Entry, book: Book) -> list[Tried]:
-    """Return the edges whose conditions a run evaluated at a step, with the result of each condition."""
+    """Return the edges whose conditions a run evaluated at a step, each with the result of its condition."""
     edge = entry.edge
     scope = book.atlas.scopes.get(edge.track.place) if edge is not None else None
     if edge is None or scope is None or not edge.source:

@@ -56,7 +56,7 @@ class Taken:
 
 
 async def taken_in(store: Store, graph: str) -> Taken:
-    """Count how many of the newest runs of a graph took each edge of the graph."""
+    """Read the newest runs of a graph, and count for each edge of the graph how many of these runs took it."""
     took: Counter[tuple[Place, Declaration, str]] = Counter()
     known: Counter[tuple[Place, Declaration]] = Counter()
     runs, left, specs = 0, _STEPS, _Specs({}, {})

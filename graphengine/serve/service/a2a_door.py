@@ -210,7 +210,7 @@ def _check_request(endpoint: Callable[[Request], Awaitable[Response]]) -> Callab
 
 @contextmanager
 def _as_errors() -> Iterator[None]:
-    """Convert graphengine's errors in the block to errors that the A2A protocol knows."""
+    """Convert errors of graphengine in the block to errors that the A2A protocol knows, for its clients."""
     try:
         yield
     except (UnknownRun, RunReplaced) as error:
@@ -403,7 +403,7 @@ class _Agent(RequestHandler):
     async def on_list_task_push_notification_configs(
         self, params: a2a.ListTaskPushNotificationConfigsRequest
     ) -> a2a.ListTaskPushNotificationConfigsResponse:
-        """Return the addresses to which a client wants notifications about a task to be sent."""
+        """Return the addresses at which a client wants to be notified about a task."""
         found = await self._pushes.of_task(await self._info(params.task_id))
         return a2a.ListTaskPushNotificationConfigsResponse(configs=found)
 
@@ -623,7 +623,7 @@ def _read_token(token: str) -> tuple[int, str] | None:
 
 
 def _check_numbers(value: object) -> None:
-    """Check that the data part of a message contains no number that may have been rounded on its way as JSON.
+    """Check the numbers in the data part of a message: none may be so large that JSON may have rounded it on its way.
 
     Raises:
         InvalidParamsError: A number is so large that it may have been rounded.

@@ -251,7 +251,7 @@ def _encode_stream_error(error: GraphEngineError) -> bytes:
 
 
 def _parse_json_or_text(text: str) -> Any:  # noqa: ANN401 - any JSON
-    """Decode a JSON text. If the text is not JSON, return it unchanged."""
+    """Decode a text that may be JSON, such as the arguments of a tool call. Another text is returned unchanged."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -210,7 +210,7 @@ class Service:
         return json_answer(await self._views.list_runs(asked))
 
     async def get_run(self, request: Request) -> Response:
-        """Answer with a run.
+        """Answer with the document of a run.
 
         With the parameter `wait`, answer when the run has ended or waits, or when the time is over.
         """
@@ -284,7 +284,7 @@ class Service:
         return json_answer(for_clients(await self.runner.now(run)))
 
     async def _wait_until_settled(self, info: RunInfo, after: int) -> None:
-        """Wait until a run has ended or waits, and has recorded a step after the step `after`."""
+        """Wait until a run has ended or waits, and has recorded a step after the one with the number `after`."""
         last = info.seq
         events = self.runner.watch(info, after=last, live=False)
         async with aclosing(events):

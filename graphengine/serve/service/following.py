@@ -95,7 +95,7 @@ class Rests:
         self._kept: dict[str, Rest] = {}
 
     def keep(self, run_id: str, rest: Rest) -> None:
-        """Add the snapshot of a run to the cache. The caller must not use the snapshot any more.
+        """Put the snapshot of a run into the cache. After that, the caller must not use the snapshot any more.
 
         If the cache is full, the oldest snapshot is removed.
         """

@@ -247,7 +247,7 @@ class McpDoor:
     async def _wait_for_call(self, call: _ToolRequest, seconds: float) -> Snapshot | None:
         """Wait until the run of a tool call has ended or asks a question, and return the run's snapshot.
 
-        None if the time is over before, or if the service stops.
+        The result is None if the time is over before that, or if the service stops.
         """
         following = asyncio.create_task(self._follow_call(call))
         try:
@@ -582,9 +582,9 @@ def _have_titles(options: object) -> bool:
 
 
 def _build_form_field(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the form field for a value with this schema: a text, a number, a checkbox or choices.
+    """Return the field of an MCP form for a value with this schema: a text, a number, a checkbox or choices.
 
-    None if a form of the MCP protocol has no field for the schema.
+    The result is None if MCP forms have no field for the schema.
     """
     schema = resolve_reference(schema, root)
     kind, items = schema.get("type"), schema.get("items", {})

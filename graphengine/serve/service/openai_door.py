@@ -245,7 +245,7 @@ class _ReplyTexts:
         self._place = self._held = ""
 
     def add(self, key: str, piece: str) -> str:
-        """Add a piece that an agent has streamed, and return the text to send to the client now.
+        """Add a piece of text that an agent has streamed, and return the text that may now be sent to the client.
 
         Args:
             key: The id of the text to which the piece belongs.

@@ -213,7 +213,7 @@ class Serving:
             yield self._service
 
     async def _serve(self, door: Coroutine[Any, Any, None]) -> None:
-        """Serve requests and drive runs at the same time, until one of the two ends. Then stop the other, too."""
+        """Serve requests and drive runs at the same time. When one of the two ends, the other is stopped, too."""
         tasks = [asyncio.create_task(door, name="graphengine serve")]
         if self._worker is not None:
             tasks.append(asyncio.create_task(self._worker.run(), name="graphengine serve worker"))

@@ -229,7 +229,7 @@ class Ended:
 
     @property
     def trouble(self) -> tuple[str, str] | None:
-        """The error message with the repair, and the error code, if the run failed; None if it did not fail."""
+        """If the run has failed: the error message with the repair, and the error code. Otherwise None."""
         if self.result.status != "failed":
             return None
         error, repair = self.result.error, self.result.repair
@@ -360,7 +360,7 @@ class Fold:
                     pass
 
     def of(self, event: Event) -> Iterator[FrontEvent]:
-        """Convert an event of the run to the events that front ends show."""
+        """Convert an event of the run to the events that front ends such as chat pages show."""
         match event:
             case TextDelta() | ThinkingDelta():
                 yield from self._show_piece(event)

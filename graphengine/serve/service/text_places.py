@@ -82,9 +82,9 @@ def _text_graph(name: str, graph: Graph[Any]) -> TextGraph | None:
 
 
 def text_field(plan: Plan[Any]) -> str | None:
-    """Return the field of a graph's state, or of its chat messages, that receives the text of a client's message.
+    """Return the state field that receives the text of a client's message, or the field of the graph's chat messages.
 
-    None if there is no such field, or if several fields could be meant.
+    The result is None if there is no such field, or if several fields could be meant.
     """
     fields = {name: each.info for name, each in plan.state.fields.items()}
     unwritten: Collection[str] = fields.keys() - find_written_fields(plan) - plan.state.secrets

@@ -256,7 +256,7 @@ class Turns:
                 return turn
 
     async def _note(self, turn: Turn, key: str, *, is_new: bool) -> None:
-        """Record a new turn in a tag of its run. Only the newest turns keep their tags."""
+        """Record a new turn of a conversation in a tag of its run. Only the newest turns of a run keep their tags."""
         if not is_new:
             return
         info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.identity)
@@ -489,7 +489,7 @@ def turn_of(known: Sequence[tuple[Turn, str]], key: str) -> Turn | None:
 
 
 def turns_with(turn: Turn, known: Sequence[tuple[Turn, str]]) -> Sequence[Turn]:
-    """Return all recorded turns of a run, after checking that a turn is among them.
+    """Return all recorded turns of a run, and raise an error if they do not include a certain turn.
 
     Raises:
         UnknownRun: The turn is not recorded. Old turns may have been removed.
@@ -542,7 +542,7 @@ def check_seen(turn: Turn, rest: Snapshot, message: object, seen: RunInfo | None
 
 
 def _takes_text(wait: Wait) -> bool:
-    """Return whether the text of a person's message can answer what a run waits for.
+    """Return whether a person can end this wait of a run by writing a message.
 
     If a run has several such waits, the first one gets the message.
     """
