@@ -203,7 +203,7 @@ def _find_waiting_run(
 def _build_missing_value_error(
     context: CommandContext, asked: Asked, run_id: str, wait: str | None, reference: str | None
 ) -> InputError:
-    """Return the error for a missing VALUE. It contains the question, and a command with an example of an answer."""
+    """Return the error to show if the user gave no VALUE: it contains the question, and an example of an answer."""
     from graphengine.cli.steps import example
     from graphengine.records.account import wait_line
 

@@ -140,7 +140,7 @@ class CommandContext:
         return cast("DatabaseOption", self._place)
 
     def settings(self, wing: str) -> Settings:
-        """Return the settings of a wing (an extension of graphengine) in the current project.
+        """Return the settings that the current project contains for a wing (an extension of graphengine).
 
         Raises:
             ProjectBroken: The settings cannot be read.
@@ -160,7 +160,7 @@ class CommandContext:
         return self._store
 
     def read(self, reading: Callable[[Store], Awaitable[T]]) -> T:
-        """Open the store, and return the result of a function that reads the store.
+        """Open the store, call a function that reads from the store, and return the result of the function.
 
         Raises:
             StoreError: There is no database, or it cannot be read.

@@ -147,9 +147,9 @@ def _iter_parting_lines(found: RunDiff) -> Iterator[str]:
 
 
 def _show_paths(out: Channel, found: RunDiff, columns: int) -> None:
-    """Show the paths of the two runs side by side, one step per row.
+    """Show the steps of the two runs side by side, one step of each run per row.
 
-    A `|` marks the rows after the runs have diverged.
+    A `|` marks each row from the first different step on.
     """
     room = (columns - 2 * _GAP - 1) // 2
     paths = found.first.path, found.second.path

@@ -88,7 +88,7 @@ def recorded_job(context: CommandContext, run_id: str, reference: str | None, at
 
 
 def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
-    """Return the limits of a run after the `--limit` options of the command are applied; None if there are none."""
+    """Return the limits of a run, changed by the command's options `--limit`; None if there is no such option."""
     if not context.limits:
         return None
     recorded = snapshot.limits

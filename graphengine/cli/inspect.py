@@ -177,7 +177,7 @@ def _token_file(place: DatabaseOption) -> Path:
 
 
 def _collect_tables(context: CommandContext) -> Sequence[Callable[[Store, str | None], Awaitable[Iterable[Table]]]]:
-    """Return the functions that compute the tables which wings (extensions of graphengine) add to the page.
+    """Return functions that compute further tables of the inspector page. Wings (extensions of graphengine) add these.
 
     Raises:
         ProjectBroken: The settings of a wing cannot be used.

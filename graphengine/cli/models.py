@@ -139,9 +139,10 @@ def ways_to_a_model(found: Found) -> str:
 
 
 def _list_local_models() -> Sequence[str]:
-    """Find local model servers at their usual addresses, and return one model of each server that answers.
+    """Find the model servers that run on this machine, and return one model of each of them as a suggestion.
 
-    If no server answers, the result is an example of how to name such a model.
+    The servers are searched at their usual addresses. If no server answers, the result is an example of how to name
+    such a model.
     """
     found: list[str] = []
     for address in dict.fromkeys(SERVERS.values()):

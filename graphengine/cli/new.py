@@ -134,7 +134,7 @@ def _find_modules(name: str) -> set[Path]:
 
 
 def _iter_imported_names(text: str) -> Iterator[str]:
-    """Yield the names in `graphs` and `nodes` that a module imports.
+    """Yield the names that a bundled module imports from the packages `graphs` and `nodes`.
 
     A name can belong to a module or to an object in it.
     """

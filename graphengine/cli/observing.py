@@ -186,7 +186,7 @@ def logged(context: CommandContext) -> Generator[None]:
 
 
 class _LogLines(logging.Handler):
-    """A log handler that shows the engine's warnings on stderr, in the style of the command's own messages."""
+    """A log handler that shows warnings of the engine to the user on stderr, in the style of a command's messages."""
 
     def __init__(self, context: CommandContext) -> None:
         super().__init__(logging.WARNING)

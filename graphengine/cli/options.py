@@ -110,7 +110,7 @@ class Command(click.Command):
         return repair_for(commands + option, "option", own=own) or " or ".join(usable)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments of the command, and suggest a repair for an unknown option."""
+        """Parse the words of the command line after the command's name. For an unknown option, suggest another."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:

@@ -136,11 +136,9 @@ def settings_of(wing: str, file: Path | None = None) -> Settings:
 
 
 def read_settings(wing: str, file: Path | None = None) -> Any:  # noqa: ANN401 - what the wing reads
-    """Return the settings of a bundled wing, converted to the type that the wing uses; see `settings_of`.
+    """Return the settings of a wing that is part of graphengine, as an object of the wing's own type.
 
-    Raises:
-        ProjectBroken: The settings cannot be used.
-        InputError: The settings contain an unknown name.
+    `settings_of` reads these settings from the project.
     """
     (reader,) = [each.settings for each in BUILT_IN if each.name == wing]
     return load(reader)(settings_of(wing, file))
@@ -227,9 +225,10 @@ class DatabaseOption:
 
     @property
     def exists(self) -> bool:
-        """Whether the database can contain runs.
+        """Whether the database may exist, so that it can contain runs.
 
-        A database file must exist. A database server is not contacted, so it always counts as existing.
+        For a database file, this is checked. A database server is not contacted, so its database always counts as
+        existing.
         """
         return not isinstance(self.database, Path) or self.database.exists()
 

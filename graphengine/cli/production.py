@@ -78,7 +78,7 @@ async def _ask_wings(store: Store) -> Sequence[Check]:
 
 
 def durability(place: DatabaseOption) -> Iterator[Check]:
-    """Check that recorded steps survive a power cut."""
+    """Check that the settings and the disk of the database let recorded steps survive a power cut."""
     if isinstance(place.database, str):
         from graphengine.databases.postgres.doctor import settings
 

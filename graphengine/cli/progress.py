@@ -180,7 +180,7 @@ class Progress:
         self._in_loops: set[str] = set()  # paths whose further visits are only counted
 
     def show(self, event: Event) -> None:
-        """Show one event of the run."""
+        """Show an event of the run, such as a step that was recorded or a text that a model is writing."""
         if isinstance(event, TextDelta):
             self._show_model_text(event)
         elif isinstance(event, NodeBegan):
@@ -198,7 +198,7 @@ class Progress:
                 self.recorded(self.visits.feed(event.step), event.why)
 
     def recorded(self, entry: Entry, why: str) -> None:
-        """Show a recorded step. `why` is the reason for the edge that the step took."""
+        """Show a step that the run has recorded. `why` is the reason for which the run took its edge."""
         step = entry.step
         self._model_texts = {key: text for key, text in self._model_texts.items() if key[0] != step.path}
         self._update_work(step)

@@ -352,7 +352,7 @@ def graphs_of(module: ModuleType) -> Iterator[tuple[str, Graph[Any]]]:
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
-    """A loader that runs a file from its source, and neither reads nor writes bytecode."""
+    """A loader that runs a Python file from its source. It neither reads nor writes bytecode files."""
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)

@@ -61,7 +61,7 @@ class ProofAnswer(Struct):
 
 
 def answer_request(request: Path) -> ProofAnswer:
-    """Load the graph that a request names, and run the failed node of each run."""
+    """Load the graph that the parent process names in its request, and run the failed node of each failed run."""
     asked = json.decode(request.read_bytes(), type=ProofRequest)
     sys.dont_write_bytecode = True
     folder = Path(asked.tree, asked.folder)

@@ -212,7 +212,7 @@ def _compare_runs(context: CommandContext, wanted: Wanted) -> InCommon:
 
 
 def _retry_runs(context: CommandContext, found: Found, proof: Proof) -> None:
-    """Retry the runs that go through under the working tree, as `graphengine bulk retry` does."""
+    """Retry those failed runs that succeed with the code of the working tree, as `graphengine bulk retry` does."""
     from graphengine.api.runner import Runner
     from graphengine.records.bulk import Order, bulk
 

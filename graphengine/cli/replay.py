@@ -93,7 +93,7 @@ def _build_replay_document(found: Sequence[tuple[str, Replayed]], *, everything:
 
 
 def _show_replayed(context: CommandContext, found: Sequence[tuple[str, Replayed]], *, everything: bool) -> None:
-    """Show a table with one row for each replayed run. Below it, list what the current graph decides differently."""
+    """Show a table with a row for each replayed run. Below it, show what the current graph decides differently."""
     out = context.out
     columns: Sequence[Column[Replayed]] = (
         Column("run", lambda one: one.run_id),

@@ -303,7 +303,7 @@ def show_refused(out: Channel, snapshot: Snapshot) -> None:
 
 
 def show_published(out: Channel, snapshot: Snapshot) -> None:
-    """Show how many items of its maps a run has done, and the newest value that it published under each name."""
+    """Show how far the maps of a run are, by their finished items, and the newest value under each published name."""
     for each in progress_in(snapshot):
         failed = f", {each.failed:,} failed" if each.failed else ""
         waiting = f", {each.waiting:,} wait" if each.waiting else ""
@@ -443,11 +443,7 @@ def _print_output(out: Channel, output: object) -> bool:
 
 
 def check_output(path: Path) -> None:
-    """Check that the result can be written to a path. This is checked before the run begins.
-
-    Raises:
-        GraphEngineError: The result cannot be written there.
-    """
+    """Check that the result of a run can be written to a file, before the run begins."""
     folder = path.parent
     if path.is_dir():
         message, repair = f"{path} is a folder, and not a file", "name a file in this folder"

@@ -500,7 +500,7 @@ class _Tree:
             stack += [(deeper, sign, child) for sign, child in zip(reversed(signs), reversed(children), strict=False)]
 
     def sums(self) -> Mapping[str, Usage]:
-        """Return what each run has spent together with all runs below it in the tree, by the id of the run."""
+        """Return what each run in the tree spent on models, together with all runs below it, by the run's id."""
         from graphengine.kernel.extension import add_usage
 
         below = self._below()

@@ -295,7 +295,7 @@ def _show_branches(out: Channel, place: DatabaseOption, branches: Sequence[Branc
 
 
 def driven(info: RunInfo, place: DatabaseOption, at_work: AtWork | None = None) -> Sequence[Part]:
-    """Describe what an unfinished run is doing, with the command that follows or resumes the run."""
+    """Describe what an unfinished run is doing now, and name the command that follows or resumes it."""
     from graphengine.records.at_work import at_work_words
 
     if info.driver is not None:

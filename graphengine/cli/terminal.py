@@ -63,7 +63,7 @@ class OutputFailed(GraphEngineError):
 
 
 def _end_of(text: str, columns: int) -> str:
-    """Shorten a text to this many columns by cutting off its beginning."""
+    """Shorten a text to a number of columns by cutting off its beginning, so that its end stays visible."""
     from rich.cells import cell_len
 
     if cell_len(text) <= columns:
@@ -287,7 +287,7 @@ class Channel:
         )
 
     def line(self, *parts: Part) -> None:
-        """Write a line that consists of parts, each of which can have a style."""
+        """Write a line of output. The line consists of parts, and each part can have its own style."""
         if not self.is_terminal:
             self.write("".join(clean(p if isinstance(p, str) else p[0]) for p in parts).rstrip() + "\n")
             return

@@ -170,7 +170,7 @@ class _RunLines:
         self._progress.recorded(entry, why)
 
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
-        """Show which nodes are at work, or since when the run waits and how to answer."""
+        """Show what the run is doing now: which nodes are at work, or since when it waits and how to answer."""
         from graphengine.cli.show import driven
         from graphengine.kernel.extension import NodeBegan
         from graphengine.records.at_work import nodes_at_work

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def ended_before(how: str) -> str:
-    """Build the error message for a call that did not begin because the process that should run it had ended.
+    """Return the error message for a call that did not begin, because its process ended before.
 
     Args:
         how: How the process ended, such as its exit code.

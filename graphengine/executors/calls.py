@@ -153,7 +153,7 @@ def call_here(function: Callable[..., object], values: Mapping[str, object]) -> 
 
 
 def outcome_of(packed: bytes, node: str) -> object:
-    """Return the result that another process has sent, or raise the exception of the node.
+    """Return the result of a node's function that another process has sent, or raise the exception of the function.
 
     Raises:
         FailedElsewhere: The function raised an exception.

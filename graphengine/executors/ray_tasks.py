@@ -175,7 +175,7 @@ class RayExecutor(ThreadedExecutor["_TaskCall"]):
         return cast("T", read_returned(call.run(self.dumps(load), seconds)))
 
     def _connection(self) -> _Connection:
-        """Return this process's connection to the cluster. Executors with the same settings share one."""
+        """Return the connection of this process to the Ray cluster. Executors with the same settings share it."""
         ray, init, address = self._ray, self._init, self._address or os.environ.get("RAY_ADDRESS")
         if not address and ray.is_initialized():
             its = ray.get_runtime_context()

@@ -79,7 +79,7 @@ class Metrics:
                 self._depth.set(number, {names.QUEUE: count.queue, names.STATE: state})
 
     def show(self, gauges: Iterable[Gauge]) -> None:
-        """Set the gauges that other extensions report, such as the rest of a budget.
+        """Update the gauges for values that other extensions report, such as what is left of a budget.
 
         A gauge is created when its first value arrives.
         """

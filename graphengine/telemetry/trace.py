@@ -120,7 +120,10 @@ class Telemetry(Extension):
         self.content = os.environ.get(_CONTENT, "").lower() == "true" if content is None else content
 
     def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:  # noqa: ARG002 - of the extension
-        """Remember the prompts and tools of a graph's agents, if spans shall include the content of model calls."""
+        """Remember the prompts and tools of a graph's agents, which the spans of model calls then contain.
+
+        This is done only if the spans include the content of model calls.
+        """
         if self.content:
             self.specs[plan.fingerprint] = plan.graph_spec
             found = ((agent.name, definitions(agent.tools)) for agent in agents_in(plan))
@@ -292,7 +295,11 @@ class RunTrace(Follower):
             self._metrics.spent(usage_of(step), self._graph)
 
     def _begins(self, step: Step) -> None:
-        """Handle a step that starts, branches or resumes the run: begin the span of the run, or note the resume."""
+        """Handle a step that starts, branches or resumes the run.
+
+        A start or a branch begins the span of the run. A resume is remembered, because the ids of later spans depend on
+        it.
+        """
         facts, snapshot = step.data, self._visits.snapshot
         if isinstance(facts, (Started, Branched)) and not self._run:
             graph = facts.graph if isinstance(facts, Started) else snapshot.graph

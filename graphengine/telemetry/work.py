@@ -93,7 +93,7 @@ def _own_name(model: str) -> str:
 
 
 def spent_attributes(usage: Usage, tokens_names: Mapping[TokensName, str] = names.TOKENS) -> dict[str, AttributeValue]:
-    """Return the attributes of a span for the tokens and the cost of model calls.
+    """Return the attributes with which a span tells the tokens and the cost of model calls.
 
     If the cost is not known, an attribute says so.
     """
