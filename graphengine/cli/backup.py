@@ -73,7 +73,7 @@ def backup(context: CommandContext, /, *, file: Path, check: bool) -> int:
 
 
 def _find_file_to_copy(context: CommandContext) -> Path:
-    """Return the database file to copy.
+    """Return the path of the database file that `graphengine backup` has to copy.
 
     Raises:
         StoreNotSupported: The database is on a PostgreSQL server, so there is no file to copy.

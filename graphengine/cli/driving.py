@@ -131,7 +131,7 @@ def drive(job: DriveJob, begin: Begin) -> int:
 
 
 def drive_to_rest(job: DriveJob, begin: Begin) -> StoredOutcome:
-    """Drive a run until it ends or waits, and show its progress.
+    """Drive the run of a command until it ends or waits, and show its progress meanwhile.
 
     Raises:
         GraphEngineError: The run cannot be started or recorded.

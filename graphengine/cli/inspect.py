@@ -144,7 +144,7 @@ def inspect(  # noqa: PLR0913 - one for each option
 
 
 def _read_users(path: Path) -> Users:
-    """Return the users who may open a page that is shared with `--shared`.
+    """Return the users who may open an inspector page that is shared by `--shared`.
 
     Raises:
         InputError: The file of users is invalid, or the secret for the OpenID provider is not set.

@@ -256,7 +256,7 @@ def _check_name(who: str, name: str, sets: Mapping[str, Chosen]) -> None:
 
 
 def sets_of(module: ModuleType) -> dict[str, Chosen]:
-    """Return the sets of models that a graph's file defines in the variable MODELS.
+    """Return the sets of models that a graph's file defines in its variable MODELS.
 
     Raises:
         GraphFileBroken: MODELS is not a dict of dicts, or contains a model that does not exist.

@@ -139,6 +139,10 @@ def read_settings(wing: str, file: Path | None = None) -> Any:  # noqa: ANN401 -
     """Return the settings of a wing that is part of graphengine, as an object of the wing's own type.
 
     `settings_of` reads these settings from the project.
+
+    Raises:
+        ProjectBroken: The settings cannot be used.
+        InputError: The settings contain an unknown name.
     """
     (reader,) = [each.settings for each in BUILT_IN if each.name == wing]
     return load(reader)(settings_of(wing, file))
@@ -259,7 +263,7 @@ class DatabaseOption:
         return shlex.join([*program(), name, *([] if last else first), *words, *self.words, *last])
 
     def worker_command(self, queue: str, words: Sequence[str]) -> str:
-        """Return the command that starts a worker for a queue of this database.
+        """Return the command to suggest for starting a worker that takes runs of a queue from this database.
 
         `words` are the options with which the worker finds the graph of the runs.
         """

@@ -234,7 +234,7 @@ class Progress:
         self._count_maps(visits.snapshot.now)
 
     def _count_maps(self, at: float) -> None:
-        """Count how many items of each map have ended, from the state of a run that is resumed or watched.
+        """Count how many items of each map have ended, given the state of a run that is resumed or watched.
 
         Maps inside items of other maps are left out.
         """

@@ -309,9 +309,9 @@ def _check_out(file: Path, commit: str) -> Generator[_Trees]:
 
 @contextmanager
 def _end_on_signal() -> Generator[None]:
-    """Let SIGTERM and SIGHUP raise an exception inside this `with` block.
+    """Inside this `with` block, let the signals SIGTERM and SIGHUP raise an exception, so that the block cleans up.
 
-    The child process is then ended and the worktree is removed, as after an error.
+    As after an error, the child process is ended and the worktree is removed.
     """
 
     def end(number: int, _: object) -> NoReturn:

@@ -385,7 +385,7 @@ def show_next(job: DriveJob, ended: StoredOutcome) -> None:
 
 
 def _can_resume(ended: StoredOutcome) -> bool:
-    """Return whether to suggest `resume` for the run.
+    """Return whether to suggest the command `resume` to the user at the end of this command.
 
     If a run waits only for answers and messages, `show_waits` already suggests the commands that continue the run.
     """
@@ -443,7 +443,11 @@ def _print_output(out: Channel, output: object) -> bool:
 
 
 def check_output(path: Path) -> None:
-    """Check that the result of a run can be written to a file, before the run begins."""
+    """Check that the result of a run can be written to a file, before the run begins.
+
+    Raises:
+        GraphEngineError: The result cannot be written there.
+    """
     folder = path.parent
     if path.is_dir():
         message, repair = f"{path} is a folder, and not a file", "name a file in this folder"

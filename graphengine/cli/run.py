@@ -326,7 +326,7 @@ def _warn_of_unread_updates(
 
 
 def _warn_of_repeated_effects(context: CommandContext, run_id: str, seq: int) -> Sequence[str]:
-    """Return a warning about the side effects that a branch can repeat.
+    """Return a warning for the user about side effects that a branch of a run can repeat.
 
     If the log after the step is damaged, the warning says that the effects cannot be listed.
     """

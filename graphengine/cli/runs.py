@@ -485,7 +485,7 @@ class _Tree:
     more: int = 0
 
     def rows(self) -> Iterator[tuple[str, RunInfo]]:
-        """Yield the runs from the top of the tree to the bottom.
+        """Yield the runs of the tree in the order in which they are shown, from top to bottom.
 
         Each comes with the lines that connect it to the run above it.
         """

@@ -133,7 +133,7 @@ class ThreadedExecutor(NodeExecutor, Generic[C]):
         """Run a call in another process and return its result. This method is called in the thread of the call."""
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call a function in another process, as `Executor.submit` does.
+        """Call a function in another process, in the same way as `Executor.submit` of `concurrent.futures`.
 
         Args:
             function: The function.

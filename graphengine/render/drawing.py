@@ -486,7 +486,7 @@ class _Words(NamedTuple):
         return self.taken.times == 0
 
     def lines(self, detail: Detail) -> list[Line]:
-        """Return the text next to the arrow of this edge.
+        """Return the text that a picture shows next to the arrow of this edge.
 
         If a run took the edge, the text contains the reason for which it was taken instead of the condition.
         """

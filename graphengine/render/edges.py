@@ -235,7 +235,7 @@ def bounds_of(edges: Sequence[DrawnEdge]) -> dict[str, str]:
 
 
 def _caps(edge: DrawnEdge) -> Iterable[_Cap]:
-    """Yield the limits on visits that an edge enforces by its condition.
+    """Yield the limits on the number of a node's visits that an edge enforces by its condition.
 
     Example: `visits >= 3 or score > 8` is always true from the third visit on, so it yields the limit 3.
     """
@@ -258,7 +258,7 @@ def _alternatives(condition: ConditionSpec) -> Iterable[ConditionSpec]:
 
 
 def _binds(cap: _Cap, edges: Sequence[DrawnEdge], out: Mapping[str, Sequence[str]]) -> bool:
-    """Return whether a node in a loop can certainly not be visited more often than a limit allows.
+    """Return whether the visits of a node in a loop are certainly limited, given a limit that one of its edges sets.
 
     After the limit is reached, its edge is always taken. The node could only be visited again along edges that are
     tried before this edge or after a failure, so the node must not be reachable along these edges.

@@ -345,9 +345,9 @@ class _Request:
         return Layout(rects, routes, bounds.within(-FRAMES))
 
     def _around_contents(self, cluster: Cluster, rects: Mapping[str, Rect], routes: _Routes) -> Rect:
-        """Return the rectangle of a frame, as small as its contents allow.
+        """Return the rectangle of a frame, which is made as small as the contents of the frame allow.
 
-        The layout program can leave unused space above and below the contents.
+        This is needed because the layout program can leave unused space above and below the contents.
         """
         inside = [rects[name] for name, parent in self.parents.items() if parent == cluster.id]
         own = [arrow for arrow in self.drawing.arrows if not arrow.tail and self.parents[arrow.target] == cluster.id]
@@ -481,7 +481,7 @@ def _list_break_heights(found: Layout) -> list[float]:
 
 
 def _land_on_border(line: Sequence[Point], rect: Rect) -> list[Point]:
-    """Shorten the line of an arrow so that it ends at the border of its target.
+    """Cut the line of an arrow where it meets the border of the box to which it leads.
 
     A bend just before the border is removed.
     """

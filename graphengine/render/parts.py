@@ -169,9 +169,9 @@ def plain_text(drawing: Drawing) -> str:
 
 
 def _describe_cluster(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
-    """Yield the lines of text that describe the contents of a frame.
+    """Yield the lines of text that describe what is inside a frame of a picture.
 
-    Each box or frame is followed by the arrows that begin at it.
+    After each box or inner frame, the arrows that begin at it are described.
     """
     for part in drawing.inside(cluster):
         yield f"{indent}{part.spoken}"

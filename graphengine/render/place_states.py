@@ -107,7 +107,7 @@ def _sources_of_end(moves: Mapping[str, Move]) -> frozenset[str]:
 
 
 def _combine_states(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources: frozenset[str]) -> PlaceState:
-    """Combine the states of several parts of a run that are at the same node.
+    """Combine the states of several parts of a run that are at the same node to one state, which a picture can show.
 
     Equal notes are merged and counted.
     """

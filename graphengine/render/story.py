@@ -143,7 +143,7 @@ def _file_of(story: Story, runs: Sequence[ReadRun]) -> str:
 
 
 def _tell_way(account: Account) -> str:
-    """Write which way a run took after a node, and why, as an item of an HTML list.
+    """Return a sentence about which way a run took after a node, and why, as an item of an HTML list.
 
     The list is for readers whose browser runs no scripts.
     """

@@ -83,9 +83,9 @@ class _PreviewEnded(Exception):
 
 
 class _PreviewStore:
-    """A temporary store with which `preview` builds the first step of a branch without recording the branch.
+    """A store that lets `preview` begin a branch without recording it, to find out how the branch would begin.
 
-    All data are read from a real store. The branch's first step is only kept in memory.
+    All data are read from a real store. The first step of the branch is only kept in memory.
     """
 
     def __init__(self, reader: Store) -> None:

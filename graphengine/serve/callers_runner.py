@@ -155,7 +155,7 @@ class CallersRunner:
     async def watch(
         self, run: str | RunInfo, *, after: int | str = 0, wait_out: bool = True, live: bool = True
     ) -> AsyncGenerator[Event, None]:
-        """Yield the steps that a run has recorded after the step `after`, and then its events as they happen."""
+        """Yield a run's recorded steps after the step `after` (number or cursor), then its events as they happen."""
         info = await self.info(run)
         after = info.seq_in(after)
         events = self._runner.watch(info.id, self._graphs[info.graph], after=after, wait_out=wait_out, live=live)
@@ -182,9 +182,10 @@ class CallersRunner:
     async def published(
         self, run: str | RunInfo, name: str, *, after: int | str, item: str | None, timeout_seconds: float
     ) -> PublishedValue | None:
-        """Wait for the newest value that a run has published under a name, and return the value.
+        """Wait until a run has published a new value under a name, and return the value.
 
-        The result is None if no value that is newer than `after` is published before the timeout.
+        The result is None if no value that is newer than `after`, the number or the cursor of a step, is published
+        before the timeout.
         """
         info = await self.info(run)
         after = info.cursor_at(info.seq_in(after))
@@ -407,7 +408,7 @@ class CallersRunner:
         return info.id
 
     async def tag_asked(self, asked: TagRequest, key: str | None) -> str:
-        """Fulfil a request to add tags to a run and to remove tags from it, and return the id of the run."""
+        """Add tags to a run and remove tags from it, as a request asks for, and return the id of the run."""
         del key
         info = await self.info(asked.run_id, "operate")
         await self._runner.tag(info.id, add=asked.add, remove=asked.remove)

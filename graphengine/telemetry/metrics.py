@@ -59,7 +59,7 @@ class Metrics:
         self._setters: dict[str, Callable[[float, Mapping[str, str]], None]] = {}  # of extensions' instruments
 
     def spent(self, usage: Usage, of: Mapping[str, AttributeValue]) -> None:
-        """Add the tokens and the cost of model calls to the metrics.
+        """Record the tokens and the cost of model calls in the metrics.
 
         Calls whose cost is not known are counted in a metric of their own, instead of as cost 0.
         """

@@ -109,7 +109,7 @@ class Chart:
         return f'<?xml version="1.0" encoding="utf-8"?>\n{self.element()}\n'
 
     def element(self, style: str = f"<style>{BY_NIGHT}</style>") -> str:
-        """Return the chart as an SVG element for an HTML page.
+        """Return the chart as an SVG element that can be inserted into an HTML page.
 
         Args:
             style: The element that contains the dark colours; "" for a page whose own style sheet contains `BY_NIGHT`.

@@ -102,7 +102,7 @@ class Watched:
 
 
 class Sample(NamedTuple):
-    """A number that a chart shows, with the step of the run that wrote the number.
+    """One number in a chart, with the step of the run that wrote this number into the state.
 
     Attributes:
         seq: The number of the step.

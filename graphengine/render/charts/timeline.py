@@ -235,7 +235,7 @@ def _for(kind: str) -> str:
 
 
 def _describe_entry(entry: Entry) -> str:
-    """Describe in words how an attempt ended.
+    """Describe in words how an attempt of a node ended, as a text for a timeline.
 
     The words name the step, the visit, the failure if there was one, and the next node.
     """

@@ -380,7 +380,7 @@ class Service:
             await cancelled(working)
 
     async def until_stopped(self, events: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-        """Yield the events of a generator, but stop when the service stops or the client disconnects.
+        """Yield the events of a generator, until the service stops or the client of the current request disconnects.
 
         Raises:
             ServiceFailed: The service stops, or the client has disconnected.

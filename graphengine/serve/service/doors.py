@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Opening(NamedTuple):
-    """What the support for one protocol, such as A2A or MCP, is given when a service starts.
+    """What the support for one protocol, such as A2A or MCP, gets from the service when the service starts.
 
     The support for a protocol is called a *door*.
 

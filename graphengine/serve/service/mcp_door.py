@@ -495,7 +495,7 @@ def _build_call_result(
 
 
 def _convert_medium(medium: Media) -> types.ContentBlock:
-    """Convert a medium to the MCP content that clients can show: an image, audio, an embedded file, or a link."""
+    """Convert a medium to content that MCP clients can show: an image, audio, an embedded file, or a link."""
     if medium.kind == "image" and medium.data:
         return types.ImageContent(data=medium.data, mime_type=medium.type)
     if medium.kind == "audio" and medium.data:

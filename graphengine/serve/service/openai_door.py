@@ -1023,7 +1023,7 @@ def _find_waiting_results(results: Results) -> tuple[str, Results]:
 def _build_response_document(
     model: TextGraph, turn: Turn, reply: _Reply | None, echoed: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return a response in the form of OpenAI's Responses API. If `reply` is None, the run is still working."""
+    """Return a response with all its parts in the form of OpenAI's Responses API."""
     failure = None if reply is None else reply.failure
     status = "in_progress" if reply is None else "completed"
     if failure is not None:

@@ -267,7 +267,7 @@ class Turns:
     async def deliver(  # noqa: C901 - what a message can be for a run
         self, turn: Turn, message: object, key: str, *, is_new: bool = False
     ) -> None:
-        """Give a client's message to a run: as the answer to its open question, or else as a message.
+        """Give a client's message to the run that shall work on it: as the answer to a question, or as a message.
 
         A message that the run has already received is not given again.
 
