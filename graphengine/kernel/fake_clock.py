@@ -73,9 +73,9 @@ class FakeClock:
 
     @property
     def jumps(self) -> bool:
-        """Whether the clock moves itself to the next sleeper when the event loop is idle.
+        """Whether the clock moves itself to the time of the next sleeper when the event loop is idle.
 
-        If not, a test moves the clock.
+        If this is False, a test has to call `move`.
         """
         return self._jumps
 
@@ -158,9 +158,11 @@ def _is_busy(loop: asyncio.AbstractEventLoop) -> bool:
 def _threads() -> list[bool]:
     """Return, for each thread that works for an event loop, whether the thread is busy.
 
-    The clock must not jump while a thread is busy, because the event loop still waits for its result. A thread is idle
-    only if its own loop waits and its queue is empty, because a busy system may wake the thread long after a call was
-    put there. There is no public access to a thread's function and queue, and the thread drops them when it ends.
+    The clock must not jump while a thread is busy, because the event loop still waits for its result. A thread counts
+    as idle only if the loop in which it waits for calls is waiting and the queue of its calls is also empty. The queue
+    has to be checked too, because a busy system may wake the thread long after a call was put into the queue. Python
+    has no public access to a thread's function and queue, so their private attributes are read. A thread drops these
+    attributes when it ends.
     """
     if threading.active_count() == 1:
         return []

@@ -63,7 +63,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_run_keeps_the_tags_it_was_created_with(self, store: Store) -> None:
-        """The tags of a run are sorted, and are the same in every method that returns information about the run."""
+        """Test that every method that returns information about a run returns the run's tags, sorted."""
         await store.create(replace(run_info(), tags=("b", "a b", "ä")), [], {})
         assert (await store.info("r")).tags == ("a b", "b", "ä")
         assert (await store.load("r")).info.tags == ("a b", "b", "ä")
@@ -93,7 +93,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_are_listed_by_tag(self, store: Store) -> None:
-        """Runs can be filtered by a tag in the same order and page by page, also together with status and graph."""
+        """Test that runs can be filtered by a tag.
+
+        The order and the pages stay the same, and the tag can be combined with a status and a graph.
+        """
         times = [5.0, 3.0, 5.0, 1.0, 4.0, 5.0, 2.0, 3.0]
         for n, created_at in enumerate(times):
             info = replace(run_info(f"r{n}", created_at=created_at, graph=f"g{n % 3}"), tags=("x",) if n % 2 else ())
@@ -126,7 +129,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_the_facts_of_many_runs(self, store: Store) -> None:
-        """`infos` returns each existing run once, with the same information as `info`, also for thousands of ids."""
+        """Test that `infos` returns each existing run once, with the same information as `info`.
+
+        This also holds for thousands of ids.
+        """
         await new_run(store, "a", count=3)
         await ended_run(store, "b")
         await branch(store, "c", "a", at=2, count=2)
@@ -209,7 +215,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_counts_follow_each_change_of_a_status(self, store: Store) -> None:
-        """The counts stay right when runs are created in any status, continue, end, continue again and are removed."""
+        """Test that the counts of runs stay right after each change of a run's status.
+
+        Runs are created in any status, continue, end, continue again and are removed.
+        """
 
         async def counts() -> dict[tuple[str, str], int]:
             kept, read = await store.counts(), await store.counts(every_seconds=1e6)
@@ -280,9 +289,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_are_listed_in_other_orders(self, store: Store) -> None:
-        """Runs can be sorted by cost, duration and status, in both directions, page by page and with each filter.
+        """Test that runs can be sorted by cost, duration and status.
 
-        Runs that are equal in this respect are sorted by the time when they began.
+        The order can be ascending or descending, and pages and filters work with it. Runs with an equal cost, duration
+        or status are sorted by the time when they began.
         """
         rows: list[tuple[float, Status, float | None, float]] = [  # begin, status, cost, end
             (1.0, "finished", 0.5, 9.0),
@@ -381,9 +391,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_runs_are_found_by_their_words(self, store: Store) -> None:
-        """A text search finds runs by the first letters of words in their id, graph, tags, first input and ending.
+        """Test that a text search finds runs by the first letters of words.
 
-        The order of the words and upper or lower case do not matter. A branch is also found by the input of its parent.
+        The words are those of the run's id, graph, tags, first input and ending. The order of the words and upper or
+        lower case do not matter. A branch is also found by the input of its parent.
         """
         await new_run(store, "order-4711", graph="shop")
         first = step(1, value={"topic": "Die Äpfel\nund Birnen", "n": [42]})
@@ -419,7 +430,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_ids_by_their_beginning(self, store: Store) -> None:
-        """`ids` returns the ids of runs that begin with a text, sorted, and at most as many as the caller asks for."""
+        """Test that `ids` returns the ids of runs that begin with a text, sorted.
+
+        It returns at most as many ids as the caller asks for.
+        """
         for run_id in ("ab", "a", "b", "abc", "abz", "ab%", "aB", "é", "éa"):
             await new_run(store, run_id)
         assert list(await store.ids("ab")) == ["ab", "ab%", "abc", "abz"]
@@ -430,7 +444,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_branches_of_runs(self, store: Store) -> None:
-        """`branches` returns the runs that branch directly off the given runs, with the same information as `info`."""
+        """Test that `branches` returns the runs that branch directly off the given runs.
+
+        The returned runs contain the same information as from `info`.
+        """
         await new_run(store, "a", count=3)
         await new_run(store, "lonely", count=3)
         await branch(store, "b", "a", at=2, count=2)
@@ -444,9 +461,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_what_a_prune_needs_of_ended_runs(self, store: Store) -> None:
-        """`ended` returns ended runs with the information of `info` and their size, the newest first, page by page.
+        """Test that `ended` returns pages of ended runs, the newest run first, with what a prune needs to know.
 
-        The size grows with the number of a run's own steps. Steps that a branch shares with its parent add nothing.
+        That is the information of `info` and the size of each run. The size grows with the number of a run's own steps.
+        Steps that a branch shares with its parent add nothing.
         """
         await ended_run(store, "short", count=1)
         await ended_run(store, "long", count=50)
@@ -523,7 +541,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_an_id_is_free_after_its_run_was_removed(self, store: Store) -> None:
-        """A new run with the id of a removed run has no data of the removed run, also before the space is freed."""
+        """Test that a new run with the id of a removed run has no data of the removed run.
+
+        This also holds before the space of the removed run is freed.
+        """
         for _ in range(3):
             await ended_run(store, "r", count=MANY)
             await store.tag("r", ["x"])
@@ -606,9 +627,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_outlines_are_removed_with_the_last_run_that_needs_them(self, store: Store) -> None:
-        """The store removes the description of a graph with the last run that has, or had, this version of the graph.
+        """Test that the store removes the description of a graph when no run needs it any more.
 
-        Afterwards the description can be stored again.
+        The last run that has, or had, this version of the graph must be removed first. Afterwards the description can
+        be stored again.
         """
         fence = await store.create(run_info("changed"), [step(1)], {"graph": "f1"})
         added = Append("changed", fence, [step(2)], "finished", fingerprint="f2", graph_spec={"graph": "f2"})
@@ -648,7 +670,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_vacuum_changes_no_run(self, store: Store) -> None:
-        """`vacuum` returns the size of the store before and after, and changes no run, not even a run in progress."""
+        """Test that `vacuum` returns the size of the store before and after, and changes no run.
+
+        Runs in progress are not changed either.
+        """
         fence = await new_run(store, "going", count=2)
         await ended_run(store, "old", count=MANY)
         await remove(store, "old")
@@ -676,9 +701,10 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_run_that_another_process_claimed_is_not_removed(self, store: Store) -> None:
-        """If one process removes a run while another claims or branches it, the operation that comes first wins.
+        """Test that a run that one process removes while another claims or branches it is never left half removed.
 
-        After a claim or a branch, the run is not removed. After a removal, a claim or a branch raises UnknownRun.
+        The operation that comes first wins. After a claim or a branch, the run is not removed. After a removal, a claim
+        or a branch raises UnknownRun.
         """
         for run_id in ("claimed", "branched", "removed"):
             await ended_run(store, run_id)

@@ -194,7 +194,7 @@ class SnapshotProbe:
         self._calling: int | None = None
 
     async def append(self, store: Store, fence: int, seq: int, status: Status = "running") -> None:
-        """Append one step, and pass a function that returns the snapshot of the run after this step.
+        """Append one step to a run, and give the store a function that returns the snapshot of the run after this step.
 
         Raises:
             AssertionError: The store calls the function only after `append` has returned.

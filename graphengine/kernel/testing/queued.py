@@ -120,7 +120,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_queued_run_is_taken_once(self, store: Store) -> None:
-        """A worker that takes a run receives its information, fence, log and messages, and drives it from then on."""
+        """Test that a worker that takes a run drives the run from then on.
+
+        The worker receives the run's information, fence, log and messages.
+        """
         await queue_run(store, "r")
         await store.post("r", "message", {"topic": "t", "payload": 1}, "k")
         (taken,) = await store.take(pick())
@@ -189,9 +192,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_priority_counts_among_runs_that_were_driven(self, store: Store) -> None:
-        """Among waiting and released runs that were driven before, those with the highest priority are taken first.
+        """Test that among runs that were driven before, those with the highest priority are taken first.
 
-        Of equal priority, the run that is due for the longest time comes first.
+        These are waiting runs and released runs. Of equal priority, the run that is due for the longest time comes
+        first.
         """
         due = {"low": None, "high": None, "early": 3.0, "both": 4.0, "late": 5.0}
         for name, due_at in due.items():
@@ -207,9 +211,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_tenants_take_turns(self, store: Store) -> None:
-        """The tenants of a queue take turns, so that a tenant with few runs need not wait for all runs of another.
+        """Test that the tenants of a queue take turns.
 
-        A tenant whose first run arrives later joins the current round: it does not get extra turns for earlier rounds.
+        So a tenant with few runs need not wait for all runs of another tenant. A tenant whose first run arrives later
+        joins the current round: it does not get extra turns for earlier rounds.
         """
         for number in range(4):
             await queue_run(store, f"a{number}", tenant="a")
@@ -230,7 +235,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_queues_take_turns_if_one_run_is_taken_at_a_time(self, store: Store) -> None:
-        """A worker that takes one run at a time, whenever one has ended, gets each run from the next queue in turn."""
+        """Test that queues take turns even if a worker takes only one run at a time.
+
+        Whenever one run has ended, the worker gets the next run from the next queue in turn.
+        """
         for number in range(3):
             await queue_run(store, f"a{number}", queue="a")
             await queue_run(store, f"b{number}", queue="b")
@@ -292,9 +300,9 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_key_has_no_more_than_its_concurrency(self, store: Store) -> None:
-        """If a tenant has as many running runs as `tenant_concurrency` allows, only runs of other tenants are taken.
+        """Test that a tenant never has more running runs than `tenant_concurrency` allows.
 
-        Runs without a tenant have no such limit.
+        While the limit is reached, only runs of other tenants are taken. Runs without a tenant have no such limit.
         """
         limits = QueueLimits(tenant_concurrency=1)
         await store.limit_queue("mail", limits)
@@ -333,7 +341,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_rate_of_a_key_leaves_other_keys_alone(self, store: Store) -> None:
-        """With a rate for each tenant, a tenant that has used up its rate does not hold back other tenants."""
+        """Test that with a rate for each tenant, a tenant that has used up its rate does not hold back others."""
         await store.limit_queue("mail", QueueLimits(tenant_rate=(1, 10.0)))
         for number in range(2):
             for tenant in "ab":
@@ -362,7 +370,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_no_run_is_taken_twice(self, store: Store) -> None:
-        """If two processes call `take` at the same time, no run is given to both, and together they get all runs."""
+        """Test that if two processes call `take` at the same time, no run is given to both.
+
+        Together they get all runs.
+        """
         second = await self.open_second(store)
         try:
             for number in range(40):
@@ -419,7 +430,10 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_schedules_are_kept_by_name(self, store: Store) -> None:
-        """Test that a schedule replaces another one of the same name. Schedules survive closing the store."""
+        """Test that a schedule replaces an earlier schedule of the same name, and that schedules survive a restart.
+
+        The store is closed and opened again.
+        """
         first, second = (
             StoredSchedule("b", {"cron": "* * * * *"}, 60.0),
             StoredSchedule("a", {"tags": ["é"]}, float("inf")),

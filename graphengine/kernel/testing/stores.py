@@ -170,7 +170,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_runs_are_found_by_user_and_by_the_run_that_started_them(self, store: Store) -> None:
-        """Runs can be selected by their user and by the run that started them, also together with other filters."""
+        """Test that runs can be selected by their user and by the run that started them.
+
+        Both filters can be combined with other filters.
+        """
         for number, (user, starter) in enumerate(
             [("ada", None), ("bob", "p"), ("ada", "p"), (None, "q"), ("ada", "p")]
         ):
@@ -288,7 +291,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_final_mark_stays(self, store: Store) -> None:
-        """A mark that cancels a run for good cannot be taken back or replaced, and overrides other stop marks."""
+        """Test that a mark that cancels a run for good cannot be taken back or replaced.
+
+        It also overrides other stop marks.
+        """
         await new_run(store, "top", count=1)
         await store.create(replace(run_info("a"), starter="top", root="top"), [step(1)], {"nodes": []})
         marks: tuple[StopMark, ...] = ("stop", "cancel", "stop", "")
@@ -340,7 +346,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_facts_follow_the_appended_batches(self, store: Store) -> None:
-        """After steps are appended, `info` returns the status, step number, time and fingerprint of that append.
+        """Test that after an append of steps, `info` returns the run's new status, step number, time and fingerprint.
 
         The graph and the time of creation stay the same.
         """
@@ -375,9 +381,9 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_an_outline_is_kept_once_for_each_fingerprint(self, store: Store) -> None:
-        """The store keeps the first graph description that it receives for a fingerprint, and ignores later ones.
+        """Test that the store keeps the first graph description that it receives for a fingerprint.
 
-        For an unknown fingerprint it returns None.
+        Later descriptions for the fingerprint are ignored. For an unknown fingerprint the store returns None.
         """
         fence = await store.create(run_info(), [], {"nodes": [{"name": "a"}, {"name": "b"}]})
         await store.create(run_info("again"), [], {"nodes": [{"name": "ignored"}]})
@@ -409,7 +415,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_runs_created_together_keep_their_codes(self, store: Store) -> None:
-        """If programs with different code create runs at the same time, each run keeps the id of its own code."""
+        """Test that each run keeps the id of its own code.
+
+        This also holds if programs with different code create runs at the same time.
+        """
         codes = ["c1", "c2", "", "c1"]
         created = [replace(run_info(f"r{place}"), code=code) for place, code in enumerate(codes)]
         bodies = [{"functions": code} if code else None for code in codes]
@@ -443,7 +452,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_the_caller_may_change_its_list_of_steps(self, store: Store) -> None:
-        """If the caller changes its list of steps after the call of `append`, the original steps are written."""
+        """Test that a caller may change its list of steps after it has called `append`.
+
+        The store writes the original steps.
+        """
         fence = await new_run(store)
         added = steps(1, 3)
         pending = store.append(batch("r", fence, added))
@@ -502,7 +514,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_steps_can_be_read_in_part(self, store: Store) -> None:
-        """`steps` returns the steps within the given bounds; an empty list if the bounds lie outside the log."""
+        """Test that `steps` returns the steps within the given bounds.
+
+        The list is empty if the bounds lie outside the log.
+        """
         await new_run(store, count=6)
         assert seqs(await store.steps("r", after=2, upto=4)) == [3, 4]
         assert seqs(await store.steps("r", after=4)) == [5, 6]
@@ -528,7 +543,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_snapshots_and_the_steps_after_them_cover_the_log(self, store: Store) -> None:
-        """A loaded run consists of a snapshot and exactly the steps after it, whenever the store took the snapshot."""
+        """Test that a loaded run consists of a snapshot and exactly the steps after it.
+
+        This holds whenever the store took the snapshot.
+        """
         await self._long_run(store)
         for upto in (1, 255, 256, 257, 300, 600, MANY_STEPS - 1, MANY_STEPS):
             assert covers(await store.load("r", upto), upto)
@@ -657,7 +675,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_stale_release_is_ignored(self, store: Store) -> None:
-        """If a process releases a run with the fence of an earlier claim, the present claim is not affected."""
+        """Test that a release with the fence of an earlier claim does not affect the present claim."""
         old = await new_run(store)
         await store.release("r", old)
         fence = await store.claim("r")
@@ -670,7 +688,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_branch_shares_its_parents_log_up_to_its_seq(self, store: Store) -> None:
-        """The log of a branch consists of the parent's steps up to the branching point and then of its own steps."""
+        """Test that the log of a branch begins with its parent's steps up to the branching point.
+
+        After them follow the branch's own steps.
+        """
         fence = await new_run(store, "parent", count=4)
         own = await branch(store, "child", "parent", at=2, count=1)
         await append(store, batch("parent", fence, [step(5)]))
@@ -816,7 +837,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_stale_batch_fails_alone(self, store: Store) -> None:
-        """If the store writes steps of several runs together and refuses those of one run, the others are written."""
+        """Test that if the store refuses the steps of one run, the steps of other runs are still written.
+
+        This must hold although the store writes the steps of several runs together.
+        """
         fences = {f"r{n}": await new_run(store, f"r{n}") for n in range(6)}
         await store.release("r1", fences["r1"])
 
@@ -834,7 +858,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_cancelled_waiter_loses_nothing(self, store: Store) -> None:
-        """Test that if a caller that waits for a commit is cancelled, its batch is still written.
+        """Test that if a caller that waits for a commit is cancelled, its steps are still written.
 
         Other callers that wait for the same commit are not affected.
         """
@@ -856,7 +880,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_cancelled_claim_can_be_repeated(self, store: Store) -> None:
-        """If a claim of a run is cancelled before its fence was returned, the process can claim the run again."""
+        """Test that a process can repeat a claim of a run that was cancelled before its fence was returned."""
         fence = await new_run(store)
         await store.release("r", fence)
         claim = asyncio.create_task(store.claim("r"))
@@ -906,7 +930,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_replaced_driver_gets_an_error(self, store: Store) -> None:
-        """Once a second process has claimed a run, the first process cannot write or release it with its old fence."""
+        """Test that a process cannot write or release a run with its old fence after another process has claimed it."""
         fence = await new_run(store)
         second = await self.open_second(store)
         try:

@@ -45,7 +45,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_messages_wait_in_order_until_they_are_consumed(self, store: Store) -> None:
-        """Test that messages are kept in the order of posting until a batch consumes them."""
+        """Test that messages are kept in the order of posting until an append of steps consumes them."""
         fence = await new_run(store)
         await new_run(store, "other")
         await store.post("r", "answer", {"ok": True}, "k1")
@@ -63,7 +63,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_same_key_again_changes_nothing(self, store: Store) -> None:
-        """A message is ignored if it has the same key as an earlier message to the run, even a consumed one."""
+        """Test that a message is ignored if it has the same key as an earlier message to the run.
+
+        This also holds if the earlier message was consumed.
+        """
         fence = await new_run(store)
         await new_run(store, "other")
         assert await store.post("r", "answer", 1, "k") is True
@@ -80,9 +83,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_message_can_be_the_only_one_of_its_kind_of_key(self, store: Store) -> None:
-        """With `alone="turn 1 "`, a message is ignored if a message whose key begins with `turn 1 ` was posted before.
+        """Test that with `alone="turn 1 "`, only one message whose key begins with `turn 1 ` can be posted.
 
-        If several callers post such messages at the same time, only one succeeds.
+        Later messages of this kind are ignored. If several callers post such messages at the same time, only one
+        succeeds.
         """
         fence = await new_run(store)
         await new_run(store, "other")
@@ -98,9 +102,9 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_keys_of_messages_are_kept(self, store: Store) -> None:
-        """`message_keys` returns the keys of a run's messages in the order of posting, each with the id of its message.
+        """Test that `message_keys` returns the keys of a run's messages in the order of posting.
 
-        The id is 0 once the message was consumed.
+        Each key comes with the id of its message. The id is 0 once the message was consumed.
         """
         fence = await new_run(store)
         await new_run(store, "other")
@@ -163,7 +167,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_message_is_kept_whatever_the_status_of_its_run(self, store: Store) -> None:
-        """A message that was not consumed is kept while the run waits or is claimed, and after the run has ended."""
+        """Test that a message stays in the run's inbox until it is consumed, whatever the run does.
+
+        The run may wait, be claimed by a process, or have ended.
+        """
         await waiting_run(store)
         await store.post("r", "answer", 1, "k")
         for status in ("waiting", *ENDED):
@@ -232,9 +239,9 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_message_makes_a_waiting_run_due(self, store: Store) -> None:
-        """A waiting run is due, which means that a worker should continue it, while it has a message in its inbox.
+        """Test that a waiting run is due while it has a message in its inbox.
 
-        A message of the kind `stop` does not count.
+        A due run is one that a worker should continue. A message of the kind `stop` does not count.
         """
         for kind in ("answer", "message", "other", "stop"):
             await waiting_run(store, kind, due_at=LATER)
@@ -283,7 +290,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_refused_batch_leaves_a_run_due(self, store: Store) -> None:
-        """If an append of steps is refused, it neither consumes a message nor sets a timer, so the run stays due."""
+        """Test that a run stays due if an append of steps is refused.
+
+        The refused append neither consumes a message nor sets a timer.
+        """
         await waiting_run(store, "timer", due_at=5.0)
         await waiting_run(store)
         await store.post("r", "answer", 1, "k")
@@ -333,7 +343,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_driven_run_is_not_due(self, store: Store) -> None:
-        """A run that a process drives is not due, whatever timers and messages it has, until it is released."""
+        """Test that a run that a process drives is not due until it is released.
+
+        Timers and messages do not change this.
+        """
         await waiting_run(store, due_at=5.0)
         fence = await store.claim("r")
         await store.post("r", "answer", 1, "k")
@@ -402,7 +415,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_due_returns_only_runs_of_the_named_graphs(self, store: Store) -> None:
-        """`due` leaves out runs of graphs that the caller does not name, and they do not count towards the limit."""
+        """Test that `due` leaves out runs of graphs that the caller does not name.
+
+        These runs do not count towards the limit either.
+        """
         for n, graph in enumerate(["other", "g", "other", "h", "g"]):
             fence = await new_run(store, f"{n}", graph=graph)
             await append(store, Append(f"{n}", fence, [step(1)], "waiting", due_at=float(n)))
@@ -416,7 +432,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_oldest_message_comes_first(self, store: Store) -> None:
-        """`due` sorts runs with messages by the time of their oldest message, however many messages arrived later."""
+        """Test that `due` sorts runs with messages by the time of their oldest message.
+
+        It does not matter how many messages arrived later.
+        """
         for run_id in "abcd":
             await waiting_run(store, run_id)
         await store.post("b", "stop", None, "k")
@@ -445,9 +464,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_longest_due_run_comes_first_whatever_the_reason(self, store: Store) -> None:
-        """`due` sorts runs by the time since when they are due, whether because of a timer, a message or a release.
+        """Test that `due` sorts runs by the time since when they are due, whatever the reason.
 
-        A run that is due for two reasons is placed by the reason that came first.
+        The reason can be a timer, a message or a release. A run that is due for two reasons is placed by the reason
+        that came first.
         """
         for run_id, due_at in (("late", LATER), ("both", 3.0), ("early", 2.0), ("soon", LATER), ("answered", None)):
             await waiting_run(store, run_id, due_at=due_at)
@@ -467,7 +487,10 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_runs_of_a_dead_process_come_first(self, store: Store) -> None:
-        """`due` returns runs whose process has died before all other runs, even those that are due for longer."""
+        """Test that `due` returns runs whose process has died before all other runs.
+
+        They come even before runs that are due for longer.
+        """
         await store.release("first", await new_run(store, "first"))
         await waiting_run(store, "timer", due_at=2.0)
         await waiting_run(store, "asks")
