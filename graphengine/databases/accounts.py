@@ -60,7 +60,7 @@ class Hold(Struct, frozen=True):
 
 
 class Account(Struct):
-    """What was spent of a budget in the current period (window), and what calls in flight have reserved.
+    """What model calls have spent of one budget in its current period (window), and what calls in flight have reserved.
 
     Attributes:
         budget: The name of the budget.
@@ -127,7 +127,9 @@ class Account(Struct):
 
 
 class Accounts(Generic[ConnectionT]):
-    """The database tables with the accounts of budgets. Call all methods in a transaction, on a thread of the store.
+    """Reads and writes the database tables that contain the accounts of budgets.
+
+    Call all methods in a transaction, on a thread of the store.
 
     Args:
         dialect: The SQL dialect of the database.
@@ -137,9 +139,10 @@ class Accounts(Generic[ConnectionT]):
         self._do, self._locks = dialect.statements("accounts.sql").do, dialect.is_concurrent
 
     def find(self, connection: ConnectionT, budget: str, key: str, call: str) -> tuple[Account | None, Hold | None]:
-        """Return the account of a budget and the reservation of a call, and lock both until the transaction ends.
+        """Return the account of a budget and the reservation that one model call has made in this account.
 
-        Each of them is None if the database does not contain it.
+        Each of them is None if the database does not contain it. On a database with concurrent writers, the account is
+        locked until the transaction ends, so that no other process changes it meanwhile.
         """
         if self._locks:
             self._do(connection, "lock", {"budget": budget, "key": key})
@@ -150,9 +153,10 @@ class Accounts(Generic[ConnectionT]):
         return _read_account(account), None if hold[0] is None else _read_hold(hold)
 
     def keep(self, connection: ConnectionT, account: Account, *, is_new: bool) -> None:
-        """Write the row of an account.
+        """Write the state of an account to its row in the database.
 
-        If a new window has just begun, also delete the reservations that calls made in the previous window.
+        If a new window of the budget has just begun (`is_new`), also delete the reservations that calls made in the
+        previous window, because they do not count in the new one.
         """
         values: dict[str, object] = {"begun_at": account.begin, "calls_in_flight": account.calls_in_flight}
         for name in AMOUNTS:

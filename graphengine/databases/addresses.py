@@ -169,7 +169,7 @@ def refuse_address(location: str | PathLike[str]) -> None:
 
 
 def path_of(location: str | PathLike[str]) -> Path:
-    """Return the path of a database file that a caller named. A leading `~` is replaced by the home folder.
+    """Convert the name with which a caller named a database file to a path. A leading `~` becomes the home folder.
 
     Raises:
         StoreNotSupported: The name is an address (see `refuse_address`), a special name of SQLite such as `:memory:`,

@@ -34,7 +34,9 @@ def sum_of(place: int | str, body: bytes) -> int:
     """Return the checksum that is stored with a row, to detect that the row was changed or damaged later.
 
     Args:
-        place: What identifies the row: the id of a step or snapshot, a fingerprint, or a `message_place`.
+        place: A text or number that identifies the row: the id of a step or snapshot, a fingerprint, or the result of
+            `message_place` for a message. It is part of the checksum, so that a row that was moved to another place is
+            detected.
         body: The content of the row, as it is stored.
     """
     seed = crc32(place.encode()) if isinstance(place, str) else place % _PRIME
@@ -44,7 +46,7 @@ def sum_of(place: int | str, body: bytes) -> int:
 def read_steps(
     run_id: str, rows: Iterable[tuple[int, Sequence[Any]]], whole: Callable[..., bytes], after: int, upto: int
 ) -> list[Step]:
-    """Decode the steps `after + 1` to `upto` of a run, and check that none of them is missing or damaged.
+    """Decode the steps of a run with the numbers `after + 1` to `upto`, and check that none is missing or damaged.
 
     Args:
         run_id: The id of the run, for errors.

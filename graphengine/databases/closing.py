@@ -31,9 +31,10 @@ class Uncancelled(asyncio.Task[T]):
 
 
 async def finish(lock: asyncio.Lock, closing: Coroutine[Any, Any, None]) -> None:
-    """Run the coroutine that closes a store under a lock, and let it finish even if the caller is cancelled.
+    """Run a coroutine that closes a store, and let it finish even if the caller is cancelled meanwhile.
 
-    The coroutine must end by itself. `asyncio.shield` alone is not enough:
+    The coroutine runs under a lock, so that a store is not closed twice at the same time. The coroutine must end by
+    itself. `asyncio.shield` alone would not be enough:
 
     1. Ctrl-C cancels the main task, which waits here.
     2. `asyncio.run` then cancels all other tasks, including the shielded one.

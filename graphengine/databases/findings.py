@@ -21,7 +21,7 @@ MOST_FINDINGS: Final = 1000
 
 
 class Finding(Struct, frozen=True, dict=True):
-    """A fault that a check of the database found, or a note.
+    """Something that a check of the database found: a fault, or a note that is only information.
 
     All attributes except `repair_in_place` appear in the JSON output.
 

@@ -49,9 +49,10 @@ class Moment(NamedTuple):
     wall: float
 
     def seconds_since(self, before: Moment) -> float:
-        """Return how many seconds have passed since an earlier moment, according to the clock that shows more.
+        """Return how many seconds have passed since an earlier moment.
 
-        If the wall clock was set forward in between, the difference counts as time that passed.
+        Both clocks are compared, and the longer time counts. So if the wall clock was set forward in between, a lease
+        seems to be older than it is, which is the safe mistake.
         """
         return max(self.since_boot - before.since_boot, self.wall - before.wall)
 
@@ -63,7 +64,10 @@ def now() -> Moment:
 
 
 class LeaseThread(ABC):
-    """This process as an owner of runs in a database: its id, and the threads that renew and watch its lease.
+    """This process as an owner of runs in a database.
+
+    An owner has an id and a lease, which says until when other processes must not take its runs. Two threads of this
+    object renew and watch the lease.
 
     Args:
         seconds: The length of the lease: how long the owner counts as alive after a renewal.
@@ -130,7 +134,9 @@ class LeaseThread(ABC):
         self._obeyed.set()
 
     def _watch(self) -> None:
-        """Watch the lease on a thread of its own, and call `doubted` with `late` whenever the lease is about to end.
+        """Watch the lease of this process, and call `doubted` with `late` whenever the lease is about to end.
+
+        This function runs on a thread of its own.
 
         If the event loop does not react to that and `ends_process` is True, end the process before the lease ends, so
         that no run is executed by two processes.

@@ -90,9 +90,9 @@ def cut(body: bytes, *, repeats: bool = False) -> Cut:
 def _strings(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
     """Yield the begin and end of each string in a part of a JSON text that is stored apart from its step.
 
-    These are the strings of at least `LEAST_BYTES`. Strings of at least `MET_BYTES` are also stored apart if they are
-    likely to occur again: in steps that bring text from outside, such as a model response, and in later steps that
-    repeat such a text.
+    Strings of at least `LEAST_BYTES` are always stored apart. Shorter strings, of at least `MET_BYTES`, are stored
+    apart if they are likely to occur again. This is so in steps that bring text from outside, such as a model response,
+    and in later steps that repeat such a text.
     """
     comes_again = body.startswith(_FROM_OUTSIDE)
     least = min(LEAST_BYTES, MET_BYTES) if comes_again or _met else LEAST_BYTES
@@ -149,9 +149,9 @@ def _find_repeatable_parts(body: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _yield_with_gaps(parts: Iterable[tuple[int, int]], end: int, done: int = 0) -> Iterator[tuple[int, int, bool]]:
-    """Yield the given parts of a text and the gaps between them, as (begin, end, whether it is a part).
+    """Split a text into the given parts and the gaps between them, and yield each as (begin, end, is it a given part).
 
-    For example, `[(3, 5)]` with `end=9` → `(0, 3, False), (3, 5, True), (5, 9, False)`.
+    For example, the part `[(3, 5)]` of a text that ends at 9 leads to `(0, 3, False), (3, 5, True), (5, 9, False)`.
     """
     for start, stop in parts:
         yield done, start, False
@@ -179,10 +179,11 @@ def _cut_items(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _is_whole_string(body: bytes, start: int) -> bool:
-    """Return whether the bytes after the quote at `start` are a string that can be stored apart.
+    """Return whether the quote before `start` begins a string of the JSON text that can be stored apart.
 
-    The quote may also be the end of a string, so that thousands of numbers follow it, for example. The function returns
-    False for bytes that can stand between two strings, and for encrypted strings.
+    The quote may instead be the end of a string. Then the bytes up to the next quote only stand between two strings,
+    for example thousands of numbers, and the function returns False. It also returns False for encrypted strings, which
+    are never stored apart.
     """
     is_inside = bool(body[start : start + min(LEAST_BYTES, MET_BYTES)].translate(None, _OUTSIDE_STRINGS))
     return is_inside and not body.endswith(_SEALED, 0, start)

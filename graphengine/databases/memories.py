@@ -26,11 +26,10 @@ Scope: TypeAlias = "Mapping[str, str]"
 
 
 def scope_of(namespace: str) -> dict[str, str]:
-    """Return the SQL parameters that select the entries of a namespace and of all namespaces below it.
+    """Return the SQL parameters that select the entries of a namespace of memories and of all namespaces below it.
 
-    The namespace "" selects all entries.
-
-    The namespaces below `a` are found as a range of texts: all texts between `a/` and `a0` begin with `a/`.
+    The namespace "" selects all entries. The namespaces below `a` are found as a range of texts, because all texts
+    between `a/` and `a0` begin with `a/`.
     """
     low, high = (f"{namespace}/", f"{namespace}0") if namespace else ("", "\U0010ffff")
     return {"namespace": namespace, "low": low, "high": high}

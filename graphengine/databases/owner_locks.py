@@ -50,7 +50,7 @@ class OwnerLock:
     def acquire(self) -> None:
         """Create the lock file of this owner and lock it. Do nothing if the file system does not support locks.
 
-        Two races are handled by trying again:
+        Another process can interfere in two ways. In both cases this function tries again:
 
         - This process creates or finds the folder. The last other owner closes and removes the folder, since it is
           empty. Then this process cannot create its file. The file is created before FileLock is used, because FileLock
@@ -92,7 +92,7 @@ class OwnerLock:
             lock.release()
 
     def release(self) -> None:
-        """Release the lock, remove the file, and remove the folder if it is empty."""
+        """Release the lock, remove the lock file, and remove the folder of lock files if it is empty."""
         lock, self._lock = self._lock, None
         if lock is not None:
             # Remove it while the lock is held or, if the system forbids that, right after.
@@ -106,9 +106,9 @@ class OwnerLock:
 
 
 def is_free(path: Path, *, if_missing: bool) -> bool:
-    """Return whether a lock file shows that its process has died, because no process holds the lock.
+    """Return whether no process holds the lock on a lock file, which shows that the file's owner has died.
 
-    False if that cannot be determined.
+    The result is False if that cannot be determined.
 
     Args:
         path: The lock file.
@@ -129,12 +129,12 @@ def is_free(path: Path, *, if_missing: bool) -> bool:
 
 
 def _can_lock(descriptor: int) -> bool:
-    """Try to take the lock of an open file, and return whether no other process holds it.
+    """Try to lock an open lock file, and return whether this succeeded. It succeeds if no owner holds the lock.
 
     Closing the descriptor releases the lock.
 
     Where the system supports shared locks, a shared lock is taken. It conflicts with the lock that an owner holds. But
-    several processes can take it at the same time to check whether an owner is dead.
+    several processes can take it at the same time, for example if they all check whether an owner is dead.
     """
     if fcntl is None:
         from filelock import lock_descriptor  # noqa: PLC0415 - readers do not need it

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def is_full(load: Load, queue: str) -> bool:
-    """Return whether workers must not take runs from a queue now.
+    """Return whether workers must not take any run from a queue now.
 
     That is so if the queue is paused, or if as many of its runs are driven as its limit allows.
     """

@@ -19,7 +19,7 @@ class StoreTooOld(StoreError):
 
 
 class Meaning(NamedTuple):
-    """How an error of the database driver is reported to the user.
+    """How one kind of error of the database driver is reported to the user of graphengine.
 
     Attributes:
         error: The class of the error.

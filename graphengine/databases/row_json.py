@@ -16,7 +16,11 @@ def read_limits(text: str) -> QueueLimits:
 
 
 def read_summary(text: str | None) -> Summary | None:
-    """Decode a stored summary; None if there is none or it cannot be read, since it can be computed from the log."""
+    """Decode the stored summary of a run.
+
+    The result is None if no summary is stored or if it cannot be read. This is no error, because the summary can be
+    computed again from the log.
+    """
     try:
         return None if text is None else msgspec.json.decode(text, type=Summary)
     except ValueError:  # the summary can be computed again from the log

@@ -62,7 +62,7 @@ _UNSEARCHED: Final = """EXISTS (
 
 
 class Search(NamedTuple):
-    """The SQL that finds runs with given words and given values of fields.
+    """The parts of an SQL statement that find the runs with given words and with given values of fields.
 
     Attributes:
         found: A query that returns the keys of the runs in a column `run`; "" if no such query is needed, because the
@@ -82,9 +82,9 @@ class Search(NamedTuple):
 
 
 class RunLists(ABC, Generic[ConnectionT, OwnT]):
-    """Reads lists of runs, and the numbers and summaries of many runs.
+    """Reads lists of runs from a database, counts runs, and reads the summaries of many runs.
 
-    Each database has a subclass with its own expressions.
+    SQLite and PostgreSQL each have a subclass with their own SQL expressions.
 
     Attributes:
         dialect: The SQL dialect of the database.
@@ -141,7 +141,7 @@ class RunLists(ABC, Generic[ConnectionT, OwnT]):
         return found
 
     def statements(self, search: Search, conditions: Conditions, page: Mapping[str, Any]) -> list[str]:
-        """Return the SQL statements that read a page of the list of runs.
+        """Return the SQL statements that read a page of the list of runs, the fastest statement first.
 
         The next statement is used only if the one before did not find enough runs for the page.
         """
@@ -212,10 +212,11 @@ class RunLists(ABC, Generic[ConnectionT, OwnT]):
         by: Literal["graph", "tag", "version"],
         every_seconds: float,
     ) -> list[tuple[str, str, float, str]]:
-        """Return the summaries of runs, grouped by graph, tag or version, by status, and by period of their beginning.
+        """Return the summaries of many runs in groups, from which figures over time are computed.
 
-        A row contains the name of the group, the status, the beginning of the period, and a JSON array of the
-        summaries.
+        The runs are grouped by their graph, tag or version, by their status, and by the period in which they began. A
+        row of the result contains the name of the group, the status, the beginning of the period, and a JSON array of
+        the summaries.
         """
         conditions, search = conditions_of(page), self.search(connection, page)
         if conditions is None:
@@ -233,10 +234,10 @@ class RunLists(ABC, Generic[ConnectionT, OwnT]):
         return self.dialect.rows(connection, statement, values)
 
     def unsearched(self, connection: ConnectionT, page: Mapping[str, Any], names: Mapping[str, bool]) -> int | None:
-        """Return how many runs a search by fields misses, because they began before the graph declared the fields.
+        """Return how many runs a search by fields misses, because they began before their graph declared these fields.
 
-        Return None if no run at all has one of the fields. `names` contains for each field whether a run has it from
-        its beginning. Other fields exist only in finished runs.
+        Return None if no run at all has one of the fields. The keys of `names` are the fields. The value of a field is
+        True if a run has the field from its beginning, and False if only a finished run has it.
         """
         page = {**page, "fields": None}
         recorded = {name for (name,) in self.dialect.rows(connection, "SELECT DISTINCT field FROM graph_fields", {})}

@@ -63,7 +63,8 @@ _OF_BOTH: Final = ", ".join(f"f.{name}" for name in RunRow._fields[:-2])
 def selected(statement: str, *, driven: str, wanted_at: str) -> str:
     """Replace `{run}` in an SQL statement by the columns of a run in the view `run_facts AS f`.
 
-    `driven` and `wanted_at` are the SQL expressions for the last two columns, which differ between the databases.
+    `driven` and `wanted_at` are the SQL expressions for the columns of the same names. They are parameters, because the
+    expressions for SQLite and PostgreSQL differ.
     """
     return statement.replace("{run}", f"{_OF_BOTH}, {driven} AS driven, {wanted_at} AS wanted_at")
 

@@ -24,7 +24,7 @@ _RETRY_GROWTH: Final = 1.5
 
 
 class Tail(Struct, gc=False):
-    """The number and size of the steps since the last snapshot of a run, which decide when the next one is due.
+    """The steps of a run since its last snapshot: their number and size, which decide when the next snapshot is due.
 
     Attributes:
         rows: The number of steps since the last snapshot.
@@ -40,9 +40,10 @@ class Tail(Struct, gc=False):
     def of_claimed(cls, rows: int, row_bytes: int, snapshot_bytes: int) -> Tail:
         """Return the tail of a run that this process has just claimed.
 
-        The log does not record whether the previous driver made a snapshot and discarded it as too large. To make such
-        a snapshot again after every claim would be slow. So the next snapshot is due when the size of the tail reaches
-        the next power of the growth factor.
+        The tail is the number and size of the steps since the last snapshot. The previous driver may have made another
+        snapshot and discarded it as too large. The log does not record this. Making such a snapshot again after every
+        claim would be slow. So the next snapshot is due only when the size of the tail reaches the next power of the
+        growth factor.
         """
         due = float(MIN_RATIO * snapshot_bytes)
         if rows >= MIN_ROWS:

@@ -195,7 +195,7 @@ class TakenRuns(NamedTuple):
 
 
 class Promise(Struct, Generic[T], eq=False):
-    """The result of a write, and the future that receives it.
+    """A write to the database that somebody waits for: the result of the write, and the future that receives it.
 
     The thread that writes sets the result or the error. After the commit, the event loop passes it to the future.
     """
@@ -205,9 +205,9 @@ class Promise(Struct, Generic[T], eq=False):
     error: BaseException | None = None
 
     def settle(self) -> None:
-        """Pass the result or the error to the future, unless the future was cancelled.
+        """Pass the result or the error of a write to the future of the caller who waits for the write.
 
-        Call this on the event loop, after the commit.
+        Nothing happens if the future was cancelled. Call this on the event loop, after the commit.
         """
         if self.future.done():
             return
@@ -225,7 +225,7 @@ def read(
 ) -> Callable[Concatenate[SQLStore[ConnectionT, Any, Any], P], CoroutineType[Any, Any, T]]:
     """Make an async method of a store from a function that reads from a connection.
 
-    `Store` documents what each method returns.
+    `Store` documents what each of these methods returns.
     """
 
     @wraps(function)
@@ -513,7 +513,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
             self._announce()
 
     async def release(self, run_id: str, fence: int) -> None:
-        """Stop being the driver; see `Store.release`."""
+        """Stop being the driver of a run, so that another process can continue the run; see `Store.release`."""
         lease = self._writable_lease()
         driven = self._driven.get(run_id)
         if driven is not None and driven.fence == fence:
@@ -543,7 +543,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         return None
 
     def _forget_released(self, run_id: str, driven: Claimed, written: asyncio.Future[None]) -> None:
-        """Remove a run from the runs that this store drives once the append that releases it is durable.
+        """Forget that this store drives a run, once the append that ended or released the run is durable.
 
         If the append fails, this store still drives the run.
         """
@@ -631,9 +631,9 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
             log.warning("removed runs still take up space in %s: %s", self._where, error)
 
     async def read(self, function: Callable[[ConnectionT, OwnT], T]) -> T:
-        """Call a function on another thread with a connection for reading.
+        """Call a function on another thread with a connection for reading, and return the function's result.
 
-        The function also gets what this store knows of its own runs before the database shows it.
+        The function also receives what this store knows about its own runs before the database shows it.
         """
         self._check_open()
         own = self._own()
@@ -664,7 +664,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
 
 def each_tenant(limits: QueueLimits | None, room: int) -> int | None:
-    """Return how many runs of one tenant may begin at once, at most `room`.
+    """Return how many runs of one tenant may begin at once, if a worker can take `room` runs of the queue.
 
     Return None if the queue has no limits for tenants.
     """

@@ -71,7 +71,7 @@ class Statements(Generic[ConnectionT]):
 
 @dataclass(frozen=True)
 class Dialect(Generic[ConnectionT]):
-    r"""How one kind of database runs the statements that both databases share.
+    r"""Describes how one kind of database, SQLite or PostgreSQL, runs the SQL statements that both share.
 
     The files of shared statements are in this folder. `convert` completes a shared statement:
 

@@ -56,7 +56,10 @@ class PendingWrite(Promise[T], kw_only=True, eq=False):
     leads: bool = False  # the next write must be in the same transaction
 
     def finish(self, answer: Sequence[Any]) -> None:
-        """Set the result of the write, or the error that says why it was refused, from the row of the answer."""
+        """Set the result of the write from the row with which the database answered.
+
+        If the database refused the write, set the error that says why.
+        """
         if isinstance(self.write, Command):
             try:
                 self.result = self.write.read(answer)
@@ -84,7 +87,7 @@ class GroupCommit:
         self._task: asyncio.Task[None] | None = None
 
     def submit(self, write: Command[T]) -> asyncio.Future[T]:
-        """Queue a write. Its future is done when the transaction is durable or has failed.
+        """Queue a write, and return a future that is done when the transaction is durable or has failed.
 
         Cancelling the future does not cancel the write.
         """
@@ -93,7 +96,7 @@ class GroupCommit:
     def add(self, addition: Addition, posts: Sequence[Command[bool]] = ()) -> asyncio.Future[None]:
         """Queue steps to append to a run, and messages to post to other runs in the same transaction.
 
-        The future is done when the transaction is durable or has failed.
+        The returned future is done when the transaction is durable or has failed.
         """
         if not posts:
             return self._queue_write(addition)

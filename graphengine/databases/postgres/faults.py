@@ -156,10 +156,10 @@ _MEDIUM: Final = ("08", "25", "28", "3D", "42501", "53", "54", "55", "57", "58",
 
 
 def is_lost(error: Exception) -> bool:
-    """Return whether an error means that the connection was lost.
+    """Return whether an error means that the connection to the server was lost.
 
-    Then it is unknown whether the server has executed the statement, and the statement can be repeated on a new
-    connection.
+    After such an error it is unknown whether the server has executed the statement. The caller can repeat the statement
+    on a new connection.
     """
     code = getattr(error, "sqlstate", None) or ""
     if isinstance(error, OSError) or code[:2] == "08" or code in _ENDED:

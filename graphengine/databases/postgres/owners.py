@@ -90,7 +90,9 @@ class Lease(LeaseThread):
         self._was_connected = False
 
     def connect(self) -> None:
-        """Open the connection on which this process renews its lease, registers as an owner, and hears announcements.
+        """Register this process as an owner, and open the connection on which its lease is renewed.
+
+        The announcements of other processes arrive on the same connection.
 
         Raises:
             psycopg.Error, StoreNotSupported: As in `Connector.connect`.

@@ -53,7 +53,10 @@ _warned: set[tuple[str, int]] = set()  # damaged snapshots for which a warning w
 
 
 class Own(NamedTuple):
-    """What a store knows about its own runs that the database does not show yet. Reads use it to show the newest state.
+    """What a store knows about its own runs before the database shows it.
+
+    For example, the store may have released a run, and the release is not written yet. Functions that read runs correct
+    their results with this object, so that a caller sees the newest state.
 
     Attributes:
         id: The id of the store's owner; None for a store that only reads.
@@ -66,7 +69,10 @@ class Own(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """The row of a step or snapshot. `at` contains the id of the run that recorded it and the number of the step."""
+    """A row with a recorded step or a snapshot of a run.
+
+    `at` contains the id of the run that recorded it, and the number of the step.
+    """
 
     at: tuple[str, int]
     sum: int
@@ -91,7 +97,7 @@ def execute(statement: str, values: Mapping[str, object], connection: Connection
 
 
 def info(connection: Connection, own: Own, run_id: str) -> RunInfo:
-    """Return the facts about a run.
+    """Return the facts about a run that its row contains, such as its status; see `RunInfo`.
 
     Raises:
         UnknownRun: The run does not exist.
@@ -206,7 +212,10 @@ def _raw(connection: Connection) -> Cursor:
 
 
 def facts_of(connection: Connection, keys: Sequence[int]) -> list[tuple[Any, ...]]:
-    """Return the rows of the view `run_facts` for these runs, in the order of the keys."""
+    """Return the rows of the view `run_facts` for the runs with these keys, in the order of the keys.
+
+    Runs that do not exist are left out.
+    """
     if not keys:
         return []
     found = {row[0]: row for row in connection.execute(SQL["facts_of"], (list(keys),)).fetchall()}
@@ -275,7 +284,9 @@ class _LogRows:
         self.info = from_facts(RunRow(driven=columns.pop("is_driven"), **{**columns, **times}), own)
 
     def whole(self, entry: _Entry, *, in_snapshot: bool = False) -> bytes:
-        """Return the complete content of a step or snapshot: put its long texts back, and check the checksum.
+        """Return the complete content of a step or snapshot, after putting its long texts back.
+
+        The checksum of the content is checked.
 
         Raises:
             ValueError: The row is damaged.

@@ -68,7 +68,7 @@ def has_trash(connection: Connection) -> bool:
 def vacuum(connection: Connection, address: Address) -> tuple[int, int]:
     """Return the free space at the ends of the tables to the disk.
 
-    Return the bytes of the schema before and afterwards.
+    The result is the size of the schema in bytes, before and afterwards.
     """
     before = _bytes_of_schema(connection, address.schema)
     for (table,) in connection.execute(SQL["own_tables"], (address.schema,)).fetchall():

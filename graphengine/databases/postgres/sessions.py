@@ -102,10 +102,10 @@ KEEPALIVES: Final[dict[str, Any]] = {
 
 
 class ConnectionWork(Protocol[T_co]):
-    """A function that `ServerConnection.run` calls with a connection, and calls again if the connection is lost.
+    """The type of the functions that `ServerConnection.run` calls with a connection.
 
-    `again` is True if an earlier call lost its connection. Then the server may already have executed what the function
-    does.
+    If the connection is lost during the call, the function is called again with `again=True`. The server may then
+    already have executed what the function does.
     """
 
     def __call__(self, connection: Connection, *, again: bool) -> T_co: ...
@@ -120,8 +120,8 @@ class Connector:
         patience_seconds: How long to try to reach the server again before a call fails.
         read_only: Whether the server must refuse writes of these connections.
         stopped: Set when no caller waits for an answer any more.
-        switched: How often a connection turned out to lead to a server that has become read-only, as after a failover.
-            Connections that were opened before lead to the same old server, and are replaced.
+        switched: The number of failovers noticed so far. After a failover of the database, the old server has become
+            read-only. Connections that were opened before the last failover lead to the old server, and are replaced.
     """
 
     address: Address
@@ -204,10 +204,10 @@ def _close_on_error(connection: Connection) -> Iterator[None]:
 
 
 def _mark_of_session(connection: Connection) -> str:
-    """Return the number of the server process that serves this connection. It differs from session to session.
+    """Return the number of the server process that serves this connection, to recognise the session of the connection.
 
-    A connection pooler makes up such a number for each client. So the number shows whether the pooler has assigned
-    another session.
+    The number differs from session to session. A connection pooler makes up such a number for each client, so the
+    number shows whether the pooler has assigned another session.
     """
     return str(connection.info.backend_pid)
 

@@ -56,7 +56,7 @@ _CLOSING_SECONDS: Final = 2.0
 
 
 class PostgresStore(SQLStore[Connection, Own, Lease]):
-    """A store in a schema of a PostgreSQL database.
+    """A store whose runs are kept in a schema of a PostgreSQL database.
 
     Args:
         address: `postgresql://user@host:5432/database`, with the options of libpq. `?schema=NAME` names the schema of
@@ -247,7 +247,10 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return self._commits.add(addition, [writes.post(post, lease.channel) for post in batch.posts])
 
     def _addition_of(self, batch: Append) -> writes.Addition:
-        """Encode a batch of steps for the database. Raises LeaseLost if this store no longer drives the run."""
+        """Encode the steps of an append for the database.
+
+        Raises LeaseLost if this store no longer drives the run.
+        """
         lease, driven = self._writable_lease(), self._driven.get(batch.run_id)
         if driven is None or driven.fence != batch.fence:
             raise lease_lost(batch.run_id, batch.fence)
@@ -300,7 +303,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return await self._run(transact)
 
     async def notifications(self, after: int) -> int:
-        """Wait until other processes have announced something; see `Store.notifications`."""
+        """Wait until other processes have announced that runs may need attention; see `Store.notifications`."""
         self._check_open()
         while self._announced <= after:
             await self._announcement.wait()

@@ -36,8 +36,8 @@ def take(  # noqa: PLR0913 - what a transaction needs to know
     Args:
         connection: The connection.
         again: Whether this call repeats a call whose answer was lost, so that runs may already have been claimed.
-        pick: Selects the runs that the worker wants.
-        own: The store that takes the runs.
+        pick: The query of the worker, which says what runs it wants.
+        own: What the store that takes the runs knows about its own runs.
         dead: The owners that are known to be dead, whose runs can be taken over.
         token: A number that is stored with each claim. If the call is repeated, the runs that it has already claimed
             are found by this number.

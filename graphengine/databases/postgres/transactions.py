@@ -59,9 +59,10 @@ _OWN: Final = "leave COMMIT and ROLLBACK to the engine: return, or raise; with d
 
 
 class HandedConnection(psycopg.Connection[tuple[Any, ...]]):
-    """The connection with which a function of a graph writes in the transaction that also records its result.
+    """The connection that a function of a graph receives to write to the database of the store.
 
-    The connection refuses `commit`, `rollback` and `close`, because only the engine may end the transaction.
+    The function writes in the same transaction that also records its result. The connection therefore refuses `commit`,
+    `rollback` and `close`: only the engine may end the transaction.
 
     Attributes:
         is_held: Whether the function is using the connection. Only then are these calls refused.
@@ -105,8 +106,9 @@ class Transactions:
     Args:
         server: How to connect to the database.
         lease_seconds: The length of this owner's lease. A transaction may last at most a third of it.
-        readers: Sessions that find out whether a transaction was committed if the answer was lost.
-        added: Encodes the steps that are appended at the end of a transaction.
+        readers: Connections for reading. If the answer to a commit was lost, they are used to find out whether the
+            transaction was committed.
+        added: A function that encodes the steps that are appended at the end of a transaction.
     """
 
     def __init__(
@@ -247,7 +249,9 @@ class FunctionTransaction:
         )
 
     def _undone(self, connection: HandedConnection, error: Exception) -> None:
-        """Raise a clearer error if a function failed because the database undid its transaction.
+        """If a function failed because the database undid its transaction, raise an error that says so.
+
+        The error of the database driver alone would not tell the user why.
 
         Raises:
             NodeTimeout: The function took too long.
@@ -276,11 +280,10 @@ class FunctionTransaction:
         )
 
     def cancel(self) -> None:
-        """Stop a function that takes too long: cancel its statement, and break its connection.
+        """Stop a function that takes too long: cancel its current statement, and break its connection.
 
-        Without a connection, the function cannot begin another statement.
-
-        This happens on a new thread, because cancelling opens one more connection to the server.
+        Without a connection, the function cannot begin another statement. The work is done on a new thread, because
+        cancelling opens one more connection to the server.
         """
         self._is_cancelled = True
         connection = self._connection
@@ -378,10 +381,10 @@ def _refusal_after_end() -> TransactionRefused:
 
 
 def _is_written(connection: Connection, *, addition: Addition) -> bool:
-    """Return whether a transaction was committed although the answer to COMMIT was lost.
+    """Return whether a transaction was committed although the server's answer to COMMIT was lost.
 
-    The transaction holds the lock of the run's row until its end. So wait for that lock, and then look for the
-    transaction's step.
+    The transaction holds the lock of the run's row until its end. So this function waits for that lock, and then looks
+    for the step that the transaction should have written.
     """
     connection.execute(SQL["lock"], ([addition.run_id],))
     return connection.execute(*were_written(addition)).fetchone() == (len(addition.rows),)
@@ -402,7 +405,10 @@ def _cancel_statement(connection: HandedConnection, line: socket.socket) -> None
 
 
 def _list_causes(error: BaseException) -> Sequence[BaseException]:
-    """Return an exception with its causes, and with the errors of the database driver that SQLAlchemy has wrapped."""
+    """Return an exception and all its causes.
+
+    Errors of the database driver that SQLAlchemy has wrapped in its own exceptions are included.
+    """
     found: list[BaseException] = []
     left: list[BaseException | None] = [error]
     while left:
@@ -414,9 +420,10 @@ def _list_causes(error: BaseException) -> Sequence[BaseException]:
 
 
 class _Handles:
-    """Creates the object with which a function uses its transaction.
+    """Creates the object that a function of a graph receives to write in its transaction.
 
-    The object is a psycopg connection, or a connection or session of SQLAlchemy that uses this psycopg connection.
+    Depending on the function's annotation, this is a psycopg connection, or a connection or session of SQLAlchemy that
+    uses this psycopg connection.
     """
 
     def __init__(self) -> None:
@@ -454,7 +461,10 @@ class _Handles:
         return bound
 
     def leave(self, handed: Any) -> None:  # noqa: ANN401 - as `made`
-        """Release an object that `made` created for a function, without sending a statement to the server."""
+        """Separate an object that `made` created for a function from its connection, when the function has ended.
+
+        No statement is sent to the server.
+        """
         if handed is None or isinstance(handed, psycopg.Connection):
             return
         bound = handed if hasattr(handed, "invalidate") and not hasattr(handed, "flush") else handed.get_bind()

@@ -108,7 +108,10 @@ class NewRun(NamedTuple):
 
 
 class Addition(sql.Addition[Row]):
-    """A batch of steps for one run, with the changes that belong to it, encoded for PostgreSQL."""
+    """A batch of steps for one run, encoded for PostgreSQL, with the changes that belong to the batch.
+
+    Such changes are, for example, a new status of the run or messages that the steps deliver.
+    """
 
     @property
     def run_ids(self) -> Sequence[str]:
@@ -202,8 +205,8 @@ def _columns(width: int, rows: Iterable[Sequence[Any]]) -> Sequence[list[Any]]:
 def many_runs(runs: Sequence[NewRun]) -> tuple[bytes, Sequence[Any]]:
     """Return the SQL statement, with its values, that creates many runs.
 
-    The statement returns a row for each run: the id of the run, and the values that the statement `create` returns for
-    one run.
+    The statement returns a row for each run. A row contains the id of the run, followed by the values that the
+    statement `create` returns for a single run.
     """
     graph_specs = {each.fingerprint: each.graph_spec for each in runs}
     places = {fingerprint: place for place, fingerprint in enumerate(graph_specs, 1)}
@@ -355,8 +358,9 @@ def _new_run(
 def claim(run_id: str, owner: str, owed: Collection[int]) -> Command[Claimed]:
     """Return the write that makes this owner the driver of a run.
 
-    `owed` are the fences under which this owner has driven the run and released it, while the database may still show
-    it as driven. Such a claim does not count as a claim of a live owner.
+    `owed` contains the fences of earlier claims by which this owner has driven the run. The owner has given these
+    claims up, but the database may still show one of them. Such a claim does not keep the owner from claiming the run
+    again.
     """
     values = owner, secrets.randbits(_TOKEN_BITS), known(run_id), list(owed)
 
@@ -433,7 +437,10 @@ def new_token() -> int:
 
 
 class _LongTexts:
-    """Collects the long texts of several rows as lists of equal length, which are parameters of SQL statements."""
+    """Collects the long texts of several rows as parameters of SQL statements.
+
+    PostgreSQL receives them as lists of equal length, one list for each column.
+    """
 
     def __init__(self) -> None:
         self._found: dict[bytes, str] = {}

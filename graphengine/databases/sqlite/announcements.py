@@ -22,7 +22,7 @@ _LOOK_SECONDS: Final = 0.025
 
 
 class Announcements:
-    """Sends announcements to the other processes that use the same database on this host, and receives theirs.
+    """Tells other processes on this host that something in their common database has changed, and hears it from them.
 
     Args:
         folder: The folder of the owners' lock files.

@@ -42,8 +42,8 @@ _PAGES: Final = 4096
 def back_up(path: Path, target: Path, *, progress: Progress | None = None) -> int:
     """Copy a database to a new file that only this user can read, and sync the copy to the disk. Return its bytes.
 
-    The copy contains everything that was committed when the backup began, and nothing later. The copy has another name
-    until it is complete.
+    The copy contains everything that was committed when the backup began, and nothing later. Until the copy is
+    complete, the file has another name, so that nobody takes a part of a copy for a backup.
 
     Args:
         path: The database.

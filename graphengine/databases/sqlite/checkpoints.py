@@ -55,10 +55,11 @@ def longest_log() -> int:
 
 
 def keep_log_short(connection: sqlite3.Connection) -> None:
-    """Turn off automatic checkpoints for a connection, and let its commits shorten a log file that they restart.
+    """Turn off automatic checkpoints for a connection, because `Checkpoints` decides when to make them.
 
-    Without this setting, SQLite keeps the length of the file. Then a long file would not show whether much of the log
-    must still be moved into the database.
+    In addition, a commit that restarts the write-ahead log now also shortens the log file. By default, SQLite keeps the
+    length of the file. Then the length of the file would not show whether much of the log must still be moved into the
+    database.
     """
     connection.execute("PRAGMA wal_autocheckpoint = 0").fetchone()
     connection.execute(f"PRAGMA journal_size_limit = {longest_log()}").fetchone()
@@ -93,9 +94,10 @@ def connect_too(path: Path, synchronous: str, *, busy_timeout_seconds: float) ->
 
 
 class Checkpoints:
-    """Makes checkpoints: moves the write-ahead log of one database into the database file when the log has become long.
+    """Decides when the write-ahead log of a database has become long, and then moves it into the database file.
 
-    The log is moved on the thread of the writing connection, so that this process does not write meanwhile.
+    Moving the log is called a checkpoint. It happens on the thread of the writing connection, so that this process does
+    not write meanwhile.
 
     Args:
         path: The database file.
@@ -118,7 +120,7 @@ class Checkpoints:
         self.are_due = self.restart = False
 
     def count(self, rows: int, written_bytes: int) -> None:
-        """Count a commit, in order to estimate how long the write-ahead log has become.
+        """Note that a commit was made, in order to estimate how long the write-ahead log has become.
 
         Args:
             rows: How many rows the commit changed.
@@ -130,11 +132,9 @@ class Checkpoints:
         self.are_due = self._pages >= LOG_PAGES
 
     def ask(self, writer: Worker) -> None:
-        """Look at the length of the log file.
+        """Measure the file of the write-ahead log, and ask for a checkpoint if the file is too long.
 
-        If the file is too long, ask the thread of the writing connection for a checkpoint.
-
-        Any thread may call this.
+        The thread of the writing connection then makes the checkpoint. Any thread may call this method.
 
         Raises:
             OSError: The log file cannot be accessed.

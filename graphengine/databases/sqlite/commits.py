@@ -172,11 +172,10 @@ class GroupCommit:
 def _combine_appends(
     jobs: Iterable[PendingWrite[object]],
 ) -> Iterator[tuple[PendingWrite[object], Callable[[sqlite3.Connection], object]]]:
-    """Yield each write with the function that executes it, in order.
+    """Yield each queued write, in order, with the function that executes the write.
 
-    Consecutive appends get one common function, which is yielded with the first of them.
-
-    One statement for several appends is faster than a statement for each.
+    Consecutive appends get one common function, which is yielded with the first of them, because one SQL statement for
+    several appends is faster than a statement for each.
     """
     row: list[PendingWrite[object]] = []
     released: set[int] = set()  # by appends of that row: `append` refuses a later one of these runs
@@ -202,11 +201,11 @@ def _work_of_all(row: Iterable[PendingWrite[object]]) -> Callable[[sqlite3.Conne
 def _find_spoiler(
     connection: sqlite3.Connection, works: Iterable[tuple[PendingWrite[object], Callable[[sqlite3.Connection], object]]]
 ) -> PendingWrite[object] | None:
-    """Execute writes one after another, and return the first one that fails because of its own values.
+    """Execute queued writes in a transaction, and return the first write that fails because of its own values.
 
-    Return None if no write fails in this way.
-
-    The caller must then roll the transaction back and repeat it without that write.
+    Return None if there is no such write. Otherwise the caller must roll the transaction back and repeat it without
+    this write. If the store refuses a write, for example because its run does not exist, the error is noted at the
+    write and the next write is executed.
     """
     for job, work in works:
         try:

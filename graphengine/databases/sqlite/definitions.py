@@ -79,7 +79,7 @@ def _name_first(things: list[str]) -> str:
 
 @cache
 def expected_of(version: int) -> Definitions:
-    """Return the definitions (tables, indexes and views) that a database of this version contains.
+    """Return the definitions of tables, indexes and views that a database of this version should contain.
 
     They are found by running the migrations up to this version on a database in memory.
     """
@@ -91,9 +91,10 @@ def expected_of(version: int) -> Definitions:
 
 
 def _by_name(rows: Iterable[tuple[object, ...]]) -> Definitions:
-    """Return the definitions (tables, indexes, triggers and views) by type and name, with their SQL.
+    """Return the definitions of tables, indexes, triggers and views in a database.
 
-    Comments and repeated blanks are removed from the SQL, so that two definitions can be compared.
+    The result contains their SQL by type and name. Comments and repeated blanks are removed from the SQL, so that two
+    definitions can be compared.
     """
     return {
         (str(kind), str(name)): (str(table), " ".join(_COMMENT.sub(" ", str(sql or "")).replace('"', "").split()))

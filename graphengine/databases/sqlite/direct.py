@@ -68,9 +68,10 @@ def is_lone_step(batch: Append) -> bool:
 
 
 class Direct:
-    """A second connection to the database, with which the event loop itself executes short reads and writes.
+    """A second connection to a SQLite database, with which the event loop itself executes short reads and writes.
 
-    Passing a short write to the thread of the writing connection would take longer than the write.
+    This is faster than passing a short write to the thread of the writing connection, because that would take longer
+    than the write itself.
 
     Args:
         place: The files of the open database.

@@ -94,9 +94,9 @@ def is_of_the_medium(error: Exception) -> bool:
 
 
 def shows_damage(error: Exception) -> bool:
-    """Return whether an error can be caused by damage in the file.
+    """Return whether a database error can be caused by damage in the file.
 
-    Locks, full disks and missing permissions are no damage.
+    The result is False for locks, full disks and missing permissions.
     """
     return _explain_code(error).error not in {StoreLocked, StoreFull, StoreReadOnly}
 

@@ -174,9 +174,10 @@ class OpenFiles:
     def check(self) -> None:
         """Check that the paths of the database and its log still lead to the files that were opened.
 
-        As long as no name in the folder was added, renamed or removed, they do, and this check costs one `stat`.
-        Checking the files themselves costs more, because Linux then updates the time of the log at the next write,
-        which the sync of a commit must wait for.
+        First, this function only checks whether a name in the folder was added, renamed or removed since the last
+        check. If not, the paths still lead to the same files. This costs one `stat`. Checking the files themselves
+        costs more, because Linux then updates the time of the log at the next write, which the sync of a commit must
+        wait for.
 
         Raises:
             StoreMoved: A file was replaced or is gone.
@@ -202,9 +203,9 @@ class OpenFiles:
 
 
 def _state_of_folder(folder: str) -> tuple[int, int, int] | None:
-    """Return numbers that change whenever a name in a folder changes, such as the time of its last change.
+    """Return numbers that change whenever a file in a folder is added, renamed or removed.
 
-    Return None where the system does not offer this.
+    They include the time of the folder's last change. Return None where the system does not offer this.
     """
     if os.name != "posix":
         return None
@@ -268,10 +269,10 @@ def keep_index(connection: sqlite3.Connection, uri: str) -> None:
 
 
 def move_idle_log(path: Path) -> None:
-    """Move the write-ahead log into the file if no process has the database open. A failure is only logged.
+    """Move the write-ahead log into the database file if no process has the database open. A failure is only logged.
 
-    SQLite does this when the last connection is closed, unless that connection only reads. Call this function after
-    closing a connection that only reads.
+    SQLite does this itself when the last connection is closed, unless that connection only reads. So call this function
+    after closing a connection that only reads.
     """
     if not log_of(path).exists():
         return
@@ -320,9 +321,9 @@ def require_file(path: Path) -> None:
 
 
 def _refuse_others(path: Path) -> None:
-    """Raise an error if the path is not a regular file, or if SQLite would overwrite the file as empty.
+    """Raise an error if a path is not a regular file, or is too short to be a database.
 
-    SQLite does so with files that are too short to be a database.
+    SQLite would take a file that is too short for an empty database, and overwrite it.
     """
     try:
         found = path.stat()
@@ -480,9 +481,9 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch the file to write-ahead logging.
+    """Switch a database to write-ahead logging.
 
-    If another process holds a lock, try again, because SQLite does not wait here.
+    If another process holds a lock, try again, because SQLite does not wait for locks here.
     """
     (timeout_milliseconds,) = connection.execute("PRAGMA busy_timeout").fetchone()
     give_up_at = time.monotonic() + timeout_milliseconds / 1000

@@ -55,7 +55,8 @@ class InProcess:
     ) -> T:
         """Call a function that writes with the connection.
 
-        If it changes a few rows of one run, call it on this thread, and otherwise on another one.
+        A function that changes a few rows of one run is called on this thread; any other function is called on another
+        thread.
         """
         del written_bytes
         if run_id is not None:

@@ -55,7 +55,7 @@ class Owner(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LeaseOptions:
-    """The settings of an owner's lease.
+    """The settings that decide how long an owner counts as alive, and how it renews its lease.
 
     Attributes:
         path: The database file.
@@ -140,11 +140,10 @@ class Lease(LeaseThread):
         self._lock.release()
 
     def other(self, connection: sqlite3.Connection, owner_id: str) -> Owner | None:
-        """Return the owner with this id if it is alive.
+        """Return the owner with this id if its process is alive.
 
-        If it is dead, remove its row and its lock file, and return None.
-
-        Call this inside a write transaction.
+        If its process is dead, remove the owner's row and lock file, and return None. Call this inside a write
+        transaction.
         """
         row = connection.execute(SQL["owner"], (owner_id,)).fetchone()
         if row is None:
@@ -201,7 +200,7 @@ class Lease(LeaseThread):
 
 
 class Onlooker:
-    """Decides for one read of the database which owners are alive, without changing anything.
+    """Decides which owners are alive, for one read of the database and without changing anything.
 
     Each lock file is checked at most once.
 
@@ -230,9 +229,10 @@ class Onlooker:
         return not self._dead[owner_id]
 
     def seconds_left(self, connection: sqlite3.Connection, owner_id: str | None) -> float | None:
-        """Return for how many more seconds another owner may still act on its runs, until its lease ends.
+        """Return for how many more seconds another process may still act on its runs, until its lease ends.
 
-        Return None if the owner has no row, or if its lock file proves that its process is dead.
+        The process may be suspended and not know that others consider it dead. Return None if the owner has no row, or
+        if its lock file proves that its process is dead.
         """
         row = connection.execute(SQL["owner"], (owner_id,)).fetchone() if owner_id not in (None, self._own_id) else None
         if row is None or lock_shows_death(Owner(*row), self._options.folder):

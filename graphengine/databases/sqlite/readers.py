@@ -44,8 +44,8 @@ _NONSENSE: Final = (TypeError, ValueError, IndexError, OverflowError)
 class Reader:
     """Reads from one database file on a thread of its own.
 
-    `at_rest` means that the store only reads. Then a file that no process has open is opened as immutable, which SQLite
-    reads without locks.
+    If `at_rest` is True, the store only reads. Then a file that no process has open is opened as immutable, which means
+    that SQLite reads it without locks.
 
     Attributes:
         connections: How many connections were opened so far.

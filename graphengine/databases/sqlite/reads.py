@@ -67,7 +67,7 @@ _RUNNING: Final = """(
 
 
 class Found(NamedTuple):
-    """The facts about a run, with the columns of its row that only the store uses.
+    """The facts about a run, together with the columns of the run's row that only the store uses.
 
     Attributes:
         info: The facts about the run. `info.driver` is None if the driver is dead.
@@ -106,9 +106,9 @@ class Part(NamedTuple):
 
 
 def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None = None) -> Found:
-    """Return the facts about a run with the columns that only the store uses.
+    """Return the facts about a run, together with the columns of its row that only the store uses.
 
-    Without an onlooker, which decides whether owners are alive, the driver of the run is assumed to be alive.
+    An onlooker decides whether owners are alive. Without an onlooker, the driver of the run is assumed to be alive.
 
     Raises:
         UnknownRun: The run does not exist.
@@ -128,7 +128,7 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
 
 
 def info(connection: sqlite3.Connection, onlooker: Onlooker, run_id: str) -> RunInfo:
-    """Return the facts about a run.
+    """Return the facts about a run that its row contains, such as its status; see `RunInfo`.
 
     Raises:
         UnknownRun: The run does not exist.
@@ -305,9 +305,10 @@ def lineage(  # noqa: PLR0913 - the parameters of the statement, by name
     snapshots: bool = False,
     newest: int | None = None,
 ) -> list[Part]:
-    """Return the runs that contain the log of a run up to step `upto`, oldest first.
+    """Return the parts of which the log of a run consists, up to step `upto`, the oldest part first.
 
-    A branch shares its first steps with its parents, so its log is spread over several runs.
+    A branch shares its first steps with its parents. So its log is spread over several runs, and each part comes from
+    one run.
 
     With `snapshots`, the first part belongs to the run that contains the newest snapshot; otherwise it belongs to the
     run that contains step `after + 1`. With `newest`, snapshots after that step are ignored. Only the first part can be

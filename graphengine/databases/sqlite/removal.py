@@ -125,7 +125,10 @@ def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo | EndedRun], l
 
 
 def trim(connection: sqlite3.Connection, run_id: str, keep: int, limit: int) -> int:
-    """Replace the content of a run's old steps by placeholders, inside the caller's transaction; see `Store.trim`."""
+    """Replace the content of a run's old steps by placeholders; see `Store.trim`.
+
+    The statements run inside the caller's transaction.
+    """
     run = find(connection, run_id)
     first = (run.key << KEY_BITS) + run.info.parent_seq + 1
     ends = {"low": first, "high": (run.key << KEY_BITS) + run.info.seq - keep}
@@ -156,9 +159,9 @@ def _replace(connection: sqlite3.Connection, row: int, step: Step, listed: str |
 
 
 def stride(connection: sqlite3.Connection) -> None:
-    """Delete rows of removed runs for a short time, inside the caller's transaction.
+    """Delete rows of removed runs, but only for a short time, so that other processes need not wait long.
 
-    Repeat the call until all are deleted.
+    The statements run inside the caller's transaction. Repeat the call until all rows are deleted.
     """
     began = time.perf_counter()
     while keys := [key for (key,) in connection.execute(SQL["some_trash"], (_RUNS_AT_ONCE,))]:
@@ -199,7 +202,7 @@ def drop_spare_specs(connection: sqlite3.Connection) -> None:
 
 
 async def in_strides(has_more: Callable[[], Awaitable[bool]], work: Callable[[], Awaitable[None]]) -> None:
-    """Repeat an operation in short pieces: call `work` until `has_more` returns False.
+    """Do long work on the database in short pieces: call `work` again and again until `has_more` returns False.
 
     After each call, pause for as long as the call took, so that other processes can write.
     """
@@ -222,9 +225,9 @@ def has_free_pages(connection: sqlite3.Connection) -> bool:
 
 
 def return_pages(connection: sqlite3.Connection) -> None:
-    """Move pages from the end of the file to free places for a short time, inside the caller's transaction.
+    """Shorten the database file a little: move pages from its end to free places, but only for a short time.
 
-    The commit of the transaction then shortens the file.
+    The statements run inside the caller's transaction, and its commit shortens the file.
     """
     began = time.perf_counter()
     while has_free_pages(connection) and time.perf_counter() - began < STRIDE_SECONDS:

@@ -57,8 +57,9 @@ def due(
 ) -> list[RunInfo]:
     """Return the runs that are due at `now`; see `Store.due`.
 
-    Among runs that are due for equally long, the run that began first comes first. For example, all runs of owners
-    without a row are due for equally long. The order of the owners' ids, by which these runs are found, is random.
+    Of several runs that are due for equally long, the run that began first comes first. For example, this concerns all
+    runs of owners whose row was removed. These runs are found by the ids of their owners, and the order of these random
+    ids would mean nothing.
     """
     if limit <= 0:
         return []
@@ -84,7 +85,7 @@ def _select_runs(connection: sqlite3.Connection, statement: str, *values: object
 def _find_interrupted(connection: sqlite3.Connection, onlooker: Onlooker) -> list[Iterator[_Due]]:
     """Return the running runs of each dead owner, which must be resumed.
 
-    When an owner died is unknown. So its runs count as due since the end of its lease.
+    The time at which an owner died is not known. So its runs count as due since the end of the owner's lease.
     """
     sources: list[Iterator[_Due]] = []
     for driver, expires_at in _find_dead_owners(connection, onlooker).items():
@@ -162,9 +163,9 @@ def read(
 def _find_orphans(
     connection: sqlite3.Connection, pick: ClaimQuery, dead: Sequence[str], onlooker: Onlooker
 ) -> Iterator[RunInfo]:
-    """Yield the due runs of dead owners that match the worker's query.
+    """Yield the runs that dead owners have left behind and that match the worker's query, because they are due.
 
-    The runs in `pick.aside`, which the worker does not want, are included, because they count in the limits of queues.
+    Runs that the worker does not want (`pick.aside`) are included, because they count in the limits of queues.
     """
     limits = connection.execute(SQL["limits"]).fetchall() if dead else ()
     paused = {name for name, text in limits if read_limits(text).paused}
@@ -182,9 +183,9 @@ def _find_orphans(
 
 
 def _offer_orphans(orphans: Iterable[RunInfo], pick: ClaimQuery) -> tuple[list[ClaimedRun], Counter[tuple[str, str]]]:
-    """Return the due runs of dead owners that the worker gets, and how many such runs count as driven.
+    """Return the runs of dead owners that the worker gets, and how many runs of dead owners count as driven.
 
-    The counts are by queue and tenant.
+    These numbers are returned for each queue and tenant, because the limits of queues need them.
     """
     taken: list[ClaimedRun] = []
     places: Counter[tuple[str, str]] = Counter()
@@ -200,7 +201,7 @@ def _offer_orphans(orphans: Iterable[RunInfo], pick: ClaimQuery) -> tuple[list[C
 def _yield_candidates(
     connection: sqlite3.Connection, pick: ClaimQuery, queue: str, load: Load, room: int
 ) -> Iterator[Candidate]:
-    """Yield the first runs of a queue that a worker may take.
+    """Yield the first runs of a queue that a worker may take now.
 
     Runs of tenants that have reached their limits are left out.
     """
@@ -241,9 +242,9 @@ def _count_load(
     dead: Sequence[str],
     driven: Counter[tuple[str, str]],
 ) -> Load:
-    """Count the driven runs and read the rate limits of queues that have limits.
+    """Count the driven runs of queues that have limits, and read the states of the rate limits of these queues.
 
-    `driven` contains the runs of dead owners that count as driven. The runs of live owners are added to it.
+    `driven` already contains the runs of dead owners that count as driven. The runs of live owners are added to it.
     """
     rates: dict[tuple[str, str], float] = {}
     for queue, tenant, driver, count in connection.execute(SQL["driven_of"]) if limits else ():

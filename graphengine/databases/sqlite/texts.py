@@ -57,10 +57,10 @@ def store(connection: sqlite3.Connection, row: int, body: bytes, *, repeats: boo
 
 
 def _store_text(connection: sqlite3.Connection, text: bytes) -> int:
-    """Store a text unless it is already stored, and return its key.
+    """Store a long text unless it is already stored, and return its key.
 
-    Texts are compared byte by byte and not only by digest, so that new rows do not use a text that was damaged on the
-    disk.
+    Texts are compared byte by byte and not only by digest. Otherwise a new row could refer to a stored text that was
+    damaged on the disk.
     """
     digest = digest_of(text)
     found = connection.execute(SQL["key_of_text"], (digest, text)).fetchone()
@@ -124,7 +124,7 @@ def keys_in(listed: str) -> set[int]:
 
 
 def release(connection: sqlite3.Connection, deleted: Sequence[tuple[int, str]]) -> None:
-    """Delete the long texts of deleted rows, unless another row uses them, and the records of which row uses them.
+    """Note that deleted rows do not use their long texts any more, and delete the texts that no other row uses.
 
     Args:
         connection: A connection inside a write transaction.

@@ -44,7 +44,7 @@ _REPAIR: Final = (
 
 
 class _Header(NamedTuple):
-    """The header of a log.
+    """The header of a write-ahead log of SQLite.
 
     Attributes:
         page_bytes: The size of a page.
@@ -62,7 +62,7 @@ class _Header(NamedTuple):
 
 
 class _WalFrame(NamedTuple):
-    """A frame of the log: a header and a page of the database.
+    """A frame of a write-ahead log: a short header, followed by a page of the database.
 
     Attributes:
         at: The offset of the frame in the log.
@@ -85,7 +85,7 @@ class _FinishedLog(NamedTuple):
     Attributes:
         page_bytes: The size of a page.
         frames: The frames of these transactions that contain the log's salts.
-        unread: How many of these transactions SQLite does not read.
+        unread: How many of these transactions SQLite does not read, because they follow a damaged place.
         damaged_at: The offset at which SQLite stops reading.
     """
 
@@ -101,9 +101,9 @@ def log_of(path: Path) -> Path:
 
 
 def bytes_of_log(path: Path) -> int:
-    """Return the bytes of a database's write-ahead log; 0 if it does not exist.
+    """Return the size of a database's write-ahead log in bytes; 0 if the log does not exist.
 
-    Another process can remove it at any time.
+    Another process can remove the log at any time.
 
     Raises:
         OSError: The log cannot be accessed.

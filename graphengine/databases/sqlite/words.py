@@ -94,9 +94,9 @@ def drop(connection: sqlite3.Connection, keys: Sequence[int]) -> None:
 
 
 def index(connection: sqlite3.Connection) -> bool:
-    """Add the words of some runs to the index: first of runs whose words have changed, then of new runs.
+    """Add the words of some runs to the index of words, so that searches find these runs quickly.
 
-    Return whether there were any such runs.
+    Runs whose words have changed come first, then new runs. Return whether there were any such runs.
     """
     if not _exists(connection):
         if connection.execute(SQL["has_fts5"]).fetchone() is None:
@@ -114,11 +114,10 @@ def index(connection: sqlite3.Connection) -> bool:
 
 
 def search(connection: sqlite3.Connection, text: str) -> Search:
-    """Return the SQL that finds the runs with all words of a text.
+    """Return the SQL that finds the runs that contain all words of a text.
 
-    Its statements are empty if the text contains no words.
-
-    Runs that are not indexed yet are compared here, and their keys become a parameter of the SQL.
+    If the text contains no words, the SQL is empty. Runs that are not in the index of words yet are compared with the
+    words here. The keys of those that match become a parameter of the SQL.
     """
     sought = sought_words(text)
     if not sought:

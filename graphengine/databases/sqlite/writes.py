@@ -85,14 +85,17 @@ class Row(Struct, gc=False):
 
 
 class Addition(sql.Addition[Row], gc=False):
-    """A batch of steps for one run, with the changes that belong to it. Call it with a connection to write it."""
+    """A batch of steps for one run, encoded for SQLite, with the changes that belong to the batch.
+
+    Call the object with a connection to write the batch.
+    """
 
     def __call__(self, connection: sqlite3.Connection) -> None:
         """Write the batch; see `append`."""
         append(connection, self)
 
     def write_alone(self, connection: sqlite3.Connection) -> None:
-        """Append the steps of this batch when it is the only write of its transaction.
+        """Append the steps of this batch if no other write belongs to the same transaction.
 
         Then the faster statement of `append_all` can be used.
         """
@@ -173,7 +176,10 @@ def append_all(connection: sqlite3.Connection, additions: Sequence[Addition]) ->
 
 
 def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: bool) -> None:
-    """Write the parts of a batch other than its steps, such as the status, the snapshot and delivered messages."""
+    """Write everything of a batch except its steps.
+
+    This is, for example, the new status of the run, the snapshot, and the removal of delivered messages from the inbox.
+    """
     key = addition.key
     for message_id in addition.consume:
         connection.execute(SQL["consume"], (message_id, key))
@@ -204,7 +210,10 @@ def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: 
 
 
 def _set_specs(connection: sqlite3.Connection, addition: Addition) -> None:
-    """Record the new graph spec and code of a run that was resumed with a changed graph. The earlier ones are kept."""
+    """Record the graph spec and the code of a run that was resumed with a changed graph.
+
+    The earlier graph spec and code are kept, because earlier steps belong to them.
+    """
     key, fingerprint, code = addition.key, addition.fingerprint, addition.code
     if fingerprint is not None:
         connection.execute(SQL["keep_earlier_graph_spec"], (key, fingerprint))
@@ -277,7 +286,7 @@ def create(  # noqa: PLR0913 - what a new run is recorded with
 
 
 def claim(connection: sqlite3.Connection, run_id: str, lease: Lease) -> Claimed:
-    """Make this store the run's driver, unless a live owner drives the run.
+    """Make this store the driver of a run, unless a live owner drives the run.
 
     Raises:
         UnknownRun: The run does not exist.
@@ -371,7 +380,10 @@ def _add_fields(connection: sqlite3.Connection, key: int) -> None:
 
 
 def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:
-    """Return the size of the steps after the newest snapshot, including steps that a branch shares with parents."""
+    """Return the number and size of a run's steps after its newest snapshot.
+
+    They decide when the next snapshot is due. Steps that a branch shares with its parents are included.
+    """
     rows = row_bytes = shot_bytes = 0
     for part in lineage(connection, key, seq, snapshots=True):
         low = part.low

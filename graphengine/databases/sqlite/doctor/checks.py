@@ -123,7 +123,7 @@ def _page_finding(what: str) -> Finding:
 
 
 def _check_pages(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Yield findings about damaged pages, rows and indexes, which SQLite's own integrity check reports."""
+    """Run SQLite's own integrity check, and yield a finding for each damaged page, row or index that it reports."""
     connection.execute("PRAGMA writable_schema = RESET")
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # read the schema as stores do

@@ -92,7 +92,10 @@ class _Copying:
         self.met_damage = False
 
     def copy(self) -> None:
-        """Copy all tables. The tables that are needed to check the rows of other tables come first."""
+        """Copy all tables of the damaged database.
+
+        Tables that are needed to check the rows of other tables are copied first.
+        """
         for table, key in _KEYED.items():
             self._add(table, self._rows(table, key, _LOWEST, _HIGHEST))
         for table in _OTHERS:
@@ -118,11 +121,12 @@ class _Copying:
         return f"SELECT {', '.join(names)} FROM {table} NOT INDEXED {condition}"  # noqa: S608 - names of our schema
 
     def _rows(self, table: str, key: str, low: int, high: int) -> Iterator[Sequence[Any]]:
-        """Yield the rows of a table, or of a range of it, as far as they can be read.
+        """Yield the rows of a table, or of a range of its numbers, as far as they can be read.
 
-        A scan can end early without an error. Therefore the last row is also looked for from the other end:
+        A scan of a damaged table can end early without an error. Therefore the last row is also looked for from the
+        other end. For example:
 
-        1. The number of row 7 is damaged and is now larger than the range.
+        1. The number of row 7 is damaged and is now larger than the end of the range.
         2. The scan ends there, and the rows after row 7 are not read.
         """
         query = self._select(table, f"WHERE {key} BETWEEN ? AND ? ORDER BY {key}")
