@@ -47,7 +47,9 @@ LARGEST_PRIORITY: Final = 1_000_000
 
 
 class Summary(Struct, frozen=True, gc=False):
-    """The data about a run that lists of runs show. A store updates the summary with each change of the run's status.
+    """A summary of a run, which a list of runs shows without reading the run's log.
+
+    The store updates the summary with each change of the run's status.
 
     Attributes:
         reason: What the run waits for, or why it ended: the label of the edge to the end, the reason of a stop, or the
@@ -87,7 +89,7 @@ class Summary(Struct, frozen=True, gc=False):
 
     @staticmethod
     def value_is(value: JsonValue, sign: str, typed: str, *, is_decimal: bool = False) -> bool:
-        """Return whether a value passes a comparison that a user typed, such as `>= 9.5`.
+        """Return whether a value passes a comparison that a user typed into a search, such as `>= 9.5`.
 
         Args:
             value: The value as it is recorded.
@@ -99,9 +101,9 @@ class Summary(Struct, frozen=True, gc=False):
 
     @staticmethod
     def texts_meant(typed: str) -> list[str]:
-        """Return the stored texts that equal what a user typed into a search.
+        """Return the texts that a search must look for when a user types a value.
 
-        For example `7.0` also finds the number 7.
+        One value can be stored in several forms. For example, `7.0` also finds the number 7.
         """
         return texts_meant(typed)
 
@@ -125,7 +127,7 @@ def summary_text(summary: Summary) -> str:
 
 
 class RunInfo(Struct, frozen=True, gc=False):
-    """The facts about a run that a store returns without reading the run's log.
+    """The facts about a run, such as its status and its graph, which a store returns without reading the run's log.
 
     Attributes:
         id: The run's id, unique in the store.
@@ -211,7 +213,8 @@ class RunInfo(Struct, frozen=True, gc=False):
     def cursor_at(self, seq: int) -> str:
         """Return the cursor after a step, from which a watcher continues to read the run's steps.
 
-        The cursor contains the run's nonce. So a later run that gets the id of a removed run refuses the cursor.
+        The cursor contains the run's nonce. So it does not work for a later run that has got the id of this run after
+        this run was removed.
         """
         return cursor_of(seq, self.nonce)
 
@@ -252,7 +255,9 @@ class RunInfo(Struct, frozen=True, gc=False):
 
 
 class EndedRun(Struct, frozen=True, gc=False):
-    """The facts about an ended run by which a prune decides whether to remove the run.
+    """An ended run as a prune sees it, which removes old runs from a store.
+
+    The attributes are the facts by which the prune decides whether to remove the run.
 
     Attributes:
         size: The approximate bytes of the run's own steps, snapshots and messages. Data of the run's parents, and data
@@ -282,7 +287,9 @@ class EndedRun(Struct, frozen=True, gc=False):
 
 
 def cursor_of(seq: int, nonce: str) -> str:
-    """Return the cursor for a place in a run's log: the step's number and the run's nonce.
+    """Return the cursor that points to a step in a run's log: the step's number, followed by the run's nonce.
+
+    A caller passes the cursor to continue reading the log after that step.
 
     Example:
         >>> cursor_of(7, "k3x9ab"), cursor_of(7, "")
@@ -337,7 +344,7 @@ class Append(Struct):
             current fence.
         steps: The steps in order; the first one directly follows the run's last step.
         status: The run's status after these steps. Any status except `running` also releases the run.
-        consume: The ids of inbox messages that these steps deliver: the messages leave the inbox in the same
+        consume: The ids of the messages in the run's inbox that these steps deliver. They leave the inbox in the same
             transaction. Unknown ids are ignored.
         snapshot: Returns the JSON of the run's snapshot after these steps. The store calls the function during `append`
             if a new snapshot is due.
@@ -367,7 +374,7 @@ class Append(Struct):
 
 
 class Transaction(Protocol):
-    """A database transaction that contains a function's own writes and the step that records the function's result.
+    """A database transaction that contains the writes of a function and the step with the function's result.
 
     So the writes and the step are either both committed or both undone.
 
@@ -411,7 +418,11 @@ class Transaction(Protocol):
 
 
 class Transactional(Protocol):
-    """A store in whose database functions of a graph can write, in the transaction that also records their results."""
+    """A store that lets functions of a graph write to its database.
+
+    A function writes in the transaction that also records the function's result, so that both are committed or neither
+    is.
+    """
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Return a context manager that opens a transaction, in which a function of a graph is called.
@@ -427,7 +438,7 @@ def transactional(store: object) -> Transactional | None:
 
 
 class Loaded(NamedTuple):
-    """What a process must read to continue a run.
+    """What `load` returns: everything that a process must read to continue a run.
 
     Attributes:
         info: The facts about the run.
@@ -458,7 +469,7 @@ class InboxMessage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClaimQuery:
-    """Which runs a worker wants to take from the queues.
+    """What a worker passes to `QueueStore.take`: which runs it wants to take from the queues.
 
     Attributes:
         now: The current time, epoch seconds.
@@ -504,7 +515,9 @@ class ClaimedRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """How many runs of a queue all workers together may drive at the same time, and how many may begin in a period.
+    """The limits of a queue, which hold for all workers together.
+
+    They say how many runs of the queue may be driven at the same time, and how many may begin in a period.
 
     Attributes:
         concurrency: How many runs may be driven at the same time.
@@ -522,7 +535,7 @@ class QueueLimits:
 
 
 class QueueCount(NamedTuple):
-    """How many runs of a queue wait for a process to begin them, and how many runs are driven now."""
+    """The numbers of runs of one queue: runs that wait for a process to begin them, and runs that are driven now."""
 
     queue: str
     queued: int
@@ -552,7 +565,7 @@ class OwnerInfo:
 
 
 class StoredSchedule(NamedTuple):
-    """A schedule as a store keeps it.
+    """A schedule, which starts runs at set times, in the form in which a store keeps it.
 
     Attributes:
         name: The name of the schedule.
@@ -678,22 +691,25 @@ class RunStore(Protocol):
         ...
 
     async def stop_over(self, run_id: str) -> StopOver | None:
-        """Return the stop that applies to this run, because the run itself or a run above it was stopped.
+        """Return the stop that applies to this run, because this run or a run above it was stopped.
 
         Return None if there is no such stop.
 
         The runs above are the run that started this child run, the starter of that run, and so on. If several of them
-        were stopped, a final stop is preferred. The search ends at a run without a `root`: a run that no node started,
-        or a child run that continues when others stop. A run above is recognised by its id and nonce, so that a later
-        run with the same id is not taken for it.
+        were stopped, a final stop is preferred.
+
+        The search upwards ends at a run without a `root`. Such a run was started by no node, or it continues when
+        others stop. A run above is recognised by its id and nonce, so that a later run with the same id is not taken
+        for it.
         """
         ...
 
     async def started(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
         """Return the child runs that nodes of these runs started, whatever their status.
 
-        Child runs that continue when others stop are not included, since they do not belong to the tree. If the id of a
-        run was used by an earlier run, the child runs of the earlier run are included only while no run has the id.
+        A child run that continues when others stop is left out, since it does not belong to the tree. The id of a
+        starter may have been used by an earlier run before. The child runs of that earlier run are included only while
+        no run has the id.
         """
         ...
 
@@ -760,8 +776,8 @@ class RunStore(Protocol):
     async def moved(self, seqs: Mapping[str, int]) -> Sequence[str]:
         """Return the ids of the runs that have changed: their last step is not the given one, or they do not exist.
 
-        A Runner asks this for all its sleeping runs at once, to find out which of them other processes continued. One
-        query answers for all of them.
+        A Runner calls this for all its sleeping runs at once, to find out which of them other processes have continued.
+        One query to the database answers for all of them.
         """
         ...
 
@@ -851,9 +867,9 @@ class QueueStore(Protocol):
         higher `priority` first; then runs that were driven before, the longest due first; then new runs, whose tenants
         take turns. The limits of a queue hold for all workers together.
 
-        Due runs whose driver has died come first, and are returned without being claimed: the worker claims them
-        itself. The limits of queues do not hold them back. But they count as driven runs in these limits, except runs
-        of other graphs and runs in `refused`.
+        Due runs whose driver has died come first. They are returned without being claimed, because the worker claims
+        them itself. They are returned even if the limits of their queue are reached. But they count as driven runs in
+        these limits, except runs of other graphs and runs in `refused`.
 
         The cost does not depend on the number of queued or ended runs. With limits for tenants it grows with the number
         of tenants that have queued runs.
@@ -910,12 +926,11 @@ class Store(RunStore, QueueStore, Protocol):
     """
 
     async def change_token(self) -> str:
-        """Return a text that changes whenever a process writes to the store.
+        """Return a text that changes whenever a process writes to the store, so that a caller can skip useless reads.
 
-        A caller compares it to skip useless reads.
-
-        The text can also change without a write. The call is cheap enough for fifty calls a second. The death of a
-        process and the end of a lease do not change the text, since nothing is written then.
+        The caller compares the text with the text of the previous call. If both are equal, nothing was written. The
+        text can also change without a write. The call is cheap enough for fifty calls a second. The death of a process
+        and the end of a lease do not change the text, since nothing is written then.
         """
         ...
 

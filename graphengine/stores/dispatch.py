@@ -31,10 +31,10 @@ class Candidate(NamedTuple):
     """A due run that a worker may take, if the limits of the run's queue allow it.
 
     Attributes:
-        id: The store's key of the run.
-        queue: Its queue.
-        tenant: Its tenant; "" for a run without a tenant.
-        priority: Its priority.
+        id: The key by which the store finds the run.
+        queue: The name of the queue that the run is in.
+        tenant: The tenant of the run; "" for a run without a tenant.
+        priority: The priority of the run.
         is_queued: Whether no process has driven the run before. Runs that were driven before come first, and limits on
             rates do not apply to them.
         place: The run's turn if it is queued, otherwise the time since which it is due. Smaller numbers come first.
@@ -143,7 +143,8 @@ def _filter_allowed(found: Sequence[Candidate], load: Load, queue: str, now: flo
 def _rates_for_run(run: Candidate, limits: QueueLimits | None) -> list[tuple[str, tuple[int, float]]]:
     """Return the rate limits that count when a run begins: that of its queue, and that of its tenant.
 
-    Each limit comes with the tenant whose runs it counts. A run that is resumed has no rate limits.
+    Each limit is returned with the tenant whose runs it counts. The list is empty for a run that was driven before,
+    because rates only limit how many runs begin.
     """
     if limits is None or not run.is_queued:
         return []

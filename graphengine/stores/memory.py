@@ -74,9 +74,9 @@ if TYPE_CHECKING:
 
 
 class _Log:
-    """A run in memory, with its row and its log.
+    """A run in memory: the facts about the run, its log of steps, and its messages.
 
-    A branch contains only its own steps, and `parent` contains the others.
+    The log of a branch contains only the branch's own steps. The steps before are in `parent`.
 
     Attributes:
         driver_fence: The fence while a process drives the run, otherwise None.
@@ -143,7 +143,7 @@ class _Log:
         self.shots: list[tuple[int, bytes]] = []
 
     def is_of(self, page: Page, nonces: Collection[str]) -> bool:
-        """Return whether the run matches the filters of `Store.runs`.
+        """Return whether the run matches the filters of `Store.runs` that are given in `page`.
 
         If a filter names the run that started this child run, that run must also have one of `nonces`.
         """
@@ -162,7 +162,7 @@ class _Log:
         return None if self.status in {"running", "waiting"} or not self.steps else self.steps[-1].at
 
     def place(self, sort: Sort | None) -> tuple[float | str, float, str]:
-        """Return the key by which a list of runs is sorted, for this run."""
+        """Return the key by which this run is sorted in a list of runs, for example its cost."""
         value: float | str | None = self.info.created_at
         if sort == "status":
             value = self.status
@@ -210,7 +210,7 @@ class _Log:
         return [as_stored(step) for part in reversed(parts) for step in part]
 
     def due_since(self, now: float) -> float | None:
-        """Return the time since which the run is due to be resumed; None if it is not due or a process drives it."""
+        """Return since when the run is due to be resumed; None if it is not due or a process drives it."""
         if self.driver_fence is not None:
             return None
         if self.status == "running":
@@ -223,7 +223,7 @@ class _Log:
 
 
 class InMemoryStore:
-    """A store in the memory of this process, whose runs end with the process.
+    """A store in the memory of this process. Its runs are lost when the process ends.
 
     Args:
         clock: Returns the current time in epoch seconds. The times of messages and releases decide the order in which
@@ -467,7 +467,7 @@ class InMemoryStore:
         return [self._info(log) for _, log in found[: max(limit, 0)]]
 
     def _nonces(self, starter: str | None, child: _Log) -> Collection[str]:
-        """Return the nonces that count as those of the run `starter`, which started a child run; see `Store.started`.
+        """Return the nonces that identify the run `starter`, which started a child run; see `Store.started`.
 
         If the run `starter` exists, only its own nonce counts. If it was removed, the nonce that the child has recorded
         counts, so that the child is found by the id alone.

@@ -47,7 +47,10 @@ def unknown_step(run_id: str, seq: int, last: int) -> UnknownStep:
 
 
 def step_removed(run_id: str, seq: int) -> UnknownStep:
-    """Return the error for a step whose content was removed, so that only its number and time are left."""
+    """Return the error for a step whose content was removed because the graph keeps only its newest steps.
+
+    Only the number and time of such a step are left.
+    """
     return UnknownStep(
         f"step {seq} of run {run_id!r} was removed by the retention of its graph (keep_steps)",
         where=f"run {run_id}",
@@ -85,7 +88,7 @@ def not_dense(run_id: str, seq: int, expected: int) -> StoreError:
 def reason_to_stay(
     found: tuple[str, str, int, tuple[str, ...]], expected: RunInfo | EndedRun, driver: object, branch: str | None
 ) -> str:
-    """Return why a run must not be removed; "" if it can be removed.
+    """Return the reason why a run must not be removed from a store; "" if it can be removed.
 
     Args:
         found: The current nonce, status, last step and sorted tags of the run with this id.
