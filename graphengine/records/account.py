@@ -188,7 +188,10 @@ class Account(Part, omit_defaults=True):
 
     @property
     def lines(self) -> Sequence[str]:
-        """All texts of the description, one line each, except the changes of the state, the edge and the error."""
+        """The texts of the description, one line each.
+
+        The changes of the state, the edge and the error are not included.
+        """
         found = [*self._first()]
         if self.inside:
             found.append(f"its graph ended [{self.inside}]")
@@ -262,9 +265,9 @@ def account_of_step(
 
 
 def changes_in(step: Step, limit: int) -> Iterator[str]:
-    """Yield a line for each field of the state that a step changes.
+    """Yield a line of text for each field of the state that a step changes.
 
-    The step with which a graph starts sets all fields. The fields that it sets to empty values are left out.
+    The step with which a graph starts sets all fields. The fields that this step sets to empty values are left out.
     """
     is_start = step.kind in ("started", "entered")
     for op in ops_of(step):
@@ -302,7 +305,10 @@ def wait_line(name: str, wait: WaitRecord, path: str) -> str:
 
 
 def due_words(wait: WaitRecord) -> str:
-    """Return when a wait ends without an answer, and what happens then; "" if the wait has no time limit."""
+    """Return in words when a wait ends without an answer, and what happens then; "" if the wait has no time limit.
+
+    For a sleep, only the time is returned.
+    """
     if wait.due is None:
         return ""
     if wait.kind == "sleep":
@@ -372,7 +378,10 @@ def _pauses(facts: Started | Shift) -> Sequence[str]:
 
 
 def _describe_recorded_work(account: Account, facts: Recorded, lines: list[str], limit: int) -> None:
-    """Describe work whose result the run recorded: a model response, a tool call, a child run, or a function."""
+    """Describe a step that recorded the result of some work.
+
+    The work is a model response, a tool call, a child run, or a function.
+    """
     account.tone, name = "call", own_name(facts.name)
     account.name = name
     if facts.name.startswith(PUBLISH):
@@ -428,7 +437,7 @@ def _describe_turn(account: Account, record: TurnRecord, lines: list[str], limit
 def _describe_end_of_wait(
     account: Account, step: Step, facts: AttemptEnded | Answered, lines: list[str], limit: int
 ) -> None:
-    """Describe how a wait of a node ended: who answered, after how long, and with which reason."""
+    """Describe a step with which a wait of a node ended: who answered, after how long, and with which reason."""
     given, by = facts.answer, facts.by
     account.ended_by = by
     account.text = _ENDED_BY.get(by, "answered")
@@ -466,7 +475,7 @@ def lost_call(lost: Mapping[str, JsonValue]) -> str:
 
 
 def _describe_message(account: Account, facts: Message, limit: int) -> None:
-    """Describe a message that the run received by its topic and its payload.
+    """Describe a message that the run received: its topic and its payload.
 
     Of a message to a conversation, only the text that the person wrote is shown.
     """
@@ -481,10 +490,10 @@ def _describe_message(account: Account, facts: Message, limit: int) -> None:
 
 
 def _shifts(facts: Shift) -> Iterator[str]:
-    """Yield a line for each change of a run that was needed because its graph has changed since.
+    """Yield a line for each change of a run that became necessary because the run's graph has changed.
 
-    A run is adapted to the changed graph when it is resumed, or when a branch is started from it. For example, the
-    records of a renamed node belong to the new name.
+    A run is adapted to a changed graph when it is resumed, or when a branch is started from it. For example, if a node
+    has a new name, a line says that the records of the old node now belong to the new name.
     """
     yield from (f"the graph changed: {change}" for change in facts.changes)
     for frame, names in facts.renamed.items():
@@ -508,10 +517,10 @@ def _tone(step: Step) -> Tone:
 
 
 def _losses(step: Step) -> Mapping[str, int]:
-    """Count what went wrong in a step (retries, fallbacks, failed items) by kind.
+    """Count what went wrong in a step, such as retries, fallbacks and failed items.
 
-    The counts must agree with the engine's: added up over all steps, they must be the numbers that the engine counts
-    for the run.
+    The result has a number for each kind. Added up over all steps of a run, the numbers must be those that the engine
+    counts for the run.
     """
     facts, usage = step.data, usage_of(step)
     own: dict[str, int] = {}

@@ -81,7 +81,7 @@ class DrivingProcess(Part):
 
 
 class AtWork(Part):
-    """What a running run is doing now.
+    """What a run is doing now, for a run that a process drives.
 
     Attributes:
         nodes: The nodes at work, at most 20.

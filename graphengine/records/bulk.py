@@ -114,7 +114,7 @@ class Order:
 
 
 async def bulk(runner: Records, order: Order, chosen: Sequence[RunInfo] | None = None, *, dry_run: bool) -> Bulk:
-    """Apply an action to runs, and return which runs were changed or refused.
+    """Apply an action to many runs, and return which runs were changed and which runs refused the action.
 
     The runs are those in `chosen`, or those that the search of the order finds. Runs to which the action does not
     apply, such as finished runs for a stop, are skipped.
@@ -147,7 +147,10 @@ async def _bulk(runner: Records, order: Order, chosen: Sequence[RunInfo], *, dry
 
 
 async def _select_actionable(store: Store, order: Order, chosen: Sequence[RunInfo]) -> Sequence[RunInfo]:
-    """Return those of the given runs to which the action applies, such as the waiting runs for an answer."""
+    """Return those of the given runs to which an action can be applied.
+
+    For example, these are the waiting runs for an answer.
+    """
     statuses, tag = _FOR.get(order.action), order.tag
     of_wings = {run_id for wing in wings() for run_id in wing.runs}
     found = [
@@ -171,9 +174,9 @@ async def _select_actionable(store: Store, order: Order, chosen: Sequence[RunInf
 async def _act_on_all(
     runner: Records, order: Order, runs: Sequence[RunInfo], graphs: Mapping[str, GraphDefinition[Any]]
 ) -> dict[str, str]:
-    """Apply the action to the given runs, to 16 of them at a time.
+    """Apply an action to the given runs, to 16 of them at a time.
 
-    Return the errors of the runs that refused, by run id.
+    Return the errors of the runs that refused the action, by run id.
     """
     refused: dict[str, str] = {}
     for at in range(0, len(runs), _AT_ONCE):
@@ -188,9 +191,9 @@ async def _act_on_all(
 
 
 async def _list_questions(runner: Records, order: Order, run_id: str) -> Sequence[RunWait]:
-    """Return the open questions of a run that a bulk answer answers.
+    """Return those open questions of a run that an answer to many runs is meant for.
 
-    These are the questions with the given name. Without a name, they are the questions whether an interrupted side
+    These are the questions with the given name. If no name is given, they are the questions whether an interrupted side
     effect happened.
     """
     waits = [wait for wait in await runner.waits(run_id) if wait.answerable]

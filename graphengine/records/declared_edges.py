@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Declaration(NamedTuple):
-    """An edge as the graph declares it, by which the same edge is found in another version of the graph.
+    """An edge as its graph declares it. The declaration serves to find the same edge in another version of the graph.
 
     Edges of two versions are the same if their declarations are equal.
 
@@ -35,7 +35,10 @@ class Declaration(NamedTuple):
 
 
 def declarations(ways: Sequence[EdgeSpec]) -> Sequence[Declaration]:
-    """Return the declarations of the edges of a node, in the same order. Equal declarations are numbered."""
+    """Return the declarations of the edges of a node, in the order of the edges.
+
+    Edges with equal declarations are numbered, so that they can be told apart.
+    """
     plain = [_describe_edge(edge) for edge in ways]
     many, seen = Counter(plain), Counter[str]()
     found: list[Declaration] = []

@@ -85,7 +85,7 @@ def line_of(event: Event, info: RunInfo) -> WatchLine:
 
 
 def live_lines() -> Sequence[type[Any]]:
-    """Return the structs of the events that are shown live but not recorded, such as data that a node emits.
+    """Return the structs for events that a process shows live but does not record, such as data that a node emits.
 
     Only the process that drives the run sees these events. Extensions of graphengine (wings) can define more of them.
     """
@@ -99,7 +99,7 @@ def live_lines() -> Sequence[type[Any]]:
 
 @cache
 def line_type(event: type[Any]) -> type[Any]:
-    """Return the struct type by which an event that is shown live but not recorded is written as JSON.
+    """Return the struct type with which a live event, which is shown but not recorded, is written as JSON.
 
     The struct contains the name of the event, the run, and all fields of the event's class.
     """

@@ -120,7 +120,7 @@ class FileQueue(FilePart):
 
 
 class FileRun(FilePart):
-    """The row of the exported run in its store.
+    """What the store's list of runs contains about the exported run.
 
     Attributes:
         id: The id of the run.
@@ -311,7 +311,7 @@ def to_json_text(run: Exported, version: str) -> str:
 def _file_facts(run: Exported) -> dict[str, Any]:
     """Return the parts of an exported file that describe the run.
 
-    These are all parts except the steps, the format, the version and the digest.
+    The steps are left out, and so are the parts that describe the file: the format, the version and the digest.
     """
     info = run.info
     place = FileQueue(name=info.queue, priority=info.priority, tenant=info.tenant, queued=info.queued)
@@ -606,7 +606,7 @@ def _check_keys(keys: Sequence[str], where: str) -> None:
 
 
 async def import_run(store: RunStore, run: Exported) -> bool:
-    """Write an exported run to an open store, under its own id. No process drives the run afterwards.
+    """Write an exported run to an open store, under the id that it had. No process drives the run afterwards.
 
     Args:
         store: The store to write to.
@@ -662,9 +662,10 @@ async def _is_recorded(store: RunStore, run: Exported) -> bool:
 
 
 async def _write_run(store: RunStore, run: Exported) -> None:
-    """Write an exported run to the store, under its own id.
+    """Write an exported run to the store, under the id that it had.
 
-    The first write records all steps. Later writes add the inbox and the older versions of the graph spec.
+    The first write records all steps. Later writes add the messages of the inbox and the other versions of the graph
+    spec.
     """
     end = fold(run.steps)
     info = structs.replace(run.info, parent=None, parent_seq=0, driver=None, held=False, summary=None, **begun_as(end))

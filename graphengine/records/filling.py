@@ -28,9 +28,10 @@ class Filling(Protocol):
 
 
 def lacks_fields(info: RunInfo, graph: GraphDefinition[Any]) -> bool:
-    """Return whether a recorded run lacks a search field that its graph declares today with `search=`.
+    """Return whether a recorded run lacks a search field, which today's graph declares with `search=`.
 
-    Fields that are set at the end of a run are only expected of finished runs.
+    The graph may have declared the field only after the run was recorded. Fields that are set at the end of a run are
+    only expected of finished runs.
     """
     own = {} if info.summary is None else info.summary.fields
     searched = compiled(graph).search
@@ -38,7 +39,9 @@ def lacks_fields(info: RunInfo, graph: GraphDefinition[Any]) -> bool:
 
 
 async def fill_fields(store: Store, info: RunInfo, graph: GraphDefinition[Any]) -> None:
-    """Add the search fields that today's graph declares to a recorded run, with the values in its log.
+    """Add the search fields that today's graph declares to a recorded run, so that searches find the run by them.
+
+    The values of the fields are taken from the run's log.
 
     Raises:
         RunNotResumable: A process drives the run, or has driven it meanwhile.

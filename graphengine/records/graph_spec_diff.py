@@ -58,7 +58,10 @@ def _compare_fields(old: GraphSpec, new: GraphSpec, where: str) -> list[str]:
 
 
 def _types(old: GraphSpec, new: GraphSpec, where: str) -> Iterator[str]:
-    """Describe changed constraints and defaults of fields of the state, and changes inside types of both graphs."""
+    """Describe which constraints and defaults of the state's fields differ between two versions of a graph.
+
+    Changes inside types that both versions contain are described too.
+    """
     one, other = old.get("rules", {}), new.get("rules", {})
     for name in {**one, **other}:
         is_in_both = not name or (name in old.get("state", {}) and name in new.get("state", {}))
@@ -156,9 +159,10 @@ def _edges(old: GraphSpec, new: GraphSpec, where: str) -> Iterator[str]:
 
 
 def _ends_of_edge(edge: EdgeSpec) -> str:
-    """Return the two ends of an edge as text, by which the same edge is found in another version of the graph.
+    """Return the two ends of an edge as text, such as `draft → review`.
 
-    Two versions of a graph contain the same edge if the texts are equal.
+    The text serves to find the same edge in another version of the graph: if two edges have the same text, they count
+    as the same edge.
     """
     target = edge.get("to") or (f"fork joined at {edge['join']}" if "join" in edge else f"switch on {edge.get('on')}")
     return f"{edge['from']} → {target}"

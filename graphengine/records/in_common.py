@@ -52,7 +52,7 @@ NO_RESULTS: Final = (PUBLISH, "asked ", "begun ", "keyed ", "unknown ")
 
 
 class InCommon(Document):
-    """What distinguishes runs that failed at a node from other runs that came to the same node.
+    """What failed runs have in common, in contrast to other runs that came to the node where these runs failed.
 
     `GET /in_common` of the service returns this document, and the document of `graphengine prove` contains it.
 
@@ -93,7 +93,10 @@ class _Side:
 
 @dataclass(slots=True)
 class _SampleReader:
-    """Reads the runs that are compared, and counts the bytes of their values, so that reading can stop at a limit."""
+    """Reads runs in order to compare them.
+
+    The bytes of their values are counted, so that reading can stop at a limit.
+    """
 
     store: Store
     read: int = 0
@@ -103,9 +106,9 @@ class _SampleReader:
         return self.read >= _BYTES
 
     async def load_steps(self, info: RunInfo) -> Sequence[Step]:
-        """Return the last steps of a run; an empty sequence if the log cannot be read.
+        """Return the last steps that a run recorded itself; an empty sequence if the log cannot be read.
 
-        Only own steps of the run are returned: the steps that a branch shares with its parent run are left out.
+        Steps that a branch shares with its parent run are left out.
         """
         with suppress(StoreError, ValueError):
             return await self.store.steps(info.id, max(info.parent_seq, info.seq - _STEPS), info.seq)
@@ -173,8 +176,8 @@ async def load_in_common(store: Store, wanted: Wanted, hides: Callable[[str], bo
 async def _load_others(reading: _SampleReader, wanted: Wanted, failed: Step) -> _Side:
     """Return the newest runs in which the node that failed elsewhere completed, with their values at that node.
 
-    If there are too few such runs of the wanted version, runs of older versions are read too. Runs that failed at any
-    node are left out, so that many failures do not use up the limit on the number of runs.
+    If too few runs of the wanted version have completed the node, runs of older versions are read too. Runs that failed
+    at any node are left out. Otherwise many failed runs could use up the limit on the number of runs that are read.
     """
     found, seen = _Side(), set[str]()
     for version, begun_after in dict.fromkeys(((wanted.version, wanted.begun_after), (None, None))):
@@ -217,10 +220,10 @@ def find_failing_step(steps: Sequence[Step]) -> Step | None:
 
 
 def _find_passed_step(steps: Sequence[Step], failed: Step) -> Step | None:
-    """Return the step that completed a visit of the node that failed in another run, preferably the same visit.
+    """Return the step in which a run completed the node that failed in another run.
 
-    If an item of a map failed, an item that went through is compared with it, because the map itself has no value of an
-    item.
+    If the run visited the node several times, the visit with the same number as the failed one is preferred. If an item
+    of a map failed, an item that went through is compared with it, because the map itself has no value of an item.
     """
     node, _ = classify_failure(failed)
     is_item = failed.path != node
@@ -252,7 +255,7 @@ def _message_of(step: Step) -> str:
 def _read_frame(frame: Frame) -> tuple[dict[str, JsonValue], set[str]]:
     """Return the values that a node could read when it ran, by name, and the names of those values that nodes wrote.
 
-    `frame` is the position of the node. The values of the surrounding graphs are included.
+    `frame` is the position of the run at the node. The values of the graphs around the node are included.
     """
     values: dict[str, JsonValue] = dict(_iter_results(frame))
     derived = {*values}
@@ -269,7 +272,7 @@ def _read_frame(frame: Frame) -> tuple[dict[str, JsonValue], set[str]]:
 
 
 def _iter_results(frame: Frame) -> Iterator[tuple[str, JsonValue]]:
-    """Yield the results that were recorded while a node ran, with their names.
+    """Yield the results that were recorded while a node ran, each with its name.
 
     These are the results of calls, tools and child runs, and the answers of agents. Of several results with one name,
     only the first is yielded.

@@ -119,7 +119,9 @@ class PublishedPart(Part, kw_only=True):
 
 
 class RunHead(Document):
-    """A run after one of its steps, without its state and its list of steps.
+    """What several JSON documents contain about a run after one of its steps.
+
+    The state and the list of steps are left out, because only some of the documents contain them.
 
     Attributes:
         run_id: The id of the run.
@@ -200,7 +202,7 @@ class Run(RunHead, kw_only=True):
 
 
 def _fields_of_place(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
-    """Return the fields that describe the present state of a run, which several JSON documents contain."""
+    """Return the fields of a JSON document that describe the present state of a run. Several documents contain them."""
     return {
         "run_id": info.id,
         "graph": info.graph,
@@ -230,7 +232,10 @@ def head_facts(info: RunInfo, snapshot: Snapshot, at_work: AtWork | None) -> dic
 
 
 def _fields_in_progress(snapshot: Snapshot) -> dict[str, Any]:
-    """Return the fields that show the progress of a run: published values, progress of maps, and refused messages."""
+    """Return the fields of a JSON document that show the progress of a run.
+
+    They contain the published values, the progress of maps, and refused messages.
+    """
     values = [
         PublishedPart(
             name=each.name,
@@ -565,7 +570,7 @@ def tree_document(
 
 
 class SpentSince(Usage, frozen=True, kw_only=True):
-    """The usage of models of one run after the point at which two compared runs diverged.
+    """What one of two compared runs did and spent after the point at which their paths diverged.
 
     Attributes:
         steps: The number of visits that the run completed since then.

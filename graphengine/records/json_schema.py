@@ -28,7 +28,9 @@ _SCHEMA_KEY: Final = {"enum": [SCHEMA], "description": "the version of the docum
 def schemas_of(
     kinds: Sequence[Any], ref_template: str = "#/$defs/{name}", *, is_read: bool = False
 ) -> tuple[list[Any], dict[str, Any]]:
-    """Return the JSON Schemas of types: a reference for each type, and all schemas by name.
+    """Return the JSON Schemas of some types.
+
+    The result contains a reference for each of the types, and all schemas that they need, by name.
 
     Args:
         kinds: The types.
@@ -50,7 +52,7 @@ def schemas_of(
 
 
 def _collect(kind: Any, classes: dict[str, type]) -> None:  # noqa: ANN401 - any annotation
-    """Add to `classes` each struct and dataclass that a type annotation mentions, by name."""
+    """Find each struct and dataclass that a type annotation mentions, and add it to `classes` by its name."""
     is_class = isinstance(kind, type) and (issubclass(kind, Struct) or is_dataclass(kind))
     if is_class and kind.__name__ not in classes:
         classes[kind.__name__] = kind
@@ -61,7 +63,7 @@ def _collect(kind: Any, classes: dict[str, type]) -> None:  # noqa: ANN401 - any
 
 
 def _describe(schema: dict[str, Any], kind: type, *, is_read: bool) -> None:
-    """Complete the schema of a class: add descriptions from its docstring, and list the required keys."""
+    """Complete the JSON Schema of a class: add descriptions from the class's docstring, and list the required keys."""
     from docstring_parser import parse  # noqa: PLC0415 - a core without the command line needs no schemas
 
     bases = (*kind.__mro__, *getattr(kind, "EVENT", object).__mro__)  # The line of an event also has the event's keys.

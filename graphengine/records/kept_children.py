@@ -24,7 +24,9 @@ _AT_ONCE: Final = 1000
 
 
 class _Visit(NamedTuple):
-    """A visit of a node that has not ended. The node belongs to the run's own graph.
+    """A visit of a node that has not ended, at which the run may still use the result of a child run.
+
+    The node belongs to the run's own graph, and not to a graph inside a node.
 
     Attributes:
         names: The present name of the node, and the name that the node had when the visit began if a changed graph has
@@ -50,19 +52,20 @@ class Starters:
         self._visits: dict[tuple[str, str], Collection[_Visit] | None] = {}  # by id and nonce
 
     async def needing(self, runs: Iterable[RunInfo | EndedRun]) -> dict[str, str]:
-        """Return which of these child runs must be kept: the ids of their starters, by the ids of the children.
+        """Return which of these child runs must be kept for the runs that started them (their starters).
 
-        If a log is damaged so that the question cannot be decided, the child counts as needed.
+        The keys of the result are the ids of the child runs, and the values are the ids of their starters. If a log is
+        damaged so that the question cannot be decided, the child run counts as needed.
         """
         starters = {info.id: (info.starter, info.starter_nonce) for info in runs if info.starter is not None}
         await self._read({*starters.values()})
         return {child: starter[0] for child, starter in starters.items() if await self._is_needed(child, starter)}
 
     async def _read(self, starters: Collection[tuple[str, str]]) -> None:
-        """Read from the store which visits of nodes have not ended, in those of the given runs that were not read yet.
+        """Read from the store which visits of nodes have not ended, for those of the given runs that were not read yet.
 
-        The runs are starters, each with its id and nonce. A run that has finished, was cancelled or is not stored has
-        no such visits.
+        The runs are starters of child runs. Each is given by its id and nonce. A run that has finished, was cancelled
+        or is not stored has no such visits.
         """
         new = sorted(starter for starter in starters if starter not in self._visits)
         self._visits.update((starter, ()) for starter in new)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 async def load_now(store: RunStore, run_id: str) -> Snapshot:
-    """Load a run's last snapshot, with questions shown as answered as soon as their answers are stored.
+    """Load a run's last snapshot. A question counts as answered in it as soon as its answer is stored.
 
-    An answer is stored before the log contains the answer: some process must first continue the run.
+    An answer is stored before the run's log contains it, because some process must first continue the run.
 
     Raises:
         UnknownRun: The run does not exist.

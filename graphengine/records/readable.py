@@ -129,7 +129,7 @@ def _is_short(values: Sequence[JsonValue]) -> bool:
 
 
 def _member(name: str, value: JsonValue, deep: int) -> str:
-    """Describe one field of an object with its name.
+    """Describe one field of an object in a few words, with the name of the field.
 
     A long list, or a list of objects, is shown as a number of items.
     """
@@ -180,7 +180,10 @@ class _Cutter:
     room: int = _ROOM
 
     def cut(self, value: JsonValue, deep: int) -> JsonValue:
-        """Cut a value. `deep` is the depth at which the value lies in the whole value: 0 for the whole value itself."""
+        """Cut a value so that only the beginning of long texts, lists and objects is left.
+
+        `deep` says how deeply the value lies inside the value that is shown: 0 means that it is that value itself.
+        """
         inner = json_in(value) if isinstance(value, str) else value
         if isinstance(inner, Mapping) and SECRET in inner:
             return "secret"

@@ -26,13 +26,13 @@ _INDEX: Final = re.compile(r"-?\d+")
 
 
 class ResultFields(Part):
-    """The fields of the state that are shown as the result of a run.
+    """Which fields of a run's state are shown to people as the result of the run.
 
     Attributes:
         declared: The path that the graph names with `result=`; "" if the graph names none, or if the state has no such
             field.
-        written: The fields that were written last: those that the last visit in the run's own graph wrote, leaving
-            aside visits that wrote nothing.
+        written: The fields that were written last. These are the fields that the last visit in the run's own graph
+            wrote. Visits that wrote nothing are skipped.
     """
 
     declared: str

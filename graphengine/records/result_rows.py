@@ -64,7 +64,9 @@ async def result_rows(store: RunStore, runs: Sequence[RunInfo], fields: Sequence
 
 
 def column_of(field: str) -> str:
-    """Return the name of the column for a field of the state: its own name, unless that names another column.
+    """Return the name of the column for a field of the state in a table of results.
+
+    This is the field's own name, unless another column has that name.
 
     >>> column_of("amount"), column_of("status")
     ('amount', 'state.status')

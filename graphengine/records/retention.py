@@ -160,11 +160,11 @@ def rules_of(graph: str | None, keep: Retention) -> list[Rule]:
 
 
 async def bites(store: Store, wanted: Rule, now: float) -> AsyncGenerator[int]:
-    """Remove old runs in small transactions while other work goes on; yield how many runs each transaction removed.
+    """Remove old runs in small transactions while other work goes on.
 
-    The caller pauses between two transactions. Unlike `prune`, this function keeps only one page of runs in memory. It
-    reads the newest runs first, so that branches come before their parents. Two kinds of runs are left for the next
-    pass:
+    After each transaction, yield how many runs it removed, so that the caller can pause. Unlike `prune`, this function
+    keeps only one page of runs in memory. It reads the newest runs first, so that branches come before their parents.
+    Two kinds of runs are left for the next pass:
 
     - The parent of a branch that is kept: the store refuses to remove the parent.
     - A child run whose starter is removed later in the same pass, if the starter could have been resumed until then.
@@ -197,10 +197,10 @@ async def bites(store: Store, wanted: Rule, now: float) -> AsyncGenerator[int]:
 
 
 async def trims(store: Store, graph: str | None, keep_steps: int | None) -> AsyncGenerator[int]:
-    """Remove the data of old steps of unfinished runs; yield how many steps each transaction removed.
+    """Remove the data of old steps of unfinished runs.
 
-    Each pass visits all runs that have more than `keep_steps` steps. It removes no steps of a run that has no new
-    snapshot since the previous pass.
+    After each transaction, yield how many steps it removed. Each pass visits all runs that have more than `keep_steps`
+    steps. It removes no steps of a run that has no new snapshot since the previous pass.
     """
     statuses: tuple[Status, ...] = ("running", "waiting") if keep_steps is not None else ()
     for status in statuses:
@@ -257,9 +257,9 @@ async def remove(store: Store, found: dict[str, RunT], kept: dict[str, str], *, 
 
 
 async def _find_removable(store: Store, wanted: Rule, now: float, kept: dict[str, str]) -> dict[str, EndedRun]:
-    """Return the runs that meet the conditions of a rule, by id.
+    """Return the ended runs that meet the conditions of a rule and may therefore be removed, by id.
 
-    Old runs that must stay, for example because of a tag, are added to `kept` with the reason.
+    Runs that are old enough but must stay, for example because of a tag, are added to `kept` with the reason.
     """
     found: dict[str, EndedRun] = {}
     newest: dict[str, Collection[str]] = {}
@@ -282,9 +282,10 @@ async def _find_removable(store: Store, wanted: Rule, now: float, kept: dict[str
 
 
 async def _in_order(store: Store, found: dict[str, RunT], kept: dict[str, str], starters: Starters) -> list[RunT]:
-    """Return the runs in the order of their removal. Runs that a kept run still needs are moved from `found` to `kept`.
+    """Return the runs in the order in which they have to be removed.
 
-    Branches come before their parents, and runs before the child runs that they started.
+    Branches come before their parents, and runs before the child runs that they started. Runs that a kept run still
+    needs are moved from `found` to `kept`.
     """
     count = -1
     # Keeping a run as a parent of a branch can make its child runs needed, and the other way round. So repeat until
@@ -355,7 +356,7 @@ def _reason_to_stay(info: RunInfo | EndedRun, wanted: Rule, newest: Collection[s
 
 
 async def _keep_parents(store: Store, found: dict[str, RunT], kept: dict[str, str]) -> None:
-    """Move from `found` to `kept` each run from which a kept branch was started, and the ancestors of that run.
+    """Move from `found` to `kept` each run from which a kept branch was started, and also the ancestors of such a run.
 
     A branch does not store the steps that it shares with its parent, so the parent must stay.
     """
@@ -372,9 +373,10 @@ async def _keep_parents(store: Store, found: dict[str, RunT], kept: dict[str, st
 
 
 def _measure(info: RunT, found: Mapping[str, RunT], depths: dict[str, int]) -> None:
-    """Record in `depths` how many ancestors of this branch will be removed too, and the same for these ancestors.
+    """Count how many ancestors of a branch will be removed too, and note the number in `depths`.
 
-    Branches are removed in the order of these numbers, since a branch must be removed before its parent.
+    The same is done for these ancestors. Branches are removed in the order of these numbers, since a branch must be
+    removed before its parent.
     """
     line = [info]
     while line[-1].id not in depths and line[-1].parent is not None and line[-1].parent in found:

@@ -159,9 +159,9 @@ async def diff(  # noqa: PLR0913 - two runs, each at a step, and how fine
 
 
 async def _whys(store: RunStore, fingerprint: str, steps: Sequence[Step]) -> dict[int, str]:
-    """Return the reasons for the edges that steps took, in words, by the number of the step.
+    """Return in words why steps took their edges, by the number of the step.
 
-    `fingerprint` is that of the graph before the first of these steps.
+    `fingerprint` identifies the graph that was in force before the first of these steps.
     """
     reasons = InForce(await load_specs(store, steps, fingerprint), fingerprint)
     return {step.seq: why for step in steps if (why := reasons.why(step))}
@@ -209,9 +209,10 @@ def _models_of(steps: Iterable[Step]) -> dict[str, set[str]]:
 
 
 async def _find_shared_step(store: RunStore, first: tuple[str, int], second: tuple[str, int]) -> Shared | None:
-    """Return the last step that two runs share.
+    """Return the last step that two runs share, because one is a branch of the other or both are branches of a third.
 
-    Each argument is the id of a run and the step at which it is compared.
+    Each argument is the id of a run and the step at which the run is compared. The result is None if they share no
+    step.
     """
     one, other = await _lineage(store, *first), await _lineage(store, *second)
     common = [Shared(run_id, min(seq, other[run_id])) for run_id, seq in one.items() if run_id in other]
@@ -219,9 +220,9 @@ async def _find_shared_step(store: RunStore, first: tuple[str, int], second: tup
 
 
 async def _lineage(store: RunStore, run_id: str, seq: int) -> dict[str, int]:
-    """Return the runs that recorded the history of a run: the run itself and its ancestors by branching.
+    """Return the runs that recorded the history of a run: the run itself, its parent, the parent's parent, and so on.
 
-    Each run comes with the last of its steps that belongs to this history.
+    Each run is returned with the number of its last step that belongs to this history.
     """
     found = {run_id: seq}
     info = await store.info(run_id)

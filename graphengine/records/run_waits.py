@@ -29,7 +29,10 @@ class RunWait(Wait):
 
 
 def run_waits_of(snapshot: Snapshot) -> Sequence[RunWait]:
-    """Return the questions, messages and times for which a run waits. Waits with a stored answer are left out."""
+    """Return the questions, messages and times for which a run waits.
+
+    A question whose answer is already stored is left out.
+    """
     at: Any = {"run_id": snapshot.run_id, "graph": snapshot.graph}
     return [
         RunWait(n, w.kind, show(w.question), w.schema, w.topic, w.due, None, *beside, since=frame.since, **at)

@@ -45,7 +45,10 @@ class RunsBelow:
     children: Mapping[str, Sequence[RunInfo]]
 
     def each(self, run_id: str) -> Iterator[RunInfo]:
-        """Yield the child runs of a run, their child runs, and so on. Each run comes before its own child runs."""
+        """Yield all runs below a run: its child runs, their child runs, and so on.
+
+        Each run comes before its own child runs.
+        """
         left = [*reversed(self.children.get(run_id, ()))]
         while left:
             info = left.pop()
@@ -58,7 +61,10 @@ class RunsBelow:
         return CountsBelow(len(statuses), statuses.count("failed"))
 
     def failed(self, run_id: str) -> Sequence[RunInfo]:
-        """Return the runs below a run in which a failure began: failed runs whose own child runs did not fail."""
+        """Return the runs below a run in which a failure began.
+
+        These are the failed runs below which no other run failed.
+        """
         return [
             info
             for info in self.each(run_id)

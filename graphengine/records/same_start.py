@@ -27,9 +27,10 @@ async def check_same(
     *,
     is_sequel: bool,
 ) -> None:
-    """Check that starting a run under an existing id asks for the run that is recorded under that id.
+    """Check that a second start of a run, under the id of a recorded run, asks for the same run.
 
-    Such a second start returns the recorded run, which must have begun with the same graph and the same state.
+    A second start returns the recorded run instead of starting another one. So the recorded run must have begun with
+    the same graph and the same state.
 
     Args:
         store: The store of the run.

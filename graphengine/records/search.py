@@ -128,7 +128,7 @@ def _given_twice(name: str, first: object, second: object) -> InputError:
 
 
 def _checked(name: str, sign: str, quoted: str | None, plain: str | None) -> FieldComparison:
-    """Check a comparison of a field that a user typed into a search, such as `input.country=CH`, and return it.
+    """Parse a comparison of a field that a user typed into a search, such as `input.country=CH`, and check it.
 
     Raises:
         InputError: The left side is no path of a field, or the right side is missing.

@@ -131,7 +131,7 @@ class Wanted:
     run_id: str | None = None
 
     def __str__(self) -> str:
-        """Describe the criteria of a search in words that follow `no runs`, such as ` with status failed`.
+        """Describe the criteria of a search in words that can follow `no runs`, such as ` with status failed`.
 
         Return "" if there are no criteria.
         """
@@ -153,9 +153,10 @@ class Wanted:
 
     @property
     def is_searched(self) -> bool:
-        """Whether the search has a criterion about the id, cost, version, error, agents, losses or fields of a run.
+        """Whether the search has a criterion that `fits` has to check with the row of each run.
 
-        The store cannot check these criteria, so `fits` checks them with the row of each run.
+        These are the criteria about the id, cost, version, error, agents, losses or fields of a run, which the store
+        cannot check.
         """
         by_rows = self.run_id, self.cost_above, self.version, self.error, self.agent, self.has_losses
         return any(each is not None for each in by_rows) or bool(self.fields)
@@ -185,7 +186,7 @@ class Wanted:
         return [each for each in self.fields if each.is_scan]
 
     def fits(self, info: RunInfo, now: float) -> bool:
-        """Return whether a run meets the criteria that the store does not check, as far as its row shows."""
+        """Return whether a run meets those criteria that the store does not check, as far as the run's row shows."""
         old = now - info.updated_at
         return (
             (self.status is None or status_of(info) == self.status)
@@ -230,9 +231,10 @@ class Wanted:
         }
 
     def _texts_of_fields(self) -> dict[str, list[str]]:
-        """Return for each field of the search the recorded texts that satisfy all its `=` comparisons.
+        """Return the texts that each field of the search may have, so that the store can compare texts.
 
-        A store can only compare texts, and a typed value can stand for several texts: `7` can mean a number or a text.
+        Only `=` comparisons are included. A typed value can stand for several recorded texts: `7` can mean a number or
+        a text.
         """
         found: dict[str, list[str]] = {}
         for each in self.recorded:
@@ -243,7 +245,7 @@ class Wanted:
 
 
 def is_version(fingerprint: str, deploy: str, wanted: str) -> bool:
-    """Return whether a run began under a version.
+    """Return whether a run began under the version that a search asks for.
 
     `wanted` is the label of a deploy, or the beginning of the fingerprint of a graph.
     """
@@ -256,7 +258,7 @@ def version_of(fingerprint: str, deploy: str) -> str:
 
 
 def likeness(text: str) -> str:
-    """Replace the numbers and quoted names in an error message, so that errors of the same kind get equal texts.
+    """Replace the numbers and quoted names in an error message by signs, so that similar errors get equal texts.
 
     Names are kept if the message contains no other words.
 
@@ -284,10 +286,10 @@ def error_key(text: str) -> str:
 
 
 def is_error(like: str, wanted: str) -> bool:
-    """Return whether an error matches a search. Both texts come from `likeness`.
+    """Return whether the error of a run matches the error text of a search. Both texts come from `likeness`.
 
-    The searched text is a part of the error. If it begins with `=`, the rest is the whole error, of which only the
-    beginning counts, because long messages are cut.
+    The searched text has to be a part of the error. If it begins with `=`, the rest is the whole error, of which only
+    the beginning counts, because long messages are cut.
     """
     is_whole = wanted.startswith("=")
     return like[:_ALIKE].strip() == wanted[1:][:_ALIKE].strip() if is_whole else wanted in like
@@ -317,9 +319,10 @@ def is_compared(info: RunInfo) -> bool:
 
 
 async def as_answered(store: RunStore, runs: Sequence[RunInfo]) -> list[RunInfo]:
-    """Return the rows of runs as if answers that are stored but not yet in the log had already been taken up.
+    """Return the rows of runs as if their stored answers had already been taken up.
 
-    The summary of a run with such an answer is computed again, without the answered question.
+    An answer is stored before the log of its run contains it. The summary of a run with such an answer is computed
+    again, without the answered question.
     """
     waiting = {info.id for info in runs if info.status == "waiting"}
     inbox = await store.inbox([*waiting]) if waiting else ()
@@ -384,7 +387,9 @@ async def newest(store: Store, wanted: Wanted, *, compared: bool = True) -> Sequ
 
 @dataclass(slots=True)
 class Scan:
-    """A search that yields all runs that meet the criteria, including criteria that the store cannot check.
+    """A search for runs, which yields all runs that meet the criteria.
+
+    The store can check most of the criteria. This object checks the others.
 
     Attributes:
         store: The open store.
@@ -443,7 +448,10 @@ async def find_runs(store: Store, wanted: Wanted, *, compared: bool = True) -> F
 
 
 async def state_fits(store: Store, info: RunInfo, wanted: Sequence[FieldComparison]) -> bool:
-    """Return whether the last state of a run passes all comparisons; False if this process cannot read the state."""
+    """Return whether the last state of a run passes all comparisons of a search with fields of the state.
+
+    The result is False if this process cannot read the state.
+    """
     from graphengine.kernel.inside import UNREADABLE, is_sealed, opened, parse  # noqa: PLC0415 - as most lists read no log
     from graphengine.kernel.reader import load_snapshot  # noqa: PLC0415
 
@@ -557,7 +565,7 @@ async def list_unfinished(store: Store, newer_seconds: float | None = None) -> A
 async def _scan_matching(store: Store, wanted: Wanted) -> AsyncGenerator[RunInfo]:
     """Yield the runs that meet those criteria of a search that the store checks.
 
-    The other criteria are not checked here.
+    The caller has to check the other criteria.
     """
     before = wanted.before
     limit = wanted.limit if 0 < wanted.limit < _PAGE else _PAGE

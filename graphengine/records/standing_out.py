@@ -105,7 +105,7 @@ Places: TypeAlias = "dict[str, list[JsonValue]]"
 
 
 class _Kind(IntEnum):
-    """The kinds of features by which runs are told apart, such as an equal value or a threshold.
+    """The kinds of features by which failed runs can differ from others, such as an equal value or a threshold.
 
     If several features separate the runs equally well, the feature with the lowest number comes first.
     """
@@ -126,7 +126,9 @@ _TIMELESS: Final = (_Kind.PRESENT, _Kind.TYPE, _Kind.FORM)
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """The values that a run had when it arrived at a node, with which other runs at this node are compared.
+    """The values that one run had when it arrived at a node.
+
+    They are compared with the values of other runs at the same node.
 
     Attributes:
         values: The fields of the run's state, and the results that the node had recorded before it ended, by name.
@@ -159,7 +161,7 @@ class SharedFeature(Part):
 
 @dataclass(frozen=True, slots=True)
 class _Feature:
-    """A feature of values, such as `country = CH`, and the runs that have it.
+    """A feature that values of runs can have, such as `country = CH`, together with the runs that have it.
 
     Bit `n` of `runs` is set if the run with the number `n` has the feature.
     """
@@ -172,7 +174,7 @@ class _Feature:
 
 @dataclass(slots=True)
 class _Sample:
-    """The runs that are compared, failed ones and others, and the values of each run by place (path of a value).
+    """The failed runs and the other runs that are compared, and the values of each run by place (path of a value).
 
     The runs are numbered: first the failed runs, then the others. A set of runs is an integer with a bit for each run,
     so that sets can be combined quickly.
@@ -197,10 +199,10 @@ class _Sample:
     withheld: set[str] = field(default_factory=set)
 
     def fits(self, feature: _Feature) -> bool:
-        """Return whether a feature counts as tested, because it could have been returned if other runs had failed.
+        """Return whether a feature counts as tested, because it could have been returned for other failed runs.
 
         A feature could never be returned if too few or too many runs have it, or if it may only show when the runs
-        began.
+        began. The number of tested features is needed to judge whether a feature is only due to chance.
         """
         runs, failed, others = feature.runs.bit_count(), len(self.failed), len(self.others)
         if self.is_apart and feature.kind not in _TIMELESS:
@@ -226,7 +228,7 @@ class _Sample:
         return bad / len(self.failed) - good / len(self.others)
 
     def stands_out(self, runs: int, tried: int) -> bool:
-        """Return whether a feature separates the failed runs from the others, and chance does not explain that.
+        """Return whether a feature separates the failed runs from the others, so clearly that it cannot be chance.
 
         Nearly all failed runs must have the feature, and few other runs.
 
@@ -481,7 +483,10 @@ def _iter_features(sample: _Sample) -> Iterator[_Feature]:
 
 
 def _collect_marks(by_run: Mapping[int, Sequence[JsonValue]], *, is_withheld: bool) -> Mapping[tuple[_Kind, str], int]:
-    """Return the features that single values at a place have, such as `= CH`, each with the runs that have it."""
+    """Return the features that single values at a place have, such as `= CH`.
+
+    Each feature is returned with the runs that have it.
+    """
     marks: defaultdict[tuple[_Kind, str], int] = defaultdict(int)
     for number, values in by_run.items():
         for value in values:
@@ -492,7 +497,7 @@ def _collect_marks(by_run: Mapping[int, Sequence[JsonValue]], *, is_withheld: bo
 
 
 def _iter_keys(sample: _Sample, place: str, by_run: Mapping[int, Sequence[JsonValue]]) -> Iterator[_Feature]:
-    """Yield the features `KEY present` and `KEY missing` for the keys of the objects at a place."""
+    """For objects at a place, yield the features that a key is present, and that a key is missing."""
     objects = {number: [each for each in values if isinstance(each, dict)] for number, values in by_run.items()}
     counts = Counter(key for each in objects.values() for key in {key for one in each for key in one})
     for key in [key for key, _ in counts.most_common(_KEYS)]:
@@ -506,7 +511,7 @@ def _iter_keys(sample: _Sample, place: str, by_run: Mapping[int, Sequence[JsonVa
 
 
 def _iter_blanks(place: str, runs_by_words: Mapping[str, int]) -> Iterator[_Feature]:
-    """Yield features that several ways of having no value have in common, such as `note is null or empty`."""
+    """Yield features that combine several ways of having no value, such as `note is null or empty`."""
     for size in range(2, len(runs_by_words) + 1):
         for chosen in combinations(runs_by_words, size):
             runs = 0
@@ -524,7 +529,10 @@ def _negate(place: str, kind: _Kind, words: str, runs: int) -> Iterator[_Feature
 
 
 def _iter_marks(value: JsonValue) -> Iterator[tuple[_Kind, str]]:
-    """Yield the features of one value, each as its kind and its text without the place, such as `= CH`."""
+    """Yield the features of one value, such as `= CH`.
+
+    Each feature is yielded as its kind and its text without the place.
+    """
     if value is None:
         yield _Kind.PRESENT, "is null"
         return
@@ -597,9 +605,10 @@ def _iter_thresholds(place: str, by_run: Mapping[int, Sequence[JsonValue]]) -> I
 
 
 def _iter_amounts(value: JsonValue) -> Iterator[tuple[str, float]]:
-    """Yield the numbers that can be measured of a value, each with a template for the text of a feature.
+    """Yield the numbers by which a value can be compared with a bound.
 
-    For example, a list has a length, and a text has a number of characters.
+    For example, a list has a length, and a text has a number of characters. Each number comes with a template for the
+    text of the feature.
     """
     if isinstance(value, bool):
         return
@@ -623,7 +632,7 @@ def _iter_amounts(value: JsonValue) -> Iterator[tuple[str, float]]:
 
 
 def _format_bound(words: str, amount: float, outside: float) -> str:
-    """Return the text of the roundest bound that separates two values.
+    """Return the text of the roundest bound between two values, such as `100000` for 98,200 and 103,001.
 
     Args:
         words: The template of the feature, which says what was measured.
@@ -661,10 +670,9 @@ def _round_bound(amount: float, outside: float, steps: Iterable[Decimal]) -> flo
 
 
 def _read_categories(sample: _Sample, place: str) -> Mapping[str, int]:
-    """Return the different values at a place, each with the runs that have it.
+    """Return the different values at a place, each with the runs that have it, to try groups of these values.
 
-    The result is empty if it is not worth trying groups of these values, for example because there are too many of
-    them.
+    The result is empty if it is not worth trying, for example because there are too many values.
     """
     found: defaultdict[str, int] = defaultdict(int)
     for number, values in sample.values[place].items():

@@ -211,7 +211,7 @@ class OneStep(Document):
 
 
 def for_clients(part: T) -> T:
-    """Remove from a document what only the people who run the program should see.
+    """Remove from a JSON document what only the people who run the program should see.
 
     The copy leaves out tracebacks, which contain paths of the server, and the module names in error codes. The argument
     is a complete document or a part of one.

@@ -28,7 +28,7 @@ def falls_back(step: Step) -> bool:
 
 
 def marks_in(step: Step) -> Mapping[str, Any]:
-    """Return the values that a step stores for conditions on the past, by the key of the condition (its *marks*).
+    """Return the values that a step stores for conditions on the past (its *marks*), by the key of the condition.
 
     For example, a condition that ends a loop once a score stops improving needs the earlier scores.
     """

@@ -235,7 +235,7 @@ class Story(Document):
 
 @dataclass(frozen=True, slots=True)
 class ReadRun:
-    """A run as read from the store, with everything that its story needs.
+    """A run as read from the store, with everything that is needed to tell its story.
 
     This is its row, its last snapshot, its steps and its graph specs. Questions whose answer is stored but not yet in
     the log count as answered in the snapshot.
@@ -248,7 +248,7 @@ class ReadRun:
 
     @property
     def title(self) -> str:
-        """The title of the run for people.
+        """The title of the run, as people see it.
 
         If the stored title was cut in the middle of a word, that word is left out.
         """
@@ -429,7 +429,7 @@ async def _begin_story(store: Store, run: ReadRun, after: int = 0) -> StoryRun:
 
 
 def _reasons(step: Step, ways: Sequence[EdgeSpec], *, is_taken: bool = False) -> Sequence[str]:
-    """Return why a step took its edge, as sentences, and why it did not take the others.
+    """Return in sentences why a step took its edge, and why it did not take the other edges.
 
     With `is_taken`, the sentences explain only the edge that was taken.
     """
@@ -447,13 +447,16 @@ def _reasons(step: Step, ways: Sequence[EdgeSpec], *, is_taken: bool = False) ->
 def _fails(ways: Sequence[EdgeSpec], way: int) -> bool:
     """Return whether an edge ends the run as failed.
 
-    If the run continued, a story does not say why this edge was not taken.
+    If a run went on, its story does not explain why it did not take such an edge.
     """
     return 0 <= way < len(ways) and ways[way].get("to") == FAIL
 
 
 def _word_conditions(part: Any) -> Any:  # noqa: ANN401 - a spec, or a part of it
-    """Return a copy of a graph spec for sentences about edges: the conditions name fields in plain words."""
+    """Return a copy of a graph spec in which conditions name fields in plain words.
+
+    The copy is used for sentences about edges.
+    """
     if isinstance(part, list):
         return [_word_conditions(each) for each in part]
     if not isinstance(part, dict):
@@ -591,7 +594,7 @@ def _possible_answers(schema: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _messages_in(values: Mapping[str, JsonValue]) -> Sequence[Mapping[str, Any]] | None:
-    """Return the messages of a conversation from the state of a run; None if the run is not a conversation."""
+    """Return the messages of a conversation from a run's state; None if the run is not a conversation."""
     for value in values.values():
         said = [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
         if any(each.get("role") in ("user", "assistant") and "text" in each for each in said):

@@ -84,9 +84,9 @@ class Trends(Document):
 
 
 class RunTotals(Struct, gc=False):
-    """The numbers of one run that are added up for trends: its cost, its duration and what went wrong.
+    """The numbers of one run that trends add up: its cost, its duration and what went wrong in it.
 
-    `losses` stays encoded, because most runs have none.
+    `losses` stays encoded as JSON, because most runs have none.
     """
 
     cost_usd: float | None = 0.0
@@ -153,7 +153,8 @@ async def load_groups(
 ) -> tuple[dict[tuple[float, str], Groups], int | UnsetType]:
     """Read the cost, duration and losses of runs, grouped by interval of time, by graph or tag, and by status.
 
-    The second value is how many states were read to find the runs; see `Found.looked_at`.
+    The first value contains these numbers. The second value is how many states were read to find the runs; see
+    `Found.looked_at`.
     """
     found: dict[tuple[float, str], Groups] = {}
     if not wanted.is_read:
@@ -207,7 +208,7 @@ def _decode_summaries(summaries: str) -> list[RunTotals | None]:
 
 
 def trend_of(since: float, name: str, groups: Mapping[str, Sequence[RunTotals | None]]) -> Trend:
-    """Add up the numbers of the runs of one graph or tag that began in one interval of time.
+    """Add up the numbers of the runs of one graph or tag that began in one interval of time, for one entry of a trend.
 
     `groups` contains the runs by their status.
     """

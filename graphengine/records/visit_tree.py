@@ -38,7 +38,7 @@ Status: TypeAlias = Literal["open", "done", "failed", "dropped"]
 
 
 class TakenEdge(Struct, eq=False):
-    """An edge that a run took: out of a node, out of START, or out of the join of a fork.
+    """An edge that a run took: from a node, from START, or from the join of a fork.
 
     Attributes:
         track: The track that took the edge.
@@ -93,9 +93,10 @@ class WaitTime(Struct, eq=False):
 
 
 class Nested(Struct, eq=False):
-    """The map or the graph that a visit of a node executed, with the tracks inside.
+    """The map or the nested graph that a visit of a node executed, together with the tracks inside.
 
-    A visit has several of these if a later attempt entered the map or graph again.
+    A track is the list of visits that one item of a map, or the nested graph, made. A visit has several objects of this
+    class if a later attempt entered the map or graph again.
 
     Attributes:
         kind: `map` or `graph`.
@@ -152,9 +153,10 @@ class Track(Struct, eq=False):
 
     @property
     def graph(self) -> Track:
-        """The track of the graph in which this track makes its visits: the run's own graph, or a graph inside a node.
+        """The track of the graph in which this track visits nodes.
 
-        An arm of a fork, or an item of a map, is a track of its own inside that graph.
+        That graph is the run's own graph, or a graph inside a node. An arm of a fork, or an item of a map, has a track
+        of its own inside that graph.
         """
         track = self
         while track.kind in ("arm", "item") and track.parent is not None:
@@ -163,7 +165,7 @@ class Track(Struct, eq=False):
 
     @property
     def place(self) -> Place:
-        """The position, in the tree of nested graphs, of the graph whose nodes the track visits; see `Place`."""
+        """Where the graph whose nodes the track visits lies in the tree of nested graphs; see `Place`."""
         if self.parent is None:
             return ()
         graph = self.graph
@@ -333,11 +335,11 @@ class Milestone(Struct, frozen=True):
 
 
 class DrivenTime:
-    """Computes how many seconds a process drove a run between two times, from the steps seen so far.
+    """Computes for how many seconds a process drove a run between two times, from the steps seen so far.
 
     The time between a stop and a resume does not count, and neither does the time during which the whole run waits or
-    sleeps. The total time of a run excludes these times too. A visit that ended with an answer did no work: the time
-    until the answer counts for the question and not for the visit.
+    sleeps. The total time of a run excludes these times too. If a visit ended with an answer, the time until the answer
+    belongs to the question. It does not count as work of the visit.
 
     Attributes:
         since: When the first step was seen, epoch seconds; infinite before that.
@@ -348,7 +350,7 @@ class DrivenTime:
         self._idle: list[tuple[float, float]] = []
 
     def see(self, at: float, idle_since: float | None = None) -> None:
-        """Note that the run recorded a step at this time. Call this for each step, in order.
+        """Note at which time the run recorded a step. Call this for each step, in order.
 
         Args:
             at: When the step was recorded, epoch seconds.
@@ -378,7 +380,7 @@ class DrivenTime:
 
 
 def is_by_answer(step: Step) -> bool:
-    """Return whether the step ended a visit with an answer, or because no answer came in time.
+    """Return whether a step ended a visit with an answer, or because no answer came in time.
 
     The time of such a visit counts as waiting time of the question, and not as work of the node.
     """

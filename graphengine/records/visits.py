@@ -180,10 +180,10 @@ class Visits:
         return entry
 
     def _sync(self, step: Step) -> None:
-        """Update the tracks of all frames that a step can have changed. A frame is a position of the run in a graph.
+        """Update the tracks of all positions of the run (frames) that a step can have changed.
 
-        These frames are the frame of the step, new frames, frames that no longer exist, and frames of items that start
-        again because another item ended or gave up its slot.
+        These are the frame of the step, new frames, frames that no longer exist, and frames of items that start again
+        because another item ended or gave up its slot.
         """
         frames, live, ended = self.snapshot.frames, self._live, _NONE
         kind = type(step.data)
@@ -246,9 +246,10 @@ class Visits:
         return visit
 
     def _stay(self, visit: Visit, frame: Frame, when: tuple[float, int], ended: Mapping[str, str]) -> None:
-        """Update a visit while its frame stays at the node: its status, its waits, and its map or graph.
+        """Update a visit that continues, because its position (frame) is still at the node.
 
-        `when` is the time and the number of the step.
+        This concerns the visit's status, its waits, and its map or graph. `when` is the time and the number of the
+        step.
         """
         (at, seq), phase = when, frame.phase
         visit.ready = max(frame.arrived, frame.due)
@@ -270,7 +271,7 @@ class Visits:
             visit.insides.append(Nested("graph", 0, self.snapshot.frames[frame.sub_id].since, seq))
 
     def _open(self, frame: Frame) -> None:
-        """Begin a track for a new frame of the run.
+        """Begin a track, which lists visits, for a new position of the run (a frame).
 
         If a failed item of a map starts again, its earlier track is continued.
         """
@@ -317,7 +318,7 @@ class Visits:
         return edge
 
     def _rename(self, renamed: Mapping[str, Mapping[str, str]]) -> None:
-        """Rename nodes in all earlier visits and edges.
+        """Give nodes their new names in all earlier visits and edges.
 
         This is needed after a resume under a changed graph in which nodes have new names.
         """
@@ -366,10 +367,10 @@ async def load_visits(store: RunStore, run_id: str, seq: int | None = None) -> V
 
 
 async def load_start(store: RunStore, run_id: str, seq: int) -> Snapshot | None:
-    """Load the snapshot from which to read the steps after `seq`; None if reading must start at the first step.
+    """Load the snapshot of a run after the step `seq`, so that the steps after it can be read without the ones before.
 
-    None is returned if `seq` is 0, or if retention has removed the step. In that case only few earlier steps are left,
-    so that reading from the beginning is cheap.
+    None means that reading must start at the first step. That is so if `seq` is 0, or if retention has removed the
+    step. In that case only few earlier steps are left, so that reading from the beginning is cheap.
 
     Raises:
         UnknownRun: The run does not exist.

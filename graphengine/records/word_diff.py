@@ -124,7 +124,7 @@ def word_diff(before: str, after: str) -> WordDiff:
 def _split_words(text: str) -> tuple[list[str], list[str]]:
     """Split a text into words. Return the words, and the parts of the text that begin with them, including blanks.
 
-    A text that consists only of blanks has one empty word, so that its blanks are a part too.
+    A text that consists only of blanks has one empty word. Then its blanks belong to a word like all others.
     """
     found = list(_WORD_PATTERN.finditer(text))
     begins = [0, *(each.start() for each in found[1:]), len(text)]

@@ -92,9 +92,9 @@ def _is_failed_step(step: Step) -> bool:
 
 
 def _nature(step: Step, today: str) -> Iterator[StepDifference]:
-    """Report if the node was of another kind when the step was recorded: a map, a graph, a question or code.
+    """Report if the node was of another kind when the step was recorded.
 
-    A failed step does not show the kind.
+    A node can be a map, a graph, a question or code. A failed step does not show of which kind the node was.
     """
     asks = isinstance(step.data, Waiting) and any(not wait.key for wait in step.data.waits.values())
     was = {"mapped": "a map", "entered": "a graph"}.get(step.kind, "a question" if asks else "code")
@@ -109,7 +109,7 @@ def _say_not_run(step: Step, error: BaseException) -> str:
 
 
 def _compare_choice(step: Step, choice: str) -> Iterator[StepDifference]:
-    """Report if `choose` of the node selects another case today than in the recorded step."""
+    """Report if the node's `choose` selects another case today than it did in the recorded step."""
     waits = step.data.waits.values() if isinstance(step.data, Waiting) else ()
     was = next((wait.choice for wait in waits if wait.choice), outcome_of(step).choice)
     records_choice = step.kind in ("node", "item", "entered") and not falls_back(step)
@@ -174,7 +174,7 @@ def _compare_inputs(call: Call, view: View, step: Step, recorded: Mapping[str, s
 
 
 def _bindings(was: Mapping[str, str], now: Mapping[str, str], view: View, step: Step) -> Iterator[StepDifference]:
-    """Report the parameters of a node that are read from another path of the state today.
+    """Report each parameter of a node that would be read from another path of the state today.
 
     If both paths contain the same value, the parameter does not count as different.
     """
@@ -204,7 +204,10 @@ def _same(first: str, second: str, view: View) -> bool:
 
 
 def _place_value(place: str | None, view: View) -> JsonValue:
-    """Format a place of the state with its value, such as `draft.text = "Dear Ada"`. A secret value is left out."""
+    """Format the path of a value in the state together with the value, such as `draft.text = "Dear Ada"`.
+
+    A secret value is left out.
+    """
     if place is None:
         return None
     try:

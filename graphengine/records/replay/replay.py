@@ -146,9 +146,10 @@ def replay(graph: GraphDefinition[Any], run: Exported | Sequence[Step]) -> Repla
 
 @dataclass(slots=True)
 class _Replayer:
-    """The state of a replay: the snapshot after the replayed steps, and the differences found so far.
+    """The state of a replay: the snapshot after the steps replayed so far, and the differences found so far.
 
-    A *mark* is a value that a step stores for a condition on the past, such as the best score so far.
+    A *mark* is a value that a step stores for a condition on the past. For example, a condition that looks for a new
+    best score stores the best score so far.
 
     Attributes:
         marked: The keys of all marks in the recorded run. Marks that only today's conditions need are added to the
@@ -176,7 +177,7 @@ class _Replayer:
         self.session = Session(self.plan, self.snapshot)
 
     def look(self, step: Step) -> None:
-        """Decide a recorded step again with today's graph, and add the differences to `found`."""
+        """Decide a recorded step again with today's graph, and note each part of the decision that differs."""
         self.today = None
         self.version = self._version_at(step)
         if self.plan.migrate and self.version < self.plan.version:
@@ -210,9 +211,10 @@ class _Replayer:
         return self.version if graph_spec is None else graph_spec.get("version", self.version)
 
     def fold(self, step: Step) -> None:
-        """Apply the recorded step to the snapshot, so that the next step can be decided again.
+        """Apply a recorded step to the snapshot of the replay, so that the next step can be decided again.
 
-        Values that only conditions of today's graph remember (marks) are added to the step before.
+        Today's graph may have conditions that remember values, such as the best score so far (marks). Values that only
+        these conditions need are added to the step before.
 
         Raises:
             StoreCorrupt: The step does not follow the previous step.
@@ -239,9 +241,9 @@ class _Replayer:
         return found if found is None or "reads" in found else {**found, "reads": []}
 
     def _graph_of(self, frame: Frame) -> GraphSpec | None:
-        """Return the recorded spec of the graph in which a frame moves; None if the spec is not known.
+        """Return the recorded spec of the graph to which a position of the run (a frame) belongs.
 
-        A frame is a position of the run in the run's own graph or in a graph inside a node.
+        This is the run's own graph or a graph inside a node. The result is None if the spec is not known.
         """
         sub = frame.sub
         if sub is None or sub.up is None:
@@ -278,7 +280,8 @@ class _Replayer:
     def _with_marks(self, step: Step) -> Step:
         """Add to a recorded step the values that only conditions of today's graph remember (marks).
 
-        Later steps need them, because today's conditions compare with them. An example is the best score so far.
+        Such a value is, for example, the best score so far. When later steps are decided, today's conditions compare
+        with these values.
         """
         today = self.today
         if today is None or today.kind != step.kind:
@@ -319,7 +322,7 @@ def _keys(plan: Plan[Any]) -> Iterator[str]:
 
 
 def _keep_shared(step: Step, fields: set[str] | None) -> Step:
-    """Remove from a step that begins a run or an inner graph the fields that only one version of the graph has.
+    """Remove fields that only one version of the graph has from a step that begins a run or an inner graph.
 
     Then new and removed fields are not reported as differences. `fields` are the names of the fields to keep. It is
     None for any other step, which is returned unchanged.
@@ -345,9 +348,9 @@ def _encrypt_step_today(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step
 
 
 def _encrypt_op(state: StateType[Any], op: Op) -> Op:
-    """Return an operation that sets a secret field with the value encrypted again; return any other one unchanged.
+    """Return an operation on a field with its secret value encrypted again; return any other operation unchanged.
 
-    No other kind of operation contains a secret.
+    Only operations that set a field contain a secret.
     """
     cipher = state.fields[op[1]].cipher if op[1] in state.secrets else None
     if cipher is None or op[0] != "set":

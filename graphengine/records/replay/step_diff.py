@@ -30,7 +30,9 @@ REASON: Final = "reason"
 
 
 class _DecisionPart(NamedTuple):
-    """One part of what a step decides, such as the edge or what the node waits for, and its words for messages.
+    """One part of the decision that a step records, such as the edge or what the node waits for.
+
+    A replay compares the decisions of two steps part by part.
 
     Attributes:
         facts: The names of the data of a step that record this part.
@@ -65,7 +67,7 @@ _MISMATCHES: Final = ("invalid_update", "not_recordable")
 
 
 class StepDifference(NamedTuple):
-    """A difference between a recorded step and the step that today's graph decides.
+    """One part in which a recorded step differs from the step that today's graph decides.
 
     Attributes:
         what: The part of the step that differs, such as `edge`.
@@ -142,7 +144,10 @@ def short(value: JsonValue) -> str:
 
 
 def _edge_difference(step: Step, made: Step, ways: tuple[Ways, Ways]) -> StepDifference:
-    """Return the difference that today's graph takes another edge, described with the reasons for both edges."""
+    """Build the difference for a step after which today's graph takes another edge than the recorded one.
+
+    The difference names the reasons for both edges.
+    """
     sides = [_pick_keys(_decision_as_json(each), SHOWN_OF_EDGES) for each in (step, made)]
     whys = [why_of(outcome_of(each), known) for each, known in zip((step, made), ways, strict=True)]
     was, now = (side | {"why": why} if why else side for side, why in zip(sides, whys, strict=True))
@@ -163,7 +168,7 @@ def _target(step: Step) -> tuple[Sequence[str], str]:
 
 
 def _other_kind(step: Step, made: Step) -> StepDifference:
-    """Return the difference that today's graph decides a step of another kind, or a step of another node."""
+    """Build the difference for a step where today's graph decides a step of another kind, or a step of another node."""
     error, recorded = made.data.error, step.data.error
     was = {"kind": step.kind, **_facts_of_end(step)}
     now = {"kind": made.kind, **_facts_of_end(made)}
@@ -178,7 +183,7 @@ def _other_kind(step: Step, made: Step) -> StepDifference:
 
 
 def _facts_of_end(step: Step) -> dict[str, JsonValue]:
-    """Return how a step ended or failed the run, as values to compare.
+    """Return how a step ended or failed its run, in a form that can be compared with another step.
 
     Texts that only explain the end, such as error messages, are left out.
     """
@@ -201,9 +206,10 @@ def _texts_of_reasons(step: Step, ways: Ways) -> dict[str, JsonValue]:
 
 
 def _decision_as_json(step: Step) -> dict[str, Any]:
-    """Convert what a step decides to JSON, to compare it with another step.
+    """Convert the decision that a step records to JSON, so that it can be compared with another step's decision.
 
-    The conditions of forks and inner graphs in words are left out.
+    The words that describe the condition of a fork or the end of an inner graph are left out, because they may change
+    without the decision.
     """
     facts = step.data
     if isinstance(facts, Outcome) and facts.fork is not None:
