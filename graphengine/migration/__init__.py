@@ -38,7 +38,7 @@ class Migrations(Extension):
     _warned: frozenset[tuple[str, int, str]] = frozenset()  # a run is checked both before it is claimed and after that
 
     def fitted(self, plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None) -> tuple[Shift, Snapshot]:
-        """Compute how a run must change so that it fits today's graph.
+        """Compute what must change in a recorded run so that the run can continue in today's graph.
 
         Returns:
             The changes that the resume must record, and the snapshot of the run after these changes.
@@ -71,8 +71,8 @@ class Migrations(Extension):
     def _warn(self, plan: Plan[Any], snapshot: Snapshot, left: Sequence[Mismatch]) -> None:
         """Log a warning about recorded values that have no place in today's state, so that they are not lost silently.
 
-        The warning is logged once for each step of a run. A recorded input has no step. For an input the warning is
-        therefore written every time a run is started from the input.
+        For a run, the warning is logged once for each step at which the run is. A recorded input has no step. Its
+        warning is therefore logged every time a run is started from the input.
         """
         key = (snapshot.run_id, snapshot.seq, plan.fingerprint)
         for each in left if key not in self._warned else ():

@@ -40,7 +40,9 @@ _SHOWN: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """A graph that a run is in, as it was recorded and as it is today, with the migrations in between.
+    """One graph that a recorded run is in, with everything that is needed to bring the run into today's version of it.
+
+    This is the graph as it was recorded, the graph as it is today, and the migrations in between.
 
     Attributes:
         plan: Today's plan.
@@ -57,10 +59,10 @@ class Walked:
     graph_spec: GraphSpec = field(default_factory=GraphSpec)
 
     def place(self, node: str) -> tuple[str, bool]:
-        """Return the name of the node of today's graph at which a run continues that was recorded at the node `node`.
+        """Return the name of the node of today's graph at which a run continues, given its recorded node.
 
-        The second value tells how the run gets there: True if a migration moved the run to another node, False if the
-        node is still the same and at most has a new name.
+        The second value is True if a migration moved the run to another node. It is False if the node is still the same
+        one and at most has a new name.
         """
         moved = False
         for _, step in self.steps:
@@ -72,9 +74,10 @@ class Walked:
 
 
 def walk_frames(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec) -> dict[str, Walked]:
-    """List the graphs that a run is in: its own graph, and the nested graphs that it has entered and that still exist.
+    """List the graphs that a run is in.
 
-    The result is keyed by the id of the run's position in each graph (its frame).
+    These are the run's own graph, and the nested graphs that the run has entered and that still exist. The keys of the
+    result are the ids of the run's positions (frames) in these graphs.
 
     Raises:
         GraphChanged: A graph was recorded under a newer version, or no migration leads on from the recorded one.
@@ -132,7 +135,7 @@ def moves_of(before: Snapshot, after: Snapshot, graphs: Mapping[str, Walked]) ->
 
 
 def in_new_names(plan: Plan[Any], graph_spec: GraphSpec) -> GraphSpec:
-    """Return a recorded graph spec in which each node that migrations renamed has its new name.
+    """Return a recorded graph spec in which each node that migrations have renamed has its new name.
 
     This makes the recorded spec comparable with the spec of today's graph. A renamed node keeps its recorded name under
     the key `was`. Nested graphs are converted in the same way.
@@ -302,7 +305,7 @@ def _graph_of(frame: Frame) -> str:
 
 
 def _graph_inside(around: Walked, up: Frame) -> tuple[Plan[Any], GraphSpec] | None:
-    """Return today's plan and the recorded spec of the nested graph that a node was running when the run was recorded.
+    """Return the nested graph that a node was running when the run was recorded, if the node still runs a graph today.
 
     Args:
         around: The graph that contains the node.
@@ -324,7 +327,10 @@ def _steps(plan: Plan[Any], graph_spec: GraphSpec) -> list[tuple[int, Migration]
 
 
 def _graph_specs_at(graph_spec: GraphSpec, name: str) -> Mapping[str, GraphSpec]:
-    """Return the recorded specs of the graphs that the node of this name could run, by the choice that selects each."""
+    """Return the recorded specs of the graphs that a node could run.
+
+    A node with `choose` can run one of several graphs. So the specs are returned by the choice that selects each graph.
+    """
     for node in graph_spec.get("nodes", ()):
         if node["name"] == name:
             return node.get("graphs", {})
@@ -334,8 +340,8 @@ def _graph_specs_at(graph_spec: GraphSpec, name: str) -> Mapping[str, GraphSpec]
 def _path(plan: Plan[Any], graph_spec: GraphSpec, parts: Sequence[str]) -> str:
     """Convert the recorded path of a node, such as `article/review`, to its path in today's graph.
 
-    Each part of the path is renamed by the migrations of the graph that it names a node of: `article` by those of the
-    outer graph, `review` by those of the graph that `article` runs.
+    Each part of the path is the name of a node in one graph, and the migrations of that graph can rename it. In the
+    example, `article` is a node of the outer graph, and `review` is a node of the graph that `article` runs.
     """
     steps = _steps(plan, graph_spec)
     new = _rename_node(steps, parts[0])

@@ -53,14 +53,17 @@ _SHOWN: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class GraphFit:
-    """Whether and how a recorded run fits today's graph: the changes to record, or the reasons why it cannot continue.
+    """Whether and how a recorded run fits today's graph.
+
+    If the run fits, this object contains the changes to record when it continues. Otherwise it contains the reasons why
+    the run cannot continue.
 
     Attributes:
         shift: The changes in the form in which steps record them.
         after: The snapshot after the changes.
         mismatches: The reasons why the run cannot continue.
         graphs: The graphs that the run is in, with the migrations of each.
-        left: The recorded values that the run continues without, or with another value than the recorded one.
+        left: Notes about recorded values that are lost or changed when the run continues.
     """
 
     shift: Shift
@@ -118,7 +121,9 @@ def _note_of_move(frame: Frame, node: str) -> Mismatch:
 
 
 def _has_ended_inside(snapshot: Snapshot, key: str) -> bool:
-    """Return whether a node, arm or map item inside this position of the run has already finished its work.
+    """Return whether some work inside this position (frame) of the run is already finished.
+
+    Such work is a node of a nested graph, an arm of a fork or an item of a map.
 
     The answer decides whether to warn about a move to another node: the results of finished work stay behind in the
     log, and its side effects may be repeated at the new node. Work that is still in progress does not count, because
@@ -288,7 +293,7 @@ def renamed_fields(recorded: GraphSpec, today: GraphSpec) -> dict[str, list[str]
 def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> list[Op]:
     """Return the operations that turn the fields of a state before a migration into the fields after the migration.
 
-    For example, `[("set", "total", 3), ("drop", "sum")]`. Steps record changes of a state in this form.
+    For example, `[("set", "total", 3), ("drop", "sum")]`. A step of the run records a change of the state in this form.
     """
     changed = [
         ("set", name, value)

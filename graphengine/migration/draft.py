@@ -40,7 +40,7 @@ _ROUNDS: Final = 12
 
 
 class RecordedRun(NamedTuple):
-    """A recorded run that waits, on which the drafted migrations are tried.
+    """A recorded run that waits. Drafts of migrations are tried on it, to find out whether it could continue.
 
     Attributes:
         plan: Today's plan of the run's graph.
@@ -80,7 +80,10 @@ class _Step:
 
 
 class _GraphDraft:
-    """The drafted `migrate=` of one graph: the existing and the new migrations, and the version that the graph gets."""
+    """The draft of `migrate=` for one graph.
+
+    It consists of the migrations that the graph already has, the drafted ones, and the version that the graph gets.
+    """
 
     def __init__(self, plan: Plan[Any], recorded: set[int], unfit: set[int]) -> None:
         self.plan = plan
@@ -112,7 +115,7 @@ class _GraphDraft:
 
     @property
     def migrate(self) -> dict[int, Migration]:
-        """The existing and the drafted migrations of the graph, by version, with which runs can be resumed on trial.
+        """The migrations of the graph by version, existing and drafted ones, with which runs are resumed on trial.
 
         A drafted migration changes fields in the same way as the code that `lines` writes for a person.
         """
@@ -219,7 +222,7 @@ class _GraphDraft:
         return True
 
     def _name_before(self, name: str) -> str:
-        """Return the name that one of today's nodes has in the version to which the drafted migration leads.
+        """Return the name that a node of today's graph has just after the drafted migration.
 
         The name differs from today's name if an existing migration that comes after the drafted one renames the node.
         """
@@ -305,7 +308,8 @@ class _GraphDraft:
 def _name_of(function: object) -> str:
     """Return the code that stands for the function of an existing migration: its name, or the source of a lambda.
 
-    The result is "..." for a function without either, and "" if the migration has no function.
+    For a function that has neither a name nor a source, the result is "...". For a migration without a function, the
+    result is "".
     """
     if function is None:
         return ""
@@ -328,7 +332,7 @@ def _migration_text(names: Sequence[str], renamed: Mapping[str, str], moved: Map
 
 
 class _Need(NamedTuple):
-    """What the drafted migration of a graph still lacks, so that one recorded run fits today's graph.
+    """What the drafted migration of a graph still lacks before one recorded run fits today's graph.
 
     If `field` is set, the draft has to give this field a value. If `at` is set, the draft has to rename or move this
     node. If neither is set, the draft has to drop fields that are not in today's state.
@@ -388,7 +392,7 @@ class _Search:
         self._plans: dict[str, Plan[Any]] = {}
 
     def note_versions(self, plan: Plan[Any], spec: GraphSpec) -> None:
-        """Record under which versions of its graph, and of the nested graphs, a run was recorded.
+        """Note the versions of its graph, and of the nested graphs, under which a run was recorded.
 
         `open_gaps` uses these versions to find the migrations that are missing.
         """
@@ -402,7 +406,11 @@ class _Search:
                     self.note_versions(inside[name], inner)
 
     def open_gaps(self) -> None:
-        """Begin a draft for each graph whose `migrate=` lacks a migration between two versions."""
+        """Begin a draft for each graph whose `migrate=` has a gap.
+
+        There is a gap if no migration leads on from one of the versions between the oldest recorded version and today's
+        version.
+        """
         for name, plan in self._plans.items():
             steps = (
                 plan.migrate.get(version, MISSING_STEP) for version in range(min(self._recorded[name]), plan.version)
@@ -517,7 +525,7 @@ def _list_unfit_fields(draft: _GraphDraft, walked: Walked, made: Mapping[str, An
 
 
 def change_plans(plan: Plan[Any], change: Callable[[Plan[Any]], Plan[Any]]) -> Plan[Any]:
-    """Apply a function to the plans of all nested graphs of a compiled plan, and then to the plan itself.
+    """Apply a function to a compiled plan and to the plans of all graphs nested in it, the nested plans first.
 
     Returns:
         The changed plan. The given plan is not changed.

@@ -45,7 +45,9 @@ _KINDS: Final = {"graph": "a graph", "ask": "a question", "pass": "a node that r
 
 
 class Mismatch(NamedTuple):
-    """A reason why a recorded run cannot continue under today's graph, or what it would lose, and how to repair this.
+    """A problem of a recorded run under today's graph, and how to repair the problem.
+
+    The run either cannot continue, or it would lose a recorded value.
 
     Attributes:
         text: The reason.
@@ -140,7 +142,7 @@ def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
 
 
 def _at_node(plan: Plan[Any], frame: Frame, older: int, hint: str) -> Iterator[Mismatch]:
-    """Check that the node at which the run is still exists.
+    """Check that the node at which the run is still exists in today's graph.
 
     The fork, map, nested graph or fallback of the node that is in progress must still exist too.
     """
@@ -195,7 +197,7 @@ _DOING: Final[Mapping[type, str]] = {
 
 
 def _has_fork(plan: Plan[Any], frame: Frame, forked: Forked) -> bool:
-    """Return whether today's graph still has the fork that this run has taken.
+    """Return whether today's graph still contains the fork through which this run has gone.
 
     A fork counts as the same one if it has the same join and contains at least the arms that the run has taken.
     """
@@ -230,7 +232,10 @@ def _regions(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
 
 
 def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
-    """Return the nodes in each arm of each fork: all nodes from the first node of the arm up to the join."""
+    """Return the nodes that belong to each arm of each fork of a graph.
+
+    These are all nodes from the first node of the arm up to the join.
+    """
     edges: dict[str, Sequence[AnyEdge]] = {START: plan.start}
     edges |= {name: (*node.edges, *node.failure_edges) for name, node in plan.nodes.items()}
     out = {name: [target for edge in every for target in edge.targets] for name, every in edges.items()}
