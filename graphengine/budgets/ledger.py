@@ -158,7 +158,7 @@ class BudgetRefusal(NamedTuple):
 
 
 def window_of(window: Window, now: float) -> tuple[float, float]:
-    """Return when the hour, day or month around a point in time begins and ends, in epoch seconds.
+    """Return when the hour, day or month begins and ends that contains a point in time, in epoch seconds.
 
     Example:
         >>> window_of("day", 86_400.0 * 3 + 5)
@@ -180,7 +180,9 @@ def _window_of(window: Window, hour: float) -> tuple[float, float]:
 
 
 def words_of(name: AmountName, *amounts: float) -> str:
-    """Format an amount of a budget with its unit, or an amount and its limit.
+    """Format an amount of a budget with its unit, for people.
+
+    If a limit is given, the text contains the limit too.
 
     Example:
         >>> words_of("cost_usd", 0.5, 2), words_of("tokens", 12_000)
@@ -208,7 +210,7 @@ def make_hold(
         run: The id of the run that makes the call. Without an id, nobody can find out whether the call is still in
             flight, so the reservation stays until it is settled or the window ends.
         nonce: The nonce of this run.
-        asked: The cost of the question alone, which is spent if the call is interrupted.
+        asked: The amounts that the question alone uses. They count as spent if the call is interrupted.
     """
     return Hold(call, run, nonce, secrets.token_hex(8), amounts, asked or {})
 
@@ -439,12 +441,11 @@ def _load_holds_of_run(
 
 
 def _may_be_made(hold: Hold, run: RunInfo | None) -> bool:
-    """Return whether the model call that a reservation was made for can still be in flight.
+    """Return whether the model call for which a reservation was made may still be in flight.
 
     `run` is the run that has the reservation's run id now. If the original run was removed, this can be another run
-    with the same id.
-
-    A waiting run without a driver may have a call in flight, too, because a call in a batch continues at the provider.
+    with the same id. Even a waiting run without a driver may have a call in flight, because a call in a batch continues
+    at the provider.
     """
     if run is None or run.nonce != hold.nonce or run.status in OVER:
         return False
@@ -452,7 +453,7 @@ def _may_be_made(hold: Hold, run: RunInfo | None) -> bool:
 
 
 class _Held:
-    """An account of a budget, with the reservation of one model call, while a database transaction changes both.
+    """One account of a budget, and the reservation of one model call in it, while a transaction changes both.
 
     When a new window begins, the account starts again from zero. The clocks of processes differ: if another process has
     already begun the next window, this process uses that window, too.
@@ -473,7 +474,10 @@ class _Held:
         self.account = account
 
     def keep(self, hold: Hold | None) -> None:
-        """Write the account and the new reservation of the call to the database; with None, remove the reservation."""
+        """Write the changed account to the database, together with the new reservation of the call.
+
+        If `hold` is None, the reservation of the call is removed.
+        """
         self._accounts.keep(self._connection, self.account, is_new=self._is_new)
         if hold is None:
             self._accounts.drop_hold(self._connection, self.account, self._call)

@@ -46,7 +46,7 @@ class AccountLeft(Part):
 
 
 class BudgetLeft(Part):
-    """A budget and its accounts.
+    """A budget, and what was spent of it in each of its accounts.
 
     Attributes:
         budget: The budget.
@@ -122,7 +122,7 @@ def _gauges_of_group(budget: Budget, of: Mapping[str, str], group: Sequence[Acco
 
 
 def table_of(left: BudgetsLeft) -> Table:
-    """Return budgets as a table, with a row for each limit of each account.
+    """Format budgets as a table for people, with a row for each limit of each account.
 
     A budget without any spending has one row for each of its limits.
     """

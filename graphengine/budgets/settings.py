@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def budgets_in(settings: Settings) -> Sequence[Budget]:
-    """Read the budgets from a project's settings.
+    """Read the budgets that a project's settings define.
 
     Raises:
         ProjectBroken: The settings are not a list of tables, or one table has a key that a budget does not have.

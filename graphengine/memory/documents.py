@@ -10,11 +10,11 @@ from graphengine.wings import Kind
 
 
 class ErasedMemory(Part):
-    """A memory that was erased.
+    """The name of a memory whose data was erased.
 
     Attributes:
         namespace: The namespace of the memory.
-        key: Its key in this namespace.
+        key: The key of the memory in this namespace.
     """
 
     namespace: str

@@ -142,7 +142,7 @@ async def _all(store: Store, **criteria: str) -> Sequence[RunInfo]:
 
 
 async def _load_later(store: Store, found: Mapping[str, RunInfo]) -> dict[str, list[RunInfo]]:
-    """Find the runs that were started as a continuation of a run among `found`, with `after=`.
+    """Find the runs that continue an earlier run, because they were started with `after=` and the id of that run.
 
     Returns them as lists, by the id of the run that they continue. Only runs that began after the first run of `found`
     are read.

@@ -85,9 +85,9 @@ _Method: TypeAlias = "Callable[Concatenate[Memory, P], Coroutine[Any, Any, T]]"
 
 
 def _record_calls(effect: Effect) -> Callable[[_Method[P, T]], _Method[P, T]]:
-    """Return a decorator for methods of `Memory` that records their calls inside a run.
+    """Return a decorator that makes a method of `Memory` record its calls if it is called in a run.
 
-    A node that runs again receives the recorded results instead of reading or writing the memory a second time.
+    A node that runs again then receives the recorded results instead of reading or writing the memory a second time.
     """
 
     def of(method: _Method[P, T]) -> _Method[P, T]:
@@ -350,7 +350,7 @@ def statements_for(store: object) -> Memories[Any]:
 
 
 def _find_changed(value: object, place: str) -> str:
-    """Describe the first part of a value that would not be the same after its conversion to JSON, such as a tuple.
+    """Describe the first part of a value that JSON cannot keep as it is, such as a tuple, which would become a list.
 
     For example, the result for `{"at": (1, 2)}` contains `['at'], a tuple`. It is "" if every part stays the same.
     """

@@ -55,10 +55,10 @@ class Subscriber:
     """An agent of a blackboard, and the fields whose changes make the agent run.
 
     Args:
-        runnable: What runs: an agent, a function, a graph or a `Node`. It can read any field of the board. A `Node` may
-            have `writes={…}` of its own, for a result that is not written as it is.
-        watches: Fields or paths. The agent runs when one of them changes.
-        writes: The field for its result, or one key of a dict field.
+        runnable: The agent, function, graph or `Node` to run. It can read any field of the board. A `Node` with its own
+            `writes={…}` decides which parts of its result are written.
+        watches: Names of fields of the board, or paths in it. The agent runs when the value of one of them changes.
+        writes: The field to which the result is written, or one key of a field that is a dict.
     """
 
     runnable: Runnable

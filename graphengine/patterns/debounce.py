@@ -92,7 +92,10 @@ def debounced(
     _check_seconds(seconds, max_seconds, graph.name)
 
     def record(given: dict[str, Any] | None) -> dict[str, Any] | None:
-        """Convert a received input to its recorded form. An input without a version belongs to today's graph."""
+        """Convert a received input to its recorded form, from which a run can be started later.
+
+        An input without a version belongs to today's graph.
+        """
         if given is None or RecordedInput.find(given) is not None:
             return given
         try:

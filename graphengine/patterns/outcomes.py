@@ -39,7 +39,7 @@ class Outcome(BaseModel):
 
 
 def surviving(node: Node) -> Node:
-    """Return a node whose failure becomes its result, so that the run continues after the failure.
+    """Return a copy of a node that does not make the run fail: if the node fails, its failure becomes its result.
 
     If the user's node already has a fallback, the node is returned unchanged.
     """

@@ -37,7 +37,7 @@ def part(
     own: Collection[str] = (),
     inputs: Mapping[str, Source] | None = None,
 ) -> Node:
-    """Turn a function, agent or graph that the user passed into a node of the pattern.
+    """Turn a function, agent or graph that the user passed to a pattern into a node of the pattern's graph.
 
     If the user passed a `Node` with its own `inputs=`, these take precedence over the inputs that the pattern offers.
 
@@ -59,13 +59,15 @@ def part(
 
 
 def checked(runnable: Runnable, check: Callable[..., object]) -> Runnable:
-    """Make an agent reject its own answers if they do not fit the pattern, so that its model answers again.
+    """Return a copy of an agent that checks its answers for a pattern, so that its model answers again after a bad one.
 
     Functions and graphs are returned unchanged, because they have no model that could correct an answer.
 
     Args:
-        runnable: The runnable. An agent's own check runs after `check`.
-        check: Takes the answer, and fields by their names; the text of its ValueError is sent to the model.
+        runnable: The agent, function or graph. If an agent already has a check of its own, that check runs after
+            `check`.
+        check: A function that receives the answer, and fields of the state by their names. If it raises a ValueError,
+            the text of the error is sent to the model.
     """
     inner = runnable.runnable if isinstance(runnable, Node) else runnable
     if not isinstance(inner, Agent):
@@ -84,7 +86,7 @@ def check_names(call: str, names: Collection[str], own: Collection[str]) -> None
         own: The names of the pattern's own nodes.
 
     Raises:
-        DefinitionError: There is no name, or one is the name of a node of the pattern.
+        DefinitionError: The user gave no names, or one of the names is that of a node of the pattern.
     """
     if not names or not set(own).isdisjoint(names):
         nodes = ", ".join(map(repr, sorted(own)))
@@ -122,7 +124,7 @@ def called(name: str, function: F) -> F:
 
 
 def _both(first: Callable[..., object], own: Callable[..., object]) -> Callable[..., object]:
-    """Combine the pattern's check of an agent's answers with the user's own check.
+    """Combine two checks of an agent's answers into one function: the pattern's check and the user's own check.
 
     The returned function has the parameters of both.
     """
