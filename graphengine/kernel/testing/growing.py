@@ -701,10 +701,9 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_run_that_another_process_claimed_is_not_removed(self, store: Store) -> None:
-        """Test that a run that one process removes while another claims or branches it is never left half removed.
+        """Test that if a run is removed while another process claims or branches it, the first operation wins.
 
-        The operation that comes first wins. After a claim or a branch, the run is not removed. After a removal, a claim
-        or a branch raises UnknownRun.
+        After a claim or a branch, the run is not removed. After a removal, a claim or a branch raises UnknownRun.
         """
         for run_id in ("claimed", "branched", "removed"):
             await ended_run(store, run_id)
