@@ -88,7 +88,10 @@ class Memories(ABC, Generic[ConnectionT]):
         return self._do(connection, "page", {**scope, **values})
 
     def by_words(self, connection: ConnectionT, scope: Scope, query: str, limit: int) -> list[tuple[Any, ...]]:
-        """Return the rows of the memories in which a full-text search finds the query, the best matches first."""
+        """Return the memories that contain words of a query, the best matches first.
+
+        The search covers one namespace and the namespaces below it. Each result is a row of the table of memories.
+        """
         words = sought_words(query)
         if not words:
             return []

@@ -125,9 +125,10 @@ def _as_json_value(snapshot: Snapshot) -> JsonValue:
 
 
 def row_of(info: RunInfo, snapshot: Snapshot) -> dict[str, JsonValue]:
-    """Return the values that the row of a run should contain according to its log, by the names of `RunInfo`.
+    """Return the values that the row of a run should contain according to the run's log.
 
-    A check compares them with the values in the row; see `differences`.
+    The keys are the names of the attributes of `RunInfo`. A check compares the values with those in the row; see
+    `differences`.
     """
     # A run that waits or failed is not released while some of its work is in flight, and its process can die then.
     is_held = info.status == "running" and snapshot.status in ("waiting", "failed")

@@ -168,7 +168,10 @@ class RunLists(ABC, Generic[ConnectionT, OwnT]):
     def _source(
         self, search: Search, conditions: Conditions, page: Mapping[str, Any], limit: str = ""
     ) -> tuple[str, Conditions]:
-        """Return the tables that a statement must read, and all conditions of its filters and its search."""
+        """Return what an SQL statement for a list of runs must read, and under which conditions.
+
+        These are the tables, and the conditions for all filters and words of the search.
+        """
         conditions = {**conditions, "fields": search.fields}
         if search.found:
             return f"({search.found}) AS x CROSS JOIN runs AS f", {**conditions, "found": "f.key = x.run"}
@@ -256,7 +259,10 @@ class RunLists(ABC, Generic[ConnectionT, OwnT]):
 def _keys(
     source: str, conditions: Conditions, value: str = "f.created_at", way: str = "DESC", limit: str = ":limit"
 ) -> str:
-    """Return an SQL statement that selects the keys of runs and the values by which a list sorts them."""
+    """Return an SQL statement that selects one page of runs.
+
+    For each run, the statement returns the key and the values by which the list is sorted.
+    """
     at = "t.created_at" if source == _TAGGED else "f.created_at"
     columns = [*([] if value == "f.created_at" else [value]), at, "f.id"]
     order = ", ".join(f"{column} {way}" for column in columns)
@@ -270,7 +276,10 @@ def _where(conditions: Conditions) -> str:
 
 
 def conditions_of(page: Mapping[str, Any]) -> Conditions | None:
-    """Return the SQL conditions for the filters of a list of runs; None if a filter is a name that no run can have."""
+    """Return the SQL conditions for the filters of a list of runs.
+
+    Return None if the value of a filter is a name that no run can have. Then the list is empty.
+    """
     given = [name for name in _FILTERS if page.get(name) is not None]
     if not all(is_name(page[name]) for name in given if isinstance(page[name], str)):
         return None

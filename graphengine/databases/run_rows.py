@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 class RunRow(NamedTuple):
-    """A row of the view `run_facts`: the columns that replace `{run}` in an SQL statement.
+    """A row of the view `run_facts`, which contains the facts about one run.
+
+    Its columns are those that replace `{run}` in an SQL statement.
 
     Attributes:
         tags: The run's tags; in SQLite joined by newlines.

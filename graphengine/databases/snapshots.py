@@ -61,11 +61,10 @@ class Tail(Struct, gc=False):
         return self.rows + 1 >= MIN_ROWS and self.row_bytes + row_bytes >= self.due_bytes
 
     def settle(self, snapshot_bytes: int) -> bool:
-        """Return whether a new snapshot is small enough to be written, given its size.
+        """Return whether a new snapshot is small enough, compared with the steps that it replaces, to be written.
 
-        If so, start counting steps from 0 again.
-
-        If not, the snapshot is discarded and the next one is due when the tail has grown by half.
+        If so, the steps since the last snapshot are counted from 0 again. If not, the snapshot is discarded, and the
+        next one is due when the tail has grown by half.
         """
         self.due_bytes = MIN_RATIO * snapshot_bytes
         if self.row_bytes < self.due_bytes:

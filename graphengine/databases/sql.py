@@ -238,7 +238,10 @@ def read(
 def read_as_owner(
     function: Callable[Concatenate[ConnectionT, OwnT, P], T],
 ) -> Callable[Concatenate[SQLStore[ConnectionT, OwnT, Any], P], CoroutineType[Any, Any, T]]:
-    """Make an async method of a store from a function that reads and needs to know which runs this process drives."""
+    """Make an async method of a store from a function that reads from a connection.
+
+    The function also receives what this store knows about its own runs, for example which runs it has just released.
+    """
 
     @wraps(function)
     async def method(store: SQLStore[ConnectionT, OwnT, Any], /, *args: P.args, **kwargs: P.kwargs) -> T:

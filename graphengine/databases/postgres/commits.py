@@ -163,9 +163,10 @@ class GroupCommit:
             return  # a value cannot be sent: the writing thread finds out which write has it
 
     def _accept_rows(self, rows: Sequence[Sequence[Any]] | None) -> None:
-        """Set the results of the writes from the rows that the server answered, and send the next queued writes.
+        """Set the results of the writes that were sent from the event loop, and send the next queued writes.
 
-        `rows` is None if the statement failed. Then, and if a write was refused, a thread repeats the writes.
+        `rows` is the server's answer, or None if the statement failed. If it failed, or if the server refused a write,
+        a thread repeats the writes.
         """
         try:
             is_written = rows is not None and self._finish(self._sent, rows)

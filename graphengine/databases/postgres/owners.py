@@ -170,9 +170,9 @@ class Lease(LeaseThread):
                 self._on_news()
 
     def _look(self, connection: Connection | None) -> None:
-        """Find other owners that died while they were driving runs.
+        """Find other processes that died while they were driving runs.
 
-        Call `on_news` if there are new ones, so that their runs are taken over.
+        If such a process has just been found, call `on_news`, so that this process takes its runs over.
         """
         if connection is None or self._stopped.is_set():
             return

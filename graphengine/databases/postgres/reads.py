@@ -400,7 +400,7 @@ def message_keys(connection: Connection, run_id: str, newest: int | None = None)
 
 
 def owners(connection: Connection, own: Own) -> list[OwnerInfo]:
-    """Return the live processes that can drive runs; see `Store.owners`."""
+    """Return the live processes that can drive runs, such as workers; see `Store.owners`."""
     return [
         OwnerInfo(owner, host, pid, from_json(role) if role else None, runs, driven)
         for owner, host, pid, role, driven, runs in connection.execute(SQL["owners"], (own.id,)).fetchall()
@@ -416,7 +416,7 @@ def ended(  # noqa: PLR0913 - the words of `Store.ended`
     after: EndedRun | None = None,
     limit: int = PAGE_LIMIT,
 ) -> list[EndedRun]:
-    """Return a page of ended runs for a prune; see `Store.ended`."""
+    """Return a page of the ended runs of a store, from which a prune selects runs to remove; see `Store.ended`."""
     created_at, run_id = (math.inf, "") if after is None else (after.created_at, after.id)
     values = {"owner": own.id, "status": status, "graph": graph, "created_at": created_at, "id": run_id}
     rows = connection.execute(SQL["ended"], {**values, "limit": max(clamped(limit), 0)}).fetchall()

@@ -51,7 +51,10 @@ def trim(connection: Connection, run_id: str, keep: int, limit: int) -> int:
 
 
 def sweep(connection: Connection) -> None:
-    """Delete the rows of runs in the trash in short transactions, and the graph specs that no run needs any more."""
+    """Delete the rows of removed runs, which are in the trash, and the graph specs that no run needs any more.
+
+    The work is split into short transactions, so that other processes can write in between.
+    """
     while True:
         row = connection.execute(SQL["sweep"], (_ROWS_AT_ONCE,)).fetchone()
         if row is None or not row[0]:

@@ -292,7 +292,10 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
             await self._change("after_starts", {"id": known(run_id)})
 
     async def write(self, work: Callable[[Connection], T], written_bytes: int = 0, *, run_id: str | None = None) -> T:
-        """Call a function that writes in a transaction of its own, on another thread; see `SQLStore.write`."""
+        """Call a function that writes to the database, on another thread and in a transaction of its own.
+
+        See `SQLStore.write`.
+        """
         del written_bytes, run_id
         self._writable_lease()
 

@@ -320,7 +320,7 @@ class FunctionTransaction:
                 raise _refusal_after_end()
 
     def _ask_whether(self, connection: HandedConnection, addition: Addition, error: psycopg.Error) -> None:
-        """Find out whether the transaction was committed, after COMMIT has raised an error.
+        """After COMMIT has raised an error, find out whether the transaction was committed all the same.
 
         Return normally if it was committed.
 
@@ -432,7 +432,9 @@ class _Handles:
         self._making = threading.Lock()
 
     def made(self, connection: HandedConnection, kind: type[object]) -> Any:  # noqa: ANN401 - SQLAlchemy is optional
-        """Create the object that is passed to a function whose parameter has this class.
+        """Create the object that a function receives for its parameter with the class `kind`.
+
+        The function uses the object to write in the transaction.
 
         Raises:
             TransactionRefused: The class is a subclass of `psycopg.Connection`, which this package cannot create.

@@ -467,10 +467,10 @@ class _LongTexts:
 
 
 def texts_of(addition: Addition) -> tuple[tuple[list[bytes], list[str]], Sequence[Sequence[Any]]]:
-    """Return the long texts of a batch of steps as parameters of SQL statements.
+    """Return the long texts of a batch of steps, in the form of parameters of SQL statements.
 
-    The first part contains the texts and their digests, and the second part the places in the steps from which they
-    were cut out.
+    The first part of the result contains the texts and their digests. The second part contains the places in the steps
+    from which the texts were cut out.
     """
     texts = _LongTexts()
     for row in addition.rows:

@@ -168,7 +168,10 @@ class Lease(LeaseThread):
         return is_due
 
     def renew(self) -> None:
-        """Renew the lease of this process. A failure is only logged, because the next renewal tries again."""
+        """Renew the lease of this process, so that other processes do not take its runs.
+
+        A failure is only logged, because the next renewal tries again.
+        """
         connection = self._connection
         if connection is None:
             return
@@ -260,9 +263,10 @@ def owner_of(lock_file: str) -> Owner:
 
 
 def lock_shows_death(owner: Owner, folder: Path) -> bool:
-    """Return whether an owner of this host has released its lock, which proves its death.
+    """Return whether the lock file of an owner of this host proves that the owner's process has died.
 
-    False if this cannot be determined.
+    The process holds a lock on the file as long as it lives. A missing file proves its death, too. For an owner of
+    another host the result is False.
     """
     if owner.host != socket.gethostname() or owner.lock_file != f"{owner.id}.lock" or not ID.fullmatch(owner.id):
         return False

@@ -148,9 +148,9 @@ def trim(connection: sqlite3.Connection, run_id: str, keep: int, limit: int) -> 
 
 
 def _replace(connection: sqlite3.Connection, row: int, step: Step, listed: str | None) -> None:
-    """Replace the content of a step in its row.
+    """Replace the content of one step in its row of the database.
 
-    `listed` is the row's list of long texts before the change, which are then released.
+    `listed` is the list of the step's long texts before the change, from its row. These texts are then released.
     """
     texts.release(connection, [] if listed is None else [(row, listed)])
     body = encode_step(step)
@@ -243,8 +243,9 @@ def rewrite(connection: sqlite3.Connection) -> None:
 def _shorten_log(connection: sqlite3.Connection) -> None:
     """Shorten the file of the write-ahead log by committing one page.
 
-    If the whole log was moved and no reader needs it, this commit restarts the log and shortens its file.
-    `wal_checkpoint(TRUNCATE)` is no alternative: if it does not get the write lock, it moves the log without the lock.
+    If the whole log was moved into the database and no reader needs it, this commit restarts the log, and SQLite then
+    shortens the file. `wal_checkpoint(TRUNCATE)` is no alternative: if it does not get the write lock, it moves the log
+    without the lock.
     """
     connection.execute("PRAGMA journal_size_limit = 0").fetchone()
     try:

@@ -96,9 +96,9 @@ def _find_interrupted(connection: sqlite3.Connection, onlooker: Onlooker) -> lis
 
 
 def _find_dead_owners(connection: sqlite3.Connection, onlooker: Onlooker) -> dict[str, float | None]:
-    """Return the ids of the dead owners that have runs.
+    """Return the ids of the dead processes (owners) that still drive runs according to the database.
 
-    The values are the ends of their leases; None for an owner whose row was removed.
+    The value of each id is the time when the owner's lease ends. It is None for an owner whose row was removed.
     """
     drivers = connection.execute(SQL["drivers"]).fetchall()
     return {

@@ -87,7 +87,7 @@ class Texts:
         self._bytes = 0
 
     def whole(self, row: int, body: bytes | None, recorded: int, listed: str | None) -> bytes:
-        """Return the complete content of a step or snapshot, with its long texts, after checking its checksum.
+        """Return the complete content of a step or snapshot: put its long texts back, and check its checksum.
 
         Raises:
             ValueError: The checksum is wrong, a text is missing, or the list of texts is damaged.

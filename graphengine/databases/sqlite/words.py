@@ -65,18 +65,18 @@ def has(connection: sqlite3.Connection, key: int) -> bool:
 
 
 def count(connection: sqlite3.Connection, keys: Sequence[int], change: Literal[1, -1]) -> None:
-    """Add runs to the counts of runs by graph and status (`change` is 1), or subtract them (-1).
+    """Correct the stored numbers of runs by graph and status, for runs that are added or change their status.
 
-    When the status of a run changes, the run is subtracted before the change and added after it. New runs that were not
-    counted yet are skipped.
+    `change` is 1 to add the runs to the numbers, and -1 to subtract them. When the status of a run changes, the run is
+    subtracted before the change and added after it. New runs that were not counted yet are skipped.
     """
     connection.execute(SQL["count"], (change, msgspec.json.encode(keys).decode()))
 
 
 def changed(connection: sqlite3.Connection, key: int) -> None:
-    """Note that the searchable words of a run have changed, so that it is indexed again.
+    """Note that the words by which a run is found have changed, so that the index of words is updated later.
 
-    If enough such runs have gathered, index them now.
+    If enough such runs have gathered, update the index now.
     """
     connection.execute(SQL["changed"], (key,))
     (number,) = connection.execute(SQL["number_due"]).fetchone()
@@ -85,7 +85,7 @@ def changed(connection: sqlite3.Connection, key: int) -> None:
 
 
 def drop(connection: sqlite3.Connection, keys: Sequence[int]) -> None:
-    """Remove runs from the index of words and from the counts by graph and status, before the runs are removed."""
+    """Remove runs from the index of words and from the numbers of runs, before the runs themselves are removed."""
     count(connection, keys, -1)
     listed = (msgspec.json.encode(keys).decode(),)
     connection.execute(SQL["not_due"], listed)
@@ -137,7 +137,10 @@ def _exists(connection: sqlite3.Connection) -> bool:
 
 
 def texts_of(connection: sqlite3.Connection, keys: Sequence[int]) -> Iterator[tuple[int, Sequence[str | None]]]:
-    """Yield the keys of those runs that exist, each with the texts that contain the run's searchable words."""
+    """Yield the texts in which a search looks for words, for each of the given runs that exists.
+
+    Each result consists of the key of the run and its texts.
+    """
     texts = Texts(connection)
     rows = connection.execute(SQL["sources"], (msgspec.json.encode(keys).decode(),))
     for key, parent, run_id, graph, tags, summary, *first in rows:

@@ -46,7 +46,7 @@ def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
 
 
 class Job(NamedTuple):
-    """A function in the queue of a connection's thread.
+    """A job for the thread of a connection: a function that the thread calls when its turn comes.
 
     Attributes:
         work: The function that the thread calls. An error is only logged.

@@ -103,9 +103,9 @@ def all_findings(
 
 
 def _run_check(check: Check, connection: sqlite3.Connection, what: str) -> Iterator[Finding]:
-    """Run one check of a database and yield its findings.
+    """Run one check of a database, and yield what the check finds.
 
-    If damage in the file ends the check early, yield a finding about that.
+    If damage in the file ends the check early, yield a finding about the damage.
 
     Raises:
         sqlite3.Error: The check met a lock or a full disk, which tell nothing about the content of the file.

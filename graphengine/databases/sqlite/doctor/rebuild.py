@@ -209,7 +209,7 @@ class _Copying:
         return True
 
     def lost(self) -> list[Lost]:
-        """Return the steps that once existed, as other rows show, and that could not be saved."""
+        """Return the steps that could not be saved although other rows show that they once existed."""
         runs = dict(self._rebuilt.execute("SELECT key, id FROM runs"))
         names = {key: runs.get(key, f"of key {key}") for key in self.last}
         gaps = self._rebuilt.execute(DOCTOR_SQL["run_gaps"]).fetchall()
