@@ -277,7 +277,11 @@ async def export_run(store: RunStore, run_id: str) -> Exported:
 
 
 def _with_parent(info: RunInfo, steps: Sequence[Step]) -> RunInfo:
-    """Return the row of a run as it is exported: with the parent that its log names, and without a driver."""
+    """Return the row of a run in the form in which it is exported.
+
+    The exported row contains the parent that the run's log names, and no driver, because no process drives an exported
+    run.
+    """
     info = structs.replace(info, driver=None, held=False, parent=None, parent_seq=0)
     for step in reversed(steps):
         if isinstance(step.data, Branched):

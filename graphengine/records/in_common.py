@@ -115,7 +115,7 @@ class _SampleReader:
         return ()
 
     async def load_arrival(self, info: RunInfo, step: Step) -> Arrival | None:
-        """Return the values of a run just before a step; None if they cannot be read."""
+        """Return the values that a run had just before a step; None if they cannot be read."""
         with suppress(StoreError, ValueError, RecursionError):  # it was removed, cut there, or is nested too deep
             frame = (await load_snapshot(self.store, info.id, step.seq - 1)).frames.get(step.frame)
             if frame is not None:
@@ -296,7 +296,10 @@ def _iter_results(frame: Frame) -> Iterator[tuple[str, JsonValue]]:
 
 
 def _read_json(text: str) -> JsonValue:
-    """Return the value in a tool's result if the text is a JSON object or list, else the text itself."""
+    """Decode the result of a tool if it is a JSON object or list; return any other text unchanged.
+
+    Only the beginning of a long text is returned.
+    """
     if len(text) > _TEXT or not text.startswith(("{", "[")):
         return text[:_TEXT]
     try:

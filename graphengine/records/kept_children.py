@@ -89,7 +89,7 @@ class Starters:
         return [_Visit((frame.at, frame.named), frame.visit) for frame in own]
 
     async def _is_needed(self, child: str, starter: tuple[str, str]) -> bool:
-        """Return whether the visit of the node that started a child run may still continue.
+        """Return whether a starter may still need a child run, because the visit that started the child may continue.
 
         The first step of the child records this visit. If the node is in a graph inside another node, the record does
         not say which visit of the outer node it was. Then any visit of the outer node counts.

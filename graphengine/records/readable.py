@@ -150,7 +150,7 @@ def json_in(text: str) -> Any:  # noqa: ANN401 - JSON
 
 
 def cut_value(value: JsonValue) -> JsonValue:
-    """Reduce a value to what a story of a run shows of the value.
+    """Shorten a value to what the story of a run shows of it.
 
     Secrets are replaced by the word `secret`. Empty fields and internal keys of records are left out. Long texts, lists
     and objects are cut. If all texts of the value together are too long, the later ones are left out.

@@ -40,7 +40,7 @@ class ResultFields(Part):
 
 
 def result_fields(snapshot: Snapshot, steps: Sequence[Step]) -> ResultFields:
-    """Return the fields of the state that are shown as the result of a run.
+    """Find out which fields of a run's state are shown to people as the result of the run.
 
     Args:
         snapshot: The snapshot of the run.

@@ -312,7 +312,7 @@ def _say_needed_by(starter: str) -> str:
 def _batches(removable: Sequence[RunT], needed: Mapping[str, str]) -> Iterator[list[RunT]]:
     """Split the runs to remove into batches, each of which is removed in one transaction.
 
-    A run and a child run that it may still need are never in the same batch.
+    A child run and the run that started it and may still need it are never in the same batch.
     """
     at = 0
     ids: set[str] = set()

@@ -181,7 +181,7 @@ async def _changes_of_branch(
 
 
 async def _setup(store: RunStore, ends: Sequence[Snapshot], own: Sequence[Sequence[Step]]) -> list[str]:
-    """Describe how two runs differ in their graphs, limits, instructions and models, one line each."""
+    """Describe, one line each, how two runs differ in their graphs, limits, instructions and models."""
     specs = [await graph_spec_of(store, end.fingerprint) for end in ends]
     lines = graph_differences(specs[0], specs[1]) if specs[0] and specs[1] else []
     for name in {**ends[0].limits, **ends[1].limits}:
@@ -201,7 +201,7 @@ async def _setup(store: RunStore, ends: Sequence[Snapshot], own: Sequence[Sequen
 
 
 def _models_of(steps: Iterable[Step]) -> dict[str, set[str]]:
-    """Return the names of the models that each node called, by the path of the node."""
+    """Return the names of the models that each node called; the keys are the paths of the nodes."""
     found: dict[str, set[str]] = {}
     for each in spending(steps):
         found.setdefault(each.node, set()).add(each.model)

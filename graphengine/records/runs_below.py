@@ -88,9 +88,9 @@ async def runs_below(store: RunStore, run_ids: Sequence[str]) -> RunsBelow:
 
 
 async def runs_above(store: RunStore, info: RunInfo) -> Sequence[RunInfo]:
-    """Return the run that started this run, the starter of that run, and so on, with the topmost run first.
+    """Return the runs above a run: the run that started it, the starter of that run, and so on.
 
-    The list ends at a run whose starter was removed from the store.
+    The topmost run comes first. The list ends at a run whose starter was removed from the store.
     """
     found: list[RunInfo] = []
     while info.starter is not None and (above := await store.infos([info.starter])):

@@ -581,7 +581,7 @@ async def _scan_matching(store: Store, wanted: Wanted) -> AsyncGenerator[RunInfo
 
 
 async def hint_of(store: Store, wanted: Wanted) -> str:
-    """Return a hint if the searched graph or tag does not exist, with similar names; "" if both exist."""
+    """Return a hint with similar names if no run has the graph or the tag of a search; "" if both exist."""
     from graphengine.kernel.extension import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
 
     words: Sequence[tuple[Literal["graph", "tag"], str | None]] = (("graph", wanted.graph), ("tag", wanted.tag))

@@ -241,9 +241,9 @@ class _Sample:
         return is_clear and tried * _fisher(bad, good, len(self.failed), len(self.others)) <= _CHANCE / 2
 
     def rank(self, feature: _Feature) -> tuple[bool, bool, int, int, float, str]:
-        """Return the key by which features that separate the runs equally well are sorted.
+        """Return the key by which features are sorted that separate the runs equally well.
 
-        The most likely cause comes first.
+        The feature that is the most likely cause comes first.
         """
         name = re.split(r"[.\[]", feature.place)[-1]
         is_named = bool(name) and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", self.message) is not None
@@ -409,7 +409,7 @@ def _collect_places(sample: _Sample, hides: Callable[[str], bool]) -> None:
 def _collect_values(value: JsonValue, place: str, found: Places, left: int) -> int:
     """Collect a value and all values inside it by place (path of a value).
 
-    `left` is how many values of the run may be collected. Return how many are left afterwards.
+    `left` is how many more values of the run may be collected. The result is how many may be collected afterwards.
     """
     if left <= 0:
         return 0
@@ -428,10 +428,11 @@ def _collect_values(value: JsonValue, place: str, found: Places, left: int) -> i
 
 
 def _list_secret_sizes(run: Arrival) -> list[tuple[int, bool]]:
-    """Return how many bytes each secret of a run has at least, and whether the engine keeps nodes from copying it.
+    """Return the size of each secret of a run, and whether the engine keeps nodes from copying the secret.
 
-    The secrets cannot be decrypted, because the key is not known here. The length of the encrypted record shows how
-    long the JSON of the secret is. JSON contains bytes as base64, which is a third longer than the bytes.
+    The size is the least number of bytes that the secret can have. The secrets cannot be decrypted, because the key is
+    not known here. The length of the encrypted record shows how long the JSON of the secret is. JSON contains bytes as
+    base64, which is a third longer than the bytes.
     """
     sizes: list[tuple[int, bool]] = []
     for record in run.values.values():
@@ -459,7 +460,10 @@ def _root_of(place: str) -> str:
 
 
 def _iter_features(sample: _Sample) -> Iterator[_Feature]:
-    """Yield the features at all places (paths of values), except groups of values (see `_iter_groups`)."""
+    """Yield the features that the values of the runs have, place by place (a place is the path of a value).
+
+    Only groups of values are left out; see `_iter_groups`.
+    """
     missing: dict[str, int] = {}
     for place, by_run in sample.values.items():  # an object precedes the values in it
         for feature in _iter_keys(sample, place, by_run):
@@ -548,7 +552,10 @@ def _iter_marks(value: JsonValue) -> Iterator[tuple[_Kind, str]]:
 
 
 def _iter_text_marks(text: str) -> Iterator[tuple[_Kind, str]]:
-    """Yield the features of one text, such as `begins with 0`, in the same form as `_iter_marks`."""
+    """Yield the features of one text, such as `begins with 0`.
+
+    Each feature is yielded as its kind and its text, as by `_iter_marks`.
+    """
     stamp = _read_stamp(text)
     forms = {
         "is empty": not text,
@@ -686,7 +693,10 @@ def _read_categories(sample: _Sample, place: str) -> Mapping[str, int]:
 
 
 def _iter_groups(sample: _Sample, place: str, values: Mapping[str, int]) -> Iterator[_Feature]:
-    """Yield the features `= one of A, B` for groups of two to four values that occur in failed runs."""
+    """Yield the features that a value is one of several values, such as `= one of A, B`.
+
+    Groups of two to four values that occur in failed runs are tried.
+    """
     bad = {value: runs for value, runs in values.items() if sample.split(runs)[0]}
     if len(bad) > 2 * _GROUP:
         return
@@ -702,7 +712,10 @@ def _iter_groups(sample: _Sample, place: str, values: Mapping[str, int]) -> Iter
 
 
 def _shorten(value: JsonValue) -> str:
-    """Return the text by which a feature shows a value: a word is shown without quotes, other values as JSON."""
+    """Return the text with which the text of a feature shows a value.
+
+    A simple word is shown without quotes; other values are shown as JSON.
+    """
     if isinstance(value, bool):
         return "yes" if value else "no"
     is_plain = isinstance(value, str) and _PLAIN.fullmatch(value) is not None and value not in ("yes", "no", "null")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def ops_of(step: Step) -> Sequence[Op]:
-    """Return how a step changes the state, as operations on fields such as `("set", "draft", "…")`.
+    """Return the operations with which a step changes the state, such as `("set", "draft", "…")`.
 
     The step of a map's item does not change the state itself. For this step, return the operations that the item adds
     to the result of the map.

@@ -320,9 +320,9 @@ async def story_of_run(store: Store, run: ReadRun, call_asked: CallAsked) -> Sto
 
 
 async def _load_input(store: Store, run: ReadRun) -> dict[str, Any]:
-    """Return the input of a run.
+    """Return the input of a run, by the names of the fields.
 
-    The input of a branch is the input of its parent, with the changes with which the branch was started.
+    For a branch, this is the input of its parent, with the changes with which the branch was started.
     """
     begun = [step for step in run.steps if step.kind in ("started", "branched") and not step.frame]
     given = {op[1]: op[-1] for step in begun for op in ops_of(step)}
@@ -372,7 +372,7 @@ def _cut_middle(run: StoryRun, parted_at: int | None = None) -> None:
 
 
 def _cut_differences(found: Sequence[Difference]) -> list[Difference]:
-    """Convert differences between two states to the form that a story shows, and cut the list.
+    """Convert differences between two states to the form that a story shows, and leave out all but the first ones.
 
     The paths and values are written in words.
     """
@@ -503,7 +503,7 @@ def _choose_fields(values: Mapping[str, JsonValue], last: Sequence[str] = ()) ->
 
 
 def _fields_of(title: str, values: Mapping[str, JsonValue], first: Iterable[str]) -> StoryFields:
-    """Put fields of the state under a title.
+    """Put fields of the state together under a title, with the most important field first.
 
     The most important field is the first one in `first` whose value is a text.
     """

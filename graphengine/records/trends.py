@@ -172,9 +172,10 @@ async def load_groups(
 
 
 async def summaries(store: Store, page: Page, by: By, every_seconds: float) -> Sequence[tuple[str, str, float, str]]:
-    """Return the summaries of runs by group, status and interval of time, from any store; see `_Grouping.summaries`.
+    """Return the summaries of runs by group, status and interval of time, from any kind of store.
 
-    A group of `by="version"` is named by the graph, the fingerprint with which the runs began, the deploy and the
+    A store that can group runs does this itself; see `_Grouping.summaries`. For other stores, the rows of all runs are
+    read. A group of `by="version"` is named by the graph, the fingerprint with which the runs began, the deploy and the
     tenant, joined by `JOINT`.
     """
     if isinstance(store, _Grouping):
@@ -234,7 +235,7 @@ def trend_of(since: float, name: str, groups: Mapping[str, Sequence[RunTotals | 
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:
-    """Return the smallest value that at least the given share of the values does not exceed.
+    """Return the quantile of some values: the smallest value that at least the given share of them does not exceed.
 
     The values must be in ascending order. If there are none, return None. For example, a share of 0.5 gives the median.
     """

@@ -245,7 +245,7 @@ class Visit(Struct, eq=False):
 
     @property
     def waiting(self) -> Sequence[WaitTime]:
-        """The questions, messages or times for which the visit waits now.
+        """The waits of the visit that have not ended: questions, messages or times.
 
         Waits that began together also end together, so these are the last in `waits`.
         """
@@ -364,7 +364,7 @@ class DrivenTime:
     def took(self, began: float, ended: float) -> float | None:
         """Return how many seconds a process drove the run between two times; None if the first time is not known.
 
-        The first time is not known if `began` is 0 or lies before the first step that was seen.
+        The first time counts as not known if `began` is 0 or lies before the first step that was seen.
         """
         return self.between(began, ended) if began and began >= self.since else None
 

@@ -290,7 +290,10 @@ class Visits:
         self._live[frame.id] = track
 
     def _close(self, key: str, at: float, seq: int, ended: Mapping[str, str] = _NONE) -> None:
-        """End the track of a frame that a step has removed, for example because an item of a map has ended."""
+        """End the track of a position of the run (a frame) that a step has removed.
+
+        For example, an item of a map has ended.
+        """
         track = self._live.pop(key)
         track.live = None
         if track.visit is None:

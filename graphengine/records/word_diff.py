@@ -132,10 +132,10 @@ def _split_words(text: str) -> tuple[list[str], list[str]]:
 
 
 def _equal_phrases(one: list[str], other: list[str]) -> tuple[list[_Equal], int]:
-    """Find the phrases that two texts have in common, in the order of the texts.
+    """Find the phrases that two texts have in common, in the order in which they occur in the texts.
 
-    Return the phrases and the number of comparisons. A phrase has at least `_ISLAND` words, so only places where this
-    many words are equal are compared.
+    Return the phrases and the number of comparisons. A phrase has at least `_ISLAND` words. So only places where this
+    many words are equal are compared further.
     """
     numbers = dict[tuple[str, ...], int]()
     starts, other_starts = (

@@ -40,9 +40,10 @@ _RESTORE: Final = "restore it, or accept that runs diverge here"
 def node_differences(
     plan: Plan[Any], frame: Frame, step: Step, graph_spec: NodeSpec | None
 ) -> Iterator[StepDifference]:
-    """Compare the node of a recorded step with today's node: its kind, its choice, its question and its input.
+    """Compare a node as it was when a step was recorded with the same node in today's graph.
 
-    The node's function is not called, and no decision about the next step is made here.
+    The node's kind, its choice, its question and its input are compared. The node's function is not called, and no
+    decision about the next step is made here.
 
     Args:
         plan: The compiled graph to which the node belongs today. It must contain the node.
@@ -119,9 +120,10 @@ def _compare_choice(step: Step, choice: str) -> Iterator[StepDifference]:
 
 
 def _question(call: Call, body: AskBody, view: View, step: Step, wait: WaitRecord) -> Iterator[StepDifference]:
-    """Report if the node asks another question today: the type of its answer, its timeout, its default or its text.
+    """Report if the question that a node asks has changed since the step was recorded.
 
-    If a function makes the text, the function is not called and the text is not compared.
+    The type of its answer, its timeout, its default and its text are compared. If a function makes the text, the
+    function is not called and the text is not compared.
     """
     ask = body.ask
     was: dict[str, JsonValue] = {"schema": plain(wait.schema)}

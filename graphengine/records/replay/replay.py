@@ -199,7 +199,7 @@ class _Replayer:
             self.found.append(Otherwise(step.seq, step.path, *parts))
 
     def _version_at(self, step: Step) -> int:
-        """Return the version of the graph under which a step was recorded."""
+        """Return the version of the graph under which a step of the run was recorded."""
         if isinstance(step.data, Started) and step.data.version:
             return step.data.version
         fingerprint = fingerprint_of(step)
@@ -253,7 +253,7 @@ class _Replayer:
         return graphs.get(sub.up.choice)
 
     def _compare_decision(self, step: Step) -> Iterator[StepDifference]:
-        """Decide again with today's graph what a recorded step decided, and yield the differences."""
+        """Decide again with today's graph what a recorded step decided, and yield each part that differs."""
         made = source_event(self.plan, self.snapshot, step)
         self.unchecked.update(made.unsure)
         if isinstance(step.data, Started) and plain(step.data.limits) != plain(self.plan.limits):
@@ -336,7 +336,9 @@ def _keep_shared(step: Step, fields: set[str] | None) -> Step:
 
 
 def _encrypt_step_today(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step:
-    """Encrypt the secrets of a recorded step again with today's graph, so that equal secrets can be compared.
+    """Encrypt the secrets in a recorded step again with the key of today's graph.
+
+    Then equal secrets are equal texts, so that the recorded step can be compared with today's.
 
     Raises:
         SecretKeyWrong: The secrets were encrypted with another key than the key of today's graph.

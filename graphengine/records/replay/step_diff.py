@@ -225,9 +225,10 @@ def _pick_keys(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any
 
 
 def _compare_marks(step: Step, made: Step, keys: Collection[str], *, exact: bool) -> Iterator[StepDifference]:
-    """Compare the values that two steps store for conditions on the past (marks), such as the best score so far.
+    """Compare the values that two steps store for conditions on the past (marks).
 
-    If the graph has changed, only marks that both steps contain are compared.
+    Such a value is, for example, the best score so far. A difference is yielded if the values differ. If the graph has
+    changed, only marks that both steps contain are compared.
     """
     was, now = plain(marks_in(step)), plain(marks_in(made))
     wanted = keys if exact else set(keys) & set(was) & set(now)
