@@ -74,8 +74,8 @@ class Budget:
         calls: The limit on the number of calls of models.
         over: What a run does when the budget is spent: `wait` until the next window, `fail` with `BudgetSpent`, or
             `ask` a person whether this call may still be made.
-        unknown_cost: Whether models with an unknown price may be called under `cost_usd`. Their calls cost nothing
-            here.
+        unknown_cost: Whether models with an unknown price may be called although there is a limit `cost_usd`. Their
+            calls count as free of cost.
 
     Raises:
         DefinitionError: An argument is invalid.

@@ -57,10 +57,12 @@ def human_in_the_loop(  # noqa: PLR0913 - the runnables, and how the person is a
     The run can wait for days; waiting costs nothing.
 
     Args:
-        propose: Returns the proposal as text; can read `task`, `proposal`, `decisions` and the caller's own fields.
-        act: Carries out an approved proposal, once, and returns the output as text. Without it the proposal is the
-            output.
-        question: The question to the person; its `{paths}` are read from the state.
+        propose: The runnable that returns the proposal as text. It can read `task`, `proposal`, `decisions` and the
+            caller's own fields.
+        act: The runnable that carries out an approved proposal once, and returns the output as text. By default, the
+            proposal itself is the output.
+        question: The question to the person. Paths in braces, such as `{proposal}`, are replaced by values of the
+            state.
         revisions: How often a proposal can be sent back.
         timeout_seconds: How long to wait for each answer; after that the proposal counts as rejected.
         state: `Desk`, or a subclass with more fields for the runnables to read.

@@ -71,13 +71,14 @@ def debounced(
 
     Args:
         graph: The graph to start. Its state has no secret fields, because messages are kept in clear text.
-        seconds: How long no other start with the key must have come.
+        seconds: The length of the window: the run is started once no other start with the key has come for so long.
         max_seconds: How long the first start waits at most. Without it, starts that come again and again within
             `seconds` are never followed by a run.
-        queue: The queue from which a worker takes the run; by default it is driven where its key's run is.
+        queue: The queue from which a worker takes the started run. By default, the process that drives the collecting
+            run drives the started run, too.
 
     Raises:
-        DefinitionError: `seconds` is no time, or `max_seconds` is less.
+        DefinitionError: `seconds` is not a valid time, or `max_seconds` is less than `seconds`.
 
     Example:
         >>> class Page(BaseModel):
@@ -92,10 +93,7 @@ def debounced(
     _check_seconds(seconds, max_seconds, graph.name)
 
     def record(given: dict[str, Any] | None) -> dict[str, Any] | None:
-        """Convert a received input to its recorded form, from which a run can be started later.
-
-        An input without a version belongs to today's graph.
-        """
+        """Convert an input to the form in which runs record it. An input without a version belongs to today's graph."""
         if given is None or RecordedInput.find(given) is not None:
             return given
         try:

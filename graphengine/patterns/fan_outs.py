@@ -44,15 +44,17 @@ def fan_out_fan_in(  # noqa: PLR0913 - the runnables, and how many at a time
     Without items, the run ends without output.
 
     Args:
-        work: Works on one `item`; it can also read `task`. `choose("item", {…})` picks one of several workers per item.
-            A failing item does not stop the others; `gather` reads its failure.
-        gather: Makes the result from `outcomes`, which are in the order of the items; it can also read the items and
-            `task`.
-        split: Makes the items from the task; without it they are part of the input. A Node can write more fields.
-        over: The field of the items, if they are not texts.
+        work: The runnable that works on one `item`. It can also read `task`. `choose("item", {…})` picks one of several
+            workers per item. A failing item does not stop the others; `gather` reads its failure.
+        gather: The runnable that makes the result from `outcomes`, which are in the order of the items. It can also
+            read the items and `task`.
+        split: The runnable that makes the items from the task. By default, the items are part of the input. As a `Node`
+            it can write more fields.
+        over: The field of the state that contains the items, if they are not texts.
         concurrency: How many items are worked on at a time.
-        need: How many items have to succeed; with fewer the run fails as `too few succeeded`, before `gather`.
-        state: `FanOut`, or a subclass with fields of the caller's.
+        need: How many items have to succeed. If fewer succeed, the run fails with the label `too few succeeded`, and
+            `gather` is not called.
+        state: `FanOut`, or a subclass with more fields.
 
     Example:
         >>> graph = fan_out_fan_in(lambda item: len(item), lambda outcomes: "+".join(each.text for each in outcomes))

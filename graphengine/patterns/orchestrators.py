@@ -71,17 +71,18 @@ def orchestrator_workers(  # noqa: PLR0913 - the runnables and their bounds
     Args:
         planner: Returns a list of `Step`. It reads `task` and `workers` (their names). If the plan is invalid (see
             `problems_of`), an agent gets the problems and plans again; a function or graph fails the run.
-        workers: Do the steps, by role. Each reads its step's input as `task`, and as `needed` the texts of the steps
-            that it needs, by id. A failing step does not stop the others; those that need it are skipped.
+        workers: The workers that do the steps, by role. A worker reads the input of its step as `task`. It reads the
+            results of the steps that it needs as `needed`, which contains texts by the ids of these steps. A failing
+            step does not stop the others; the steps that need it are skipped.
         synthesiser: Reads `task`, `plan` and `results`, including failures, and returns the answer. If no step
-            succeeds it is not called, and the run fails as `every step failed`.
+            succeeds, the synthesiser is not called, and the run fails with the label `every step failed`.
         most_steps: The maximum length of a plan.
         concurrency: How many steps of one role are done at a time.
         may_fail: Whether to call the synthesiser even if no step succeeds; then the caller sees why each failed.
         state: `Job`, or a subclass with more fields for the agents to read.
 
     Raises:
-        DefinitionError: There is no worker, or one has the name of one of the pattern's own nodes.
+        DefinitionError: There is no worker, or a worker has the name of a node of the pattern.
 
     Example:
         >>> plan = lambda task: [Step(id="a", role="add", input="2"), Step(id="b", role="add", input="3", needs=["a"])]

@@ -66,10 +66,11 @@ def role_based(
     A role that fails keeps its view, and the others continue; if no role has a view, the run fails.
 
     Args:
-        roles: The roles by name. Each can read `premise`, `views` and the caller's own fields, and returns a `View`, or
-            a text, which is never done. The rounds end early once the last view of every role is done.
-        conclude: Makes the output from the views. As a `Node` with `writes=` it names the fields of the caller's state
-            for its result, if that is not a text.
+        roles: The roles by name. Each can read `premise`, `views` and the caller's own fields. It returns a `View`, or
+            a text, which counts as a view that is not done. The rounds end early once the last view of every role is
+            done.
+        conclude: The runnable that makes the output from the views. If its result is not a text, pass a `Node` with
+            `writes=`, which names fields of the caller's state for the result.
         rounds: The maximum number of rounds; or a condition that ends them, for example
             `lambda rounds_held, rounds: rounds_held >= rounds` if the caller's state has a field `rounds`.
         state: `Room`, or a subclass with more fields for the roles to read.

@@ -63,11 +63,11 @@ def supervisor(
         workers: The workers by name. Each reads its instruction as `task`, and `reports`. If one fails, the boss reads
             a report with a `failure`.
         finish: Reads `task` and `reports`, and returns the answer.
-        turns: How often the boss decides at most; its last decision has no effect.
+        turns: How often the boss can decide. The last of these decisions has no effect.
         state: `Supervised`, or a subclass with more fields for the agents to read.
 
     Raises:
-        DefinitionError: There is no worker, or one is called `boss` or `finish`.
+        DefinitionError: There is no worker, or a worker has the name `boss` or `finish`.
 
     Example:
         >>> boss = lambda reports: Route(next="finish" if reports else "clerk", instruction="count")
