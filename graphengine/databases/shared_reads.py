@@ -113,7 +113,7 @@ class SharedReads(Generic[ConnectionT, OwnT]):
         return None if row is None else checksums.read_object(f"the code {code}", code, _in_bytes(row[0]), row[1])
 
     def inbox(self, connection: ConnectionT, run_ids: Sequence[str]) -> list[InboxMessage]:
-        """Return the undelivered messages of these runs, oldest first.
+        """Return the messages of these runs that are not delivered yet, the oldest message first.
 
         Raises:
             StoreCorrupt: A message is damaged.

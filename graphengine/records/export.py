@@ -447,7 +447,7 @@ def parse(body: bytes | str, where: str) -> Exported:
 
 
 def _check_names_in_file(run: FileRun, where: str) -> None:
-    """Check the id, the tags and the search fields of a run.
+    """Check the id, the tags and the search fields of a run that was read from an exported file.
 
     Raises:
         BadExport: A run cannot have this id, these tags or these fields.
@@ -463,7 +463,7 @@ def _check_names_in_file(run: FileRun, where: str) -> None:
 
 
 def _check_queue(queue: FileQueue, run_file: RunFile, where: str) -> None:
-    """Check the queue of a run.
+    """Check the queue and the tenant of a run that was read from an exported file.
 
     Raises:
         BadExport: The name of the queue or tenant is invalid, or the run is said to be queued although it was driven.
@@ -533,7 +533,9 @@ def _refuse_repeated_keys(pairs: Sequence[tuple[str, JsonValue]]) -> dict[str, J
 
 
 def _check_fold(info: RunInfo, steps: Sequence[Step], where: str) -> None:
-    """Check that the steps lead to a valid snapshot, and that this snapshot agrees with the row of the run.
+    """Check the steps of a run that was read from an exported file: they must lead to a valid snapshot.
+
+    The snapshot must agree with the row of the run in the file.
 
     Raises:
         BadExport: A step does not follow the previous step, or the snapshot and the row differ.
@@ -573,7 +575,9 @@ def _check_fold(info: RunInfo, steps: Sequence[Step], where: str) -> None:
 
 
 def _check_inbox(inbox: Sequence[tuple[str, JsonValue]], where: str) -> None:
-    """Check the messages that the run has not taken yet.
+    """Check the messages in the inbox of a run that was read from an exported file.
+
+    These are the messages that the run has not taken yet.
 
     Raises:
         BadExport: A message has keys that no message of its kind has.
@@ -597,7 +601,7 @@ def _check_inbox(inbox: Sequence[tuple[str, JsonValue]], where: str) -> None:
 
 
 def _check_keys(keys: Sequence[str], where: str) -> None:
-    """Check the keys of messages.
+    """Check the keys of messages that were read from an exported file.
 
     Raises:
         BadExport: A key occurs twice, or is no valid key.

@@ -197,9 +197,10 @@ class Wanted:
         )
 
     def has(self, status: str, began_with: str, deploy: str, summary: Summary | None) -> bool:
-        """Return whether a run meets the criteria about its cost, version, error, agents, losses and fields.
+        """Return whether a run meets the criteria of a search that need the run's summary or version.
 
-        Fields of the state are not checked here.
+        These are the criteria about its cost, version, error, agents, losses and fields. Fields of the state are not
+        checked here.
         """
         return (
             (self.cost_above is None or (summary is not None and (summary.cost_usd or 0.0) > self.cost_above))

@@ -327,7 +327,7 @@ class InMemoryStore:
         return [self._info(log) for log in found if log.info.starter_nonce in self._nonces(log.info.starter, log)]
 
     async def claim(self, run_id: str) -> int:
-        """Become the run's driver; see `Store.claim`."""
+        """Become the driver of a run, the process that executes its nodes; see `Store.claim`."""
         log = self._log(run_id)
         if log.driver_fence is not None:
             raise RunIsDriven(run_id, self._owner, float("inf"))
@@ -345,7 +345,7 @@ class InMemoryStore:
         """Do nothing: no other process can take a run; see `Store.on_doubt`."""
 
     async def release(self, run_id: str, fence: int) -> None:
-        """Stop being the driver; see `Store.release`."""
+        """Stop being the driver of a run, so that another process can continue the run; see `Store.release`."""
         self._check_open()
         log = self._logs.get(run_id)
         if log is not None and log.fence == fence:
@@ -459,7 +459,7 @@ class InMemoryStore:
         return True
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
-        """Return the runs that are due to be resumed; see `Store.due`."""
+        """Return the runs that are ready to be resumed; see `Store.due`."""
         self._check_open()
         wanted = [log for log in self._going.values() if graphs is None or log.info.graph in graphs]
         found = [(since, log) for log in wanted if (since := log.due_since(now)) is not None]
@@ -547,7 +547,7 @@ class InMemoryStore:
         return [self._schedules[name] for name in sorted(self._schedules)]
 
     async def move_schedule(self, name: str, seen: float, next_at: float) -> None:
-        """Set the time of a schedule's next run; see `Store.move_schedule`."""
+        """Set the time at which a schedule starts its next run; see `Store.move_schedule`."""
         self._check_open()
         found = self._schedules.get(name)
         if found is not None and found.next_at == seen:

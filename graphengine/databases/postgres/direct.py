@@ -145,7 +145,10 @@ class Direct:
                 self._loop.remove_writer(self._socket)
 
     def _read(self) -> None:
-        """Read the data that has arrived from the server. Called when the socket is readable, writable or closed."""
+        """Read the part of the server's answer that has arrived.
+
+        The event loop calls this method when the socket is readable, writable or closed.
+        """
         connection = self._connection
         if connection is None:
             return

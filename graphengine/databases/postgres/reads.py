@@ -383,7 +383,7 @@ def change_token(connection: Connection) -> str:
 def due(
     connection: Connection, own: Own, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None
 ) -> list[RunInfo]:
-    """Return the runs that are due at `now`; see `Store.due`."""
+    """Return the runs that are ready to be resumed at the time `now`; see `Store.due`."""
     if limit <= 0:
         return []
     names = None if graphs is None else [name for name in graphs if is_name(name)]

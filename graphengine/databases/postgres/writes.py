@@ -479,9 +479,9 @@ def texts_of(addition: Addition) -> tuple[tuple[list[bytes], list[str]], Sequenc
 
 
 def replace_steps(connection: Connection, run_id: str, key: int, steps: Sequence[Step], before: int) -> None:
-    """Overwrite old steps of a run, and delete the snapshots of the run before step `before`.
+    """Overwrite old steps of a run with the given steps, which have the same numbers.
 
-    The statements run inside the caller's transaction.
+    The snapshots of the run before step `before` are deleted. The statements run inside the caller's transaction.
     """
     rows = [row_of(run_id, step.seq, 0.0, encode_step(step)) for step in steps]
     columns = [row.seq for row in rows], [row.sum for row in rows], [row.body for row in rows]

@@ -41,7 +41,10 @@ class Announcements:
             os.utime(self._folder, ns=(now, now))
 
     async def heard(self, after: int) -> int:
-        """Wait until more than `after` announcements were received in all, and return how many were received."""
+        """Wait for announcements of other processes, until more than `after` were received in all.
+
+        Return how many were received.
+        """
         while True:
             found = self._time()
             self._count += found != self._seen

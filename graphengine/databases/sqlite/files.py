@@ -59,7 +59,7 @@ _FINE_TICK_NANOSECONDS: Final = _SECOND_NANOSECONDS // 10
 
 
 def prepare_file(path: Path) -> None:
-    """Create the file and its folder if they are missing, so that only this user can access them.
+    """Create a database file and its folder if they are missing, so that only this user can access them.
 
     Raises:
         StoreNotADatabase: The path is a folder, a device or another special file, or a file that is not a database.

@@ -116,7 +116,10 @@ class Texts:
 
 
 def keys_in(listed: str) -> set[int]:
-    """Return the keys of the long texts to which a row of a step or snapshot refers; none if its list is damaged."""
+    """Return the keys of the long texts that belong to a step or snapshot, from the list in its row.
+
+    The result is empty if this list is damaged.
+    """
     try:
         return {key for _, key in _listed.decode(listed)}
     except msgspec.DecodeError:

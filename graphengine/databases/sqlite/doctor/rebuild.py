@@ -185,7 +185,7 @@ class _Copying:
         self.met_damage = True
 
     def _add(self, table: str, rows: Iterator[Sequence[Any]]) -> None:
-        """Write rows to the new database.
+        """Write rows of the damaged database to the new one.
 
         Rows that already exist or violate a constraint are skipped, and so are steps with a wrong checksum.
         """
