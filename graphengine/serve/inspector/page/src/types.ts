@@ -5,17 +5,17 @@ export interface About {
   id: string;
   /** The agent that asks; "" if a node asks without an agent. */
   agent: string;
-  /** The question to the agent, or the last message of a person. */
+  /** The question that the agent was given, or the last message of a person to it. */
   said: string;
   /** What the agent wrote together with the tool call. */
   writes: string;
-  /** The last tool calls that the agent made before, with their results. */
+  /** The last tool calls that the agent made before it asked, with their results. */
   found: Found[];
   /** The tool that the agent wants to call; "" if the question is not about a call. */
   tool: string;
   /** The arguments of this tool call. */
   arguments: Record<string, unknown>;
-  /** The text of the question without these facts. */
+  /** The text of the question, without the parts that other attributes contain. */
   words: string;
   /** Fields of the run's state that distinguish this question from similar questions of other runs. */
   differs: Record<string, unknown>;
@@ -98,7 +98,7 @@ export interface Arrow {
 export interface AsIf {
   /** The step after which the branch begins. */
   at: number;
-  /** The place of the state to change. */
+  /** The place of the state to change: the run itself, an inner graph or an arm. */
   path: string;
   /** The fields and values with which the edge's condition is true; empty if no values can be named. */
   update: Record<string, unknown>;
@@ -222,7 +222,7 @@ export interface Compared {
 }
 
 export interface ComparedRun {
-  /** The first step that the other run does not have; null if there is none. */
+  /** The first step of this run that the other run does not have; null if there is none. */
   parted: Row | null;
   /** The last step at which each agent called a model, by the name of the agent. */
   asked: Record<string, number>;
@@ -293,10 +293,9 @@ export interface Decision {
   seq: number;
   /** The number of the visit to the node. */
   visit: number;
-  /** `taken` if the edge was taken, `missed` if its condition was false, `earlier` if an edge before it was taken. */
   how: "earlier" | "missed" | "taken";
   why: string;
-  /** For `earlier`, the label or the target of the edge that was taken; otherwise "". */
+  /** For `earlier`: the label or the target of the edge that was taken. Otherwise "". */
   before: string;
 }
 
@@ -482,13 +481,13 @@ export interface Group {
   graph: string;
   /** The newest version of the graph; "" for a tenant or agent. */
   version: string;
-  /** When this version had its first run; null if there is no other version to compare with. */
+  /** When this version had its first run; null if the graph has no other version to compare with. */
   since: number | null;
   /** The numbers of today's runs. */
   today: Numbers;
   /** The numbers of yesterday's runs that began before this time of day. */
   yesterday: Numbers;
-  /** The failures that are compared: of the newest version, or of today. */
+  /** The number of runs and of failures that are compared: of the newest version, or of today. */
   now: Rate;
   /** The failures that they are compared with: of the version before, or of yesterday. */
   was: Rate;
@@ -668,7 +667,7 @@ export interface ListedRun {
 }
 
 export interface LiveText {
-  /** A unique number of the text. */
+  /** A number that identifies the text. All pieces of one text have the same number. */
   number: number;
   /** The path of the node. */
   path: string;
@@ -707,7 +706,7 @@ export interface Moment {
   status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
   /** The cost of the model calls until then; null if it is not known. */
   cost_usd: number | null;
-  /** What the run did at each node, by the number of the node. */
+  /** What the run did at each node. The keys are the numbers of the nodes in the picture. */
   standings: Record<string, PlaceState>;
   tokens: Record<string, number>;
   /** The value of the chosen field, if the step changed it; null if the field has no value. */
@@ -718,9 +717,9 @@ export interface Moments {
   /** the version of the documents */
   schema: 2;
   fields: string[];
-  /** The chosen field; "" if none was chosen. */
+  /** The field that the reader follows; "" if none was chosen. */
   field: string;
-  /** The value of the chosen field before the first of the steps. */
+  /** The value of the followed field before the first of the steps. */
   before: unknown;
   /** The position after each step. */
   moments: Moment[];
@@ -804,7 +803,7 @@ export interface Page {
   runs: ListedRun[];
   /** The value of the parameter `before` for the next page; null if this is the last page. */
   next: string | null;
-  /** How many states were read to find the runs; omitted if the search compares no field of a state. */
+  /** How many runs' states were read to find the runs of this page; omitted if the search compares no state field. */
   looked_at?: number;
   unseen?: number | null;
 }
@@ -892,13 +891,13 @@ export interface Questions {
   schema: 2;
   /** The runs. */
   runs: ListedRun[];
-  /** The context of each run's questions, by the id of the run. */
+  /** The context of each run's open questions, by the id of the run. */
   about: Record<string, About[]>;
   /** The answers. */
   done: Decided[];
   /** The names of the users who may answer; empty if the server has no users. */
   answerers: string[];
-  /** The number of runs that were searched for answers; null if all runs were searched. */
+  /** The number of runs whose logs were searched for answers; null if the logs of all runs were searched. */
   looked_at: number | null;
 }
 
@@ -952,7 +951,6 @@ export interface Row {
   spots?: number[];
   /** The numbers of the picture's edges that the step takes. */
   edges?: number[];
-  /** The numbers of the state that the edges' conditions compared with other numbers, by their paths. */
   compared?: Record<string, number>;
 }
 
@@ -1257,7 +1255,6 @@ export interface State {
   schema: 2;
   /** The fields of the run's state. Secret fields are encrypted. */
   state: Record<string, unknown>;
-  /** The states of inner graphs, of the arms of forks and of the items of maps, by their places. */
   inside: Record<string, Record<string, unknown>>;
 }
 
@@ -1303,13 +1300,13 @@ export interface StepDetails {
   step: Step;
   /** The time between this step and the step before, during which the run waited, in seconds. */
   waited: number;
-  /** The edges whose conditions were evaluated at this step. */
+  /** The edges whose conditions were evaluated at this step, with the results. */
   tried: Tried[];
   /** The changes of the state by this step. */
   changes: Difference[];
   /** All attempts of the visit. */
   attempts: Attempt[];
-  /** All recorded results of the visit. */
+  /** All recorded results of model calls and tool calls in the visit. */
   calls: Call[];
   /** The settings of the node's agents. */
   agents: Record<string, Record<string, string>>;
@@ -1624,9 +1621,9 @@ export interface WhyNot {
   runs: number;
   /** How many of these runs took the edge. */
   took: number;
-  /** How many of these runs had a version of the graph that lacks this edge. */
+  /** How many of these runs had a version of the graph without this edge. */
   unmapped: number;
-  /** A branch in which the edge would be taken; null if there is no suggestion. */
+  /** A branch of the run in which the edge would be taken; null if there is no suggestion. */
   as_if: AsIf | null;
 }
 
