@@ -42,8 +42,9 @@ class RunText(str):
 class GraphEngineDeprecationWarning(FutureWarning):
     """Warn that something public will be removed; the message says when, and what to use instead.
 
-    Python shows a `FutureWarning` in every module. It hides a `DeprecationWarning` outside of `__main__`, and graphs
-    are seldom there: commands, workers and services import them.
+    `GraphEngineDeprecationWarning` is a `FutureWarning`, because Python shows a `FutureWarning` wherever it is raised.
+    A `DeprecationWarning` would be hidden outside of the module `__main__`. Graphs are seldom defined in `__main__`,
+    because commands, workers and services import them.
     """
 
 

@@ -73,9 +73,10 @@ class Media(BaseModel):
 
     It is given by its bytes, by a web address, or by the id of a file that was uploaded to a model provider.
 
-    A medium can stand in a field of the state, in a prompt (`{picture}`) and in the result of a tool. A store keeps its
-    data once, however many steps and runs contain it. If the medium is an address, or a file at a provider, its content
-    is not recorded, and the provider reads it at each call.
+    A `Media` object can be the value of a field of the state, the value of a placeholder in a prompt (such as
+    `{picture}`), or a part of the result of a tool. A store keeps the bytes of a `Media` object only once, however many
+    steps and runs contain it. If the object is only a web address or the id of a file at a provider, its content is not
+    recorded. The provider then reads the content at each call of the model.
 
     Args:
         data: The bytes of the medium. They are recorded, and given back, as base64.

@@ -25,9 +25,12 @@ _STREAMS: Final = {"/dev/stdout": "1", "/dev/stderr": "2"}
 def write_file(path: str | os.PathLike[str], content: bytes, *, is_private: bool = False) -> None:
     """Write a file, if possible in one step, so that an error does not leave a half written file.
 
-    Links are followed. A regular file is replaced in one step: if writing fails, the old file is still there. The new
-    file has the mode and the owner of the old one. If a file cannot be replaced, it is overwritten. Devices, pipes and
-    open streams (`/dev/stdout`, `/dev/fd/3`) are written into.
+    What `write_file` does depends on what is at the path:
+
+    - A regular file is replaced in one step, so that the old file is still there if writing fails. The new file has the
+      mode and the owner of the old one. If the file cannot be replaced, it is overwritten.
+    - A link is followed to its target.
+    - Devices, pipes and open streams, such as `/dev/stdout` or `/dev/fd/3`, are written into.
 
     Args:
         path: The file.

@@ -52,9 +52,12 @@ class RemoteAgentFailed(GraphEngineError):
 def remote_agent(url: str, *, headers: Mapping[str, str] | None = None) -> Callable[..., Awaitable[Any]]:
     """Return an async function that lets a remote A2A agent work on a message, for `add_node` or `tool`.
 
-    The function has one argument, `message`: a text, or an object, which is sent as a data part. It returns the texts
-    of the task's artifacts as one text. If there are no texts, it returns the value of their data. The calls are
-    recorded, so a node that runs again follows the same task.
+    The function that `remote_agent` returns has one argument, `message`, which is a text or an object. An object is
+    sent as a data part of the A2A message. The remote agent works on a task and delivers artifacts. The function
+    returns all texts of these artifacts as one text, or their data if the artifacts contain no text.
+
+    The calls of the remote agent are recorded. If a node with such a function runs again after a crash, it therefore
+    follows the task that it has already started.
 
     Args:
         url: The address of the agent. The agent's card is found below it, at `/.well-known/agent-card.json`.

@@ -70,9 +70,10 @@ def external_tool(  # noqa: PLR0913 - the options of a tool that is called elsew
         offered: As for `Tool`.
 
     Returns:
-        Use the tool in `Agent(tools=[…])`. Another program answers the call, as it would answer any question: with
-        `runner.answer`, `graphengine answer`, the HTTP service or a front end. The answer is the result of the call, or
-        `{"error": "why"}` if the call failed.
+        The tool, to be listed in `Agent(tools=[…])`. When the model calls the tool, the run waits for another program
+        to answer the call. That program answers the call like any question of a run: with `runner.answer`, `graphengine
+        answer`, the HTTP service or a front end. The answer is the result of the tool, or `{"error": "why"}` if the
+        tool failed.
 
     Raises:
         DefinitionError: An option is invalid, or the tool is not described.

@@ -62,13 +62,14 @@ reason in place of the result. For arguments, `retry` gives the model the reason
 class Hooks:
     """Code around the calls of an agent. Subclass it, override one or both methods, and pass it in `Agent(hooks=[…])`.
 
-    A hook sees what is sent to the model and what the model returns. The hook may change both, refuse the call by
-    raising an exception, answer without calling the model, or call the model again. The first hook of an agent is the
-    outermost.
+    A subclass of `Hooks` sees what an agent sends to the model and what the model returns. Its methods may change both,
+    refuse the call by raising an exception, answer without calling the model, or call the model again. If an agent has
+    several hooks, the first one is the outermost: it receives the request first and the answer last.
 
-    The result of a hook is recorded, and the hook is not called again when the run is resumed. So a hook runs once for
-    each call that is made. (For a call in a batch, the hook runs each time the batch is checked.) If a hook calls the
-    model a second time, watchers receive an `AnswerReset` for the first call.
+    What a hook returns is recorded. A resumed run uses the recorded result and does not call the hook again, so a hook
+    runs once for each call. A call that is sent to the provider as part of a batch is different: its hook runs each
+    time that the batch is checked. If a hook calls the model a second time, the programs that watch the run receive the
+    event `AnswerReset`, because the text that they have shown for the first call no longer counts.
 
     Example:
         >>> class Audit(Hooks):
@@ -202,9 +203,10 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
 def bare_markdown(text: str) -> str:
     r"""Remove the fence around a Markdown document, and the words of the model before the document's title.
 
-    Use it as a guard of answers, `guards=[bare_markdown]`, so that the model does not have to be asked again for a
-    clean text. The text stays unchanged if it has no title, or if it begins with more than 40 words, another heading,
-    or code.
+    Pass `bare_markdown` as a guard of an agent's answers: `Agent(guards=[bare_markdown])`. The guard cleans the text,
+    so the model does not have to be asked again for a clean one. `bare_markdown` does not change a text without a
+    title. It also does not change a text if more than 40 words, another heading, or code come before the title, because
+    these probably belong to the document.
 
     Example:
         >>> bare_markdown("Here is the brief:\n\n```markdown\n# Tides\n\nThey rise.\n```\nAnything else?")

@@ -374,9 +374,13 @@ def result_of(function: Callable[..., T]) -> TypeForm[T]: ...
 def result_of(function: Callable[..., Any]) -> TypeForm[Any]:
     """Return the `output=` of an agent whose answers are the results of a function.
 
-    The model answers with the arguments of the function, as JSON. If the function raises ValueError, the message is
-    sent back to the model, as with `check=`. The call of the function is recorded with its result, so a resumed run
-    does not call the function again. Rules and placeholders return the result itself, and the function is not called.
+    With `output=result_of(function)`, the model writes the arguments of the function as JSON. The function is called
+    with these arguments, and its result is the answer of the agent. If the function raises ValueError, the error
+    message is sent back to the model, which can then correct the arguments. The option `check=` of an agent works in
+    the same way.
+
+    The call of the function is recorded with its result, so a resumed run does not call the function again. If a rule
+    or a placeholder answers in place of a model, it returns the result itself, and the function is not called.
 
     Args:
         function: Makes the answer, sync or async. Like a tool, it can read resources and `ctx` by name.

@@ -449,9 +449,12 @@ class Tool(Generic[P, R_co]):
 class ToolSource(Protocol):
     """A source of tools that are unknown until it is opened, such as a server.
 
-    A source may be opened several times, also in several event loops. Its resources are released after the last close.
-    When a call waits or is repeated, it goes to the source with the same `origin`, or with the same `name` if there is
-    no `origin`. The tools of a source may not write fields of the state.
+    A `ToolSource` may be opened several times, also in several event loops. It releases its resources when it has been
+    closed as often as it was opened.
+
+    The tools that a `ToolSource` lists may change while a call of a tool waits or before the call is repeated. The call
+    then goes to the tool of the same `ToolSource` that has the same `origin` as before, or the same `name` if the tool
+    has no `origin`. The tools of a `ToolSource` may not write fields of the state.
     """
 
     @property

@@ -70,12 +70,14 @@ Source: OpenAI's guide to counting tokens states 3 or 4 for its models.
 class Window:
     """How much of a conversation is sent before its older part is replaced by a summary.
 
-    The limit applies to the question and the conversation. Instructions and tools are sent in addition, whatever their
-    size. The results of the tools of one turn may use at most half of the limit. Of longer results, only the beginning
-    and the end are sent.
+    The limit of a `Window`, `max_tokens`, applies to the question and the conversation of an agent. The instructions
+    and the descriptions of tools are not counted: they are always sent in addition, whatever their size. The results of
+    the tools that are called in one turn may together use at most half of the limit. Of results that are too long for
+    that, only the beginning and the end are sent.
 
-    If the provider has reported a number of tokens, that number is used, without the share of the instructions and
-    tools. Otherwise the tokens are estimated: 4 bytes are one token, and a picture is 1,600 tokens.
+    A `Window` takes the number of tokens from the report of the provider, and subtracts the share of the instructions
+    and tools. If the provider has reported no number, the `Window` estimates it: 4 bytes count as one token, and a
+    picture counts as 1,600 tokens.
 
     Args:
         max_tokens: The number of tokens of question and conversation above which the older messages are summarised.

@@ -23,10 +23,13 @@ _OUTSIDE: Final[Mapping[str, str | None]] = {"run": "", "node": "", "visit": Non
 class NodeLogFilter(logging.Filter):
     """Adds `run`, `node`, `visit` and `attempt` to each record that the code of a node logs.
 
-    Add the filter to a handler. The format of the handler can then name these attributes. `run` and `node` are texts,
-    and `visit` and `attempt` are whole numbers, so that a store of logs with typed columns accepts every record.
-    Outside a node, the texts are "" and the numbers are None. The object can also be used as a processor of structlog,
-    which adds the attributes to the event; there it adds nothing outside a node.
+    Add a `NodeLogFilter` to a logging handler, so that the format of the handler can name these four attributes. `run`
+    and `node` are always texts, and `visit` and `attempt` are whole numbers or None. Log storage with typed columns
+    therefore accepts every record. In a record that is logged outside a node, the texts are "" and the numbers are
+    None.
+
+    A `NodeLogFilter` can also be used as a processor of structlog. It then adds the four attributes to the event. To an
+    event that is logged outside a node, it adds nothing.
 
     >>> handler = logging.StreamHandler()
     >>> handler.addFilter(NodeLogFilter())

@@ -103,8 +103,9 @@ class SyncAdmin:
 class SyncRunner:
     """A Runner for scripts, threads of a web server, task queues and notebooks. Any thread may use it.
 
-    Use the runner as a context manager, or call `close` at the end. After a fork, each child process needs a runner of
-    its own. The arguments are those of `Runner`.
+    Use a `SyncRunner` as a context manager, or call its method `close` at the end. If a process forks, each child
+    process has to create its own `SyncRunner`, because a runner works only in the process that created it. The
+    arguments are those of `Runner`.
 
     Example:
         >>> with SyncRunner("runs.db") as runner:

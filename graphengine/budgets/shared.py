@@ -50,8 +50,8 @@ class BudgetSpent(ModelNotReady):
 class Budgets(Extension):
     """The budgets for all runs of a database: `Runner("runs.db", extensions=[Budgets(Budget(…))])`.
 
-    Every process that drives runs of the database must have the same budgets. Calls in a process without a budget are
-    not counted for it.
+    Give the same `Budgets` to the Runner of every process that drives runs of the database. If a process lacks one of
+    the budgets, the model calls of this process are not counted for that budget.
 
     Args:
         budgets: The budgets. Each call counts for all of them.

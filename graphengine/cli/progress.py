@@ -520,9 +520,11 @@ def _whole_seconds(duration: float) -> str:
 async def show(run: Run[S, Out_co], *, stream: TextIO | None = None) -> Result[S, Out_co]:
     """Show a run live, as `graphengine run` does, and return its result.
 
-    Each node that starts or ends is shown as one line, with the edge that was taken and the reason. A map is shown as
-    one line with the number of finished items. On a terminal, one more line shows what happens now: the end of the text
-    that a model is writing, a bar for a map with the estimated time for the rest, or the nodes at work.
+    `show` writes one line for each node that starts or ends, with the edge that was taken and the reason for taking it.
+    For a map, which runs a node once for each item of a list, `show` writes one line with the number of finished items.
+
+    On a terminal, `show` adds a last line that tells what is happening now. This line shows the end of the text that a
+    model is writing, a progress bar of a map with the estimated remaining time, or the nodes that are running.
 
     Args:
         run: A handle, as `Runner.start`, `resume` or `get` returned it.

@@ -35,10 +35,16 @@ def ended_before(how: str) -> str:
 class NodeExecutor(Executor, ABC):
     """Base of executors that run heavy nodes in other processes, and that end calls whose time is over.
 
-    A Runner calls `open` once before the first call, `begin` for each attempt of a node, and `end` if an attempt is no
-    longer wanted. If the Runner made the executor itself, it calls `shutdown` when it closes. The Runner is responsible
-    for attempts, retries and records. Two attempts of a node never run at the same time: the next attempt begins when
-    the future of the last attempt is done, or when `end` has returned.
+    A Runner calls these methods of a `NodeExecutor`:
+
+    - `open`, once before the first call of a node
+    - `begin`, for each attempt of a node
+    - `end`, if an attempt is no longer wanted
+    - `shutdown`, when the Runner closes, but only if the Runner made the executor itself
+
+    The executor need not care about attempts, retries and records, because the Runner is responsible for them. Two
+    attempts of one node never run at the same time. The Runner begins the next attempt when the future of the last
+    attempt is done, or when `end` has returned.
 
     The page "Write an executor" shows how to write one, and `graphengine.testing.ExecutorConformance` contains the
     requirements as tests.

@@ -93,8 +93,9 @@ def facts_of(packed: bytes) -> DetachedContext:
 def run_packed(packed: bytes) -> bytes:
     """Run the packed call of a node in the other process, and return its outcome as bytes.
 
-    If the node raises an exception, the bytes contain the exception. If the process was started by `multiprocessing`,
-    it ends when its parent process ends.
+    If the node raises an exception, `run_packed` returns bytes that contain this exception. If the process in which
+    `run_packed` is called was started by `multiprocessing`, it ends when its parent process ends, so that no work goes
+    on for a program that no longer exists.
 
     Args:
         packed: The bytes that `NodeExecutor.begin` received.

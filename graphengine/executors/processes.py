@@ -41,9 +41,12 @@ class ChildDied(BrokenExecutor):
 class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
     """Runs heavy nodes in child processes of this machine.
 
-    Unlike `concurrent.futures.ProcessPoolExecutor`, this executor ends a child process whose node ran out of time or is
-    no longer wanted. If a child process dies, no other call is lost. Child processes are started when they are needed.
-    They are new processes that import the module of the node (`forkserver`, or `spawn` on Windows).
+    A `ProcessExecutor` ends a child process whose node ran out of time or is no longer wanted, which
+    `concurrent.futures.ProcessPoolExecutor` cannot do. If a child process dies, only the call in that child process is
+    lost.
+
+    A `ProcessExecutor` starts child processes when they are needed. Each of them is a new process that imports the
+    module of the node. The start method of `multiprocessing` is `forkserver`, or `spawn` on Windows.
 
     Args:
         max_workers: The maximum number of child processes; the number of processors if not given.

@@ -79,13 +79,18 @@ class RayDied(BrokenExecutor):
 class RayExecutor(ThreadedExecutor["_TaskCall"]):
     """Runs heavy nodes as tasks of a Ray cluster. Needs the extra `ray`, here and on the cluster.
 
-    The cluster is chosen in this order: the cluster at `address`, the cluster that `RAY_ADDRESS` names, the cluster to
-    which the program is connected, or a new cluster on this machine that lives as long as this process. A cluster that
-    only happens to run on this machine is never used.
+    A `RayExecutor` uses the first of these clusters that applies:
 
-    A child process connects to the cluster at the first call. If the connection is lost, for example because the
-    cluster was restarted, a new connection is made. Calls that had not begun then begin in the same attempt of their
-    nodes. Calls that had begun fail with `worker_died`.
+    1. The cluster at `address`.
+    2. The cluster that the environment variable RAY_ADDRESS names.
+    3. The cluster to which the program is already connected.
+    4. A new cluster on this machine, which lives as long as this process.
+
+    A `RayExecutor` never uses a cluster only because it happens to run on this machine.
+
+    A `RayExecutor` starts a child process that connects to the cluster at the first call. If the connection is lost,
+    for example because the cluster was restarted, the executor makes a new connection. Calls that had not begun are
+    then sent again within the same attempt of their nodes. Calls that had already begun fail with `worker_died`.
 
     Args:
         num_cpus: The processors that a call occupies.

@@ -804,8 +804,11 @@ def changed(source: Source, since: str | AnyFunction[object] | None = None) -> C
 def failed(*types: type[BaseException]) -> Condition:
     """Return a condition for an edge that is taken if the node failed with one of these exceptions.
 
-    The node counts as failed only after all its retries, and if it has no fallback. `failed(Exception)` does not hold
-    after `sys.exit()` in a node's code; `failed(SystemExit)` does.
+    `failed(…)` holds only after the last retry of the node has failed. A node whose fallback returns a result has not
+    failed, because that result takes the place of the node's own result.
+
+    `failed(Exception)` does not hold if the code of the node calls `sys.exit()`, because `sys.exit()` raises
+    SystemExit, which is no subclass of Exception. Write `failed(SystemExit)` for this case.
 
     >>> str(failed(ValueError, KeyError))
     'failed with ValueError or KeyError'

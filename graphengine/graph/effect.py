@@ -41,9 +41,10 @@ WAIT_ELSEWHERE: Final = (
 class Once:
     """A side effect that must not be repeated: if nobody knows how it ended, it is not started again.
 
-    The beginning of the effect is recorded before the effect begins. If the effect began and did not return (because of
-    a crash, a stop, a timeout, or an exception other than `NotDone`), nobody knows whether it happened. The effect is
-    then not called again before that question is settled.
+    For a side effect that is marked with `Once`, the run records that the side effect begins before it begins. Suppose
+    that the side effect began but did not return: its process crashed, the run was stopped, the time was over, or the
+    side effect raised an exception other than `NotDone`. Then nobody knows whether the side effect happened. It is not
+    called again until `reconcile` or a person has found out.
 
     Args:
         reconcile: A function, sync or async, that finds out what happened. It can take any of the call's arguments and

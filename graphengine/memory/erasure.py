@@ -61,9 +61,10 @@ async def erase(runner: Records, user: str, *, also: Collection[str] = (), dry_r
     - the memories in namespaces that contain the user's name as a part
     - the user's accounts of budgets
 
-    Runs that have not ended are cancelled. At the end a SQLite file is rewritten, so that it contains no byte of this
-    data any more. Other processes that write to it wait until this is done. A PostgreSQL database keeps removed rows
-    until it is vacuumed: see the page on operating a database.
+    `erase` cancels those of the runs that have not ended. As its last step, `erase` rewrites a SQLite file, so that the
+    file no longer contains any byte of the erased data. Other processes that want to write to the file wait until this
+    is done. A PostgreSQL database keeps removed rows until the database is vacuumed, as the page on operating a
+    database explains.
 
     Args:
         runner: A Runner with the store.

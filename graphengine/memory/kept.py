@@ -120,9 +120,12 @@ def _record_calls(effect: Effect) -> Callable[[_Method[P, T]], _Method[P, T]]:
 class Memory:
     """Values by namespace and key, kept across runs in the database of the runs, and found by words or by meaning.
 
-    A namespace is a path such as `users/ada`. A search or a list in a namespace also covers the namespaces below it,
-    such as `users/ada/diet`, and no others. Use the memory as an async context manager, or as a resource of a graph;
-    the graph then closes the memory.
+    A `Memory` keeps each value in a namespace, which is a path such as `users/ada`. A search in the namespace
+    `users/ada` also covers the namespaces below it, such as `users/ada/diet`, and so does a list of its entries. Other
+    namespaces are not covered.
+
+    Use a `Memory` as an async context manager, or declare it as a resource of a graph. A `Memory` that is a resource is
+    closed together with the resources of the graph.
 
     Args:
         store: The path of a SQLite database, the address of a PostgreSQL database, the store that a Runner has, or None

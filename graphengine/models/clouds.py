@@ -232,9 +232,14 @@ class AzureModel(_NoBatches, OpenAIChatModel):
 
     Accepts the arguments of `OpenAIChatModel`.
 
-    `model` is the name of the deployment. `base_url` is the address of the resource; if it is None,
-    AZURE_OPENAI_ENDPOINT is used. `api_key` is the key of the resource; if it is None, AZURE_OPENAI_API_KEY is used.
-    The version of the API is read from OPENAI_API_VERSION.
+    For an `AzureModel`, these arguments have a special meaning:
+
+    - `model` is the name of the deployment.
+    - `base_url` is the address of the Azure resource. If it is None, the environment variable AZURE_OPENAI_ENDPOINT is
+      used.
+    - `api_key` is the key of the Azure resource. If it is None, the environment variable AZURE_OPENAI_API_KEY is used.
+
+    The version of the API is read from the environment variable OPENAI_API_VERSION.
     """
 
     _api = "azure"

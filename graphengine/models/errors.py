@@ -84,8 +84,9 @@ class AnswerTorn(ModelTransient):
 class ModelNotReady(ModelError):
     """No call of this model can succeed until somebody fixes a key, an account, a name, an address or a limit.
 
-    Patterns that continue when one of their parts fails do not continue after this error, because every other call
-    would fail in the same way. The run fails, and can be resumed where it stopped.
+    After a `ModelNotReady` error, the run fails, and can be resumed where it stopped. Patterns that usually continue
+    when one of their parts fails do not continue after this error, because every other call of the model would fail in
+    the same way.
     """
 
     code = "model_not_ready"

@@ -117,14 +117,17 @@ PLAIN_WAITS: Final = PlainWaits()
 class RateLimiter:
     """Limits the calls of one model in this process, and repeats calls that the server refused.
 
-    All agents, runs and items that use the model share the limits. Every model has a limiter. By default, the limiter
-    learns the limits of the server from requests that the server refuses. If you set the limits, fewer requests are
-    refused. Models with the same address, name and key share a limiter, and so do models to which you give the same
-    object.
+    A `RateLimiter` applies to all agents, runs and map items of the process that use the model. Every model has a
+    `RateLimiter`, even if you give it none. By default, the `RateLimiter` learns the limits of the server from the
+    requests that the server refuses. If you set the limits yourself, the server refuses fewer requests.
 
-    If you give no limiter to a model that is called over HTTP, the number of calls in flight is limited: to 100 at the
-    address of a provider, and at other addresses to half the number of files that the process may open. The first time
-    a call waits for others, the log says so.
+    Models with the same address, name and key share one `RateLimiter`. Other models share one if you give them the same
+    `RateLimiter` object.
+
+    Even without a `RateLimiter` of your own, a model that is called over HTTP has a limited number of calls in flight.
+    At the address of a known provider, the limit is 100 calls. At another address, it is half the number of files that
+    the process may open, because each connection counts as an open file. The first time that a call waits for other
+    calls, a message in the log says so.
 
     Args:
         calls_at_once: The largest number of calls in flight; None for no limit.

@@ -39,10 +39,13 @@ FORMS: Final = (
 def model_of(name: str) -> Model:
     """Return the model with this name, such as `anthropic:claude-haiku-4-5`.
 
-    `openai:` uses OpenAI's Responses API. `openai-chat:` uses the Chat Completions API, which most other servers offer.
-    The name of the model may be followed by `@` and the address of the API; the address begins at the last `@http`.
-    Without an address, the provider's environment variable is used (`OPENAI_BASE_URL`, `ANTHROPIC_BASE_URL`), and
-    otherwise the provider's own address.
+    The name that `model_of` accepts begins with a provider and a colon. `openai:` stands for OpenAI's Responses API.
+    `openai-chat:` stands for the Chat Completions API, which most other servers offer.
+
+    To call another server, write `@` and the address of its API after the name of the model, as in
+    `openai-chat:qwen3@http://localhost:8000/v1`. If `@http` occurs several times, the address begins at the last one.
+    Without an address in the name, the address in the environment variable of the provider is used (`OPENAI_BASE_URL`,
+    `ANTHROPIC_BASE_URL`). If the variable is not set, the provider's own address is used.
 
     Raises:
         ModelUnavailable: The provider is missing or unknown, the model is missing, or the address is invalid. The error

@@ -28,9 +28,9 @@ PLACEHOLDER: Final = "placeholder"
 class PlaceholderModel(RulesModel):
     """Answers every agent at once, at no cost, with a placeholder text or the smallest valid value.
 
-    The check function of an agent (`check=`) is skipped, because a placeholder would not pass a check that was written
-    for real answers. Calls are counted for each agent, so that two runs with new objects of this class get equal
-    answers.
+    With a `PlaceholderModel`, the check function of an agent (`Agent(check=…)`) is not called, because a placeholder
+    would not pass a check that was written for real answers. The `PlaceholderModel` counts the calls of each agent
+    separately. Two runs that each use a new `PlaceholderModel` therefore get equal answers.
 
     Args:
         call_tools: Whether to call each tool of an agent once, with the smallest arguments, before answering. This is

@@ -44,8 +44,9 @@ THOUSAND: Final = 1_000
 class Price:
     """The price of a model, in US dollars per million tokens. Text, sound and images count alike.
 
-    Pass a price if the price tables do not contain the model. Also pass one for a proxy or a regional address, because
-    the listed prices are those of the provider itself.
+    Pass a `Price` to a model, as `price=`, if the price tables do not contain the model. Also pass a `Price` if the
+    model is called through a proxy or at a regional address, because the tables list only the prices of the provider
+    itself.
 
     Args:
         input_usd: The price of a question's tokens.

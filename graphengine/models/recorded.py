@@ -54,21 +54,26 @@ class NotRecorded(ModelError):
 class RecordedModel(OverModels):
     """Replays answers from a file, so that a test needs no provider, costs nothing and always gets the same answers.
 
-    If a model is given, requests that are not in the file are sent to this model, and its answers are added to the
-    file.
+    With the argument `model`, a `RecordedModel` also records. A request whose answer is not in the file is sent to that
+    model, and the answer is added to the file.
 
-    A recorded answer is found by its request: by the agent, instructions, messages, schema, tools and settings. The
-    tags, names of inputs and notes that graphengine adds to a prompt are left out of the comparison. If equal requests
-    were recorded several times, the first call gets the first answer, the second call the second answer, and so on.
-    Equal requests of different items of a map get the answers of their own item, in whichever order the items ask.
+    A `RecordedModel` finds a recorded answer by the request: the agent, instructions, messages, schema, tools and
+    settings have to be equal. Tags, names of inputs and notes that graphengine adds to a prompt are not compared.
     Errors are not recorded.
 
-    A replayed answer has the name of its model and its numbers of tokens. It costs 0.0 and is marked `offline`, because
-    nothing is spent now. The file contains the original cost.
+    Equal requests may have been recorded several times, with different answers. The first call then gets the first
+    answer, the second call gets the second answer, and so on. If different items of a map send equal requests, each
+    item gets the answers that were recorded for this item, in whichever order the items ask.
 
-    Secrets are hidden in the file: the values of environment variables with KEY, TOKEN, SECRET or PASSWORD in their
-    name, and texts that look like keys. Requests that differ only in a secret are equal. If two processes write the
-    same file at the same moment, one of them can lose answers of the other.
+    An answer that a `RecordedModel` replays contains the name of the original model and the original numbers of tokens.
+    Its cost is 0.0 and it is marked `offline`, because a replay spends nothing. The original cost remains in the file.
+
+    A `RecordedModel` hides secrets in the file that it writes. Secrets are texts that look like keys, and the values of
+    environment variables with KEY, TOKEN, SECRET or PASSWORD in their name. Two requests that differ only in a secret
+    therefore count as equal.
+
+    Only one process at a time should record into a file. If two processes write the file at the same moment, one of
+    them can lose answers of the other.
 
     Args:
         file: The path of the recording. If a model is given, the file and its folder need not exist.

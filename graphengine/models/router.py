@@ -89,12 +89,16 @@ class OverModels:
 class Router(OverModels):
     """A model that calls several models in order until one of them answers.
 
-    `model` of the answer names the model that answered. If no model answers, the error is that of the model that can be
-    called again soonest. If that model is skipped because of an exception that is not a `ModelError`, the error is
-    `ModelOverloaded`. The message lists what happened at each model, and `retry_after_seconds` is the time to wait.
+    The attribute `model` of an answer names the model that answered. If none of the models answers, the `Router` raises
+    the error of the model that can be called again soonest. The message of this error lists what happened at each
+    model, and its `retry_after_seconds` is the time to wait.
 
-    Streamed text comes from one model only. If a model fails after it has begun to stream, no further text of this call
-    is streamed. The answer that is returned is always the complete answer of one model.
+    The `Router` raises `ModelOverloaded` instead if this model was skipped because of an earlier exception that is not
+    a `ModelError`.
+
+    A `Router` streams the text of only one model for each call, so that readers do not see a mixture of two answers. If
+    a model fails after it has begun to stream, no further text of this call is streamed, even if the next model
+    answers. The answer that the `Router` returns is always the complete answer of one model.
 
     Args:
         models: The models in the order of calls, as objects or names. The limiter of each model decides when the model

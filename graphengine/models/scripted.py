@@ -57,8 +57,10 @@ class ScriptedModel:
 
     Texts are streamed word by word if the request asks for streaming.
 
-    A resumed run continues the script at the right place. If the answers that a conversation already contains are equal
-    to the first answers of a script that has not been used yet, the script continues after these answers.
+    When a run is resumed with a new `ScriptedModel`, the script continues after the answers that the run has already
+    received. For example, if the script is `["a", "b"]` and the conversation already contains the answer `a`, the next
+    answer is `b`. This works if the script has not been used yet, and if the answers in the conversation equal the
+    first answers of the script.
 
     As a context manager the model checks at the end of the block that every answer was used, as `done` does.
 

@@ -75,10 +75,13 @@ def blackboard(
 ) -> Graph[S]:
     """Make a graph in which agents run whenever a field that they watch has changed, until nothing changes any more.
 
-    The agents of a round run in parallel, and read the board as the previous round left it. An agent runs in a round if
-    a field that it watches has changed in the round before. In the first round, the fields of the input count as
-    changed: all fields that no other agent writes, and all fields whose value differs from their default. An agent that
-    fails writes nothing, and the others continue.
+    The state of a `blackboard` graph is the board, which all agents read and write. The agents work in rounds. An agent
+    runs in a round if a field that it watches was changed in the round before. The agents of a round run in parallel,
+    and all of them read the board as the previous round left it. An agent that fails writes nothing, and the other
+    agents continue.
+
+    In the first round, these fields count as changed: every field that no other agent writes, and every field whose
+    value differs from its default.
 
     Args:
         board: The state: a subclass of Board.

@@ -62,12 +62,16 @@ def debounced(
 ) -> Graph[BaseModel]:
     """Make a graph that collects starts with the same key, and runs the given graph once they have stopped coming.
 
-    Each run of the returned graph collects for one key: call `start_or_send` with the key as the id of the run. Give
-    workers both graphs. To end the run of a key, send it None.
+    Each run of the graph that `debounced` returns collects the starts of one key. To add a start, call `start_or_send`
+    of the Runner, with the returned graph, and with the key as the id of the run. Give workers both graphs: the
+    returned one and the one that it starts. To end the run of a key, send None to this run.
 
-    If the process that sends an input has the graph, the input is checked when it is sent. Otherwise the input is
-    checked when it is received. Suppose that the graph has changed meanwhile, so that the input no longer fits. Then
-    the input is kept and tried again every minute, and the next input that is sent for the same key is used.
+    An input for a `debounced` graph is checked when it is sent, if the sending process has the graph. Otherwise the
+    input is checked when the run of its key receives it.
+
+    An input can become invalid while it waits, because the graph has been changed. The run then keeps the input and
+    tries it again every minute, until the graph accepts it or another input is sent for the same key. That other input
+    replaces the one that was kept.
 
     Args:
         graph: The graph to start. Its state has no secret fields, because messages are kept in clear text.

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 def event_document(event: Event, info: RunInfo) -> dict[str, JsonValue]:
     """Convert an event of a run to JSON values, for example to send it as the data of a server-sent event.
 
-    `graphengine schema watch` prints the schema of the result. To convert a single step in the same way, call
-    `plain(step_document(step, why))` with `step_document` from `graphengine.records.step_document`.
+    The command `graphengine schema watch` prints the JSON Schema of what `event_document` returns. To convert a single
+    step of a run in the same way, import `step_document` from `graphengine.records.step_document`, and call
+    `plain(step_document(step, why))`.
 
     Args:
         event: The event.

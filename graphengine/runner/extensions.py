@@ -66,8 +66,9 @@ class OpenRun(NamedTuple):
 class Extension:
     """Code that takes part in all runs of a Runner, such as telemetry or budgets: `Runner(extensions=[…])`.
 
-    Override the methods for the moments at which the extension has something to do. The methods run in the event loop
-    and must not block. An exception in a method fails the call or the run. An extension adds nothing to the log of a
+    To write an extension, make a subclass of `Extension`, and override the methods for those moments of a run at which
+    the extension has something to do. The methods run in the event loop, so they must not block. If a method raises an
+    exception, the call or the run for which it was called fails. An extension does not add anything to the log of a
     run.
 
     Example:

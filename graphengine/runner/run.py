@@ -112,9 +112,10 @@ class Posted:
 class Run(Generic[S, Out_co]):
     """A handle on a run. It works whether this process, another process or no process drives the run at the moment.
 
-    `Runner.start`, `resume`, `branch`, `get` and `recover` return handles. A program should retrieve the error of a run
-    that it started or resumed, by `result()` or by reading the events to the end. If it drops the handle without doing
-    so, the error is logged once, by the logger `graphengine.runner`.
+    `Runner.start`, `resume`, `branch`, `get` and `recover` return a `Run`. A program that starts or resumes a run
+    should find out whether the run failed: it awaits `result()`, or reads the events to the end. If the program drops
+    the `Run` without doing so, the logger `graphengine.runner` logs the error of the run once, so that the error does
+    not go unnoticed.
 
     Attributes:
         id: The id of the run.

@@ -33,9 +33,9 @@ class Failure(BaseModel):
         message: The message of the error.
         attempt: The number of the attempt, from 1.
 
-    A failure that was read from a run also has the attributes `traceback`, `where` and `repair` of the recorded error.
-    They are attributes and not fields, because a state that keeps failures would otherwise store these texts a second
-    time.
+    A `Failure` that was read from a run also has the attributes `traceback`, `where` and `repair`, which contain texts
+    of the recorded error. These attributes are not fields of the model. Otherwise a state that keeps failures would
+    store the texts a second time.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -46,24 +46,36 @@ _CUT: Final = re.compile(r"( ?(?:\.\.\.|…|\\u2026) ?)")  # in the forms that p
 class Secret:
     """Marks a field of a state as secret: `token: Annotated[str, Secret]`; needs `Graph(secret_key=…)`.
 
-    Nodes and `Result.state` contain the value in clear text. Steps, snapshots, exports, events and pictures contain the
-    value encrypted, and pydantic's JSON of the state hides it. In errors and tracebacks of nodes, in what nodes emit,
-    and in the live text of agents, the value is replaced. An emitted object that contains the value is hidden as a
-    whole.
+    The value of a field that is marked with `Secret` can be read where a program works with it, and is protected
+    elsewhere:
 
-    Only the exact text of the value is found. If a model writes the value with blanks between the letters, it is shown.
-    If a node spreads the value over several calls of `ctx.emit`, it is shown too.
+    - Nodes and `Result.state` contain the value in clear text.
+    - Steps, snapshots, exports, events and pictures contain the value encrypted.
+    - The JSON that pydantic makes of the state shows asterisks in place of the value.
+    - Errors and tracebacks of nodes, texts that nodes emit, and the live text of agents show asterisks in place of the
+      value. If a node emits an object that contains the value, the whole object is hidden.
 
-    A node that would record the value in another place fails with `not_recordable`. Such places are another field, and
-    a payload, topic, key, question, type or default that is passed to a method of `ctx`. Texts with fewer than 8
-    characters are not searched for.
+    Texts are searched only for the exact value of a secret field, so the value can still be shown in another form. For
+    example, the value is shown if a model writes it with blanks between the letters, or if a node emits it in several
+    parts with several calls of `ctx.emit`.
 
-    A graph does not compile (`secret_field`) if it uses the field in `value`, `plateau`, `changed`, a switch, a choice,
-    a map or a question, if it shows the field to an agent, or if it passes the field to a subgraph that does not hide
-    it. `value("token").is_none()` and conditions that are functions are allowed.
+    A node fails with the error `not_recordable` if it would record the value of a secret field in another place,
+    because the value would be stored there in clear text. Such a place is, for example, another field of the state. It
+    can also be a payload, topic, key, question, type or default that the node passes to a method of `ctx`. Values with
+    fewer than 8 characters are not searched for, because such short texts occur by chance.
 
-    To replace a key by a new one, pass both, the new key first: `secret_key=[new, old]`. New records use the new key.
-    Keep the old key until every secret field has been written again.
+    A graph does not compile if it uses a secret field in a way that would reveal the value. The error has the code
+    `secret_field`. The graph must not:
+
+    - use the field in `value`, `plateau`, `changed`, a switch, a choice, a map or a question
+    - show the field to an agent
+    - pass the field to a subgraph that does not hide it
+
+    `value("token").is_none()` is allowed, and so are conditions that are functions.
+
+    To replace the encryption key of a graph, pass the new key followed by the old key: `secret_key=[new, old]`. New
+    records are encrypted with the new key. Keep the old key in the list until every secret field has been written
+    again, because earlier records can be read only with the old key.
     """
 
     @classmethod

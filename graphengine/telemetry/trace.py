@@ -81,10 +81,13 @@ _CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 class Telemetry(Extension):
     """Makes spans and metrics of the runs of a Runner: `Runner(telemetry=Telemetry())`.
 
-    The ids of traces and spans are computed from the id of the run and from their place in the run. Therefore a process
-    that resumes a run continues the trace of the run, and sampling by the trace id is the same in all processes. If a
-    run is resumed after it failed or was stopped, the trace gets another span `invoke_workflow` below the first one. A
-    failed attempt has the status ERROR, `error.type`, and an `exception` event.
+    `Telemetry` computes the ids of traces and spans from the id of the run and from their place in the run. A process
+    that resumes a run therefore continues the same trace. Sampling by the trace id also gives the same decision in all
+    processes.
+
+    If a run is resumed after it failed or was stopped, `Telemetry` adds another span `invoke_workflow` to the trace,
+    below the first one. The span of a failed attempt has the status ERROR, the attribute `error.type`, and an event
+    `exception`.
 
     Args:
         tracer_provider: The provider of spans, of opentelemetry-sdk; the global one if not given.

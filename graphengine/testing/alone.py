@@ -64,13 +64,13 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
 ) -> Done[S]:
     """Run one node alone, and return its result.
 
-    Only the first attempt of the node runs. If the attempt fails, its exception is raised, with notes about the state,
-    the last prompt, and the next action of a run. If the update does not fit the state, the error is the same error
-    that a run would record.
+    `run_node` runs only the first attempt of the node. If this attempt fails, `run_node` raises its exception. Notes
+    that are added to the exception show the state, the last prompt, and what a run would do next. If the result of the
+    node does not fit the state, the error is the one that a run would record.
 
-    The items of a map and the nodes of a nested graph use their retries and fallbacks as in a run, and the waiting time
-    between retries is skipped. A node with `on=` runs in this process, with a complete Context; its executor is not
-    needed.
+    If `run_node` runs a map or a nested graph, the items of the map and the nodes of the nested graph use their retries
+    and fallbacks as in a run. The waiting times between the retries are skipped. A node with `on=` runs in the current
+    process, with a complete Context, so its executor is not needed.
 
     Args:
         graph: The graph.

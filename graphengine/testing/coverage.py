@@ -40,9 +40,10 @@ if TYPE_CHECKING:
 class EdgeCoverage:
     """Records which edges of graphs are taken inside its `with` block, to find edges that no test takes.
 
-    The object can be used several times. If a condition is composed with `&`, `|` and `~`, the coverage also says for
-    each part whether the part was ever true and whether it was ever false. Graphs with the same name whose edges lead
-    to the same nodes are counted as one graph. A node that runs alone takes no edge.
+    An `EdgeCoverage` can be used in several `with` blocks, and adds up what it records. If the condition of an edge is
+    composed with `&`, `|` and `~`, the coverage also reports for each part whether the part was ever true and whether
+    it was ever false. Graphs with the same name whose edges lead to the same nodes count as one graph. A node that is
+    run alone, for example with `run_node`, takes no edge.
 
     Args:
         graphs: The graphs to cover, or their names. A graph counts with all graphs inside it, run or not. By default

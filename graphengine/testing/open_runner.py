@@ -31,8 +31,8 @@ S = TypeVar("S")
 class OpenRunner(Runner):
     """The Runner of the fixture `runner`. It needs no `async with`, and belongs to the event loop that first uses it.
 
-    In an async test, the Runner is closed when the test function ends. In a test that is not async, enter the Runner
-    like any other, with `async with runner: …` inside `asyncio.run`.
+    The fixture `runner` closes its Runner at the end of an async test function. In a test function that is not async,
+    enter the Runner like any other, with `async with runner: …` in a coroutine that is passed to `asyncio.run`.
 
     Args:
         store: The store of the runs.

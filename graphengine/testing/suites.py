@@ -203,9 +203,9 @@ def _write_texts(folder: Path, graph: str, texts: Mapping[str, str], *, removes_
 async def suite(graph: Graph[Any], runs: Iterable[str], store: str | PathLike[str] | Store) -> Suite:
     """Choose the fewest of some recorded runs that take every edge, ending, failure and fallback that occurred.
 
-    Runs are compared by what they cover: edges, endings, failures and fallbacks. If two runs cover the same, the
-    shorter run is chosen. The choice is greedy: the next run is always the run that adds the most. Nothing is written,
-    and no node is run.
+    `suite` compares runs by what they cover: edges, endings, failures and fallbacks. It chooses step by step: the next
+    run is always the one that adds the most to the runs chosen so far, so the choice is not always the smallest
+    possible. If two runs cover the same, the shorter run is chosen. `suite` writes nothing and runs no node.
 
     Args:
         graph: Today's graph.

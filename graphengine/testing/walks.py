@@ -147,8 +147,9 @@ async def walk(
 ) -> Walked[S]:
     """Walk along a graph's real edges, with stubs in place of its nodes.
 
-    Give each node one stub that is used for every visit, or a list with one stub for each visit. If a list is too
-    short, the walk fails with an error that names the node and the visit. A stub is one of the following:
+    A stub stands for what a node does. Give `walk` one stub for each node, which is used for every visit of the node,
+    or a list with one stub for each visit. If a list is too short, the walk fails with an error that names the node and
+    the visit. A stub is one of the following:
 
     - A mapping of fields is the update that the node would write. It is handled like any update: it goes through the
       reducer (give a single item for `append`), is validated and is recorded. A pydantic model can be given instead;
@@ -160,10 +161,14 @@ async def walk(
       node; its nodes have paths such as `"article/review"`. This also holds for the items of a map.
     - `Items(…)` gives the stubs of a map item by item. Without `Items`, a mapping replaces the whole map.
 
-    A path is written as the names of its nodes in their order. It ends with END, with FAIL, or with STOPPED if a limit
-    was reached: `write review write review END`. A fork is written `[facts | counter]`, with its arms in declared order
-    and `-` for an empty arm. The visits in a nested graph follow its name, as in `article (write review)`. So do the
-    visits of the items of a map, as in `teams (a b | a b)`.
+    The result of `walk` contains the path as a text with the names of the visited nodes in their order. The text ends
+    with END or FAIL, or with STOPPED if a limit was reached. Some examples of such texts:
+
+    - `write review write review END` is a path without forks.
+    - `[facts | counter]` is a fork with two arms, in the order in which they were declared. An arm without nodes is
+      written `-`.
+    - `article (write review)` is a nested graph with the visits in it.
+    - `teams (a b | a b)` is a map with the visits of each item.
 
     Args:
         graph: The graph.

@@ -85,8 +85,9 @@ def _read_text_file(name: str, process: DocumentProcess) -> TextFile:
 def read_sources(path: str | os.PathLike[str]) -> Sources:
     """Return the file at a path, or every readable file of the folder at this path, sorted by path.
 
-    Hidden files and folders are skipped, and links are not followed. A file that cannot be read is left out, with the
-    reason. Files beyond the first 200 files or 4,000,000 characters are left out, too.
+    In a folder, `read_sources` skips hidden files and hidden folders, and does not follow links. A file that cannot be
+    read is left out. Files are also left out once 200 files or 4,000,000 characters have been read. The attribute
+    `left_out` of the result lists each of these files with the reason.
 
     Args:
         path: The file or folder.

@@ -58,8 +58,9 @@ _READABLE: Final = "supported: Markdown, text, HTML, PDF, DOCX, CSV and TSV"
 def source_from_bytes(name: str, content: bytes) -> TextFile:
     """Return the content of a file as a text with its name.
 
-    PDF files, DOCX files, and HTML files of more than 50 kB are read in a child process, for at most 60 seconds. In
-    async code, call the function with `asyncio.to_thread`.
+    `source_from_bytes` reads PDF files, DOCX files, and HTML files of more than 50 kB in a child process, for at most
+    60 seconds. The caller is blocked for this time, so async code should call `source_from_bytes` with
+    `asyncio.to_thread`.
 
     Args:
         name: The name or path of the file; its ending decides how the content is read.

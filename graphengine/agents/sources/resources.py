@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 async def read_resources(server: McpServer, *uris: str) -> Sources:
     """Return resources of an MCP server as texts. The path of each text is the address of its resource.
 
-    A resource that is a text is used unchanged. A resource of bytes is read like a file with the same ending. A
-    resource that cannot be read is left out, with the reason. After the first 200 resources or 4,000,000 characters,
-    the rest is left out. If the server is not running, it is started, and it ends when nothing else uses it.
+    `read_resources` returns a resource that is a text unchanged. If a resource consists of bytes, `read_resources`
+    reads it like a file with the same ending. A resource that cannot be read is left out of the result, and is listed
+    there with the reason. The same applies to further resources once 200 resources or 4,000,000 characters have been
+    read.
+
+    `read_resources` starts the MCP server if the server is not running. The server ends when nothing else uses it.
 
     Args:
         server: The server, as `mcp(…)` returns it.

@@ -67,8 +67,9 @@ def read_page(url: str) -> TextFile:
 def read_media(url: str) -> Media:
     """Return a picture, a PDF document or a sound, named after the last part of its address.
 
-    If a node or a `ctx.call` returns the medium, it is fetched once: the run records the content, and models receive
-    the recorded content. In async code, call the function in a thread.
+    If a node or a `ctx.call` returns the result of `read_media`, the content is fetched only once. The run records the
+    content, and models receive the recorded content, also when the run is resumed. `read_media` blocks until the
+    content has arrived, so async code should call it in a thread, for example with `asyncio.to_thread`.
 
     Raises:
         PageRefused: The medium cannot be fetched, must not be fetched, or is of another kind.

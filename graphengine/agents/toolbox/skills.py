@@ -65,8 +65,9 @@ class _Skill(NamedTuple):
 def skills(folder: str | PathLike[str]) -> list[Tool]:
     """Return the tools with which an agent uses the skills of a folder: `Agent(tools=[*skills("skills")])`.
 
-    `read_skill` reads instructions and files. If a skill has Python scripts, `run_skill_script` runs them as
-    `run_python` does, which needs the extra `sandbox`. Scripts are never run in another way.
+    `skills` returns the tool `read_skill`, which reads the instructions and the files of a skill. If a skill contains
+    Python scripts, `skills` also returns the tool `run_skill_script`. This tool runs a script in the same sandbox as
+    the tool `run_python`, so the extra `sandbox` must be installed. Scripts never run outside the sandbox.
 
     Args:
         folder: A skill, or a folder of skills.

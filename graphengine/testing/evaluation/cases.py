@@ -57,9 +57,9 @@ class Score(BaseModel):
 def read_cases(path: str | PathLike[str]) -> list[Case]:
     """Read a data set: a file with one JSON object on each line, with `name`, `input` and `expected`.
 
-    If an item of a list in `input` is a text that begins with @, the text names a file or a folder relative to the data
-    set: `"sources": ["@texts/tides.md"]` becomes a `TextFile` for each file. Write `@@` for a text that really begins
-    with @.
+    In the `input` of a case, a list can name files to read. An item of a list that is a text and begins with @ names a
+    file or a folder, relative to the data set. For example, `"sources": ["@texts/tides.md"]` becomes a list with a
+    `TextFile` for each file. Write `@@` at the beginning of a text that really begins with @.
 
     Args:
         path: The file. A case without a name gets the name `line N`, with the number of its line.
