@@ -421,7 +421,7 @@ class LeaseLost(StoreError):
 class NodeError(GraphEngineError):
     """The work of a node failed for a reason that the engine knows.
 
-    The `code` of the error is recorded as the kind of the failure.
+    The attribute `code` of a `NodeError` is recorded as the kind of the failure (`Failure.kind`).
 
     Attributes:
         retryable: Whether running the node again can help.
@@ -615,8 +615,8 @@ class NotAwaited(NodeError):
 class NotDone(NodeError):
     """The side effect did not happen, so it may be tried again.
 
-    A side effect raises this error, or its function `reconcile=` does when it finds out that the side effect did not
-    happen.
+    `NotDone` is raised by the side effect itself, or by its function `reconcile=` when that function finds out that the
+    side effect did not happen.
     """
 
     code = "not_done"

@@ -71,7 +71,8 @@ def _as_base64(given: object) -> object:
 class Media(BaseModel):
     """A picture, a PDF document or a sound, which a model can read.
 
-    It is given by its bytes, by a web address, or by the id of a file that was uploaded to a model provider.
+    The content of a `Media` object is given by its bytes, by a web address, or by the id of a file that was uploaded to
+    a model provider.
 
     A `Media` object can be the value of a field of the state, the value of a placeholder in a prompt (such as
     `{picture}`), or a part of the result of a tool. A store keeps the bytes of a `Media` object only once, however many

@@ -333,8 +333,8 @@ class Agent(Generic[T_co, Inputs]):
     async def run(self, inputs: object = None, /, **more: object) -> T_co:
         """Ask the agent once and return its answer.
 
-        In a node of a run, the call is recorded, and its cost and usage count towards the limits of the run. Outside a
-        run, nothing is recorded.
+        If `run` is called in a node of a run, the call is recorded, and its cost and usage count towards the limits of
+        the run. Outside a run, nothing is recorded.
 
         Args:
             inputs: The agent's inputs: an object of the type that `inputs=` names, or a mapping if the agent names no
@@ -404,8 +404,9 @@ class Agent(Generic[T_co, Inputs]):
     def stream(self, inputs: object = None, /, **more: object) -> AsyncGenerator[AgentEvent | T_co, None]:
         """Ask the agent once and iterate over its live events, followed by the answer.
 
-        Events such as `TextDelta` arrive while the model writes. The last item is the answer. Nothing is recorded; call
-        `runner.stream(agent, …)` to do the same in a recorded run. Leaving the loop cancels the call.
+        `stream` yields events such as `TextDelta` while the model writes, and the answer as the last item. Nothing is
+        recorded; call `runner.stream(agent, …)` to do the same in a recorded run. The call is cancelled if you leave
+        the loop.
 
         Args:
             inputs: As for `run`.

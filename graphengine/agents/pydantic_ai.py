@@ -39,10 +39,13 @@ def pydantic_ai_node(
 ) -> Callable[..., Awaitable[O]]:
     """Return a node function that runs an agent of pydantic-ai and returns its output.
 
-    Each answer of the model and each result of a tool is recorded, priced and limited as part of the run. A run that is
-    resumed after a crash does not call the model or the tool again. The results of tools must be JSON values or types
-    of pydantic-ai, because after a resume they are read from the record. The retry policy of the node applies to calls
-    that failed. If the model can stream, answers are streamed, and watchers of the run see the text and the tool calls.
+    A node that `pydantic_ai_node` makes records each answer of the model and each result of a tool as part of the run,
+    and counts their cost towards the limits of the run. A run that is resumed after a crash therefore does not call the
+    model or the tool again. The results of tools must be JSON values or types of pydantic-ai, because a resumed run
+    reads them from the record.
+
+    The retry policy of the node applies to calls that failed. If the model can stream, its answers are streamed, and
+    programs that watch the run see the text and the tool calls.
 
     Args:
         agent: The agent. Its model may be replaced with `agent.override(model=…)`.

@@ -239,7 +239,8 @@ class Tool(Generic[P, R_co]):
     def given(self, given: Mapping[str, object], fields: Mapping[str, object]) -> Mapping[str, object]:
         """Return the values that the tool's function receives in addition to the arguments that the model writes.
 
-        These are the values that the run supplies, and the values of the state that `inputs=` of the tool names.
+        `given` contains the values that the run supplies, and the values of the state that the option `inputs=` of the
+        tool names.
 
         Args:
             given: The values that the run supplies, by name.
@@ -304,7 +305,7 @@ class Tool(Generic[P, R_co]):
     def values(self, arguments: str, given: Collection[str]) -> Mapping[str, object]:
         """Convert the arguments that a model wrote to the values that the tool's function receives, by name.
 
-        Values that the run supplies, whose names are in `given`, are not included. The arguments must fit the tool.
+        `values` leaves out values that the run supplies; their names are in `given`. The arguments must fit the tool.
         """
         return (
             self.form(given).read(arguments) if self._sent is None else self._rename_to_declared(self._sent, arguments)

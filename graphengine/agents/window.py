@@ -106,7 +106,8 @@ class Window:
 def effective(messages: Sequence[Message]) -> list[Message]:
     """Return the messages that are sent: the newest summary and the messages that it does not replace, in order.
 
-    Token counts from before the summary are removed, because they include messages that are no longer sent.
+    `effective` removes token counts that were reported before the summary was made, because these counts include
+    messages that are no longer sent.
     """
     newest = _find_newest_summary(messages)
     if newest is None:

@@ -117,9 +117,10 @@ class Graph(GraphDefinition[S, Out_co]):
     ) -> Graph[Any, Any]:
         """Return the graph that runs one agent, so that its runs can be started, resumed, branched or served.
 
-        `runner.run(agent, …)` runs the same graph. Its state contains the inputs of the agent, and the field `answer`
-        with the result. If the agent has `inputs=`, the state is a subclass of that type, and a run may begin with an
-        instance of the type. An agent without a prompt reads the field `question`.
+        `Graph.of(agent)` is the graph that `runner.run(agent, …)` runs. The state of the graph contains the inputs of
+        the agent, and the field `answer` with the result. If the agent has `inputs=`, the type of the state is a
+        subclass of that type, and a run may begin with an instance of the type. If the agent has no prompt, the state
+        contains the field `question`, which the agent reads.
 
         Args:
             agent: The agent.
@@ -144,8 +145,9 @@ class Graph(GraphDefinition[S, Out_co]):
     ) -> Graph[Any, T | None]:
         """Return the graph of conversations with an agent, for example to serve them.
 
-        `runner.run(agent, …, chat=…)` runs the same graph. Each run is a conversation, which waits for a message,
-        replies, and waits again. The result of the run is the newest answer.
+        `Graph.chat(agent)` is the graph that `runner.run(agent, …, chat=…)` runs. Each run of the graph is one
+        conversation: the run waits for a message, replies, and waits for the next message. The result of the run is the
+        newest reply.
 
         Args:
             agent: The agent.
@@ -165,15 +167,15 @@ class Graph(GraphDefinition[S, Out_co]):
     def compile(self) -> Plan[S]:
         """Check the whole graph, and return the plan by which runs are driven.
 
-        The plan is cached until the graph or a graph inside it changes.
+        `compile` keeps the plan, and returns it again until the graph or a graph inside it changes.
 
-        A loop that may never end is reported as a warning. These conditions end a loop, on an exit edge that is tried
-        before the edges back, or as the guard of an edge back:
+        `compile` reports a loop that may never end as a warning. A loop ends if it has one of these conditions, either
+        on an edge that leaves the loop and is tried before the edges back, or on an edge back:
 
         - a limit on the number of visits, or a plateau,
         - a bound on time, on cost, or on a list to which each round appends.
 
-        A loop that waits for an answer or a message in each round is not reported either.
+        A loop is also not reported if each round of the loop waits for an answer or a message.
 
         Raises:
             CompileError: The graph has problems. The error lists all of them, and the warnings.
@@ -217,9 +219,9 @@ class Graph(GraphDefinition[S, Out_co]):
             executors: Where nodes with `on=` run, as in `Runner`.
 
         Returns:
-            The result of the run, which is finished, stopped at a limit, or waiting for an answer or a message. In a
-            run that is kept in memory only, the answer or message can no longer arrive. If the run only sleeps, this
-            call waits until the sleep is over.
+            The result of the run, which has finished, was stopped at a limit, or waits for an answer or a message. A
+            run that waits and is kept in memory only cannot be continued, because the answer or message can no longer
+            reach it. If the run only sleeps, `run` returns after the sleep.
 
         Raises:
             CompileError: The graph cannot run.
@@ -248,8 +250,8 @@ class Graph(GraphDefinition[S, Out_co]):
     ) -> Result[S, Out_co]:
         """Run the graph once, as `run` does, in a script without an event loop.
 
-        `SyncRunner` offers all methods of a Runner for such scripts. Ctrl-C cancels async nodes at once. It waits for a
-        sync node, whose thread cannot be cancelled.
+        Use a `SyncRunner` for such scripts if you need other methods of a Runner. Ctrl-C cancels async nodes at once.
+        If a sync node is running, Ctrl-C takes effect when that node has ended, because its thread cannot be cancelled.
 
         Raises:
             DefinitionError: An event loop is already running here, as in a notebook. The errors of `run` are raised as
@@ -275,8 +277,9 @@ class Graph(GraphDefinition[S, Out_co]):
     ) -> None:
         """Draw the graph into a file.
 
-        PNG needs the extra `render`, PDF needs the `dot` program of Graphviz, and the other formats need nothing more.
-        An HTML page works offline and includes a description of the picture. PNG and PDF use the machine's fonts.
+        `render` chooses the format by the ending of the path. PNG needs the extra `render`, PDF needs the program `dot`
+        of Graphviz, and the other formats need nothing more. An HTML page works offline and includes a description of
+        the picture. PNG and PDF use the fonts of the machine.
 
         Args:
             path: The file. Its extension selects the format: .svg, .png, .pdf, .html, .dot, .mmd for Mermaid, or .txt

@@ -42,7 +42,8 @@ class NodeLogFilter(logging.Filter):
 
         They tell which node of which run logged the record.
 
-        `logging` drops a record if a filter returns False. This filter drops none, so it always returns True.
+        A filter of `logging` returns False to drop a record. `NodeLogFilter` keeps all records, so it always returns
+        True.
         """
         facts = node_facts()
         for name, nothing in _OUTSIDE.items():

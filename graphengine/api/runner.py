@@ -206,12 +206,13 @@ class Runner(Records, metaclass=_AskedOfTheClass):
     ) -> Any:
         """Run one agent as a run of `Graph.of(agent)`, and return its answer; or run a graph, and return its result.
 
-        With a `run_id` the agent or graph runs only once. If a run with this id exists, the call continues it, in
-        whichever process. Recorded work is not repeated. If the run has ended, its answer or result is returned. If
-        another process drives the run, the call waits for its end.
+        With a `run_id`, the agent or graph runs only once, however often `run` is called. If a run with this id exists,
+        `run` continues it, no matter which process began it, and does not repeat recorded work. If the run has ended,
+        `run` returns the answer or result of that run. If another process drives the run, `run` waits until the run
+        ends.
 
-        If the asyncio task that awaits this call is cancelled, for example by a timeout, the run continues. `stop` ends
-        the run.
+        The run continues if the asyncio task that awaits `run` is cancelled, for example by a timeout. Call `stop` to
+        end the run.
 
         Args:
             agent: The agent; or a graph.
@@ -314,7 +315,7 @@ class Runner(Records, metaclass=_AskedOfTheClass):
     ) -> AsyncGenerator[AgentEvent | T, None]:
         """Run one agent as `run` does; yield its live events, and finally its answer.
 
-        If the caller stops iterating, the run continues. The iteration raises the same errors as `run`.
+        The run continues if the caller stops iterating over `stream`. The iteration raises the same errors as `run`.
 
         Args:
             agent: The agent.

@@ -112,7 +112,8 @@ class CommandContext:
     def use(self, file: Path | None = None, *, writes: bool = False) -> None:
         """Choose the database of this command, and whether the command writes to the database.
 
-        A command that does not call this method only reads, from the database of `--store` or of the current project.
+        A command that does not call `use` only reads. It reads from the database of `--store` or of the current
+        project.
 
         Args:
             file: A graph's file. Without `--store`, the database is that of the file's project.
@@ -204,8 +205,8 @@ class CommandContext:
     def drive(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine that drives runs, with a `Stopper` that stops the runs when a signal arrives.
 
-        If a node creates an asyncio task that raises SystemExit or KeyboardInterrupt, asyncio stops the event loop.
-        This method starts the loop again, so that only the node fails, and not the command.
+        `drive` starts the event loop again if asyncio has stopped it because a node created an asyncio task that raised
+        SystemExit or KeyboardInterrupt. As a result, only the node fails, and not the command.
         """
         loop = self._runner.get_loop()
         task = loop.create_task(work)
@@ -258,8 +259,8 @@ class CommandContext:
     def fail(self, error: GraphEngineError) -> None:
         """Report the error that ended the command: as a JSON document under `--json`, otherwise as text.
 
-        If the command has already written its one document, the error is reported as text on stderr. This happens, for
-        example, if the store cannot be closed at the end.
+        A command writes only one JSON document. If it has already written this document, `fail` reports the error as
+        text on stderr. This happens, for example, if the store cannot be closed at the end.
         """
         is_traced = self.debug and not isinstance(error, CompileError)  # a CompileError names the lines itself
         if is_traced and self.log_format != "json":

@@ -46,8 +46,8 @@ class NodeExecutor(Executor, ABC):
     attempts of one node never run at the same time. The Runner begins the next attempt when the future of the last
     attempt is done, or when `end` has returned.
 
-    The page "Write an executor" shows how to write one, and `graphengine.testing.ExecutorConformance` contains the
-    requirements as tests.
+    The page "Write an executor" of the documentation shows how to write a `NodeExecutor`. The class
+    `graphengine.testing.ExecutorConformance` contains the requirements as tests.
 
     Attributes:
         counts_time: Whether the executor ends a call when its time is over. Otherwise the Runner counts the time,
@@ -99,8 +99,8 @@ class NodeExecutor(Executor, ABC):
     def why_died(self, error: BaseException) -> str:
         """Return how the process of a call ended, if the error means that the process died; "" otherwise.
 
-        If the text is not empty, the attempt fails as `worker_died`: the call had begun, and it is not known how much
-        of its work was done.
+        If `why_died` returns a text, the attempt fails as `worker_died`, because the call had begun and it is not known
+        how much of its work was done.
 
         Args:
             error: The exception that the future raised.

@@ -18,7 +18,7 @@ _OF_NODES: Final = ("call", "ask", "receive", "sleep", "sleep_until", "send", "r
 class DetachedContext:
     """The `ctx` of a node that runs in another process. It knows the attempt, but cannot reach the run.
 
-    Attributes of a Context that need the run, such as `ctx.ask`, raise an error.
+    A `DetachedContext` raises an error for those attributes of a `Context` that need the run, such as `ctx.ask`.
 
     Attributes:
         run_id: The run's id.

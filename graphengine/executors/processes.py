@@ -81,7 +81,7 @@ class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
         """Accept no further calls and end the child processes.
 
-        They end when their calls are over, or at once with `cancel_futures`.
+        The child processes end when their calls are over. With `cancel_futures`, they end at once.
         """
         super().shutdown(wait, cancel_futures=cancel_futures)
         if wait:

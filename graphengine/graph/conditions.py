@@ -64,7 +64,8 @@ _FALLS: Final = ("<=", "<", "==")
 class Condition(ABC):
     """A condition of an edge, which decides during a run whether the run continues along this edge.
 
-    When the condition is evaluated, it also returns the values that decided the outcome, so that they are recorded.
+    A `Condition` also returns the values that decided the outcome whenever it is evaluated. The run records these
+    values as the reason for the edge that it took.
     """
 
     __slots__ = ()
@@ -789,7 +790,7 @@ def plateau(
 def changed(source: Source, since: str | AnyFunction[object] | None = None) -> Condition:
     """Return a condition that holds if a value has changed since the edge's node was last left.
 
-    Before the node is left for the first time, the value is compared with its default.
+    `changed` compares the value with its default as long as that node has not been left before.
 
     Args:
         source: The path, or function of fields, that gives the value.

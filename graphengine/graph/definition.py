@@ -590,10 +590,12 @@ class GraphDefinition(Generic[S, Out_co]):
     ) -> None:
         """Add a rule that every path through the graph must keep. Give exactly one of `before`, `after` and `at_most`.
 
-        `compile` checks the rule on all paths. If a path breaks the rule, that is an error, which shows the path. If
-        this cannot be decided, it is a warning. Runs are watched too: a run that would break the rule fails with
-        `rule_broken` before the next node begins. A visit of a node counts if the node completed by itself, but not if
-        it failed or its fallback replaced the result.
+        `compile` checks the rule on all paths through the graph. A path that breaks the rule is an error, and the error
+        message shows the path. If `compile` cannot decide whether a path breaks the rule, it reports a warning.
+
+        Runs are checked, too. A run that would break the rule fails with `rule_broken` before the next node begins. A
+        visit of a node counts only if the node itself completed. It does not count if the node failed, or if the
+        fallback replaced the result.
 
         Args:
             node: The node that the rule requires, given as in `add_edge`.

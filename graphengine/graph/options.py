@@ -179,12 +179,16 @@ DEFAULT_RETRY: Final = Retry(attempts=4, initial_seconds=1.0, max_seconds=60.0, 
 class Sizes:
     """The maximum sizes of records, in bytes of JSON. None means no limit.
 
-    The defaults are far above what a well-made graph writes, and far below what causes trouble. A step is written as a
-    whole and read again on every resume, which takes about 0.2 s for 32 MiB. A state is kept in memory in two forms,
-    which together take about ten times the size of its JSON: a few GB for 256 MiB. A message or an answer comes from
-    outside, perhaps over a network, and waits in the inbox: 1 MiB is a long document. Values nested deeper than 128
-    levels are refused at any size. Small updates are measured only once in 1,024 steps, so a run may exceed
-    `state_bytes` by about 1 MiB.
+    The default values of `Sizes` are far above what a well-made graph writes, and far below what causes trouble:
+
+    - A step is written as a whole, and is read again on every resume. Reading takes about 0.2 s for 32 MiB.
+    - A state is kept in memory in two forms, which together take about ten times the size of its JSON. For 256 MiB of
+      JSON, this is a few GB.
+    - A message or an answer comes from outside, perhaps over a network, and waits in the inbox of the run. A text of 1
+      MiB is a long document.
+
+    Values that are nested deeper than 128 levels are refused at any size. Small updates are measured only once in 1,024
+    steps, so a run may exceed `state_bytes` by about 1 MiB.
 
     Args:
         update_bytes: The most that one step can write to the state. A node that returns more fails with `too_large`.

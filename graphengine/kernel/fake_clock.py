@@ -46,7 +46,8 @@ _LOOKS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, int]] = WeakKeyDictio
 class FakeClock:
     """A simulated clock for tests: with `Runner(clock=FakeClock())`, sleeps of runs end at once.
 
-    The clock serves one event loop at a time. `now` and `move` may be called from any code that runs in that loop.
+    A `FakeClock` serves one event loop at a time. Its methods `now` and `move` may be called by any code that runs in
+    that loop.
 
     Args:
         start: The initial time, epoch seconds.

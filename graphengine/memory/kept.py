@@ -239,7 +239,7 @@ class Memory:
     ) -> Sequence[MemoryEntry]:
         """Return the entries that fit a text best, the best entry first.
 
-        Entries of the namespace and of the namespaces below it are searched.
+        `search` covers the entries of the namespace and of the namespaces below it.
 
         Args:
             namespace: The namespace; "" for all namespaces.
@@ -282,7 +282,8 @@ class Memory:
     def tools(self, namespace: str, *, of: str = "", limit: int = 5) -> Sequence[Tool[..., Any]]:
         """Return two tools for an agent: `remember` keeps a text about a subject, and `recall` searches for texts.
 
-        `recall` searches by meaning if the memory has an `embed=` function, otherwise by words.
+        The tool `recall` searches by meaning if the `Memory` was created with a function `embed=`. Otherwise it
+        searches by words.
 
         Args:
             namespace: The namespace that the tools read and write. The model cannot choose another one.

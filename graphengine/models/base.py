@@ -128,7 +128,7 @@ class Message(BaseModel):
     def labelled_media(self) -> Iterator[tuple[str, Media]]:
         """Yield each media object of the message with its label, such as `[media 1: photo.png]`.
 
-        Adapters send the label before the media, so that the model knows which media the text means.
+        An adapter sends the label before the media object, so that the model knows which object a text means.
         """
         for number, one in enumerate(self.media, 1):
             yield label(number, one), one
@@ -251,7 +251,7 @@ class Request:
     def began(self) -> None:
         """Report to the caller that the first part of the answer has arrived.
 
-        An adapter that streams calls this method for every part of the answer, including parts that are not text.
+        An adapter that streams calls `began` for every part of the answer, including parts that are not text.
         """
         if self.on_begin is not None:
             self.on_begin()
@@ -264,7 +264,8 @@ class Request:
     def emit_whole(self, text: str) -> None:
         """Stream a complete answer word by word, for a model that cannot stream.
 
-        While nobody watches, the answer is passed on in one piece, because small pieces would only cost time.
+        If nobody watches the run, `emit_whole` passes the answer on in one piece, because small pieces would only cost
+        time.
         """
         self.began()
         if self.on_text is not None:
@@ -280,17 +281,17 @@ class Request:
     def bare(self) -> Request:
         """Return a copy of the request whose earlier answers contain only text and tool calls, not the provider's JSON.
 
-        The copy is sent when the provider refused that JSON, for example because another API key had encrypted its
-        thinking.
+        An adapter sends this copy when the provider has refused the JSON of earlier answers, for example because
+        another API key had encrypted the thinking in it.
         """
         return replace(self, messages=[message.model_copy(update={"native": None}) for message in self.messages])
 
     def with_tool_names(self) -> Request:
         """Return a copy of the request with a description of every tool that earlier answers called.
 
-        Some providers refuse a conversation that calls a tool which the request does not describe. A tool that the
-        agent no longer has is described as removed, with a schema that allows any arguments. If no tool is missing, the
-        request itself is returned.
+        `with_tool_names` is needed because some providers refuse a conversation that calls a tool which the request
+        does not describe. A tool that the agent no longer has is described as removed, with a schema that allows any
+        arguments. If no tool is missing, the request itself is returned.
         """
         declared_names = {tool.name for tool in self.tools}
         named = dict.fromkeys(
@@ -476,8 +477,8 @@ class Model(Protocol):
 class Closes(Protocol):
     """A model that holds network connections, and can close them.
 
-    The last Runner that used the model calls `close` when it stops. The model opens new connections if it is used
-    again.
+    A Runner that stops calls `close` of a model if no other Runner uses the model any more. If the model is used again
+    later, it opens new connections.
     """
 
     async def close(self) -> None:
@@ -522,7 +523,8 @@ class ChecksSetUp(Protocol):
 class KnowsPrices(Protocol):
     """An interface of models that can say before a call whether the cost of their answers will be known.
 
-    A run with a cost limit asks first, because it could not enforce the limit otherwise.
+    A run with a cost limit calls `knows_price` before it calls the model, because the run cannot enforce the limit if
+    the cost of an answer is unknown.
     """
 
     async def knows_price(self) -> bool:

@@ -146,8 +146,9 @@ class HostsTools(Protocol):
     def lacks_tool(self, tool: HostedTool) -> str:
         """Return advice for an agent with a hosted tool that the model's provider cannot run.
 
-        A hosted tool is a tool that the provider runs, such as its web search. The advice can also be about one option
-        of the tool. Returns "" if the model can run the tool with these options.
+        A hosted tool is a tool that the provider runs, such as its web search. `lacks_tool` returns "" if the model can
+        run the tool with the given options. Otherwise the advice can be about the tool as a whole or about one of its
+        options.
         """
         ...
 

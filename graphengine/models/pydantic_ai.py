@@ -78,8 +78,8 @@ _KINDS: Final[dict[str, type[ModelError]]] = {
 class PydanticAIModel:
     """Calls a model through pydantic-ai, for providers that graphengine has no adapter for.
 
-    The retries of the provider's SDK are switched off where pydantic-ai supports that, because graphengine retries
-    itself.
+    A `PydanticAIModel` switches off the retries of the provider's SDK if pydantic-ai supports that, because graphengine
+    retries failed calls itself.
 
     Args:
         model: The model's name in pydantic-ai, such as `google:gemini-2.5-pro`, or a model object of pydantic-ai.

@@ -55,14 +55,15 @@ class ScriptedModel:
     - an exception, raised when its turn comes
     - a function of the request, async or not, that returns any of these
 
-    Texts are streamed word by word if the request asks for streaming.
+    A `ScriptedModel` streams a text word by word if the request asks for streaming.
 
     When a run is resumed with a new `ScriptedModel`, the script continues after the answers that the run has already
     received. For example, if the script is `["a", "b"]` and the conversation already contains the answer `a`, the next
     answer is `b`. This works if the script has not been used yet, and if the answers in the conversation equal the
     first answers of the script.
 
-    As a context manager the model checks at the end of the block that every answer was used, as `done` does.
+    Used as a context manager, a `ScriptedModel` checks at the end of the block that every answer was used. The method
+    `done` makes the same check.
 
     Args:
         answers: The answers in order; or a mapping from agents' names to their answers, if several agents call the

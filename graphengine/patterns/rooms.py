@@ -63,7 +63,8 @@ def role_based(
 ) -> Graph[S]:
     """Make a graph in which roles renew their views in parallel, round by round, until a last node concludes.
 
-    A role that fails keeps its view, and the others continue; if no role has a view, the run fails.
+    If a role fails in a `role_based` graph, its last view is kept, and the other roles continue. If no role has a view,
+    the run fails.
 
     Args:
         roles: The roles by name. Each can read `premise`, `views` and the caller's own fields. It returns a `View`, or

@@ -58,7 +58,9 @@ def swarm(
 ) -> Graph[S]:
     """Make a graph in which agents of equal rank hand a task to each other, until one of them is done.
 
-    An Agent that names an unknown agent gets an error message and tries again; any other runnable fails the run.
+    In a `swarm`, an agent hands the task over by naming another agent. If an `Agent` names an agent that does not
+    exist, its model receives an error message and tries again. If any other runnable, such as a function, does so, the
+    run fails.
 
     Args:
         agents: The agents by name. Each returns a Turn, and can read `task`, `trail`, `others` (the names it can hand

@@ -98,9 +98,10 @@ class Records(CoreRunner):
     async def rows(self, runs: Iterable[RunInfo | str], fields: Sequence[str]) -> list[dict[str, Any]]:
         """Return results as a table, for pandas, polars or a CSV file: a row for each run, in the order given.
 
-        A row contains the run's `run_id`, `graph`, `status`, `created_at`, `ended_at` (epoch seconds) and `cost_usd`,
-        and the chosen fields of its last recorded state as JSON values. A field that the run does not have is None, and
-        so are all fields of a run that this process cannot read. A secret field contains the text `secret`.
+        Each row contains `run_id`, `graph`, `status`, `created_at` and `ended_at` (in epoch seconds), and `cost_usd` of
+        a run. It also contains the chosen fields of the last recorded state of the run, as JSON values. A field that
+        the run does not have is None, and so are all fields of a run that this process cannot read. A secret field
+        contains the text `secret`.
 
         Args:
             runs: The runs, for example a page of `Runner.runs`, or their ids.
@@ -135,10 +136,12 @@ class Records(CoreRunner):
     ) -> Page[RunWait]:
         """Return the waits of one run, or of all waiting runs with the newest run first.
 
-        A wait is an open question, or a message or a time for which the run waits. A question whose answer is recorded
-        is left out, even if no process has continued the run yet. The list for all runs leaves out runs in which
-        another node is still working, and runs that this process cannot read because they are damaged or of a newer
-        version. Reading takes about a millisecond for each run.
+        A wait is an open question, or a message or a time for which a run waits. Once the answer to a question is
+        recorded, `waits` leaves the question out, even if no process has continued the run yet.
+
+        The list for all runs leaves out runs in which another node is still working. It also leaves out runs that this
+        process cannot read because they are damaged or of a newer version. Reading takes about a millisecond for each
+        run.
 
         Args:
             run_id: The run; all waiting runs if not given.

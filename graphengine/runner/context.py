@@ -49,7 +49,8 @@ TOOL_CALL: Final[ContextVar[tuple[AttemptFacts, str] | None]] = ContextVar("grap
 class Context:
     """Lets a node do more than compute a result: record calls, ask people, send messages or start child runs.
 
-    A node that declares a parameter `ctx: Context` gets a context for each of its attempts.
+    A function that runs as a node receives a `Context` if it declares a parameter `ctx: Context`. Each attempt of the
+    node receives a new one.
 
     Example:
         >>> async def draw(ctx: Context, n: int) -> int:
@@ -117,13 +118,14 @@ class Context:
     def idempotency_key(self) -> str:
         """A key for services outside, by which they can recognise a repeated request of this visit of the node.
 
-        The key stays the same over retries and resumes of this visit. It differs in each visit, item of a map and
-        branch.
+        The `idempotency_key` stays the same over all retries and resumes of this visit. Each visit, each item of a map
+        and each branch has a different key.
 
-        The key begins with the id of the run. So if you choose the ids of runs yourself and reuse an id in another
-        database, the same keys appear again. In a tool, it is the key of the tool call: equal calls in one model
-        response have different keys, and a call that is repeated, after a crash or in a retry with the same request to
-        the agent, keeps its key.
+        The `idempotency_key` begins with the id of the run. If you choose the ids of runs yourself and reuse an id in
+        another database, the same keys appear again.
+
+        In a tool, `idempotency_key` is the key of the tool call. Equal calls in one model response have different keys.
+        A call keeps its key when it is repeated, either after a crash or in a retry with the same request to the agent.
         """
         attempt, call = self._attempt, TOOL_CALL.get()
         return attempt.visit_key if call is None or call[0] is not attempt else f"{attempt.visit_key}/{call[1]}"
@@ -139,10 +141,10 @@ class Context:
     def now(self) -> float:
         """Return the time of the log, in epoch seconds, which is the same when the node runs again.
 
-        This is the time when the attempt could begin, or when its last recorded call or answer was recorded. An attempt
-        that runs again, for instance after a crash, a stop or an answer, sees the same times. So a recorded call whose
-        arguments contain the time is found again. A retry, and a resume after a failure, are other attempts and have
-        times of their own. To measure durations, use `time.monotonic`.
+        `now` returns the time when the attempt could begin, or the time when its last recorded call or answer was
+        recorded. An attempt that runs again, for instance after a crash, a stop or an answer, sees the same times. A
+        recorded call whose arguments contain the time is therefore found again. A retry, and a resume after a failure,
+        are new attempts and have times of their own. To measure durations, use `time.monotonic`.
         """
         attempt = self._attempt
         return attempt.journal.time if attempt.journal is not None else attempt.frame.arrived
@@ -185,9 +187,12 @@ class Context:
     ) -> Coroutine[Any, Any, Any]:
         """Call a function, sync or async, and record its result. A node that runs again gets the recorded result.
 
-        The record is kept across crashes and waits. If the attempt fails, the retry gets the recorded results too,
-        unless a record itself caused the failure or the node has `Retry(afresh=True)`. A sync function runs in a
-        thread. A call that was in progress at a crash is repeated, unless `effect` says that it must not be.
+        The record of a `call` is kept when the process crashes and when the run waits. It is also kept when the attempt
+        fails, so that the retry gets the recorded result. This does not hold if a record itself caused the failure, or
+        if the node has `Retry(afresh=True)`.
+
+        A sync function runs in a thread. If the process crashes while the function runs, the function is called again,
+        unless `effect` forbids it.
 
         Args:
             function: The function. Its return annotation determines how the result is recorded. Without an annotation,
@@ -294,7 +299,8 @@ class Context:
     ) -> Any:
         """Return the next message on a topic of this run.
 
-        If there is no message, wait for one in the same way as `ask`.
+        If there is no message yet, `receive` waits for one in the same way as `ask`: the attempt ends, the run waits,
+        and the node runs again from its beginning when a message has arrived.
 
         Args:
             topic: The topic.
@@ -362,10 +368,13 @@ class Context:
     ) -> Coroutine[Any, Any, ChildRun[S, Out_co]]:
         """Start another run, exactly once, and return a handle on it.
 
-        A node that runs again, for instance after a crash, gets the same child run. `await child.result()` waits for
-        the child in the same way as `ask` waits for an answer: the attempt ends there, and when the child has ended,
-        the node runs again from its beginning. If the child soon ends in this process, the attempt continues instead. A
-        branch of this run that begins before the result of the child has a child of its own.
+        If the node runs again, for instance after a crash, `start` returns a handle on the same child run.
+
+        `await child.result()` waits for the child run in the same way as `ask` waits for an answer. The attempt ends
+        there, and the node runs again from its beginning when the child run has ended. If the child run soon ends in
+        this process, the attempt continues instead.
+
+        A branch of this run that begins before the result of the child run has a child run of its own.
 
         Args:
             graph: The graph of the child.
@@ -420,9 +429,9 @@ class Context:
     def publish(self, name: str, value: object) -> Coroutine[Any, Any, None]:
         """Show a value to readers outside while the run continues, for example the progress of the node.
 
-        `Run.published`, the HTTP service and `graphengine show` return the value. The value is recorded before this
-        call returns, and a node that runs again does not publish it again. Readers get the newest value of a name. In a
-        map, each item has a newest value of its own.
+        Readers get the value from `Run.published`, the HTTP service or the command `graphengine show`. They get the
+        newest value that was published under a name; in a map, each item has a newest value of its own. The value is
+        recorded before `publish` returns, and a node that runs again does not publish it again.
 
         Args:
             name: The name of the value. Names that begin with `ge:` are reserved for the engine.
@@ -441,8 +450,9 @@ class Context:
     def reply(self, request: RunRequest[Any], value: object) -> Coroutine[Any, Any, None]:
         """Reply to a request that the node received with `ctx.receive(topic, RunRequest[int])`.
 
-        `Run.request`, which sent the request, returns the reply. The reply is recorded before this call returns. If the
-        node runs again, it does not reply again. Only the first reply to a request counts.
+        The program that sent the request with `Run.request` receives the reply as the result of that call. The reply is
+        recorded before `reply` returns. If the node runs again, it does not reply again. Only the first reply to a
+        request counts.
 
         Raises:
             NotRecordable: JSON cannot represent the value.
@@ -467,8 +477,8 @@ class Context:
     ) -> Sequence[PastRun]:
         """Return earlier finished runs of a graph, newest first. If the node runs again, it gets the same runs.
 
-        If the graph itself is given, instead of its name, the states of runs that were recorded under an older version
-        of the graph are migrated. Runs that cannot be migrated are left out, and a message in the log names them.
+        If you pass the graph itself and not only its name, `runs` migrates the states of runs that were recorded under
+        an older version of the graph. Runs that cannot be migrated are left out, and a message in the log names them.
 
         Args:
             graph: The graph, or its name.

@@ -101,7 +101,7 @@ class Extension:
     def executors(self) -> Executors | None:
         """The object that runs nodes with `on=` in other processes or on other machines.
 
-        If no extension provides such an object, these nodes run in this process.
+        If no `Extension` provides `executors`, nodes with `on=` run in this process.
         """
         return None
 
@@ -118,8 +118,8 @@ class Extension:
     def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:
         """Called before runs of a graph begin, here or by a worker, so that the extension can refuse the graph.
 
-        This is not called for each run: if the graph is the one that was checked last, and was not refused, it is not
-        checked again, unless the run is to be queued. Put checks that depend on the run into `opened`.
+        `checked` is not called for each run. A graph that is the same as the one checked last, and that was not
+        refused, is not checked again, unless the run is to be queued. Put checks that depend on the run into `opened`.
 
         Raises:
             GraphEngineError: The graph cannot be run.
@@ -128,7 +128,7 @@ class Extension:
     def instructed(self, plan: Plan[Any], instructions: Mapping[str, str]) -> None:
         """Called before a run branches off with other instructions for its agents, so that they can be checked.
 
-        The keys are the names of the agents or other parts that receive the instructions.
+        The keys of the mapping are the names of the agents, or of other parts that receive the instructions.
 
         Raises:
             InputError: A name is not known.
@@ -164,9 +164,9 @@ class Extension:
     ) -> Mapping[str, JsonValue] | None:
         """Called to migrate the recorded state of a run for code that uses the state outside the run.
 
-        Such code is, for example, a node that reads past runs with `ctx.runs`, or a run that begins with the state of
-        an earlier run. Unlike for `fitted`, the run itself does not continue, so only its state must fit the current
-        graph.
+        Code outside the run uses the state, for example, if a node reads past runs with `ctx.runs`, or if a run begins
+        with the state of an earlier run. In contrast to `fitted`, the recorded run itself does not continue, so only
+        its state must fit the current graph.
 
         Args:
             plan: The compiled current graph.

@@ -42,13 +42,15 @@ class Follower:
     def recorded(self, steps: Sequence[Step]) -> None:
         """Called when steps are durable.
 
-        If nodes run in parallel, the steps can arrive in another order than the order of their numbers (`seq`).
+        If nodes run in parallel, `recorded` can receive their steps in another order than the order of their numbers
+        (`seq`).
         """
 
     async def left(self) -> None:
         """Called when this process no longer drives the run.
 
-        It is not called for a run that was never driven here, for example because it was only queued.
+        `left` is not called for a run that was never driven in this process, for example because the run was only
+        queued.
         """
 
 

@@ -155,13 +155,14 @@ class Run(Generic[S, Out_co]):
     async def result(self) -> Result[S, Out_co]:
         """Wait until no process drives the run any more, and return the result of the run.
 
-        Every call returns the result that the run has then. For example, the first call returns with the status
-        `waiting` when the run asks a person. After the answer, the next call returns what became of the run.
+        Each call of `result` returns the result that the run has at that moment. For example, if the run asks a person
+        a question, the first call returns a result with the status `waiting`. A call after the answer returns what has
+        become of the run since.
 
-        The status of the result is `finished`, `waiting`, `stopped` or `cancelled`, or `running` if the run was
-        released. A run is released by `Runner.release`, by a Runner that closes, and by the death of the process that
-        drives it. If workers drive the run and it waits only for a time or for child runs, the call keeps waiting as
-        long as a worker is alive.
+        The status of the result is `finished`, `waiting`, `stopped` or `cancelled`. It is `running` if the run was
+        released: by `Runner.release`, by a Runner that closed, or by the death of the process that drove the run. If
+        workers drive the run and the run waits only for a time or for child runs, `result` keeps waiting as long as a
+        worker is alive.
 
         Raises:
             RunFailed: The run failed. The error contains the result.
@@ -249,7 +250,7 @@ class Run(Generic[S, Out_co]):
     async def begun(self) -> None:
         """Wait until the first step that this handle's start, resume or branch records is durable in the store.
 
-        If this is a handle from `Runner.get`, wait until the run is recorded.
+        For a `Run` that was returned by `Runner.get`, `begun` waits until the run is recorded.
 
         Raises:
             RunExists: A run with this id exists already.
@@ -364,8 +365,8 @@ class Run(Generic[S, Out_co]):
     async def send(self, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
         """Send a message to the run. The message is kept until a node receives its topic.
 
-        A topic that no node receives is accepted too. While the run waits only for messages on other topics, a warning
-        in the log names those topics. `Run.unread` returns the messages that no node has received.
+        `send` also accepts a topic that no node receives. While the run waits only for messages on other topics, a
+        warning in the log names those topics. `Run.unread` returns the messages that no node has received.
 
         Args:
             topic: The topic of the message.
@@ -447,11 +448,15 @@ class Run(Generic[S, Out_co]):
     ) -> Any:
         """Send a request to the run, and return the reply of the node that receives it.
 
-        The node receives the request with `ctx.receive(topic, RunRequest[int])`, and replies with `ctx.reply(request,
-        value)`. Any process can drive the run. If the run waits and no process drives it, it continues here, provided
-        that this handle has the graph of the run and that the run was not started with a queue of its own. Requests are
-        received in order, and each request has its own reply. The request is recorded before this call waits. If the
-        wait is cancelled, the request remains, and the node still receives it.
+        A node receives the request with `ctx.receive(topic, RunRequest[int])`, and replies with `ctx.reply(request,
+        value)`. Requests are received in order, and each request gets its own reply.
+
+        Any process can drive the run. If the run waits and no process drives it, `request` continues the run in this
+        process. This needs a `Run` that has the graph of the run, and a run that was not started with a queue of its
+        own.
+
+        The request is recorded before `request` begins to wait. If the waiting is cancelled, the request remains, and
+        the node still receives it.
 
         Args:
             topic: The topic of the request.
@@ -535,8 +540,8 @@ class Run(Generic[S, Out_co]):
     async def unread(self, topic: str) -> Sequence[JsonValue]:
         """Return the messages on a topic that no node of the run has received yet, the oldest first.
 
-        Messages are received in order, so an empty result means that all of them have been received. For a moment,
-        while a message moves from the inbox into the run's log, it can be listed twice.
+        Nodes receive messages in order, so an empty result of `unread` means that all messages on the topic have been
+        received. A message can be listed twice for a short time, while it moves from the inbox into the log of the run.
 
         Raises:
             UnknownRun: No run with this id is recorded.
@@ -575,8 +580,8 @@ class Run(Generic[S, Out_co]):
     ) -> Published[Any]:
         """Return the newest value that the nodes of the run published under a name. If there is none yet, wait for one.
 
-        The values are read from the store and no code of the graph runs, so it does not matter which process drives the
-        run, or whether the run is over.
+        `published` reads the value from the store and runs no code of the graph. Therefore it does not matter which
+        process drives the run, or whether the run is over.
 
         Args:
             name: The name that was passed to `ctx.publish`.
@@ -754,17 +759,22 @@ class Run(Generic[S, Out_co]):
     def events(self, after: int | str = 0, *, wait_out: bool = False, live: bool = True) -> AsyncGenerator[Event, None]:
         """Iterate over the events of the run: recorded steps, live events while nodes run, status changes and the end.
 
-        The last event is `RunEnded`, with the result that `result()` would return, or with the result of a failed run.
+        The last event that `events` yields is `RunEnded`. It contains the result that `result()` would return, or the
+        result of the failed run.
 
-        If this process drives the run, the run is watched from the moment of this call, even if the iterator is used
-        later. To get all live events, call this before anything else is awaited, or at most one turn of the event loop
-        later. A watcher who comes later gets the text that agents have shown so far in the model response that is in
-        progress, in one piece for each call of an agent, at most the last 100,000 characters. The text of earlier model
-        responses is in the recorded steps. If another process drives the run, there are no live events. Instead,
-        `StatusChanged` follows whenever the status, the driver or the waits of the run have changed.
+        If this process drives the run, `events` watches the run from the moment of the call, even if the iterator is
+        used later. To get all live events, call `events` before anything else is awaited, or at most one turn of the
+        event loop later.
 
-        A watcher that reads too slowly loses no recorded step. The pieces of a text that it has not read yet are joined
-        to one piece, of which the last 100,000 characters are kept.
+        A later caller misses the live events before the call. Instead, it gets the text that agents have shown so far
+        in the model response that is in progress. This text arrives in one piece for each call of an agent, and
+        contains at most the last 100,000 characters. The text of earlier model responses is in the recorded steps.
+
+        If another process drives the run, there are no live events. Instead, `StatusChanged` follows whenever the
+        status, the driver or the waits of the run have changed.
+
+        A program that reads the events too slowly loses no recorded step. The pieces of text that it has not read yet
+        are joined to one piece, of which the last 100,000 characters are kept.
 
         Args:
             after: Skip the steps up to this step number (`seq`), or up to this cursor (`RunInfo.cursor`), for a client

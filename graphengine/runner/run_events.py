@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 class LiveEvent:
     """A live event that an extension shows while nodes run, such as a piece of an agent's model response.
 
-    Each kind of live event is a subclass and a dataclass. A watcher gets the object itself.
+    Each kind of live event is a subclass of `LiveEvent` and a dataclass. A program that watches a run receives the
+    object itself.
 
     Attributes:
         event: The name of the event in JSON documents.

@@ -44,8 +44,8 @@ REPLIES: Final = "ge:reply"
 class RunRequest(BaseModel, Generic[T]):
     """A request that was sent with `Run.request`, as a node gets it from `ctx.receive(topic, RunRequest[int])`.
 
-    The node, or a later node that gets the request from the state, answers with `ctx.reply(request, value)` or
-    `ctx.refuse(request, why)`.
+    To answer a `RunRequest`, the node calls `ctx.reply(request, value)`. To refuse the request, it calls
+    `ctx.refuse(request, why)`. The node can also write the request into the state, so that a later node answers it.
 
     Attributes:
         value: The value of the request.

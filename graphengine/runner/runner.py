@@ -198,9 +198,9 @@ class Runner:
     ) -> Run[S, Out_co]:
         """Start a run of a graph. The run is driven in the background, or by a worker if a queue is given.
 
-        With a queue, the run is only recorded here, and `result()` then returns at once, with the status `queued`. A
-        `Worker` of that queue drives the run, in this process or another one. `get(run_id, graph).result()` waits for
-        the end of the run.
+        If you give `start` a queue, the run is only recorded here, and `result()` returns at once with the status
+        `queued`. A `Worker` of that queue drives the run, in this process or in another one. To wait for the end of the
+        run, call `get(run_id, graph).result()`.
 
         Args:
             graph: The graph.
@@ -271,10 +271,12 @@ class Runner:
     ) -> Run[S, Out_co]:
         """Continue a run, for example after a crash, a stop, a failure, a reached limit, an answer or a message.
 
-        A run that has finished, or that still waits, is not changed; the status of its result says so. If some arms of
-        a fork or some items of a map failed while others wait, the failed ones are retried, unless an answer, a message
-        or the end of a waiting time lets the run continue. Failed items of a map with `on_item_error="keep"` count as
-        done: they are retried only with `retry_failed`.
+        `resume` does not change a run that has finished or that still waits. The status of its result tells which of
+        the two is the case.
+
+        Some arms of a fork or some items of a map may have failed while others wait. `resume` then retries the failed
+        ones, unless an answer, a message or the end of a waiting time lets the run continue. In a map with
+        `on_item_error="keep"`, failed items count as done, so they are retried only with `retry_failed`.
 
         Args:
             run_id: The id of the run.
@@ -385,12 +387,12 @@ class Runner:
     def get(self, run_id: str, graph: GraphDefinition[Any] | None = None) -> Run[Any]:
         """Return a handle on an existing run, without starting or resuming the run.
 
-        If this Runner drives the run, this is the handle that `start` or `resume` returned. For any other run,
-        `events()` follows the run in the database. `result()` waits until no process drives the run and the run is not
-        queued. If a worker will continue the run after a pause or after a child run, `result()` waits for that too. To
-        drive the run here, call `resume`.
+        If this Runner drives the run, `get` returns the handle that `start` or `resume` returned. For any other run,
+        `events()` of the handle follows the run in the database. `result()` waits until no process drives the run and
+        the run is not queued. If a worker will continue the run after a pause or after a child run, `result()` waits
+        for that, too. To drive the run in this process, call `resume`.
 
-        If the run was just started or resumed here and that is about to fail, the methods of the handle raise the
+        If the run was just started or resumed here and the start or resume fails, the methods of the handle raise the
         reason, for example `RunExists`.
 
         Args:
@@ -429,9 +431,9 @@ class Runner:
     ) -> AsyncGenerator[Event, None]:
         """Iterate over the events of a run until it is over, whichever process drives it.
 
-        The iterator yields the recorded steps, live events while the run is driven here, `StatusChanged` whenever the
-        status, the driver or the waits have changed, and at the end `RunEnded` with the result. Watching only reads the
-        database, so it does not affect the run or its driver.
+        `watch` yields the recorded steps, and live events if the run is driven in this process. It yields
+        `StatusChanged` whenever the status, the driver or the waits of the run have changed, and at the end `RunEnded`
+        with the result. `watch` only reads the database, so it does not affect the run or the process that drives it.
 
         Args:
             run_id: The id of the run.
@@ -523,9 +525,10 @@ class Runner:
     async def release(self, run_id: str, *, now: bool = False) -> None:
         """Give up a run that is driven or sleeps here, so that another process can continue the run.
 
-        Nodes in flight finish and are recorded, and no further node is started. The run keeps the status `running` or
-        `waiting`, and another Runner can resume it at once. If you call this right after `start`, the run is recorded
-        without starting a node, so that a worker can drive it. If the run is not driven here, the call does nothing.
+        After `release`, nodes in flight finish and are recorded, and no further node is started. The run keeps the
+        status `running` or `waiting`, and another Runner can resume it at once. If you call `release` right after
+        `start`, the run is recorded without starting a node, so that a worker can drive it. If the run is not driven
+        here, `release` does nothing.
 
         Args:
             run_id: The id of the run.
@@ -544,12 +547,13 @@ class Runner:
     async def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[Run[Any]]:
         """Resume every run of these graphs whose process died or released the run.
 
-        Call this in a program that restarts and should finish what it had started. A `Worker` does the same
-        continuously, with a limited number of runs at a time, and also for runs that wait.
+        Call `recover` at the beginning of a program that was restarted and has to finish the runs that it had started
+        before. A `Worker` does the same continuously. It drives a limited number of runs at a time, and also continues
+        runs that wait.
 
-        All these runs are driven at once, except runs with a node that was in flight at two crashes in a row: these are
-        driven after the others, one at a time. Runs that another process claims first are left out, so any number of
-        processes can recover the same runs.
+        `recover` drives all these runs at the same time, with one exception. If a node of a run was in flight at two
+        crashes in a row, the node may have caused them. Such runs are driven after the others, one at a time. Runs that
+        another process claims first are left out, so any number of processes can call `recover` for the same runs.
 
         Args:
             graphs: The graphs, with distinct names.
@@ -637,12 +641,12 @@ class Runner:
     ) -> Run[Any] | Posted:
         """Answer a question of a run, and drive the run on with its graph.
 
-        Without the graph, the answer is only recorded. The process that drives the run, a worker, or a later call with
-        the graph processes it. The returned `Posted` says which. If no process drives the run and no worker is alive, a
-        warning in the log says so.
+        If you call `answer` without the graph, the answer is only recorded. It is processed by the process that drives
+        the run, by a worker, or by a later call with the graph, and the returned `Posted` says by which of them. If no
+        process drives the run and no worker is alive, a warning in the log says so.
 
-        If the graph was changed so that the run would now ask another question, the answer to the old question is not
-        recorded. Instead the run is migrated and asks the new question, and `QuestionChanged` is raised.
+        If the graph was changed so that the run would now ask another question, `answer` does not record the answer to
+        the old question. It migrates the run, which then asks the new question, and raises `QuestionChanged`.
 
         Args:
             run_id: The id of the run.
@@ -707,9 +711,10 @@ class Runner:
     ) -> None:
         """Record a rule that answers, in place of a person, whether a run has already done a side effect.
 
-        After a deployment, a run that continues under the new code may ask whether a side effect that is about to begin
-        was already done by the old code. The rule then gives the answer, if the question offers this answer. The rule
-        applies only to the present code of the graph. If several rules apply, the one recorded last decides.
+        Such a question can arise after a deployment. A run that continues under the new code may ask whether a side
+        effect that is about to begin was already done by the old code. A rule recorded with `answer_ahead` then gives
+        the answer, if the question offers this answer. The rule applies only to the present code of the graph. If
+        several rules apply, the one that was recorded last decides.
 
         Args:
             run_id: The id of the run.
@@ -762,9 +767,9 @@ class Runner:
     ) -> Run[S, Out_co]:
         """Send a message to a run. If the run does not exist, start it first. The run is driven here from then on.
 
-        This is meant for a chat or an account that has one run: the first message starts the run, and every further
-        message continues it. Any number of processes can call this at the same time. After a crash during the call,
-        call it again, with an `idempotency_key`.
+        Use `start_or_send` for a chat or an account that has one run: the first message starts the run, and every
+        further message continues it. Any number of processes can call `start_or_send` at the same time. Pass an
+        `idempotency_key`, so that you can repeat the call after a crash and the message is still received only once.
 
         Args:
             graph: The graph of the run.
@@ -777,8 +782,9 @@ class Runner:
             tags: Tags of the run if it is started.
 
         Returns:
-            A handle on the run. If another process drives the run, the handle follows it there. If that process leaves
-            the run with the message unread, the run continues here. A run that failed or was stopped is resumed.
+            A handle on the run. If another process drives the run, the handle follows the run there. If that process
+            stops driving the run and leaves the message unread, the run continues here. A run that failed or was
+            stopped is resumed.
 
         Raises:
             CompileError: The graph has an error.
@@ -805,9 +811,9 @@ class Runner:
     ) -> Run[S, Out_co]:
         """Return a handle on a run, and continue the run here if no process drives it.
 
-        This is meant for servers and pages to which a client returns: the handle has the events and the result of the
-        run, whichever process drives it. If another process leaves the run while it still has something to do, the run
-        continues here.
+        Use `drive` in servers and pages to which a client returns. The returned handle gives the events and the result
+        of the run, whichever process drives it. If another process leaves the run while it still has something to do,
+        the run continues here.
 
         Args:
             run_id: The id of the run.

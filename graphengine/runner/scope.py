@@ -260,8 +260,8 @@ class ChildRun(Protocol[S, Out_co]):
     def result(self) -> Coroutine[Any, Any, Result[S, Out_co]]:
         """Wait until the child run has ended, and return its result. The result is recorded with the node.
 
-        If the child failed or was stopped, another attempt of the node, or a resume of the node's run, lets the child
-        continue.
+        If the child run failed or was stopped, it continues when the node is attempted again, or when the run of the
+        node is resumed.
 
         Raises:
             ChildFailed: The child failed, was stopped, or was removed before its end was read.

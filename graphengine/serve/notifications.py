@@ -244,8 +244,9 @@ class _Deliverer(Worker):
 class Notifications(Extension):
     """Send webhooks when runs ask a question or end: `Runner(extensions=[notifications])`.
 
-    Every process that drives runs needs this extension, which records the news. At least one process must also deliver
-    the news: see `delivering`.
+    Pass the extension `Notifications` to the Runner of every process that drives runs, because it records that a run
+    asks a question or has ended. At least one process must also send the recorded notifications to the webhooks: see
+    `delivering`.
 
     Args:
         webhooks: The webhooks that receive news.
@@ -304,7 +305,8 @@ class Notifications(Extension):
     async def delivering(self, runner: CoreRunner) -> AsyncGenerator[None]:
         """Deliver notifications to webhooks until the end of the block.
 
-        This includes news that other processes have recorded, and news that an earlier process has not delivered.
+        `delivering` also delivers notifications that other processes have recorded, and notifications that an earlier
+        process has not delivered.
         """
         await runner.store.open()
         self._store, self._has_news = runner.store, asyncio.Event()  # the event belongs to the current event loop
@@ -547,7 +549,7 @@ def extension(settings: ProjectSettings) -> Notifications:
 async def delegate(runner: CoreRunner, run_id: str, wait: str, *, to: str, by: str = "") -> None:
     """Delegate an open question to another person.
 
-    Webhooks that want questions get the question again, with the name of this person.
+    `delegate` sends the question once more to the webhooks that receive questions, with the name of the other person.
 
     Args:
         runner: A Runner over the store of the run.

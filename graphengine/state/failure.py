@@ -63,8 +63,8 @@ class Failure(BaseModel):
     def traceback(self) -> str:
         """The recorded traceback of the failure, without lines of graphengine.
 
-        It is "" if graphengine raised the error and no code of the user caused it, or if the failure was read from a
-        state.
+        The `traceback` is "" in two cases: graphengine itself raised the error and no code of the user caused it, or
+        the `Failure` was read from a state.
         """
         return self._traceback
 

@@ -213,8 +213,8 @@ class RunInfo(Struct, frozen=True, gc=False):
     def cursor_at(self, seq: int) -> str:
         """Return the cursor after a step, from which a watcher continues to read the run's steps.
 
-        The cursor contains the run's nonce. So it does not work for a later run that has got the id of this run after
-        this run was removed.
+        The cursor contains the nonce of the run, a random value that distinguishes runs with the same id. If the run is
+        removed and a later run gets its id, the later run therefore refuses the cursor.
         """
         return cursor_of(seq, self.nonce)
 
@@ -685,7 +685,7 @@ class RunStore(Protocol):
     async def mark_stop(self, run_id: str, mark: StopMark) -> None:
         """Mark that a run and all its child runs are being stopped, or remove this mark. A final mark is never removed.
 
-        Any process may call this method. When it returns, no new run can be created below the marked run, and `started`
+        Any process may call `mark_stop`. When it returns, no new run can be created below the marked run, and `started`
         lists all child runs that were created before. An unknown run is ignored.
         """
         ...
@@ -707,9 +707,9 @@ class RunStore(Protocol):
     async def started(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
         """Return the child runs that nodes of these runs started, whatever their status.
 
-        A child run that continues when others stop is left out, since it does not belong to the tree. The id of a
-        starter may have been used by an earlier run before. The child runs of that earlier run are included only while
-        no run has the id.
+        `started` leaves out child runs that continue when others stop, because they do not belong to the tree of runs.
+        If the id of a run was used by an earlier run, the child runs of the earlier run are included only while no run
+        has the id.
         """
         ...
 
@@ -730,9 +730,9 @@ class RunStore(Protocol):
     async def former_lease(self, run_id: str) -> float | None:
         """Return for how many more seconds the process that drove a run before may still act on the run.
 
-        The time lasts until the end of the owner's lease, and is 0 afterwards. Return None if no other owner has the
-        run, or if the owner's death is proved. The end of a lease or a broken connection is no proof, since the process
-        may only be suspended or cut off from the database.
+        The returned time lasts until the lease of the former owner ends, and is 0 afterwards. `former_lease` returns
+        None if no other owner has the run, or if the death of the owner is proved. The end of a lease or a broken
+        connection is no proof, because the process may only be suspended or cut off from the database.
 
         Raises: UnknownRun.
         """
@@ -741,9 +741,9 @@ class RunStore(Protocol):
     def on_doubt(self, doubted: Callable[[LeaseDoubt], Coroutine[Any, Any, None]]) -> None:
         """Register a function that is called on the event loop when this process may have lost its runs to others.
 
-        The function is called with `late` shortly before the lease ends, if the lease could not be renewed: running
-        work must stop before the end of the lease. The function is called with `renewed` if the lease was renewed so
-        late that other owners may have claimed runs before.
+        The registered function is called with `late` shortly before the lease ends, if the lease could not be renewed.
+        Running work must then stop before the end of the lease. The function is called with `renewed` if the lease was
+        renewed so late that other owners may have claimed runs in the meantime.
         """
         ...
 
@@ -776,8 +776,8 @@ class RunStore(Protocol):
     async def moved(self, seqs: Mapping[str, int]) -> Sequence[str]:
         """Return the ids of the runs that have changed: their last step is not the given one, or they do not exist.
 
-        A Runner calls this for all its sleeping runs at once, to find out which of them other processes have continued.
-        One query to the database answers for all of them.
+        A Runner calls `moved` for all its sleeping runs at once, to find out which of them other processes have
+        continued. A single query answers for all of them.
         """
         ...
 
@@ -806,8 +806,8 @@ class RunStore(Protocol):
     async def code(self, code: str) -> Code | None:
         """Return the recorded code of a graph's nodes by its id, or None.
 
-        The store keeps the record while any run has the id in `RunInfo.code` or had it before a resume changed the
-        code.
+        The store keeps the recorded code as long as a run has its id in `RunInfo.code`, or had it there before a resume
+        changed the code.
         """
         ...
 
@@ -839,8 +839,8 @@ class RunStore(Protocol):
     async def message_keys(self, run_id: str, newest: int | None = None) -> Mapping[str, int]:
         """Return the keys of all messages that were ever posted to a run, oldest first.
 
-        The value of a key is the id of the message, or 0 if the message was delivered. An unknown run has no keys.
-        `newest` limits the result to this many keys of the newest messages.
+        `message_keys` returns each key with the id of its message, or with 0 if the message was delivered. An unknown
+        run has no keys. `newest` limits the result to this many keys of the newest messages.
         """
         ...
 
@@ -850,9 +850,10 @@ class RunStore(Protocol):
         Return how many announcements the store has received in all. Pass 0 in the first call, and then the number that
         the previous call returned. With -1, a store that can receive announcements returns at once.
 
-        Other processes announce messages to runs that wait or are driven here, released runs, and dead owners. An
-        announcement is only a hint to look at the runs earlier than at the next poll: announcements can be lost or be
-        of no interest, and a store that receives none never returns.
+        Other processes announce three kinds of events: messages to runs that wait or are driven here, released runs,
+        and dead owners. An announcement is only a hint to look at the runs earlier than at the next poll, because
+        announcements can be lost or be of no interest. A store that receives no announcements never returns from
+        `notifications`.
         """
         ...
 
@@ -863,13 +864,19 @@ class QueueStore(Protocol):
     async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         """Claim due runs that no process drives, and return them.
 
-        If several workers call this, each run goes to one of them. Queues take turns. In each queue the order is:
-        higher `priority` first; then runs that were driven before, the longest due first; then new runs, whose tenants
-        take turns. The limits of a queue hold for all workers together.
+        If several workers call `take`, each run goes to one of them. The queues take turns. Within a queue, the runs
+        are ordered as follows:
 
-        Due runs whose driver has died come first. They are returned without being claimed, because the worker claims
-        them itself. They are returned even if the limits of their queue are reached. But they count as driven runs in
-        these limits, except runs of other graphs and runs in `refused`.
+        1. Runs with a higher `priority` come first.
+        2. Among runs with the same priority, those that were driven before come first, beginning with the run that has
+           been due for the longest time.
+        3. New runs come last. Their tenants take turns.
+
+        The limits of a queue apply to all workers together.
+
+        Before all others, `take` returns due runs whose driver has died. These are not claimed: the worker claims them
+        itself. The limits of queues do not hold them back. They still count as driven runs in these limits, except for
+        runs of other graphs and runs in `refused`.
 
         The cost does not depend on the number of queued or ended runs. With limits for tenants it grows with the number
         of tenants that have queued runs.
@@ -928,9 +935,11 @@ class Store(RunStore, QueueStore, Protocol):
     async def change_token(self) -> str:
         """Return a text that changes whenever a process writes to the store, so that a caller can skip useless reads.
 
-        The caller compares the text with the text of the previous call. If both are equal, nothing was written. The
-        text can also change without a write. The call is cheap enough for fifty calls a second. The death of a process
-        and the end of a lease do not change the text, since nothing is written then.
+        A caller compares the text with the one of an earlier call. If the text is the same, nothing has been written,
+        and the caller need not read the store again.
+
+        The text can also change without a write. It does not change when a process dies or a lease ends, because
+        nothing is written then. `change_token` is cheap enough for fifty calls a second.
         """
         ...
 
@@ -944,9 +953,9 @@ class Store(RunStore, QueueStore, Protocol):
     ) -> Sequence[Count]:
         """Return the number of runs for each graph and status, in any order. Numbers of 0 are left out.
 
-        With `every_seconds`, runs are also counted by the time when they began: `since` is the beginning of the period,
-        a multiple of `every_seconds`. `tag`, `text` and `tenant` select runs as in `runs`. A run whose process died
-        counts as `running`.
+        With `every_seconds`, `counts` also counts runs by the time when they began: `since` is the beginning of the
+        period, a multiple of `every_seconds`. `tag`, `text` and `tenant` select runs as in the method `runs`. A run
+        whose process died counts as `running`.
         """
         ...
 
@@ -1005,7 +1014,8 @@ class Store(RunStore, QueueStore, Protocol):
     async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
         """Add and remove tags of a run, and return all its tags, sorted.
 
-        Any process may do this, whatever the run's status and driver. A tag in both `add` and `remove` is added.
+        Any process may call `tag`, whatever the status of the run and whichever process drives it. A tag in both `add`
+        and `remove` is added.
 
         Raises: UnknownRun.
         """
@@ -1018,8 +1028,9 @@ class Store(RunStore, QueueStore, Protocol):
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
         """Return the runs that are ready to be resumed, at most `limit`.
 
-        Runs come first that were `running` when their owner died, since their work was interrupted; then the others,
-        the longest due first. With `graphs`, only runs of these graphs are returned and count towards `limit`.
+        The first runs in the result are those that were `running` when their owner died, because their work was
+        interrupted. The other runs follow, beginning with the run that has been due for the longest time. With
+        `graphs`, only runs of these graphs are returned and count towards `limit`.
 
         A run is due if it is
 
@@ -1031,9 +1042,9 @@ class Store(RunStore, QueueStore, Protocol):
         the store's own clock; the time of an owner's death can be approximate. A run with a live driver, this owner
         included, is never due.
 
-        The call reserves nothing: two callers can find the same runs, and only `claim` decides who drives a run. The
-        call is cheap enough to be repeated every second, since its cost does not depend on the number of ended runs or
-        the length of logs.
+        `due` does not reserve the runs: two callers can find the same runs, and only `claim` decides which process
+        drives a run. `due` must be cheap enough to be repeated every second, so its cost must not depend on the number
+        of ended runs or the length of logs.
         """
         ...
 
@@ -1059,23 +1070,23 @@ class Store(RunStore, QueueStore, Protocol):
         - it is neither `running` nor `waiting`, and no live owner drives it,
         - no run in the store was branched from it: pass branches before their parents.
 
-        Afterwards the run cannot be found, and its id can be used again. A run that no longer exists counts as kept.
-        The call is atomic. The data of removed runs can take up space until `sweep`.
+        A run that was removed cannot be found any more, and its id can be used again. A run that no longer exists is
+        returned like a run that is kept. `remove` is atomic. The data of removed runs can take up space until `sweep`.
         """
         ...
 
     async def trim(self, run_id: str, keep: int, limit: int) -> int:
         """Replace the content of a run's old steps by placeholders, and return how many steps were replaced.
 
-        All steps between the run's first step and a snapshot are replaced: the newest snapshot that is older than the
-        last `keep` steps. The steps keep their numbers and times (`engine.steps.removed`), so that the log has no gaps,
-        and the snapshot becomes part of the last replaced step.
+        `trim` chooses the newest snapshot that is older than the last `keep` steps, and replaces all steps between the
+        first step of the run and this snapshot. The steps keep their numbers and times (`engine.steps.removed`), so
+        that the log has no gaps. The snapshot becomes part of the last replaced step.
 
-        One call replaces at most `limit` steps, the newest first, and is atomic. So a process can drive the run
-        meanwhile, and the remaining steps can always be read. Repeat the call until it returns 0.
+        One call of `trim` replaces at most `limit` steps, the newest first, and is atomic. A process can therefore
+        drive the run meanwhile, and the remaining steps can always be read. Repeat the call until it returns 0.
 
-        Nothing is replaced in a run that has branches, since the branches read its steps, nor in a branch that was
-        imported together with its parents' steps.
+        `trim` replaces nothing in a run that has branches, because the branches read its steps. It also replaces
+        nothing in a branch that was imported together with the steps of its parents.
 
         Raises: UnknownRun.
         """
@@ -1084,8 +1095,8 @@ class Store(RunStore, QueueStore, Protocol):
     async def sweep(self) -> None:
         """Free the space of removed runs and of graph specs and codes that no run needs.
 
-        Also cleans up after other processes. The work is split into short transactions, so that others can write in
-        between. The next process that opens the store continues an interrupted sweep.
+        `sweep` also cleans up after other processes. It splits the work into short transactions, so that others can
+        write in between. The next process that opens the store continues an interrupted `sweep`.
         """
         ...
 

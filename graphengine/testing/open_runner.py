@@ -61,7 +61,7 @@ class OpenRunner(Runner):
     ) -> None:
         """Replace models, resources, executors and effects for this test, like the arguments of `Runner`.
 
-        Several calls add to each other, except that `effects=` replaces earlier effects.
+        Several calls of `use` add to each other. Only `effects=` replaces the effects of earlier calls.
 
         Args:
             models: Models in place of the agents' own models, as for `Runner(models=…)`.

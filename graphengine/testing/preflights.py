@@ -202,7 +202,8 @@ async def preflight(
 ) -> Preflight:
     """Find out whether every unfinished run of a database would continue under today's graphs.
 
-    Nothing is written. If a process drives a run at this moment, the run is checked at its last recorded step.
+    `preflight` writes nothing to the database. If another process is driving a run at the same time, `preflight` checks
+    the run at the last step that is recorded.
 
     Args:
         graphs: Today's graphs. Runs of other graphs do not fit.
@@ -211,7 +212,8 @@ async def preflight(
         names: Check only runs of graphs with these names; None for all graphs.
 
     Returns:
-        The runs in groups, with the reasons why runs do not fit and drafts of `migrate=`.
+        The checked runs in groups. For runs that do not fit today's graphs, a group contains the reasons and a draft of
+        the `migrate=` function that would adapt them.
 
     Raises:
         CompileError: A graph has an error that the draft of a migration cannot repair.

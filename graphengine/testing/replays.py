@@ -26,7 +26,8 @@ def replay(graph: Graph[Any], run: str | PathLike[str] | Exported) -> replays.Re
         run: The path of a file that `graphengine export` wrote, or a run that was read from such a file.
 
     Returns:
-        The result of the replay. It also lists changed explanations and parts of the run that could not be checked.
+        The result of the replay. It also lists explanations that have changed and parts of the run that could not be
+        checked.
 
     Raises:
         AssertionError: The graph decides a step differently. The text contains the first such step, the difference and

@@ -121,7 +121,8 @@ class Suite(Document):
     def changes_in(self, folder: Path, graph: Graph[Any]) -> Sequence[str]:
         """Describe how `write` would change the test suite in a folder, with one line for each run.
 
-        A line says that a run is new, is no longer needed, or is decided differently by today's graph.
+        Each line of `changes_in` says that a run is new, that it is no longer needed, or that today's graph decides it
+        differently.
         """
         old = {file.name: file for file in sorted(folder.glob("*.json"))}
         new = {each.file: each for each in self.runs}

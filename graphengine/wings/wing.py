@@ -52,7 +52,8 @@ class Command(NamedTuple):
 class Door(NamedTuple):
     """The routes of another protocol, such as MCP, that a package adds to the server `graphengine serve`.
 
-    The server checks the callers of the routes, and closes the routes when it ends.
+    The server checks who calls the routes of a `Door` before it passes a request on, and closes the routes when the
+    server ends.
 
     Attributes:
         name: The name, which is also the option `--NAME` and appears in documents.

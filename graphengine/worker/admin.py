@@ -65,7 +65,8 @@ class Admin:
     async def schedule(self, schedule: Schedule, graph: GraphDefinition[Any], state: object = None) -> Schedule:
         """Add a schedule, so that workers start runs of a graph at given times. Each time starts one run.
 
-        Workers that have the graph start and drive the runs. A program can call this method whenever it starts:
+        The runs of a schedule are started and driven by workers that have the graph. A program can call `schedule` each
+        time that it starts. What the call does depends on whether a schedule with this name exists:
 
         - If the same schedule already exists, nothing changes.
         - If another schedule has this name, the new schedule replaces it, and the change is logged. Times that were due
@@ -190,8 +191,8 @@ class Admin:
     async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
         """Limit how many runs of a queue all workers together drive at a time, or begin within a time.
 
-        The names `graph:NAME` and `tenant:NAME` can be paused like a queue. Within a second, workers then take no more
-        runs of this graph or this tenant from any queue.
+        `limit_queue` can also pause a graph or a tenant, with the name `graph:NAME` or `tenant:NAME` in place of a
+        queue. Within a second, workers then take no more runs of this graph or this tenant from any queue.
 
         Args:
             queue: The name of the queue, or `graph:NAME` or `tenant:NAME`.
@@ -222,10 +223,16 @@ class Admin:
     ) -> pruning.Pruned:
         """Remove old runs with all their records. This cannot be undone.
 
-        A run is always kept if it is running or waiting, if a live process holds it, if a kept branch needs its steps,
-        or if a kept run that started it can still read its result. When this method returns, the runs are removed and
-        their space can be reused. Other processes can work at the same time. If the method is interrupted, no kept run
-        is lost, and the next process that opens the store for writing frees the rest of the space.
+        `prune` keeps a run, whatever its age, in each of these cases:
+
+        - The run is running or waiting.
+        - A live process holds the run.
+        - A branch that is kept needs the steps of the run.
+        - A run that is kept has started the run, and can still read its result.
+
+        When `prune` returns, the runs are removed and their space can be reused. Other processes can work at the same
+        time. If `prune` is interrupted, no kept run is lost, and the next process that opens the store for writing
+        frees the rest of the space.
 
         Args:
             keep_last: Keep this many of the newest runs of each graph, in any status.
@@ -265,8 +272,8 @@ class Admin:
     async def vacuum(self) -> pruning.Vacuumed:
         """Return the space of pruned runs to the disk.
 
-        The work is done in chunks, and other processes can write between two chunks. The method returns when all space
-        has been returned.
+        `vacuum` does the work in chunks, so that other processes can write between two chunks. It returns when all
+        space has been returned.
 
         A database that was restored from a dump must be rewritten once, which needs free space of twice its size.
         Choose a quiet time for this: other processes that write have to wait. If the wait is longer than their timeout
@@ -295,8 +302,8 @@ class Admin:
     ) -> Bulk:
         """Apply an action to every run that a search finds, for example stop all runs that began today.
 
-        Runs to which the action does not apply are left alone. Therefore the call can be repeated, and after a crash
-        the next call completes the work.
+        `bulk` skips runs to which the action does not apply. The call can therefore be repeated: after a crash, the
+        next call completes the work.
 
         Args:
             action: The action:
@@ -347,8 +354,8 @@ class Admin:
     ) -> Trends:
         """Return statistics of runs by time intervals: numbers, statuses, losses, costs and durations.
 
-        The statistics are computed from the summaries of the runs. A summary is written when the status of a run
-        changes, so the present spending of a running run is not included yet.
+        `trends` computes the statistics from the summaries of the runs. The summary of a run is written when the status
+        of the run changes, so the amount that a running run has spent since then is not included.
 
         Args:
             search: Words and filters that select the runs, as for `runs`.
@@ -376,7 +383,8 @@ class Admin:
     async def spending(self, run_id: str) -> Sequence[Spent]:
         """Return the spending of a run on models so far, by agent, model and node.
 
-        The spending in steps that the run shares with its parent is listed separately.
+        If the run is a branch, `spending` lists separately what was spent in the steps that the run shares with its
+        parent.
 
         Raises:
             UnknownRun: No run with this id is recorded.
@@ -399,7 +407,8 @@ class Admin:
     ) -> Sequence[Difference]:
         """Compare the states of two runs, or of one run at two of its steps, and return the differences.
 
-        `first_at` and `second_at` name the steps as `Runner.state_at` does. By default they are the last steps.
+        The arguments `first_at` and `second_at` of `diff` choose the steps whose states are compared, in the same form
+        as for `Runner.state_at`. By default, the last steps of the runs are compared.
 
         Raises:
             UnknownRun: One of the runs does not exist.

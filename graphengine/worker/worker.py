@@ -115,8 +115,8 @@ WorkerEvent: TypeAlias = "Took | RunOutcome | Refused | Removed"
 class Worker:
     """Drives the due runs in the store of a Runner.
 
-    A program that drives thousands of runs at once should collect garbage less often, as `graphengine worker` does:
-    `gc.set_threshold(50_000, 20, 20)`.
+    A program with a `Worker` that drives thousands of runs at once should collect garbage less often, because each
+    collection takes long. The command `graphengine worker` calls `gc.set_threshold(50_000, 20, 20)` for this purpose.
 
     Args:
         runner: The Runner that drives the runs. It must stay open while the worker works.
@@ -270,8 +270,8 @@ class Worker:
     def look_now(self) -> None:
         """Wake the worker, so that it looks for due runs at once.
 
-        Call this method when this process itself has made a run due. Otherwise the worker would wait for the
-        announcement of the store, or for its next poll.
+        Call `look_now` when this process itself has made a run due. Otherwise the worker would notice the run only at
+        the announcement of the store, or at its next poll.
         """
         self._looking.set()
 

@@ -164,8 +164,8 @@ async def test_a_failed_child_run_is_named() -> None:
     for node in (delegate, wraps):
         tried = await try_failed_node(shop(node), run)
         assert tried.verdict == "unknown"
-        begin = "charge fails because a child run failed, which a retry resumes; prove the graph of the child run: child run "
-        assert tried.why.startswith(begin)
+        begin = "charge fails because a child run failed, which a retry resumes; prove the graph of the child run: "
+        assert tried.why.startswith(f"{begin}child run ")
         assert tried.why.endswith("failed: KeyError: 'rate'")
     assert outcome(await try_failed_node(shop(accepts), run)) == ("passes", "")
 

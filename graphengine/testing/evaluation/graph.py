@@ -70,11 +70,13 @@ def evaluation(
 ) -> Graph[EvaluationState]:
     """Build a graph that runs the graph under test on every case and scores the results.
 
-    A scorer is a function, an agent or a graph. Its parameters name the values that it reads: any field of the final
-    state of the graph under test, `output` (the result of the graph), `label` (the label with which the graph ended),
-    `expected` and `case`. It returns a number from 0 to 1, a bool, a `Score`, or None if it does not apply to the case.
-    If a scorer or a case fails, the other scorers and cases continue. If a model cannot be called, the run fails, and a
-    resume continues the run.
+    A scorer of an `evaluation` is a function, an agent or a graph that rates one result. The parameters of a scorer
+    name the values that it reads: a field of the final state of the graph under test, `output` (the result of the
+    graph), `label` (the label with which the graph ended), `expected` or `case`. A scorer returns a number from 0 to 1,
+    a bool or a `Score`. It returns None if it does not apply to the case.
+
+    If a scorer or a case fails, the other scorers and cases continue. If a model cannot be called, the run of the
+    evaluation fails. A resume then continues the run.
 
     Args:
         graph: The graph under test.
@@ -122,7 +124,8 @@ def judge(
 ) -> Agent[Score]:
     """Make a scorer that asks a language model to judge a result.
 
-    With the default model, which answers by rules, the evaluation fails. It can then be resumed with a language model.
+    Give `judge` a language model, with `model=` or when the evaluation runs. The default model answers by rules and
+    cannot judge, so the evaluation fails. It can then be resumed with a language model.
 
     Args:
         name: The name of the agent, under which its model can be chosen.

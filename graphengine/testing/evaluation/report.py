@@ -167,7 +167,7 @@ class Report(Document):
     def missed(self, thresholds: Mapping[str, float]) -> list[str]:
         """Describe each threshold that the graph does not reach.
 
-        A threshold is also missed if its scorer failed in any case, because its mean is then not known.
+        `missed` also lists a threshold whose scorer failed in any case, because the mean of the scores is then unknown.
 
         Args:
             thresholds: The lowest accepted mean by scorer. The key "" applies to all scorers without their own key.
