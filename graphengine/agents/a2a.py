@@ -56,8 +56,8 @@ def remote_agent(url: str, *, headers: Mapping[str, str] | None = None) -> Calla
     sent as a data part of the A2A message. The remote agent works on a task and delivers artifacts. The function
     returns all texts of these artifacts as one text, or their data if the artifacts contain no text.
 
-    The calls of the remote agent are recorded. If a node with such a function runs again after a crash, it therefore
-    follows the task that it has already started.
+    The run records the calls of a `remote_agent`. If the node is run again, for example after a crash, it therefore
+    follows the task that it has already started at the remote agent.
 
     Args:
         url: The address of the agent. The agent's card is found below it, at `/.well-known/agent-card.json`.

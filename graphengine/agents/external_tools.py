@@ -70,10 +70,10 @@ def external_tool(  # noqa: PLR0913 - the options of a tool that is called elsew
         offered: As for `Tool`.
 
     Returns:
-        The tool, to be listed in `Agent(tools=[…])`. When the model calls the tool, the run waits for another program
-        to answer the call. That program answers the call like any question of a run: with `runner.answer`, `graphengine
-        answer`, the HTTP service or a front end. The answer is the result of the tool, or `{"error": "why"}` if the
-        tool failed.
+        A tool that another program executes, to be listed in `Agent(tools=[…])`. When the model calls the tool, the run
+        waits until the other program has answered the call. That program answers the call like any question of a run:
+        with `runner.answer`, `graphengine answer`, the HTTP service or a front end. The answer is the result of the
+        tool, or `{"error": "why"}` if the tool failed.
 
     Raises:
         DefinitionError: An option is invalid, or the tool is not described.

@@ -110,8 +110,9 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
             result that the server marks as an error is always passed to the model.
 
     Returns:
-        A source of tools, to be listed in `Agent(tools=[…])`. `mcp` itself does not start the server; the server is
-        started when its tools are needed. If the server ends, it is restarted once, at the next call.
+        The tools of the MCP server, as one item for the list `Agent(tools=[…])`. `mcp` itself does not start the
+        server: the server is started when its tools are needed. If the server ends, it is restarted once, at the next
+        call.
 
     Raises:
         DefinitionError: Neither or both of `command` and `url` are given, or an option is invalid.

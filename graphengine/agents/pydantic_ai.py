@@ -44,8 +44,8 @@ def pydantic_ai_node(
     model or the tool again. The results of tools must be JSON values or types of pydantic-ai, because a resumed run
     reads them from the record.
 
-    The retry policy of the node applies to calls that failed. If the model can stream, its answers are streamed, and
-    programs that watch the run see the text and the tool calls.
+    In a node that `pydantic_ai_node` makes, the retry policy of the node applies to failed calls of the model. If the
+    model can stream, its answers are streamed, and programs that watch the run see the text and the tool calls.
 
     Args:
         agent: The agent. Its model may be replaced with `agent.override(model=…)`.

@@ -379,8 +379,9 @@ def result_of(function: Callable[..., Any]) -> TypeForm[Any]:
     message is sent back to the model, which can then correct the arguments. The option `check=` of an agent works in
     the same way.
 
-    The call of the function is recorded with its result, so a resumed run does not call the function again. If a rule
-    or a placeholder answers in place of a model, it returns the result itself, and the function is not called.
+    An agent with `result_of(function)` records the call of the function with its result, so a resumed run does not call
+    the function again. If a rule or a placeholder answers in place of a model, it returns the result itself, and the
+    function is not called.
 
     Args:
         function: Makes the answer, sync or async. Like a tool, it can read resources and `ctx` by name.

@@ -75,9 +75,9 @@ class Window:
     the tools that are called in one turn may together use at most half of the limit. Of results that are too long for
     that, only the beginning and the end are sent.
 
-    A `Window` takes the number of tokens from the report of the provider, and subtracts the share of the instructions
-    and tools. If the provider has reported no number, the `Window` estimates it: 4 bytes count as one token, and a
-    picture counts as 1,600 tokens.
+    To compare a conversation with its limit, a `Window` uses the number of tokens that the provider has reported,
+    without the share of the instructions and tools. If the provider has reported no number, the `Window` estimates it:
+    4 bytes count as one token, and a picture counts as 1,600 tokens.
 
     Args:
         max_tokens: The number of tokens of question and conversation above which the older messages are summarised.

@@ -42,9 +42,9 @@ class NodeExecutor(Executor, ABC):
     - `end`, if an attempt is no longer wanted
     - `shutdown`, when the Runner closes, but only if the Runner made the executor itself
 
-    The executor need not care about attempts, retries and records, because the Runner is responsible for them. Two
-    attempts of one node never run at the same time. The Runner begins the next attempt when the future of the last
-    attempt is done, or when `end` has returned.
+    A `NodeExecutor` is not responsible for attempts, retries and records, because the Runner is. Two attempts of one
+    node never run at the same time: the Runner begins the next attempt when the future of the last attempt is done, or
+    when `end` has returned.
 
     The page "Write an executor" of the documentation shows how to write a `NodeExecutor`. The class
     `graphengine.testing.ExecutorConformance` contains the requirements as tests.

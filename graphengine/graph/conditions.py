@@ -64,8 +64,8 @@ _FALLS: Final = ("<=", "<", "==")
 class Condition(ABC):
     """A condition of an edge, which decides during a run whether the run continues along this edge.
 
-    A `Condition` also returns the values that decided the outcome whenever it is evaluated. The run records these
-    values as the reason for the edge that it took.
+    When a `Condition` is evaluated, it returns whether it holds, and also the values that decided this. The run records
+    the values, so that one can see later why it took an edge.
     """
 
     __slots__ = ()
@@ -808,8 +808,8 @@ def failed(*types: type[BaseException]) -> Condition:
     `failed(…)` holds only after the last retry of the node has failed. A node whose fallback returns a result has not
     failed, because that result takes the place of the node's own result.
 
-    `failed(Exception)` does not hold if the code of the node calls `sys.exit()`, because `sys.exit()` raises
-    SystemExit, which is no subclass of Exception. Write `failed(SystemExit)` for this case.
+    The condition `failed(Exception)` does not hold if the code of the node calls `sys.exit()`, because `sys.exit()`
+    raises SystemExit, which is no subclass of Exception. Write `failed(SystemExit)` for this case.
 
     >>> str(failed(ValueError, KeyError))
     'failed with ValueError or KeyError'

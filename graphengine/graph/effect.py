@@ -41,10 +41,10 @@ WAIT_ELSEWHERE: Final = (
 class Once:
     """A side effect that must not be repeated: if nobody knows how it ended, it is not started again.
 
-    For a side effect that is marked with `Once`, the run records that the side effect begins before it begins. Suppose
-    that the side effect began but did not return: its process crashed, the run was stopped, the time was over, or the
-    side effect raised an exception other than `NotDone`. Then nobody knows whether the side effect happened. It is not
-    called again until `reconcile` or a person has found out.
+    A side effect that is marked with `Once` is recorded twice: when it begins, and when it returns. If it began but did
+    not return, nobody knows whether it happened. This is so after a crash, a stop, a timeout, or an exception other
+    than `NotDone`. The side effect is then not called again until `reconcile` or a person has found out whether it
+    happened.
 
     Args:
         reconcile: A function, sync or async, that finds out what happened. It can take any of the call's arguments and

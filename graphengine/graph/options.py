@@ -187,8 +187,8 @@ class Sizes:
     - A message or an answer comes from outside, perhaps over a network, and waits in the inbox of the run. A text of 1
       MiB is a long document.
 
-    Values that are nested deeper than 128 levels are refused at any size. Small updates are measured only once in 1,024
-    steps, so a run may exceed `state_bytes` by about 1 MiB.
+    `Sizes` does not change the maximum depth: values that are nested deeper than 128 levels are refused at any size.
+    Small updates of the state are measured only once in 1,024 steps, so a run may exceed `state_bytes` by about 1 MiB.
 
     Args:
         update_bytes: The most that one step can write to the state. A node that returns more fails with `too_large`.

@@ -61,10 +61,10 @@ async def erase(runner: Records, user: str, *, also: Collection[str] = (), dry_r
     - the memories in namespaces that contain the user's name as a part
     - the user's accounts of budgets
 
-    `erase` cancels those of the runs that have not ended. As its last step, `erase` rewrites a SQLite file, so that the
-    file no longer contains any byte of the erased data. Other processes that want to write to the file wait until this
-    is done. A PostgreSQL database keeps removed rows until the database is vacuumed, as the page on operating a
-    database explains.
+    `erase` cancels those of the user's runs that have not ended. As its last step, `erase` rewrites a SQLite file, so
+    that the file no longer contains any byte of the erased data. Other processes that want to write to the file wait
+    until this is done. A PostgreSQL database keeps removed rows until the database is vacuumed, as the page on
+    operating a database explains.
 
     Args:
         runner: A Runner with the store.

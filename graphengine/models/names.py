@@ -42,10 +42,10 @@ def model_of(name: str) -> Model:
     The name that `model_of` accepts begins with a provider and a colon. `openai:` stands for OpenAI's Responses API.
     `openai-chat:` stands for the Chat Completions API, which most other servers offer.
 
-    To call another server, write `@` and the address of its API after the name of the model, as in
+    To call a model on another server, write `@` and the address of the server's API after the name of the model, as in
     `openai-chat:qwen3@http://localhost:8000/v1`. If `@http` occurs several times, the address begins at the last one.
-    Without an address in the name, the address in the environment variable of the provider is used (`OPENAI_BASE_URL`,
-    `ANTHROPIC_BASE_URL`). If the variable is not set, the provider's own address is used.
+    Without an address in the name, `model_of` uses the address in the environment variable of the provider
+    (`OPENAI_BASE_URL`, `ANTHROPIC_BASE_URL`). If the variable is not set, it uses the provider's own address.
 
     Raises:
         ModelUnavailable: The provider is missing or unknown, the model is missing, or the address is invalid. The error

@@ -61,9 +61,10 @@ class RecordedModel(OverModels):
     settings have to be equal. Tags, names of inputs and notes that graphengine adds to a prompt are not compared.
     Errors are not recorded.
 
-    Equal requests may have been recorded several times, with different answers. The first call then gets the first
-    answer, the second call gets the second answer, and so on. If different items of a map send equal requests, each
-    item gets the answers that were recorded for this item, in whichever order the items ask.
+    A `RecordedModel` can contain several answers to equal requests, because the same request was recorded several
+    times. The first call then gets the first answer, the second call gets the second answer, and so on. If different
+    items of a map send equal requests, each item gets the answers that were recorded for this item, in whichever order
+    the items ask.
 
     An answer that a `RecordedModel` replays contains the name of the original model and the original numbers of tokens.
     Its cost is 0.0 and it is marked `offline`, because a replay spends nothing. The original cost remains in the file.
@@ -72,8 +73,8 @@ class RecordedModel(OverModels):
     environment variables with KEY, TOKEN, SECRET or PASSWORD in their name. Two requests that differ only in a secret
     therefore count as equal.
 
-    Only one process at a time should record into a file. If two processes write the file at the same moment, one of
-    them can lose answers of the other.
+    Let only one process at a time record into the file of a `RecordedModel`. If two processes write the file at the
+    same moment, one of them can lose answers of the other.
 
     Args:
         file: The path of the recording. If a model is given, the file and its folder need not exist.

@@ -80,8 +80,8 @@ def blackboard(
     and all of them read the board as the previous round left it. An agent that fails writes nothing, and the other
     agents continue.
 
-    In the first round, these fields count as changed: every field that no other agent writes, and every field whose
-    value differs from its default.
+    In the first round of a `blackboard` graph, nothing has been changed yet. These fields count as changed then: every
+    field that no other agent writes, and every field whose value differs from its default.
 
     Args:
         board: The state: a subclass of Board.

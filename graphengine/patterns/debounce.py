@@ -69,9 +69,9 @@ def debounced(
     An input for a `debounced` graph is checked when it is sent, if the sending process has the graph. Otherwise the
     input is checked when the run of its key receives it.
 
-    An input can become invalid while it waits, because the graph has been changed. The run then keeps the input and
-    tries it again every minute, until the graph accepts it or another input is sent for the same key. That other input
-    replaces the one that was kept.
+    An input for a `debounced` graph can become invalid while it waits, because the graph has been changed. The run of
+    the key then keeps the input and tries it again every minute, until the graph accepts it. If another input is sent
+    for the same key meanwhile, the new input replaces the one that was kept.
 
     Args:
         graph: The graph to start. Its state has no secret fields, because messages are kept in clear text.

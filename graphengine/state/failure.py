@@ -34,8 +34,8 @@ class Failure(BaseModel):
         attempt: The number of the attempt, from 1.
 
     A `Failure` that was read from a run also has the attributes `traceback`, `where` and `repair`, which contain texts
-    of the recorded error. These attributes are not fields of the model. Otherwise a state that keeps failures would
-    store the texts a second time.
+    of the recorded error. These attributes are not fields of the model, because a state that keeps failures would
+    otherwise store the texts a second time.
     """
 
     model_config = ConfigDict(frozen=True)

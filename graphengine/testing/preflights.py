@@ -212,8 +212,8 @@ async def preflight(
         names: Check only runs of graphs with these names; None for all graphs.
 
     Returns:
-        The checked runs in groups. For runs that do not fit today's graphs, a group contains the reasons and a draft of
-        the `migrate=` function that would adapt them.
+        The runs that `preflight` has checked, in groups. For runs that do not fit today's graphs, a group contains the
+        reasons and a draft of the `migrate=` function that would adapt the runs.
 
     Raises:
         CompileError: A graph has an error that the draft of a migration cannot repair.

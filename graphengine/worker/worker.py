@@ -115,8 +115,8 @@ WorkerEvent: TypeAlias = "Took | RunOutcome | Refused | Removed"
 class Worker:
     """Drives the due runs in the store of a Runner.
 
-    A program with a `Worker` that drives thousands of runs at once should collect garbage less often, because each
-    collection takes long. The command `graphengine worker` calls `gc.set_threshold(50_000, 20, 20)` for this purpose.
+    A program with a `Worker` that drives thousands of runs at once should let Python collect garbage less often, with
+    `gc.set_threshold(50_000, 20, 20)`. The command `graphengine worker` does this, too.
 
     Args:
         runner: The Runner that drives the runs. It must stay open while the worker works.

@@ -52,8 +52,8 @@ def sql_reader(
         seconds: The longest time that a query may take.
 
     Returns:
-        The tool with which an agent queries the database. If the file of the database does not exist, a call of the
-        tool raises FileNotFoundError.
+        A tool with which an agent queries the SQLite database. If the file of the database does not exist, a call of
+        the tool raises FileNotFoundError.
     """
     file = Path(path).resolve()
 

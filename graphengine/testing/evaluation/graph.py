@@ -75,8 +75,8 @@ def evaluation(
     graph), `label` (the label with which the graph ended), `expected` or `case`. A scorer returns a number from 0 to 1,
     a bool or a `Score`. It returns None if it does not apply to the case.
 
-    If a scorer or a case fails, the other scorers and cases continue. If a model cannot be called, the run of the
-    evaluation fails. A resume then continues the run.
+    If a scorer or a case of an `evaluation` fails, the other scorers and cases continue. If a model cannot be called,
+    the run of the evaluation fails, and can be resumed later.
 
     Args:
         graph: The graph under test.
