@@ -224,8 +224,9 @@ class TextFile(BaseModel):
         path: The name of the file as the user wrote it. The name is only shown: the file is never opened again.
         text: The content of the file.
 
-    >>> TextFile(path="notes.md", text="# Tides").text
-    '# Tides'
+    Example:
+        >>> TextFile(path="notes.md", text="# Tides").text
+        '# Tides'
     """
 
     model_config = ConfigDict(frozen=True)

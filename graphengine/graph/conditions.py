@@ -721,8 +721,9 @@ def value(source: Source) -> Value:
     Args:
         source: A path such as `"review.score"`, or a pure function whose parameters are named like fields.
 
-    >>> str(value("review.score") >= 7)
-    'review.score >= 7'
+    Example:
+        >>> str(value("review.score") >= 7)
+        'review.score >= 7'
     """
     return Value(source)
 
@@ -734,8 +735,9 @@ def iterations(node: str | AnyFunction[object], since: str | AnyFunction[object]
         node: The node whose visits are counted, given as in `add_edge`. Repeated attempts of a visit do not count.
         since: Count only the visits since this node last completed, or from the start of the run if it has not.
 
-    >>> str(iterations("review") >= 3)
-    'iterations of review >= 3'
+    Example:
+        >>> str(iterations("review") >= 3)
+        'iterations of review >= 3'
     """
     return Fact("iterations", named_node(node, _OF, ""), since and named_node(since, _OF, ""))
 
@@ -746,8 +748,9 @@ def usage(what: Literal["cost_usd", "tokens", "calls"]) -> Fact:
     Args:
         what: `"cost_usd"` (US dollars; None while the cost is unknown), `"tokens"` or `"calls"`.
 
-    >>> str(usage("cost_usd") > 0.5)
-    'cost_usd > 0.5'
+    Example:
+        >>> str(usage("cost_usd") > 0.5)
+        'cost_usd > 0.5'
     """
     if what not in ("cost_usd", "tokens", "calls"):
         message = f"usage({what!r}) names a quantity that runs do not count"
@@ -781,8 +784,9 @@ def plateau(
         mode: Whether larger (`"max"`) or smaller (`"min"`) numbers are better.
         since: Forget all samples whenever this node is visited.
 
-    >>> str(plateau("score"))
-    'score no longer improves'
+    Example:
+        >>> str(plateau("score"))
+        'score no longer improves'
     """
     return Plateau(source, patience, min_delta, mode, since and named_node(since, _OF, ""))
 
@@ -796,8 +800,9 @@ def changed(source: Source, since: str | AnyFunction[object] | None = None) -> C
         source: The path, or function of fields, that gives the value.
         since: Another node: compare with the value at the time when that node was last left.
 
-    >>> str(changed("draft", since="review"))
-    'draft changed since review'
+    Example:
+        >>> str(changed("draft", since="review"))
+        'draft changed since review'
     """
     return Changed(Reading.of(source), since and named_node(since, _OF, ""))
 

@@ -50,11 +50,12 @@ class Once:
         reconcile: A function, sync or async, that finds out what happened. It can take any of the call's arguments and
             `idempotency_key`. It returns the result of the effect if the effect happened. It raises `NotDone` if the
             effect did not happen, so that the effect begins now, or `EffectUnknown` if it cannot tell.
-        unknown: What follows if nobody can tell: a question to a person (`"ask"`), who answers with `{"result": …}`,
-            `rerun` or `fail`; or the failure `effect_unknown` (`"fail"`).
-        settle_seconds: How long an effect may still happen after its process was cut off or suspended, for example
-            because a request is under way. `NotDone` is believed only after that time. If it is not given, `NotDone` is
-            believed only if that process is known to be dead, or gave the run back; otherwise nobody can tell.
+        unknown: What follows if nobody can tell whether the effect happened. With `"ask"`, the run asks a person, who
+            answers with `{"result": …}`, `rerun` or `fail`. With `"fail"`, the node fails with `effect_unknown`.
+        settle_seconds: How long the effect may still happen after its process was cut off or suspended, for example
+            because a request is under way. When `reconcile` raises `NotDone`, this is believed only after that time.
+            Without `settle_seconds`, `NotDone` is believed only if the process is known to be dead or gave the run
+            back. Otherwise nobody can tell.
 
     Raises:
         DefinitionError: An argument is invalid.

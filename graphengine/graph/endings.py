@@ -38,8 +38,9 @@ def ended_with(*labels: str) -> Condition:
     Raises:
         DefinitionError: No label is given.
 
-    >>> str(ended_with("approved", "good enough"))
-    "ended 'approved' or 'good enough'"
+    Example:
+        >>> str(ended_with("approved", "good enough"))
+        "ended 'approved' or 'good enough'"
     """
     if not labels:
         repair = "name one label or more: ended_with('approved')"

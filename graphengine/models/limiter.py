@@ -134,9 +134,9 @@ class RateLimiter:
         requests_per_minute: The largest number of calls that begin in any minute; None if the limit is unknown.
         tokens_per_minute: The largest number of tokens of questions and answers in any minute; None if the limit is
             unknown.
-        patience_seconds: How long a call is repeated while the server refuses it, before it fails with `ModelBusy`. Two
-            times are compared with it: the time in which no call of the limiter was answered, and the sum of the waits
-            of this call. `math.inf` to repeat for ever.
+        patience_seconds: How long a call is repeated while the server refuses it, before it fails with `ModelBusy`. The
+            call fails when either of two times exceeds `patience_seconds`: the time in which no call of the limiter was
+            answered, or the sum of the waits of this call. With `math.inf` the call is repeated for ever.
         failures: The number of failures in a row after which calls are tried one at a time. Meanwhile a Router calls
             other models.
         pause_seconds: The longest pause between such tries. The first pause is 1 second, and each further pause is

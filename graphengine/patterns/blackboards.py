@@ -83,6 +83,8 @@ def blackboard(
     In the first round of a `blackboard` graph, nothing has been changed yet. These fields count as changed then: every
     field that no other agent writes, and every field whose value differs from its default.
 
+    Source: "The Hearsay-II Speech-Understanding System", Erman et al. 1980.
+
     Args:
         board: The state: a subclass of Board.
         agents: The subscribers by name. If two of them write one field, it needs a reducer.
@@ -91,8 +93,6 @@ def blackboard(
 
     Raises:
         DefinitionError: An agent watches nothing.
-
-    Source: "The Hearsay-II Speech-Understanding System", Erman et al. 1980.
 
     Example:
         >>> class Case(Board):

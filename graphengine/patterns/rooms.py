@@ -66,18 +66,18 @@ def role_based(
     If a role fails in a `role_based` graph, its last view is kept, and the other roles continue. If no role has a view,
     the run fails.
 
+    Source: "MetaGPT: Meta Programming for a Multi-Agent Collaborative Framework", Hong et al. 2023, for roles that work
+    from one shared pool of views.
+
     Args:
-        roles: The roles by name. Each can read `premise`, `views` and the caller's own fields. It returns a `View`, or
-            a text, which counts as a view that is not done. The rounds end early once the last view of every role is
-            done.
-        conclude: The runnable that makes the output from the views. If its result is not a text, pass a `Node` with
-            `writes=`, which names fields of the caller's state for the result.
+        roles: The roles by name. Each role can read `premise`, `views` and the caller's own fields. It returns a
+            `View`, or a text, which counts as a view that is not done. The rounds end early once the last view of every
+            role is done.
+        conclude: The last node, which makes the output from the views. If its result is not a text, pass a `Node` whose
+            `writes=` names the fields of the caller's state for the result.
         rounds: The maximum number of rounds; or a condition that ends them, for example
             `lambda rounds_held, rounds: rounds_held >= rounds` if the caller's state has a field `rounds`.
         state: `Room`, or a subclass with more fields for the roles to read.
-
-    Source: "MetaGPT: Meta Programming for a Multi-Agent Collaborative Framework", Hong et al. 2023, for roles that work
-    from one shared pool of views.
 
     Example:
         >>> roles = {"optimist": lambda premise: f"{premise}: good", "pessimist": lambda premise: f"{premise}: bad"}

@@ -62,6 +62,8 @@ def swarm(
     exist, its model receives an error message and tries again. If any other runnable, such as a function, does so, the
     run fails.
 
+    Source: OpenAI's Swarm, 2024, for handing over as the only means of routing.
+
     Args:
         agents: The agents by name. Each returns a Turn, and can read `task`, `trail`, `others` (the names it can hand
             over to) and the caller's own fields.
@@ -71,8 +73,6 @@ def swarm(
 
     Raises:
         DefinitionError: There is no agent with the name `first`.
-
-    Source: OpenAI's Swarm, 2024, for handing over as the only means of routing.
 
     Example:
         >>> agents = {"desk": lambda task: Turn(text=task, to="expert"), "expert": lambda trail: Turn(text="done")}

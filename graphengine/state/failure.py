@@ -27,15 +27,15 @@ class FailureRecord(Protocol):
 class Failure(BaseModel):
     """Why a node failed.
 
+    A `Failure` that was read from a run also has the attributes `traceback`, `where` and `repair`, which contain texts
+    of the recorded error. These attributes are not fields of the model, because a state that keeps failures would
+    otherwise store the texts a second time.
+
     Attributes:
         path: The place of the node in the run, such as `article/review`.
         kind: The name of the exception, or a code of the engine (`timeout`, `invalid_update`, …).
         message: The message of the error.
         attempt: The number of the attempt, from 1.
-
-    A `Failure` that was read from a run also has the attributes `traceback`, `where` and `repair`, which contain texts
-    of the recorded error. These attributes are not fields of the model, because a state that keeps failures would
-    otherwise store the texts a second time.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -70,8 +70,9 @@ def source_from_bytes(name: str, content: bytes) -> TextFile:
         SourceUnreadable: The file is too large, damaged, encrypted, of an unknown kind, of another kind than its
             ending, has no text, or takes too long or too much memory to read; or the extra `sources` is missing.
 
-    >>> source_from_bytes("tides.md", b"# Tides").text
-    '# Tides'
+    Example:
+        >>> source_from_bytes("tides.md", b"# Tides").text
+        '# Tides'
     """
     from graphengine.agents.sources.document_process import DocumentProcess  # noqa: PLC0415 - it imports this module
 

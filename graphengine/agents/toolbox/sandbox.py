@@ -24,8 +24,7 @@ MOST_CHARACTERS: Final = 20_000
 async def run_python(code: str) -> str:
     """Run Python code, and return what it prints and the value of its last expression.
 
-    Code that `run_python` runs cannot use files, the network or third-party packages. It can import the modules math,
-    re, json and datetime.
+    There are no files, no network and no third-party packages; math, re, json and datetime can be imported.
 
     Args:
         code: The code. Each call starts with nothing defined.
