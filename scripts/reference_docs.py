@@ -23,9 +23,9 @@ HEAD: Final = """\
 
 # Reference
 
-Each public name by task, with its signature and what it does; `help(name)` has the same, with examples. What is not
-here can change in any release: see [what is public](../project/versions.md#what-is-public). Errors have [a
-page](errors.md).
+This page lists every public name of graphengine, grouped by task, with its signature and a description. `help(name)`
+shows the same text in Python, with examples. A name that is not on this page can change in any release; see [what is
+public](../project/versions.md#what-is-public). The errors have [a page of their own](errors.md).
 """
 _SECTION: Final = re.compile(r"(?m)^(Args|Attributes|Returns|Yields|Raises|Examples?):\n")
 _ITEM: Final = re.compile(r"^(\*{0,2}\w+):\s")
