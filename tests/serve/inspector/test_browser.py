@@ -755,6 +755,9 @@ def test_a_graph_has_its_problems_and_unused_edges(url: str, acting: str, visit:
     """A graph's page lists the edges that no run took; what `check` finds if the code is there, else the command."""
     page = visit(url, "/graph?graph=flaky")
     expect(page.locator(".unused")).to_contain_text("boom → END")
+    expect(
+        page.get_by_role("heading", name=re.compile("^Edges not taken in the [0-9]+ counted runs?$"))
+    ).to_be_visible()
     expect(page.locator(".command")).to_contain_text("check flaky")
     page = visit(acting, "/graph?graph=essay")
     expect(page.locator("main")).to_contain_text("`check` finds none in tests/serve/inspector/driven.py")

@@ -242,6 +242,33 @@ def test_the_list_says_what_a_run_waits_for(at: str, visit: Opened, run: str, wo
     expect(row.locator(".why")).to_have_text(re.compile(words.replace(" ", r"\s+")))
 
 
+def test_a_run_that_was_retried_waits_for_a_worker(tmp_path: Path, visit: Opened) -> None:
+    """Its process did not die: somebody asked for the retry, and no process has taken the run up yet."""
+    path = tmp_path / "runs.db"
+
+    def charge() -> str:
+        raise KeyError("vat_rate")
+
+    async def record() -> None:
+        graph = Graph("checkout", Order)
+        graph.add_node("charge", charge, writes="done", thread=False)
+        graph.add_path(START, "charge", END)
+        async with Runner(path) as runner:
+            with suppress(RunFailed):
+                await runner.start(graph, run_id="order").result()
+        async with Runner(path) as runner:
+            assert (await runner.admin.bulk("retry", "id:order", graphs=[graph])).runs == ["order"]
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, record()).result()
+    with served(path) as url:
+        words = "waits for a worker or a resume"
+        expect(visit(url).locator("[data-run=order] .why")).to_contain_text(words)
+        page = visit(url, "/run?id=order")
+        expect(page.locator("main").first).to_contain_text(words)
+        expect(page.locator("main").first).not_to_contain_text("died")
+
+
 def test_a_branch_has_its_own_title_and_input(at: str, visit: Opened) -> None:
     """With what it changed of its parent's input. A branch that changes no field of the title keeps the title."""
     for run, title, old in (("huts", "Letter to huts", OLD), ("huts-again", "Letter to huts", "older")):

@@ -136,8 +136,7 @@ export function GraphPage({ name, session }: { name: string; session: Session })
     );
   if (!found) return <main class="alone" aria-busy="true" />;
   const drives = canDrive(session, name);
-  const counted =
-    found.counted === 1 ? "the one run that is counted" : `the ${count(found.counted, "run")} that are counted`;
+  const counted = `the ${count(found.counted, "counted run")}`;
   return (
     <main class="graph">
       <header class="top">
@@ -157,7 +156,7 @@ export function GraphPage({ name, session }: { name: string; session: Session })
         </p>
         <Picture fingerprint={found.fingerprint} lit={found.counted ? lit : null} />
         {found.is_changed && (
-          <p class="soft">The code that is driven here is another version than that of its newest run.</p>
+          <p class="soft">The code that is driven here is another version.</p>
         )}
         <div class="two">
           <section>
@@ -183,7 +182,7 @@ export function GraphPage({ name, session }: { name: string; session: Session })
             </ul>
           </section>
           <section>
-            <h3>Edges never taken</h3>
+            <h3>Edges not taken in {counted}</h3>
             {!found.counted ? (
               <p class="soft">No run is counted.</p>
             ) : found.unused.length ? (

@@ -603,7 +603,7 @@ function reason(head: Head): ComponentChildren {
   if (head.shown === "failed" && head.error) {
     return brief(`at ${head.error.path || "the run"}: ${head.error.code}: ${head.error.message}`);
   }
-  if (head.shown === "interrupted") return "its process died; a worker or `resume` continues it";
+  if (head.shown === "interrupted") return "waits for a worker or a resume";
   if (head.shown === "queued") return "a worker of its queue takes it";
   const wait = head.waits.find((each) => !each.answered) || head.waits[0];
   if (wait?.answered) return `answered${wait.answered.by && ` by ${wait.answered.by}`}, waits for a worker or a resume`;

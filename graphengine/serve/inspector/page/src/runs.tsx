@@ -657,6 +657,7 @@ function Why({
         <span class="soft">
           at {at}
           {summary && summary.visits > 0 && `, ${count(summary.visits, "visit")}`}
+          {status === "interrupted" && ", waits for a worker or a resume"}
         </span>
       </>
     );
