@@ -213,6 +213,29 @@ def test_nothing_is_sent_while_it_can_be_taken_back(at: str, asking: Path, visit
     expect(page.locator(".way", has_text="sign answered send").locator("li").last).to_have_text("finished")
 
 
+def test_keys_go_on_from_the_question_that_was_answered(at: str, visit: Opened) -> None:
+    """Also after *Undo*, and after an answer was sent: the next question is then where the answered one was."""
+    page = visit(at, "/questions")
+    cards = page.locator(".asking[tabindex]")
+    expect(cards).to_have_count(2)
+    second = page.locator(".asking", has_text="Refund 4712")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(second).to_be_focused()
+    second.get_by_role("button", name="Yes").press("Enter")
+    expect(second.get_by_role("button", name="Undo")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(second).to_be_focused()
+    page.keyboard.press("k")
+    expect(cards.first).to_be_focused()
+    cards.first.get_by_role("button", name="Yes").press("Enter")
+    cards.first.get_by_role("button", name="Send now").press("Enter")
+    expect(page.locator(".way")).to_be_visible()
+    expect(cards).to_have_count(1)
+    page.keyboard.press("j")
+    expect(second).to_be_focused()
+
+
 @pytest.mark.parametrize("way", ["a link", "another address"])
 def test_what_was_answered_is_sent_by_who_leaves(at: str, visit: Opened, way: str) -> None:
     """Within the seconds for undoing: by a link of the page, or as a tab that goes elsewhere."""

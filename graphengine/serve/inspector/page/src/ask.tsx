@@ -203,7 +203,15 @@ function Question({
             <button type="button" class="btn bare big" onClick={() => send(held)}>
               Send now
             </button>
-            <button type="button" class="btn big" ref={undo} onClick={() => setHeld(null)}>
+            <button
+              type="button"
+              class="btn big"
+              ref={undo}
+              onClick={({ currentTarget }) => {
+                currentTarget.closest<HTMLElement>("[tabindex]")?.focus(); // so that Tab and j go on from this question
+                setHeld(null);
+              }}
+            >
               Undo
             </button>
           </span>

@@ -39,10 +39,14 @@ export function QuestionsPage({ id, wait: only, session }: { id: string; wait: s
     load.current();
     return follow(() => ({}), { changed: () => load.current(), live: setLive });
   }, []);
+  const place = useRef(0);
   const next = (step: number) => {
-    const cards = [...document.querySelectorAll<HTMLElement>(".cards > .asking")];
+    const cards = [...document.querySelectorAll<HTMLElement>(".cards > [tabindex]")];
     const at = cards.findIndex((card) => card.contains(document.activeElement));
-    cards[Math.min(Math.max(at + step, 0), cards.length - 1)]?.focus();
+    // Where a question that was sent has gone, the next one is in its place.
+    const to = at < 0 ? place.current + Math.min(step, 0) : at + step;
+    place.current = Math.min(Math.max(to, 0), cards.length - 1);
+    cards[place.current]?.focus();
   };
   useKeys({ j: () => next(1), k: () => next(-1) });
   const isNamed = (wait: { id: string }) => !only || wait.id === only || wait.id.startsWith(`${only}.`); // or begins so
