@@ -122,6 +122,11 @@ TASKS: dict[str, tuple[int, int, Sequence[Do]]] = {
             Do("table.sums >> nth=1", reads="write"),
         ],
     ),
+    "what the week cost": (
+        1,
+        1,
+        [Do("summary >> text=Sums of the last seven days"), Do("table.sums >> nth=0", reads="$0.25")],
+    ),
     "follow a child run, and back": (
         4,
         3,

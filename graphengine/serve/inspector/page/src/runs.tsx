@@ -479,7 +479,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
       )}
       <Seen {...extent} />
       {filters.text && <InResults key={found} filters={filters} />}
-      {isSearched && <Sums key={`sums ${found}`} search={wanted(filters)} />}
+      <Sums key={`sums ${found}`} search={wanted(filters)} />
       <div class="row heading" role="group" aria-label="Order">
         <span>
           <input
