@@ -44,7 +44,7 @@ from graphengine.kernel.reader import WaitRecord
 from graphengine.models.base import KnowsPrices
 from graphengine.models.batches import StillOpen, Ticket, batches_of, collector_of, poll_seconds
 from graphengine.models.errors import PriceUnknown
-from graphengine.models.limiter import MACHINE_CLOCK, PLAIN_WAITS
+from graphengine.models.limiter import MACHINE_CLOCK, PLAIN_WAITS, at_limiter
 from graphengine.models.names import model_of, no_model
 from graphengine.models.schema_forms import SendsForms
 from graphengine.models.settings import ChecksSettings, refuse_lacking
@@ -478,7 +478,10 @@ class RunCallerWait:
         node runs again when the run is resumed. Inside a `ctx.call`, the method only waits for a future, because a
         `ctx.call` finishes before the run stops.
         """
-        if not await self._runtime.may_continue(*awaited):
+        snapshot = self._runtime.around.run.snapshot
+        with at_limiter(f"{snapshot.run_id} {snapshot.nonce}".rstrip()):
+            may_continue = await self._runtime.may_continue(*awaited)
+        if not may_continue:
             await self._runtime.halt()
 
 

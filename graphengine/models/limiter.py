@@ -210,6 +210,33 @@ def _set_if_waiting(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
+_AT_LIMITERS: Final[dict[object, str]] = {}
+"""The model calls of runs that wait for a rate limiter of this process now, each with the identity of its run."""
+
+
+@contextmanager
+def at_limiter(run: str) -> Iterator[None]:
+    """Note, while the block runs, that a model call of a run waits for its rate limiter.
+
+    Args:
+        run: The identity of the run, as `RunInfo.identity`.
+    """
+    call = object()
+    _AT_LIMITERS[call] = run
+    try:
+        yield
+    finally:
+        del _AT_LIMITERS[call]
+
+
+def runs_at_limiters() -> frozenset[str]:
+    """Return the identities of the runs with a model call that waits for a rate limiter now.
+
+    Only runs that this process drives are included, because such waits are not recorded.
+    """
+    return frozenset([*_AT_LIMITERS.values()])  # the list is made in one step, while other threads add calls
+
+
 class WaitQueue:
     """The queue of one rate limiter: the calls that wait for their turn, and the calls that are in flight.
 
@@ -741,8 +768,10 @@ __all__ = [
     "PlainWaits",
     "RateLimiter",
     "WaitQueue",
+    "at_limiter",
     "limited",
     "limiter_for",
     "limiter_of",
+    "runs_at_limiters",
     "until",
 ]

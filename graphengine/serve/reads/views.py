@@ -27,6 +27,7 @@ from graphengine.kernel.inside import UNREADABLE, find_posted
 from graphengine.kernel.reader import Recorded, Snapshot, load_snapshot, status_of
 from graphengine.kernel.store import Summary, summary_of
 from graphengine.models.hiding import contains_secrets
+from graphengine.models.limiter import runs_at_limiters
 from graphengine.records.account import account_of
 from graphengine.records.at_work import load_at_work
 from graphengine.records.branches import load_branch_tree, load_branches
@@ -152,6 +153,7 @@ _SAID: Final = 120
 MOST_ROWS: Final = 20_000
 """The maximum number of rows in one answer. Compressed, this many rows have less than a megabyte."""
 _MOST_OF_WAY: Final = 100
+_HELD: Final = "waits for a model's rate limiter"
 _UNUSED_RUNS: Final = 20
 _UNUSED_STEPS: Final = 2000
 _ACCOUNT_TEXT: Final = 10_000
@@ -368,8 +370,11 @@ class Views:
         """Return what each run that is visible on a page of the list of runs is doing now.
 
         The summary of a run in the store is from the last change of its status. This is too old for a run that is being
-        driven, and it lacks the last message of a conversation. In these cases, the snapshot is read.
+        driven, and it lacks the last message of a conversation. In these cases, the snapshot is read. The store also
+        does not record that a model call waits for its rate limiter, so this is known only of runs that this process
+        drives.
         """
+        held = runs_at_limiters()
         found: dict[str, Line] = {}
         below = await runs_below(self.store, asked.run_id[:_PAGE])
         for info in await as_answered(self.store, await self.store.infos(asked.run_id[:_PAGE])):
@@ -386,6 +391,8 @@ class Views:
                     # The rows of earlier versions do not say what an agent waits for.
                     self._lines[key] = summary_of(await load_snapshot(self.store, info.id, None)), ()
                 summary, at = self._lines.get(key, (info.summary, ()))
+                if info.status == "running" and info.identity in held:
+                    at = [f"{', '.join(at)} ({_HELD})"]
                 found[info.id] = Line(status_of(info), info.updated_at, summary, at, below.counts(info.id))
         if len(self._lines) > _KEPT:
             self._lines.clear()

@@ -14,13 +14,17 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Budget, Budgets, Context, Graph, Runner, ScriptedModel, ask
 from graphengine.models import Response
+from graphengine.models.errors import RateLimited
+from graphengine.models.limiter import runs_at_limiters
 from graphengine.runner import RunFailed
 from graphengine.serve.reads.asked import QuestionLog
 from graphengine.serve.reads.retried import RetryLog
 from graphengine.serve.reads.today import TodayBook
 from graphengine.testing import FakeClock
+from tests.kit.runs import SOON
 from tests.serve.inspector.accessible import check_accessible
-from tests.serve.inspector.conftest import Opened, served
+from tests.serve.inspector.client import read
+from tests.serve.inspector.conftest import Opened, opened, served
 
 OLD = "The LAMP-5 is back in oak. It lights a desk evenly and uses 6 W.\n\nTen cost 1235.90 EUR, delivered in a week."
 NEW = "Libraries asked for a lamp that guests cannot break: the LAMP-5.\n\nTen cost 1244.90 EUR, with a spare foot."
@@ -240,6 +244,20 @@ def test_the_list_says_what_a_run_waits_for(at: str, visit: Opened, run: str, wo
     """A budget and its end, a time, or a person."""
     row = visit(at, f"/?text={run}").locator(f"[data-run={run}]")
     expect(row.locator(".why")).to_have_text(re.compile(words.replace(" ", r"\s+")))
+
+
+async def test_the_list_says_that_a_model_call_waits_for_its_limiter(tmp_path: Path) -> None:
+    """Of a run that this process drives, while the call waits; a wait for a limiter is not recorded."""
+    path = tmp_path / "runs.db"
+    model = ScriptedModel([RateLimited("slow down", retry_after_seconds=90), Response("Dear hotels")])
+    async with Runner(path, models=model) as runner, opened(path) as app:
+        run = runner.start(_paid(), run_id="busy")
+        async with asyncio.timeout(SOON):
+            while not runs_at_limiters():  # noqa: ASYNC110 - a limiter has no event
+                await asyncio.sleep(0.01)
+        assert (await read(app, "lines", run_id="busy"))["busy"]["at"] == ["write (waits for a model's rate limiter)"]
+        await run.stop(now=True)
+        assert not runs_at_limiters()
 
 
 def test_a_run_that_was_retried_waits_for_a_worker(tmp_path: Path, visit: Opened) -> None:
