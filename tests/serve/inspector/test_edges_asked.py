@@ -9,11 +9,24 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from graphengine import Runner
+from graphengine import END, START, Graph, Runner, iterations, value
 from tests.serve.inspector.accessible import check_accessible, needs_axe
 from tests.serve.inspector.conftest import Opened, served
 from tests.serve.inspector.graphs import counter, record
 from tests.serve.inspector.reviewed import Paper, reviewed
+
+
+def twice_labelled() -> Graph[Paper]:
+    """Return a graph with two edges to one node, which the picture draws as one line with two labels."""
+    graph = Graph("twice", Paper)
+    graph.add_node("review", lambda score: score, writes="score", thread=False)
+    graph.add_node("publish", lambda score: score, writes="score", thread=False)
+    graph.add_edge(START, "review")
+    graph.add_edge("review", "publish", when=value("score") >= 7, label="good enough")
+    graph.add_edge("review", "publish", when=iterations("review") >= 3, label="out of rounds")
+    graph.add_edge("review", "review", label="again")
+    graph.add_edge("publish", END)
+    return graph
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +39,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             for number, score in enumerate((6.5, 8.0, 7.0)):
                 await runner.start(reviewed(), Paper(score=score), run_id=f"r{number}").result()
             await record(runner, counter(5), "five")
+            await runner.start(twice_labelled(), Paper(score=8.0), run_id="twice").result()
 
     with ThreadPoolExecutor(1) as apart:  # Chromium's loop counts as running in this thread
         apart.submit(asyncio.run, write()).result()
@@ -61,6 +75,17 @@ def test_an_edge_is_asked_by_a_click(url: str, visit: Opened) -> None:
     expect(panel).to_contain_text("good enough came first")
     page.locator(".g .node", has_text="review").click()
     expect(page.get_by_role("tab", name="review")).to_have_attribute("aria-selected", "true")
+
+
+def test_the_name_of_an_edge_contains_what_is_written_on_it(url: str, visit: Opened) -> None:
+    """In one piece, also where one line has two labels, so that an edge is found by its label when it is spoken."""
+    page = visit(url, "/run?id=twice")
+    edge = page.locator(".g .edge", has_text="good enough")
+    expect(edge).to_be_visible()
+    labels = edge.locator("text").all_text_contents()
+    assert len(labels) > 1
+    expect(page.locator(".g").get_by_role("button", name=" ".join(labels))).to_be_visible()
+    check_accessible(page)
 
 
 @needs_axe

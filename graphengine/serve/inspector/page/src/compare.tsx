@@ -93,7 +93,7 @@ export function Compare({ a, b }: { a: string; b: string }) {
         {found.same ? (
           <Both found={found} />
         ) : (
-          <p class="soft">The runs are on different graphs, or on different versions of one.</p>
+          <p class="soft">The runs are of different graphs or versions.</p>
         )}
         {heads[0]!.graph !== heads[1]!.graph && (
           <p class="soft">

@@ -308,7 +308,8 @@ function makeEdgesButtons(svg: SVGSVGElement, { arrows }: Found): void {
   for (const [id, arrow] of Object.entries(arrows)) {
     const part = partOf(svg, id);
     if (!part || !arrow.edges.length) continue;
-    const words = part.querySelector("title")?.textContent || "";
+    // With the visible texts, so that the button is also found by what is read on it.
+    const words = [...part.querySelectorAll("title,text")].map((each) => each.textContent).join(" ");
     for (const [name, value] of Object.entries({ tabindex: "0", role: "button", "aria-label": `why: ${words}` })) {
       part.setAttribute(name, value);
     }

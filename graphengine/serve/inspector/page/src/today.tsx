@@ -129,7 +129,7 @@ function Shown({ found, by, budget }: { found: Today; by: string; budget: string
           <Link to={runsOf({ text: "cost>0", begun_after })}>{spent(today)}</Link>
         </Card>
       </div>
-      {found.is_cut && <p class="soft">There are more runs than are counted here; earlier hours are left out.</p>}
+      {found.is_cut && <p class="soft">Too many runs to count: earlier hours are left out.</p>}
       <Hours found={found} />
       <div class="acts">
         <h2>{isWorse ? `What got worse, then what ${order}` : `What ${order}`}</h2>
