@@ -175,6 +175,20 @@ async def test_done_has_every_answer_of_seven_days(tmp_path: Path, monkeypatch: 
     assert found.looked_at == 6
 
 
+async def test_the_list_says_that_a_model_call_waits_for_its_limiter(tmp_path: Path) -> None:
+    """Of a run that this process drives, while the call waits; a wait for a limiter is not recorded."""
+    path = tmp_path / "runs.db"
+    model = ScriptedModel([RateLimited("slow down", retry_after_seconds=90), Response("Dear hotels")])
+    async with Runner(path, models=model) as runner, opened(path) as app:
+        run = runner.start(_paid(), run_id="busy")
+        async with asyncio.timeout(SOON):
+            while not runs_at_limiters():  # noqa: ASYNC110 - a limiter has no event
+                await asyncio.sleep(0.01)
+        assert (await read(app, "lines", run_id="busy"))["busy"]["at"] == ["write (waits for a model's rate limiter)"]
+        await run.stop(now=True)
+        assert not runs_at_limiters()
+
+
 @pytest.fixture(scope="module")
 def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An inspector of these runs."""
@@ -244,20 +258,6 @@ def test_the_list_says_what_a_run_waits_for(at: str, visit: Opened, run: str, wo
     """A budget and its end, a time, or a person."""
     row = visit(at, f"/?text={run}").locator(f"[data-run={run}]")
     expect(row.locator(".why")).to_have_text(re.compile(words.replace(" ", r"\s+")))
-
-
-async def test_the_list_says_that_a_model_call_waits_for_its_limiter(tmp_path: Path) -> None:
-    """Of a run that this process drives, while the call waits; a wait for a limiter is not recorded."""
-    path = tmp_path / "runs.db"
-    model = ScriptedModel([RateLimited("slow down", retry_after_seconds=90), Response("Dear hotels")])
-    async with Runner(path, models=model) as runner, opened(path) as app:
-        run = runner.start(_paid(), run_id="busy")
-        async with asyncio.timeout(SOON):
-            while not runs_at_limiters():  # noqa: ASYNC110 - a limiter has no event
-                await asyncio.sleep(0.01)
-        assert (await read(app, "lines", run_id="busy"))["busy"]["at"] == ["write (waits for a model's rate limiter)"]
-        await run.stop(now=True)
-        assert not runs_at_limiters()
 
 
 def test_a_run_that_was_retried_waits_for_a_worker(tmp_path: Path, visit: Opened) -> None:
