@@ -30,13 +30,13 @@ def show_sums(context: CommandContext, wanted: Wanted) -> int:
         return 0
     days = [
         (
-            datetime.fromtimestamp(each.since, UTC).date().isoformat(),
+            "in all" if each is found.week else datetime.fromtimestamp(each.since, UTC).date().isoformat(),
             str(each.runs),
             str(each.statuses.get("failed", "")),
             cost_of(each),
             "" if each.p95_seconds is None else seconds(each.p95_seconds),
         )
-        for each in found.days
+        for each in (*found.days, found.week)
     ]
     context.out.table(text_columns(("day (UTC)", "runs", "failed", "cost", "95 %"), "failed"), days)
     graphs = {each.graph for each in found.nodes}

@@ -74,6 +74,7 @@ class Sums(Document):
 
     Attributes:
         days: The totals of each of the seven days, the newest first. Days without runs are included.
+        week: The totals of the seven days together.
         runs: How many runs began in these days.
         nodes: The totals of the nodes of the runs that were read, the slowest nodes first.
         read: How many of these runs were read for `nodes`. The newest runs are read first.
@@ -85,6 +86,7 @@ class Sums(Document):
     """
 
     days: Sequence[Trend]
+    week: Trend
     runs: int
     nodes: Sequence[NodeSum]
     read: int
@@ -121,15 +123,19 @@ async def load_sums(store: Store, wanted: Wanted, *, midnight: float = 0.0) -> S
     week = replace(wanted, begun_after=max(first, wanted.begun_after or first))
     groups, looked_at = await load_groups(store, week, "graph", _QUARTER if offset else DAY)
     days: list[Groups] = [{} for _ in range(_DAYS)]
+    together: Groups = {}
     for (since, _), by_status in groups.items():
         day = days[min(_DAYS - 1, int((since - first) // DAY))]
         for status, totals in by_status.items():
             day.setdefault(status, []).extend(totals)
+            together.setdefault(status, []).extend(totals)
     days_found = [trend_of(first + number * DAY, "", day) for number, day in enumerate(days)]
     nodes, read, skipped = await _load_nodes(store, replace(week, limit=_RUNS))
-    runs = sum(each.runs for each in days_found)
+    found_week = trend_of(first, "", together)
+    runs = found_week.runs
     return Sums(
         days=days_found[::-1],
+        week=found_week,
         runs=runs,
         nodes=nodes,
         read=read,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import pytest
 from msgspec import UNSET
 from msgspec.json import encode
+from msgspec.structs import replace
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Graph, Retry, RunFailed, Runner, ScriptedModel, Secret
@@ -76,7 +77,7 @@ async def test_sums_are_of_the_runs_that_a_list_has(runner: Runner) -> None:
     for search in searches:
         listed = await find_runs(runner.store, wanted_of(search, Wanted(99)))
         found = await sums_of(runner, search)
-        assert found.runs == sum(each.runs for each in found.days) == len(listed.runs), search
+        assert found.runs == found.week.runs == sum(each.runs for each in found.days) == len(listed.runs), search
         assert (found.looked_at, found.unseen, found.read) == (listed.looked_at, listed.unseen, found.runs), search
         over_time = await trends(runner.store, search)
         assert sum(each.runs for each in over_time.trends) == len(listed.runs), search
@@ -103,6 +104,7 @@ async def test_each_node_has_its_visits(runner: Runner) -> None:
     today, *before = found.days
     assert (today.runs, today.statuses, len(before)) == (3, {"failed": 1, "finished": 2}, 6)
     assert all((each.runs, each.p95_seconds) == (0, None) for each in before)
+    assert found.week == replace(today, since=before[-1].since)
 
 
 async def test_a_map_is_one_visit_and_tries_are_added(runner: Runner) -> None:

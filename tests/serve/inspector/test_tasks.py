@@ -125,7 +125,7 @@ TASKS: dict[str, tuple[int, int, Sequence[Do]]] = {
     "what the week cost": (
         1,
         1,
-        [Do("summary >> text=Sums of the last seven days"), Do("table.sums >> nth=0", reads="$0.25")],
+        [Do("summary >> text=Sums of the last seven days"), Do("table.sums >> nth=0 >> tr >> nth=8", reads="in all")],
     ),
     "follow a child run, and back": (
         4,

@@ -30,7 +30,7 @@ function Tables({ search }: { search: Query }) {
   const [found, error] = useDocument("sums", { ...search, midnight: startOfDay() });
   if (error) return <Failure error={error} />;
   if (!found) return <p class="soft small" aria-busy="true" />;
-  const { days, nodes, sample } = found;
+  const { days, week, nodes, sample } = found;
   const isOne = new Set(nodes.map(({ graph }) => graph)).size < 2;
   return (
     <>
@@ -38,8 +38,8 @@ function Tables({ search }: { search: Query }) {
         <Table
           caption="By day"
           heads={["began", "runs"]}
-          rows={days.map((day) => [
-            dayOf(day.since),
+          rows={[...days, week].map((day) => [
+            day === week ? "in all" : dayOf(day.since),
             day.runs,
             day.statuses.failed,
             spent(day),

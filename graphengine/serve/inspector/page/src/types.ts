@@ -1439,6 +1439,8 @@ export interface Sums {
   schema: 2;
   /** The totals of each of the seven days, the newest first. Days without runs are included. */
   days: Trend[];
+  /** The totals of the seven days together. */
+  week: Trend;
   /** How many runs began in these days. */
   runs: number;
   /** The totals of the nodes of the runs that were read, the slowest nodes first. */
