@@ -397,7 +397,7 @@ class CallersRunner:
         """
         del key
         info = await self.info(asked.run_id, "operate")
-        why, now, final = asked.why or "asked", bool(asked.now), bool(asked.final)
+        why, now, final = asked.why or _asked_by(), bool(asked.now), bool(asked.final)
         stopping = asyncio.create_task(self._runner.stop(info.id, why, now=now, final=final))
         self._stops.add(stopping)
         stopping.add_done_callback(self._stops.discard)
@@ -525,7 +525,7 @@ class CallersRunner:
         else:
             selected = Found(await reader.infos(asked.ids or []))
         chosen = selected.runs
-        order = Order(asked.action, None, [*self._graphs.values()], asked.tag, asked.why or "asked")
+        order = Order(asked.action, None, [*self._graphs.values()], asked.tag, asked.why or _asked_by())
         done = await bulk(self._runner, order, chosen, dry_run=asked.dry_run)
         self._look()
         infos = {info.id: info for info in chosen}
@@ -540,6 +540,11 @@ class CallersRunner:
             looked_at=selected.looked_at,
             unseen=selected.unseen,
         )
+
+
+def _asked_by() -> str:
+    """Return the reason that is recorded for a stop without a reason: "asked", and by whom if the caller has a name."""
+    return f"asked by {name}" if (name := caller().name) else "asked"
 
 
 __all__ = ["CallersRunner"]

@@ -76,6 +76,24 @@ async def test_a_right_is_needed_for_each_act(tmp_path: Path) -> None:
 OF_RUN = "acme/ge:key:desk:k"
 
 
+async def test_a_stop_says_who_asked(tmp_path: Path) -> None:
+    """A stop of one run and of several; a reason that was given is recorded as it was given."""
+    async with place(tmp_path, tmp_path / "runs.db", {"desk": desk()}) as here:
+        write_users(here.users, UsersFile([user("ada", tenant="acme")]))
+        reasons = []
+        for key, body in (("a", {}), ("b", {"why": "a wrong input"}), ("c", None)):
+            begun = await here.send("ada", "POST", "/graphs/desk/runs", {"text": "a"}, idempotency_key=key)
+            path = f"/runs/{begun.json['run_id']}"
+            assert (await here.send("ada", "GET", f"{path}?wait=30")).json["status"] == "waiting"
+            if body is None:
+                bulk = {"action": "stop", "ids": [begun.json["run_id"]]}
+                assert (await here.send("ada", "POST", "/bulk", bulk)).status == 200
+            else:
+                assert (await here.send("ada", "POST", f"{path}/stop", body)).status == 202
+            reasons.append((await here.send("ada", "GET", f"{path}?wait=30")).json["ending"]["why"])
+    assert reasons == ["asked by ada", "a wrong input", "asked by ada"]
+
+
 @pytest.mark.parametrize("stream", [f"/runs/{OF_RUN}/events", f"/api/events?run_id={OF_RUN}", "/api/events"])
 async def test_an_open_stream_ends_when_its_user_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: str
