@@ -315,6 +315,17 @@ def test_copy_takes_commands_without_their_prompts(opened: Opened) -> None:
 
 
 @needs_the_group
+@pytest.mark.parametrize("width", [390, 1024, 1440])
+def test_the_install_command_is_whole(opened: Opened, width: int) -> None:
+    """On a phone and beside the paths: its comment says which Python is needed."""
+    opened.set_viewport_size({"width": width, "height": 900})
+    opened.goto(opened.url.partition("#")[0])
+    command = opened.locator(".highlight code", has_text="pip install durable-graphengine").first
+    expect(command).to_be_visible()
+    assert command.evaluate("each => each.scrollWidth <= each.clientWidth")
+
+
+@needs_the_group
 def test_the_code_of_an_error_is_an_address(built: Path) -> None:
     """`errors/#unbounded_loop`, for each of them."""
     anchors = Page(built / "docs" / "use" / "errors" / "index.html").anchors
