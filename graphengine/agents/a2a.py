@@ -72,7 +72,7 @@ def remote_agent(url: str, *, headers: Mapping[str, str] | None = None) -> Calla
         >>> graph.add_node("edit", ask_editor, inputs={"message": "n"}, writes="n")
     """
     if not is_http(url):
-        text = f"remote_agent({url!r}) is not valid, because the text is not an http or https address"
+        text = f"remote_agent({url!r}) needs an address, but the text is not an http or https address"
         raise DefinitionError(text, repair="give the address of the remote agent: remote_agent('https://…')")
     remote = _Remote(url, headers or {})
 

@@ -143,7 +143,7 @@ def _make_parts(agent: Agent[T, Any]) -> AgentParts[T]:
     reader, guards = Output(agent.output, where=where), as_guards(agent.guards)
     if agent.on_cut != "fail" and (reader.schema is not None or agent._function is not None):  # noqa: SLF001 - of this module
         text = (
-            f"Agent({agent.name!r}, on_cut={agent.on_cut!r}) is not valid: only an answer that is a text can be kept "
+            f"Agent({agent.name!r}, on_cut={agent.on_cut!r}): only an answer that is a text can be kept "
             f"after a cut, and the answers of this agent have the type {type_name(agent.output)}"
         )
         repair = "leave out on_cut=. Against cuts, raise max_tokens=, or ask for shorter answers in the prompt"
@@ -164,7 +164,7 @@ def _inputs_of(agent: Agent[Any, Any]) -> StateType[Any] | None:
         found = StateType.of(declared_model(agent.inputs))
     except (ValueError, PydanticUserError) as error:
         repair = "give a TypedDict, a dataclass or a pydantic model whose fields have types that JSON can represent"
-        text = f"inputs= of agent {agent.name!r} is not valid: {str(error).splitlines()[0]}"
+        text = f"inputs= of agent {agent.name!r} cannot be used: {str(error).splitlines()[0]}"
         raise DefinitionError(text, where=f"agent {agent.name}", repair=repair) from error
     if found.secrets:
         names = ", ".join(map(repr, sorted(found.secrets)))
@@ -278,10 +278,9 @@ class Agent(Generic[T_co, Inputs]):
     )
 
     def __post_init__(self) -> None:
-        for invalid, repair in _list_invalid_settings(self):
-            raise DefinitionError(
-                f"Agent({self.name!r}, {invalid}) is not valid", where=f"agent {self.name}", repair=repair
-            )
+        for invalid, reason, repair in _list_invalid_settings(self):
+            text = f"Agent({self.name!r}, {invalid}): {reason}"
+            raise DefinitionError(text, where=f"agent {self.name}", repair=repair)
         # These texts are recorded with the graph, so they must be encodable as UTF-8.
         for name in ("name", "system", "prompt"):
             text = getattr(self, name)
@@ -837,44 +836,58 @@ class AgentBody(Generic[T]):
         return found
 
 
-def _list_invalid_settings(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
+def _list_invalid_settings(agent: Agent[Any, Any]) -> Sequence[tuple[str, str, str]]:
+    """Return each invalid argument of `Agent`, as the argument, the reason why it is invalid, and the repair."""
     found = []
     if not isinstance(cast("object", agent.name), str) or not agent.name.strip():
-        found.append(("…", "give the agent a name that is a text and is not blank"))
+        found.append(("…", "the name must be a text that is not blank", "write a name: Agent('writer', …)"))
     is_model = callable(getattr(agent.model, "answer", None)) and isinstance(getattr(agent.model, "name", None), str)
     is_model = is_model and not isinstance(agent.model, (type, Agent))
     if not (is_model or isinstance(agent.model, (str, NoneType))):
-        found.append((f"model={agent.model!r}", "give the name of a model, as 'anthropic:…', or a Model object"))
-    for name, least in (("output_retries", 0), ("turns", 1), ("max_tool_calls", 1)):
+        reason = "model must be the name of a model or an object with the Model protocol"
+        repair = "give the name of a model, as 'anthropic:…', or a Model object"
+        found.append((f"model={agent.model!r}", reason, repair))
+    for name, least, example in (("output_retries", 0, 2), ("turns", 1, 20), ("max_tool_calls", 1, 10)):
         number = getattr(agent, name)
         if (name, number) != ("max_tool_calls", None) and not (type(number) is int and number >= least):
-            found.append((f"{name}={number!r}", f"give a whole number that is at least {least}"))
+            unlimited = ", or None" if name == "max_tool_calls" else ""
+            reason = f"{name} must be a whole number of at least {least}{unlimited}"
+            found.append((f"{name}={number!r}", reason, f"write {name}={example}"))
     if not isinstance(agent.settings, Settings):
-        found.append((f"settings={agent.settings!r}", "write settings=Settings(…)"))
+        reason = "settings must be a Settings object"
+        found.append((f"settings={agent.settings!r}", reason, "write settings=Settings(…)"))
     if agent.on_cut not in get_args(OnCut):
-        found.append((f"on_cut={agent.on_cut!r}", 'give "fail", "keep" or "continue"'))
+        reason = "on_cut must be 'fail', 'keep' or 'continue'"
+        found.append((f"on_cut={agent.on_cut!r}", reason, "write on_cut='continue'"))
     if not isinstance(agent.messages, str):
-        found.append((f"messages={agent.messages!r}", "give the name of a field of the state: messages='messages'"))
+        reason = "messages must be the name of a field of the state"
+        found.append((f"messages={agent.messages!r}", reason, "write messages='messages'"))
     if isinstance(agent.output, (dict, list, tuple, set)):
-        found.append((f"output={agent.output!r}", "give a type: a pydantic model, Literal['a', 'b'], list[str], …"))
+        reason = f"output must be a type, and not a {type(agent.output).__name__}"
+        repair = "give a type: a pydantic model, Literal['a', 'b'], list[str], …"
+        found.append((f"output={agent.output!r}", reason, repair))
     return [*found, *_invalid_types(agent), *_invalid_lists(agent)]
 
 
-def _invalid_lists(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
-    """Return each wrong list among the arguments of `Agent`, as a text for the error and the text of its repair.
+def _invalid_lists(agent: Agent[Any, Any]) -> Sequence[tuple[str, str, str]]:
+    """Return each wrong list among the arguments of `Agent`, as the argument, the reason and the repair.
 
     For example, `guards=check_length` should be the list `[check_length]`, and the items of `hand_to=` must be agents
     or names of agents. The result is empty if all lists are correct.
     """
     lists = {name: getattr(agent, name) for name in ("tools", "guards", "hooks", "hand_to")}
     found = [
-        (f"{name}={_format_setting(given)}", f"give a list: {name}=[{_format_setting(given) if given else ''}]")
+        (
+            f"{name}={_format_setting(given)}",
+            f"{name} must be a list",
+            f"give a list: {name}=[{_format_setting(given) if given else ''}]",
+        )
         for name, given in lists.items()
         if not isinstance(given, (list, tuple))
     ]
     if not found and not all(isinstance(each, (Agent, str)) for each in agent.hand_to):
         repair = "give a list of agents, or of names of agents of the conversation: hand_to=[editor, 'critic']"
-        found.append((f"hand_to={list(agent.hand_to)!r}", repair))
+        found.append((f"hand_to={list(agent.hand_to)!r}", "each item must be an agent or the name of an agent", repair))
     return found or list(misplaced(agent.guards, agent.hooks))
 
 
@@ -882,31 +895,36 @@ def _format_setting(given: object) -> str:
     return str(getattr(given, "__name__", repr(given)))
 
 
-def _invalid_types(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
+def _invalid_types(agent: Agent[Any, Any]) -> Sequence[tuple[str, str, str]]:
     found = []
     for name in ("system", "prompt"):
         text = getattr(agent, name)
         if not isinstance(text, str) and not callable(text):
-            found.append((f"{name}={text!r}", f"give a text, or a function that returns the text of {name}="))
+            repair = f"give a text, or a function that returns the text of {name}="
+            found.append((f"{name}={text!r}", f"{name} must be a text or a function", repair))
     for name in ("check", "best_effort", "by_rules"):
         function = getattr(agent, name)
         if function is not None and not callable(function):
-            found.append((f"{name}={function!r}", "give a function"))
+            repair = f"give the function itself, not its name: {name}=my_function"
+            found.append((f"{name}={function!r}", f"{name} must be a function", repair))
         elif function is not None and name != "by_rules" and not Injected.of(function).parameters:
             what = "the refused answers" if name == "best_effort" else "the answer"
-            found.append((f"{name}=…", f"give a function whose first parameter receives {what}"))
+            reason = f"the function has no parameter, but is called with {what}"
+            found.append((f"{name}=…", reason, f"give a function whose first parameter receives {what}"))
     if agent.history is not None and not (callable(cast("object", agent.history)) and agent.messages):
         what = f"history={getattr(agent.history, '__name__', repr(agent.history))}"
-        lacks = "" if agent.messages else " without messages="
+        lacks = "history must be a function" if agent.messages else "history also needs messages="
         repair = 'give messages="messages", and as history= a function of these messages: history=without_tools'
-        found.append((what + lacks, repair))
+        found.append((what, lacks, repair))
     if is_async(agent.history):
-        found.append(("history=…", "give a function without async, because it only selects messages"))
+        repair = "give a function without async, because it only selects messages"
+        found.append(("history=…", "history must not be an async function", repair))
     if agent.history is not None and agent.window is not None:
         repair = "give only history= or only window=, because window= needs all messages of the conversation"
-        found.append(("history=…, window=…", repair))
+        found.append(("history=…, window=…", "history and window cannot be used together", repair))
     if agent.window is not None and not isinstance(agent.window, Window):
-        found.append((f"window={agent.window!r}", "write window=Window(max_tokens=…)"))
+        repair = "write window=Window(max_tokens=100_000)"
+        found.append((f"window={agent.window!r}", "window must be a Window object", repair))
     return found
 
 

@@ -108,12 +108,12 @@ class Approval:
             function = getattr(self, name)
             if function is not None and not callable(function):
                 repair = f"give a function whose parameters are arguments of the tool, as in {name}=lambda amount: …"
-                raise DefinitionError(f"Approval({name}={function!r}) is not valid", where="approve", repair=repair)
+                text = f"Approval({name}={function!r}): {name} must be a function"
+                raise DefinitionError(text, where="approve", repair=repair)
         if self.timeout_seconds is not None and not is_seconds(self.timeout_seconds):
-            text, repair = (
-                f"Approval(timeout_seconds={self.timeout_seconds!r}) is not valid",
-                "give seconds above 0, or None",
-            )
+            given = f"Approval(timeout_seconds={self.timeout_seconds!r})"
+            text = f"{given}: timeout_seconds must be a number of seconds above 0, or None"
+            repair = "write timeout_seconds=86_400 for a day, or None to wait without a limit"
             raise DefinitionError(text, where="approve", repair=repair)
 
 
@@ -135,7 +135,9 @@ def as_approval(approve: object, where: str) -> Approval | None:
     if callable(approve):
         return Approval(when=approve)
     repair = "give True to ask before each call, a function of the call's arguments, or Approval(…)"
-    raise DefinitionError(f"approve={approve!r} is not valid", where=where, repair=repair)
+    raise DefinitionError(
+        f"approve={approve!r}: approve must be True, False, a function or Approval(…)", where=where, repair=repair
+    )
 
 
 def file_diff(path: str, text: str) -> str:

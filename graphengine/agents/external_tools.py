@@ -94,7 +94,7 @@ def external_tool(  # noqa: PLR0913 - the options of a tool that is called elsew
         if result is None:
             result = cast("Mapping[str, JsonValue]", Answers(Any if returns is type(None) else returns).schema)
     if schema is None or not name:
-        text = "external_tool(…) is not valid, because neither a function nor name= and schema= describe the tool"
+        text = "external_tool(…) needs a function, or both name= and schema=, to describe the tool"
         repair = "give a function with typed parameters, or give name= and schema="
         raise DefinitionError(text, where="external_tool", repair=repair)
     return Tool(

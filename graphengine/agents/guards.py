@@ -173,19 +173,18 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
         text = f"the guard {name!r} is an async function, but a guard must be a function without async"
         raise DefinitionError(text, repair="define the guard with def: a guard only checks a text")
     if on not in get_args(On):
-        raise DefinitionError(
-            f"guard({name}, on={on!r}) is not valid", repair=f"use on= with one of {', '.join(map(repr, get_args(On)))}"
-        )
+        kinds = ", ".join(map(repr, get_args(On)))
+        raise DefinitionError(f"guard({name}, on={on!r}): on must be one of {kinds}", repair="write on='output'")
     chosen = then or ("fail" if on == "input" else "retry")
     if chosen not in get_args(Then):
         raise DefinitionError(
-            f"guard({name}, then={chosen!r}) is not valid",
-            repair="use then='retry' or then='fail'. To change the text, let the function return the new text",
+            f"guard({name}, then={chosen!r}): then must be 'retry' or 'fail'",
+            repair="write then='fail'. To change the text, let the function return the new text",
         )
     if (on, chosen) == ("input", "retry"):
         raise DefinitionError(
-            f"guard({name}, on='input', then='retry') is not valid, because a model cannot correct the question",
-            repair="use then='fail'",
+            f"guard({name}, on='input', then='retry'): a model cannot correct the question, so then must be 'fail'",
+            repair="write then='fail'",
         )
 
     def check(text: str) -> str:
@@ -231,20 +230,27 @@ def as_guards(given: Sequence[Guard | Callable[[str], str]]) -> tuple[Guard, ...
     return tuple(item if isinstance(item, Guard) else guard(item) for item in given)
 
 
-def misplaced(guards: Sequence[object], hooks: Sequence[object]) -> Iterator[tuple[str, str]]:
-    """Yield each item of `guards=` or `hooks=` that was put into the wrong list or has a wrong type, with a repair."""
+def misplaced(guards: Sequence[object], hooks: Sequence[object]) -> Iterator[tuple[str, str, str]]:
+    """Yield each item of `guards=` or `hooks=` that was put into the wrong list or has a wrong type.
+
+    Each is yielded with the reason and a repair.
+    """
     for item in guards:
         if isinstance(item, Hooks) or (isinstance(item, type) and issubclass(item, Hooks)):
-            yield f"guards=[{item!r}]", "write hooks=[…] for a hook: hooks see calls, and guards check texts"
+            repair = "write hooks=[…] for a hook: hooks see calls, and guards check texts"
+            yield f"guards=[{item!r}]", "this is a hook, and not a guard", repair
         elif isinstance(item, type) or not (isinstance(item, Guard) or callable(item)):
-            yield f"guards=[{item!r}]", "give a function of a text, or guard(function, …)"
+            repair = "give a function of a text, or guard(function, …)"
+            yield f"guards=[{item!r}]", "each guard must be a function", repair
     for item in hooks:
         if isinstance(item, type) and issubclass(item, Hooks):
-            yield f"hooks=[{item.__name__}]", f"give an instance: hooks=[{item.__name__}()]"
+            repair = f"give an instance: hooks=[{item.__name__}()]"
+            yield f"hooks=[{item.__name__}]", f"{item.__name__} is a class, but hooks must be instances", repair
         elif not isinstance(item, Hooks):
             is_check = isinstance(item, Guard) or callable(item)
-            other = "write guards=[…] for a function that checks a text"
-            yield f"hooks=[{item!r}]", other if is_check else "give an instance of a subclass of Hooks"
+            repair = "write guards=[…] for a function that checks a text"
+            repair = repair if is_check else "give an instance of a subclass of Hooks"
+            yield f"hooks=[{item!r}]", "each hook must be an instance of a subclass of Hooks", repair
 
 
 def check_text(guards: Sequence[Guard], text: str, on: On, *, where: str = "") -> str:

@@ -67,7 +67,7 @@ def pydantic_ai_node(
     """
     if not callable(prompt):
         repair = "give a function that reads fields: pydantic_ai_node(agent, lambda task: f'Write about {task}')"
-        raise DefinitionError(f"pydantic_ai_node(prompt={prompt!r}) is not valid", repair=repair)
+        raise DefinitionError(f"pydantic_ai_node(prompt={prompt!r}): prompt must be a function", repair=repair)
     functions = [prompt, *([deps] if deps is not None else [])]
     wanted = [list(signature_of(function).parameters) for function in functions]
 

@@ -400,7 +400,7 @@ def result_of(function: Callable[..., Any]) -> TypeForm[Any]:
     """
     output = OutputFunction(function)
     if not inspect.isroutine(function) or output.returns is Any:
-        text = f"result_of({function!r}) is not valid, because the argument is not a function with an annotated result"
+        text = f"result_of({function!r}): the argument must be a function with an annotated result"
         repair = "give a function whose result is annotated: def refund(amount: int) -> Refund"
         raise DefinitionError(text, where="output=", repair=repair)
     return cast("TypeForm[Any]", output)

@@ -79,7 +79,8 @@ def parts_of(writes: object, function: Callable[..., object], tool: str) -> tupl
     if not isinstance(pairs, Mapping) or not all(_is_pair(*pair) for pair in pairs.items()):
         repair = "give writes='field' for the whole result, writes=['first', 'second'] for keys of the result, or "
         repair += "writes={'field': 'path.in.result'}"
-        raise DefinitionError(f"writes={writes!r} is not valid", where=where, repair=repair)
+        text = f"writes={writes!r}: writes must be the name of a field, a list of names, or a mapping"
+        raise DefinitionError(text, where=where, repair=repair)
     return tuple(
         _build_written_part(field, source, Injected.of(function).returns, where) for field, source in pairs.items()
     )

@@ -601,7 +601,9 @@ def split_tools(items: Iterable[object]) -> tuple[tuple[Tool | ToolSource, ...],
     own = by_name(each for each in kit if isinstance(each, Tool))
     names = [*own, *(each.name for each in hosted)]
     for name in {each.name for each in hosted if names.count(each.name) > 1}:
-        repair = "rename the function: tool(function, name=…)" if name in own else f"give the tool {name!r} only once"
+        repair = "remove one of the two from tools=[…]"
+        if name in own:
+            repair = "rename the function: tool(function, name=…)"
         raise DefinitionError(f"two tools have the same name {name!r}", where=f"tool {name}", repair=repair)
     return kit, hosted
 
@@ -712,8 +714,8 @@ def check_choice(choice: str | None, tools: Collection[str], *, where: str) -> N
     if choice is None or choice in {"auto", "none", *tools} or (choice == "required" and tools):
         return
     repair = did_you_mean(choice, tools) if tools else "give the agent tools, or leave out tool_choice="
-    why = "is not the name of a tool" if tools else "is not possible for an agent without tools"
-    raise DefinitionError(f"tool_choice={choice!r} {why}", where=where, repair=repair)
+    why = "is not the name of a tool of this agent" if tools else "is not possible for an agent without tools"
+    raise DefinitionError(f"Settings(tool_choice={choice!r}) {why}", where=where, repair=repair)
 
 
 def _make_sent_schema(schema: Mapping[str, JsonValue], where: str) -> SentSchema:
@@ -725,7 +727,7 @@ def _make_sent_schema(schema: Mapping[str, JsonValue], where: str) -> SentSchema
     try:
         return sent_schema(schema)
     except ValueError as error:
-        text = f"schema= of the {where} is not valid: {error}"
+        text = f"schema= of the {where} cannot be used: {error}"
         repair = "give a JSON Schema that describes an object with the arguments"
         raise DefinitionError(text, where=where, repair=repair) from error
 
@@ -749,25 +751,24 @@ def _check_tool(checked_tool: Tool) -> None:
         text = f"the tool name {checked_tool.name!r} is not a name that all providers accept"
         repair = "give another name: tool(function, name=…), with 1 to 64 characters, each of A-Z a-z 0-9 _ -"
         raise DefinitionError(text, where=where, repair=repair)
-    seconds = checked_tool.timeout_seconds
+    call, seconds = f"tool({checked_tool.name}, ", checked_tool.timeout_seconds
     if seconds is not None and not is_seconds(seconds):
-        raise DefinitionError(
-            f"timeout_seconds={seconds!r} is not valid", where=where, repair="give seconds above 0, or None"
-        )
+        text = f"{call}timeout_seconds={seconds!r}): timeout_seconds must be a number of seconds above 0, or None"
+        repair = "write timeout_seconds=30, or None for no limit"
+        raise DefinitionError(text, where=where, repair=repair)
     if checked_tool.max_calls is not None and not (type(checked_tool.max_calls) is int and checked_tool.max_calls >= 1):
-        raise DefinitionError(
-            f"max_calls={checked_tool.max_calls!r} is not valid",
-            where=where,
-            repair="give a whole number that is at least 1",
-        )
+        text = f"{call}max_calls={checked_tool.max_calls!r}): max_calls must be a whole number of at least 1, or None"
+        raise DefinitionError(text, where=where, repair="write max_calls=5, or None for no limit")
     if checked_tool.offered is not None and (
         not callable(cast("object", checked_tool.offered)) or is_async(checked_tool.offered)
     ):
         repair = "give a function without async, whose parameters are fields of the state, `turn` or `tool`"
-        raise DefinitionError(f"offered={checked_tool.offered!r} is not valid", where=where, repair=repair)
+        text = f"{call}offered={checked_tool.offered!r}): offered must be a function without async"
+        raise DefinitionError(text, where=where, repair=repair)
     if checked_tool.on_error not in ("report", "raise"):
-        repair = 'give "report" to send errors to the model, or "raise" to let the call of the agent fail'
-        raise DefinitionError(f"on_error={checked_tool.on_error!r} is not valid", where=where, repair=repair)
+        text = f"{call}on_error={checked_tool.on_error!r}): on_error must be 'report' or 'raise'"
+        repair = "write on_error='report' to send errors to the model, or 'raise' to let the call of the agent fail"
+        raise DefinitionError(text, where=where, repair=repair)
 
 
 def _as_inputs(inputs: object, where: str) -> dict[str, str]:
@@ -781,11 +782,14 @@ def _as_inputs(inputs: object, where: str) -> dict[str, str]:
         pairs = {name: name for name in inputs}
     if not isinstance(pairs, Mapping):
         repair = "name the parameters that the state supplies: inputs=['customer'], or inputs={'who': 'customer.name'}"
-        raise DefinitionError(f"inputs={inputs!r} is not valid", where=where, repair=repair)
+        text = f"inputs={inputs!r}: inputs must be a list of parameters, or a mapping from parameters to paths"
+        raise DefinitionError(text, where=where, repair=repair)
     for name, path in pairs.items():
         if not isinstance(name, str) or not isinstance(path, str) or not is_path(path):
+            is_name = isinstance(name, str)
+            wrong = f"{path!r} is not a path of the state" if is_name else f"{name!r} is not the name of a parameter"
             raise DefinitionError(
-                f"inputs={{{name!r}: {path!r}}} is not valid",
+                f"inputs={{{name!r}: {path!r}}}: {wrong}",
                 where=where,
                 repair="give a path of the state for each parameter, as in inputs={'who': 'customer.name'}",
             )

@@ -452,7 +452,7 @@ def check_output(path: Path) -> None:
     if path.is_dir():
         message, repair = f"{path} is a folder, and not a file", "name a file in this folder"
     elif not folder.is_dir():
-        message, repair = f"the folder {folder} does not exist", f"create the folder: mkdir -p {folder}"
+        message, repair = f"the folder '{folder}' does not exist", f"create the folder: mkdir -p {folder}"
     elif not os.access(path if path.exists() else folder, os.W_OK):
         message, repair = f"{path} cannot be written", "name another file"
     else:

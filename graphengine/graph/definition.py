@@ -632,10 +632,13 @@ class GraphDefinition(Generic[S, Out_co]):
             raise DefinitionError(text, where=f"require {name}", repair=repair)
         wanted = None if answered is None else as_condition(answered, f"require {name}")
         if wanted is not None and (before is None or not compares_fields(wanted)):
-            raise DefinitionError(
-                f"require({name!r}, before={before!r}, answered='{wanted}') needs before= and a comparison of fields",
-                repair="give before=… too, and compare fields, as in answered=value('approved').is_true()",
-            )
+            text, repair = f"require({name!r}, answered=…)", "write answered=value('approved').is_true()"
+            if before is None:
+                text += " needs before=, the node that waits for the answer"
+                repair = f"write require({name!r}, before='another node', answered=…)"
+            else:
+                text += f": answered must compare only fields of the state, but is '{wanted}'"
+            raise DefinitionError(text, where=f"require {name}", repair=repair)
         if "/" in f"{name}{last}":
             inner, _, inside = (name if "/" in name else last).rpartition("/")
             raise DefinitionError(

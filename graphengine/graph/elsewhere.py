@@ -172,9 +172,13 @@ def check_cases(given: object, where: str, target: str) -> None:
             raise DefinitionError(text, where=where, repair=repair)
         return
     items = given if isinstance(given, (list, tuple)) else ()
-    names = [repr(each) for each in items if not callable(each)] or ["value"]
-    repair = "map each value to what follows: {" + ", ".join(f"{name}: {target}" for name in names) + "}"
-    raise DefinitionError(f"the cases must be a mapping, not {shown(given)}", where=where, repair=repair)
+    numbered = enumerate(items, 1)
+    pairs = [
+        f"'value {i}': {name_of(each) or target}" if callable(each) else f"{each!r}: {target}" for i, each in numbered
+    ]
+    repair = "map each value to what follows: {" + (", ".join(pairs) or f"'value': {target}") + "}"
+    text = f"{where.partition('(')[0]}(): the cases must be a mapping, not {shown(given)}"
+    raise DefinitionError(text, where=where, repair=repair)
 
 
 OF_A_GRAPH: Final = ("check", "render", "run", "run_sync", "to_dot", "to_mermaid")

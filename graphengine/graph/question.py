@@ -130,7 +130,7 @@ class Ask:
         return found | {name: _value_at(values, path) for name, path in named if path is not None}
 
 
-def check_limit(timeout_seconds: float | None, default: object, where: str) -> float | None:
+def check_limit(timeout_seconds: float | None, default: object, where: str, call: str) -> float | None:
     """Check `timeout_seconds=` and `default=` of a question, and return how many seconds to wait; None to wait forever.
 
     Raises:
@@ -143,8 +143,8 @@ def check_limit(timeout_seconds: float | None, default: object, where: str) -> f
         )
     timeout_seconds = none_for_ever(timeout_seconds)
     if timeout_seconds is not None and not is_seconds(timeout_seconds):
-        repair = "give seconds above 0, such as 1 to take only what has already come, or None for no limit"
-        message = f"timeout_seconds={timeout_seconds!r} is not a number of seconds above 0"
+        repair = "write timeout_seconds=60, or None for no limit"
+        message = f"{call}(timeout_seconds={timeout_seconds!r}): timeout_seconds must be a number of seconds above 0"
         raise DefinitionError(message, where=where, repair=repair)
     return timeout_seconds
 
@@ -176,7 +176,7 @@ def ask(  # noqa: PLR0913 - what is asked, until when, and what stands beside it
         >>> approve = ask("Publish {title}?", bool, timeout_seconds=86_400, default=False)
         >>> refund = ask("Refund {amount} EUR?", bool, facts=["customer", "reason"], proposed="amount", was="asked_for")
     """
-    timeout_seconds = check_limit(timeout_seconds, default, "ask(…)")
+    timeout_seconds = check_limit(timeout_seconds, default, "ask(…)", "ask")
     answers = Answers(output)
     if default is not NO_ANSWER:
         answers.record(default)

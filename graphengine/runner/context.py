@@ -345,8 +345,9 @@ class Context:
     def _sleep(self, what: str, question: str, seconds: float, since: float) -> Coroutine[Any, Any, None]:
         wait = WaitRecord(kind="sleep", question=to_show(question))
         if type(seconds) not in (int, float) or not (abs(seconds) <= LONGEST_SECONDS or seconds == math.inf):
-            repair = "give seconds, as time.timestamp() and pause.total_seconds() return, or math.inf to wait for ever"
-            text = f"ctx.{what}({seconds!r}) needs a number of seconds"
+            text = f"ctx.{what}({seconds!r}): the seconds must {_required_seconds(seconds)}"
+            example = "60" if what == "sleep" else "time.time() + 60"
+            repair = f"write ctx.{what}({example}), or ctx.{what}(math.inf) to wait for ever"
             raise DefinitionError(text, where=self._attempt.where, repair=repair)
         if seconds != math.inf:
             wait.due = since + seconds
@@ -562,7 +563,7 @@ class Context:
         return journal_of(self._attempt)
 
     def _limit(self, wait: WaitRecord, timeout_seconds: float | None, answers: Answers, default: object) -> None:
-        seconds = check_limit(timeout_seconds, default, self._attempt.where)
+        seconds = check_limit(timeout_seconds, default, self._attempt.where, f"ctx.{wait.kind}")
         due = None if seconds is None else self._attempt.services.wall() + seconds
         self._limit_at(wait, due, answers, default)
 
@@ -571,6 +572,16 @@ class Context:
         wait.due = due
         if default is not NO_ANSWER:
             wait.default = in_utf8(answers.record, default)
+
+
+def _required_seconds(given: object) -> str:
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        return f"be a number, not a {type(given).__name__}"
+    return (
+        f"be at most {LONGEST_SECONDS:.0e}, or math.inf"
+        if math.isfinite(given)
+        else f"be finite or math.inf, not {given}"
+    )
 
 
 def _answers_of(output: Any, *, strict: bool = False) -> Answers:  # noqa: ANN401 - a type

@@ -24,10 +24,10 @@ def check_limits(queue: str, limits: QueueLimits | None) -> None:
     if limits is not None and queue.startswith(("graph:", "tenant:")) and limits not in (_ONLY_PAUSED, QueueLimits()):
         kind, _, name = queue.partition(":")
         raise InputError(
-            f"{queue!r} cannot have limits: the runs of a {kind} can only be paused together",
+            f"{queue!r} cannot have limits: the runs of a {kind} can be paused, but only a queue can have limits",
             where=where,
-            repair=f"limit the queue in which the runs of {kind} {name!r} wait, such as 'mail': "
-            "`graphengine queues set mail --concurrency 20`",
+            repair=f"find the queue of the runs of {kind} {name!r} with `graphengine queues`, and limit this queue, "
+            "as in `graphengine queues set mail --concurrency 20`",
         )
     for name in ("concurrency", "tenant_concurrency") if limits is not None else ():
         count = getattr(limits, name)

@@ -286,7 +286,7 @@ def test_a_tool_of_another_program_is_described_by_a_function_or_a_schema() -> N
     made = external_tool(name="show", description="Show it.", schema={"type": "object", "properties": {"a b": {}}})
     assert made.spec().schema["properties"] == {"a_b": {}}
     assert choose_seat.description == "Show the seats of a flight to the traveller."
-    with pytest.raises(DefinitionError, match="neither a function nor name= and schema= describe"):
+    with pytest.raises(DefinitionError, match="needs a function, or both name= and schema=, to describe"):
         external_tool(name="show")
 
 
