@@ -47,13 +47,13 @@ def test_ranges_are_annotations() -> None:
 
 @pytest.mark.parametrize(("made", "name", "kind"), CASES, ids=[f"{made.__name__}.{name}" for made, name, _ in CASES])
 def test_a_number_outside_its_range_is_refused(made: Callable[..., Any], name: str, kind: str) -> None:
-    """The error has the call, the argument and the value, and says what to give; it comes before anything is done."""
+    """The error has the call, the argument and the value, and says what to write; it comes before anything is done."""
     plain = kind.removesuffix(" | None")
     for value in (*OUTSIDE[plain], *(() if plain != kind else (None,))):
         with pytest.raises(DefinitionError) as caught:
             made(**{name: value})
         assert f"{made.__name__}({name}={value!r})" in caught.value.message
-        assert caught.value.repair.startswith("give ")
+        assert caught.value.repair.startswith(f"write {name}=")
         assert caught.value.repair.endswith(", or None") == (plain != kind)
     for value in (INSIDE[plain], *((None,) if plain != kind else ())):
         raised = ""

@@ -255,7 +255,10 @@ async def test_a_child_that_is_gone_before_its_parent_looked_is_a_failure(runner
     await runner.resume("kid", child).result()
     await runner.store.remove([await runner.info("kid")])
     over = await failing(runner.resume("p", graph).result())
-    assert (over.error.kind, over.error.message) == ("child_failed", "run kid was removed: its end was not read before")
+    assert (over.error.kind, over.error.message) == (
+        "child_failed",
+        "child run 'kid' was removed: its end was not read before",
+    )
     again = await runner.branch("p", graph, 1, run_id="q").result()
     assert (again.status, await children(runner, "q")) == ("waiting", ["kid"])
 

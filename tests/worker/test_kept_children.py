@@ -223,4 +223,7 @@ async def test_a_run_that_waits_for_a_child_that_is_not_stored_fails(runner: Run
     async with Runner() as other:
         await import_run(other.store, await export_run(runner.store, "p"))
         over = await failing(other.resume("p", graph).result())
-    assert (over.error.kind, over.error.message) == ("child_failed", "run kid was removed: its end was not read before")
+    assert (over.error.kind, over.error.message) == (
+        "child_failed",
+        "child run 'kid' was removed: its end was not read before",
+    )

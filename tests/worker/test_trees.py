@@ -101,4 +101,4 @@ async def test_a_stop_in_the_middle_of_a_tree_stops_what_is_below(runner: Runner
     async with at_work(deep, runner):
         await settled(runner, stopped=3, failed=2)
     reasons = [each.summary and each.summary.reason for each in await runner.store.infos([infos[1]])]
-    assert reasons == [f"descend: child_failed: run {infos[2]} was stopped: not needed"]
+    assert reasons == [f"descend: child_failed: child run {infos[2]!r} was stopped: not needed"]

@@ -56,6 +56,8 @@ is working, a repeated request is always accepted, because clients choose how lo
 _LONGEST_SECONDS: Final = 86400.0
 """Runs that began earlier than this are not searched, because no client waits longer for a reply."""
 _MOST_RUNS: Final = 20
+_MOST_OTHERS: Final = 1000
+"""How many runs of the caller are searched for the thread to which a question belongs."""
 _PAGE: Final = 100
 
 
@@ -174,6 +176,16 @@ async def find(service: Service, wanted: str | Conversation | Repeated | RunOfRe
     return found[0] if len(found) == 1 else None
 
 
+async def is_nonce_of_another(service: Service, run_id: str, nonce: str) -> bool:
+    """Return whether one of the newest runs that the caller can see, apart from the given run, has this nonce.
+
+    The id of a question contains the nonce of the run that asked it. If such a run exists, the client sent the answer
+    to the wrong thread. If no run has the nonce, the run that asked the question was removed.
+    """
+    runs = await service.runner.runs(limit=_MOST_OTHERS)
+    return any(nonce == info.nonce for info in runs if info.id != run_id)
+
+
 async def _load_newest_runs(service: Service, page: Page, most: int) -> Sequence[RunInfo]:
     """Return the newest runs that match the query `page` and belong to the query's tenant.
 
@@ -216,5 +228,6 @@ __all__ = [
     "Repeated",
     "RunOfResponses",
     "find",
+    "is_nonce_of_another",
     "request_digest",
 ]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from graphengine.agents.call_inputs import ANSWER
 from graphengine.agents.chats import TURN, check_not_another, is_chat, refuse_before
@@ -26,7 +26,7 @@ from graphengine.records.base_documents import plain
 from graphengine.records.now import load_now
 from graphengine.records.visits import Visits
 from graphengine.serve.callers import caller
-from graphengine.serve.service.conversations import find
+from graphengine.serve.service.conversations import find, is_nonce_of_another
 from graphengine.serve.service.following import Rest, answer, follow_run, rest_of, say, waits
 from graphengine.serve.service.shown import NOTHING, Asked, Ended, Fold, State, Visited, said_in
 from graphengine.serve.service.text_places import no_place, receives_text, text_field
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from graphengine.kernel.store import RunInfo
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.shown import FrontEvent, Have, Said
-
-_MOST_OTHERS: Final = 1000
-"""How many runs of the caller are searched for the thread to which a question belongs."""
 
 
 class Thread:
@@ -273,21 +270,12 @@ class Thread:
             seq, _, nonce = key.rpartition("@")[2].partition(".")
             # The id of a question, such as `approve@7.hgcnpab`.
             is_id = seq.isdecimal() and nonce.isalpha() and nonce.islower()
-            if is_id and not await self._is_of_another_run(nonce):
+            if is_id and not await is_nonce_of_another(self._service, self.run_id, nonce):
                 (await self.existing()).check_nonce(nonce, f"the question {key}")
             repair = did_you_mean(key, found) or f"answer an open question of the run: {', '.join(found) or 'none'}"
             message = f"run {self.run_id} has no open question with the id {key!r}"
             raise InputError(message, where="answer", repair=repair)
         return found
-
-    async def _is_of_another_run(self, nonce: str) -> bool:
-        """Return whether one of the newest runs that the caller can see, apart from this run, has this nonce.
-
-        A question of such a run was sent to the wrong thread. If no run has the nonce, the run that asked the question
-        was removed.
-        """
-        runs = await self._service.runner.runs(limit=_MOST_OTHERS)
-        return any(nonce == info.nonce for info in runs if info.id != self.run_id)
 
     async def cancel(self, keys: Sequence[str]) -> None:
         """Stop the run, because a person cancelled one of these questions. Does nothing if none of them is open."""
