@@ -32,9 +32,10 @@ async def chats(settings: Settings) -> Outcome:
     - A `Window` of 8,000 tokens limits what is sent to the model. Without a `Window` ("all sent"), the model receives
       the whole conversation.
 
-    Each time in this table is the CPU time of the process with its threads, as the median of 20 turns. For example, the
-    row "turn 50" is the median of the turns 31 to 50. The size ("bytes / text") is the size of the closed database,
-    divided by the size of all questions and answers in UTF-8.
+    Each time in this table is the CPU time that one turn of a conversation takes in the process with its threads, as
+    the median of 20 turns. For example, the row "turn 50" is the median of the turns 31 to 50. The row "bytes / text"
+    shows how much larger the database is than its texts: it is the size of the closed database, divided by the size of
+    all questions and answers in UTF-8.
     """
     at = [settings.count(turn, 5 * number) for number, turn in enumerate(_AT, 1)]
     figures: dict[str, Figure] = {}

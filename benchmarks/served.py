@@ -48,9 +48,11 @@ async def served(settings: Settings) -> Outcome:
     - The bare application is made of Starlette and uvicorn. It records one row for a run and two rows for a turn, also
       at FULL, and drives nothing. Its figures are what a service costs at least.
 
-    In this benchmark, the rows with "CPU" show the CPU time of the server's process. For the last two rows, 500 clients
-    hold open streams of runs that wait. The row "streams that rest" is measured for 5 seconds in which nothing is
-    written. The last row is measured while 100 runs are started one after the other.
+    In this benchmark, the rows with "CPU" show the CPU time of the server's process for one request or one turn. In the
+    last two rows, 500 clients follow waiting runs, each over an open stream. The row "streams that rest" shows how much
+    of one core the server uses for these streams during 5 seconds in which nothing is written. For the last row, 100
+    runs are then started one after the other, and the figure is the time of the slowest start. The row "without them"
+    shows the same time before the streams are opened.
     """
     title, names = "A service over HTTP", ("starlette", "uvicorn", "openai")
     if any(find_spec(name) is None for name in names):
