@@ -112,9 +112,9 @@ async def many(settings: Settings) -> Outcome:
     of nodes count as steps; the row with which each run starts is not counted. For comparison, `executemany` inserts
     equal rows at FULL without a graph, an engine or an event loop, 2,000 rows in each transaction.
 
-    With many runs in progress, Python's garbage collector takes much time, because it searches the objects of all these
-    runs again and again. You can let it collect less often: `gc.set_threshold(50_000, 20, 20)`. The command line does
-    this already.
+    If a process drives many runs at once, Python's garbage collector takes much time, because it searches the objects
+    of all these runs again and again. In your programs, call `gc.set_threshold(50_000, 20, 20)` to let it collect less
+    often. The commands of graphengine do this already.
     """
     runs, steps = settings.count(2000, 20), 10
     async with Runner() as runner:

@@ -123,10 +123,11 @@ async def _record(runner: Runner, run_id: str, count: int) -> None:
 async def sleepers(settings: Settings) -> Outcome:
     """This program measures 10,000 runs that sleep in one process, and 10,000 that wait for an answer.
 
-    The table contains figures of 1,000 sleeping runs, and then the same figures of 10,000 sleeping runs and of 10,000
-    runs that ask. Three figures are given for each run: the time until all runs sleep, the memory of the process, and
-    the time to close the Runner, each divided by the number of runs. Two figures are given for all runs together: the
-    share of one core that the process uses while they sleep, and the time to look for runs that are due.
+    The first rows of the table are about 1,000 sleeping runs. The same rows follow for 10,000 sleeping runs, and for
+    10,000 runs that ask a question and wait for its answer. Three rows show the cost of one run: the time until all
+    runs sleep, the memory of the process, and the time to close the Runner, each divided by the number of runs. Two
+    rows are about all runs together: the share of one core that the process uses while the runs sleep, and the time to
+    look for runs whose sleep is over.
     """
     few, many, seconds = settings.count(1000, 5), settings.count(10_000, 10), settings.count(5, 1)
     figures: dict[str, Figure] = {}

@@ -115,9 +115,9 @@ def ours(size: int) -> Graph[Issue]:
 async def passed(settings: Settings) -> Outcome:
     """This program measures the CPU time of runs that pass large values on, as LangGraph's program `wide_state` does.
 
-    The graph of this benchmark has six nodes with a fork, in a loop, and a state of fifteen fields. Each node reads one
-    field and writes other fields: it returns the field's value, or the last item of this value. The loop ends when
-    there are more than 300 messages (`wide_state_300`), or more than 1,200 (`wide_state_1200`).
+    The graph of this benchmark is a loop of six nodes with a fork, and its state has fifteen fields. Each node reads
+    one field, and copies the field's value, or the last item of this value, to other fields. The loop ends when there
+    are more than 300 messages (`wide_state_300`), or more than 1,200 (`wide_state_1200`).
 
     In the program for LangGraph, the state is a dataclass, which validates nothing. The program uses LangGraph's
     default durability, with which a checkpoint is committed while the next nodes already run. In SQLite, both libraries
@@ -232,10 +232,10 @@ async def fresh(settings: Settings) -> Outcome:
     and lists, then a list of models with the same fields. In one workload no node reads the field. In the other, each
     node reads what the node before has written. All figures are CPU time.
 
-    A value that is recorded as JSON must read back as an equal value. Sometimes the types in the value already prove
-    that it does. The value is then read back only when a node reads the field. Inspecting the types in the dicts of
-    this benchmark takes 1.5 to 2 times as long as encoding the dicts as JSON. Reading the JSON back takes three to four
-    times as long as encoding.
+    When graphengine records a value as JSON, it makes sure that reading the JSON gives an equal value. Sometimes it is
+    enough to inspect the types in the value, and the JSON is then read only when a node reads the field. Inspecting is
+    cheaper than reading: for the dicts of this benchmark, inspecting the types takes 1.5 to 2 times as long as encoding
+    the dicts as JSON, and reading the JSON takes three to four times as long as encoding.
     """
     nodes, items = settings.count(12, 2), settings.count(7_000, 20)
     new: list[dict[str, Any]] = [

@@ -111,12 +111,12 @@ async def durable_peers(settings: Settings) -> Outcome:
     - DBOS commits what the step returned.
 
     The row "a step of 100 runs of 10 at once" measures 100 runs of ten steps that are started together in one process.
-    Their time is divided by the number of all steps. The variant "without async" uses plain functions and the
-    synchronous calls of the library, which block the thread that calls them.
+    Their time is divided by the number of all steps. In the variant "without async", the steps are plain functions, and
+    the program uses the synchronous calls of the library. These calls block the thread that makes them.
 
     DBOS has no settings for WAL mode and `synchronous`, so the benchmark sets both on the database itself. For
-    production, DBOS recommends Postgres, which `python -m benchmarks.postgres` measures. Burr recommends another
-    database than SQLite, too. pydantic-graph is not in this table, because it stores nothing.
+    production, DBOS recommends Postgres, and `python -m benchmarks.postgres` compares the libraries there. Burr, too,
+    recommends another database than SQLite. pydantic-graph is missing from this table, because it stores nothing.
     """
     nodes, visits = settings.count(10, 3), settings.count(100, 5)
     arms, runs = settings.count(10, 3), settings.count(100, 3)

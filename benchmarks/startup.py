@@ -105,9 +105,10 @@ WINGS: Final[Mapping[str, str]] = {
 async def wings(settings: Settings) -> Outcome:
     """This program measures the CPU time of the first import of each wing, each in a new process.
 
-    The time of an import includes all modules that the wing imports, but not the start of the interpreter. The modules
-    are already compiled to byte code. A wing is left out if its extra is not installed. `tests/test_wings.py` lists
-    which wings import other wings.
+    A wing is a part of graphengine that the core does not need, such as agents or the HTTP service. The time of its
+    import includes all modules that the wing imports, but not the start of the interpreter. The modules are already
+    compiled to byte code. If the extra that a wing needs is not installed, the table does not list the wing.
+    `tests/test_wings.py` lists which wings import other wings.
     """
     sides: dict[str, Side] = {name: _import(module) for name, module in {"pydantic": "pydantic.main", **WINGS}.items()}
     for name in list(sides):

@@ -21,8 +21,9 @@ _WAL_HEADER_BYTES, _WAL_FRAME_BYTES = 32, 24
 async def size(settings: Settings) -> Outcome:
     """This program measures the bytes of the closed database, with all files that SQLite leaves next to it.
 
-    In this benchmark, each of 1,000 steps appends a message of 1 KB to a list. LangGraph's saver stores the same steps
-    with its default, `durability="async"`. It stores as many bytes with `durability="sync"`.
+    In this benchmark, each of 1,000 steps appends a message of 1 KB to a list. For comparison, LangGraph's saver stores
+    the same steps with its default, `durability="async"`. With `durability="sync"`, the saver stores the same number of
+    bytes.
     """
     steps = settings.count(1000, 20)
     figures: dict[str, Figure] = {}
@@ -55,10 +56,10 @@ def _megabytes(folder: Path, name: str) -> float:
 async def resume(settings: Settings) -> Outcome:
     """This program measures the time from `Runner(path)` until the next node starts, in a process that has run others.
 
-    The figure is the time of a whole resume. The Runner opens the database, takes the lease, loads the run, folds its
-    steps into a state, records that the run was resumed (one commit at FULL), and starts the node. The run had stopped
-    at its limit of 10,000 steps, and is resumed with a limit that is higher by one. Each round uses a fresh copy of the
-    closed database file, which is still in the memory of the operating system.
+    In this benchmark, the run had stopped at its limit of 10,000 steps, and is resumed with a limit that is higher by
+    one. The figure is the time of the whole resume: the Runner opens the database, takes the lease, loads the run,
+    folds its steps into a state, records that the run was resumed (one commit at FULL), and starts the node. Each round
+    uses a fresh copy of the closed database file, which is still in the memory of the operating system.
     """
     steps = settings.count(10_000, 300)
     visits = Visits()
