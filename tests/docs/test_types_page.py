@@ -31,7 +31,8 @@ All rows of the tables on this page are tested. The test writes each value, reco
 the two values.
 
 A value is recorded as JSON. The record contains all fields of a model, so that a default that you change later does not
-change a recorded value. What JSON cannot express is added to the record:
+change a recorded value. Some details of a value cannot be expressed in JSON, such as the name of a time zone.
+graphengine treats them in these ways:
 
 - The names of the fields that were set in a model are stored as `__fields_set__`, unless all fields were set.
 - A time contains the name of its zone, as in `2026-10-25T02:30:00+01:00[Europe/Berlin]` ([RFC
