@@ -391,7 +391,7 @@ async def _call_through_hook(
         if not isinstance(hook, Guard) and all(error is not each for each in inside):
             if not isinstance(error, GraphEngineError):
                 mark_repair(error, f"fix the hook {name}, which raised this, and resume the run")
-            elif name not in error.where:
+            elif f"the hook {name}" not in error.where:
                 error.where = ", ".join(filter(None, (error.where, f"the hook {name}")))
         raise
     kind = Response if what == "around_model" else ToolOutcome

@@ -328,7 +328,8 @@ class Tool(Generic[P, R_co]):
         schema = cast("Mapping[str, JsonValue]", self.schema)
         found = sent.declared(as_object(arguments, _plain_object))
         read = texts_read(cast("dict[str, JsonValue]", found), schema)
-        return without_nulls(schema, found if read is None else cast("dict[str, object]", read))
+        decoded = found if read is None else cast("dict[str, object]", read)
+        return without_nulls(schema, decoded) if "null" in arguments else decoded  # large arguments are seldom walked
 
     def mismatch(self, arguments: str, given: Mapping[str, object]) -> ToolOutcome | None:
         """Validate the arguments that a model wrote without calling the function.
